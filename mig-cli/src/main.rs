@@ -1,0 +1,2 @@
+//! The `mig` command.
+fn main() {}

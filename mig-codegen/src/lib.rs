@@ -1,0 +1,4 @@
+//! MIG compiler.
+
+pub mod abi;
+pub mod model;

@@ -1,0 +1,313 @@
+//! What an interface means: every name resolved, every message laid out for one ABI.
+
+use mig_parser::ast::{Direction, RoutineKind};
+use mig_parser::source::Span;
+
+use crate::abi::Abi;
+
+/// A subsystem.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// The subsystem's name.
+    pub name: String,
+    /// The ABI that it is laid out for.
+    pub abi: &'static Abi,
+    /// Message id of its first routine.
+    pub base: u32,
+    /// One past its last id, counting trailing skips.
+    pub end: u32,
+    /// `subsystem KernelUser`
+    pub kernel_user: bool,
+    /// `subsystem KernelServer`
+    pub kernel_server: bool,
+    /// The name of the demux function.
+    pub demux: String,
+    /// The server prefix in force at the end of the file; names the trait.
+    pub server_prefix: String,
+    /// The routines, in the order of their ids; skipped ids are not in it.
+    pub routines: Vec<Routine>,
+    /// The comment in front of the subsystem statement.
+    pub doc: Vec<String>,
+    /// The subsystem statement.
+    pub span: Span,
+}
+
+/// A routine with its two messages.
+#[derive(Clone, Debug)]
+pub struct Routine {
+    /// As declared.
+    pub name: String,
+    /// The message id of its request; the reply's is 100 more.
+    pub id: u32,
+    /// Its keyword.
+    pub kind: RoutineKind,
+    /// The C name of the client stub, prefixes applied.
+    pub user: String,
+    /// The C name of the server function, prefixes applied.
+    pub server: String,
+    /// Its arguments in order.
+    pub args: Vec<Arg>,
+    /// Index of the request port among them.
+    pub request_port: usize,
+    /// `waittime` in force, as written.
+    pub wait_time: Option<String>,
+    /// `msgoption` in force, as written.
+    pub msg_option: Option<String>,
+    /// The request.
+    pub request: Message,
+    /// The reply of success; `None` for one-way kinds.
+    pub reply: Option<Message>,
+    /// Its comment.
+    pub doc: Vec<String>,
+    /// Its statement.
+    pub span: Span,
+}
+
+/// An argument.
+#[derive(Clone, Debug)]
+pub struct Arg {
+    /// As declared.
+    pub name: String,
+    /// What it is for; a first argument without direction has become `RequestPort`, others `In`.
+    pub direction: Direction,
+    /// Its type.
+    pub ty: Type,
+    /// `dealloc`, in its three forms.
+    pub dealloc: Dealloc,
+    /// `countinout`
+    pub count_in_out: bool,
+    /// `servercopy`
+    pub server_copy: bool,
+    /// Its comment.
+    pub doc: Vec<String>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// Whether the sender's memory goes with the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dealloc {
+    /// The sender keeps it.
+    No,
+    /// The message takes it.
+    Yes,
+    /// The caller decides: `dealloc[]`.
+    RunTime,
+}
+
+/// A resolved type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// The declared name that it was used by, if it has one.
+    pub name: Option<String>,
+    /// What it is.
+    pub kind: TypeKind,
+    /// The C names and conversions that the `.defs` gives it.
+    pub c: CTypes,
+    /// The long form of the type word is used.
+    pub long: bool,
+}
+
+/// The kinds of types, independent of how they travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeKind {
+    /// Plain data of one message type: integers, booleans, bytes, characters.
+    Scalar(Scalar),
+    /// A port right.
+    Port(PortType),
+    /// `array[N] of` or `struct[N] of`: always N elements, inline.
+    Fixed {
+        /// The element.
+        element: Box<Type>,
+        /// How many.
+        count: u32,
+        /// Declared with `struct`: C passes it by value.
+        by_value: bool,
+    },
+    /// `array[*:N] of`, inline.
+    Bounded {
+        /// The element.
+        element: Box<Type>,
+        /// At most this many.
+        max: u32,
+    },
+    /// `array[] of`: inline while it is short (typed), else out of line.
+    Indefinite {
+        /// The element.
+        element: Box<Type>,
+        /// How many still go inline.
+        inline_max: u32,
+    },
+    /// `^ …`: out of line.
+    OutOfLine {
+        /// The element.
+        element: Box<Type>,
+        /// How many; `None` is `^array[] of`.
+        count: Option<u32>,
+        /// At most this many, where the declaration says so.
+        max: Option<u32>,
+    },
+    /// `c_string[N]` or `(MACH_MSG_TYPE_STRING_C, bits)`: always this many bytes, ended by a NUL.
+    FixedString {
+        /// Bytes, the NUL included.
+        size: u32,
+    },
+    /// `c_string[*:N]`
+    BoundedString {
+        /// Bytes at most, the NUL included.
+        max: u32,
+    },
+    /// `struct { … }` of plain members with C's layout.
+    Struct {
+        /// The members.
+        members: Vec<Member>,
+        /// Bytes, trailing padding included.
+        size: u32,
+        /// Bytes.
+        alignment: u32,
+    },
+}
+
+/// One element of plain data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    /// The message type number (`MACH_MSG_TYPE_…`) in the type word.
+    pub type_number: u32,
+    /// Size in bits.
+    pub bits: u32,
+}
+
+/// How a right travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortType {
+    /// The disposition that the sender gives; `None` is polymorphic: the caller decides.
+    pub sender: Option<u8>,
+    /// The right that the receiver sees (16 receive, 17 send, 18 send-once); `None` is polymorphic.
+    pub receiver: Option<u8>,
+}
+
+/// A member of a structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its offset in bytes.
+    pub offset: u32,
+}
+
+/// What the `.defs` says about C.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CTypes {
+    /// The client's C type, where it is not the type's own name.
+    pub user: Option<String>,
+    /// The server's C type, where it is not the type's own name.
+    pub server: Option<String>,
+    /// The translated type.
+    pub trans: Option<String>,
+    /// `intran` function.
+    pub in_tran: Option<String>,
+    /// `outtran` function.
+    pub out_tran: Option<String>,
+    /// `destructor` function.
+    pub destructor: Option<String>,
+    /// `intranpayload` function.
+    pub in_tran_payload: Option<String>,
+}
+
+/// A message as a table of slots: the one place where offsets come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The slots in the order of their bytes.
+    pub slots: Vec<Slot>,
+    /// `msgh_size` with every variable part empty.
+    pub min_size: u32,
+    /// `msgh_size` with every variable part at its bound; of an indefinite one whichever of inline and pointer is larger.
+    pub max_size: u32,
+    /// Whether `MACH_MSGH_BITS_COMPLEX` is set.
+    pub complex: Complex,
+}
+
+/// Whether a message carries rights or out-of-line memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complex {
+    /// In every message.
+    Always,
+    /// In none.
+    Never,
+    /// The values decide.
+    Depends,
+}
+
+/// A piece of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// What it is.
+    pub role: Role,
+    /// Index of the argument that it belongs to.
+    pub arg: Option<usize>,
+    /// Where it starts; `None` behind a slot of variable size.
+    pub offset: Option<u32>,
+    /// Its size in bytes; `None` if it is counted.
+    pub size: Option<u32>,
+    /// Its largest size in bytes, where it is counted and bounded.
+    pub max: Option<u32>,
+    /// Bytes an element, where it is counted.
+    pub element: Option<u32>,
+    /// Whether it holds an address instead of the data.
+    pub indirect: Indirect,
+    /// What the receiver must check.
+    pub check: Vec<Check>,
+}
+
+/// What a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `mach_msg_header_t`
+    Header,
+    /// A type word of a typed ABI.
+    Type,
+    /// The descriptor count of an untyped ABI.
+    BodyCount,
+    /// A port descriptor of an untyped ABI.
+    Port,
+    /// An out-of-line descriptor of an untyped ABI.
+    Ool,
+    /// An out-of-line ports descriptor of an untyped ABI.
+    OolPorts,
+    /// The NDR record of an untyped ABI.
+    Ndr,
+    /// The count of a variable array, where it travels by itself.
+    Count,
+    /// The offset word of an untyped ABI's variable string.
+    Offset,
+    /// An argument's value.
+    Data,
+    /// Zeros up to the alignment.
+    Pad,
+    /// The return code of a reply.
+    RetCode,
+    /// The trailer of an untyped ABI.
+    Trailer,
+}
+
+/// Whether the bytes in place are the data, or an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indirect {
+    /// The data is inline.
+    Never,
+    /// An address stands in the message.
+    Always,
+    /// The count decides.
+    Depends,
+}
+
+/// A field of a slot that the receiver compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The field's name.
+    pub field: &'static str,
+    /// What it must be.
+    pub value: u64,
+}

@@ -1,0 +1,110 @@
+//! What both sides of a message must agree on: one zero-sized type an ABI, and its facts as data.
+//!
+//! The numbers come from the C compilers' own stubs, captured on the wire; `mig-codegen` lays messages out with the same
+//! constants, so the two cannot drift apart.
+
+/// Which of MIG's two unrelated wire formats an ABI uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// A type word in front of each argument: CMU and GNU Mach.
+    Typed,
+    /// A descriptor list, an NDR record, then plain data: OSF Mach and Apple's.
+    Untyped,
+}
+
+/// The shape of a typed ABI's type words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeWords {
+    /// 4 bytes, or 12 in the long form: 8 bits of name, 8 of size, 12 of number.
+    Short4Long12,
+    /// 8 bytes in either form: 8 bits of name, 16 of size, and a word with the number.
+    Always8,
+}
+
+/// Everything about an ABI that both the compiler and the running program need. Sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Which wire format.
+    pub family: Family,
+    /// The shape of the type words; of no meaning for an untyped ABI.
+    pub type_words: TypeWords,
+    /// Every argument's data is padded to a multiple of this.
+    pub alignment: usize,
+    /// `sizeof (mach_msg_header_t)`
+    pub header: usize,
+    /// Offset of `msgh_remote_port`.
+    pub remote_port: usize,
+    /// Offset of `msgh_local_port`.
+    pub local_port: usize,
+    /// Offset of `msgh_seqno`.
+    pub seqno: usize,
+    /// Offset of `msgh_id`.
+    pub id: usize,
+    /// A port in the body of a message.
+    pub port: usize,
+    /// An address in a message.
+    pub pointer: usize,
+    /// `msgh_size` of a reply that holds nothing but a return code.
+    pub error_reply: usize,
+    /// Offset of the return code in a reply.
+    pub ret_code: usize,
+}
+
+/// An ABI as a type, for code that is generic over it.
+pub trait Abi: Copy + Send + Sync + 'static {
+    /// Its facts.
+    const FACTS: Facts;
+}
+
+/// GNU Mach on i386: `gnu-i386`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GnuI386;
+
+impl Abi for GnuI386 {
+    const FACTS: Facts = Facts {
+        name: "gnu-i386",
+        family: Family::Typed,
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        header: 24,
+        remote_port: 8,
+        local_port: 12,
+        seqno: 16,
+        id: 20,
+        port: 4,
+        pointer: 4,
+        error_reply: 32,
+        ret_code: 28,
+    };
+}
+
+/// GNU Mach on x86_64 since 2023, with type words of 8 bytes: `gnu-x86_64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GnuX86_64;
+
+impl Abi for GnuX86_64 {
+    const FACTS: Facts = Facts {
+        name: "gnu-x86_64",
+        family: Family::Typed,
+        type_words: TypeWords::Always8,
+        alignment: 8,
+        header: 32,
+        remote_port: 8,
+        local_port: 16,
+        seqno: 24,
+        id: 28,
+        port: 8,
+        pointer: 8,
+        error_reply: 48,
+        ret_code: 40,
+    };
+}
+
+/// The ABI of the target, where it has one.
+#[cfg(target_pointer_width = "64")]
+pub type Native = GnuX86_64;
+/// The ABI of the target, where it has one.
+#[cfg(target_pointer_width = "32")]
+pub type Native = GnuI386;

@@ -1,0 +1,4 @@
+//! Runtime of MIG interfaces.
+#![no_std]
+
+pub mod abi;
