@@ -1,0 +1,186 @@
+//! The kernel below a program, as a trait: `mach_msg`, port names, out-of-line memory.
+
+use core::mem::MaybeUninit;
+use core::ops::DerefMut;
+
+use crate::abi::Abi;
+use crate::kern_return::KernReturn;
+
+/// A port name: an index into a task's name table, of no meaning in another task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Name(pub u32);
+
+impl Name {
+    /// `MACH_PORT_NULL`
+    pub const NULL: Self = Self(0);
+    /// `MACH_PORT_DEAD`
+    pub const DEAD: Self = Self(!0);
+
+    /// True if the name can denote a right: neither null nor dead.
+    pub const fn is_valid(self) -> bool {
+        self.0 != 0 && self.0 != !0
+    }
+}
+
+/// The kinds of rights that a task can hold a reference of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RightKind {
+    /// `MACH_PORT_RIGHT_SEND`
+    Send,
+    /// `MACH_PORT_RIGHT_RECEIVE`
+    Receive,
+    /// `MACH_PORT_RIGHT_SEND_ONCE`
+    SendOnce,
+    /// `MACH_PORT_RIGHT_PORT_SET`
+    PortSet,
+}
+
+/// Which notification to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notification {
+    /// `MACH_NOTIFY_PORT_DESTROYED`: the receive right comes back in the message.
+    PortDestroyed,
+    /// `MACH_NOTIFY_NO_SENDERS`, when no send right is left and at least `sync` have been made.
+    NoSenders {
+        /// The make-send count from which the notification may fire.
+        sync: u32,
+    },
+    /// `MACH_NOTIFY_DEAD_NAME`, when the port of a send right is gone.
+    DeadName,
+}
+
+/// What one `mach_msg` call does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MsgCall {
+    /// Send `msgh_size` bytes of the buffer first.
+    pub send: bool,
+    /// Then receive from this port or port set into the same buffer.
+    pub receive: Option<Name>,
+    /// Give up sending after this many milliseconds.
+    pub send_timeout: Option<u32>,
+    /// Give up receiving after this many milliseconds.
+    pub receive_timeout: Option<u32>,
+    /// Leave a message that does not fit in the queue (`MACH_RCV_LARGE`): the header then holds its true size.
+    pub large: bool,
+    /// Further `MACH_MSG_OPTION` bits of the ABI, as the `.defs` gave them.
+    pub options: u32,
+}
+
+/// A kernel that can carry messages for this task.
+///
+/// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones denote the same task.
+///
+/// # Safety
+///
+/// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a receive the buffer
+/// holds an initialised message of `msgh_size` bytes, every right and region that its type words describe now belongs to this task, and
+/// nothing else of this task's does.
+pub unsafe trait Kernel: Clone + Send + Sync + 'static {
+    /// The ABI of its messages.
+    type Abi: Abi;
+
+    /// Out-of-line memory that this task owns; dropping it gives it back.
+    type Region: DerefMut<Target = [u8]> + Send + Sync;
+
+    /// Memory of the program that one message may refer to until the guard is dropped.
+    type Lent<'a>;
+
+    /// Sends, receives, or both, as the trap of the same name.
+    ///
+    /// The buffer's first bytes are a header of [`Self::Abi`]. A send reads `msgh_size` bytes, all of which the caller has initialised.
+    ///
+    /// # Errors
+    ///
+    /// A `MACH_SEND_…` or `MACH_RCV_…` code. After a failed send the buffer holds the message still, possibly in pseudo-received form: whatever
+    /// it describes with a move disposition or a deallocate bit is this task's again.
+    fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
+
+    /// Makes a port and returns the name of its receive right.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_allocate`.
+    fn allocate_port(&self) -> Result<Name, KernReturn>;
+
+    /// Makes an empty port set.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_allocate`.
+    fn allocate_port_set(&self) -> Result<Name, KernReturn>;
+
+    /// Releases one reference of this kind; the last receive reference destroys the port. A name that is not valid is ignored.
+    fn release(&self, kind: RightKind, name: Name);
+
+    /// Adds one send reference to a name that has at least one already.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_mod_refs`.
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn>;
+
+    /// Makes a send right from a receive right; it has the same name.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_insert_right`.
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn>;
+
+    /// Makes a send-once right from a receive right; it has a name of its own.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_extract_right`.
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn>;
+
+    /// Moves a receive right into a port set, or out of every set with [`Name::NULL`].
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_move_member`.
+    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn>;
+
+    /// Asks that a notification be sent to `notify`, a receive right of this task, from which a send-once right is made; null cancels.
+    /// Returns the send-once right that was registered before, or null.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_request_notification`.
+    fn request_notification(&self, name: Name, which: Notification, notify: Name)
+    -> Result<Name, KernReturn>;
+
+    /// This thread's cached reply port, made on demand (`mig_get_reply_port`).
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate_port`](Self::allocate_port).
+    fn reply_port(&self) -> Result<Name, KernReturn>;
+
+    /// Destroys this thread's reply port after an error, so that a late reply cannot be taken for the next one (`mig_dealloc_reply_port`).
+    fn destroy_reply_port(&self, name: Name);
+
+    /// New out-of-line memory, all zeros.
+    ///
+    /// # Errors
+    ///
+    /// As `vm_allocate`.
+    fn allocate(&self, size: usize) -> Result<Self::Region, KernReturn>;
+
+    /// Turns memory into the address that stands for it in a message of this task.
+    fn region_into_wire(&self, region: Self::Region) -> u64;
+
+    /// The memory behind an address that a message has delivered.
+    ///
+    /// # Safety
+    ///
+    /// `address` and `size` come from a type word of a message that this kernel has delivered with the deallocate bit, or from
+    /// [`region_into_wire`](Self::region_into_wire), and nobody else claims them.
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Self::Region;
+
+    /// Lends memory to a message that is about to be sent; the kernel copies it.
+    fn lend<'a>(&self, bytes: &'a [u8]) -> Self::Lent<'a>;
+
+    /// The address that stands for lent memory in the message.
+    fn lent_address(lent: &Self::Lent<'_>) -> u64;
+}
