@@ -1,1 +1,2 @@
-//! Placeholder.
+//! Interface definitions of Mach, and the bindings generated from them.
+#![no_std]

@@ -1,2 +1,29 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: the set-up and the checks of this repository, one verb a file.
+
+mod apt;
+mod command;
+mod i386;
+mod packages;
+mod report;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Set-up and checks of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Verb {
+    /// Run every check: set-up, format, lints, tests, documentation, no_std, i386.
+    Test(test::Options),
+    /// Fetch the C compilers that the differential test compares with, and say where they are.
+    Packages,
+}
+
+fn main() -> ExitCode {
+    match Verb::parse() {
+        Verb::Test(options) => test::run(&options),
+        Verb::Packages => packages::run(),
+    }
+}

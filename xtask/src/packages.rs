@@ -1,0 +1,176 @@
+//! Pinned Debian packages, unpacked privately under the target folder: nothing is installed, no architecture is added.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::apt::{self, PrivateApt};
+use crate::command::{read, target};
+
+/// A package of a release, pinned.
+struct Package {
+    suite: &'static str,
+    /// `name:architecture=version`
+    name: &'static str,
+    sha256: &'static str,
+    /// The folder of the set that it is unpacked into.
+    folder: &'static str,
+}
+
+/// Packages that are used together.
+pub(crate) struct Set {
+    name: &'static str,
+    packages: &'static [Package],
+}
+
+/// GNU MIG with the interface definitions and headers of GNU Mach, for both ABIs, and the release before on i386.
+pub(crate) const MIG: Set = Set {
+    name: "mig",
+    packages: &[
+        Package {
+            suite: "bookworm",
+            name: "mig-i686-gnu:i386=1.8+git20221221-3",
+            sha256: "38db132b4120a809f5ff294fcc924e38f31ac24807b17746e3b2f72f97f6db98",
+            folder: "bookworm-i386",
+        },
+        Package {
+            suite: "bookworm",
+            name: "gnumach-dev:i386=2:1.8+git20221224-2",
+            sha256: "44aafaf9fd142e5e08ddb55ac3d1e143cb7cd57560acbf65739e2e06c948d045",
+            folder: "bookworm-i386",
+        },
+        Package {
+            suite: "trixie",
+            name: "mig-i686-gnu:i386=1.8+git20231217-8",
+            sha256: "5c09e3f06cd469e9ad7a6e78400458e72aa21d4b4d5541cb6ca2612551549985",
+            folder: "trixie-i386",
+        },
+        Package {
+            suite: "trixie",
+            name: "gnumach-dev:i386=2:1.8+git20250702-1",
+            sha256: "85be6ef6e833242712a7f0a25d558e9e2bbb078ac9e00b0c974279317d0e5f15",
+            folder: "trixie-i386",
+        },
+        Package {
+            suite: "trixie",
+            name: "mig-x86-64-gnu:amd64=1.8+git20231217-8",
+            sha256: "b8ebde492856b4cd5cd1b71d6795a45d0c8e284fdfd8c1fe3d9c48828a098ff8",
+            folder: "trixie-amd64",
+        },
+        Package {
+            suite: "trixie",
+            name: "gnumach-dev:amd64=2:1.8+git20250702-1",
+            sha256: "39de7a2d8598465eb142df3d312a71821fe0bd74a9c7f3a6ec8478163df1b988",
+            folder: "trixie-amd64",
+        },
+    ],
+};
+
+/// Rust 1.85, the oldest that builds the libraries, with a standard library for i386.
+pub(crate) const RUST: Set = Set {
+    name: "rust-1.85",
+    packages: &[
+        Package {
+            suite: "bookworm",
+            name: "rustc-web:amd64=1.85.0+dfsg3-1~deb12u3",
+            sha256: "ef797a56697a0b6a82c1d704119ccaa85ab3486ccf805472de46c31971346702",
+            folder: "root",
+        },
+        Package {
+            suite: "bookworm",
+            name: "libstd-rust-web-1.85:amd64=1.85.0+dfsg3-1~deb12u3",
+            sha256: "c8b03bff73b2990b2a3e56b0cfb100eb4c70a9331f4232dc9783c9e50b1038be",
+            folder: "root",
+        },
+        Package {
+            suite: "bookworm",
+            name: "libstd-rust-web-dev:amd64=1.85.0+dfsg3-1~deb12u3",
+            sha256: "5360a1aa03979ccc4cc91dd3d9bad1d5ff30f36d615ed01e2c5209c5e8ece21b",
+            folder: "root",
+        },
+        Package {
+            suite: "bookworm",
+            name: "libstd-rust-web-dev:i386=1.85.0+dfsg3-1~deb12u3",
+            sha256: "70dcaaafcb38d1374c2900b0671c7ebcd7eda88135a373308f522f970aeb9e1f",
+            folder: "root",
+        },
+        Package {
+            suite: "bookworm",
+            name: "libllvm19:amd64=1:19.1.7-3~deb12u1",
+            sha256: "6edf3a8b28495cdba883d9760e0dca1a81983fc497a5f989dc64d0d96d23b4aa",
+            folder: "root",
+        },
+    ],
+};
+
+/// `cargo xtask packages`
+pub(crate) fn run() -> ExitCode {
+    match fetch(&MIG) {
+        Ok(folder) => {
+            println!("{}", folder.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder with a set's packages unpacked; fetches what is not there yet.
+pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
+    let folder = target().join("packages").join(set.name);
+    let stamp = folder.join("unpacked");
+    let pins: String =
+        set.packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.name)).collect();
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == pins) {
+        return Ok(folder);
+    }
+    if !apt::available() {
+        return Err("fetching Debian packages needs apt-get, dpkg and Debian's archive keys".to_string());
+    }
+    println!("fetching {} packages of the set `{}`", set.packages.len(), set.name);
+    empty(&folder)?;
+    let work = folder.join("fetch");
+    unpack(set, &folder, &work)?;
+    fs::remove_dir_all(&work).and_then(|()| fs::write(&stamp, pins)).map_err(|error| error.to_string())?;
+    Ok(folder)
+}
+
+fn unpack(set: &Set, folder: &Path, work: &Path) -> Result<(), String> {
+    let mut suites: Vec<&str> = set.packages.iter().map(|package| package.suite).collect();
+    suites.dedup();
+    let apt = PrivateApt::new(work, &suites)?;
+    for package in set.packages {
+        let download = work.join("download");
+        empty(&download)?;
+        apt.download(package.name, &download)?;
+        let file = only_file(&download)?;
+        check(&file, package.sha256)?;
+        read(Command::new("dpkg").arg("-x").arg(&file).arg(folder.join(package.folder)))?;
+    }
+    Ok(())
+}
+
+/// Compares a file with its pinned checksum.
+fn check(file: &Path, sha256: &str) -> Result<(), String> {
+    let output = read(Command::new("sha256sum").arg(file))?;
+    match output.split_whitespace().next() {
+        Some(sum) if sum == sha256 => Ok(()),
+        sum => Err(format!("{}: checksum {}, expected {sha256}", file.display(), sum.unwrap_or("none"))),
+    }
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf, String> {
+    let mut entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let entry = entries.next().ok_or("apt-get downloaded nothing")?.map_err(|error| error.to_string())?;
+    Ok(entry.path())
+}
+
+/// Makes a folder that is empty.
+fn empty(folder: &Path) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+}

@@ -1,0 +1,62 @@
+//! The steps of a run: a heading for each, and a table in the end.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How a step that found no fault ended.
+pub(crate) enum Outcome {
+    /// It was done.
+    Passed,
+    /// It could not be done here, and why.
+    Skipped(String),
+}
+
+/// The end of a step; the error says what is wrong.
+pub(crate) type StepResult = Result<Outcome, String>;
+
+/// What has been done so far.
+pub(crate) struct Report {
+    steps: Vec<(String, StepResult, Duration)>,
+    strict: bool,
+}
+
+impl Report {
+    /// An empty report. If `strict`, a step that is skipped counts as failed.
+    pub(crate) fn new(strict: bool) -> Self {
+        Report { steps: Vec::new(), strict }
+    }
+
+    /// Does one step.
+    pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> StepResult) {
+        println!("\n==== {name}");
+        let start = Instant::now();
+        let result = match work() {
+            Ok(Outcome::Skipped(why)) if self.strict => {
+                Err(format!("skipped, which CI does not allow: {why}"))
+            }
+            other => other,
+        };
+        match &result {
+            Ok(Outcome::Passed) => {}
+            Ok(Outcome::Skipped(why)) => println!("skipped: {why}"),
+            Err(why) => println!("FAILED: {why}"),
+        }
+        self.steps.push((name.to_string(), result, start.elapsed()));
+    }
+
+    /// Prints the table, and says whether no step failed.
+    pub(crate) fn finish(self) -> ExitCode {
+        println!("\n==== summary");
+        let mut failed = 0;
+        for (name, result, time) in &self.steps {
+            let word = match result {
+                Ok(Outcome::Passed) => "passed",
+                Ok(Outcome::Skipped(_)) => "skipped",
+                Err(_) => "FAILED",
+            };
+            failed += usize::from(result.is_err());
+            println!("{word:8} {:7.1} s  {name}", time.as_secs_f64());
+        }
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask test`: every check of this repository, with its own set-up.
+
+use std::process::{Command, ExitCode};
+
+use crate::command::{self, cargo, program, root, target, works};
+use crate::report::{Outcome, Report, StepResult};
+use crate::{apt, i386, packages};
+
+/// Which checks to run.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run only the steps whose name contains this word; may be given several times.
+    #[arg(long, value_name = "WORD")]
+    only: Vec<String>,
+}
+
+/// A step: its name, and what it does.
+type Step = (&'static str, fn() -> StepResult);
+
+/// In this order: what is quick and often wrong comes first.
+const STEPS: &[Step] = &[
+    ("set-up: a C compiler for both ABIs", c_compiler),
+    ("set-up: the C MIG of Debian", c_mig),
+    ("format", format),
+    ("lints", lints),
+    ("tests", tests),
+    ("examples of the documentation", doctests),
+    ("documentation", documentation),
+    ("a program without std", no_std),
+    ("libraries on i386 with Rust 1.85", i386::check),
+];
+
+/// Runs the checks; CI, told by the variable `CI`, allows no check to be skipped.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let mut report = Report::new(std::env::var_os("CI").is_some());
+    for (name, work) in STEPS {
+        if options.only.is_empty() || options.only.iter().any(|word| name.contains(word.as_str())) {
+            report.step(name, work);
+        }
+    }
+    report.finish()
+}
+
+/// The C stubs of i386 are 32-bit programs, and so is the compiler that makes them.
+fn c_compiler() -> StepResult {
+    let probe = || works(program("gcc").args(["-m32", "-x", "c", "-o", "/dev/null", "xtask/src/probe.c"]));
+    if probe() {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["gcc", "gcc-multilib", "libc6-dev"]) {
+        Ok(()) if probe() => Ok(Outcome::Passed),
+        Ok(()) => Err("gcc -m32 does not work, although gcc-multilib is installed".to_string()),
+        Err(why) => Ok(Outcome::Skipped(format!("gcc -m32 does not work; {why}"))),
+    }
+}
+
+fn c_mig() -> StepResult {
+    match packages::fetch(&packages::MIG) {
+        Ok(_) => Ok(Outcome::Passed),
+        Err(why) => Ok(Outcome::Skipped(why)),
+    }
+}
+
+fn format() -> StepResult {
+    done(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> StepResult {
+    done(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+}
+
+/// With nextest where it is installed, which runs each test in a process of its own; without it by plain cargo.
+fn tests() -> StepResult {
+    if works(cargo().args(["nextest", "--version"])) {
+        done(cargo().args(["nextest", "run", "--workspace"]).env("MIG_PACKAGES", mig_packages()))
+    } else {
+        done(cargo().args(["test", "--workspace", "--all-targets"]).env("MIG_PACKAGES", mig_packages()))
+    }
+}
+
+fn mig_packages() -> std::path::PathBuf {
+    target().join("packages/mig")
+}
+
+fn doctests() -> StepResult {
+    done(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+fn documentation() -> StepResult {
+    done(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Links a program that has the libraries and no standard library, and runs it.
+fn no_std() -> StepResult {
+    let manifest = root().join("tests/no_std/Cargo.toml");
+    let folder = target().join("no_std");
+    done(cargo().arg("run").arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder))
+}
+
+fn done(command: &mut Command) -> StepResult {
+    command::run(command).map(|()| Outcome::Passed)
+}
