@@ -1,21 +1,229 @@
 //! ABIs as the compiler sees them: the facts of [`mig_runtime::abi`], and what only a compiler needs.
+//!
+//! A dialect is two constants of data: an [`Abi`] (how its messages look) and a [`Language`] (what its own compiler makes of
+//! the words of a `.defs` file). The grammar accepts the words of all dialects; a dialect's `Language` says which of them
+//! it takes.
 
-use mig_runtime::abi::{Abi as _, Facts, GnuI386, GnuX86_64};
+use mig_parser::diagnostics::Severity;
+use mig_runtime::abi::{Abi as _, Facts, Family, GnuI386, GnuX86_64, TypeWords};
 
 /// An ABI and the language of the C compiler for it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
-    /// The type in `mig_runtime::abi`.
+    /// The type in `mig_runtime::abi`; one with the same wire format where the dialect has none of its own.
     pub rust_name: &'static str,
     /// Macros that its C compiler or its MIG script predefines.
     pub predefined: &'static [(&'static str, &'static str)],
     /// Types that exist without a declaration: name, message type number, bits.
     pub built_in: &'static [(&'static str, u32, u32)],
+    /// What its compiler accepts.
+    pub language: &'static Language,
 }
 
-/// `gnu-i386`
+/// What a dialect's compiler accepts, and how it takes the rest.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Language {
+    /// Its name in a message to the user.
+    pub name: &'static str,
+    /// The constructs that it does not simply accept.
+    pub exceptions: &'static [(Feature, Verdict)],
+    /// A second declaration of a type.
+    pub redefined_type: Severity,
+    /// A second `subsystem` statement.
+    pub second_subsystem: Severity,
+    /// Types exist only behind the `subsystem` statement.
+    pub subsystem_first: bool,
+}
+
+/// A construct that not all dialects have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// `skip N`
+    SkipCount,
+    /// `struct { … }`
+    StructMembers,
+    /// `(NAME, bits)`
+    LongType,
+    /// `procedure`, `simpleprocedure`, `function`
+    Procedures,
+    /// `error NAME`
+    ErrorStatement,
+    /// `sendtime`, as a statement or an argument
+    SendTime,
+    /// Apple's statements
+    AppleStatements,
+    /// `PointerTo (…)` and its kin
+    NativeTypes,
+    /// `iimport`, `dimport`
+    AppleImports,
+    /// Arguments from a message's trailer
+    TrailerArguments,
+    /// `sectoken` and the audit and context tokens
+    AppleTokens,
+    /// `intranpayload`
+    InTranPayload,
+    /// `islong`, `isnotlong`, `servercopy`
+    TypedFlags,
+    /// `retcode`
+    RetCode,
+    /// `samecount`, `physicalcopy`, `overwrite`, `auto`, `const`
+    UntypedFlags,
+}
+
+impl Feature {
+    /// How a message names it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Feature::SkipCount => "`skip` with a number",
+            Feature::StructMembers => "a structure with members",
+            Feature::LongType => "a type with a size",
+            Feature::Procedures => "a procedure or function",
+            Feature::ErrorStatement => "the statement `error`",
+            Feature::SendTime => "`sendtime`",
+            Feature::AppleStatements => "this statement",
+            Feature::NativeTypes => "a native C type",
+            Feature::AppleImports => "this kind of import",
+            Feature::TrailerArguments | Feature::AppleTokens => "an argument from the trailer",
+            Feature::InTranPayload => "`intranpayload`",
+            Feature::TypedFlags | Feature::RetCode | Feature::UntypedFlags => "this flag",
+        }
+    }
+}
+
+/// What a compiler makes of a construct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It takes it.
+    Accept,
+    /// It takes it without effect: a warning.
+    Ignore,
+    /// It takes it, but advises against it: a warning.
+    Obsolete,
+    /// It refuses it: an error.
+    Reject,
+}
+
+impl Language {
+    /// What it makes of a construct.
+    pub fn verdict(&self, feature: Feature) -> Verdict {
+        self.exceptions.iter().find(|(f, _)| *f == feature).map_or(Verdict::Accept, |(_, verdict)| *verdict)
+    }
+}
+
+impl Abi {
+    /// Every ABI that has a name on the command line.
+    pub const ALL: &'static [&'static Abi] =
+        &[&GNU_I386, &GNU_X86_64, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64];
+
+    /// The ABI with this name.
+    pub fn by_name(name: &str) -> Option<&'static Abi> {
+        Abi::ALL.iter().copied().find(|abi| abi.name() == name)
+    }
+
+    /// The default for a target with addresses of so many bits: GNU Mach's.
+    pub fn for_pointer_width(bits: u32) -> &'static Abi {
+        if bits <= 32 { &GNU_I386 } else { &GNU_X86_64 }
+    }
+
+    /// The default where nothing says what the target is: that of the machine that the compiler runs on.
+    pub fn host() -> &'static Abi {
+        Abi::for_pointer_width(usize::BITS)
+    }
+
+    /// Its name on the command line.
+    pub fn name(&self) -> &'static str {
+        self.facts.name
+    }
+
+    /// True if its messages have type words.
+    pub fn is_typed(&self) -> bool {
+        self.facts.family == Family::Typed
+    }
+}
+
+/// GNU MIG since 2023.
+static GNU: Language = Language {
+    name: "GNU MIG",
+    exceptions: &[
+        (Feature::Procedures, Verdict::Reject),
+        (Feature::ErrorStatement, Verdict::Reject),
+        (Feature::SendTime, Verdict::Reject),
+        (Feature::AppleStatements, Verdict::Reject),
+        (Feature::NativeTypes, Verdict::Reject),
+        (Feature::AppleImports, Verdict::Reject),
+        (Feature::TrailerArguments, Verdict::Reject),
+        (Feature::AppleTokens, Verdict::Reject),
+        (Feature::RetCode, Verdict::Ignore),
+        (Feature::UntypedFlags, Verdict::Reject),
+    ],
+    redefined_type: Severity::Error,
+    second_subsystem: Severity::Error,
+    subsystem_first: true,
+};
+
+/// The MIG of Carnegie Mellon's Mach 3.
+static CMU: Language = Language {
+    name: "CMU MIG",
+    exceptions: &[
+        (Feature::Procedures, Verdict::Obsolete),
+        (Feature::StructMembers, Verdict::Reject),
+        (Feature::SendTime, Verdict::Reject),
+        (Feature::AppleStatements, Verdict::Reject),
+        (Feature::NativeTypes, Verdict::Reject),
+        (Feature::AppleImports, Verdict::Reject),
+        (Feature::TrailerArguments, Verdict::Reject),
+        (Feature::AppleTokens, Verdict::Reject),
+        (Feature::InTranPayload, Verdict::Reject),
+        (Feature::RetCode, Verdict::Reject),
+        (Feature::UntypedFlags, Verdict::Reject),
+    ],
+    redefined_type: Severity::Warning,
+    second_subsystem: Severity::Warning,
+    subsystem_first: false,
+};
+
+/// The MIG of OSF's MK6 and MK7.
+static OSF: Language = Language {
+    name: "OSF MIG",
+    exceptions: &[
+        (Feature::SkipCount, Verdict::Reject),
+        (Feature::StructMembers, Verdict::Reject),
+        (Feature::LongType, Verdict::Reject),
+        (Feature::Procedures, Verdict::Reject),
+        (Feature::ErrorStatement, Verdict::Ignore),
+        (Feature::SendTime, Verdict::Reject),
+        (Feature::AppleStatements, Verdict::Reject),
+        (Feature::NativeTypes, Verdict::Reject),
+        (Feature::AppleImports, Verdict::Reject),
+        (Feature::AppleTokens, Verdict::Reject),
+        (Feature::InTranPayload, Verdict::Reject),
+        (Feature::TypedFlags, Verdict::Reject),
+    ],
+    redefined_type: Severity::Warning,
+    second_subsystem: Severity::Warning,
+    subsystem_first: false,
+};
+
+/// Apple's MIG.
+static APPLE: Language = Language {
+    name: "Apple's MIG",
+    exceptions: &[
+        (Feature::SkipCount, Verdict::Reject),
+        (Feature::StructMembers, Verdict::Reject),
+        (Feature::LongType, Verdict::Reject),
+        (Feature::Procedures, Verdict::Reject),
+        (Feature::ErrorStatement, Verdict::Ignore),
+        (Feature::InTranPayload, Verdict::Reject),
+        (Feature::TypedFlags, Verdict::Reject),
+    ],
+    redefined_type: Severity::Warning,
+    second_subsystem: Severity::Warning,
+    subsystem_first: false,
+};
+
+/// `gnu-i386`: GNU Mach on i386.
 pub static GNU_I386: Abi = Abi {
     facts: GnuI386::FACTS,
     rust_name: "GnuI386",
@@ -28,9 +236,10 @@ pub static GNU_I386: Abi = Abi {
         ("uintptr_t", 2, 32),
         ("intptr_t", 2, 32),
     ],
+    language: &GNU,
 };
 
-/// `gnu-x86_64`
+/// `gnu-x86_64`: GNU Mach on x86_64 since 2023.
 pub static GNU_X86_64: Abi = Abi {
     facts: GnuX86_64::FACTS,
     rust_name: "GnuX86_64",
@@ -43,4 +252,53 @@ pub static GNU_X86_64: Abi = Abi {
         ("uintptr_t", 11, 64),
         ("intptr_t", 11, 64),
     ],
+    language: &GNU,
+};
+
+/// `cmu-32`: CMU Mach 3, whose messages are those of `gnu-i386`.
+pub static CMU_32: Abi = Abi {
+    facts: Facts { name: "cmu-32", ..GnuI386::FACTS },
+    rust_name: "GnuI386",
+    predefined: &[],
+    built_in: &[],
+    language: &CMU,
+};
+
+/// What the untyped ABIs of 32 bits have in common.
+const UNTYPED: Facts = Facts {
+    name: "osf-32",
+    family: Family::Untyped,
+    type_words: TypeWords::Short4Long12,
+    alignment: 4,
+    header: 24,
+    remote_port: 8,
+    local_port: 12,
+    seqno: 16,
+    id: 20,
+    port: 12,
+    pointer: 4,
+    error_reply: 36,
+    ret_code: 32,
+};
+
+/// `osf-32`: OSF Mach on i386. Interfaces are checked for it; its messages are not laid out yet.
+pub static OSF_32: Abi =
+    Abi { facts: UNTYPED, rust_name: "Osf32", predefined: &[], built_in: &[], language: &OSF };
+
+/// `apple-32`: Apple's kernels, 32-bit tasks. Interfaces are checked for it; its messages are not laid out yet.
+pub static APPLE_32: Abi = Abi {
+    facts: Facts { name: "apple-32", ..UNTYPED },
+    rust_name: "Apple32",
+    predefined: &[("__MACH30__", "1")],
+    built_in: &[],
+    language: &APPLE,
+};
+
+/// `apple-64`: Apple's kernels, 64-bit tasks. Interfaces are checked for it; its messages are not laid out yet.
+pub static APPLE_64: Abi = Abi {
+    facts: Facts { name: "apple-64", pointer: 8, ..UNTYPED },
+    rust_name: "Apple64",
+    predefined: &[("__LP64__", "1"), ("__MACH30__", "1")],
+    built_in: &[],
+    language: &APPLE,
 };

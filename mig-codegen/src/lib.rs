@@ -1,4 +1,46 @@
 //! MIG compiler.
 
 pub mod abi;
+mod layout;
 pub mod model;
+mod resolve;
+pub mod table;
+mod wire;
+
+use mig_parser::ast::Ast;
+use mig_parser::diagnostics::Diagnostics;
+use mig_parser::source::Span;
+
+use crate::abi::Abi;
+use crate::model::Interface;
+pub use crate::resolve::{Declarations, IncludePath};
+
+/// Resolves an interface and lays out its messages for an ABI. `None` if anything is wrong; every thing wrong is a
+/// diagnostic. `elsewhere` is asked which file declares an unknown type; `&()` knows none.
+pub fn analyze(
+    ast: &Ast,
+    abi: &'static Abi,
+    elsewhere: &dyn Declarations,
+    diagnostics: &mut Diagnostics,
+) -> Option<Interface> {
+    let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
+    let Some(mut interface) = resolved else {
+        let span = ast.statements.first().map_or(Span::default(), |first| first.span);
+        diagnostics.push(resolve::no_subsystem(span, "nothing to generate"));
+        return None;
+    };
+    layout::lay_out(&mut interface, diagnostics);
+    (!diagnostics.has_errors()).then_some(interface)
+}
+
+/// Finds everything that is wrong with a file, also one that only declares types, and also for an ABI whose messages are
+/// not generated yet.
+pub fn check(ast: &Ast, abi: &'static Abi, elsewhere: &dyn Declarations, diagnostics: &mut Diagnostics) {
+    let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    if let Some(mut interface) = resolved.filter(|_| abi.is_typed()) {
+        layout::lay_out(&mut interface, diagnostics);
+    }
+}

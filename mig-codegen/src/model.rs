@@ -49,11 +49,13 @@ pub struct Routine {
     pub args: Vec<Arg>,
     /// Index of the request port among them.
     pub request_port: usize,
+    /// Index of the argument that carries the value of a `function`; it is the first one, named like the routine.
+    pub result: Option<usize>,
     /// `waittime` in force, as written.
     pub wait_time: Option<String>,
     /// `msgoption` in force, as written.
     pub msg_option: Option<String>,
-    /// The request.
+    /// The request; without slots until `layout` has filled it in.
     pub request: Message,
     /// The reply of success; `None` for one-way kinds.
     pub reply: Option<Message>,
@@ -82,6 +84,38 @@ pub struct Arg {
     pub doc: Vec<String>,
     /// All of it.
     pub span: Span,
+}
+
+impl Routine {
+    /// The id of its reply.
+    pub fn reply_id(&self) -> u32 {
+        self.id + REPLY_ID_OFFSET
+    }
+
+    /// Index of the first argument with one of these directions.
+    pub fn find(&self, directions: &[Direction]) -> Option<usize> {
+        self.args.iter().position(|arg| directions.contains(&arg.direction))
+    }
+}
+
+impl Arg {
+    /// Its value travels in the request.
+    pub fn in_request(&self) -> bool {
+        matches!(self.direction, Direction::In | Direction::InOut)
+    }
+
+    /// Its value travels in the reply.
+    pub fn in_reply(&self) -> bool {
+        matches!(self.direction, Direction::Out | Direction::InOut)
+    }
+}
+
+/// A reply's id is its request's plus this.
+pub const REPLY_ID_OFFSET: u32 = 100;
+
+/// True for the kinds that have no reply.
+pub fn is_one_way(kind: RoutineKind) -> bool {
+    matches!(kind, RoutineKind::SimpleRoutine | RoutineKind::SimpleProcedure)
 }
 
 /// Whether the sender's memory goes with the message.
@@ -151,6 +185,8 @@ pub enum TypeKind {
     FixedString {
         /// Bytes, the NUL included.
         size: u32,
+        /// Declared in the long form: its type word says one element of all its bits, not so many characters.
+        whole: bool,
     },
     /// `c_string[*:N]`
     BoundedString {
@@ -171,8 +207,10 @@ pub enum TypeKind {
 /// One element of plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalar {
-    /// The message type number (`MACH_MSG_TYPE_…`) in the type word.
+    /// The message type number (`MACH_MSG_TYPE_…`) in the type word, as sent.
     pub type_number: u32,
+    /// The one that the receiver must see; another one only for `A|B`.
+    pub received: u32,
     /// Size in bits.
     pub bits: u32,
 }
@@ -217,7 +255,7 @@ pub struct CTypes {
 }
 
 /// A message as a table of slots: the one place where offsets come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The slots in the order of their bytes.
     pub slots: Vec<Slot>,
@@ -230,11 +268,12 @@ pub struct Message {
 }
 
 /// Whether a message carries rights or out-of-line memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Complex {
     /// In every message.
     Always,
     /// In none.
+    #[default]
     Never,
     /// The values decide.
     Depends,
@@ -259,6 +298,43 @@ pub struct Slot {
     pub indirect: Indirect,
     /// What the receiver must check.
     pub check: Vec<Check>,
+    /// What the type word says; there is one exactly in the slots with [`Role::Type`].
+    pub word: Option<TypeWord>,
+}
+
+/// The contents of a type word: what it says about the data slot behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeWord {
+    /// The type number that the sender writes; `None` is polymorphic: the caller decides.
+    pub sent: Option<u32>,
+    /// The type number that the receiver must see; `None`: any, it is handed on.
+    pub received: Option<u32>,
+    /// Size of an element in bits, where the data is inline.
+    pub bits: u32,
+    /// Size of an element in bits, where the data is out of line: ports are packed there.
+    pub out_of_line_bits: u32,
+    /// The number of elements; `None` if it is counted.
+    pub number: Option<u32>,
+    /// How many elements of the type word make one element of a counted array: the number is the count times this.
+    pub multiplier: u32,
+    /// Whether the data stands in the message.
+    pub in_line: InLine,
+    /// The long form is used.
+    pub long: bool,
+    /// The deallocate bit that the sender writes, for data out of line, or for any data where the sender is the kernel.
+    /// The receiver always sees it set for data out of line, and clear for data inline, except in a `KernelServer`.
+    pub deallocate: Dealloc,
+}
+
+/// Whether data stands in the message or somewhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InLine {
+    /// In the message.
+    Yes,
+    /// Behind an address in the message.
+    No,
+    /// In the message up to this many elements of the array, else behind an address.
+    UpTo(u32),
 }
 
 /// What a slot is.

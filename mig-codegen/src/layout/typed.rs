@@ -1,0 +1,346 @@
+//! Messages with a type word in front of each argument: CMU and GNU Mach.
+
+use mig_parser::ast::Direction;
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
+use mig_runtime::abi::{Facts, TypeWords};
+
+use crate::model::{
+    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Role, Routine, Slot, Type, TypeKind, TypeWord,
+};
+use crate::wire::{INTEGER_32, Wire, is_port_name};
+
+/// No message may be larger: sizes are signed in places, and no kernel takes that much.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// A message, or an argument in it, has no room in a message.
+pub(super) struct TooLarge {
+    /// Index of the argument that was one too many.
+    arg: Option<usize>,
+}
+
+impl TooLarge {
+    pub(super) fn report(&self, which: &str, routine: &Routine, diagnostics: &mut Diagnostics) {
+        let span = self.arg.map_or(routine.span, |arg| routine.args[arg].span);
+        diagnostics.push(
+            Diagnostic::error(
+                "MIG0331",
+                span,
+                format!("the {which} of `{}` is too large for a message", routine.name),
+                "this does not fit",
+            )
+            .with_help("a message has less than 2 GiB; send large data out of line: `^array[] of …`"),
+        );
+    }
+}
+
+/// Lays out a routine's request.
+pub(super) fn request(facts: &Facts, routine: &Routine, kernel_server: bool) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts);
+    for (index, arg) in routine.args.iter().enumerate() {
+        if arg.in_request() {
+            let receiver = if kernel_server { Receiver::Kernel } else { Receiver::User };
+            table.argument(index, arg, Sender::Names, receiver)?;
+        } else if arg.direction == Direction::Out && arg.count_in_out {
+            table.integer(Role::Count, Some(index))?;
+        }
+    }
+    Ok(table.finish(routine.id))
+}
+
+/// Lays out a routine's reply of success.
+pub(super) fn reply(facts: &Facts, routine: &Routine, kernel_server: bool) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts);
+    table.integer(Role::RetCode, None)?;
+    for (index, arg) in routine.args.iter().enumerate() {
+        if arg.in_reply() {
+            let sender = if kernel_server { Sender::Kernel } else { Sender::Names };
+            table.argument(index, arg, sender, Receiver::User)?;
+        }
+    }
+    Ok(table.finish(routine.reply_id()))
+}
+
+/// Which of a type's two names the sender writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// The sender's own: what to do with the right.
+    Names,
+    /// The receiver's: a kernel's rights have been copied in before.
+    Kernel,
+}
+
+/// Who checks the type words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiver {
+    /// A task: the kernel has normalised the deallocate bits.
+    User,
+    /// The kernel: it sees the deallocate bits of rights and of data out of line as the sender wrote them.
+    Kernel,
+}
+
+/// A message that is being laid out.
+struct Table<'a> {
+    facts: &'a Facts,
+    slots: Vec<Slot>,
+    /// Where the next slot starts, as long as that is fixed.
+    at: Option<u64>,
+    min: u64,
+    max: u64,
+    sent: Complexity,
+    received: Complexity,
+}
+
+impl<'a> Table<'a> {
+    fn new(facts: &'a Facts) -> Self {
+        let mut table = Table {
+            facts,
+            slots: Vec::new(),
+            at: Some(0),
+            min: 0,
+            max: 0,
+            sent: Complexity::default(),
+            received: Complexity::default(),
+        };
+        table.fixed(Role::Header, None, facts.header as u64);
+        table
+    }
+
+    fn argument(
+        &mut self,
+        index: usize,
+        arg: &Arg,
+        sender: Sender,
+        receiver: Receiver,
+    ) -> Result<(), TooLarge> {
+        let too_large = || TooLarge { arg: Some(index) };
+        let wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
+        let number = wire.fixed_number(&arg.ty);
+        let word = TypeWord {
+            sent: if sender == Sender::Kernel { wire.received } else { wire.sent },
+            received: wire.received,
+            bits: wire.bits,
+            out_of_line_bits: wire.out_of_line_bits,
+            number,
+            multiplier: wire.number,
+            in_line: in_line(&arg.ty),
+            long: arg.ty.long,
+            deallocate: arg.dealloc,
+        };
+        self.sent.add(word.sent, word.in_line);
+        self.received.add(word.received, word.in_line);
+        self.word(Some(index), word, receiver);
+        self.data(index, &arg.ty, wire).ok_or_else(too_large)?;
+        if self.max > LARGEST { Err(too_large()) } else { Ok(()) }
+    }
+
+    /// A count or a return code: an integer with its type word.
+    fn integer(&mut self, role: Role, arg: Option<usize>) -> Result<(), TooLarge> {
+        let word = TypeWord {
+            sent: Some(INTEGER_32),
+            received: Some(INTEGER_32),
+            bits: 32,
+            out_of_line_bits: 32,
+            number: Some(1),
+            multiplier: 1,
+            in_line: InLine::Yes,
+            long: false,
+            deallocate: Dealloc::No,
+        };
+        self.word(arg, word, Receiver::User);
+        self.fixed(role, arg, 4);
+        self.pad(arg, 4);
+        if self.max > LARGEST { Err(TooLarge { arg }) } else { Ok(()) }
+    }
+
+    fn word(&mut self, arg: Option<usize>, word: TypeWord, receiver: Receiver) {
+        let size = match (self.facts.type_words, word.long) {
+            (TypeWords::Short4Long12, false) => 4,
+            (TypeWords::Short4Long12, true) => 12,
+            (TypeWords::Always8, _) => 8,
+        };
+        self.fixed(Role::Type, arg, size);
+        let slot = self.slots.last_mut().expect("a slot was just added");
+        slot.check = word_checks(&word, receiver);
+        slot.word = Some(word);
+    }
+
+    /// The data of an argument; `None` if it is too large.
+    fn data(&mut self, index: usize, ty: &Type, wire: Wire) -> Option<()> {
+        let arg = Some(index);
+        let pointer = self.facts.pointer as u64;
+        let element = wire.bytes(1)?;
+        match ty.kind {
+            TypeKind::OutOfLine { max, .. } => {
+                let element = wire.out_of_line_bytes()?;
+                self.fixed(Role::Data, arg, pointer);
+                let slot = self.slots.last_mut()?;
+                slot.indirect = Indirect::Always;
+                slot.element = Some(u32::try_from(element).ok()?);
+                slot.max =
+                    max.map(|max| u32::try_from(u64::from(max).checked_mul(element)?).ok()).unwrap_or(None);
+                self.pad(arg, pointer);
+            }
+            TypeKind::Bounded { max, .. } => {
+                self.counted(arg, element, u64::from(max).checked_mul(element)?, Indirect::Never)?;
+            }
+            TypeKind::BoundedString { max } => {
+                self.counted(arg, 1, u64::from(max), Indirect::Never)?;
+            }
+            TypeKind::Indefinite { inline_max, .. } => {
+                let most = u64::from(inline_max).checked_mul(element)?.max(pointer);
+                self.counted(arg, element, most, Indirect::Depends)?;
+            }
+            TypeKind::Scalar(_)
+            | TypeKind::Port(_)
+            | TypeKind::Fixed { .. }
+            | TypeKind::FixedString { .. }
+            | TypeKind::Struct { .. } => {
+                self.fixed(Role::Data, arg, element);
+                self.pad(arg, element);
+            }
+        }
+        Some(())
+    }
+
+    fn fixed(&mut self, role: Role, arg: Option<usize>, size: u64) {
+        self.slots.push(Slot {
+            role,
+            arg,
+            offset: self.at.map(narrow),
+            size: Some(narrow(size)),
+            max: None,
+            element: None,
+            indirect: Indirect::Never,
+            check: Vec::new(),
+            word: None,
+        });
+        self.at = self.at.map(|at| at + size);
+        self.min += size;
+        self.max += size;
+    }
+
+    /// Data of variable size, `most` bytes at most, and its padding.
+    fn counted(&mut self, arg: Option<usize>, element: u64, most: u64, indirect: Indirect) -> Option<()> {
+        let alignment = self.facts.alignment as u64;
+        let slot = Slot {
+            role: Role::Data,
+            arg,
+            offset: self.at.map(narrow),
+            size: None,
+            max: Some(u32::try_from(most).ok()?),
+            element: Some(u32::try_from(element).ok()?),
+            indirect,
+            check: Vec::new(),
+            word: None,
+        };
+        self.slots.push(slot.clone());
+        self.at = None;
+        self.max += most.next_multiple_of(alignment);
+        if element % alignment != 0 {
+            self.slots.push(Slot {
+                role: Role::Pad,
+                offset: None,
+                max: Some(narrow(alignment - 1)),
+                element: Some(1),
+                indirect: Indirect::Never,
+                ..slot
+            });
+        }
+        Some(())
+    }
+
+    /// Padding behind `size` bytes of fixed data.
+    fn pad(&mut self, arg: Option<usize>, size: u64) {
+        let pad = size.next_multiple_of(self.facts.alignment as u64) - size;
+        if pad != 0 {
+            self.fixed(Role::Pad, arg, pad);
+        }
+    }
+
+    fn finish(mut self, id: u32) -> Message {
+        let (min, max) = (narrow(self.min), narrow(self.max));
+        let checks = &mut self.slots[0].check;
+        checks.push(check("msgh_id", id));
+        if min == max {
+            checks.push(check("msgh_size", min));
+        }
+        match self.received.verdict() {
+            Complex::Always => checks.push(check("complex", 1)),
+            Complex::Never => checks.push(check("complex", 0)),
+            Complex::Depends => {}
+        }
+        let complex = match (self.sent.verdict(), self.received.verdict()) {
+            (Complex::Always, _) | (_, Complex::Always) => Complex::Always,
+            (Complex::Never, Complex::Never) => Complex::Never,
+            _ => Complex::Depends,
+        };
+        Message { slots: self.slots, min_size: min, max_size: max, complex }
+    }
+}
+
+/// Every size was compared with [`LARGEST`] before the next slot; one slot is at most 4 GiB.
+fn narrow(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn in_line(ty: &Type) -> InLine {
+    match ty.kind {
+        TypeKind::OutOfLine { .. } => InLine::No,
+        TypeKind::Indefinite { inline_max, .. } => InLine::UpTo(inline_max),
+        _ => InLine::Yes,
+    }
+}
+
+/// What makes a message complex.
+#[derive(Default)]
+struct Complexity {
+    must: bool,
+    may: bool,
+}
+
+impl Complexity {
+    fn add(&mut self, name: Option<u32>, in_line: InLine) {
+        self.must |= in_line == InLine::No || name.is_some_and(is_port_name);
+        self.may |= name.is_none() || matches!(in_line, InLine::UpTo(_));
+    }
+
+    fn verdict(&self) -> Complex {
+        match (self.must, self.may) {
+            (true, _) => Complex::Always,
+            (false, true) => Complex::Depends,
+            (false, false) => Complex::Never,
+        }
+    }
+}
+
+fn check(field: &'static str, value: u32) -> Check {
+    Check { field, value: u64::from(value) }
+}
+
+/// The fields of a type word that a receiver must compare. Where all of it is known, all of it is compared; else the fields
+/// that are known, without the deallocate bit.
+fn word_checks(word: &TypeWord, receiver: Receiver) -> Vec<Check> {
+    let out_of_line = word.in_line == InLine::No;
+    let normalised = receiver == Receiver::User || !(out_of_line || word.received.is_some_and(is_port_name));
+    let whole = !word.long && word.received.is_some() && word.number.is_some() && normalised;
+    let mut checks = Vec::new();
+    checks.extend(word.received.map(|name| check("name", name)));
+    match word.in_line {
+        InLine::Yes => checks.push(check("size", word.bits)),
+        InLine::No => checks.push(check("size", word.out_of_line_bits)),
+        InLine::UpTo(_) if word.bits == word.out_of_line_bits => checks.push(check("size", word.bits)),
+        InLine::UpTo(_) => {}
+    }
+    checks.extend(word.number.map(|number| check("number", number)));
+    match word.in_line {
+        InLine::Yes => checks.push(check("inline", 1)),
+        InLine::No => checks.push(check("inline", 0)),
+        InLine::UpTo(_) => {}
+    }
+    checks.push(check("longform", u32::from(word.long)));
+    if whole {
+        checks.push(check("deallocate", u32::from(out_of_line)));
+        checks.push(check("unused", 0));
+    }
+    checks
+}

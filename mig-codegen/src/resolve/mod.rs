@@ -1,0 +1,272 @@
+//! From the syntax tree to the model: names become types, statements become the state that routines are declared under, and
+//! everything that is wrong is said, once, in one run.
+
+mod names;
+mod routines;
+mod suggest;
+mod types;
+
+use std::collections::HashMap;
+
+use mig_parser::ast::{
+    Ast, ImportKind, Number, Statement, StatementKind, Subsystem, SubsystemModifier, Text,
+};
+use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
+use mig_parser::source::Span;
+
+pub use suggest::{Declarations, IncludePath};
+use types::Types;
+
+use crate::abi::{Abi, Feature, Verdict};
+use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
+
+/// Message ids are signed.
+const LARGEST_ID: u64 = i32::MAX as u64;
+
+/// Resolves a whole file. `None` if it declares no subsystem, which is an error only if it declares routines. The messages
+/// are not laid out yet.
+pub(crate) fn resolve(
+    ast: &Ast,
+    abi: &'static Abi,
+    elsewhere: &dyn Declarations,
+    out: &mut Diagnostics,
+) -> Option<Interface> {
+    let subsystem = subsystem(ast, abi, out);
+    let mut resolver = Resolver {
+        abi,
+        subsystem,
+        types: Types::new(abi, elsewhere),
+        state: State::default(),
+        routines: Vec::new(),
+        names: HashMap::new(),
+        ordinal: 0,
+        ids_exhausted: false,
+    };
+    resolver.check_order(ast, out);
+    for statement in &ast.statements {
+        resolver.statement(statement, out);
+    }
+    resolver.finish()
+}
+
+/// The subsystem statement that counts: the last one.
+fn subsystem<'a>(ast: &'a Ast, abi: &Abi, out: &mut Diagnostics) -> Option<(&'a Subsystem, &'a Statement)> {
+    let mut found: Option<(&Subsystem, &Statement)> = None;
+    for statement in &ast.statements {
+        let StatementKind::Subsystem(subsystem) = &statement.kind else { continue };
+        if let Some((_, first)) = found {
+            let (severity, label) = match abi.language.second_subsystem {
+                Severity::Error => (Severity::Error, "declared again here"),
+                Severity::Warning => (Severity::Warning, "this one is used"),
+            };
+            let message = "a file declares one subsystem";
+            let diagnostic = match severity {
+                Severity::Error => Diagnostic::error("MIG0316", statement.span, message, label),
+                Severity::Warning => Diagnostic::warning("MIG0316", statement.span, message, label),
+            };
+            out.push(diagnostic.with_note(first.span, "first declared here"));
+        }
+        found = Some((subsystem, statement));
+    }
+    found
+}
+
+/// What the statements so far say about the routines that follow.
+#[derive(Default)]
+struct State {
+    wait_time: Option<String>,
+    msg_option: Option<String>,
+    user_prefix: String,
+    server_prefix: String,
+    demux: Option<String>,
+}
+
+struct Resolver<'a> {
+    abi: &'static Abi,
+    subsystem: Option<(&'a Subsystem, &'a Statement)>,
+    types: Types<'a>,
+    state: State,
+    routines: Vec<Routine>,
+    /// Where each routine name was declared.
+    names: HashMap<&'a str, Span>,
+    /// How many ids are taken.
+    ordinal: u64,
+    /// An id that is too large has been reported.
+    ids_exhausted: bool,
+}
+
+impl<'a> Resolver<'a> {
+    /// Where the subsystem statement has to stand.
+    fn check_order(&self, ast: &Ast, out: &mut Diagnostics) {
+        let is_subsystem = |s: &Statement| matches!(s.kind, StatementKind::Subsystem(_));
+        let is_routine = |s: &Statement| matches!(s.kind, StatementKind::Routine(_));
+        let uses_types = |s: &Statement| matches!(s.kind, StatementKind::Type(_)) || is_routine(s);
+        match self.subsystem {
+            None => {
+                if let Some(routine) = ast.statements.iter().find(|s| is_routine(s)) {
+                    out.push(no_subsystem(routine.span, "this routine belongs to no subsystem"));
+                }
+            }
+            Some((_, statement)) if self.abi.language.subsystem_first => {
+                let first = ast.statements.iter().find(|s| is_subsystem(s) || uses_types(s));
+                if let Some(early) = first.filter(|s| !is_subsystem(s)) {
+                    out.push(
+                        Diagnostic::error(
+                            "MIG0317",
+                            early.span,
+                            "the subsystem must be declared before types and routines",
+                            format!("{} knows no types yet", self.abi.language.name),
+                        )
+                        .with_note(statement.span, "move this statement up"),
+                    );
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn statement(&mut self, statement: &'a Statement, out: &mut Diagnostics) {
+        let span = statement.span;
+        let state = &mut self.state;
+        let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.clone());
+        match &statement.kind {
+            StatementKind::Subsystem(_) | StatementKind::RcsId(_) => {}
+            StatementKind::WaitTime(time) => state.wait_time = text(time),
+            StatementKind::SendTime(_) => {
+                language(self.abi, Feature::SendTime, span, out);
+            }
+            StatementKind::MsgOption(option) => {
+                let none = option.text == "MACH_MSG_OPTION_NONE";
+                state.msg_option = (!none).then(|| option.text.clone());
+            }
+            StatementKind::ServerPrefix(prefix) => state.server_prefix.clone_from(&prefix.name),
+            StatementKind::UserPrefix(prefix) => state.user_prefix.clone_from(&prefix.name),
+            StatementKind::ServerDemux(demux) => state.demux = Some(demux.name.clone()),
+            StatementKind::Error(_) => {
+                language(self.abi, Feature::ErrorStatement, span, out);
+            }
+            StatementKind::UseSpecialReplyPort(_)
+            | StatementKind::ConsumeOnSendError(_)
+            | StatementKind::UserTypeLimit(_)
+            | StatementKind::OnStackLimit(_) => {
+                language(self.abi, Feature::AppleStatements, span, out);
+            }
+            StatementKind::Import(import) => {
+                if matches!(import.kind, ImportKind::Internal | ImportKind::Define) {
+                    language(self.abi, Feature::AppleImports, span, out);
+                }
+            }
+            StatementKind::Type(decl) => self.types.declare(decl, out),
+            StatementKind::Routine(routine) => {
+                let id = self.take_ids(1, span, out);
+                self.routine(routine, statement, id, out);
+            }
+            StatementKind::Skip(count) => {
+                if let Some(Number { span, .. }) = count {
+                    language(self.abi, Feature::SkipCount, *span, out);
+                }
+                self.take_ids(count.map_or(1, |count| count.value), span, out);
+            }
+        }
+    }
+
+    /// Takes the next ids and gives back the first of them.
+    fn take_ids(&mut self, count: u32, span: Span, out: &mut Diagnostics) -> u32 {
+        let base = self.subsystem.map_or(0, |(subsystem, _)| u64::from(subsystem.base.value));
+        let id = base + self.ordinal;
+        self.ordinal += u64::from(count);
+        if base + self.ordinal + u64::from(REPLY_ID_OFFSET) > LARGEST_ID && !self.ids_exhausted {
+            self.ids_exhausted = true;
+            out.push(
+                Diagnostic::error("MIG0330", span, "the message ids are too large", "no ids are left here")
+                    .with_help(format!("ids of requests and replies are at most {LARGEST_ID}")),
+            );
+        }
+        u32::try_from(id).unwrap_or(0)
+    }
+
+    fn finish(self) -> Option<Interface> {
+        let (subsystem, statement) = self.subsystem?;
+        let has = |modifier| subsystem.modifiers.iter().any(|(m, _)| *m == modifier);
+        let name = subsystem.name.name.clone();
+        let base = subsystem.base.value;
+        Some(Interface {
+            abi: self.abi,
+            base,
+            end: u32::try_from(u64::from(base) + self.ordinal).unwrap_or(u32::MAX),
+            kernel_user: has(SubsystemModifier::KernelUser),
+            kernel_server: has(SubsystemModifier::KernelServer),
+            demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
+            server_prefix: self.state.server_prefix,
+            routines: self.routines,
+            doc: statement.doc.clone(),
+            span: statement.span,
+            name,
+        })
+    }
+}
+
+/// The error of a file without a subsystem.
+pub(crate) fn no_subsystem(span: Span, label: &str) -> Diagnostic {
+    Diagnostic::error("MIG0318", span, "no subsystem is declared", label)
+        .with_help("write `subsystem NAME BASE;` with the id of the first message")
+}
+
+/// Judges a construct that not all dialects have; false if this one refuses it.
+fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> bool {
+    let (name, what) = (abi.language.name, feature.describe());
+    match abi.language.verdict(feature) {
+        Verdict::Accept => true,
+        Verdict::Ignore => {
+            out.warning("MIG0319", span, format!("{what} has no effect in {name}"), "ignored");
+            true
+        }
+        Verdict::Obsolete => {
+            out.warning("MIG0319", span, format!("{what} is obsolete in {name}"), "use a routine");
+            true
+        }
+        Verdict::Reject => {
+            out.error(
+                "MIG0319",
+                span,
+                format!("{name} does not know {what}"),
+                format!("not in `{}`", abi.name()),
+            );
+            false
+        }
+    }
+}
+
+/// Shorter words for the diagnostics without notes and hints.
+trait Report {
+    fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>);
+    fn warning(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    );
+}
+
+impl Report for Diagnostics {
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.push(Diagnostic::error(code, span, message, label));
+    }
+
+    fn warning(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.push(Diagnostic::warning(code, span, message, label));
+    }
+}

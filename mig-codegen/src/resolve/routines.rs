@@ -1,0 +1,430 @@
+//! Routines: which argument is what, what it may be, and the names of the stubs.
+
+use std::collections::HashMap;
+
+use mig_parser::ast::{self, Argument, ArgumentType, Direction, RoutineKind, Statement, SubsystemModifier};
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
+use mig_parser::source::Span;
+
+use super::types::{Declared, Flags};
+use super::{Report, Resolver, language};
+use crate::abi::Feature;
+use crate::model::{Arg, Dealloc, Message, Routine, Scalar, Type, TypeKind, is_one_way};
+use crate::wire::INTEGER_32;
+
+/// `MACH_MSG_TYPE_PORT_SEND`
+const PORT_SEND: u8 = 17;
+/// `MACH_MSG_TYPE_PORT_SEND_ONCE`
+const PORT_SEND_ONCE: u8 = 18;
+
+impl<'a> Resolver<'a> {
+    pub(super) fn routine(
+        &mut self,
+        routine: &'a ast::Routine,
+        statement: &'a Statement,
+        id: u32,
+        out: &mut Diagnostics,
+    ) {
+        let name = &routine.name;
+        if let Some(first) = self.names.insert(&name.name, name.span) {
+            out.push(
+                Diagnostic::error(
+                    "MIG0328",
+                    name.span,
+                    format!("the routine `{}` is declared twice", name.name),
+                    "declared again here",
+                )
+                .with_note(first, "first declared here"),
+            );
+        }
+        if matches!(
+            routine.kind,
+            RoutineKind::Procedure | RoutineKind::SimpleProcedure | RoutineKind::Function
+        ) && !language(self.abi, Feature::Procedures, name.span, out)
+        {
+            return;
+        }
+        let Some(arguments) = self.arguments(routine, out) else { return };
+        let Some(request_port) = request_port(routine, &arguments, out) else { return };
+        self.routines.push(Routine {
+            name: name.name.clone(),
+            id,
+            kind: routine.kind,
+            user: format!("{}{}", self.state.user_prefix, name.name),
+            server: format!("{}{}", self.state.server_prefix, name.name),
+            args: arguments,
+            request_port,
+            result: routine.result.as_ref().map(|_| 0),
+            wait_time: self.state.wait_time.clone(),
+            msg_option: self.state.msg_option.clone(),
+            request: Message::default(),
+            reply: None,
+            doc: statement.doc.clone(),
+            span: statement.span,
+        });
+    }
+
+    /// The arguments, and the result of a function in front of them; `None` if one of them is wrong.
+    fn arguments(&self, routine: &ast::Routine, out: &mut Diagnostics) -> Option<Vec<Arg>> {
+        let mut args = Vec::new();
+        let mut wrong = false;
+        if let Some(result) = &routine.result {
+            match self.result(routine, result, out) {
+                Some(arg) => args.push(arg),
+                None => wrong = true,
+            }
+        }
+        let directions = directions(routine);
+        check_duplicates(routine, &directions, out).unwrap_or_else(|| wrong = true);
+        for (argument, &direction) in routine.arguments.iter().zip(&directions) {
+            match self.argument(routine, argument, direction, out) {
+                Some(arg) => args.push(arg),
+                None => wrong = true,
+            }
+        }
+        (!wrong).then_some(args)
+    }
+
+    /// The value of a function travels as an argument of the routine's name, in front of the others.
+    fn result(&self, routine: &ast::Routine, ty: &ArgumentType, out: &mut Diagnostics) -> Option<Arg> {
+        let declared = self.argument_type(ty, out)?;
+        let name = &routine.name;
+        let by_value = match &declared.ty.kind {
+            TypeKind::Scalar(_) | TypeKind::Struct { .. } | TypeKind::OutOfLine { .. } => true,
+            TypeKind::Port(port) => port.sender.is_some() && port.receiver.is_some(),
+            TypeKind::Fixed { by_value, .. } => *by_value,
+            _ => false,
+        };
+        if !by_value {
+            out.error(
+                "MIG0302",
+                name.span,
+                format!("`{}` can't return a value of this type", name.name),
+                "only single values of a known type can be returned",
+            );
+            return None;
+        }
+        Some(Arg {
+            name: name.name.clone(),
+            direction: Direction::Out,
+            ty: declared.ty,
+            dealloc: declared.dealloc,
+            count_in_out: false,
+            server_copy: false,
+            doc: Vec::new(),
+            span: name.span,
+        })
+    }
+
+    fn argument_type(&self, ty: &ArgumentType, out: &mut Diagnostics) -> Option<Declared> {
+        match ty {
+            ArgumentType::Named(name) => self.types.look_up(name, out),
+            ArgumentType::Declared(decl) => self.types.declared(decl, out),
+            ArgumentType::Native(_, span) => {
+                if language(self.abi, Feature::NativeTypes, *span, out) {
+                    out.error(
+                        "MIG0390",
+                        *span,
+                        "native C types are not generated yet",
+                        "only a C compiler knows this type",
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn argument(
+        &self,
+        routine: &ast::Routine,
+        argument: &Argument,
+        direction: Direction,
+        out: &mut Diagnostics,
+    ) -> Option<Arg> {
+        let known = self.check_direction(routine, argument, direction, out);
+        let flags = Flags::read(&argument.flags, self.abi, out);
+        let declared = self.argument_type(&argument.ty, out)?;
+        known?;
+        let mut arg = Arg {
+            name: argument.name.name.clone(),
+            direction,
+            dealloc: flags.dealloc.unwrap_or(declared.dealloc),
+            count_in_out: false,
+            server_copy: false,
+            doc: argument.doc.clone(),
+            span: argument.span,
+            ty: declared.ty,
+        };
+        if let Some(long) = flags.long {
+            arg.ty.long = self.types.long_form(&arg.ty, Some(long), argument.span, out)?;
+        }
+        self.check_role(&arg, out)?;
+        self.check_in_out(&arg, out)?;
+        self.apply_flags(&mut arg, &flags, out);
+        check_translations(&arg, out);
+        Some(arg)
+    }
+
+    /// Whether the dialect has this kind of argument, and the routine may have it.
+    fn check_direction(
+        &self,
+        routine: &ast::Routine,
+        argument: &Argument,
+        direction: Direction,
+        out: &mut Diagnostics,
+    ) -> Option<()> {
+        let span = argument.direction.map_or(argument.name.span, |(_, span)| span);
+        let feature = match direction {
+            Direction::SendTime => Some(Feature::SendTime),
+            Direction::ServerSecToken
+            | Direction::UserSecToken
+            | Direction::ServerImpl
+            | Direction::UserImpl => Some(Feature::TrailerArguments),
+            Direction::SecToken
+            | Direction::AuditToken
+            | Direction::ServerAuditToken
+            | Direction::UserAuditToken
+            | Direction::ServerContextToken => Some(Feature::AppleTokens),
+            _ => None,
+        };
+        if let Some(feature) = feature {
+            if !language(self.abi, feature, span, out) {
+                return None;
+            }
+        }
+        if is_one_way(routine.kind) && matches!(direction, Direction::Out | Direction::InOut) {
+            let word = match routine.kind {
+                RoutineKind::SimpleProcedure => "simpleprocedure",
+                _ => "simpleroutine",
+            };
+            out.push(
+                Diagnostic::error(
+                    "MIG0325",
+                    span,
+                    format!("a `{word}` has no reply"),
+                    format!("`{}` can't come back", argument.name.name),
+                )
+                .with_help("declare it a `routine`, or send the value in another message"),
+            );
+            return None;
+        }
+        Some(())
+    }
+
+    /// Ports and integers with a place in the header, or beside the message.
+    fn check_role(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
+        let (code, what, needed) = match arg.direction {
+            Direction::RequestPort if !is_port_to_send_to(arg) => (
+                "MIG0321",
+                "can't be the request port",
+                "a request port is one send or send-once right, without `dealloc`",
+            ),
+            Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort
+                if !is_port_to_send_to(arg) =>
+            {
+                (
+                    "MIG0322",
+                    "can't be a reply port",
+                    "a reply port is one send or send-once right, without `dealloc`",
+                )
+            }
+            Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
+                if !is_integer(&arg.ty) =>
+            {
+                ("MIG0323", "must be an integer", "a time, option or sequence number is an `int` of 32 bits")
+            }
+            _ => return Some(()),
+        };
+        out.push(
+            Diagnostic::error(code, arg.span, format!("`{}` {what}", arg.name), "it has another type")
+                .with_help(needed),
+        );
+        None
+    }
+
+    /// A variable array that goes both ways would need two places for one count.
+    fn check_in_out(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
+        let in_line = match arg.ty.kind {
+            TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => true,
+            TypeKind::Indefinite { .. } => self.abi.is_typed(),
+            _ => false,
+        };
+        if arg.direction != Direction::InOut || !in_line {
+            return Some(());
+        }
+        out.push(
+            Diagnostic::error(
+                "MIG0326",
+                arg.span,
+                format!("the variable array `{}` can't be `inout`", arg.name),
+                "its size would have to change on the way",
+            )
+            .with_help("declare an `in` and an `out` argument"),
+        );
+        None
+    }
+
+    fn apply_flags(&self, arg: &mut Arg, flags: &Flags, out: &mut Diagnostics) {
+        let mut meaningless = |span: Span, message: String, label: &str| {
+            out.warning("MIG0327", span, message, label);
+        };
+        if let Some(span) = flags.server_copy {
+            arg.server_copy = arg.in_request() && matches!(arg.ty.kind, TypeKind::Indefinite { .. });
+            if !arg.server_copy {
+                let message = format!("`servercopy` is meaningless on `{}`", arg.name);
+                meaningless(span, message, "only for an `array[]` that is sent to the server");
+            }
+        }
+        if let Some(span) = flags.count_in_out {
+            arg.count_in_out = arg.direction == Direction::Out
+                && matches!(arg.ty.kind, TypeKind::Bounded { .. } | TypeKind::Indefinite { .. });
+            if !arg.count_in_out {
+                let message = format!("`countinout` is meaningless on `{}`", arg.name);
+                meaningless(span, message, "only for an inline variable array that comes back");
+            }
+        }
+        if let Some(span) = flags.dealloc_span {
+            if arg.dealloc != Dealloc::No && !can_dealloc(&arg.ty) && !self.kernel_sends(arg) {
+                arg.dealloc = Dealloc::No;
+                let message = format!("`dealloc` is meaningless on `{}`", arg.name);
+                meaningless(span, message, "only for memory out of line; ignored");
+            }
+        }
+    }
+
+    /// Kernels set the deallocate bit of inline rights that they give away.
+    fn kernel_sends(&self, arg: &Arg) -> bool {
+        let has = |modifier| {
+            self.subsystem
+                .is_some_and(|(subsystem, _)| subsystem.modifiers.iter().any(|(m, _)| *m == modifier))
+        };
+        arg.in_request() && has(SubsystemModifier::KernelUser)
+            || arg.in_reply() && has(SubsystemModifier::KernelServer)
+    }
+}
+
+/// The direction of each argument: one without a keyword is the request port as long as there is none, else it is sent.
+fn directions(routine: &ast::Routine) -> Vec<Direction> {
+    let mut has_request_port = false;
+    routine
+        .arguments
+        .iter()
+        .map(|argument| {
+            let direction = match argument.direction {
+                Some((direction, _)) => direction,
+                None if has_request_port => Direction::In,
+                None => Direction::RequestPort,
+            };
+            has_request_port |= direction == Direction::RequestPort;
+            direction
+        })
+        .collect()
+}
+
+/// What a routine can have only one of.
+fn check_duplicates(routine: &ast::Routine, directions: &[Direction], out: &mut Diagnostics) -> Option<()> {
+    let mut ok = Some(());
+    let mut names = HashMap::new();
+    let mut roles: HashMap<&'static str, Span> = HashMap::new();
+    for (argument, direction) in routine.arguments.iter().zip(directions) {
+        let name = &argument.name;
+        if let Some(first) = names.insert(&name.name, name.span) {
+            out.push(
+                Diagnostic::error(
+                    "MIG0329",
+                    name.span,
+                    format!("two arguments are called `{}`", name.name),
+                    "used again here",
+                )
+                .with_note(first, "first used here"),
+            );
+            ok = None;
+        }
+        for role in single_roles(*direction) {
+            if let Some(first) = roles.insert(role, argument.span) {
+                out.push(
+                    Diagnostic::error(
+                        "MIG0324",
+                        argument.span,
+                        format!("`{}` has two {role}s", routine.name.name),
+                        "this would replace the first one",
+                    )
+                    .with_note(first, "the first one"),
+                );
+                ok = None;
+            }
+        }
+    }
+    ok
+}
+
+/// The roles of an argument that only one argument can have.
+fn single_roles(direction: Direction) -> &'static [&'static str] {
+    match direction {
+        Direction::RequestPort => &["request port"],
+        Direction::ReplyPort => &["client reply port", "server reply port"],
+        Direction::UReplyPort => &["client reply port"],
+        Direction::SReplyPort => &["server reply port"],
+        Direction::WaitTime => &["waiting time"],
+        Direction::SendTime => &["sending time"],
+        Direction::MsgOption => &["message option"],
+        Direction::MsgSeqno => &["sequence number"],
+        _ => &[],
+    }
+}
+
+fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> Option<usize> {
+    let found = args.iter().position(|arg| arg.direction == Direction::RequestPort);
+    if found.is_none() {
+        out.push(
+            Diagnostic::error(
+                "MIG0320",
+                routine.name.span,
+                format!("`{}` has no request port", routine.name.name),
+                "where would its message go?",
+            )
+            .with_help("its first argument without a direction is the request port: `server : mach_port_t`"),
+        );
+    }
+    found
+}
+
+/// One send or send-once right as the receiver sees it, in the header.
+fn is_port_to_send_to(arg: &Arg) -> bool {
+    match arg.ty.kind {
+        TypeKind::Port(port) => {
+            matches!(port.receiver, None | Some(PORT_SEND | PORT_SEND_ONCE)) && arg.dealloc == Dealloc::No
+        }
+        _ => false,
+    }
+}
+
+fn is_integer(ty: &Type) -> bool {
+    ty.kind == TypeKind::Scalar(Scalar { type_number: INTEGER_32, received: INTEGER_32, bits: 32 })
+}
+
+/// Memory that a message can take along.
+fn can_dealloc(ty: &Type) -> bool {
+    matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. })
+}
+
+/// A server type that is not the translated type needs a function between them.
+fn check_translations(arg: &Arg, out: &mut Diagnostics) {
+    let c = &arg.ty.c;
+    let server = c.server.as_ref().or(arg.ty.name.as_ref());
+    let Some(trans) = c.trans.as_ref().filter(|trans| Some(*trans) != server) else { return };
+    let mut missing = |word: &str| {
+        out.warning(
+            "MIG0332",
+            arg.span,
+            format!("`{}` has no `{word}` function", arg.name),
+            format!("its type is translated to `{trans}`, but not in this direction"),
+        );
+    };
+    if (arg.in_request() || arg.direction == Direction::RequestPort) && c.in_tran.is_none() {
+        missing("intran");
+    }
+    if arg.in_reply() && c.out_tran.is_none() {
+        missing("outtran");
+    }
+}

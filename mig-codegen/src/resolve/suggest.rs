@@ -1,0 +1,110 @@
+//! What was meant: names that look alike, and files that declare a missing type.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Knows which file declares a type, for the hint at an unknown one.
+pub trait Declarations {
+    /// The name by which a file that declares this type can be included.
+    fn file_of(&self, type_name: &str) -> Option<String>;
+}
+
+/// Knows nothing.
+impl Declarations for () {
+    fn file_of(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The `.defs` files under a list of include directories. They are read when the first hint is asked for.
+#[derive(Debug, Default)]
+pub struct IncludePath {
+    directories: Vec<PathBuf>,
+    found: RefCell<Option<HashMap<String, String>>>,
+}
+
+impl IncludePath {
+    /// Looks into these directories and their subdirectories.
+    pub fn new(directories: impl IntoIterator<Item = PathBuf>) -> Self {
+        IncludePath { directories: directories.into_iter().collect(), found: RefCell::default() }
+    }
+}
+
+impl Declarations for IncludePath {
+    fn file_of(&self, type_name: &str) -> Option<String> {
+        let mut found = self.found.borrow_mut();
+        let found = found.get_or_insert_with(|| {
+            let mut map = HashMap::new();
+            for directory in &self.directories {
+                scan(directory, directory, DEPTH, &mut map);
+            }
+            map
+        });
+        found.get(type_name).cloned()
+    }
+}
+
+/// How deep under an include directory a hint looks.
+const DEPTH: usize = 3;
+/// No file larger than this is worth a hint.
+const LARGEST: u64 = 1 << 20;
+
+fn scan(root: &Path, directory: &Path, depth: usize, found: &mut HashMap<String, String>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        if meta.is_dir() && depth > 0 {
+            scan(root, &path, depth - 1, found);
+        } else if meta.is_file() && path.extension().is_some_and(|e| e == "defs") && meta.len() <= LARGEST {
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(name) = path.strip_prefix(root) else { continue };
+            for ty in declared(&text) {
+                found.entry(ty.to_owned()).or_insert_with(|| name.display().to_string());
+            }
+        }
+    }
+}
+
+/// The names in `type NAME =` at the start of a line: enough for a hint.
+fn declared(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let rest = line.trim_start().strip_prefix("type")?;
+        let name = rest.strip_prefix([' ', '\t'])?.trim_start();
+        let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+        (end > 0 && name[end..].trim_start().starts_with('=')).then(|| &name[..end])
+    })
+}
+
+/// The candidate that looks most like a name, if one is near enough to be what was meant.
+pub(super) fn nearest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
+    let allowed = (name.chars().count() / 4).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(name, &candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_are_found_at_the_start_of_a_line() {
+        let text = "type a = int;\n  type\tb_t=a;\n// type c = a\ntyped = 1;\ntype d\n= int;\n";
+        assert_eq!(declared(text).collect::<Vec<_>>(), ["a", "b_t"]);
+    }
+
+    #[test]
+    fn only_near_names_are_suggested() {
+        let known = || ["vm_size_t", "vm_offset_t", "int"].map(String::from);
+        assert_eq!(nearest("vm_sise_t", known()), Some("vm_size_t".into()));
+        assert_eq!(nearest("memory_object_t", known()), None);
+        assert_eq!(nearest("itn", known()), Some("int".into()));
+    }
+}

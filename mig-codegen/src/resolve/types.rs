@@ -1,0 +1,754 @@
+//! Declared types: what a type form means, and what is wrong with it.
+
+use std::collections::HashMap;
+
+use mig_parser::ast::{
+    Basic, Bound, Flag, FlagKind, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind,
+    TypeOption, TypeOptionKind, TypeSpec,
+};
+use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
+use mig_parser::source::Span;
+
+use super::names::{self, MessageType};
+use super::suggest::{self, Declarations};
+use super::{Report, language};
+use crate::abi::{Abi, Feature};
+use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
+use crate::wire::{STRING_C, Wire, is_counted, is_port_name};
+
+/// An array without a bound goes inline up to this many bytes.
+const INDEFINITE_INLINE_BYTES: u64 = 2048;
+
+/// A type with the properties that an argument of it starts from.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub(super) ty: Type,
+    pub(super) dealloc: Dealloc,
+    /// `islong` or `isnotlong`, where one was written.
+    long: Option<bool>,
+}
+
+/// A name in the table of types.
+struct Entry {
+    /// `None` if the declaration was wrong; it has been reported.
+    declared: Option<Declared>,
+    /// Where; `None` for a built-in type.
+    span: Option<Span>,
+}
+
+/// The types declared so far.
+pub(super) struct Types<'a> {
+    abi: &'static Abi,
+    elsewhere: &'a dyn Declarations,
+    table: HashMap<String, Entry>,
+}
+
+impl<'a> Types<'a> {
+    pub(super) fn new(abi: &'static Abi, elsewhere: &'a dyn Declarations) -> Self {
+        let built_in = abi.built_in.iter().map(|&(name, type_number, bits)| {
+            let mut ty = anonymous(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
+            ty.name = Some(name.to_owned());
+            let declared = Declared { ty, dealloc: Dealloc::No, long: None };
+            (name.to_owned(), Entry { declared: Some(declared), span: None })
+        });
+        Types { abi, elsewhere, table: built_in.collect() }
+    }
+
+    /// `type name = …`
+    pub(super) fn declare(&mut self, decl: &TypeDecl, out: &mut Diagnostics) {
+        let name = &decl.name;
+        if let Some(earlier) = self.table.get(&name.name) {
+            let mut diagnostic = match self.abi.language.redefined_type {
+                Severity::Error => Diagnostic::error(
+                    "MIG0301",
+                    name.span,
+                    format!("the type `{}` is declared twice", name.name),
+                    "declared again here",
+                ),
+                Severity::Warning => Diagnostic::warning(
+                    "MIG0301",
+                    name.span,
+                    format!("the type `{}` is declared twice", name.name),
+                    "this declaration wins",
+                ),
+            };
+            diagnostic = match earlier.span {
+                Some(span) => diagnostic.with_note(span, "first declared here"),
+                None => diagnostic.with_help(format!(
+                    "`{}` is built into `{}`: remove this declaration",
+                    name.name,
+                    self.abi.name()
+                )),
+            };
+            out.push(diagnostic);
+        }
+        let declared = self.declared(decl, out);
+        self.table.insert(name.name.clone(), Entry { declared, span: Some(name.span) });
+    }
+
+    /// A declared type by name.
+    pub(super) fn look_up(&self, name: &Ident, out: &mut Diagnostics) -> Option<Declared> {
+        match self.table.get(&name.name) {
+            Some(entry) => entry.declared.clone(),
+            None => {
+                out.push(self.unknown(name));
+                None
+            }
+        }
+    }
+
+    fn unknown(&self, name: &Ident) -> Diagnostic {
+        let diagnostic = Diagnostic::error(
+            "MIG0204",
+            name.span,
+            format!("unknown type `{}`", name.name),
+            "not declared before this line",
+        );
+        if let Some(file) = self.elsewhere.file_of(&name.name) {
+            return diagnostic
+                .with_help(format!("`{file}` declares it: add `#include <{file}>` above this line"));
+        }
+        let declared = self.table.keys().cloned();
+        if let Some(nearest) = suggest::nearest(&name.name, declared) {
+            return diagnostic.with_help(format!("did you mean `{nearest}`?"));
+        }
+        diagnostic
+    }
+
+    /// The type of a declaration, as a statement or in an argument.
+    pub(super) fn declared(&self, decl: &TypeDecl, out: &mut Diagnostics) -> Option<Declared> {
+        let mut declared = self.spec(&decl.spec, out)?;
+        let name = &decl.name.name;
+        // A new name drops the C types of the old one.
+        declared.ty.name = Some(name.clone());
+        declared.ty.c = CTypes::default();
+        options(&mut declared.ty, &decl.spec.options, self.abi, out);
+        self.check_variable(&declared.ty, decl, out)?;
+        declared.ty.long = self.long_form(&declared.ty, declared.long, decl.spec.span, out)?;
+        Some(declared)
+    }
+
+    /// What a dialect can't do with arrays of variable size.
+    fn check_variable(&self, ty: &Type, decl: &TypeDecl, out: &mut Diagnostics) -> Option<()> {
+        if !is_counted(ty) {
+            return Some(());
+        }
+        let c = &ty.c;
+        if c.in_tran.is_some()
+            || c.out_tran.is_some()
+            || c.destructor.is_some()
+            || c.in_tran_payload.is_some()
+        {
+            out.error(
+                "MIG0308",
+                decl.spec.span,
+                format!("`{}` is a variable array and can't be translated", decl.name.name),
+                "`intran`, `outtran` and `destructor` work on single values",
+            );
+            return None;
+        }
+        let unnamed = match &ty.kind {
+            TypeKind::Bounded { element, .. } | TypeKind::Indefinite { element, .. } => {
+                element.name.is_none()
+            }
+            _ => false,
+        };
+        if unnamed && self.abi.is_typed() {
+            out.push(
+                Diagnostic::error(
+                    "MIG0309",
+                    decl.spec.span,
+                    format!("the variable array `{}` needs an element type with a name", decl.name.name),
+                    "this element type has no name",
+                )
+                .with_help("declare the element first: `type element = …;`, then `array[…] of element`"),
+            );
+            return None;
+        }
+        Some(())
+    }
+
+    /// Whether the type word has the long form.
+    pub(super) fn long_form(
+        &self,
+        ty: &Type,
+        wanted: Option<bool>,
+        span: Span,
+        out: &mut Diagnostics,
+    ) -> Option<bool> {
+        if !self.abi.is_typed() {
+            return Some(false);
+        }
+        let wire = self.wire(ty, span, out)?;
+        let number = match ty.kind {
+            TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => {
+                u64::from(max) * u64::from(wire.number)
+            }
+            TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. } => 0,
+            _ => u64::from(wire.number),
+        };
+        if wire.bits >= 1 << 16 {
+            out.push(
+                Diagnostic::error(
+                    "MIG0310",
+                    span,
+                    format!("an element of {} bits is too large for a type word", wire.bits),
+                    "a type word has 16 bits for this",
+                )
+                .with_help("declare an array of smaller elements"),
+            );
+            return None;
+        }
+        let must = wire.bits >= 1 << 8 || number >= 1 << 12;
+        let default = must || matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        match wanted {
+            Some(false) if must => {
+                out.error(
+                    "MIG0311",
+                    span,
+                    "the short form of the type word is too small",
+                    "elements of 256 bits, or 4096 of them, need the long form: remove `isnotlong`",
+                );
+                None
+            }
+            Some(long) => Some(long),
+            None => Some(default),
+        }
+    }
+
+    /// What a type word says about a type.
+    fn wire(&self, ty: &Type, span: Span, out: &mut Diagnostics) -> Option<Wire> {
+        let wire = Wire::of(ty, &self.abi.facts);
+        if wire.is_none() {
+            out.error(
+                "MIG0310",
+                span,
+                "this type is too large for a message",
+                "it has more elements than a type word can count",
+            );
+        }
+        wire
+    }
+
+    fn spec(&self, spec: &TypeSpec, out: &mut Diagnostics) -> Option<Declared> {
+        match &spec.kind {
+            AstKind::Basic(basic) => self.basic(basic, spec.span, out),
+            AstKind::Named(name) => self.look_up(name, out),
+            AstKind::Array { bound, element } => self.array(*bound, element, spec.span, out),
+            AstKind::StructArray { count, element } => {
+                self.fixed_array(count.value, true, element, spec.span, out)
+            }
+            AstKind::Pointer(target) => self.pointer(target, spec.span, out),
+            AstKind::CString(bound) => c_string(*bound, spec.span, out).map(plain),
+            AstKind::Struct(members) => self.structure(members, spec.span, out).map(plain),
+            AstKind::Native(_) => {
+                if language(self.abi, Feature::NativeTypes, spec.span, out) {
+                    out.error(
+                        "MIG0390",
+                        spec.span,
+                        "native C types are not generated yet",
+                        "only a C compiler knows this type",
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn basic(&self, basic: &Basic, span: Span, out: &mut Diagnostics) -> Option<Declared> {
+        let sender = self.message_type(&basic.sender, out)?;
+        let received = match &basic.receiver {
+            Some(name) => self.message_type(name, out)?,
+            None => sender,
+        };
+        if let (Some(a), Some(b)) = (sender.bits, received.bits) {
+            if a != b {
+                out.error(
+                    "MIG0305",
+                    span,
+                    "the two sides of `|` have different sizes",
+                    format!("{a} bits sent, {b} bits received"),
+                );
+                return None;
+            }
+        }
+        let implied = sender.bits.or(received.bits);
+        if let Some(bits) = basic.bits {
+            if !language(self.abi, Feature::LongType, bits.span, out) {
+                return None;
+            }
+        }
+        let bits = match (basic.bits, implied) {
+            (Some(written), Some(implied)) if written.value != implied => {
+                self.strange_size(written.value, implied, sender, written.span, out)?
+            }
+            (Some(written), _) => written.value,
+            (None, Some(implied)) => implied,
+            (None, None) => {
+                out.push(
+                    Diagnostic::error(
+                        "MIG0304",
+                        span,
+                        "this message type has no size of its own",
+                        "how many bits?",
+                    )
+                    .with_help("write the size behind it: `(NAME, bits)`"),
+                );
+                return None;
+            }
+        };
+        let kind = basic_kind(sender.sent, received.received, bits, span, out)?;
+        let mut declared = plain(anonymous(kind));
+        let flags = Flags::read(&basic.flags, self.abi, out);
+        declared.dealloc = flags.dealloc.unwrap_or(Dealloc::No);
+        declared.long = flags.long;
+        Some(declared)
+    }
+
+    fn message_type(&self, name: &IpcName, out: &mut Diagnostics) -> Option<MessageType> {
+        let found = names::look_up(name, self.abi);
+        if let (None, IpcName::Symbol(symbol)) = (found, name) {
+            let mut diagnostic = Diagnostic::error(
+                "MIG0303",
+                symbol.span,
+                format!("unknown message type `{}`", symbol.name),
+                format!("{} has no such message type", self.abi.language.name),
+            );
+            if let Some(nearest) = suggest::nearest(&symbol.name, names::all()) {
+                diagnostic = diagnostic.with_help(format!("did you mean `{nearest}`?"));
+            }
+            out.push(diagnostic);
+        }
+        found
+    }
+
+    /// A written size that is not the one that the name implies.
+    fn strange_size(
+        &self,
+        written: u32,
+        implied: u32,
+        ty: MessageType,
+        span: Span,
+        out: &mut Diagnostics,
+    ) -> Option<u32> {
+        if ty.sent.is_none_or(is_port_name) {
+            out.error(
+                "MIG0306",
+                span,
+                format!("a port takes {implied} bits in a message of `{}`", self.abi.name()),
+                format!("not {written}"),
+            );
+            return None;
+        }
+        out.warning(
+            "MIG0306",
+            span,
+            format!("unusual size: {written} bits instead of {implied}"),
+            "the written size is used",
+        );
+        Some(written)
+    }
+
+    fn array(&self, bound: Bound, element: &TypeSpec, span: Span, out: &mut Diagnostics) -> Option<Declared> {
+        let max = match bound {
+            Bound::Fixed(count) => return self.fixed_array(count.value, false, element, span, out),
+            Bound::UpTo(max) => max.value,
+            Bound::Unbounded => 0,
+        };
+        let declared = self.element(element, span, out)?;
+        let size = self.element_size(&declared.ty, element.span, out)?;
+        let inline_max = match self.abi.is_typed() {
+            true => (INDEFINITE_INLINE_BYTES / size) as u32,
+            false => 0,
+        };
+        let element = Box::new(declared.ty);
+        let kind = match max {
+            0 => TypeKind::Indefinite { element, inline_max },
+            max => TypeKind::Bounded { element, max },
+        };
+        Some(Declared { ty: anonymous(kind), ..declared })
+    }
+
+    fn fixed_array(
+        &self,
+        count: u32,
+        by_value: bool,
+        element: &TypeSpec,
+        span: Span,
+        out: &mut Diagnostics,
+    ) -> Option<Declared> {
+        let declared = self.element(element, span, out)?;
+        if count == 0 {
+            out.warning("MIG0307", span, "this type has no size", "an array of no elements");
+        }
+        let ty = anonymous(TypeKind::Fixed { element: Box::new(declared.ty), count, by_value });
+        if self.abi.is_typed() {
+            self.wire(&ty, span, out)?;
+        }
+        Some(Declared { ty, ..declared })
+    }
+
+    /// The element of an array: neither variable nor, where type words stand in front of the data, out of line.
+    fn element(&self, spec: &TypeSpec, array: Span, out: &mut Diagnostics) -> Option<Declared> {
+        let element = self.spec(spec, out)?;
+        let what = match element.ty.kind {
+            TypeKind::OutOfLine { .. } if self.abi.is_typed() => "out of line",
+            TypeKind::OutOfLine { .. } => return Some(element),
+            _ if is_counted(&element.ty) => "of variable size",
+            _ => return Some(element),
+        };
+        out.push(
+            Diagnostic::error(
+                "MIG0302",
+                array,
+                "this type is too complicated",
+                format!("its elements are {what}"),
+            )
+            .with_help("the elements of an array must be inline and of fixed size"),
+        );
+        None
+    }
+
+    fn element_size(&self, element: &Type, span: Span, out: &mut Diagnostics) -> Option<u64> {
+        if !self.abi.is_typed() {
+            return Some(1);
+        }
+        let size = self.wire(element, span, out)?.bytes(1).unwrap_or(0);
+        if size == 0 {
+            out.error(
+                "MIG0307",
+                span,
+                "an element of a variable array needs a size",
+                "this type has no bytes",
+            );
+            return None;
+        }
+        Some(size)
+    }
+
+    fn pointer(&self, target: &TypeSpec, span: Span, out: &mut Diagnostics) -> Option<Declared> {
+        let declared = self.spec(target, out)?;
+        let typed = self.abi.is_typed();
+        let complicated = |why: &str, out: &mut Diagnostics| {
+            out.push(
+                Diagnostic::error("MIG0302", span, "this type is too complicated", why)
+                    .with_help("data out of line is written `^array[] of element`"),
+            );
+        };
+        let kind = match declared.ty.kind {
+            TypeKind::OutOfLine { .. } => {
+                complicated("it is out of line twice", out);
+                return None;
+            }
+            TypeKind::Indefinite { element, .. } => TypeKind::OutOfLine { element, count: None, max: None },
+            TypeKind::Bounded { element, max } if !typed => {
+                TypeKind::OutOfLine { element, count: None, max: Some(max) }
+            }
+            TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => {
+                complicated("a bounded array can't be out of line", out);
+                return None;
+            }
+            _ if typed => {
+                out.push(
+                    Diagnostic::error(
+                        "MIG0312",
+                        span,
+                        "data of fixed size can't be out of line",
+                        format!("the type word of {} would announce no elements", self.abi.language.name),
+                    )
+                    .with_help("use `^array[] of element`: its count travels with it"),
+                );
+                return None;
+            }
+            TypeKind::Fixed { element, count, .. } => {
+                TypeKind::OutOfLine { element, count: Some(count), max: None }
+            }
+            kind => TypeKind::OutOfLine {
+                element: Box::new(Type { kind, ..declared.ty }),
+                count: Some(1),
+                max: None,
+            },
+        };
+        Some(Declared { ty: anonymous(kind), dealloc: declared.dealloc, long: declared.long })
+    }
+
+    fn structure(&self, members: &[AstMember], span: Span, out: &mut Diagnostics) -> Option<Type> {
+        if !language(self.abi, Feature::StructMembers, span, out) {
+            return None;
+        }
+        let mut laid_out = Vec::new();
+        let mut end = 0u64;
+        let mut alignment = 1u64;
+        let mut wrong = false;
+        for member in members {
+            let Some((ty, size, align)) = self.member(member, out) else {
+                wrong = true;
+                continue;
+            };
+            let offset = end.next_multiple_of(align);
+            end = offset + size;
+            alignment = alignment.max(align);
+            // Too large an offset makes too large a structure, which is reported below.
+            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+            laid_out.push(Member { name: member.name.name.clone(), ty, offset });
+        }
+        if wrong {
+            return None;
+        }
+        let Ok(size) = u32::try_from(end.next_multiple_of(alignment)) else {
+            out.error("MIG0310", span, "this structure is too large for a message", "4 GiB or more");
+            return None;
+        };
+        Some(anonymous(TypeKind::Struct { members: laid_out, size, alignment: alignment as u32 }))
+    }
+
+    /// A member's type, size and alignment in bytes.
+    fn member(&self, member: &AstMember, out: &mut Diagnostics) -> Option<(Type, u64, u64)> {
+        let ty = self.look_up(&member.ty, out)?.ty;
+        let Some(alignment) = self.alignment(&ty) else {
+            out.error(
+                "MIG0313",
+                member.ty.span,
+                format!("`{}` can't be in a structure", member.ty.name),
+                "only plain data of fixed size can",
+            );
+            return None;
+        };
+        let size = self.wire(&ty, member.ty.span, out)?.bytes(1).unwrap_or(0);
+        Some((ty, size, alignment))
+    }
+
+    /// The alignment of plain data of fixed size, in bytes; `None` for other types.
+    fn alignment(&self, ty: &Type) -> Option<u64> {
+        let word = self.abi.facts.alignment as u64;
+        match &ty.kind {
+            TypeKind::Scalar(scalar) => Some(word.min(u64::from(scalar.bits / 8)).max(1)),
+            TypeKind::FixedString { size, whole: true } => Some(word.min(u64::from(*size)).max(1)),
+            TypeKind::FixedString { whole: false, .. } => Some(1),
+            TypeKind::Fixed { element, .. } => self.alignment(element),
+            TypeKind::Struct { alignment, .. } => Some(u64::from(*alignment)),
+            _ => None,
+        }
+    }
+}
+
+/// A type without a name, C types or a long type word.
+fn anonymous(kind: TypeKind) -> Type {
+    Type { name: None, kind, c: CTypes::default(), long: false }
+}
+
+fn plain(ty: Type) -> Declared {
+    Declared { ty, dealloc: Dealloc::No, long: None }
+}
+
+/// What a message type of so many bits is: a right, a string, or plain data.
+fn basic_kind(
+    sent: Option<u32>,
+    received: Option<u32>,
+    bits: u32,
+    span: Span,
+    out: &mut Diagnostics,
+) -> Option<TypeKind> {
+    let is_right = |name: Option<u32>| name.is_none_or(is_port_name);
+    if is_right(sent) != is_right(received) {
+        out.error(
+            "MIG0305",
+            span,
+            "one side of `|` is a port right, the other is not",
+            "a right can't become data, nor data a right",
+        );
+        return None;
+    }
+    if let Some(number) = [sent, received].into_iter().flatten().find(|&number| number > 0xff) {
+        out.error(
+            "MIG0310",
+            span,
+            format!("the message type number {number} is too large"),
+            "a type word has 8 bits for it",
+        );
+        return None;
+    }
+    let (Some(type_number), Some(received_number)) = (sent, received) else {
+        return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
+    };
+    if is_port_name(type_number) {
+        return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
+    }
+    if bits == 0 || bits % 8 != 0 {
+        out.error(
+            "MIG0307",
+            span,
+            format!("a type of {bits} bits has no C or Rust equivalent"),
+            "the size must be a multiple of 8 bits",
+        );
+        return None;
+    }
+    // A string of one byte can hold nothing: it is the character that a longer array is made of.
+    if type_number == STRING_C && bits > 8 {
+        return Some(TypeKind::FixedString { size: bits / 8, whole: true });
+    }
+    Some(TypeKind::Scalar(Scalar { type_number, received: received_number, bits }))
+}
+
+/// The numbers of port rights fit.
+fn narrow(name: Option<u32>) -> Option<u8> {
+    name.and_then(|name| u8::try_from(name).ok())
+}
+
+fn c_string(bound: Bound, span: Span, out: &mut Diagnostics) -> Option<Type> {
+    let kind = match bound {
+        Bound::Fixed(size) if size.value > 0 => TypeKind::FixedString { size: size.value, whole: false },
+        Bound::UpTo(max) if max.value > 0 => TypeKind::BoundedString { max: max.value },
+        _ => {
+            out.push(
+                Diagnostic::error("MIG0307", span, "a string needs a size", "how many bytes at most?")
+                    .with_help("write `c_string[N]` or `c_string[*:N]`; the NUL counts"),
+            );
+            return None;
+        }
+    };
+    Some(anonymous(kind))
+}
+
+/// `intran`, `ctype` and so on.
+fn options(ty: &mut Type, options: &[TypeOption], abi: &Abi, out: &mut Diagnostics) {
+    for option in options {
+        let span = option.span;
+        let mut set = |slot: &mut Option<String>, name: &Ident, what: &str| {
+            if slot.as_ref().is_some_and(|earlier| *earlier != name.name) {
+                out.warning(
+                    "MIG0314",
+                    span,
+                    format!("this type has two {what}s"),
+                    format!("`{}` is used", name.name),
+                );
+            }
+            *slot = Some(name.name.clone());
+        };
+        let c = &mut ty.c;
+        match &option.kind {
+            TypeOptionKind::InTran { trans, function, server } => {
+                set(&mut c.trans, trans, "translated type");
+                set(&mut c.in_tran, function, "`intran` function");
+                set(&mut c.server, server, "server type");
+            }
+            TypeOptionKind::OutTran { server, function, trans } => {
+                set(&mut c.server, server, "server type");
+                set(&mut c.out_tran, function, "`outtran` function");
+                set(&mut c.trans, trans, "translated type");
+            }
+            TypeOptionKind::Destructor { function, trans } => {
+                set(&mut c.destructor, function, "`destructor` function");
+                set(&mut c.trans, trans, "translated type");
+            }
+            TypeOptionKind::InTranPayload { trans, function } => {
+                set(&mut c.trans, trans, "translated type");
+                set(&mut c.in_tran_payload, function, "`intranpayload` function");
+                language(abi, Feature::InTranPayload, span, out);
+            }
+            TypeOptionKind::CType(name) => {
+                set(&mut c.user, name, "client type");
+                set(&mut c.server, name, "server type");
+            }
+            TypeOptionKind::CUserType(name) => set(&mut c.user, name, "client type"),
+            TypeOptionKind::CServerType(name) => set(&mut c.server, name, "server type"),
+        }
+    }
+    for slot in [&mut ty.c.user, &mut ty.c.server] {
+        if *slot == ty.name {
+            *slot = None;
+        }
+    }
+}
+
+/// The flags behind an argument or in a long type form.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    pub(super) dealloc: Option<Dealloc>,
+    pub(super) long: Option<bool>,
+    pub(super) server_copy: Option<Span>,
+    pub(super) count_in_out: Option<Span>,
+    /// Where `dealloc` stands.
+    pub(super) dealloc_span: Option<Span>,
+}
+
+impl Flags {
+    /// Reads them; warns of what is repeated, contradictory or not of this dialect.
+    pub(super) fn read(flags: &[Flag], abi: &Abi, out: &mut Diagnostics) -> Flags {
+        let mut read = Flags::default();
+        for (index, flag) in flags.iter().enumerate() {
+            if flags[..index]
+                .iter()
+                .any(|earlier| earlier.kind == flag.kind && earlier.run_time == flag.run_time)
+            {
+                out.warning("MIG0315", flag.span, "this flag is repeated", "it has no more effect");
+                continue;
+            }
+            if flag.run_time && flag.kind != FlagKind::Dealloc {
+                out.warning(
+                    "MIG0315",
+                    flag.span,
+                    "only `dealloc` can be decided at run time",
+                    "`[]` has no effect here",
+                );
+            }
+            read.add(flag, abi, out);
+        }
+        read
+    }
+
+    fn add(&mut self, flag: &Flag, abi: &Abi, out: &mut Diagnostics) {
+        let span = flag.span;
+        match flag.kind {
+            FlagKind::IsLong | FlagKind::IsNotLong => {
+                if language(abi, Feature::TypedFlags, span, out) {
+                    let long = flag.kind == FlagKind::IsLong;
+                    self.long = match self.long {
+                        Some(earlier) if earlier != long => {
+                            out.warning(
+                                "MIG0315",
+                                span,
+                                "`islong` and `isnotlong` cancel each other",
+                                "neither has an effect",
+                            );
+                            None
+                        }
+                        _ => Some(long),
+                    };
+                }
+            }
+            FlagKind::Dealloc | FlagKind::NotDealloc => {
+                let wanted = match (flag.kind, flag.run_time) {
+                    (FlagKind::NotDealloc, _) => Dealloc::No,
+                    (_, false) => Dealloc::Yes,
+                    (_, true) => Dealloc::RunTime,
+                };
+                if self.dealloc.is_some() {
+                    out.warning("MIG0315", span, "`dealloc` is decided more than once", "decided again here");
+                }
+                self.dealloc = match (self.dealloc, wanted) {
+                    (None, wanted) => Some(wanted),
+                    (Some(Dealloc::RunTime), _) | (_, Dealloc::RunTime) => Some(Dealloc::RunTime),
+                    (Some(_), _) => None,
+                };
+                self.dealloc_span = Some(span);
+            }
+            FlagKind::ServerCopy => {
+                if language(abi, Feature::TypedFlags, span, out) {
+                    self.server_copy = Some(span);
+                }
+            }
+            FlagKind::CountInOut => self.count_in_out = Some(span),
+            FlagKind::RetCode => {
+                language(abi, Feature::RetCode, span, out);
+            }
+            FlagKind::SameCount
+            | FlagKind::PhysicalCopy
+            | FlagKind::Overwrite
+            | FlagKind::Auto
+            | FlagKind::Const => {
+                language(abi, Feature::UntypedFlags, span, out);
+            }
+        }
+    }
+}

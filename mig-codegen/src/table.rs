@@ -1,0 +1,1 @@
+//! The tables of an interface as text and as JSON.

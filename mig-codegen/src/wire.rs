@@ -1,0 +1,109 @@
+//! How a type is described to the kernel: elements of one message type, so many bits each, so many of them.
+
+use mig_runtime::abi::Facts;
+
+use crate::model::{Type, TypeKind};
+
+/// `MACH_MSG_TYPE_INTEGER_16`
+const INTEGER_16: u32 = 1;
+/// `MACH_MSG_TYPE_INTEGER_32`
+pub(crate) const INTEGER_32: u32 = 2;
+/// `MACH_MSG_TYPE_BYTE`
+const BYTE: u32 = 9;
+/// `MACH_MSG_TYPE_INTEGER_64` of the typed ABIs.
+const INTEGER_64: u32 = 11;
+/// `MACH_MSG_TYPE_STRING_C`
+pub(crate) const STRING_C: u32 = 12;
+/// Bits of a port in memory out of line, on every ABI: its name.
+const PORT_NAME_BITS: u32 = 32;
+
+/// True for the type numbers of port rights, sent or received.
+pub(crate) fn is_port_name(number: u32) -> bool {
+    (16..=21).contains(&number)
+}
+
+/// What a type word says about a value: of a counted array, about one of its elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    /// The type number as sent; `None` is polymorphic.
+    pub(crate) sent: Option<u32>,
+    /// The type number as received; `None` is polymorphic.
+    pub(crate) received: Option<u32>,
+    /// Bits an element, inline.
+    pub(crate) bits: u32,
+    /// Bits an element, out of line.
+    pub(crate) out_of_line_bits: u32,
+    /// How many elements.
+    pub(crate) number: u32,
+}
+
+impl Wire {
+    /// The description of a type; `None` if it has too many elements for a type word.
+    pub(crate) fn of(ty: &Type, facts: &Facts) -> Option<Wire> {
+        Some(match &ty.kind {
+            TypeKind::Scalar(s) => Wire::plain(s.type_number, s.received, s.bits, 1),
+            TypeKind::Port(port) => Wire {
+                sent: port.sender.map(u32::from),
+                received: port.receiver.map(u32::from),
+                bits: u32::try_from(facts.port).ok()?.checked_mul(8)?,
+                out_of_line_bits: PORT_NAME_BITS,
+                number: 1,
+            },
+            TypeKind::FixedString { size, whole: true } => {
+                Wire::plain(STRING_C, STRING_C, size.checked_mul(8)?, 1)
+            }
+            TypeKind::FixedString { size, whole: false } => Wire::plain(STRING_C, STRING_C, 8, *size),
+            TypeKind::BoundedString { .. } => Wire::plain(STRING_C, STRING_C, 8, 1),
+            TypeKind::Struct { size, alignment, .. } => struct_wire(*size, *alignment),
+            TypeKind::Fixed { element, count, .. } => {
+                let element = Wire::of(element, facts)?;
+                Wire { number: element.number.checked_mul(*count)?, ..element }
+            }
+            TypeKind::Bounded { element, .. }
+            | TypeKind::Indefinite { element, .. }
+            | TypeKind::OutOfLine { element, .. } => Wire::of(element, facts)?,
+        })
+    }
+
+    fn plain(sent: u32, received: u32, bits: u32, number: u32) -> Wire {
+        Wire { sent: Some(sent), received: Some(received), bits, out_of_line_bits: bits, number }
+    }
+
+    /// The number in the type word of a value of this type; `None` if it is counted.
+    pub(crate) fn fixed_number(&self, ty: &Type) -> Option<u32> {
+        (!is_counted(ty)).then_some(self.number)
+    }
+
+    /// Bytes of so many values in the message.
+    pub(crate) fn bytes(&self, values: u32) -> Option<u64> {
+        let bits =
+            u64::from(self.bits).checked_mul(u64::from(self.number))?.checked_mul(u64::from(values))?;
+        Some(bits.div_ceil(8))
+    }
+
+    /// Bytes of one value out of line.
+    pub(crate) fn out_of_line_bytes(&self) -> Option<u64> {
+        let bits = u64::from(self.out_of_line_bits).checked_mul(u64::from(self.number))?;
+        Some(bits.div_ceil(8))
+    }
+}
+
+/// True if a count travels with the value.
+pub(crate) fn is_counted(ty: &Type) -> bool {
+    match ty.kind {
+        TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } | TypeKind::Indefinite { .. } => true,
+        TypeKind::OutOfLine { count, .. } => count.is_none(),
+        _ => false,
+    }
+}
+
+/// A structure travels as an array of integers of its alignment.
+fn struct_wire(size: u32, alignment: u32) -> Wire {
+    let (number, bytes) = match alignment {
+        2 => (INTEGER_16, 2),
+        4 => (INTEGER_32, 4),
+        8 => (INTEGER_64, 8),
+        _ => (BYTE, 1),
+    };
+    Wire::plain(number, number, bytes * 8, size / bytes)
+}
