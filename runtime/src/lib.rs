@@ -6,3 +6,4 @@ extern crate alloc;
 pub mod abi;
 pub mod kern_return;
 pub mod kernel;
+pub mod platform;
