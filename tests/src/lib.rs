@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What the tests that cross crates share.
+
+pub mod oracle;
+pub mod wire;
