@@ -2,6 +2,7 @@
 
 use mig_parser::ast::{Direction, RoutineKind};
 use mig_parser::source::Span;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::Abi;
 
@@ -268,7 +269,8 @@ pub struct Message {
 }
 
 /// Whether a message carries rights or out-of-line memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Complex {
     /// In every message.
     Always,
@@ -338,7 +340,8 @@ pub enum InLine {
 }
 
 /// What a slot is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// `mach_msg_header_t`
     Header,
@@ -363,13 +366,15 @@ pub enum Role {
     /// Zeros up to the alignment.
     Pad,
     /// The return code of a reply.
+    #[serde(rename = "retcode")]
     RetCode,
     /// The trailer of an untyped ABI.
     Trailer,
 }
 
 /// Whether the bytes in place are the data, or an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Indirect {
     /// The data is inline.
     Never,

@@ -1,1 +1,340 @@
-//! The tables of an interface as text and as JSON.
+//! The messages of an interface as a table: for people ([`abi_text`]) and for programs ([`abi_json`]).
+//!
+//! The JSON is a stable interface. Its top is [`AbiTable`]; a field is only ever added, and a change of meaning raises
+//! [`VERSION`].
+//!
+//! ```json
+//! {
+//!   "version": 1,
+//!   "subsystem": "memory_object_default",
+//!   "base": 2250,
+//!   "abi": "gnu-i386",
+//!   "demux": "memory_object_default_server",
+//!   "error_reply_size": 32,
+//!   "routines": [{
+//!     "name": "memory_object_create",
+//!     "id": 2250,
+//!     "kind": "simpleroutine",
+//!     "user": "memory_object_create",
+//!     "server": "memory_object_create",
+//!     "request": {
+//!       "min_size": 64,
+//!       "max_size": 64,
+//!       "complex": "always",
+//!       "slots": [{
+//!         "role": "header", "arg": null, "offset": 0, "size": 24, "max": null, "element": null, "indirect": "never",
+//!         "check": [{ "field": "msgh_id", "value": 2250 }, …]
+//!       }, …]
+//!     },
+//!     "reply": null
+//!   }, …]
+//! }
+//! ```
+//!
+//! The fields in `check` are those of the C structures without their prefixes: `msgh_id`, `msgh_size` and `complex` (the bit of
+//! `msgh_bits`) of a header; `name`, `size` (bits), `number`, `inline`, `longform`, `deallocate` and `unused` of a type word.
+
+use std::fmt::Write as _;
+
+use mig_parser::ast::RoutineKind;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Slot, TypeWord,
+};
+
+/// The version of the JSON's meaning.
+pub const VERSION: u32 = 1;
+
+/// An interface's messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbiTable {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The subsystem's name.
+    pub subsystem: String,
+    /// The message id of its first routine.
+    pub base: u32,
+    /// The ABI's name.
+    pub abi: String,
+    /// The C name of the demux function.
+    pub demux: String,
+    /// `msgh_size` of a reply that holds only a return code.
+    pub error_reply_size: u32,
+    /// The routines in the order of their ids; skipped ids are left out.
+    pub routines: Vec<RoutineTable>,
+}
+
+/// A routine's messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutineTable {
+    /// As declared.
+    pub name: String,
+    /// The id of the request; that of the reply is 100 more.
+    pub id: u32,
+    /// `routine`, `simpleroutine`, `procedure`, `simpleprocedure` or `function`.
+    pub kind: String,
+    /// The C name of the client's stub.
+    pub user: String,
+    /// The C name of the server's function.
+    pub server: String,
+    /// The request.
+    pub request: MessageTable,
+    /// The reply of success; null for one-way kinds.
+    pub reply: Option<MessageTable>,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageTable {
+    /// `msgh_size` with every variable part empty.
+    pub min_size: u32,
+    /// `msgh_size` with every variable part at its bound; of one without a bound whichever of inline and pointer is larger.
+    pub max_size: u32,
+    /// Whether it carries rights or memory.
+    pub complex: Complex,
+    /// Its pieces, in the order of their bytes.
+    pub slots: Vec<SlotTable>,
+}
+
+/// A piece of a message. Sizes and offsets are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotTable {
+    /// What it is.
+    pub role: Role,
+    /// The name of the argument that it belongs to.
+    pub arg: Option<String>,
+    /// Where it starts; null behind a slot of variable size.
+    pub offset: Option<u32>,
+    /// Its size; null if it is counted.
+    pub size: Option<u32>,
+    /// Its largest size, where it is counted and bounded.
+    pub max: Option<u32>,
+    /// The size of an element, where it is counted.
+    pub element: Option<u32>,
+    /// Whether it holds an address instead of the data.
+    pub indirect: Indirect,
+    /// What the receiver must check.
+    pub check: Vec<CheckTable>,
+}
+
+/// A field of a slot that the receiver compares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckTable {
+    /// The field's name.
+    pub field: String,
+    /// What it must be.
+    pub value: u64,
+}
+
+impl AbiTable {
+    /// The table of an interface.
+    pub fn of(interface: &Interface) -> Self {
+        AbiTable {
+            version: VERSION,
+            subsystem: interface.name.clone(),
+            base: interface.base,
+            abi: interface.abi.name().to_owned(),
+            demux: interface.demux.clone(),
+            error_reply_size: interface.abi.facts.error_reply as u32,
+            routines: interface.routines.iter().map(RoutineTable::of).collect(),
+        }
+    }
+}
+
+impl RoutineTable {
+    fn of(routine: &Routine) -> Self {
+        RoutineTable {
+            name: routine.name.clone(),
+            id: routine.id,
+            kind: keyword(routine.kind).to_owned(),
+            user: routine.user.clone(),
+            server: routine.server.clone(),
+            request: MessageTable::of(&routine.request, routine),
+            reply: routine.reply.as_ref().map(|reply| MessageTable::of(reply, routine)),
+        }
+    }
+}
+
+impl MessageTable {
+    fn of(message: &Message, routine: &Routine) -> Self {
+        MessageTable {
+            min_size: message.min_size,
+            max_size: message.max_size,
+            complex: message.complex,
+            slots: message.slots.iter().map(|slot| SlotTable::of(slot, routine)).collect(),
+        }
+    }
+}
+
+impl SlotTable {
+    fn of(slot: &Slot, routine: &Routine) -> Self {
+        let check = slot.check.iter();
+        SlotTable {
+            role: slot.role,
+            arg: slot.arg.map(|index| routine.args[index].name.clone()),
+            offset: slot.offset,
+            size: slot.size,
+            max: slot.max,
+            element: slot.element,
+            indirect: slot.indirect,
+            check: check.map(|c| CheckTable { field: c.field.to_owned(), value: c.value }).collect(),
+        }
+    }
+}
+
+/// A routine's keyword.
+fn keyword(kind: RoutineKind) -> &'static str {
+    match kind {
+        RoutineKind::Routine => "routine",
+        RoutineKind::SimpleRoutine => "simpleroutine",
+        RoutineKind::Procedure => "procedure",
+        RoutineKind::SimpleProcedure => "simpleprocedure",
+        RoutineKind::Function => "function",
+    }
+}
+
+/// The table as JSON, with a newline at its end.
+pub fn abi_json(interface: &Interface) -> String {
+    let table = AbiTable::of(interface);
+    // Numbers, strings and lists can't fail to be written to memory.
+    let mut text = serde_json::to_string_pretty(&table).expect("a table is plain data");
+    text.push('\n');
+    text
+}
+
+/// The table for people: each message with its slots, a line a slot: offset, role, size, argument, what its type word
+/// says, and how far it is checked.
+pub fn abi_text(interface: &Interface) -> String {
+    let mut text = format!(
+        "{} {}   demux {}   {}, error reply {} bytes\n",
+        interface.name,
+        interface.base,
+        interface.demux,
+        interface.abi.name(),
+        interface.abi.facts.error_reply,
+    );
+    for routine in &interface.routines {
+        let kind = keyword(routine.kind);
+        message_text(&mut text, routine.id, &routine.name, kind, &routine.request, routine);
+        if let Some(reply) = &routine.reply {
+            message_text(&mut text, routine.reply_id(), &routine.name, "reply", reply, routine);
+        }
+    }
+    text
+}
+
+fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Message, routine: &Routine) {
+    let size = match (message.min_size, message.max_size) {
+        (min, max) if min == max => min.to_string(),
+        (min, max) => format!("{min} to {max}"),
+    };
+    let complex = match message.complex {
+        Complex::Always => ", complex",
+        Complex::Never => "",
+        Complex::Depends => ", complex if it carries rights or memory",
+    };
+    line(text, &format!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
+    for slot in &message.slots {
+        let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
+        let role = role_word(slot.role);
+        let size = match (slot.size, slot.max) {
+            (Some(size), _) => size.to_string(),
+            (None, Some(max)) => format!("0..{max}"),
+            (None, None) => "?".to_owned(),
+        };
+        let arg = match (slot.role, slot.arg) {
+            (Role::Type, Some(index)) => routine.args[index].name.as_str(),
+            _ => "",
+        };
+        let note = match (&slot.word, slot.indirect) {
+            (Some(word), _) => word_text(word, slot),
+            (None, Indirect::Always) => "address".to_owned(),
+            (None, Indirect::Depends) => "data or address".to_owned(),
+            (None, Indirect::Never) => String::new(),
+        };
+        line(text, &format!("{offset:>10} {role:<10} {size:>8}   {arg:<19} {note}"));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{}", line.trim_end());
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Header => "header",
+        Role::Type => "type",
+        Role::BodyCount => "body_count",
+        Role::Port => "port",
+        Role::Ool => "ool",
+        Role::OolPorts => "ool_ports",
+        Role::Ndr => "ndr",
+        Role::Count => "count",
+        Role::Offset => "offset",
+        Role::Data => "data",
+        Role::Pad => "pad",
+        Role::RetCode => "retcode",
+        Role::Trailer => "trailer",
+    }
+}
+
+/// What a type word says, in words.
+fn word_text(word: &TypeWord, slot: &Slot) -> String {
+    let mut parts = vec![name_text(word)];
+    match (word.number, word.multiplier) {
+        (Some(1), _) => {}
+        (Some(number), _) => parts.push(format!("{number} elements")),
+        (None, 1) => parts.push("counted".to_owned()),
+        (None, multiplier) => parts.push(format!("counted by {multiplier}")),
+    }
+    match word.in_line {
+        InLine::Yes => {}
+        InLine::No => parts.push("out of line".to_owned()),
+        InLine::UpTo(most) => parts.push(format!("inline up to {most}")),
+    }
+    if word.long {
+        parts.push("long".to_owned());
+    }
+    match word.deallocate {
+        Dealloc::No => {}
+        Dealloc::Yes => parts.push("dealloc".to_owned()),
+        Dealloc::RunTime => parts.push("dealloc[]".to_owned()),
+    }
+    if slot.check.iter().any(|check| check.field == "deallocate") {
+        parts.push("checked".to_owned());
+    } else {
+        let fields: Vec<_> = slot.check.iter().map(|check| check.field).collect();
+        parts.push(format!("checked: {}", fields.join(" ")));
+    }
+    parts.join(", ")
+}
+
+fn name_text(word: &TypeWord) -> String {
+    let TypeWord { sent, received, bits, .. } = *word;
+    let right = |name: &str| format!("port, {name}");
+    match (sent, received) {
+        (None, None) => "any right or integer".to_owned(),
+        (None, Some(16)) => right("any that makes a receive right"),
+        (None, Some(17)) => right("any that makes a send right"),
+        (None, Some(18)) => right("any that makes a send-once right"),
+        (Some(16), _) => right("move receive"),
+        (Some(17), _) => right("move send"),
+        (Some(18), _) => right("move send-once"),
+        (Some(19), _) => right("copy send"),
+        (Some(20), _) => right("make send"),
+        (Some(21), _) => right("make send-once"),
+        (Some(0), _) if bits == 32 => "boolean".to_owned(),
+        (Some(0), _) => format!("unstructured {bits}"),
+        (Some(1 | 2), _) => format!("integer {bits}"),
+        (Some(8), _) => "char".to_owned(),
+        (Some(9), _) => "byte".to_owned(),
+        (Some(10), _) => format!("real {bits}"),
+        (Some(11), _) => format!("integer {bits}"),
+        (Some(12), _) if bits == 8 => "string".to_owned(),
+        (Some(12), _) => format!("string of {} bytes", bits / 8),
+        (Some(15), _) => "port name".to_owned(),
+        (Some(number), _) | (None, Some(number)) => format!("type {number}, {bits} bits"),
+    }
+}
