@@ -39,9 +39,7 @@ use std::fmt::Write as _;
 use mig_parser::ast::RoutineKind;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Slot, TypeWord,
-};
+use crate::model::{Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Slot, TypeWord};
 
 /// The version of the JSON's meaning.
 pub const VERSION: u32 = 1;
