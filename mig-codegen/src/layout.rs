@@ -8,6 +8,7 @@ mod typed;
 
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_runtime::abi::Family;
+use typed::Side;
 
 use crate::model::{Interface, is_one_way};
 
@@ -29,15 +30,20 @@ pub(crate) fn lay_out(interface: &mut Interface, diagnostics: &mut Diagnostics) 
 
 fn lay_out_typed(interface: &mut Interface, diagnostics: &mut Diagnostics) {
     let facts = &interface.abi.facts;
+    let side = match (interface.kernel_server, interface.kernel_user) {
+        (true, _) => Side::KernelServer,
+        (false, true) => Side::KernelUser,
+        (false, false) => Side::Users,
+    };
     for routine in &mut interface.routines {
-        match typed::request(facts, routine, interface.kernel_server) {
+        match typed::request(facts, routine, side) {
             Ok(message) => routine.request = message,
             Err(too_large) => too_large.report("request", routine, diagnostics),
         }
         if is_one_way(routine.kind) {
             continue;
         }
-        match typed::reply(facts, routine, interface.kernel_server) {
+        match typed::reply(facts, routine, side) {
             Ok(message) => routine.reply = Some(message),
             Err(too_large) => too_large.report("reply", routine, diagnostics),
         }

@@ -309,7 +309,7 @@ pub struct Slot {
 pub struct TypeWord {
     /// The type number that the sender writes; `None` is polymorphic: the caller decides.
     pub sent: Option<u32>,
-    /// The type number that the receiver must see; `None`: any, it is handed on.
+    /// The type number that the receiver must see; `None`: any, it is handed on, but a right only in a complex message.
     pub received: Option<u32>,
     /// Size of an element in bits, where the data is inline.
     pub bits: u32,

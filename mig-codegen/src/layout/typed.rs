@@ -34,11 +34,11 @@ impl TooLarge {
 }
 
 /// Lays out a routine's request.
-pub(super) fn request(facts: &Facts, routine: &Routine, kernel_server: bool) -> Result<Message, TooLarge> {
-    let mut table = Table::new(facts);
+pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts, side);
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_request() {
-            let receiver = if kernel_server { Receiver::Kernel } else { Receiver::User };
+            let receiver = if side == Side::KernelServer { Receiver::Kernel } else { Receiver::User };
             table.argument(index, arg, Sender::Names, receiver)?;
         } else if arg.direction == Direction::Out && arg.count_in_out {
             table.integer(Role::Count, Some(index))?;
@@ -48,16 +48,27 @@ pub(super) fn request(facts: &Facts, routine: &Routine, kernel_server: bool) -> 
 }
 
 /// Lays out a routine's reply of success.
-pub(super) fn reply(facts: &Facts, routine: &Routine, kernel_server: bool) -> Result<Message, TooLarge> {
-    let mut table = Table::new(facts);
+pub(super) fn reply(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts, side);
     table.integer(Role::RetCode, None)?;
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_reply() {
-            let sender = if kernel_server { Sender::Kernel } else { Sender::Names };
+            let sender = if side == Side::KernelServer { Sender::Kernel } else { Sender::Names };
             table.argument(index, arg, sender, Receiver::User)?;
         }
     }
     Ok(table.finish(routine.reply_id()))
+}
+
+/// Whether one side of an interface lives in the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Neither.
+    Users,
+    /// `subsystem KernelUser`
+    KernelUser,
+    /// `subsystem KernelServer`
+    KernelServer,
 }
 
 /// Which of a type's two names the sender writes.
@@ -81,6 +92,7 @@ enum Receiver {
 /// A message that is being laid out.
 struct Table<'a> {
     facts: &'a Facts,
+    side: Side,
     slots: Vec<Slot>,
     /// Where the next slot starts, as long as that is fixed.
     at: Option<u64>,
@@ -91,9 +103,10 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(facts: &'a Facts) -> Self {
+    fn new(facts: &'a Facts, side: Side) -> Self {
         let mut table = Table {
             facts,
+            side,
             slots: Vec::new(),
             at: Some(0),
             min: 0,
@@ -113,7 +126,11 @@ impl<'a> Table<'a> {
         receiver: Receiver,
     ) -> Result<(), TooLarge> {
         let too_large = || TooLarge { arg: Some(index) };
-        let wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
+        let mut wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
+        if self.side != Side::Users {
+            // In the kernel a port is a pointer, out of line too: it is packed on its way to or from a task.
+            wire.out_of_line_bits = wire.bits;
+        }
         let number = wire.fixed_number(&arg.ty);
         let word = TypeWord {
             sent: if sender == Sender::Kernel { wire.received } else { wire.sent },

@@ -185,17 +185,21 @@ impl<'a> Resolver<'a> {
         u32::try_from(id).unwrap_or(0)
     }
 
+    /// The subsystem has this modifier.
+    fn has(&self, modifier: SubsystemModifier) -> bool {
+        self.subsystem.is_some_and(|(subsystem, _)| subsystem.modifiers.iter().any(|(m, _)| *m == modifier))
+    }
+
     fn finish(self) -> Option<Interface> {
         let (subsystem, statement) = self.subsystem?;
-        let has = |modifier| subsystem.modifiers.iter().any(|(m, _)| *m == modifier);
         let name = subsystem.name.name.clone();
         let base = subsystem.base.value;
         Some(Interface {
             abi: self.abi,
             base,
             end: u32::try_from(u64::from(base) + self.ordinal).unwrap_or(u32::MAX),
-            kernel_user: has(SubsystemModifier::KernelUser),
-            kernel_server: has(SubsystemModifier::KernelServer),
+            kernel_user: self.has(SubsystemModifier::KernelUser),
+            kernel_server: self.has(SubsystemModifier::KernelServer),
             demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
             server_prefix: self.state.server_prefix,
             routines: self.routines,

@@ -161,7 +161,7 @@ impl<'a> Resolver<'a> {
         self.check_role(&arg, out)?;
         self.check_in_out(&arg, out)?;
         self.apply_flags(&mut arg, &flags, out);
-        check_translations(&arg, out);
+        self.check_translations(&arg, out);
         Some(arg)
     }
 
@@ -294,12 +294,33 @@ impl<'a> Resolver<'a> {
 
     /// Kernels set the deallocate bit of inline rights that they give away.
     fn kernel_sends(&self, arg: &Arg) -> bool {
-        let has = |modifier| {
-            self.subsystem
-                .is_some_and(|(subsystem, _)| subsystem.modifiers.iter().any(|(m, _)| *m == modifier))
+        arg.in_request() && self.has(SubsystemModifier::KernelUser)
+            || arg.in_reply() && self.has(SubsystemModifier::KernelServer)
+    }
+
+    /// A server type that is not the translated type needs a function between them.
+    fn check_translations(&self, arg: &Arg, out: &mut Diagnostics) {
+        let c = &arg.ty.c;
+        let mut server = c.server.as_deref().or(arg.ty.name.as_deref());
+        if server == Some("mach_port_t") && self.has(SubsystemModifier::KernelServer) {
+            // A kernel has the port itself, not a name of it.
+            server = Some("ipc_port_t");
+        }
+        let Some(trans) = c.trans.as_deref().filter(|trans| Some(*trans) != server) else { return };
+        let mut missing = |word: &str| {
+            out.warning(
+                "MIG0332",
+                arg.span,
+                format!("`{}` has no `{word}` function", arg.name),
+                format!("its type is translated to `{trans}`, but not in this direction"),
+            );
         };
-        arg.in_request() && has(SubsystemModifier::KernelUser)
-            || arg.in_reply() && has(SubsystemModifier::KernelServer)
+        if (arg.in_request() || arg.direction == Direction::RequestPort) && c.in_tran.is_none() {
+            missing("intran");
+        }
+        if arg.in_reply() && c.out_tran.is_none() {
+            missing("outtran");
+        }
     }
 }
 
@@ -406,25 +427,4 @@ fn is_integer(ty: &Type) -> bool {
 /// Memory that a message can take along.
 fn can_dealloc(ty: &Type) -> bool {
     matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. })
-}
-
-/// A server type that is not the translated type needs a function between them.
-fn check_translations(arg: &Arg, out: &mut Diagnostics) {
-    let c = &arg.ty.c;
-    let server = c.server.as_ref().or(arg.ty.name.as_ref());
-    let Some(trans) = c.trans.as_ref().filter(|trans| Some(*trans) != server) else { return };
-    let mut missing = |word: &str| {
-        out.warning(
-            "MIG0332",
-            arg.span,
-            format!("`{}` has no `{word}` function", arg.name),
-            format!("its type is translated to `{trans}`, but not in this direction"),
-        );
-    };
-    if (arg.in_request() || arg.direction == Direction::RequestPort) && c.in_tran.is_none() {
-        missing("intran");
-    }
-    if arg.in_reply() && c.out_tran.is_none() {
-        missing("outtran");
-    }
 }
