@@ -136,8 +136,6 @@ pub use self::with_std::Std;
 
 #[cfg(feature = "std")]
 mod with_std {
-    extern crate std;
-
     use std::boxed::Box;
     use std::num::NonZeroUsize;
     use std::panic::{AssertUnwindSafe, catch_unwind};

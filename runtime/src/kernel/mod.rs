@@ -1,5 +1,8 @@
 //! The kernel below a program, as a trait: `mach_msg`, port names, out-of-line memory.
 
+#[cfg(feature = "std")]
+pub mod local;
+
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
 
@@ -88,13 +91,18 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
 
     /// Sends, receives, or both, as the trap of the same name.
     ///
-    /// The buffer's first bytes are a header of [`Self::Abi`]. A send reads `msgh_size` bytes, all of which the caller has initialised.
+    /// The buffer's first bytes are a header of [`Self::Abi`].
+    ///
+    /// # Safety
+    ///
+    /// For a send the first `msgh_size` bytes are initialised and lie in the buffer, and what the message moves (rights with a move
+    /// disposition, memory with the deallocate bit) is the caller's to give; memory that it lends stays until the call returns.
     ///
     /// # Errors
     ///
     /// A `MACH_SEND_…` or `MACH_RCV_…` code. After a failed send the buffer holds the message still, possibly in pseudo-received form: whatever
     /// it describes with a move disposition or a deallocate bit is this task's again.
-    fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
+    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 
     /// Makes a port and returns the name of its receive right.
     ///

@@ -1,0 +1,308 @@
+//! A message between its sender and its receiver: bytes, and beside them the rights and memory that the bytes speak of.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::region::Bytes;
+use super::state::{Right, State, TaskId, Transit};
+use super::wire::{BadType, COMPLEX, Descriptor, Disposition, Wire};
+use crate::kern_return::KernReturn;
+use crate::kernel::Name;
+
+/// A message that belongs to no task.
+#[derive(Debug)]
+pub(super) struct Message {
+    wire: Wire,
+    destination: Right,
+    /// The reply right, and the disposition that the receiver sees with it; 0 where the sender named none.
+    reply: (Transit, u32),
+    items: Vec<Item>,
+}
+
+/// Rights or memory in the body of a message.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Where the ports, or the address of what is out of line, are.
+    pub(super) data: usize,
+    pub(super) content: Content,
+}
+
+/// What an argument holds beyond its bytes.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Ports in line.
+    Ports(Vec<Transit>),
+    /// Ports out of line.
+    PortArray(Vec<Transit>),
+    /// Memory out of line.
+    Memory(Bytes),
+}
+
+/// Why a message was not taken in. The message is its sender's again.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) code: KernReturn,
+    /// The message as it is now, if it is no longer as it was.
+    pub(super) returned: Option<Wire>,
+}
+
+impl From<KernReturn> for Refused {
+    fn from(code: KernReturn) -> Self {
+        Self { code, returned: None }
+    }
+}
+
+impl From<BadType> for KernReturn {
+    fn from(bad: BadType) -> Self {
+        match bad {
+            BadType::TooSmall => Self::MACH_SEND_MSG_TOO_SMALL,
+            BadType::Invalid => Self::MACH_SEND_INVALID_TYPE,
+        }
+    }
+}
+
+impl Message {
+    /// A message from the kernel itself, with no reply right.
+    pub(super) fn new(wire: Wire, destination: Right, items: Vec<Item>) -> Self {
+        Self { wire, destination, reply: (Transit::Null, 0), items }
+    }
+
+    pub(super) fn destination(&self) -> Right {
+        self.destination
+    }
+
+    /// `msgh_size`
+    pub(super) fn size(&self) -> usize {
+        self.wire.size()
+    }
+
+    /// Every right in it: destination, reply, body in order.
+    pub(super) fn into_transits(self) -> impl Iterator<Item = Transit> {
+        core::iter::once(Transit::Right(self.destination)).chain(self.into_contents())
+    }
+
+    /// Every right in it but that to its destination.
+    fn into_contents(self) -> impl Iterator<Item = Transit> {
+        let body = self.items.into_iter().flat_map(|item| match item.content {
+            Content::Ports(ports) | Content::PortArray(ports) => ports,
+            Content::Memory(_) => Vec::new(),
+        });
+        core::iter::once(self.reply.0).chain(body)
+    }
+
+    /// Takes a message out of its sender's hands: rights leave the name table, memory the address space.
+    pub(super) fn copy_in(state: &mut State, task: TaskId, wire: Wire) -> Result<Self, Refused> {
+        let facts = wire.facts();
+        let bits = wire.u32(0);
+        let (remote, local) = (bits & 0xff, bits >> 8 & 0xff);
+        let destination_name = Name(wire.port(facts.remote_port));
+        let reply_name = Name(wire.port(facts.local_port));
+
+        let destination = sending(remote).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?;
+        let reply = match local {
+            0 if reply_name == Name::NULL => None,
+            _ => Some(sending(local).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?),
+        };
+        if state.is_dead(task, destination_name) {
+            return Err(KernReturn::MACH_SEND_INVALID_DEST.into());
+        }
+        let destination_can = state.can_copy_in(task, destination_name, destination, 1);
+        let reply_can =
+            reply.is_none_or(|reply| !reply_name.is_valid() || state.can_copy_in(task, reply_name, reply, 1));
+        if destination_can && !reply_can {
+            return Err(KernReturn::MACH_SEND_INVALID_REPLY.into());
+        }
+        let Ok(Transit::Right(destination)) = state.copy_in(task, destination_name, destination) else {
+            return Err(KernReturn::MACH_SEND_INVALID_DEST.into());
+        };
+        let mut message = Self::new(wire, destination, Vec::new());
+        if let Some(disposition) = reply {
+            // The destination may have been the same right.
+            let Ok(reply) = state.copy_in(task, reply_name, disposition) else {
+                return Err(message.return_to(state, task, KernReturn::MACH_SEND_INVALID_REPLY));
+            };
+            message.reply = (reply, disposition.gives().number());
+        }
+        if bits & COMPLEX != 0 {
+            if let Err(code) = message.copy_in_body(state, task) {
+                return Err(message.return_to(state, task, code));
+            }
+        }
+        if message.items.is_empty() {
+            // The receiver is told what is true, whatever the sender claimed.
+            message.wire.set_u32(0, bits & !COMPLEX);
+        }
+        Ok(message)
+    }
+
+    fn copy_in_body(&mut self, state: &mut State, task: TaskId) -> Result<(), KernReturn> {
+        let mut at = self.wire.facts().header;
+        while at < self.wire.size() {
+            let descriptor = self.wire.descriptor(at)?;
+            at = descriptor.check(self.wire.facts(), self.wire.size())?;
+            self.copy_in_argument(state, task, &descriptor)?;
+        }
+        Ok(())
+    }
+
+    fn copy_in_argument(
+        &mut self,
+        state: &mut State,
+        task: TaskId,
+        descriptor: &Descriptor,
+    ) -> Result<(), KernReturn> {
+        let content = match (descriptor.disposition(), descriptor.inline) {
+            (None, true) => return Ok(()),
+            (None, false) => Content::Memory(self.copy_in_memory(state, task, descriptor)?),
+            (Some(disposition), true) => {
+                let width = self.wire.facts().port;
+                let slots = (0..descriptor.number as usize).map(|i| descriptor.data() + i * width);
+                let names: Vec<_> = slots.map(|slot| Name(self.wire.port(slot))).collect();
+                Content::Ports(copy_in_ports(state, task, &names, disposition)?)
+            }
+            (Some(disposition), false) => {
+                let array = self.peek_memory(state, task, descriptor)?;
+                let names: Vec<_> = array
+                    .as_ref()
+                    .chunks_exact(4)
+                    .map(|name| Name(u32::from_ne_bytes(core::array::from_fn(|i| name[i]))))
+                    .collect();
+                let ports = copy_in_ports(state, task, &names, disposition)?;
+                self.copy_in_memory(state, task, descriptor)?;
+                Content::PortArray(ports)
+            }
+        };
+        self.wire.normalise(descriptor);
+        self.items.push(Item { data: descriptor.data(), content });
+        Ok(())
+    }
+
+    fn copy_in_memory(
+        &self,
+        state: &mut State,
+        task: TaskId,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, KernReturn> {
+        let bytes = self.peek_memory(state, task, descriptor)?;
+        if descriptor.deallocate {
+            state.task(task)?.regions.remove(self.wire.address(descriptor.data()));
+        }
+        Ok(bytes)
+    }
+
+    /// What an argument out of line holds, still its sender's.
+    fn peek_memory(
+        &self,
+        state: &mut State,
+        task: TaskId,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, KernReturn> {
+        let size = descriptor.data_size();
+        if size == 0 {
+            return Ok(Bytes::default());
+        }
+        let region = state.task(task)?.regions.get(self.wire.address(descriptor.data()));
+        region.cloned().and_then(|region| region.prefix(size)).ok_or(KernReturn::MACH_SEND_INVALID_MEMORY)
+    }
+
+    /// Gives a message back to its sender, in the form of one received but for the direction: `mach_msg`'s pseudo-receive.
+    pub(super) fn return_to(mut self, state: &mut State, task: TaskId, code: KernReturn) -> Refused {
+        if state.task(task).is_err() {
+            state.discard_message(self);
+            return code.into();
+        }
+        let (reply, reply_type) = self.reply;
+        let remote = put(state, task, Transit::Right(self.destination));
+        let local = put(state, task, reply);
+        self.write_header((remote, self.destination.kind.number()), (local, reply_type));
+        self.copy_out_body(state, task);
+        Refused { code, returned: Some(self.wire) }
+    }
+
+    /// Gives a message to its receiver, whose port is `port`.
+    pub(super) fn copy_out(mut self, state: &mut State, task: TaskId, port: Name, seqno: u32) -> Wire {
+        let (reply, reply_type) = self.reply;
+        let remote = put(state, task, reply);
+        self.write_header((remote, reply_type), (port, self.destination.kind.number()));
+        self.wire.set_u32(self.wire.facts().seqno, seqno);
+        self.copy_out_body(state, task);
+        state.consume_destination(self.destination);
+        self.wire
+    }
+
+    /// The header alone of a message that its receiver has no room for, with its true size; the rest is discarded.
+    pub(super) fn copy_out_header(self, state: &mut State, port: Name, seqno: u32) -> Wire {
+        let facts = self.wire.facts();
+        let mut header = Wire::zeroed(facts, facts.header);
+        header.set_u32(0, self.destination.kind.number() << 8);
+        header.set_u32(4, self.wire.size() as u32);
+        header.set_port(facts.local_port, port.0);
+        header.set_u32(facts.seqno, seqno);
+        header.set_u32(facts.id, self.wire.u32(facts.id));
+        state.consume_destination(self.destination);
+        self.into_contents().for_each(|transit| state.discard_transit(transit));
+        header
+    }
+
+    fn write_header(&mut self, remote: (Name, u32), local: (Name, u32)) {
+        let facts = self.wire.facts();
+        let complex = self.wire.u32(0) & COMPLEX;
+        self.wire.set_u32(0, remote.1 | local.1 << 8 | complex);
+        self.wire.set_port(facts.remote_port, remote.0.0);
+        self.wire.set_port(facts.local_port, local.0.0);
+    }
+
+    fn copy_out_body(&mut self, state: &mut State, task: TaskId) {
+        let width = self.wire.facts().port;
+        for item in core::mem::take(&mut self.items) {
+            match item.content {
+                Content::Ports(ports) => {
+                    for (i, port) in ports.into_iter().enumerate() {
+                        let name = put(state, task, port);
+                        self.wire.set_port(item.data + i * width, name.0);
+                    }
+                }
+                Content::PortArray(ports) => {
+                    let names = ports.into_iter().flat_map(|port| put(state, task, port).0.to_ne_bytes());
+                    let array = Bytes::from_iter(names);
+                    self.wire.set_address(item.data, insert(state, task, array));
+                }
+                Content::Memory(bytes) => {
+                    self.wire.set_address(item.data, insert(state, task, bytes));
+                }
+            }
+        }
+    }
+}
+
+/// The disposition of a header port, if it is one that can be sent to.
+fn sending(number: u32) -> Option<Disposition> {
+    Disposition::from_number(number).filter(|disposition| *disposition != Disposition::MoveReceive)
+}
+
+/// Takes all ports of one argument, or none.
+fn copy_in_ports(
+    state: &mut State,
+    task: TaskId,
+    names: &[Name],
+    disposition: Disposition,
+) -> Result<Vec<Transit>, KernReturn> {
+    let mut wanted = BTreeMap::<Name, u32>::new();
+    for name in names.iter().filter(|name| name.is_valid()) {
+        *wanted.entry(*name).or_default() += 1;
+    }
+    if wanted.into_iter().any(|(name, times)| !state.can_copy_in(task, name, disposition, times)) {
+        return Err(KernReturn::MACH_SEND_INVALID_RIGHT);
+    }
+    names.iter().map(|name| state.copy_in(task, *name, disposition)).collect()
+}
+
+/// Copies out to a task that is known to exist.
+fn put(state: &mut State, task: TaskId, transit: Transit) -> Name {
+    state.copy_out(task, transit).unwrap_or(Name::NULL)
+}
+
+/// Gives memory to a task that is known to exist, and returns its address.
+fn insert(state: &mut State, task: TaskId, bytes: Bytes) -> u64 {
+    state.task(task).map_or(0, |task| task.regions.insert(bytes))
+}

@@ -1,0 +1,745 @@
+//! Ports, port sets and tasks, and how rights come and go.
+//!
+//! Everything here runs under the host's one lock. What an operation takes away goes to [`State::pending`] and is dealt with one by one by
+//! [`State::settle`], however deeply ports hang in messages of ports.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicUsize;
+
+use parking_lot::Condvar;
+
+use super::message::Message;
+use super::names::{Entry, NameTable};
+use super::notify::Notice;
+use super::region::Regions;
+use super::wire::{Disposition, Kind};
+use crate::abi::Facts;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Name, Notification, RightKind};
+
+/// `MACH_PORT_QLIMIT_DEFAULT`
+pub(super) const QUEUE_LIMIT: usize = 5;
+
+/// A port. Never used again, so a port that is not in the table is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PortId(u64);
+
+/// A port set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SetId(u64);
+
+/// A task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaskId(u64);
+
+/// A right that is in no name table: it is in a message, or on its way in or out of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Right {
+    pub(super) kind: Kind,
+    pub(super) port: PortId,
+}
+
+/// What the place of a port in a message holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transit {
+    /// `MACH_PORT_NULL`
+    Null,
+    /// `MACH_PORT_DEAD`
+    Dead,
+    Right(Right),
+}
+
+#[derive(Debug)]
+pub(super) struct Port {
+    /// Who has the receive right, under which name; none while it is in a message.
+    pub(super) receiver: Option<(TaskId, Name)>,
+    pub(super) set: Option<SetId>,
+    pub(super) queue: VecDeque<Message>,
+    pub(super) limit: usize,
+    pub(super) seqno: u32,
+    /// Send rights: one for each task that has any, and one for each that is in a message.
+    pub(super) send_rights: usize,
+    /// Send-once rights, wherever they are.
+    pub(super) send_once_rights: usize,
+    pub(super) make_send_count: u32,
+    no_senders_request: Option<PortId>,
+    port_destroyed_request: Option<PortId>,
+    /// Every name of a right to this port.
+    holders: BTreeSet<(TaskId, Name)>,
+    /// A message has come, or the port has changed.
+    pub(super) readable: Arc<Condvar>,
+    /// The queue has room, or the port has died.
+    pub(super) writable: Arc<Condvar>,
+}
+
+#[derive(Debug)]
+pub(super) struct PortSet {
+    /// Its name in its task.
+    pub(super) name: Name,
+    members: BTreeSet<PortId>,
+    /// The member of each queued message, in order of arrival.
+    pub(super) ready: VecDeque<PortId>,
+    pub(super) readable: Arc<Condvar>,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) label: String,
+    pub(super) names: NameTable,
+    pub(super) regions: Regions,
+    pub(super) claimed_regions: Arc<AtomicUsize>,
+    /// Its sends ignore queue limits, like the kernel's.
+    pub(super) send_always: bool,
+    /// The receive rights that threads keep for replies.
+    pub(super) reply_ports: BTreeSet<Name>,
+    /// Goes up with every interruption of its threads.
+    pub(super) interruptions: u64,
+    /// What its threads wait for now.
+    pub(super) waiting: Vec<Arc<Condvar>>,
+    /// Releases of what it did not have.
+    pub(super) bad_releases: usize,
+}
+
+/// Something that is no longer anybody's.
+#[derive(Debug)]
+enum Pending {
+    Right(Right),
+    Message(Message),
+    /// A notification, to be sent with a send-once right for this port.
+    Notice(PortId, Notice),
+}
+
+/// Everything of one host.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) facts: &'static Facts,
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) ports: BTreeMap<PortId, Port>,
+    pub(super) sets: BTreeMap<SetId, PortSet>,
+    pending: VecDeque<Pending>,
+    last_id: u64,
+}
+
+impl State {
+    pub(super) fn new(facts: &'static Facts) -> Self {
+        Self {
+            facts,
+            tasks: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            pending: VecDeque::new(),
+            last_id: 0,
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    // Tasks
+
+    pub(super) fn new_task(&mut self, label: &str) -> TaskId {
+        let id = TaskId(self.next_id());
+        let task = Task {
+            label: label.into(),
+            names: NameTable::default(),
+            regions: Regions::default(),
+            claimed_regions: Arc::default(),
+            send_always: false,
+            reply_ports: BTreeSet::new(),
+            interruptions: 0,
+            waiting: Vec::new(),
+            bad_releases: 0,
+        };
+        self.tasks.insert(id, task);
+        id
+    }
+
+    pub(super) fn task(&mut self, id: TaskId) -> Result<&mut Task, KernReturn> {
+        self.tasks.get_mut(&id).ok_or(KernReturn::KERN_INVALID_TASK)
+    }
+
+    /// Ends a task: everything that it had is released.
+    pub(super) fn end_task(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let names: Vec<Name> = task.names.iter().map(|(name, _)| name).collect();
+        self.interrupt(id);
+        for name in names {
+            self.remove_name(id, name);
+        }
+        self.tasks.remove(&id);
+    }
+
+    /// Makes every thread of the task that waits return.
+    pub(super) fn interrupt(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.interruptions += 1;
+            for condition in &task.waiting {
+                condition.notify_all();
+            }
+        }
+    }
+
+    // Names
+
+    fn entry(&mut self, task: TaskId, name: Name) -> Result<&mut Entry, KernReturn> {
+        self.task(task)?.names.get_mut(name).ok_or(KernReturn::KERN_INVALID_NAME)
+    }
+
+    fn insert_name(&mut self, task: TaskId, entry: Entry) -> Result<Name, KernReturn> {
+        let port = match &entry {
+            Entry::Port { port, .. } | Entry::SendOnce { port, .. } => Some(*port),
+            Entry::Dead { .. } | Entry::Set(_) => None,
+        };
+        let name = self.task(task)?.names.insert(entry);
+        if let Some(port) = port.and_then(|port| self.ports.get_mut(&port)) {
+            port.holders.insert((task, name));
+        }
+        Ok(name)
+    }
+
+    /// Frees a name whose rights have all been taken out of the entry.
+    fn forget_name(&mut self, task: TaskId, name: Name) {
+        let Some(entry) = self.tasks.get_mut(&task).and_then(|task| task.names.remove(name)) else { return };
+        if let Entry::Port { port, dead_name_request, .. } | Entry::SendOnce { port, dead_name_request } =
+            entry
+        {
+            if let Some(port) = self.ports.get_mut(&port) {
+                port.holders.remove(&(task, name));
+            }
+            if let Some(notify) = dead_name_request {
+                self.pending.push_back(Pending::Notice(notify, Notice::PortDeleted(name)));
+            }
+        }
+    }
+
+    /// Takes a name away with everything that it denotes.
+    fn remove_name(&mut self, task: TaskId, name: Name) {
+        match self.entry(task, name) {
+            Ok(&mut Entry::Port { port, receive, sends, .. }) => {
+                self.forget_name(task, name);
+                if sends > 0 {
+                    self.discard(Right { kind: Kind::Send, port });
+                }
+                if receive {
+                    self.detach(port);
+                    self.discard(Right { kind: Kind::Receive, port });
+                }
+            }
+            Ok(&mut Entry::SendOnce { port, .. }) => {
+                self.forget_name(task, name);
+                self.discard(Right { kind: Kind::SendOnce, port });
+            }
+            Ok(Entry::Dead { .. }) => self.forget_name(task, name),
+            Ok(&mut Entry::Set(set)) => {
+                self.forget_name(task, name);
+                self.destroy_set(set);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Frees the name if the entry of a port holds no right any more.
+    fn forget_if_empty(&mut self, task: TaskId, name: Name) {
+        if let Ok(Entry::Port { receive: false, sends: 0, .. }) = self.entry(task, name) {
+            self.forget_name(task, name);
+        }
+    }
+
+    /// The port whose receive right this name denotes.
+    pub(super) fn receive_right(&mut self, task: TaskId, name: Name) -> Result<PortId, KernReturn> {
+        match self.entry(task, name)? {
+            Entry::Port { port, receive: true, .. } => Ok(*port),
+            _ => Err(KernReturn::KERN_INVALID_RIGHT),
+        }
+    }
+
+    /// The port set that this name denotes.
+    pub(super) fn port_set(&mut self, task: TaskId, name: Name) -> Result<SetId, KernReturn> {
+        match self.entry(task, name)? {
+            Entry::Set(set) => Ok(*set),
+            _ => Err(KernReturn::KERN_INVALID_RIGHT),
+        }
+    }
+
+    // Ports and port sets
+
+    pub(super) fn new_port(&mut self, task: TaskId) -> Result<Name, KernReturn> {
+        self.task(task)?;
+        let id = PortId(self.next_id());
+        let port = Port {
+            receiver: None,
+            set: None,
+            queue: VecDeque::new(),
+            limit: QUEUE_LIMIT,
+            seqno: 0,
+            send_rights: 0,
+            send_once_rights: 0,
+            make_send_count: 0,
+            no_senders_request: None,
+            port_destroyed_request: None,
+            holders: BTreeSet::new(),
+            readable: Arc::default(),
+            writable: Arc::default(),
+        };
+        self.ports.insert(id, port);
+        self.copy_out(task, Transit::Right(Right { kind: Kind::Receive, port: id }))
+    }
+
+    pub(super) fn new_set(&mut self, task: TaskId) -> Result<Name, KernReturn> {
+        let id = SetId(self.next_id());
+        let name = self.insert_name(task, Entry::Set(id))?;
+        let set =
+            PortSet { name, members: BTreeSet::new(), ready: VecDeque::new(), readable: Arc::default() };
+        self.sets.insert(id, set);
+        Ok(name)
+    }
+
+    fn destroy_set(&mut self, id: SetId) {
+        let Some(set) = self.sets.remove(&id) else { return };
+        for member in set.members {
+            if let Some(port) = self.ports.get_mut(&member) {
+                port.set = None;
+            }
+        }
+        set.readable.notify_all();
+    }
+
+    pub(super) fn move_member(&mut self, task: TaskId, receive: Name, set: Name) -> Result<(), KernReturn> {
+        let port = self.receive_right(task, receive)?;
+        if set == Name::NULL {
+            return if self.leave_set(port) { Ok(()) } else { Err(KernReturn::KERN_NOT_IN_SET) };
+        }
+        let set = self.port_set(task, set)?;
+        self.leave_set(port);
+        self.join_set(port, set);
+        Ok(())
+    }
+
+    fn join_set(&mut self, id: PortId, set_id: SetId) {
+        let (Some(port), Some(set)) = (self.ports.get_mut(&id), self.sets.get_mut(&set_id)) else { return };
+        port.set = Some(set_id);
+        set.members.insert(id);
+        set.ready.extend(port.queue.iter().map(|_| id));
+        // Those who wait on the port itself get MACH_RCV_PORT_CHANGED.
+        port.readable.notify_all();
+        set.readable.notify_all();
+    }
+
+    fn leave_set(&mut self, id: PortId) -> bool {
+        let Some(set) = self.ports.get_mut(&id).and_then(|port| port.set.take()) else { return false };
+        if let Some(set) = self.sets.get_mut(&set) {
+            set.members.remove(&id);
+            set.ready.retain(|ready| *ready != id);
+        }
+        true
+    }
+
+    /// Takes the receive right from its holder; it is then in transit.
+    fn detach(&mut self, id: PortId) {
+        self.leave_set(id);
+        if let Some(port) = self.ports.get_mut(&id) {
+            port.receiver = None;
+            port.seqno = 0;
+            port.make_send_count = 0;
+            // Those who wait get MACH_RCV_PORT_DIED.
+            port.readable.notify_all();
+        }
+    }
+
+    fn destroy_port(&mut self, id: PortId) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        if let Some(notify) = port.port_destroyed_request.take() {
+            let right = Right { kind: Kind::Receive, port: id };
+            self.pending.push_back(Pending::Notice(notify, Notice::PortDestroyed(right)));
+            return;
+        }
+        let Some(port) = self.ports.remove(&id) else { return };
+        port.writable.notify_all();
+        if let Some(notify) = port.no_senders_request {
+            self.discard(Right { kind: Kind::SendOnce, port: notify });
+        }
+        self.pending.extend(port.queue.into_iter().map(Pending::Message));
+        for (task, name) in port.holders {
+            self.bury_name(task, name);
+        }
+    }
+
+    /// The port of this name has died.
+    fn bury_name(&mut self, task: TaskId, name: Name) {
+        let Ok(entry) = self.entry(task, name) else { return };
+        let (refs, request) = match entry {
+            Entry::Port { sends, dead_name_request, .. } => (*sends, *dead_name_request),
+            Entry::SendOnce { dead_name_request, .. } => (1, *dead_name_request),
+            Entry::Dead { .. } | Entry::Set(_) => return,
+        };
+        // The notification comes with a reference, so that the name it tells of cannot be another by then.
+        let refs = refs + u32::from(request.is_some());
+        if let Ok(task) = self.task(task) {
+            task.names.bury(name, refs);
+        }
+        if let Some(notify) = request {
+            self.pending.push_back(Pending::Notice(notify, Notice::DeadName(name)));
+        }
+    }
+
+    // Rights in and out of a name table
+
+    /// Takes a right out of a task, or makes one from what the task has.
+    pub(super) fn copy_in(
+        &mut self,
+        task: TaskId,
+        name: Name,
+        disposition: Disposition,
+    ) -> Result<Transit, KernReturn> {
+        use Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
+        if name == Name::NULL {
+            return Ok(Transit::Null);
+        }
+        if name == Name::DEAD {
+            return Ok(Transit::Dead);
+        }
+        let entry = self.entry(task, name)?;
+        let port = match (disposition, entry) {
+            (MoveReceive, Entry::Port { port, receive: receive @ true, .. }) => {
+                let port = *port;
+                *receive = false;
+                self.detach(port);
+                self.forget_if_empty(task, name);
+                port
+            }
+            (MoveSend, Entry::Port { port, sends: sends @ 1.., .. }) => {
+                let port = *port;
+                *sends -= 1;
+                if *sends > 0 {
+                    self.count_send(port);
+                }
+                self.forget_if_empty(task, name);
+                port
+            }
+            (CopySend, Entry::Port { port, sends: 1.., .. }) => {
+                let port = *port;
+                self.count_send(port);
+                port
+            }
+            (MakeSend, Entry::Port { port, receive: true, .. }) => {
+                let port = *port;
+                self.count_send(port);
+                self.count_made_send(port);
+                port
+            }
+            (MakeSendOnce, Entry::Port { port, receive: true, .. }) => {
+                let port = *port;
+                if let Some(port) = self.ports.get_mut(&port) {
+                    port.send_once_rights += 1;
+                }
+                port
+            }
+            (MoveSendOnce, Entry::SendOnce { port, .. }) => {
+                let port = *port;
+                self.forget_name(task, name);
+                port
+            }
+            (CopySend, Entry::Dead { .. }) => return Ok(Transit::Dead),
+            (MoveSend | MoveSendOnce, Entry::Dead { .. }) => {
+                self.release_dead(task, name);
+                return Ok(Transit::Dead);
+            }
+            _ => return Err(KernReturn::KERN_INVALID_RIGHT),
+        };
+        Ok(Transit::Right(Right { kind: disposition.gives(), port }))
+    }
+
+    /// Whether a name denotes a port that has died.
+    pub(super) fn is_dead(&mut self, task: TaskId, name: Name) -> bool {
+        matches!(self.entry(task, name), Ok(Entry::Dead { .. }))
+    }
+
+    /// Whether [`copy_in`](Self::copy_in) would succeed so many times.
+    pub(super) fn can_copy_in(
+        &mut self,
+        task: TaskId,
+        name: Name,
+        disposition: Disposition,
+        times: u32,
+    ) -> bool {
+        use Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
+        match (disposition, self.entry(task, name)) {
+            (MoveReceive, Ok(Entry::Port { receive: true, .. })) => times == 1,
+            (MoveSendOnce, Ok(Entry::SendOnce { .. })) => times == 1,
+            (MoveSend, Ok(Entry::Port { sends, .. })) => times <= *sends,
+            (MoveSend | MoveSendOnce, Ok(Entry::Dead { refs })) => times <= *refs,
+            (CopySend, Ok(Entry::Port { sends: 1.., .. } | Entry::Dead { .. })) => true,
+            (MakeSend | MakeSendOnce, Ok(Entry::Port { receive: true, .. })) => true,
+            _ => false,
+        }
+    }
+
+    /// Gives a right to a task and returns its name there.
+    pub(super) fn copy_out(&mut self, task: TaskId, transit: Transit) -> Result<Name, KernReturn> {
+        if !self.tasks.contains_key(&task) {
+            self.discard_transit(transit);
+            return Err(KernReturn::KERN_INVALID_TASK);
+        }
+        let right = match transit {
+            Transit::Null => return Ok(Name::NULL),
+            Transit::Right(right) if self.ports.contains_key(&right.port) => right,
+            Transit::Dead | Transit::Right(_) => return Ok(Name::DEAD),
+        };
+        let port = right.port;
+        if right.kind == Kind::SendOnce {
+            return self.insert_name(task, Entry::SendOnce { port, dead_name_request: None });
+        }
+        let name = match self.task(task)?.names.of_port(port) {
+            Some(name) => name,
+            None => self
+                .insert_name(task, Entry::Port { port, receive: false, sends: 0, dead_name_request: None })?,
+        };
+        let Entry::Port { receive, sends, .. } = self.entry(task, name)? else {
+            unreachable!("the name of a port denotes its rights")
+        };
+        match right.kind {
+            Kind::Receive => {
+                *receive = true;
+                if let Some(port) = self.ports.get_mut(&port) {
+                    port.receiver = Some((task, name));
+                }
+            }
+            _ if *sends == 0 => *sends = 1,
+            _ => {
+                // The right that came becomes a user reference of the one that was there.
+                *sends = sends.saturating_add(1);
+                self.discard(right);
+            }
+        }
+        Ok(name)
+    }
+
+    fn count_send(&mut self, port: PortId) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.send_rights += 1;
+        }
+    }
+
+    fn count_made_send(&mut self, port: PortId) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.make_send_count = port.make_send_count.wrapping_add(1);
+        }
+    }
+
+    fn release_dead(&mut self, task: TaskId, name: Name) {
+        if let Ok(Entry::Dead { refs }) = self.entry(task, name) {
+            *refs -= 1;
+            if *refs == 0 {
+                self.forget_name(task, name);
+            }
+        }
+    }
+
+    /// Releases one reference of a kind; false if the name does not denote that kind.
+    pub(super) fn release(&mut self, task: TaskId, kind: RightKind, name: Name) -> bool {
+        let Ok(entry) = self.entry(task, name) else { return false };
+        match (kind, entry) {
+            (RightKind::Send | RightKind::SendOnce, Entry::Dead { .. }) => self.release_dead(task, name),
+            (RightKind::PortSet, Entry::Set(_)) | (RightKind::SendOnce, Entry::SendOnce { .. }) => {
+                self.remove_name(task, name);
+            }
+            (RightKind::Send, Entry::Port { sends: 1.., .. }) => {
+                self.move_away(task, name, Disposition::MoveSend)
+            }
+            (RightKind::Receive, Entry::Port { receive: true, .. }) => {
+                self.move_away(task, name, Disposition::MoveReceive);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn move_away(&mut self, task: TaskId, name: Name, disposition: Disposition) {
+        if let Ok(Transit::Right(right)) = self.copy_in(task, name, disposition) {
+            self.discard(right);
+        }
+    }
+
+    /// Adds a user reference to a send right.
+    pub(super) fn add_send(&mut self, task: TaskId, name: Name) -> Result<(), KernReturn> {
+        match self.entry(task, name)? {
+            Entry::Port { sends: sends @ 1.., .. } => {
+                *sends = sends.checked_add(1).ok_or(KernReturn::KERN_UREFS_OVERFLOW)?;
+                Ok(())
+            }
+            _ => Err(KernReturn::KERN_INVALID_RIGHT),
+        }
+    }
+
+    // Notifications
+
+    /// Registers a request and returns the one that was there before.
+    pub(super) fn request(
+        &mut self,
+        task: TaskId,
+        name: Name,
+        which: Notification,
+        notify: Name,
+    ) -> Result<Name, KernReturn> {
+        self.check_request(task, name, which)?;
+        let notify = match self.copy_in(task, notify, Disposition::MakeSendOnce) {
+            Ok(Transit::Right(right)) => Some(right.port),
+            Ok(_) => None,
+            Err(_) => return Err(KernReturn::KERN_INVALID_CAPABILITY),
+        };
+        let previous = match which {
+            Notification::DeadName => self.request_dead_name(task, name, notify),
+            Notification::PortDestroyed => {
+                let port = self.receive_right(task, name)?;
+                self.ports.get_mut(&port).and_then(|port| replace(&mut port.port_destroyed_request, notify))
+            }
+            Notification::NoSenders { sync } => {
+                let port = self.receive_right(task, name)?;
+                self.request_no_senders(port, sync, notify)
+            }
+        };
+        let previous =
+            previous.map_or(Transit::Null, |port| Transit::Right(Right { kind: Kind::SendOnce, port }));
+        self.copy_out(task, previous)
+    }
+
+    /// Whether such a request can be made for this name.
+    fn check_request(&mut self, task: TaskId, name: Name, which: Notification) -> Result<(), KernReturn> {
+        match (which, self.entry(task, name)?) {
+            (Notification::DeadName, Entry::Set(_)) => Err(KernReturn::KERN_INVALID_RIGHT),
+            (Notification::DeadName, _) | (_, Entry::Port { receive: true, .. }) => Ok(()),
+            _ => Err(KernReturn::KERN_INVALID_RIGHT),
+        }
+    }
+
+    fn request_dead_name(&mut self, task: TaskId, name: Name, notify: Option<PortId>) -> Option<PortId> {
+        match self.entry(task, name).ok()? {
+            Entry::Port { dead_name_request, .. } | Entry::SendOnce { dead_name_request, .. } => {
+                replace(dead_name_request, notify)
+            }
+            Entry::Dead { refs } => {
+                // It has died already: the notification comes at once, with its reference.
+                if let Some(notify) = notify {
+                    *refs += 1;
+                    self.pending.push_back(Pending::Notice(notify, Notice::DeadName(name)));
+                }
+                None
+            }
+            Entry::Set(_) => None,
+        }
+    }
+
+    fn request_no_senders(&mut self, id: PortId, sync: u32, notify: Option<PortId>) -> Option<PortId> {
+        let port = self.ports.get_mut(&id)?;
+        match notify {
+            Some(notify) if port.send_rights == 0 && sync <= port.make_send_count => {
+                let notice = Notice::NoSenders(port.make_send_count);
+                let previous = port.no_senders_request.take();
+                self.pending.push_back(Pending::Notice(notify, notice));
+                previous
+            }
+            _ => replace(&mut port.no_senders_request, notify),
+        }
+    }
+
+    // What is nobody's
+
+    /// Hands a right over to [`settle`](Self::settle).
+    pub(super) fn discard(&mut self, right: Right) {
+        self.pending.push_back(Pending::Right(right));
+    }
+
+    /// Hands what a message has of a port over to [`settle`](Self::settle).
+    pub(super) fn discard_transit(&mut self, transit: Transit) {
+        if let Transit::Right(right) = transit {
+            self.discard(right);
+        }
+    }
+
+    /// Hands a message over to [`settle`](Self::settle).
+    pub(super) fn discard_message(&mut self, message: Message) {
+        self.pending.push_back(Pending::Message(message));
+    }
+
+    /// Releases all that has been discarded, and what falls with it, and sends the notifications that follow. Every operation ends with this.
+    pub(super) fn settle(&mut self) {
+        while let Some(pending) = self.pending.pop_front() {
+            match pending {
+                Pending::Right(right) => self.settle_right(right),
+                Pending::Message(message) => {
+                    for transit in message.into_transits() {
+                        self.discard_transit(transit);
+                    }
+                }
+                Pending::Notice(notify, notice) => self.send_notice(notify, notice),
+            }
+        }
+    }
+
+    fn settle_right(&mut self, right: Right) {
+        match right.kind {
+            Kind::Receive => self.destroy_port(right.port),
+            Kind::Send => self.lose_send(right.port),
+            // Its holder was to send something with it: this is sent instead.
+            Kind::SendOnce if self.ports.contains_key(&right.port) => {
+                self.send_notice(right.port, Notice::SendOnce);
+            }
+            Kind::SendOnce => {}
+        }
+    }
+
+    /// A send right of this port is gone.
+    fn lose_send(&mut self, id: PortId) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        port.send_rights -= 1;
+        if port.send_rights == 0 {
+            if let Some(notify) = port.no_senders_request.take() {
+                let notice = Notice::NoSenders(port.make_send_count);
+                self.pending.push_back(Pending::Notice(notify, notice));
+            }
+        }
+    }
+
+    fn send_notice(&mut self, notify: PortId, notice: Notice) {
+        let message = Message::notification(self.facts, notify, notice);
+        self.enqueue(message);
+    }
+
+    /// Puts a message into its port's queue, whatever the limit; one for a dead port is discarded.
+    pub(super) fn enqueue(&mut self, message: Message) {
+        let id = message.destination().port;
+        let Some(port) = self.ports.get_mut(&id) else { return self.discard_message(message) };
+        port.queue.push_back(message);
+        match port.set.and_then(|set| self.sets.get_mut(&set)) {
+            Some(set) => {
+                set.ready.push_back(id);
+                set.readable.notify_one();
+            }
+            None => {
+                port.readable.notify_one();
+            }
+        }
+    }
+
+    /// The right that a message came with is used up by its delivery.
+    pub(super) fn consume_destination(&mut self, right: Right) {
+        match right.kind {
+            Kind::SendOnce => {
+                if let Some(port) = self.ports.get_mut(&right.port) {
+                    port.send_once_rights -= 1;
+                }
+            }
+            _ => self.discard(right),
+        }
+    }
+}
+
+/// Puts a request in the place of another.
+fn replace(place: &mut Option<PortId>, request: Option<PortId>) -> Option<PortId> {
+    core::mem::replace(place, request)
+}

@@ -1,0 +1,52 @@
+mod memory;
+mod names;
+mod notifications;
+mod queues;
+mod random;
+mod rights;
+mod wire;
+
+use crate::abi::{Abi, GnuI386, GnuX86_64};
+use crate::kernel::local::{Host, Local};
+
+/// Runs a test that is generic over the ABI on both.
+macro_rules! on_both_abis {
+    ($($name:ident)*) => {
+        mod gnu_i386 { $(#[test] fn $name() { super::$name::<crate::abi::GnuI386>() })* }
+        mod gnu_x86_64 { $(#[test] fn $name() { super::$name::<crate::abi::GnuX86_64>() })* }
+    };
+}
+pub(super) use on_both_abis;
+
+/// Two tasks of one host.
+fn pair<A: Abi>() -> (Local<A>, Local<A>) {
+    let host = Host::new();
+    (host.new_task("a"), host.new_task("b"))
+}
+
+/// Nothing is alive once both tasks have ended.
+fn end<A: Abi>(a: Local<A>, b: Local<A>) {
+    let host = a.host();
+    assert_eq!(a.census().bad_releases, 0);
+    assert_eq!(b.census().bad_releases, 0);
+    drop((a, b));
+    assert_eq!(host.port_count(), 0);
+}
+
+#[test]
+fn type_words_of_the_tests_are_those_of_captured_messages() {
+    use wire::{BYTE, COPY_SEND, MAKE_SEND, MOVE_RECEIVE, Type};
+    fn word<A: Abi>(name: u32, inline: bool, deallocate: bool) -> u32 {
+        let bits = if name == BYTE { 8 } else { A::FACTS.port as u32 * 8 };
+        let bytes = Type { name, bits, number: 1, inline, deallocate }.bytes::<A>();
+        u32::from_ne_bytes(bytes[..4].try_into().unwrap())
+    }
+    assert_eq!(word::<GnuI386>(MOVE_RECEIVE, true, false), 0x1001_2010);
+    assert_eq!(word::<GnuI386>(MAKE_SEND, true, false), 0x1001_2014);
+    assert_eq!(word::<GnuI386>(BYTE, false, false), 0x2000_0000);
+    assert_eq!(word::<GnuI386>(BYTE, false, true), 0x6000_0000);
+    assert_eq!(word::<GnuX86_64>(COPY_SEND, true, false), 0x2000_4013);
+    assert_eq!(word::<GnuX86_64>(MOVE_RECEIVE, true, false), 0x2000_4010);
+    assert_eq!(word::<GnuX86_64>(BYTE, false, false), 0x4000_0809);
+    assert_eq!(word::<GnuX86_64>(BYTE, false, true), 0xc000_0809);
+}

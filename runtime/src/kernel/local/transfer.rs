@@ -1,0 +1,221 @@
+//! Messages in and out of queues, and the waiting for it.
+
+use alloc::sync::Arc;
+use core::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, MutexGuard};
+
+use super::message::{Message, Refused};
+use super::state::{PortId, SetId, State, TaskId};
+use super::wire::{Kind, Wire};
+use super::{Local, write};
+use crate::abi::Abi;
+use crate::kern_return::KernReturn;
+use crate::kernel::Name;
+
+/// Where a thread receives from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Port(PortId),
+    Set(SetId),
+}
+
+/// Why a wait ended without what was waited for.
+enum Ended {
+    TimedOut,
+    Interrupted,
+}
+
+impl<A: Abi> Local<A> {
+    /// Sends a message, and waits while the queue is full.
+    pub(super) fn send(&self, wire: Wire, timeout: Option<u32>) -> Result<(), Refused> {
+        let id = self.task.id;
+        let mut wait = Wait::new(self, timeout);
+        let mut state = self.lock();
+        let message = Message::copy_in(&mut state, id, wire);
+        // Before the wait: what follows from this may be what is waited for.
+        state.settle();
+        let result = message.and_then(|message| deliver(&mut state, &mut wait, id, message));
+        state.settle();
+        result
+    }
+
+    /// Receives a message into a buffer, and waits while there is none.
+    pub(super) fn receive(
+        &self,
+        from: Name,
+        buffer: &mut [MaybeUninit<u64>],
+        timeout: Option<u32>,
+        large: bool,
+    ) -> Result<(), KernReturn> {
+        let mut wait = Wait::new(self, timeout);
+        let mut state = self.lock();
+        let source = state.source(self.task.id, from)?;
+        loop {
+            if let Some(port) = state.next_message(self.task.id, source)? {
+                let received = state.take_message(self.task.id, port, size_of_val(buffer), large);
+                state.settle();
+                drop(state);
+                let (wire, result) = received;
+                write(buffer, &wire);
+                return result;
+            }
+            let condition = state.readable(source);
+            wait.once(&mut state, condition).map_err(|ended| match ended {
+                Ended::TimedOut => KernReturn::MACH_RCV_TIMED_OUT,
+                Ended::Interrupted => KernReturn::MACH_RCV_INTERRUPTED,
+            })?;
+        }
+    }
+}
+
+/// Puts a message into its queue as soon as there is room.
+fn deliver(
+    state: &mut MutexGuard<'_, State>,
+    wait: &mut Wait,
+    task: TaskId,
+    message: Message,
+) -> Result<(), Refused> {
+    loop {
+        let Some(full) = state.full_queue(task, &message) else {
+            state.enqueue(message);
+            return Ok(());
+        };
+        if let Err(ended) = wait.once(state, full) {
+            let code = match ended {
+                Ended::TimedOut => KernReturn::MACH_SEND_TIMED_OUT,
+                Ended::Interrupted => KernReturn::MACH_SEND_INTERRUPTED,
+            };
+            return Err(message.return_to(state, task, code));
+        }
+    }
+}
+
+impl State {
+    /// What tells that the queue has room again, if it has none for this message: only messages to send rights wait.
+    fn full_queue(&self, task: TaskId, message: &Message) -> Option<Arc<Condvar>> {
+        let to = message.destination();
+        let port = self.ports.get(&to.port)?;
+        let always = to.kind == Kind::SendOnce || self.tasks.get(&task).is_some_and(|task| task.send_always);
+        (!always && port.queue.len() >= port.limit).then(|| port.writable.clone())
+    }
+
+    fn source(&mut self, task: TaskId, name: Name) -> Result<Source, KernReturn> {
+        if let Ok(set) = self.port_set(task, name) {
+            return Ok(Source::Set(set));
+        }
+        let port = self.receive_right(task, name).map_err(|_| KernReturn::MACH_RCV_INVALID_NAME)?;
+        match self.ports.get(&port) {
+            Some(port) if port.set.is_some() => Err(KernReturn::MACH_RCV_IN_SET),
+            _ => Ok(Source::Port(port)),
+        }
+    }
+
+    /// The port whose first message is the next to be received, or why none will ever be.
+    fn next_message(&self, task: TaskId, source: Source) -> Result<Option<PortId>, KernReturn> {
+        match source {
+            Source::Set(set) => {
+                let set = self.sets.get(&set).ok_or(KernReturn::MACH_RCV_PORT_DIED)?;
+                Ok(set.ready.front().copied())
+            }
+            Source::Port(id) => {
+                let port =
+                    self.ports.get(&id).filter(|port| port.receiver.is_some_and(|(owner, _)| owner == task));
+                let port = port.ok_or(KernReturn::MACH_RCV_PORT_DIED)?;
+                if port.set.is_some() {
+                    return Err(KernReturn::MACH_RCV_PORT_CHANGED);
+                }
+                Ok((!port.queue.is_empty()).then_some(id))
+            }
+        }
+    }
+
+    fn readable(&self, source: Source) -> Arc<Condvar> {
+        match source {
+            Source::Port(id) => self.ports.get(&id).map(|port| port.readable.clone()),
+            Source::Set(id) => self.sets.get(&id).map(|set| set.readable.clone()),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Takes the first message out of a queue that has one. What is returned with an error is the header.
+    fn take_message(
+        &mut self,
+        task: TaskId,
+        id: PortId,
+        room: usize,
+        large: bool,
+    ) -> (Wire, Result<(), KernReturn>) {
+        let facts = self.facts;
+        let port = self.ports.get_mut(&id).expect("it has a message");
+        let size = port.queue.front().expect("it has a message").size();
+        let fits = size <= room;
+        if !fits && large {
+            // It stays, for this thread with a larger buffer or for another that waits.
+            match port.set.and_then(|set| self.sets.get(&set)) {
+                Some(set) => set.readable.notify_one(),
+                None => port.readable.notify_one(),
+            };
+            let mut header = Wire::zeroed(facts, facts.header);
+            header.set_u32(4, size as u32);
+            return (header, Err(KernReturn::MACH_RCV_TOO_LARGE));
+        }
+        let message = port.queue.pop_front().expect("it has a message");
+        let seqno = port.seqno;
+        port.seqno = port.seqno.wrapping_add(1);
+        let name = port.receiver.map_or(Name::NULL, |(_, name)| name);
+        port.writable.notify_one();
+        if let Some(set) = port.set.and_then(|set| self.sets.get_mut(&set)) {
+            set.ready.pop_front();
+        }
+        if fits {
+            (message.copy_out(self, task, name, seqno), Ok(()))
+        } else {
+            (message.copy_out_header(self, name, seqno), Err(KernReturn::MACH_RCV_TOO_LARGE))
+        }
+    }
+}
+
+/// The waiting of one call: it ends at a deadline, or when the task is interrupted.
+struct Wait {
+    task: TaskId,
+    deadline: Option<Instant>,
+    /// The task's count when the wait began.
+    interruptions: Option<u64>,
+}
+
+impl Wait {
+    fn new<A: Abi>(task: &Local<A>, timeout: Option<u32>) -> Self {
+        let timeout = timeout.map(|timeout| Duration::from_millis(timeout.into()));
+        Self {
+            task: task.task.id,
+            deadline: timeout.map(|timeout| Instant::now() + timeout),
+            interruptions: None,
+        }
+    }
+
+    /// Waits for a condition once. The caller has just found it not to hold, and looks again.
+    fn once(&mut self, state: &mut MutexGuard<'_, State>, condition: Arc<Condvar>) -> Result<(), Ended> {
+        let now = state.tasks.get(&self.task).map(|task| task.interruptions).ok_or(Ended::Interrupted)?;
+        if *self.interruptions.get_or_insert(now) != now {
+            return Err(Ended::Interrupted);
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Ended::TimedOut);
+        }
+        if let Ok(task) = state.task(self.task) {
+            task.waiting.push(condition.clone());
+        }
+        match self.deadline {
+            Some(deadline) => drop(condition.wait_until(state, deadline)),
+            None => condition.wait(state),
+        }
+        if let Ok(task) = state.task(self.task) {
+            if let Some(at) = task.waiting.iter().position(|waiting| Arc::ptr_eq(waiting, &condition)) {
+                task.waiting.swap_remove(at);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! The bytes of a message, as the kernel sees them: header fields and type words.
+
+use zerocopy::IntoBytes;
+
+use crate::abi::{Facts, TypeWords};
+
+/// `MACH_MSGH_BITS_COMPLEX`
+pub(super) const COMPLEX: u32 = 1 << 31;
+
+/// How a right is named in a message: the `MACH_MSG_TYPE_…` numbers of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    MoveReceive,
+    MoveSend,
+    MoveSendOnce,
+    CopySend,
+    MakeSend,
+    MakeSendOnce,
+}
+
+impl Disposition {
+    /// `MACH_MSG_TYPE_MOVE_RECEIVE` and so on; none for a type that is not a port's.
+    pub(super) const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            16 => Self::MoveReceive,
+            17 => Self::MoveSend,
+            18 => Self::MoveSendOnce,
+            19 => Self::CopySend,
+            20 => Self::MakeSend,
+            21 => Self::MakeSendOnce,
+            _ => return None,
+        })
+    }
+
+    /// What it gives the receiver.
+    pub(super) const fn gives(self) -> Kind {
+        match self {
+            Self::MoveReceive => Kind::Receive,
+            Self::MoveSend | Self::CopySend | Self::MakeSend => Kind::Send,
+            Self::MoveSendOnce | Self::MakeSendOnce => Kind::SendOnce,
+        }
+    }
+}
+
+/// The kinds of rights that travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Receive,
+    Send,
+    SendOnce,
+}
+
+impl Kind {
+    /// The number that a received message shows: `MACH_MSG_TYPE_PORT_RECEIVE`, `…_SEND`, `…_SEND_ONCE`.
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::Receive => 16,
+            Self::Send => 17,
+            Self::SendOnce => 18,
+        }
+    }
+}
+
+/// The bytes of one message, aligned like a message buffer.
+#[derive(Debug)]
+pub(super) struct Wire {
+    facts: &'static Facts,
+    words: alloc::vec::Vec<u64>,
+    size: usize,
+}
+
+impl Wire {
+    /// `size` zero bytes, with `msgh_size` set.
+    pub(super) fn zeroed(facts: &'static Facts, size: usize) -> Self {
+        let mut wire = Self { facts, words: alloc::vec![0; size.div_ceil(8)], size };
+        wire.set_u32(4, size as u32);
+        wire
+    }
+
+    /// A copy of a message that was sent.
+    pub(super) fn copy(facts: &'static Facts, message: &[u8]) -> Self {
+        let mut wire = Self::zeroed(facts, message.len());
+        wire.bytes_mut().copy_from_slice(message);
+        wire
+    }
+
+    pub(super) fn facts(&self) -> &'static Facts {
+        self.facts
+    }
+
+    /// `msgh_size`
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The message, and zeros up to the next word.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.words.as_bytes()[..self.size]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.words.as_mut_bytes()[..self.size]
+    }
+
+    pub(super) fn u32(&self, at: usize) -> u32 {
+        u32::from_ne_bytes(core::array::from_fn(|i| self.bytes()[at + i]))
+    }
+
+    pub(super) fn set_u32(&mut self, at: usize, value: u32) {
+        self.bytes_mut()[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// The name in a port slot; what a 64-bit slot has above it is ignored, as the kernel does.
+    pub(super) fn port(&self, at: usize) -> u32 {
+        self.u32(at)
+    }
+
+    pub(super) fn set_port(&mut self, at: usize, name: u32) {
+        let width = self.facts.port;
+        self.set_word(at, width, u64::from(name));
+    }
+
+    pub(super) fn address(&self, at: usize) -> u64 {
+        match self.facts.pointer {
+            4 => u64::from(self.u32(at)),
+            _ => u64::from_ne_bytes(core::array::from_fn(|i| self.bytes()[at + i])),
+        }
+    }
+
+    pub(super) fn set_address(&mut self, at: usize, address: u64) {
+        let width = self.facts.pointer;
+        self.set_word(at, width, address);
+    }
+
+    /// Writes 4 or 8 bytes.
+    fn set_word(&mut self, at: usize, width: usize, value: u64) {
+        match width {
+            4 => self.set_u32(at, value as u32),
+            _ => self.bytes_mut()[at..at + 8].copy_from_slice(&value.to_ne_bytes()),
+        }
+    }
+
+    /// Reads the type word at `at`, if there is room for one.
+    pub(super) fn descriptor(&self, at: usize) -> Result<Descriptor, BadType> {
+        let room = self.size.saturating_sub(at);
+        let short = match self.facts.type_words {
+            TypeWords::Short4Long12 => 4,
+            TypeWords::Always8 => 8,
+        };
+        if room < short {
+            return Err(BadType::TooSmall);
+        }
+        let word = self.u32(at);
+        match self.facts.type_words {
+            TypeWords::Always8 => Ok(Descriptor {
+                at,
+                name: word & 0xff,
+                bits: word >> 8 & 0xffff,
+                number: self.u32(at + 4),
+                inline: word & 1 << 29 != 0,
+                deallocate: word & 1 << 31 != 0,
+                valid: word & 0x1f00_0000 == 0,
+                length: 8,
+            }),
+            TypeWords::Short4Long12 if word & 1 << 29 == 0 => Ok(Descriptor {
+                at,
+                name: word & 0xff,
+                bits: word >> 8 & 0xff,
+                number: word >> 16 & 0xfff,
+                inline: word & 1 << 28 != 0,
+                deallocate: word & 1 << 30 != 0,
+                valid: word & 1 << 31 == 0,
+                length: 4,
+            }),
+            TypeWords::Short4Long12 if room < 12 => Err(BadType::TooSmall),
+            TypeWords::Short4Long12 => {
+                let name_and_size = self.u32(at + 4);
+                Ok(Descriptor {
+                    at,
+                    name: name_and_size & 0xffff,
+                    bits: name_and_size >> 16,
+                    number: self.u32(at + 8),
+                    inline: word & 1 << 28 != 0,
+                    deallocate: word & 1 << 30 != 0,
+                    // The fields that the long form replaces, and the unused bit.
+                    valid: word & 0x8fff_ffff == 0,
+                    length: 12,
+                })
+            }
+        }
+    }
+
+    /// Rewrites a type word as the receiver is to see it: deallocate is true out of line, false inline, and a port's name is that of
+    /// the right it gives.
+    pub(super) fn normalise(&mut self, descriptor: &Descriptor) {
+        let name = Disposition::from_number(descriptor.name).map_or(descriptor.name, |d| d.gives().number());
+        let (deallocate, long) = match self.facts.type_words {
+            TypeWords::Always8 => (1 << 31, false),
+            TypeWords::Short4Long12 => (1 << 30, descriptor.length == 12),
+        };
+        let mut word = self.u32(descriptor.at) & !deallocate;
+        if !descriptor.inline {
+            word |= deallocate;
+        }
+        if long {
+            let name_and_size = self.u32(descriptor.at + 4) & !0xffff | name;
+            self.set_u32(descriptor.at + 4, name_and_size);
+        } else {
+            word = word & !0xff | name;
+        }
+        self.set_u32(descriptor.at, word);
+    }
+}
+
+/// A type word that is not to be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadType {
+    /// It or its data goes beyond the end of the message.
+    TooSmall,
+    /// Its fields contradict each other.
+    Invalid,
+}
+
+/// One argument of a message, as its type word describes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Descriptor {
+    /// Where the type word is.
+    pub(super) at: usize,
+    /// `msgt_name`
+    pub(super) name: u32,
+    /// `msgt_size`: bits of one element.
+    bits: u32,
+    /// `msgt_number`
+    pub(super) number: u32,
+    pub(super) inline: bool,
+    pub(super) deallocate: bool,
+    /// Unused bits are zero.
+    valid: bool,
+    /// Bytes of the type word itself.
+    length: usize,
+}
+
+impl Descriptor {
+    /// Where the data, or the address of data out of line, is.
+    pub(super) fn data(&self) -> usize {
+        self.at + self.length
+    }
+
+    pub(super) fn disposition(&self) -> Option<Disposition> {
+        Disposition::from_number(self.name)
+    }
+
+    /// Bytes of the data.
+    pub(super) fn data_size(&self) -> u64 {
+        (u64::from(self.bits) * u64::from(self.number)).div_ceil(8)
+    }
+
+    /// Checks what can be told without looking at the data, and returns where the next type word is.
+    pub(super) fn check(&self, facts: &Facts, message_size: usize) -> Result<usize, BadType> {
+        let port_bits = if self.inline { facts.port * 8 } else { 32 };
+        let wrong_port = self.disposition().is_some() && self.bits as usize != port_bits;
+        if !self.valid || wrong_port || (self.inline && self.deallocate) {
+            return Err(BadType::Invalid);
+        }
+        let here = if self.inline { self.data_size() } else { facts.pointer as u64 };
+        let room = message_size.saturating_sub(self.data());
+        if here > room as u64 {
+            return Err(BadType::TooSmall);
+        }
+        // No overflow: `here` is no more than the message.
+        Ok(self.data() + (here as usize).next_multiple_of(facts.alignment))
+    }
+}
