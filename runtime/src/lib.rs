@@ -1,5 +1,53 @@
-//! Runtime of MIG interfaces.
+//! Runtime of MIG interfaces: what generated code stands on.
+//!
+//! A `.defs` file becomes Rust functions and traits; this crate carries their messages. It has
+//!
+//! - port rights and out-of-line memory as owned values ([`SendRight`], [`SendOnceRight`], [`ReceiveRight`], [`PortSet`], [`OolMemory`]), released
+//!   exactly once, whatever happens to the message that they are in;
+//! - messages in the typed formats of Mach, written by [`Builder`] and read by [`Body`], byte for byte those of the C stubs ([`abi`]);
+//! - the client's call with all its errors ([`CallError`]), the server's stub ([`serve`], [`Reply`]), answers that come later ([`ReplyTo`]);
+//! - [`Kernel`], the few calls that all this needs of the kernel below.
+//!
+//! A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
+//!
+//! ```
+//! use mig_runtime::abi::GnuX86_64;
+//! use mig_runtime::{Builder, CallError, CallOptions, Complex, Dest, Kernel, KernReturn, MsgBuf, SendRight, Shape, Type};
+//! use mig_runtime::{Received, Reply, serve};
+//!
+//! const INTEGER_32: Type = Type::inline(2, 32, 1);
+//! const SUM: i32 = 5000;
+//!
+//! /// The client's side.
+//! fn sum<K: Kernel<Abi = GnuX86_64>>(server: &SendRight<K>, a: i32, b: i32) -> Result<i32, CallError<K>> {
+//!     const REPLY: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
+//!     let mut buffer = MsgBuf::<64>::new();
+//!     let mut request = buffer.request(server.kernel());
+//!     request.data(INTEGER_32, &a);
+//!     request.data(INTEGER_32, &b);
+//!     let mut reply = request.call(SUM, Dest::copy_send(server), REPLY, CallOptions::NONE)?;
+//!     let sum = reply.data(INTEGER_32)?;
+//!     reply.end()?;
+//!     Ok(sum)
+//! }
+//!
+//! /// The server's side.
+//! fn sum_stub<K: Kernel<Abi = GnuX86_64>>(request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
+//!     const REQUEST: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
+//!     serve(request, reply, |request, reply| {
+//!         let mut body = request.body(REQUEST)?;
+//!         let (a, b) = (body.data::<i32>(INTEGER_32)?, body.data::<i32>(INTEGER_32)?);
+//!         body.end()?;
+//!         let sum = a.checked_add(b).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+//!         reply.encode(|reply| Ok(reply.data(INTEGER_32, &sum)))?;
+//!         Ok(())
+//!     });
+//! }
+//! ```
 #![no_std]
+
+#[cfg(target_endian = "big")]
+compile_error!("all ABIs known so far are little-endian");
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -8,6 +56,51 @@ extern crate std;
 pub mod abi;
 pub mod kern_return;
 pub mod kernel;
+pub mod layout;
 pub mod platform;
+pub mod types;
 
+mod body;
+mod buffer;
+mod builder;
+mod call;
+mod header;
+mod memory;
+mod received;
+mod release;
+mod reply;
+mod right;
+
+pub use body::{Body, Complex, Malformed, Shape};
+pub use buffer::MsgBuf;
+pub use builder::{Builder, INLINE_MAX};
+pub use call::{CallError, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
+pub use kernel::{Kernel, Name, Notification};
+pub use memory::{Elements, OolArg, OolMemory, Plain};
+pub use received::{Port, Receive, ReceiveError, Received, Seqno};
+pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve};
+pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
+pub use types::Type;
+
+/// For generated code, which cannot know how its crate reaches these.
+#[doc(no_inline)]
+pub use alloc::{ffi::CString, vec::Vec};
+#[doc(no_inline)]
+pub use core::ffi::CStr;
+/// For generated structures: the traits that make them [`Plain`].
+pub use zerocopy;
+
+/// Includes the bindings that `mig_codegen::Config` wrote into `OUT_DIR` for the interface of this name.
+///
+/// ```ignore
+/// mod memory_object_default {
+///     mig_runtime::include_interface!("memory_object_default");
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_interface {
+    ($name:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
+    };
+}

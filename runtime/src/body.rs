@@ -1,0 +1,451 @@
+//! Reading the arguments of a received message. The bytes are hostile until a check has passed.
+
+use core::ffi::CStr;
+use core::fmt;
+use core::mem;
+
+use alloc::vec::Vec;
+
+use crate::abi::Abi;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name};
+use crate::memory::{Elements, OolMemory, Plain};
+use crate::release;
+use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight};
+use crate::types::{Type, name, padded, word_at};
+
+/// What is wrong with a message that does not match its declaration.
+///
+/// A server answers [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS); a client's call ends with
+/// [`MIG_TYPE_ERROR`](KernReturn::MIG_TYPE_ERROR), or with [`MIG_ARRAY_TOO_LARGE`](KernReturn::MIG_ARRAY_TOO_LARGE) for a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Too short, or longer than its arguments.
+    Size,
+    /// The complex bit is not as declared, or an argument needs it and it is clear.
+    Complex,
+    /// A type word is not the declared one.
+    Type,
+    /// An array has more elements than declared, or no whole number of them.
+    Count,
+    /// A string has no NUL.
+    String,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Size => "the message is too short, or longer than its arguments",
+            Self::Complex => "the complex bit of the message is wrong",
+            Self::Type => "a type word is not the declared one",
+            Self::Count => "an array has a wrong number of elements",
+            Self::String => "a string has no NUL",
+        })
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// Whether a message of this declaration is complex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complex {
+    /// It holds a right or out-of-line memory for certain.
+    Always,
+    /// It holds neither.
+    Never,
+    /// The values decide.
+    Depends,
+}
+
+/// What the declaration says about a message as a whole; sizes are those of `msgh_size`, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The size with every variable argument empty.
+    pub min: usize,
+    /// The size with every variable argument at its bound; equal to `min` if there is none.
+    pub max: usize,
+    /// Whether the complex bit is set.
+    pub complex: Complex,
+}
+
+/// The arguments of a received message, read in the order of their declaration.
+///
+/// Each method checks the type word of the next argument and then takes the argument out. What has not been taken still belongs to
+/// the message and is released when this is dropped. The kernel processes type words only in messages with the complex bit,
+/// so nothing in another message is ever taken for a right or an address.
+pub struct Body<'b, K: Kernel> {
+    rest: &'b mut [u8],
+    complex: bool,
+    kernel: K,
+}
+
+impl<'b, K: Kernel> Body<'b, K> {
+    /// # Safety
+    ///
+    /// `arguments` start at a type word; if `complex`, `kernel` has delivered them, or the message that they were in came back, and nobody
+    /// else owns what they hold.
+    #[inline]
+    pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8]) -> Self {
+        Self { rest: arguments, complex, kernel }
+    }
+
+    /// Checks the message as a whole. `len` counts the arguments only.
+    #[inline]
+    pub(crate) fn check(&mut self, shape: Shape) -> Result<(), Malformed> {
+        let (min, max) = (shape.min - K::Abi::FACTS.header, shape.max - K::Abi::FACTS.header);
+        if self.rest.len() < min || (min == max && self.rest.len() != min) {
+            return Err(Malformed::Size);
+        }
+        match shape.complex {
+            Complex::Always if !self.complex => Err(Malformed::Complex),
+            Complex::Never if self.complex => Err(Malformed::Complex),
+            _ => Ok(()),
+        }
+    }
+
+    /// The task that received the message.
+    #[inline]
+    pub(crate) fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// True if nothing is left.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Takes a receive right (`MACH_MSG_TYPE_PORT_RECEIVE`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], as for every argument; nothing is taken then.
+    #[inline]
+    pub fn receive_right(&mut self) -> Result<ReceiveRight<K>, Malformed> {
+        self.right()
+    }
+
+    /// Takes a send right (`MACH_MSG_TYPE_PORT_SEND`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline]
+    pub fn send_right(&mut self) -> Result<SendRight<K>, Malformed> {
+        self.right()
+    }
+
+    /// Takes a send-once right (`MACH_MSG_TYPE_PORT_SEND_ONCE`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline]
+    pub fn send_once_right(&mut self) -> Result<SendOnceRight<K>, Malformed> {
+        self.right()
+    }
+
+    #[inline]
+    fn right<R: Right<K>>(&mut self) -> Result<R, Malformed> {
+        let name = self.slot(R::MOVE)?;
+        // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
+        Ok(unsafe { R::from_raw(self.kernel.clone(), name) })
+    }
+
+    /// Takes the name out of the slot of a right.
+    #[inline]
+    fn slot(&mut self, disposition: u8) -> Result<Name, Malformed> {
+        if !self.complex {
+            return Err(Malformed::Complex);
+        }
+        let slot = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
+        Ok(Name(word_at(slot, 0).unwrap_or(0)))
+    }
+
+    /// Takes a polymorphic argument: a right of any kind, or a word of plain data.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also for a right in a message without the complex bit.
+    #[inline]
+    pub fn poly(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
+        let disposition = *self.rest.first().ok_or(Malformed::Size)?;
+        if !name::is_right(disposition) {
+            let data = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
+            return Ok(AnyRight::Data { name: disposition, value: word_at(data, 0).unwrap_or(0) });
+        }
+        if disposition > name::MOVE_SEND_ONCE {
+            return Err(Malformed::Type);
+        }
+        let name = self.slot(disposition)?;
+        // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
+        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Type)
+    }
+
+    /// Takes plain data of a fixed size.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline]
+    pub fn data<T: Plain>(&mut self, ty: Type) -> Result<T, Malformed> {
+        let data = self.fixed(ty, size_of::<T>())?;
+        T::read_from_bytes(data).map_err(|_| Malformed::Size)
+    }
+
+    /// Takes an array of variable length that is always inline.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also for more than `max` elements, which the C stubs let pass.
+    #[inline]
+    pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+        let found = self.found(ty)?;
+        if !found.inline {
+            return Err(Malformed::Type);
+        }
+        if found.data_len() > (max * size_of::<T>()) as u64 {
+            return Err(Malformed::Count);
+        }
+        self.inline_elements(found)
+    }
+
+    /// Takes an array of indefinite length, from the message or from out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline]
+    pub fn indefinite<T: Plain>(&mut self, ty: Type) -> Result<Elements<'b, T, K>, Malformed> {
+        let found = self.found(ty)?;
+        if found.inline {
+            return self.inline_elements(found);
+        }
+        whole::<T>(found)?;
+        Ok(Elements::from_memory(self.memory(found)?))
+    }
+
+    /// Takes data that is always out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also in a message without the complex bit, or if the memory has not moved here: both would be an address that the
+    /// sender made up.
+    #[inline]
+    pub fn ool(&mut self, ty: Type) -> Result<OolMemory<K>, Malformed> {
+        let found = self.found(ty)?;
+        self.memory(found)
+    }
+
+    /// As [`ool`](Self::ool), for elements other than bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`ool`](Self::ool); also for no whole number of elements.
+    #[inline]
+    pub fn ool_elements<T: Plain>(&mut self, ty: Type) -> Result<Elements<'b, T, K>, Malformed> {
+        let found = self.found(ty)?;
+        whole::<T>(found)?;
+        Ok(Elements::from_memory(self.memory(found)?))
+    }
+
+    /// Takes a string in an area of fixed size. A last byte that is not NUL becomes one, as the C stubs make it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    pub fn fixed_string(&mut self, ty: Type) -> Result<&'b CStr, Malformed> {
+        let area = self.fixed(ty, usize::try_from(ty.data_len()).map_err(|_| Malformed::Size)?)?;
+        if let Some(last) = area.last_mut() {
+            *last = 0;
+        }
+        CStr::from_bytes_until_nul(area).map_err(|_| Malformed::String)
+    }
+
+    /// Takes a string of variable length; an empty argument is the empty string.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also for more than `max` bytes, or without a NUL among them.
+    pub fn string(&mut self, ty: Type, max: usize) -> Result<&'b CStr, Malformed> {
+        let found = self.found(ty)?;
+        if !found.inline {
+            return Err(Malformed::Type);
+        }
+        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
+        if len > max {
+            return Err(Malformed::Count);
+        }
+        match self.take(found, len)? {
+            [] => Ok(c""),
+            bytes => CStr::from_bytes_until_nul(bytes).map_err(|_| Malformed::String),
+        }
+    }
+
+    /// Takes an array of rights that is always inline.
+    ///
+    /// `ty` says only whether the long form is used.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also for more than `max` rights.
+    pub fn ports<R: Right<K>>(&mut self, ty: Type, max: usize) -> Result<Vec<R>, Malformed> {
+        let found = self.found(Type { long: ty.long, ..Type::port::<K::Abi>(R::MOVE) })?;
+        if !found.inline {
+            return Err(Malformed::Type);
+        }
+        if found.number as usize > max {
+            return Err(Malformed::Count);
+        }
+        self.inline_ports(found)
+    }
+
+    /// Takes an array of rights of indefinite length, from the message or from out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    pub fn indefinite_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
+        match self.found(Type::port::<K::Abi>(R::MOVE).long()) {
+            Ok(found) if found.inline => self.inline_ports(found),
+            _ => self.ool_ports(),
+        }
+    }
+
+    /// Takes an array of rights that is always out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    pub fn ool_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
+        let found = self.found(Type::out_of_line(R::MOVE, 8 * size_of::<Name>() as u16))?;
+        let names = self.memory(found)?;
+        Ok(self.owned(&names, size_of::<Name>()))
+    }
+
+    /// Ends the arguments: nothing may be left. Call it before anything is done with them.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]; what is left has been released.
+    #[inline]
+    pub fn end(self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed::Size) }
+    }
+
+    /// Passes over the next argument and releases what it holds. False if there is none.
+    pub fn skip(&mut self) -> bool {
+        let Some((_, _, rest)) = release::split_argument::<K::Abi>(self.rest) else { return false };
+        let len = self.rest.len() - rest.len();
+        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        // SAFETY: the fields are those of a body, and the argument leaves this one.
+        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument) });
+        true
+    }
+
+    /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
+    #[inline]
+    fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
+        let word = ty.word::<K::Abi>();
+        let matches = match ty.long {
+            false => self.rest.starts_with(&word[..ty.word_len::<K::Abi>()]),
+            true => self.found(ty)?.number == ty.number,
+        };
+        if !matches {
+            return Err(Malformed::Type);
+        }
+        self.take(ty, len)
+    }
+
+    /// The next type word, if it is `ty` but for the number, and for what kernels decide (inline, deallocate).
+    #[inline]
+    fn found(&self, ty: Type) -> Result<Type, Malformed> {
+        let found = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?;
+        if (found.name, found.bits, found.long) != (ty.name, ty.bits, ty.long) {
+            return Err(Malformed::Type);
+        }
+        Ok(found)
+    }
+
+    /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
+    #[inline]
+    fn take(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
+        let start = ty.word_len::<K::Abi>();
+        let total = start as u64 + padded::<K::Abi>(len as u64);
+        if total > self.rest.len() as u64 {
+            return Err(Malformed::Size);
+        }
+        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(total as usize);
+        self.rest = rest;
+        Ok(&mut argument[start..start + len])
+    }
+
+    #[inline]
+    fn inline_elements<T: Plain>(&mut self, found: Type) -> Result<Elements<'b, T, K>, Malformed> {
+        let len = whole::<T>(found)?;
+        Ok(Elements::from_bytes(self.take(found, len)?))
+    }
+
+    fn inline_ports<R: Right<K>>(&mut self, found: Type) -> Result<Vec<R>, Malformed> {
+        if !self.complex {
+            return Err(Malformed::Complex);
+        }
+        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
+        let slots = self.take(found, len)?;
+        Ok(self.owned(slots, K::Abi::FACTS.port))
+    }
+
+    /// Owns the rights of an array that has just been taken out.
+    fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
+        let names = slots.chunks_exact(slot).map(|slot| Name(word_at(slot, 0).unwrap_or(0)));
+        // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
+        names.map(|name| unsafe { R::from_raw(self.kernel.clone(), name) }).collect()
+    }
+
+    /// Takes the memory behind the next argument.
+    #[inline]
+    fn memory(&mut self, found: Type) -> Result<OolMemory<K>, Malformed> {
+        if !self.complex {
+            return Err(Malformed::Complex);
+        }
+        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
+        if found.inline || (!found.deallocate && len > 0) {
+            return Err(Malformed::Type);
+        }
+        let address = release::address::<K::Abi>(self.take(found, K::Abi::FACTS.pointer)?);
+        if len == 0 {
+            return Ok(OolMemory::empty());
+        }
+        // SAFETY: in a complex message, under a type word with the deallocate bit, and taken out just now.
+        Ok(OolMemory::from_region(unsafe { self.kernel.region_from_wire(address.unwrap_or(0), len) }))
+    }
+}
+
+/// The bytes of an array, if they are a whole number of `T`.
+#[inline]
+fn whole<T>(found: Type) -> Result<usize, Malformed> {
+    let bits = u64::from(found.bits) * u64::from(found.number);
+    if bits % (size_of::<T>() as u64 * 8) != 0 {
+        return Err(Malformed::Count);
+    }
+    usize::try_from(bits / 8).map_err(|_| Malformed::Size)
+}
+
+impl<K: Kernel> Drop for Body<'_, K> {
+    #[inline]
+    fn drop(&mut self) {
+        let rest = mem::take(&mut self.rest);
+        if self.complex && !rest.is_empty() {
+            // SAFETY: as `new` was promised, and what has been taken out is no longer in it.
+            unsafe { release::arguments(self.kernel.clone(), rest) };
+        }
+    }
+}
+
+impl From<Malformed> for KernReturn {
+    /// The server's answer.
+    fn from(_: Malformed) -> Self {
+        Self::MIG_BAD_ARGUMENTS
+    }
+}

@@ -1,0 +1,150 @@
+//! Where messages are built and received: storage that is not initialised in advance.
+
+use core::mem::MaybeUninit;
+use core::slice;
+
+use crate::abi::Abi;
+use crate::builder::Builder;
+use crate::header::Header;
+use crate::kernel::Kernel;
+
+/// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
+///
+/// `N` is a multiple of 8. Nothing is written to it until a message is.
+#[repr(C, align(8))]
+pub struct MsgBuf<const N: usize>([MaybeUninit<u8>; N]);
+
+impl<const N: usize> MsgBuf<N> {
+    /// Storage with no message in it.
+    #[inline]
+    pub const fn new() -> Self {
+        const { assert!(N % 8 == 0, "the size of a message buffer is a multiple of 8") };
+        Self([MaybeUninit::uninit(); N])
+    }
+
+    /// The storage, for [`Received::receive`](crate::Received::receive) and [`Reply::new`](crate::Reply::new).
+    #[inline]
+    pub fn words(&mut self) -> &mut [MaybeUninit<u64>] {
+        // SAFETY: the type has the alignment of u64, N is a multiple of its size, and any bytes are valid for MaybeUninit.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), N / 8) }
+    }
+
+    /// Starts a request.
+    #[inline]
+    pub fn request<K: Kernel>(&mut self, kernel: &K) -> Builder<'_, K> {
+        Builder::new(kernel.clone(), self.words())
+    }
+}
+
+impl<const N: usize> Default for MsgBuf<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A message under construction: room for the header, then the arguments so far, then what is free.
+///
+/// Holds the one fact that makes reading the arguments back sound: the bytes from the header to `end` are initialised.
+pub(crate) struct Space<'b> {
+    storage: &'b mut [MaybeUninit<u64>],
+    start: usize,
+    end: usize,
+}
+
+impl<'b> Space<'b> {
+    /// An empty message in `storage`.
+    #[inline]
+    pub(crate) fn new<A: Abi>(storage: &'b mut [MaybeUninit<u64>]) -> Self {
+        let start = A::FACTS.header;
+        if size_of_val(storage) < start {
+            no_room();
+        }
+        Self { storage, start, end: start }
+    }
+
+    /// The message of `len` bytes that a `Space` has left in `storage`.
+    ///
+    /// # Safety
+    ///
+    /// One has, and nothing has been written to the storage since.
+    #[inline]
+    pub(crate) unsafe fn written<A: Abi>(storage: &'b mut [MaybeUninit<u64>], len: usize) -> Self {
+        Self { storage, start: A::FACTS.header, end: len }
+    }
+
+    /// Bytes so far, the header's included.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if size_of_val(self.storage) - self.end < bytes.len() {
+            no_room();
+        }
+        // SAFETY: the bytes from `end` on are in the storage, as just tested, and `bytes`, a shared borrow, lies elsewhere.
+        unsafe { self.at(self.end).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        self.end += bytes.len();
+    }
+
+    /// Appends zeros.
+    #[inline]
+    pub(crate) fn push_zeros(&mut self, count: usize) {
+        if size_of_val(self.storage) - self.end < count {
+            no_room();
+        }
+        // SAFETY: the bytes from `end` on are in the storage, as just tested.
+        unsafe { self.at(self.end).write_bytes(0, count) };
+        self.end += count;
+    }
+
+    /// The arguments so far.
+    #[inline]
+    pub(crate) fn into_arguments(mut self) -> &'b mut [u8] {
+        let (start, len) = (self.at(self.start), self.end - self.start);
+        // SAFETY: `start..end` has been written, byte by byte, and the borrow of the storage passes on.
+        unsafe { slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Writes the header in front of the arguments. All `msgh_size` bytes are initialised then.
+    #[inline]
+    pub(crate) fn finish<A: Abi>(mut self, header: Header) -> &'b mut [MaybeUninit<u64>] {
+        let header = Header { size: self.end as u32, ..header }.to_bytes::<A>();
+        // SAFETY: the storage has room for a header, as tested in `new`.
+        unsafe { self.at(0).copy_from_nonoverlapping(header.as_ptr(), A::FACTS.header) };
+        self.storage
+    }
+
+    /// Takes the message away, and leaves one without storage.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        let taken = Self { storage: core::mem::take(&mut self.storage), start: self.start, end: self.end };
+        (self.start, self.end) = (0, 0);
+        taken
+    }
+
+    #[inline]
+    fn at(&mut self, offset: usize) -> *mut u8 {
+        self.storage.as_mut_ptr().cast::<u8>().wrapping_add(offset)
+    }
+}
+
+/// The first `len` bytes of a buffer.
+///
+/// # Safety
+///
+/// They are initialised; `len` may exceed the buffer, which then bounds it.
+#[inline]
+pub(crate) unsafe fn initialised(storage: &mut [MaybeUninit<u64>], len: usize) -> &mut [u8] {
+    let len = len.min(size_of_val(storage));
+    // SAFETY: in the storage, as just bounded; initialised, as the caller says.
+    unsafe { slice::from_raw_parts_mut(storage.as_mut_ptr().cast(), len) }
+}
+
+#[cold]
+#[inline(never)]
+fn no_room() -> ! {
+    panic!("the message is larger than the buffer that was declared for it");
+}

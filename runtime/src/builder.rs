@@ -1,0 +1,404 @@
+//! Building a typed message: a client's request or a server's reply.
+
+use core::ffi::CStr;
+use core::mem::{self, MaybeUninit};
+
+use alloc::vec::Vec;
+use zerocopy::IntoBytes;
+
+use crate::abi::{Abi, TypeWords};
+use crate::buffer::Space;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name};
+use crate::memory::{OolArg, OolMemory, Plain};
+use crate::release;
+use crate::right::{AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight};
+use crate::types::{Type, name, padded};
+
+/// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
+pub const INLINE_MAX: usize = 2048;
+
+/// The return code's type word, the first in every reply.
+pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
+
+/// A message that is being built, argument by argument in the order of the declaration.
+///
+/// Each method appends a type word, the data, and zeros up to the alignment; the complex bit follows from what is appended. What is moved
+/// in belongs to the message: dropping it before it is sent releases that.
+///
+/// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
+pub struct Builder<'b, K: Kernel> {
+    pub(crate) space: Space<'b>,
+    pub(crate) complex: bool,
+    pub(crate) kernel: K,
+    loans: Loans<'b, K>,
+}
+
+/// Memory that the message refers to and does not own.
+pub(crate) struct Loans<'b, K: Kernel> {
+    /// Of the program; only kept where the end of a loan means anything to the kernel.
+    lent: Vec<K::Lent<'b>>,
+    /// Copies in out-of-line memory.
+    copies: Vec<Copied<K>>,
+}
+
+/// What a builder leaves in the storage of a reply.
+pub(crate) struct Written<K: Kernel> {
+    /// Bytes, the header's included.
+    pub(crate) len: usize,
+    pub(crate) complex: bool,
+    pub(crate) copies: Vec<Copied<K>>,
+}
+
+/// Out-of-line memory that a message refers to without the deallocate bit; it ends with the message.
+pub(crate) struct Copied<K: Kernel> {
+    kernel: K,
+    address: u64,
+    len: usize,
+}
+
+impl<K: Kernel> Drop for Copied<K> {
+    fn drop(&mut self) {
+        // SAFETY: the address came from `region_into_wire`; without the deallocate bit no message has moved the memory.
+        drop(unsafe { self.kernel.region_from_wire(self.address, self.len) });
+    }
+}
+
+impl<'b, K: Kernel> Builder<'b, K> {
+    /// A request in `storage`.
+    #[inline]
+    pub(crate) fn new(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
+        let loans = Loans { lent: Vec::new(), copies: Vec::new() };
+        Self { space: Space::new::<K::Abi>(storage), complex: false, kernel, loans }
+    }
+
+    /// A reply in `storage`, which starts with the return code of success.
+    #[inline]
+    pub(crate) fn reply(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
+        let mut reply = Self::new(kernel, storage);
+        reply.data(RETURN_CODE, &KernReturn::KERN_SUCCESS);
+        reply
+    }
+
+    /// Leaves the message in the storage, without a header yet.
+    #[inline]
+    pub(crate) fn into_reply(mut self) -> Written<K> {
+        let len = self.space.take().len();
+        Written { len, complex: self.complex, copies: mem::take(&mut self.loans.copies) }
+    }
+
+    /// Moves a receive right into the message.
+    #[inline]
+    pub fn move_receive(&mut self, right: ReceiveRight<K>) {
+        self.port(right.into_raw(), name::MOVE_RECEIVE);
+    }
+
+    /// Moves a send right into the message.
+    #[inline]
+    pub fn move_send(&mut self, right: SendRight<K>) {
+        self.port(right.into_raw(), name::MOVE_SEND);
+    }
+
+    /// Moves a send-once right into the message.
+    #[inline]
+    pub fn move_send_once(&mut self, right: SendOnceRight<K>) {
+        self.port(right.into_raw(), name::MOVE_SEND_ONCE);
+    }
+
+    /// Sends a copy of a send right.
+    #[inline]
+    pub fn copy_send(&mut self, right: &SendRight<K>) {
+        self.port(right.name(), name::COPY_SEND);
+    }
+
+    /// Sends a send right, made from a receive right.
+    #[inline]
+    pub fn make_send(&mut self, right: &ReceiveRight<K>) {
+        self.port(right.name(), name::MAKE_SEND);
+    }
+
+    /// Sends a send-once right, made from a receive right.
+    #[inline]
+    pub fn make_send_once(&mut self, right: &ReceiveRight<K>) {
+        self.port(right.name(), name::MAKE_SEND_ONCE);
+    }
+
+    /// A polymorphic argument: the value says how it travels. Only a right makes the message complex.
+    #[inline]
+    pub fn poly<'a>(&mut self, right: impl Into<AnyRight<'a, K>>) {
+        let (name, disposition) = right.into().into_wire();
+        self.slot(name, disposition);
+        self.complex |= name::is_right(disposition);
+    }
+
+    #[inline]
+    fn port(&mut self, name: Name, disposition: u8) {
+        self.slot(name, disposition);
+        self.complex = true;
+    }
+
+    #[inline]
+    fn slot(&mut self, name: Name, disposition: u8) {
+        self.type_word(Type::port::<K::Abi>(disposition));
+        self.name(name);
+    }
+
+    /// A name in its slot of an inline port.
+    #[inline]
+    fn name(&mut self, name: Name) {
+        self.space.push(&u64::from(name.0).to_le_bytes()[..K::Abi::FACTS.port]);
+    }
+
+    /// Plain data of a fixed size.
+    ///
+    /// # Panics
+    ///
+    /// If `ty` describes another size than that of `T`.
+    #[inline]
+    pub fn data<T: Plain>(&mut self, ty: Type, value: &T) {
+        assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
+        self.bytes(ty, value.as_bytes());
+    }
+
+    /// An array of variable length that is always inline (`array[*:max] of`).
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values.
+    #[inline]
+    pub fn slice<T: Plain>(&mut self, ty: Type, values: &[T], max: usize) -> Result<(), KernReturn> {
+        if values.len() > max {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
+        }
+        let bytes = values.as_bytes();
+        self.bytes(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        Ok(())
+    }
+
+    /// An array of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of line.
+    ///
+    /// Memory that was given and fits the message is copied into it and released.
+    ///
+    /// # Errors
+    ///
+    /// As [`ool`](Self::ool).
+    #[inline]
+    pub fn indefinite(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) -> Result<(), KernReturn> {
+        let data = data.into();
+        if data.bytes().len() > INLINE_MAX {
+            return self.ool(ty, data);
+        }
+        self.indefinite_copy(ty, data.bytes())
+    }
+
+    /// Data that is always out of line (`^ array[] of`). The deallocate bit is set if the memory is given, not if it is lent.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no memory for a copy.
+    #[inline]
+    pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) -> Result<(), KernReturn> {
+        let data = data.into();
+        let number = count::<K::Abi>(ty, data.bytes().len())?;
+        match data {
+            OolArg::Lend(bytes) => {
+                let address = self.lend(bytes);
+                self.out_of_line(Type { deallocate: false, ..ty }.with_number(number), address);
+            }
+            OolArg::Give(memory) => {
+                let address = self.give(memory);
+                self.out_of_line(ty.deallocate().with_number(number), address);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`indefinite`](Self::indefinite), for data that does not live until the message is sent: that of a reply.
+    ///
+    /// # Errors
+    ///
+    /// As [`ool`](Self::ool).
+    #[inline]
+    pub fn indefinite_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
+        let bytes = values.as_bytes();
+        if bytes.len() > INLINE_MAX {
+            return self.ool_copy(ty, values);
+        }
+        let ty = Type { inline: true, deallocate: false, ..ty };
+        self.bytes(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        Ok(())
+    }
+
+    /// As [`ool`](Self::ool), for data that does not live until the message is sent: that of a reply. The deallocate bit is that of `ty`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ool`](Self::ool).
+    pub fn ool_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
+        let bytes = values.as_bytes();
+        let number = count::<K::Abi>(ty, bytes.len())?;
+        let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
+        memory[..bytes.len()].copy_from_slice(bytes);
+        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory) };
+        self.out_of_line(ty.with_number(number), address);
+        Ok(())
+    }
+
+    /// A string in an area of fixed size (`c_string[N]`); what it does not fill is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    pub fn fixed_string(&mut self, ty: Type, string: &CStr) -> Result<(), KernReturn> {
+        let bytes = string.to_bytes_with_nul();
+        let unused = usize::try_from(ty.data_len()).ok().and_then(|area| area.checked_sub(bytes.len()));
+        let unused = unused.ok_or(KernReturn::MIG_ARRAY_TOO_LARGE)?;
+        self.type_word(ty);
+        self.space.push(bytes);
+        self.space.push_zeros(unused);
+        self.pad(bytes.len() + unused);
+        Ok(())
+    }
+
+    /// A string of variable length (`c_string[*:max]`); its NUL travels and counts.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    pub fn string(&mut self, ty: Type, string: &CStr, max: usize) -> Result<(), KernReturn> {
+        self.slice(ty, string.to_bytes_with_nul(), max)
+    }
+
+    /// An array of rights that is always inline (`array[N] of`, `array[*:max] of`).
+    ///
+    /// `ty` says only whether the long form is used.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
+    pub fn ports(&mut self, ty: Type, mut ports: PortArray<K>, max: usize) -> Result<(), KernReturn> {
+        if ports.len() > max {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
+        }
+        let slot = Type::port::<K::Abi>(ports.disposition());
+        self.type_word(
+            Type { long: ty.long, ..slot }
+                .with_number(count::<K::Abi>(slot, ports.len() * K::Abi::FACTS.port)?),
+        );
+        for name in ports.names_into_message() {
+            self.name(*name);
+        }
+        self.pad(ports.len() * K::Abi::FACTS.port);
+        self.complex = true;
+        Ok(())
+    }
+
+    /// An array of rights of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of line.
+    ///
+    /// # Errors
+    ///
+    /// As [`ool_ports`](Self::ool_ports).
+    pub fn indefinite_ports(&mut self, ty: Type, ports: PortArray<K>) -> Result<(), KernReturn> {
+        match INLINE_MAX / K::Abi::FACTS.port {
+            max if ports.len() <= max => self.ports(ty.long(), ports, max),
+            _ => self.ool_ports(ty, ports),
+        }
+    }
+
+    /// An array of rights that is always out of line (`^ array[] of`): names of 4 bytes, on every ABI.
+    ///
+    /// The deallocate bit is that of `ty`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no memory for the names.
+    pub fn ool_ports(&mut self, ty: Type, mut ports: PortArray<K>) -> Result<(), KernReturn> {
+        const BITS: u16 = 8 * size_of::<Name>() as u16;
+        let ty = Type { name: ports.disposition(), bits: BITS, inline: false, long: true, ..ty };
+        let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;
+        let ty = ty.with_number(count::<K::Abi>(ty, memory.len())?);
+        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
+            slot.copy_from_slice(&name.0.to_le_bytes());
+        }
+        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory) };
+        self.out_of_line(ty, address);
+        Ok(())
+    }
+
+    /// Lends memory to the message until it is sent, and returns its address.
+    #[inline]
+    fn lend(&mut self, bytes: &'b [u8]) -> u64 {
+        if bytes.is_empty() {
+            return 0;
+        }
+        let lent = self.kernel.lend(bytes);
+        let address = K::lent_address(&lent);
+        if mem::needs_drop::<K::Lent<'b>>() {
+            self.loans.lent.push(lent);
+        }
+        address
+    }
+
+    /// Gives memory to the message, and returns its address.
+    #[inline]
+    fn give(&self, memory: OolMemory<K>) -> u64 {
+        memory.into_region().map_or(0, |region| self.kernel.region_into_wire(region))
+    }
+
+    /// Refers to out-of-line memory that ends with the message, and returns its address.
+    fn keep(&mut self, memory: OolMemory<K>) -> u64 {
+        let len = memory.len();
+        let Some(region) = memory.into_region() else { return 0 };
+        let address = self.kernel.region_into_wire(region);
+        self.loans.copies.push(Copied { kernel: self.kernel.clone(), address, len });
+        address
+    }
+
+    #[inline]
+    fn out_of_line(&mut self, ty: Type, address: u64) {
+        self.type_word(Type { inline: false, ..ty });
+        self.space.push(&address.to_le_bytes()[..K::Abi::FACTS.pointer]);
+        self.complex = true;
+    }
+
+    #[inline]
+    fn bytes(&mut self, ty: Type, bytes: &[u8]) {
+        self.type_word(ty);
+        self.space.push(bytes);
+        self.pad(bytes.len());
+    }
+
+    #[inline]
+    fn type_word(&mut self, ty: Type) {
+        self.space.push(&ty.word::<K::Abi>()[..ty.word_len::<K::Abi>()]);
+    }
+
+    /// Zeros behind `len` bytes of data.
+    #[inline]
+    fn pad(&mut self, len: usize) {
+        self.space.push_zeros(padded::<K::Abi>(len as u64) as usize - len);
+    }
+}
+
+impl<K: Kernel> Drop for Builder<'_, K> {
+    #[inline]
+    fn drop(&mut self) {
+        let arguments = self.space.take().into_arguments();
+        if self.complex && !arguments.is_empty() {
+            // SAFETY: built here, and not sent; from now on nobody owns what it holds.
+            unsafe { release::arguments(self.kernel.clone(), arguments) };
+        }
+    }
+}
+
+/// The number in the type word for `len` bytes of data.
+#[inline]
+fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
+    let max = match (A::FACTS.type_words, ty.long) {
+        // The field has 12 bits; the compiler picks the long form for what may be more.
+        (TypeWords::Short4Long12, false) => 0xfff,
+        _ => u64::from(u32::MAX),
+    };
+    let number = len as u64 * 8 / u64::from(ty.bits.max(1));
+    if number > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(number as u32) }
+}

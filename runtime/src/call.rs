@@ -1,0 +1,408 @@
+//! The client's side: sending a request, and waiting for the reply.
+
+use core::fmt;
+use core::mem::{self, MaybeUninit};
+use core::num::NonZeroI32;
+
+use alloc::boxed::Box;
+
+use crate::abi::Abi;
+use crate::body::{Body, Malformed, Shape};
+use crate::buffer::initialised;
+use crate::builder::{Builder, RETURN_CODE};
+use crate::header::Header;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, MsgCall, Name};
+use crate::release;
+use crate::right::{AnyRight, Dest};
+use crate::types::name;
+
+/// A reply's message id is its request's plus this.
+pub(crate) const REPLY_ID: i32 = 100;
+
+/// `MACH_NOTIFY_SEND_ONCE`: comes instead of a reply when the reply right was destroyed.
+const NOTIFY_SEND_ONCE: i32 = 71;
+
+/// How to send a request that has no reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// Give up after this many milliseconds.
+    pub timeout: Option<u32>,
+    /// Further `mach_msg` options (`msgoption`).
+    pub bits: u32,
+}
+
+impl SendOptions {
+    /// Waits as long as it takes.
+    pub const NONE: Self = Self { timeout: None, bits: 0 };
+}
+
+/// How to send a request and wait for the reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Give up sending after this many milliseconds.
+    pub send_timeout: Option<u32>,
+    /// Give up waiting for the reply after this many milliseconds (`waittime`).
+    pub receive_timeout: Option<u32>,
+    /// Further `mach_msg` options (`msgoption`).
+    pub bits: u32,
+}
+
+impl CallOptions {
+    /// Waits as long as it takes.
+    pub const NONE: Self = Self { send_timeout: None, receive_timeout: None, bits: 0 };
+}
+
+/// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why `mach_msg` failed.
+///
+/// If the request was not sent, it is in here, and dropping the error releases what it holds.
+pub struct CallError<K: Kernel> {
+    code: NonZeroI32,
+    unsent: Option<Box<Unsent<K>>>,
+}
+
+impl<K: Kernel> CallError<K> {
+    /// The code that the C stub returns.
+    #[inline]
+    pub fn code(&self) -> KernReturn {
+        KernReturn(self.code.get())
+    }
+
+    /// True if the request was not sent.
+    pub fn is_unsent(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    /// The request, if it was not sent.
+    pub fn into_unsent(self) -> Option<Unsent<K>> {
+        self.unsent.map(|unsent| *unsent)
+    }
+}
+
+impl<K: Kernel> From<KernReturn> for CallError<K> {
+    #[inline]
+    fn from(code: KernReturn) -> Self {
+        // An error that says success would be one of the caller's; it stays an error.
+        let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
+        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), unsent: None }
+    }
+}
+
+impl<K: Kernel> From<Malformed> for CallError<K> {
+    /// What a client makes of a malformed reply.
+    fn from(malformed: Malformed) -> Self {
+        Self::from(match malformed {
+            Malformed::Count => KernReturn::MIG_ARRAY_TOO_LARGE,
+            _ => KernReturn::MIG_TYPE_ERROR,
+        })
+    }
+}
+
+impl<K: Kernel> From<CallError<K>> for KernReturn {
+    fn from(error: CallError<K>) -> Self {
+        error.code()
+    }
+}
+
+impl<K: Kernel> fmt::Display for CallError<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = if self.is_unsent() { "request not sent: " } else { "" };
+        write!(f, "{sent}{}", self.code())
+    }
+}
+
+impl<K: Kernel> fmt::Debug for CallError<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallError").field("code", &self.code()).field("unsent", &self.is_unsent()).finish()
+    }
+}
+
+impl<K: Kernel> core::error::Error for CallError<K> {}
+
+/// A request that was not sent. It owns what was moved into it.
+pub struct Unsent<K: Kernel> {
+    kernel: K,
+    header: Header,
+    arguments: Box<[u8]>,
+}
+
+impl<K: Kernel> Unsent<K> {
+    /// `msgh_id`
+    pub fn id(&self) -> i32 {
+        self.header.id
+    }
+
+    /// Takes the destination back, if it was moved.
+    pub fn take_destination(&mut self) -> Option<AnyRight<'static, K>> {
+        let (name, disposition) = self.header.take_remote();
+        // SAFETY: the message did not move it, and it has just been taken out.
+        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
+    }
+
+    /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`] passes over others.
+    pub fn read<R>(mut self, read: impl FnOnce(Body<'_, K>) -> R) -> R {
+        let mut arguments = mem::take(&mut self.arguments);
+        // SAFETY: the message came back, and its arguments are no longer in `self`.
+        read(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), &mut arguments) })
+    }
+}
+
+impl<K: Kernel> Drop for Unsent<K> {
+    fn drop(&mut self) {
+        for (name, disposition) in [self.header.take_remote(), self.header.take_local()] {
+            release::right(&self.kernel, disposition, name);
+        }
+        // SAFETY: as in `read`.
+        drop(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), &mut self.arguments) });
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Unsent<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unsent(id {}, {} bytes of arguments)", self.header.id, self.arguments.len())
+    }
+}
+
+/// Where the reply comes to.
+#[derive(Clone, Copy)]
+struct ReplyPort {
+    name: Name,
+    /// It is the thread's cached one, to be destroyed after an error.
+    implicit: bool,
+}
+
+impl<'b, K: Kernel> Builder<'b, K> {
+    /// Sends the request, and waits for no reply.
+    ///
+    /// # Errors
+    ///
+    /// The code of `mach_msg`; the request comes back in the error.
+    #[inline]
+    pub fn send(self, id: i32, dest: Dest<'_, K>, options: SendOptions) -> Result<(), CallError<K>> {
+        self.one_way(id, dest, (Name::NULL, 0), options)
+    }
+
+    /// Sends the request with a reply port, and waits for no reply.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_with_reply_port(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        reply: AnyRight<'_, K>,
+        options: SendOptions,
+    ) -> Result<(), CallError<K>> {
+        self.one_way(id, dest, reply.into_wire(), options)
+    }
+
+    #[inline]
+    fn one_way(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        local: (Name, u8),
+        options: SendOptions,
+    ) -> Result<(), CallError<K>> {
+        let call = MsgCall {
+            send: true,
+            receive: None,
+            send_timeout: options.timeout,
+            receive_timeout: None,
+            large: false,
+            options: options.bits,
+        };
+        self.transmit(id, dest, local, call, None).map(drop)
+    }
+
+    /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's arguments behind the return code.
+    ///
+    /// # Errors
+    ///
+    /// The server's return code; what is wrong with the reply, everything in which has been released then; or the code of
+    /// `mach_msg`, with the request in the error if it was not sent.
+    #[inline]
+    pub fn call(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        shape: Shape,
+        options: CallOptions,
+    ) -> Result<Body<'b, K>, CallError<K>> {
+        let name = self.kernel.reply_port()?;
+        let port = ReplyPort { name, implicit: true };
+        self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)
+    }
+
+    /// Sends the request and waits for the reply at a port that the caller gives (`replyport`).
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    #[inline]
+    pub fn call_with_reply_port(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        reply: AnyRight<'_, K>,
+        shape: Shape,
+        options: CallOptions,
+    ) -> Result<Body<'b, K>, CallError<K>> {
+        let local = reply.into_wire();
+        let port = ReplyPort { name: local.0, implicit: false };
+        self.round_trip(id, dest, local, port, shape, options)
+    }
+
+    #[inline]
+    fn round_trip(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        local: (Name, u8),
+        port: ReplyPort,
+        shape: Shape,
+        options: CallOptions,
+    ) -> Result<Body<'b, K>, CallError<K>> {
+        let kernel = self.kernel.clone();
+        let call = MsgCall {
+            send: true,
+            receive: Some(port.name),
+            send_timeout: options.send_timeout,
+            receive_timeout: options.receive_timeout,
+            large: false,
+            options: options.bits,
+        };
+        let storage = self.transmit(id, dest, local, call, Some(port))?;
+        // SAFETY: the kernel has just delivered this message.
+        unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) }
+    }
+
+    /// Makes the `mach_msg` call; returns the storage, which holds the reply if the call receives.
+    #[inline]
+    fn transmit(
+        mut self,
+        id: i32,
+        dest: Dest<'_, K>,
+        local: (Name, u8),
+        call: MsgCall,
+        port: Option<ReplyPort>,
+    ) -> Result<&'b mut [MaybeUninit<u64>], CallError<K>> {
+        let header = Header::to_send(id, dest.into_wire(), local, self.complex);
+        let storage = self.space.take().finish::<K::Abi>(header);
+        // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `self` or longer.
+        match unsafe { self.kernel.mach_msg(storage, call) } {
+            Ok(()) => Ok(storage),
+            // SAFETY: the call that failed is this one.
+            Err(code) => Err(unsafe { failed(self.kernel.clone(), storage, code, port) }),
+        }
+    }
+}
+
+/// The error of a `mach_msg` call that sent `storage`.
+///
+/// # Safety
+///
+/// The call has returned `code`, and `storage` is as it left it.
+#[cold]
+#[inline(never)]
+unsafe fn failed<K: Kernel>(
+    kernel: K,
+    storage: &mut [MaybeUninit<u64>],
+    code: KernReturn,
+    port: Option<ReplyPort>,
+) -> CallError<K> {
+    let mut error = CallError::from(code);
+    let implicit = port.filter(|port| port.implicit);
+    if code.is_send_error() {
+        // SAFETY: the message was complete when it was sent, and has come back.
+        let mut unsent = unsafe { Unsent::from_storage(kernel.clone(), storage) };
+        if implicit.is_some() {
+            let (name, disposition) = unsent.header.take_local();
+            release::right(&kernel, disposition, name);
+        }
+        error.unsent = Some(Box::new(unsent));
+    }
+    if let Some(port) = implicit {
+        kernel.destroy_reply_port(port.name);
+    }
+    error
+}
+
+impl<K: Kernel> Unsent<K> {
+    /// # Safety
+    ///
+    /// `storage` holds a message that could not be sent.
+    pub(crate) unsafe fn from_storage(kernel: K, storage: &mut [MaybeUninit<u64>]) -> Self {
+        // SAFETY: a message has a header.
+        let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+        // SAFETY: all of a message is initialised.
+        let message = unsafe { initialised(storage, header.size as usize) };
+        let arguments = message.get(K::Abi::FACTS.header..).unwrap_or_default().into();
+        Self { kernel, header, arguments }
+    }
+}
+
+/// The arguments of a reply that is as expected, behind the return code.
+///
+/// # Safety
+///
+/// `kernel` has delivered the message in `storage`, and nobody else owns what came with it.
+#[inline]
+unsafe fn accept<K: Kernel>(
+    kernel: K,
+    storage: &mut [MaybeUninit<u64>],
+    id: i32,
+    port: ReplyPort,
+    shape: Shape,
+) -> Result<Body<'_, K>, CallError<K>> {
+    // SAFETY: a delivered message has a header.
+    let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+    // SAFETY: all of a delivered message is initialised.
+    let message = unsafe { initialised(storage, header.size as usize) };
+    let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
+    // SAFETY: the caller's promise.
+    let mut body = unsafe { Body::new(kernel, header.is_complex(), arguments) };
+    if header.remote_disposition() != 0 {
+        // Nobody answers a reply; the sender put a right here that no stub looks at.
+        release::right(body.kernel(), header.remote_disposition(), header.remote);
+    }
+    if header.id != id {
+        return Err(mismatch(body.kernel(), header.id, port));
+    }
+    if body.check(shape).is_err() {
+        return Err(error_reply(body));
+    }
+    body.data::<KernReturn>(RETURN_CODE)?.ok()?;
+    Ok(body)
+}
+
+/// The error of a message that is not the reply.
+#[cold]
+#[inline(never)]
+fn mismatch<K: Kernel>(kernel: &K, id: i32, port: ReplyPort) -> CallError<K> {
+    if id == NOTIFY_SEND_ONCE {
+        return KernReturn::MIG_SERVER_DIED.into();
+    }
+    if port.implicit {
+        // The reply may still come, and would be taken for that of the next call.
+        kernel.destroy_reply_port(port.name);
+    }
+    KernReturn::MIG_REPLY_MISMATCH.into()
+}
+
+/// The error of a reply that has not the size or the complex bit of success.
+#[cold]
+#[inline(never)]
+fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
+    let minimal = Shape {
+        min: K::Abi::FACTS.error_reply,
+        max: K::Abi::FACTS.error_reply,
+        complex: crate::body::Complex::Never,
+    };
+    match body.check(minimal).and_then(|()| body.data::<KernReturn>(RETURN_CODE)) {
+        Ok(code) if code != KernReturn::KERN_SUCCESS => code.into(),
+        _ => KernReturn::MIG_TYPE_ERROR.into(),
+    }
+}

@@ -1,0 +1,92 @@
+//! `mach_msg_header_t`.
+
+use crate::abi::Abi;
+use crate::kernel::Name;
+use crate::types::word_at;
+
+/// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
+pub(crate) const COMPLEX: u32 = 0x8000_0000;
+
+/// Room for the header of any ABI.
+pub(crate) const MAX_HEADER: usize = 32;
+
+/// The fields of a header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Disposition of the remote port, of the local port at bit 8, and the complex bit.
+    pub bits: u32,
+    pub size: u32,
+    pub remote: Name,
+    pub local: Name,
+    pub seqno: u32,
+    pub id: i32,
+}
+
+impl Header {
+    /// Of a message that is sent.
+    #[inline]
+    pub(crate) const fn to_send(id: i32, remote: (Name, u8), local: (Name, u8), complex: bool) -> Self {
+        let bits = remote.1 as u32 | (local.1 as u32) << 8 | if complex { COMPLEX } else { 0 };
+        Self { bits, size: 0, remote: remote.0, local: local.0, seqno: 0, id }
+    }
+
+    #[inline]
+    pub(crate) const fn remote_disposition(&self) -> u8 {
+        self.bits as u8
+    }
+
+    #[inline]
+    pub(crate) const fn local_disposition(&self) -> u8 {
+        (self.bits >> 8) as u8
+    }
+
+    #[inline]
+    pub(crate) const fn is_complex(&self) -> bool {
+        self.bits & COMPLEX != 0
+    }
+
+    /// Reads a header; fields that `bytes` do not reach are zero.
+    #[inline]
+    pub(crate) fn read<A: Abi>(bytes: &[u8]) -> Self {
+        let word = |offset| word_at(bytes, offset).unwrap_or(0);
+        Self {
+            bits: word(0),
+            size: word(4),
+            remote: Name(word(A::FACTS.remote_port)),
+            local: Name(word(A::FACTS.local_port)),
+            seqno: word(A::FACTS.seqno),
+            id: word(A::FACTS.id) as i32,
+        }
+    }
+
+    /// The bytes of the header; the first [`Facts::header`](crate::abi::Facts::header) count.
+    #[inline]
+    pub(crate) fn to_bytes<A: Abi>(self) -> [u8; MAX_HEADER] {
+        let mut bytes = [0; MAX_HEADER];
+        let mut put =
+            |offset: usize, word: u32| bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+        put(0, self.bits);
+        put(4, self.size);
+        put(A::FACTS.remote_port, self.remote.0);
+        put(A::FACTS.local_port, self.local.0);
+        put(A::FACTS.seqno, self.seqno);
+        put(A::FACTS.id, self.id as u32);
+        bytes
+    }
+}
+
+impl Header {
+    /// The remote port and its disposition; none is left.
+    pub(crate) fn take_remote(&mut self) -> (Name, u8) {
+        let disposition = self.remote_disposition();
+        self.bits &= !0xff;
+        (core::mem::take(&mut self.remote), disposition)
+    }
+
+    /// The local port and its disposition; none is left.
+    pub(crate) fn take_local(&mut self) -> (Name, u8) {
+        let disposition = self.local_disposition();
+        self.bits &= !0xff00;
+        (core::mem::take(&mut self.local), disposition)
+    }
+}

@@ -1,0 +1,86 @@
+//! Compile-time proof that generated code and this runtime lay messages out alike.
+//!
+//! The compiler writes the offsets of its slot table next to each stub; [`check`] computes them again with the runtime's own rules and
+//! refuses to compile if they differ.
+
+use crate::abi::Abi;
+use crate::builder::INLINE_MAX;
+use crate::types::{Type, padded};
+
+/// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A port right; also a polymorphic argument.
+    Port,
+    /// Data of a fixed size.
+    Data(usize),
+    /// Data of a fixed size under a long type word.
+    LongData(usize),
+    /// An inline array of variable length, at its bound.
+    Array(usize),
+    /// The same under a long type word.
+    LongArray(usize),
+    /// An inline array of at most so many rights.
+    Ports(usize),
+    /// Out-of-line data or rights.
+    OutOfLine,
+    /// An array of indefinite length, which may be inline; at the bytes that still are.
+    Indefinite(usize),
+}
+
+impl Item {
+    /// Bytes of the type word, and of what follows it.
+    const fn sizes<A: Abi>(self) -> (usize, usize) {
+        let facts = A::FACTS;
+        let (long, data) = match self {
+            Self::Port => (false, facts.port),
+            Self::Data(size) | Self::Array(size) => (false, size),
+            Self::LongData(size) | Self::LongArray(size) => (true, size),
+            Self::Ports(count) => (false, count * facts.port),
+            Self::OutOfLine => (true, facts.pointer),
+            Self::Indefinite(size) => {
+                assert!(size <= INLINE_MAX, "more than stays inline");
+                (true, if size > facts.pointer { size } else { facts.pointer })
+            }
+        };
+        let word = if long { Type::inline(0, 0, 0).long() } else { Type::inline(0, 0, 0) };
+        (word.word_len::<A>(), data)
+    }
+
+    const fn is_variable(self) -> bool {
+        matches!(self, Self::Array(_) | Self::LongArray(_) | Self::Ports(_) | Self::Indefinite(_))
+    }
+}
+
+/// Checks the layout of a message: the offset of each type word up to the first one behind a variable argument, and the largest size.
+///
+/// A reply's return code is its first item, `Data(4)`.
+///
+/// ```
+/// use mig_runtime::abi::{GnuI386, GnuX86_64};
+/// use mig_runtime::layout::{Item::*, check};
+///
+/// // memory_object_create, as gcc lays out its C structure on both ABIs.
+/// const _: () = check::<GnuX86_64>(&[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);
+/// const _: () = check::<GnuI386>(&[Port, Data(4), Port, Port, Data(4)], &[24, 32, 40, 48, 56], 64);
+/// ```
+///
+/// # Panics
+///
+/// If they differ; in a constant that is a compile error.
+pub const fn check<A: Abi>(items: &[Item], offsets: &[usize], size: usize) {
+    let mut at = A::FACTS.header;
+    let mut fixed = true;
+    let mut i = 0;
+    while i < items.len() {
+        if fixed {
+            assert!(i < offsets.len(), "an item has no offset");
+            assert!(offsets[i] == at, "a type word is not where the runtime writes it");
+        }
+        fixed = fixed && !items[i].is_variable();
+        let (word, data) = items[i].sizes::<A>();
+        at += word + padded::<A>(data as u64) as usize;
+        i += 1;
+    }
+    assert!(size == at, "the size of the message is not what the runtime makes it");
+}

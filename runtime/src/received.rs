@@ -1,0 +1,245 @@
+//! A received message, and what stands in its header.
+
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+
+use crate::abi::Abi;
+use crate::body::{Body, Malformed, Shape};
+use crate::buffer::initialised;
+use crate::header::Header;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, MsgCall, Name};
+use crate::release;
+use crate::reply::ReplyTo;
+
+/// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seqno(pub u32);
+
+/// What to receive.
+#[derive(Clone, Copy, Debug)]
+pub struct Receive {
+    /// A receive right or a port set.
+    pub from: Name,
+    /// Give up after this many milliseconds.
+    pub timeout: Option<u32>,
+}
+
+impl Receive {
+    /// Waits for a message as long as it takes.
+    pub const fn from(from: Name) -> Self {
+        Self { from, timeout: None }
+    }
+
+    #[inline]
+    pub(crate) const fn call(self, send: bool) -> MsgCall {
+        MsgCall {
+            send,
+            receive: Some(self.from),
+            send_timeout: None,
+            receive_timeout: self.timeout,
+            large: true,
+            options: 0,
+        }
+    }
+}
+
+/// Why no message was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveError {
+    /// The next message needs a buffer of this many bytes; it is still in the queue (`MACH_RCV_TOO_LARGE`).
+    TooLarge {
+        /// `msgh_size` of that message.
+        size: usize,
+    },
+    /// `mach_msg` failed.
+    Failed(KernReturn),
+}
+
+/// A received message. It owns every right and every region that came with it, until they are taken out.
+pub struct Received<'b, K: Kernel> {
+    head: Head<K>,
+    /// The arguments, until they are read.
+    arguments: Cell<&'b mut [u8]>,
+}
+
+/// The header of a received message.
+struct Head<K: Kernel> {
+    kernel: K,
+    id: i32,
+    bits: u32,
+    port: Name,
+    seqno: Seqno,
+    /// The reply right and its disposition, until it is taken.
+    reply: Cell<(Name, u8)>,
+}
+
+impl<'b, K: Kernel> Received<'b, K> {
+    /// Receives one message into `buffer`; one that does not fit stays in its queue.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]
+    pub fn receive(
+        kernel: &K,
+        buffer: &'b mut [MaybeUninit<u64>],
+        receive: Receive,
+    ) -> Result<Self, ReceiveError> {
+        // SAFETY: nothing is sent.
+        let result = unsafe { kernel.mach_msg(buffer, receive.call(false)) };
+        // SAFETY: the result is that of this call.
+        unsafe { Self::after_call(kernel.clone(), buffer, result) }
+    }
+
+    /// What a call that receives has left in `buffer`.
+    ///
+    /// # Safety
+    ///
+    /// `kernel` has returned `result` for a receive into `buffer` with [`MsgCall::large`], and has not failed to send.
+    #[inline]
+    pub(crate) unsafe fn after_call(
+        kernel: K,
+        buffer: &'b mut [MaybeUninit<u64>],
+        result: Result<(), KernReturn>,
+    ) -> Result<Self, ReceiveError> {
+        match result {
+            // SAFETY: the kernel has just delivered this message.
+            Ok(()) => Ok(unsafe { Self::delivered(kernel, buffer) }),
+            Err(KernReturn::MACH_RCV_TOO_LARGE) => {
+                // SAFETY: with `large` the kernel writes the header of a message that it leaves in the queue.
+                let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
+                Err(ReceiveError::TooLarge { size: header.size as usize })
+            }
+            Err(code) => Err(ReceiveError::Failed(code)),
+        }
+    }
+
+    /// The message that `kernel` has delivered into `buffer`.
+    ///
+    /// # Safety
+    ///
+    /// It has, and nobody else owns what came with it.
+    #[inline]
+    unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
+        // SAFETY: a delivered message has a header.
+        let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
+        // SAFETY: a delivered message is initialised.
+        let message = unsafe { initialised(buffer, header.size as usize) };
+        let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
+        let head = Head {
+            kernel,
+            id: header.id,
+            bits: header.bits,
+            port: header.local,
+            seqno: Seqno(header.seqno),
+            reply: Cell::new((header.remote, header.remote_disposition())),
+        };
+        Self { head, arguments: Cell::new(arguments) }
+    }
+
+    /// `msgh_id`: which routine it asks for.
+    #[inline]
+    pub fn id(&self) -> i32 {
+        self.head.id
+    }
+
+    /// Its position in the queue of its port.
+    #[inline]
+    pub fn seqno(&self) -> Seqno {
+        self.head.seqno
+    }
+
+    /// The request port: the port that it was sent to.
+    #[inline]
+    pub fn port(&self) -> Port<'_, K> {
+        Port { head: &self.head }
+    }
+
+    /// The task that received it.
+    #[inline]
+    pub fn kernel(&self) -> &K {
+        &self.head.kernel
+    }
+
+    /// The arguments, which belong to the [`Body`] from now on. A second call finds none.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the message as a whole is not as declared; everything in its arguments has been released then.
+    #[inline]
+    pub fn body(&self, shape: Shape) -> Result<Body<'b, K>, Malformed> {
+        let mut body = self.take_arguments();
+        body.check(shape)?;
+        Ok(body)
+    }
+
+    #[inline]
+    fn take_arguments(&self) -> Body<'b, K> {
+        let head = &self.head;
+        let complex = Header { bits: head.bits, ..Header::default() }.is_complex();
+        // SAFETY: delivered by this kernel; `take` gives them out once.
+        unsafe { Body::new(head.kernel.clone(), complex, self.arguments.take()) }
+    }
+
+    /// The reply right, for the reply that is sent with it.
+    #[inline]
+    pub(crate) fn take_reply_right(&self) -> (Name, u8) {
+        self.head.take_reply_right()
+    }
+}
+
+impl<K: Kernel> Head<K> {
+    /// The reply right; null from the second call on.
+    #[inline]
+    fn take_reply_right(&self) -> (Name, u8) {
+        self.reply.replace((Name::NULL, 0))
+    }
+}
+
+impl<K: Kernel> Drop for Received<'_, K> {
+    #[inline]
+    fn drop(&mut self) {
+        let (name, disposition) = self.take_reply_right();
+        if name.is_valid() {
+            release::right(&self.head.kernel, disposition, name);
+        }
+        if !self.arguments.get_mut().is_empty() {
+            drop(self.take_arguments());
+        }
+    }
+}
+
+/// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the reply.
+pub struct Port<'a, K: Kernel> {
+    head: &'a Head<K>,
+}
+
+impl<K: Kernel> Clone for Port<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Kernel> Copy for Port<'_, K> {}
+
+impl<'a, K: Kernel> Port<'a, K> {
+    /// The name of the receive right.
+    #[inline]
+    pub fn name(self) -> Name {
+        self.head.port
+    }
+
+    /// The task that holds it.
+    #[inline]
+    pub fn kernel(self) -> &'a K {
+        &self.head.kernel
+    }
+
+    /// Takes the reply right out of the message, to answer later; the routine then returns
+    /// [`MIG_NO_REPLY`](KernReturn::MIG_NO_REPLY). The token is null if nobody waits for a reply, and from the second call on.
+    pub fn defer(self) -> ReplyTo<K> {
+        let (name, disposition) = self.head.take_reply_right();
+        // SAFETY: the kernel delivered the right with this message, and it has just been taken out.
+        unsafe { ReplyTo::new(self.head.kernel.clone(), name, disposition, self.head.id) }
+    }
+}

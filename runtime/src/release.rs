@@ -1,0 +1,100 @@
+//! Releasing what a message holds: the cold path behind every rejected, failed or dropped message.
+
+use crate::abi::Abi;
+use crate::kernel::{Kernel, Name, RightKind};
+use crate::memory::OolMemory;
+use crate::types::{Type, name, padded, word_at};
+
+/// Releases a right that a message moves; one that it only copies or makes is not there yet.
+#[cold]
+#[inline(never)]
+pub(crate) fn right<K: Kernel>(kernel: &K, disposition: u8, name: Name) {
+    let kind = match disposition {
+        name::MOVE_RECEIVE => RightKind::Receive,
+        name::MOVE_SEND => RightKind::Send,
+        name::MOVE_SEND_ONCE => RightKind::SendOnce,
+        _ => return,
+    };
+    if name.is_valid() {
+        kernel.release(kind, name);
+    }
+}
+
+/// Releases every right and region that these arguments of a complex message hold.
+///
+/// `arguments` start at a type word. What is no type word, or says more than is there, ends the walk.
+///
+/// # Safety
+///
+/// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else owns what these arguments hold.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn arguments<K: Kernel>(kernel: K, mut arguments: &[u8]) {
+    // SAFETY: each argument is visited once.
+    while let Some(rest) = unsafe { first_argument(&kernel, arguments) } {
+        arguments = rest;
+    }
+}
+
+/// Releases what the first argument holds and returns the others; `None` at the end.
+///
+/// # Safety
+///
+/// As [`arguments`].
+unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8]) -> Option<&'b [u8]> {
+    let (ty, data, rest) = split_argument::<K::Abi>(arguments)?;
+    if ty.inline {
+        ports(kernel, ty, data, K::Abi::FACTS.port);
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { out_of_line(kernel, ty, data) };
+    }
+    Some(rest)
+}
+
+/// The type word of the first argument, its data (or the address of it), and the arguments behind it.
+/// `None` if the type word says more than is there.
+#[inline]
+pub(crate) fn split_argument<A: Abi>(arguments: &[u8]) -> Option<(Type, &[u8], &[u8])> {
+    let ty = Type::read::<A>(arguments)?;
+    let body = arguments.get(ty.word_len::<A>()..)?;
+    let len = if ty.inline { usize::try_from(ty.data_len()).ok()? } else { A::FACTS.pointer };
+    let data = body.get(..len)?;
+    let end = usize::try_from(padded::<A>(len as u64)).ok()?.min(body.len());
+    Some((ty, data, &body[end..]))
+}
+
+/// The address in an out-of-line argument.
+#[inline]
+pub(crate) fn address<A: Abi>(data: &[u8]) -> Option<u64> {
+    let low = word_at(data, 0)?;
+    let high = if A::FACTS.pointer == 8 { word_at(data, 4)? } else { 0 };
+    Some(u64::from(high) << 32 | u64::from(low))
+}
+
+/// Releases the rights of an array of names, each in a slot of `slot` bytes.
+fn ports<K: Kernel>(kernel: &K, ty: Type, data: &[u8], slot: usize) {
+    if !name::is_right(ty.name) {
+        return;
+    }
+    for slot in data.chunks_exact(slot) {
+        if let Some(name) = word_at(slot, 0) {
+            right(kernel, ty.name, Name(name));
+        }
+    }
+}
+
+/// Releases out-of-line memory that moves with the message, and the rights in it.
+///
+/// # Safety
+///
+/// As [`arguments`].
+unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
+    let (Some(address), Ok(len)) = (address::<K::Abi>(data), usize::try_from(ty.data_len())) else { return };
+    if !ty.deallocate || len == 0 {
+        return;
+    }
+    // SAFETY: the type word has the deallocate bit, so the memory is the message's, and the caller's promise.
+    let memory = OolMemory::<K>::from_region(unsafe { kernel.region_from_wire(address, len) });
+    ports(kernel, ty, &memory, size_of::<Name>());
+}

@@ -1,0 +1,318 @@
+//! The server's side: serving a request, and answering it now or later.
+
+use core::fmt;
+use core::mem::{self, MaybeUninit};
+use core::ops::Range;
+
+use alloc::vec::Vec;
+
+use crate::body::Malformed;
+use crate::buffer::{MsgBuf, Space};
+use crate::builder::{Builder, Copied, RETURN_CODE};
+use crate::call::{REPLY_ID, Unsent};
+use crate::header::Header;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, MsgCall, Name};
+use crate::received::{Receive, ReceiveError, Received};
+use crate::release;
+use crate::types::name;
+
+/// One subsystem with the object that serves it, for a server loop.
+pub trait Subsystem<K: Kernel> {
+    /// The message ids of its requests, skipped ones included.
+    fn ids(&self) -> Range<i32>;
+
+    /// Bytes of its largest request.
+    fn max_request_size(&self) -> usize;
+
+    /// Bytes of its largest reply, at least those of an error reply.
+    fn max_reply_size(&self) -> usize;
+
+    /// Serves a request. False if no routine has its id; the request is untouched then.
+    fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool;
+}
+
+/// Why a routine has no result.
+///
+/// Made with `?` from [`Malformed`], when the request is not as declared and no method has been called, or from the [`KernReturn`] of the
+/// method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: KernReturn,
+    taken: bool,
+}
+
+impl From<Malformed> for Refusal {
+    #[inline]
+    fn from(malformed: Malformed) -> Self {
+        Self { code: malformed.into(), taken: false }
+    }
+}
+
+impl From<KernReturn> for Refusal {
+    #[inline]
+    fn from(code: KernReturn) -> Self {
+        Self { code, taken: code != KernReturn::MIG_BAD_ID }
+    }
+}
+
+/// Runs the stub of one routine and keeps its result for the reply.
+#[inline]
+pub fn serve<'b, K: Kernel>(
+    request: &mut Received<'_, K>,
+    reply: &mut Reply<'b, K>,
+    routine: impl FnOnce(&Received<'_, K>, &mut Reply<'b, K>) -> Result<(), Refusal>,
+) {
+    let result = routine(request, reply);
+    reply.result = match result {
+        Ok(()) => Refusal { code: KernReturn::KERN_SUCCESS, taken: true },
+        Err(refusal) => refusal,
+    };
+}
+
+/// The answer to a request. Nothing is written for it until there is something to say, and somebody to say it to.
+///
+/// Dropping it releases what has been put into it.
+pub struct Reply<'b, K: Kernel> {
+    storage: &'b mut [MaybeUninit<u64>],
+    kernel: K,
+    result: Refusal,
+    /// Bytes of a reply of success, header included; 0 if there is none.
+    len: usize,
+    complex: bool,
+    copies: Vec<Copied<K>>,
+}
+
+impl<'b, K: Kernel> Reply<'b, K> {
+    /// No answer yet. `storage` has room for an error reply at least.
+    #[inline]
+    pub fn new(kernel: &K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
+        let result = Refusal { code: KernReturn::MIG_BAD_ID, taken: false };
+        Self { storage, kernel: kernel.clone(), result, len: 0, complex: false, copies: Vec::new() }
+    }
+
+    /// The return code; [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) until a routine has been served.
+    #[inline]
+    pub fn code(&self) -> KernReturn {
+        self.result.code
+    }
+
+    /// True if a method has taken the request: it was as declared, and the method did not answer [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID).
+    #[inline]
+    pub fn is_taken(&self) -> bool {
+        self.result.taken
+    }
+
+    /// Answers an error, whatever has been answered so far.
+    pub fn fail(&mut self, code: KernReturn) {
+        self.discard();
+        self.result = Refusal { code, taken: true };
+    }
+
+    /// Writes a reply of success: the return code, then what `encode` appends.
+    ///
+    /// # Errors
+    ///
+    /// That of `encode`; what had been put into the reply has been released then.
+    #[inline]
+    pub fn encode(
+        &mut self,
+        encode: impl FnOnce(&mut Builder<'_, K>) -> Result<(), KernReturn>,
+    ) -> Result<(), KernReturn> {
+        self.discard();
+        let mut builder = Builder::reply(self.kernel.clone(), self.storage);
+        encode(&mut builder)?;
+        let written = builder.into_reply();
+        (self.len, self.complex, self.copies) = (written.len, written.complex, written.copies);
+        Ok(())
+    }
+
+    /// Answers the request, if anybody waits for that, and releases what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// The code of `mach_msg`: the reply did not reach the client, and what it held has been released.
+    pub fn answer(mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
+        let Some(call) = self.address(request) else { return Ok(()) };
+        // SAFETY: `address` has completed the message, and what it moves was moved in by value.
+        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        self.sent(result);
+        result
+    }
+
+    /// Answers the request, if anybody waits for that, and receives the next message into the reply's storage, in one call where that
+    /// is possible. A client that does not take its reply does not stop the server: that reply is released.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`], of the receive.
+    pub fn answer_and_receive(
+        mut self,
+        request: Received<'_, K>,
+        receive: Receive,
+    ) -> Result<Received<'b, K>, ReceiveError> {
+        let Some(send) = self.address(request) else {
+            let storage = mem::take(&mut self.storage);
+            return Received::receive(&self.kernel, storage, receive);
+        };
+        let call = MsgCall { send_timeout: send.send_timeout, ..receive.call(true) };
+        // SAFETY: `address` completed the message, and what it moves was moved in by value.
+        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        self.sent(result);
+        let storage = mem::take(&mut self.storage);
+        match result {
+            Err(code) if code.is_send_error() => Received::receive(&self.kernel, storage, receive),
+            // SAFETY: the call has delivered a message, or has failed with this code.
+            result => unsafe { Received::after_call(self.kernel.clone(), storage, result) },
+        }
+    }
+
+    /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be sent.
+    fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
+        if matches!(self.result.code, KernReturn::MIG_NO_REPLY | KernReturn::MIG_DESTROY_REQUEST) {
+            self.discard();
+            return None;
+        }
+        let remote = request.take_reply_right();
+        if !remote.0.is_valid() {
+            self.discard();
+            return None;
+        }
+        Some(self.complete(remote, request.id()))
+    }
+
+    /// Completes the message: in the minimal form, unless there is a reply of success.
+    fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
+        let code = self.result.code;
+        if self.len == 0 || code != KernReturn::KERN_SUCCESS {
+            self.discard();
+            let mut builder = Builder::new(self.kernel.clone(), self.storage);
+            builder.data(RETURN_CODE, &code);
+            self.len = builder.into_reply().len;
+        }
+        let id = request_id.wrapping_add(REPLY_ID);
+        let header = Header::to_send(id, remote, (Name::NULL, 0), self.complex);
+        // SAFETY: a builder of this reply has written so much.
+        unsafe { Space::written::<K::Abi>(self.storage, self.len) }.finish::<K::Abi>(header);
+        // A send-once right is certain to have room in its queue; any other may be a trap for the server.
+        let send_timeout = if remote.1 == name::MOVE_SEND_ONCE { None } else { Some(0) };
+        MsgCall { send: true, send_timeout, ..MsgCall::default() }
+    }
+
+    /// Sends the message to `remote`.
+    fn send_to(mut self, remote: (Name, u8), request_id: i32) -> Result<(), KernReturn> {
+        let call = self.complete(remote, request_id);
+        // SAFETY: `complete` has completed the message, and what it moves was moved in by value.
+        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        self.sent(result);
+        result
+    }
+
+    /// The message has been sent, or has come back.
+    fn sent(&mut self, result: Result<(), KernReturn>) {
+        if result.is_err_and(KernReturn::is_send_error) {
+            // SAFETY: it has come back.
+            drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage) });
+        }
+        (self.len, self.complex) = (0, false);
+        self.copies.clear();
+    }
+
+    /// Releases what has been put into the reply.
+    #[inline]
+    fn discard(&mut self) {
+        if self.len != 0 {
+            self.discard_written();
+        }
+    }
+
+    #[cold]
+    fn discard_written(&mut self) {
+        // SAFETY: a builder of this reply has written so much.
+        let space = unsafe { Space::written::<K::Abi>(self.storage, self.len) };
+        if self.complex {
+            // SAFETY: built here, and not sent; from now on nobody owns what it holds.
+            unsafe { release::arguments(self.kernel.clone(), space.into_arguments()) };
+        }
+        (self.len, self.complex) = (0, false);
+        self.copies.clear();
+    }
+}
+
+impl<K: Kernel> Drop for Reply<'_, K> {
+    #[inline]
+    fn drop(&mut self) {
+        self.discard();
+    }
+}
+
+/// The duty to answer a request, kept for later: the reply right, and what it is a reply to.
+///
+/// Dropping it tells the client that the server died ([`MIG_SERVER_DIED`](KernReturn::MIG_SERVER_DIED)), if the client sent a send-once right.
+pub struct ReplyTo<K: Kernel> {
+    kernel: K,
+    name: Name,
+    disposition: u8,
+    id: i32,
+}
+
+impl<K: Kernel> ReplyTo<K> {
+    /// # Safety
+    ///
+    /// The task of `kernel` holds this right, and nothing else will release it.
+    pub(crate) unsafe fn new(kernel: K, name: Name, disposition: u8, id: i32) -> Self {
+        Self { kernel, name, disposition, id }
+    }
+
+    /// True if nobody waits for the answer.
+    pub fn is_null(&self) -> bool {
+        !self.name.is_valid()
+    }
+
+    /// The message id of the request.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// The task that received the request.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// Answers the request; `N` bytes are enough for the reply. Generated code wraps this for each routine.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_REPLY_MISMATCH`] if the request was for another routine than `id`: its client gets an error, as when the token is
+    /// dropped. Otherwise the code of `mach_msg`; what the reply held has been released.
+    pub fn answer<const N: usize, T>(
+        mut self,
+        id: i32,
+        result: Result<T, KernReturn>,
+        encode: impl FnOnce(&mut Builder<'_, K>, T) -> Result<(), KernReturn>,
+    ) -> Result<(), KernReturn> {
+        if id != self.id {
+            return Err(KernReturn::MIG_REPLY_MISMATCH);
+        }
+        let mut buffer = MsgBuf::<N>::new();
+        let mut reply = Reply::new(&self.kernel, buffer.words());
+        reply.result = Refusal { code: KernReturn::KERN_SUCCESS, taken: true };
+        if let Err(code) = result.and_then(|out| reply.encode(|builder| encode(builder, out))) {
+            reply.fail(code);
+        }
+        let remote = (mem::take(&mut self.name), self.disposition);
+        reply.send_to(remote, self.id)
+    }
+}
+
+impl<K: Kernel> Drop for ReplyTo<K> {
+    fn drop(&mut self) {
+        release::right(&self.kernel, self.disposition, self.name);
+    }
+}
+
+impl<K: Kernel> fmt::Debug for ReplyTo<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplyTo(id {}, right {:#x})", self.id, self.name.0)
+    }
+}

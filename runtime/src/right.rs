@@ -1,0 +1,474 @@
+//! Port rights as owned values.
+
+use core::fmt;
+
+use alloc::vec::Vec;
+
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name, Notification, RightKind};
+use crate::types::name;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A right that travels in messages: [`SendRight`], [`SendOnceRight`], [`ReceiveRight`].
+pub trait Right<K: Kernel>: Sized + sealed::Sealed {
+    /// The disposition that moves it; a receiver sees the same number.
+    const MOVE: u8;
+
+    /// The task that holds it.
+    fn kernel(&self) -> &K;
+
+    /// Its name in this task.
+    fn name(&self) -> Name;
+
+    /// Owns a right that is known by name.
+    ///
+    /// # Safety
+    ///
+    /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or `name` is null or dead.
+    unsafe fn from_raw(kernel: K, name: Name) -> Self;
+
+    /// The name, and with it the duty to release the right.
+    fn into_raw(self) -> Name;
+}
+
+macro_rules! rights {
+    ($($(#[$doc:meta])* $right:ident, $kind:ident, $article:literal;)*) => { $(
+        $(#[$doc])*
+        pub struct $right<K: Kernel> {
+            name: Name,
+            kernel: K,
+        }
+
+        impl<K: Kernel> $right<K> {
+            #[doc = concat!("The null right (`MACH_PORT_NULL`), where ", $article, " right may be absent.")]
+            #[inline]
+            pub const fn null(kernel: K) -> Self {
+                Self { name: Name::NULL, kernel }
+            }
+
+            /// True for null and for dead names: no right is held.
+            #[inline]
+            pub const fn is_null(&self) -> bool {
+                !self.name.is_valid()
+            }
+
+            /// Its name in this task.
+            #[inline]
+            pub const fn name(&self) -> Name {
+                self.name
+            }
+
+            /// The task that holds it.
+            #[inline]
+            pub const fn kernel(&self) -> &K {
+                &self.kernel
+            }
+
+            /// Owns a right that is known by name.
+            ///
+            /// # Safety
+            ///
+            /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or `name` is null or dead.
+            #[inline]
+            pub const unsafe fn from_raw(kernel: K, name: Name) -> Self {
+                Self { name, kernel }
+            }
+
+            /// The name, and with it the duty to release the right.
+            #[inline]
+            pub fn into_raw(mut self) -> Name {
+                // What is left is null and has nothing to release.
+                core::mem::replace(&mut self.name, Name::NULL)
+            }
+        }
+
+        impl<K: Kernel> Drop for $right<K> {
+            #[inline]
+            fn drop(&mut self) {
+                if self.name.is_valid() {
+                    self.kernel.release(RightKind::$kind, self.name);
+                }
+            }
+        }
+
+        impl<K: Kernel> fmt::Debug for $right<K> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($right), "({:#x})"), self.name.0)
+            }
+        }
+    )* };
+}
+
+macro_rules! travels {
+    ($($right:ident, $disposition:ident;)*) => { $(
+        impl<K: Kernel> sealed::Sealed for $right<K> {}
+
+        impl<K: Kernel> Right<K> for $right<K> {
+            const MOVE: u8 = name::$disposition;
+
+            #[inline]
+            fn kernel(&self) -> &K {
+                &self.kernel
+            }
+
+            #[inline]
+            fn name(&self) -> Name {
+                self.name
+            }
+
+            #[inline]
+            unsafe fn from_raw(kernel: K, name: Name) -> Self {
+                Self { name, kernel }
+            }
+
+            #[inline]
+            fn into_raw(self) -> Name {
+                self.into_raw()
+            }
+        }
+    )* };
+}
+
+rights! {
+    /// A send right (`MACH_PORT_RIGHT_SEND`): one user reference, released when dropped (`mach_port_deallocate`).
+    SendRight, Send, "a send";
+    /// A send-once right (`MACH_PORT_RIGHT_SEND_ONCE`). Dropping it unused tells its port's receiver so: a send-once notification.
+    SendOnceRight, SendOnce, "a send-once";
+    /// A receive right (`MACH_PORT_RIGHT_RECEIVE`). Dropping it destroys the port.
+    ReceiveRight, Receive, "a receive";
+    /// A port set (`MACH_PORT_RIGHT_PORT_SET`): receives for all of its members. Dropping it leaves the members without a set.
+    PortSet, PortSet, "a port set";
+}
+
+travels! {
+    SendRight, MOVE_SEND;
+    SendOnceRight, MOVE_SEND_ONCE;
+    ReceiveRight, MOVE_RECEIVE;
+}
+
+impl<K: Kernel> SendRight<K> {
+    /// Another reference of the same right (`mach_port_mod_refs` with +1).
+    ///
+    /// # Errors
+    ///
+    /// As that call: the port may have died, or hold as many references as fit.
+    pub fn try_clone(&self) -> Result<Self, KernReturn> {
+        if !self.is_null() {
+            self.kernel.copy_send(self.name)?;
+        }
+        Ok(Self { name: self.name, kernel: self.kernel.clone() })
+    }
+}
+
+impl<K: Kernel> ReceiveRight<K> {
+    /// Makes a port (`mach_port_allocate`).
+    ///
+    /// # Errors
+    ///
+    /// As that call: out of names or memory.
+    pub fn allocate(kernel: &K) -> Result<Self, KernReturn> {
+        Ok(Self { name: kernel.allocate_port()?, kernel: kernel.clone() })
+    }
+
+    /// Makes a send right to this port (`mach_port_insert_right` with `MAKE_SEND`).
+    ///
+    /// # Errors
+    ///
+    /// As that call.
+    pub fn make_send(&self) -> Result<SendRight<K>, KernReturn> {
+        self.kernel.make_send(self.name)?;
+        Ok(SendRight { name: self.name, kernel: self.kernel.clone() })
+    }
+
+    /// Makes a send-once right to this port (`mach_port_extract_right` with `MAKE_SEND_ONCE`).
+    ///
+    /// # Errors
+    ///
+    /// As that call.
+    pub fn make_send_once(&self) -> Result<SendOnceRight<K>, KernReturn> {
+        Ok(SendOnceRight { name: self.kernel.make_send_once(self.name)?, kernel: self.kernel.clone() })
+    }
+
+    /// Asks for a notification about this port, sent to `notify`; gives back the right that was registered before
+    /// (`mach_port_request_notification`).
+    ///
+    /// # Errors
+    ///
+    /// As that call.
+    pub fn request_notification(
+        &self,
+        which: Notification,
+        notify: &ReceiveRight<K>,
+    ) -> Result<SendOnceRight<K>, KernReturn> {
+        let name = self.kernel.request_notification(self.name, which, notify.name)?;
+        Ok(SendOnceRight { name, kernel: self.kernel.clone() })
+    }
+
+    /// Takes the port out of the set that it is in.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_move_member`: it is in none.
+    pub fn leave_set(&self) -> Result<(), KernReturn> {
+        self.kernel.move_member(self.name, Name::NULL)
+    }
+}
+
+impl<K: Kernel> SendRight<K> {
+    /// Asks for a dead-name notification about this right, sent to `notify`; gives back the right that was registered before.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_request_notification`.
+    pub fn request_dead_name(&self, notify: &ReceiveRight<K>) -> Result<SendOnceRight<K>, KernReturn> {
+        let name = self.kernel.request_notification(self.name, Notification::DeadName, notify.name)?;
+        Ok(SendOnceRight { name, kernel: self.kernel.clone() })
+    }
+}
+
+impl<K: Kernel> PortSet<K> {
+    /// Makes an empty port set (`mach_port_allocate`).
+    ///
+    /// # Errors
+    ///
+    /// As that call: out of names or memory.
+    pub fn allocate(kernel: &K) -> Result<Self, KernReturn> {
+        Ok(Self { name: kernel.allocate_port_set()?, kernel: kernel.clone() })
+    }
+
+    /// Moves a port into this set (`mach_port_move_member`).
+    ///
+    /// # Errors
+    ///
+    /// As that call.
+    pub fn insert(&self, port: &ReceiveRight<K>) -> Result<(), KernReturn> {
+        self.kernel.move_member(port.name, self.name)
+    }
+}
+
+/// A right together with what happens to it when it is sent: a destination, a reply port, or a polymorphic argument
+/// (`mach_msg_type_name_t` and name in one).
+///
+/// ```
+/// use mig_runtime::{AnyRight, Kernel, ReceiveRight, SendRight};
+///
+/// fn ways<'a, K: Kernel>(mine: SendRight<K>, yours: &'a SendRight<K>, port: &'a ReceiveRight<K>) -> [AnyRight<'a, K>; 3] {
+///     [mine.into(), AnyRight::copy_send(yours), AnyRight::make_send_once(port)]
+/// }
+/// ```
+#[derive(Debug)]
+pub enum AnyRight<'a, K: Kernel> {
+    /// `MACH_MSG_TYPE_MOVE_RECEIVE`
+    MoveReceive(ReceiveRight<K>),
+    /// `MACH_MSG_TYPE_MOVE_SEND`
+    MoveSend(SendRight<K>),
+    /// `MACH_MSG_TYPE_MOVE_SEND_ONCE`
+    MoveSendOnce(SendOnceRight<K>),
+    /// `MACH_MSG_TYPE_COPY_SEND`
+    CopySend(&'a SendRight<K>),
+    /// `MACH_MSG_TYPE_MAKE_SEND`
+    MakeSend(&'a ReceiveRight<K>),
+    /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
+    MakeSendOnce(&'a ReceiveRight<K>),
+    /// No right at all, but a word of plain data; only a polymorphic argument can be this.
+    Data {
+        /// The message type, a number below 16.
+        name: u8,
+        /// The word.
+        value: u32,
+    },
+}
+
+impl<'a, K: Kernel> AnyRight<'a, K> {
+    /// Moves a receive right.
+    #[inline]
+    pub const fn move_receive(right: ReceiveRight<K>) -> Self {
+        Self::MoveReceive(right)
+    }
+
+    /// Moves a send right.
+    #[inline]
+    pub const fn move_send(right: SendRight<K>) -> Self {
+        Self::MoveSend(right)
+    }
+
+    /// Moves a send-once right.
+    #[inline]
+    pub const fn move_send_once(right: SendOnceRight<K>) -> Self {
+        Self::MoveSendOnce(right)
+    }
+
+    /// Copies a send right.
+    #[inline]
+    pub const fn copy_send(right: &'a SendRight<K>) -> Self {
+        Self::CopySend(right)
+    }
+
+    /// Makes a send right from a receive right.
+    #[inline]
+    pub const fn make_send(right: &'a ReceiveRight<K>) -> Self {
+        Self::MakeSend(right)
+    }
+
+    /// Makes a send-once right from a receive right.
+    #[inline]
+    pub const fn make_send_once(right: &'a ReceiveRight<K>) -> Self {
+        Self::MakeSendOnce(right)
+    }
+
+    /// The name in this task.
+    #[inline]
+    pub const fn name(&self) -> Name {
+        match self {
+            Self::MoveReceive(right) => right.name(),
+            Self::MakeSend(right) | Self::MakeSendOnce(right) => right.name(),
+            Self::MoveSend(right) => right.name(),
+            Self::CopySend(right) => right.name(),
+            Self::MoveSendOnce(right) => right.name(),
+            Self::Data { value, .. } => Name(*value),
+        }
+    }
+
+    /// The number in the type word.
+    #[inline]
+    pub const fn disposition(&self) -> u8 {
+        match self {
+            Self::MoveReceive(_) => name::MOVE_RECEIVE,
+            Self::MoveSend(_) => name::MOVE_SEND,
+            Self::MoveSendOnce(_) => name::MOVE_SEND_ONCE,
+            Self::CopySend(_) => name::COPY_SEND,
+            Self::MakeSend(_) => name::MAKE_SEND,
+            Self::MakeSendOnce(_) => name::MAKE_SEND_ONCE,
+            Self::Data { name, .. } => *name,
+        }
+    }
+
+    /// The name and the disposition, for a message that now owns what is moved.
+    #[inline]
+    pub(crate) fn into_wire(self) -> (Name, u8) {
+        let wire = (self.name(), self.disposition());
+        match self {
+            Self::MoveReceive(right) => drop(right.into_raw()),
+            Self::MoveSend(right) => drop(right.into_raw()),
+            Self::MoveSendOnce(right) => drop(right.into_raw()),
+            _ => {}
+        }
+        wire
+    }
+
+    /// Owns what a message has brought under this name.
+    ///
+    /// # Safety
+    ///
+    /// As [`Right::from_raw`], for the kind that `disposition` says; that of a move.
+    #[inline]
+    pub(crate) unsafe fn from_wire(kernel: K, name: Name, disposition: u8) -> Option<Self> {
+        match disposition {
+            // SAFETY: the caller's promise, for this kind.
+            name::MOVE_RECEIVE => Some(Self::MoveReceive(unsafe { Right::from_raw(kernel, name) })),
+            // SAFETY: as above.
+            name::MOVE_SEND => Some(Self::MoveSend(unsafe { Right::from_raw(kernel, name) })),
+            // SAFETY: as above.
+            name::MOVE_SEND_ONCE => Some(Self::MoveSendOnce(unsafe { Right::from_raw(kernel, name) })),
+            _ => None,
+        }
+    }
+}
+
+impl<K: Kernel> From<ReceiveRight<K>> for AnyRight<'_, K> {
+    fn from(right: ReceiveRight<K>) -> Self {
+        Self::MoveReceive(right)
+    }
+}
+
+impl<K: Kernel> From<SendRight<K>> for AnyRight<'_, K> {
+    fn from(right: SendRight<K>) -> Self {
+        Self::MoveSend(right)
+    }
+}
+
+impl<K: Kernel> From<SendOnceRight<K>> for AnyRight<'_, K> {
+    fn from(right: SendOnceRight<K>) -> Self {
+        Self::MoveSendOnce(right)
+    }
+}
+
+impl<'a, K: Kernel> From<&'a SendRight<K>> for AnyRight<'a, K> {
+    fn from(right: &'a SendRight<K>) -> Self {
+        Self::CopySend(right)
+    }
+}
+
+/// Where a message goes: a right, and what sending does to it.
+pub type Dest<'a, K> = AnyRight<'a, K>;
+
+/// Rights of one kind on their way into one array argument.
+///
+/// It outlives the message that it goes into, because a long array travels out of line, from here.
+#[derive(Debug)]
+pub struct PortArray<K: Kernel> {
+    names: Vec<Name>,
+    disposition: u8,
+    kernel: Option<K>,
+}
+
+impl<K: Kernel> PortArray<K> {
+    /// Moves the rights (`MACH_MSG_TYPE_MOVE_…`).
+    pub fn moving<R: Right<K>>(rights: Vec<R>) -> Self {
+        let kernel = rights.first().map(|right| right.kernel().clone());
+        let names = rights.into_iter().map(R::into_raw).collect();
+        Self { names, disposition: R::MOVE, kernel }
+    }
+
+    /// Copies send rights (`MACH_MSG_TYPE_COPY_SEND`).
+    pub fn copy_send<'a>(rights: impl IntoIterator<Item = &'a SendRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter().map(SendRight::name), name::COPY_SEND)
+    }
+
+    /// Makes send rights (`MACH_MSG_TYPE_MAKE_SEND`).
+    pub fn make_send<'a>(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter().map(ReceiveRight::name), name::MAKE_SEND)
+    }
+
+    /// Makes send-once rights (`MACH_MSG_TYPE_MAKE_SEND_ONCE`).
+    pub fn make_send_once<'a>(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter().map(ReceiveRight::name), name::MAKE_SEND_ONCE)
+    }
+
+    fn borrowed(names: impl Iterator<Item = Name>, disposition: u8) -> Self {
+        Self { names: names.collect(), disposition, kernel: None }
+    }
+
+    /// How many rights.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub(crate) fn disposition(&self) -> u8 {
+        self.disposition
+    }
+
+    /// The names, for a message that now owns what is moved.
+    pub(crate) fn names_into_message(&mut self) -> &[Name] {
+        self.kernel = None;
+        &self.names
+    }
+}
+
+impl<K: Kernel> Drop for PortArray<K> {
+    fn drop(&mut self) {
+        if let Some(kernel) = &self.kernel {
+            for name in self.names.drain(..) {
+                crate::release::right(kernel, self.disposition, name);
+            }
+        }
+    }
+}
