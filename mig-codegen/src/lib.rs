@@ -23,17 +23,19 @@ pub fn analyze(
     elsewhere: &dyn Declarations,
     diagnostics: &mut Diagnostics,
 ) -> Option<Interface> {
-    let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
-    if diagnostics.has_errors() {
-        return None;
+    let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    match &mut resolved {
+        // What could be resolved is laid out even if the rest is wrong: all errors come in one run.
+        Some(interface) if abi.is_typed() || !diagnostics.has_errors() => {
+            layout::lay_out(interface, diagnostics);
+        }
+        None if !diagnostics.has_errors() => {
+            let span = ast.statements.first().map_or(Span::default(), |first| first.span);
+            diagnostics.push(resolve::no_subsystem(span, "nothing to generate"));
+        }
+        _ => {}
     }
-    let Some(mut interface) = resolved else {
-        let span = ast.statements.first().map_or(Span::default(), |first| first.span);
-        diagnostics.push(resolve::no_subsystem(span, "nothing to generate"));
-        return None;
-    };
-    layout::lay_out(&mut interface, diagnostics);
-    (!diagnostics.has_errors()).then_some(interface)
+    resolved.filter(|_| !diagnostics.has_errors())
 }
 
 /// Finds everything that is wrong with a file, also one that only declares types, and also for an ABI whose messages are

@@ -1,5 +1,7 @@
 //! What an interface means: every name resolved, every message laid out for one ABI.
 
+use std::sync::Arc;
+
 use mig_parser::ast::{Direction, RoutineKind};
 use mig_parser::source::Span;
 use serde::{Deserialize, Serialize};
@@ -153,7 +155,7 @@ pub enum TypeKind {
     /// `array[N] of` or `struct[N] of`: always N elements, inline.
     Fixed {
         /// The element.
-        element: Box<Type>,
+        element: Arc<Type>,
         /// How many.
         count: u32,
         /// Declared with `struct`: C passes it by value.
@@ -162,21 +164,21 @@ pub enum TypeKind {
     /// `array[*:N] of`, inline.
     Bounded {
         /// The element.
-        element: Box<Type>,
+        element: Arc<Type>,
         /// At most this many.
         max: u32,
     },
     /// `array[] of`: inline while it is short (typed), else out of line.
     Indefinite {
         /// The element.
-        element: Box<Type>,
+        element: Arc<Type>,
         /// How many still go inline.
         inline_max: u32,
     },
     /// `^ …`: out of line.
     OutOfLine {
         /// The element.
-        element: Box<Type>,
+        element: Arc<Type>,
         /// How many; `None` is `^array[] of`.
         count: Option<u32>,
         /// At most this many, where the declaration says so.
@@ -197,7 +199,7 @@ pub enum TypeKind {
     /// `struct { … }` of plain members with C's layout.
     Struct {
         /// The members.
-        members: Vec<Member>,
+        members: Arc<[Member]>,
         /// Bytes, trailing padding included.
         size: u32,
         /// Bytes.

@@ -79,11 +79,20 @@ fn declared(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// No longer name is compared.
+const LONGEST_NAME: usize = 100;
+/// No more names are compared: a hint is not worth the time.
+const MOST_CANDIDATES: usize = 10_000;
+
 /// The candidate that looks most like a name, if one is near enough to be what was meant.
 pub(super) fn nearest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let allowed = (name.chars().count() / 4).clamp(1, 3);
     candidates
         .into_iter()
+        .take(MOST_CANDIDATES)
         .map(|candidate| (strsim::osa_distance(name, &candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

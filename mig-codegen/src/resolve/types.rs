@@ -1,6 +1,8 @@
 //! Declared types: what a type form means, and what is wrong with it.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use mig_parser::ast::{
     Basic, Bound, Flag, FlagKind, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind,
@@ -19,6 +21,9 @@ use crate::wire::{STRING_C, Wire, is_counted, is_port_name};
 /// An array without a bound goes inline up to this many bytes.
 const INDEFINITE_INLINE_BYTES: u64 = 2048;
 
+/// So many types may be inside one another: those who walk them may use the stack.
+const DEEPEST: u32 = 64;
+
 /// A type with the properties that an argument of it starts from.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
@@ -26,6 +31,8 @@ pub(super) struct Declared {
     pub(super) dealloc: Dealloc,
     /// `islong` or `isnotlong`, where one was written.
     long: Option<bool>,
+    /// How many types are inside one another.
+    depth: u32,
 }
 
 /// A name in the table of types.
@@ -41,6 +48,8 @@ pub(super) struct Types<'a> {
     abi: &'static Abi,
     elsewhere: &'a dyn Declarations,
     table: HashMap<String, Entry>,
+    /// The unknown types that have been reported: once is enough.
+    unknown: RefCell<HashSet<String>>,
 }
 
 impl<'a> Types<'a> {
@@ -48,10 +57,10 @@ impl<'a> Types<'a> {
         let built_in = abi.built_in.iter().map(|&(name, type_number, bits)| {
             let mut ty = anonymous(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
             ty.name = Some(name.to_owned());
-            let declared = Declared { ty, dealloc: Dealloc::No, long: None };
+            let declared = plain(ty);
             (name.to_owned(), Entry { declared: Some(declared), span: None })
         });
-        Types { abi, elsewhere, table: built_in.collect() }
+        Types { abi, elsewhere, table: built_in.collect(), unknown: RefCell::default() }
     }
 
     /// `type name = …`
@@ -91,7 +100,9 @@ impl<'a> Types<'a> {
         match self.table.get(&name.name) {
             Some(entry) => entry.declared.clone(),
             None => {
-                out.push(self.unknown(name));
+                if self.unknown.borrow_mut().insert(name.name.clone()) {
+                    out.push(self.unknown(name));
+                }
                 None
             }
         }
@@ -108,11 +119,10 @@ impl<'a> Types<'a> {
             return diagnostic
                 .with_help(format!("`{file}` declares it: add `#include <{file}>` above this line"));
         }
-        let declared = self.table.keys().cloned();
-        if let Some(nearest) = suggest::nearest(&name.name, declared) {
-            return diagnostic.with_help(format!("did you mean `{nearest}`?"));
+        match suggest::nearest(&name.name, self.table.keys().cloned()) {
+            Some(nearest) => diagnostic.with_help(format!("did you mean `{nearest}`?")),
+            None => diagnostic,
         }
-        diagnostic
     }
 
     /// The type of a declaration, as a statement or in an argument.
@@ -240,7 +250,7 @@ impl<'a> Types<'a> {
             }
             AstKind::Pointer(target) => self.pointer(target, spec.span, out),
             AstKind::CString(bound) => c_string(*bound, spec.span, out).map(plain),
-            AstKind::Struct(members) => self.structure(members, spec.span, out).map(plain),
+            AstKind::Struct(members) => self.structure(members, spec.span, out),
             AstKind::Native(_) => {
                 if language(self.abi, Feature::NativeTypes, spec.span, out) {
                     out.error(
@@ -361,12 +371,12 @@ impl<'a> Types<'a> {
             true => (INDEFINITE_INLINE_BYTES / size) as u32,
             false => 0,
         };
-        let element = Box::new(declared.ty);
+        let element = Arc::new(declared.ty.clone());
         let kind = match max {
             0 => TypeKind::Indefinite { element, inline_max },
             max => TypeKind::Bounded { element, max },
         };
-        Some(Declared { ty: anonymous(kind), ..declared })
+        nest(declared, kind, span, out)
     }
 
     fn fixed_array(
@@ -381,11 +391,12 @@ impl<'a> Types<'a> {
         if count == 0 {
             out.warning("MIG0307", span, "this type has no size", "an array of no elements");
         }
-        let ty = anonymous(TypeKind::Fixed { element: Box::new(declared.ty), count, by_value });
+        let kind = TypeKind::Fixed { element: Arc::new(declared.ty.clone()), count, by_value };
+        let declared = nest(declared, kind, span, out)?;
         if self.abi.is_typed() {
-            self.wire(&ty, span, out)?;
+            self.wire(&declared.ty, span, out)?;
         }
-        Some(Declared { ty, ..declared })
+        Some(declared)
     }
 
     /// The element of an array: neither variable nor, where type words stand in front of the data, out of line.
@@ -435,7 +446,7 @@ impl<'a> Types<'a> {
                     .with_help("data out of line is written `^array[] of element`"),
             );
         };
-        let kind = match declared.ty.kind {
+        let kind = match declared.ty.kind.clone() {
             TypeKind::OutOfLine { .. } => {
                 complicated("it is out of line twice", out);
                 return None;
@@ -464,33 +475,49 @@ impl<'a> Types<'a> {
                 TypeKind::OutOfLine { element, count: Some(count), max: None }
             }
             kind => TypeKind::OutOfLine {
-                element: Box::new(Type { kind, ..declared.ty }),
+                element: Arc::new(Type { kind, ..declared.ty.clone() }),
                 count: Some(1),
                 max: None,
             },
         };
-        Some(Declared { ty: anonymous(kind), dealloc: declared.dealloc, long: declared.long })
+        nest(declared, kind, span, out)
     }
 
-    fn structure(&self, members: &[AstMember], span: Span, out: &mut Diagnostics) -> Option<Type> {
+    fn structure(&self, members: &[AstMember], span: Span, out: &mut Diagnostics) -> Option<Declared> {
         if !language(self.abi, Feature::StructMembers, span, out) {
             return None;
         }
         let mut laid_out = Vec::new();
+        let mut names = HashMap::new();
         let mut end = 0u64;
         let mut alignment = 1u64;
+        let mut depth = 0;
         let mut wrong = false;
         for member in members {
-            let Some((ty, size, align)) = self.member(member, out) else {
+            let name = &member.name;
+            if let Some(first) = names.insert(&name.name, name.span) {
+                out.push(
+                    Diagnostic::error(
+                        "MIG0329",
+                        name.span,
+                        format!("two members are called `{}`", name.name),
+                        "used again here",
+                    )
+                    .with_note(first, "first used here"),
+                );
+                wrong = true;
+            }
+            let Some((declared, size, align)) = self.member(member, out) else {
                 wrong = true;
                 continue;
             };
             let offset = end.next_multiple_of(align);
             end = offset + size;
             alignment = alignment.max(align);
+            depth = depth.max(declared.depth);
             // Too large an offset makes too large a structure, which is reported below.
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-            laid_out.push(Member { name: member.name.name.clone(), ty, offset });
+            laid_out.push(Member { name: name.name.clone(), ty: declared.ty, offset });
         }
         if wrong {
             return None;
@@ -499,13 +526,14 @@ impl<'a> Types<'a> {
             out.error("MIG0310", span, "this structure is too large for a message", "4 GiB or more");
             return None;
         };
-        Some(anonymous(TypeKind::Struct { members: laid_out, size, alignment: alignment as u32 }))
+        let kind = TypeKind::Struct { members: laid_out.into(), size, alignment: alignment as u32 };
+        nest(Declared { depth, ..plain(anonymous(kind.clone())) }, kind, span, out)
     }
 
     /// A member's type, size and alignment in bytes.
-    fn member(&self, member: &AstMember, out: &mut Diagnostics) -> Option<(Type, u64, u64)> {
-        let ty = self.look_up(&member.ty, out)?.ty;
-        let Some(alignment) = self.alignment(&ty) else {
+    fn member(&self, member: &AstMember, out: &mut Diagnostics) -> Option<(Declared, u64, u64)> {
+        let declared = self.look_up(&member.ty, out)?;
+        let Some(alignment) = self.alignment(&declared.ty) else {
             out.error(
                 "MIG0313",
                 member.ty.span,
@@ -514,8 +542,8 @@ impl<'a> Types<'a> {
             );
             return None;
         };
-        let size = self.wire(&ty, member.ty.span, out)?.bytes(1).unwrap_or(0);
-        Some((ty, size, alignment))
+        let size = self.wire(&declared.ty, member.ty.span, out)?.bytes(1).unwrap_or(0);
+        Some((declared, size, alignment))
     }
 
     /// The alignment of plain data of fixed size, in bytes; `None` for other types.
@@ -537,8 +565,23 @@ fn anonymous(kind: TypeKind) -> Type {
     Type { name: None, kind, c: CTypes::default(), long: false }
 }
 
+/// A type made of another one, from which it has its flags.
+fn nest(inner: Declared, kind: TypeKind, span: Span, out: &mut Diagnostics) -> Option<Declared> {
+    let depth = inner.depth + 1;
+    if depth > DEEPEST {
+        out.error(
+            "MIG0302",
+            span,
+            "this type is too complicated",
+            format!("more than {DEEPEST} types are inside one another"),
+        );
+        return None;
+    }
+    Some(Declared { ty: anonymous(kind), depth, ..inner })
+}
+
 fn plain(ty: Type) -> Declared {
-    Declared { ty, dealloc: Dealloc::No, long: None }
+    Declared { ty, dealloc: Dealloc::No, long: None, depth: 1 }
 }
 
 /// What a message type of so many bits is: a right, a string, or plain data.
@@ -575,12 +618,7 @@ fn basic_kind(
         return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
     }
     if bits == 0 || bits % 8 != 0 {
-        out.error(
-            "MIG0307",
-            span,
-            format!("a type of {bits} bits has no C or Rust equivalent"),
-            "the size must be a multiple of 8 bits",
-        );
+        out.error("MIG0307", span, "the size is not a whole number of bytes", format!("{bits} bits"));
         return None;
     }
     // A string of one byte can hold nothing: it is the character that a longer array is made of.
