@@ -10,7 +10,6 @@ use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_runtime::abi::Family;
 use typed::Side;
 
-use crate::codes;
 use crate::model::{Interface, is_one_way};
 
 /// Fills in the messages of every routine. Errors: a message that is too large; an ABI without a layout.
@@ -19,7 +18,7 @@ pub(crate) fn lay_out(interface: &mut Interface, diagnostics: &mut Diagnostics) 
         Family::Typed => lay_out_typed(interface, diagnostics),
         Family::Untyped => diagnostics.push(
             Diagnostic::error(
-                codes::NOT_GENERATED,
+                "MIG0390",
                 interface.span,
                 format!("messages of `{}` are not generated yet", interface.abi.name()),
                 "this interface was checked, but its messages have no layout",

@@ -1,7 +1,6 @@
 //! MIG compiler.
 
 pub mod abi;
-pub mod codes;
 mod layout;
 pub mod model;
 mod resolve;

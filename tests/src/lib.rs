@@ -1,4 +1,9 @@
 //! What the tests that cross crates share.
 
+pub mod c_calls;
+pub mod convert;
+pub mod local_world;
 pub mod oracle;
+pub mod values;
 pub mod wire;
+pub mod wire_kernel;

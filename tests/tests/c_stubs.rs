@@ -103,7 +103,7 @@ fn the_client_stub_sends_the_message_of_the_table() {
             ]
         );
         let called = client
-            .call("memory_object_create", &create_arguments(abi), 0, |_| Answer::Reply(Vec::new()))
+            .call("memory_object_create", &create_arguments(abi), 0, |_, _| Ok(Answer::Reply(Vec::new())))
             .unwrap();
         let sent = called.sent.unwrap();
         assert_eq!(sent.bytes, create_message(abi), "{}", abi.name());

@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 /// The C stubs of i386 are 32-bit programs, and so is the compiler that makes them.
 fn c_compiler() -> StepResult {
-    let probe = || works(program("gcc").args(["-m32", "-x", "c", "-o", "/dev/null", "xtask/src/probe.c"]));
+    let probe = || works(program("gcc").args(["-m32", "-shared", "-x", "c", "-o", "/dev/null", "/dev/null"]));
     if probe() {
         return Ok(Outcome::Passed);
     }

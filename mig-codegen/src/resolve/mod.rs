@@ -1,7 +1,6 @@
 //! From the syntax tree to the model: names become types, statements become the state that routines are declared under, and
 //! everything that is wrong is said, once, in one run.
 
-mod flags;
 mod names;
 mod routines;
 mod suggest;
@@ -19,7 +18,6 @@ pub use suggest::{Declarations, IncludePath};
 use types::Types;
 
 use crate::abi::{Abi, Feature, Verdict};
-use crate::codes;
 use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
 
 /// Message ids are signed.
@@ -63,10 +61,8 @@ fn subsystem<'a>(ast: &'a Ast, abi: &Abi, out: &mut Diagnostics) -> Option<(&'a 
             };
             let message = "a file declares one subsystem";
             let diagnostic = match severity {
-                Severity::Error => Diagnostic::error(codes::SUBSYSTEM_TWICE, statement.span, message, label),
-                Severity::Warning => {
-                    Diagnostic::warning(codes::SUBSYSTEM_TWICE, statement.span, message, label)
-                }
+                Severity::Error => Diagnostic::error("MIG0316", statement.span, message, label),
+                Severity::Warning => Diagnostic::warning("MIG0316", statement.span, message, label),
             };
             out.push(diagnostic.with_note(first.span, "first declared here"));
         }
@@ -116,7 +112,7 @@ impl<'a> Resolver<'a> {
                 if let Some(early) = first.filter(|s| !is_subsystem(s)) {
                     out.push(
                         Diagnostic::error(
-                            codes::SUBSYSTEM_LATE,
+                            "MIG0317",
                             early.span,
                             "the subsystem must be declared before types and routines",
                             format!("{} knows no types yet", self.abi.language.name),
@@ -182,7 +178,7 @@ impl<'a> Resolver<'a> {
         if base + self.ordinal + u64::from(REPLY_ID_OFFSET) > LARGEST_ID && !self.ids_exhausted {
             self.ids_exhausted = true;
             out.push(
-                Diagnostic::error(codes::IDS, span, "the message ids are too large", "no ids are left here")
+                Diagnostic::error("MIG0330", span, "the message ids are too large", "no ids are left here")
                     .with_help(format!("ids of requests and replies are at most {LARGEST_ID}")),
             );
         }
@@ -216,7 +212,7 @@ impl<'a> Resolver<'a> {
 
 /// The error of a file without a subsystem.
 pub(crate) fn no_subsystem(span: Span, label: &str) -> Diagnostic {
-    Diagnostic::error(codes::NO_SUBSYSTEM, span, "no subsystem is declared", label)
+    Diagnostic::error("MIG0318", span, "no subsystem is declared", label)
         .with_help("write `subsystem NAME BASE;` with the id of the first message")
 }
 
@@ -226,16 +222,16 @@ fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> b
     match abi.language.verdict(feature) {
         Verdict::Accept => true,
         Verdict::Ignore => {
-            out.warning(codes::DIALECT, span, format!("{what} has no effect in {name}"), "ignored");
+            out.warning("MIG0319", span, format!("{what} has no effect in {name}"), "ignored");
             true
         }
         Verdict::Obsolete => {
-            out.warning(codes::DIALECT, span, format!("{what} is obsolete in {name}"), "use a routine");
+            out.warning("MIG0319", span, format!("{what} is obsolete in {name}"), "use a routine");
             true
         }
         Verdict::Reject => {
             out.error(
-                codes::DIALECT,
+                "MIG0319",
                 span,
                 format!("{name} does not know {what}"),
                 format!("not in `{}`", abi.name()),

@@ -73,7 +73,8 @@ impl Client {
         self.calls.iter().find(|call| call.name == name)
     }
 
-    /// Calls a stub. `arguments` has the bytes of each, in order; `mach_msg` is answered by `answer`.
+    /// Calls a stub. `arguments` has the bytes of each, in order; `mach_msg` is answered by `answer`, which may read and write the
+    /// program's memory.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Client {
         name: &str,
         arguments: &[Vec<u8>],
         fill: u8,
-        mut answer: impl FnMut(&Message) -> Answer,
+        mut answer: impl FnMut(&mut Process, &Message) -> io::Result<Answer>,
     ) -> io::Result<Called> {
         let index = self.calls.iter().position(|call| call.name == name);
         let index = index.ok_or_else(|| io::Error::other(format!("no client stub `{name}`")))?;
@@ -97,7 +98,7 @@ impl Client {
                 }
                 Event::Upcall { name, arguments } if name == "mach_msg" => {
                     let (address, message) = self.message(&arguments)?;
-                    let answer = answer(&message);
+                    let answer = answer(&mut self.process, &message)?;
                     sent = Some(message);
                     events.push(name);
                     let code = self.deliver(address, &answer)?;

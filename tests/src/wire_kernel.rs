@@ -1,0 +1,393 @@
+//! A kernel that carries no messages: it shows what is sent, and delivers what it is told to.
+//!
+//! Names and sequence numbers are those of the test, and out-of-line memory has addresses of its own, so that the bytes of a
+//! message can be compared with what the C stubs sent. It counts rights and memory; a test ends by asking that none is left.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mig_runtime::KernReturn;
+use mig_runtime::abi::{Abi, GnuI386, GnuX86_64};
+use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+
+use crate::c_calls::Flight;
+use crate::convert::World;
+use crate::oracle::{CAbi, REPLY_PORT};
+use crate::wire;
+
+/// An ABI that the C MIG knows too.
+pub trait Known: Abi {
+    /// What it is to the oracle.
+    const C: CAbi;
+}
+
+impl Known for GnuI386 {
+    const C: CAbi = CAbi::GnuI386;
+}
+
+impl Known for GnuX86_64 {
+    const C: CAbi = CAbi::GnuX86_64;
+}
+
+/// A message that was sent, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The message.
+    pub flight: Flight,
+    /// The port that the reply is to come from.
+    pub receive: Option<Name>,
+}
+
+type Answer = Box<dyn FnMut(&Flight) -> Result<Flight, KernReturn> + Send>;
+
+#[derive(Default)]
+struct State {
+    /// References that the program holds, by kind and name.
+    rights: BTreeMap<(Kind, u32), i64>,
+    /// Memory that is in no one's hands but a message's, by address.
+    in_transit: BTreeMap<u64, Vec<u8>>,
+    /// Memory that the program owns: how many regions.
+    regions: i64,
+    next_address: u64,
+    sent: Vec<Sent>,
+    answer: Option<Answer>,
+}
+
+/// `RightKind` in an order, for the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Send,
+    Receive,
+    SendOnce,
+    PortSet,
+}
+
+impl From<RightKind> for Kind {
+    fn from(kind: RightKind) -> Self {
+        match kind {
+            RightKind::Send => Kind::Send,
+            RightKind::Receive => Kind::Receive,
+            RightKind::SendOnce => Kind::SendOnce,
+            RightKind::PortSet => Kind::PortSet,
+        }
+    }
+}
+
+/// A handle on the kernel.
+pub struct Wire<A> {
+    state: Arc<Mutex<State>>,
+    abi: PhantomData<A>,
+}
+
+impl<A> Clone for Wire<A> {
+    fn clone(&self) -> Self {
+        Wire { state: Arc::clone(&self.state), abi: PhantomData }
+    }
+}
+
+impl<A: Known> Default for Wire<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Known> Wire<A> {
+    /// A kernel in which nobody holds anything.
+    pub fn new() -> Self {
+        let state = State { next_address: 0x4000_0000, ..State::default() };
+        Wire { state: Arc::new(Mutex::new(state)), abi: PhantomData }
+    }
+
+    /// What is to be received: for a call it sees the request; else the request is empty.
+    pub fn answer(&self, answer: impl FnMut(&Flight) -> Result<Flight, KernReturn> + Send + 'static) {
+        self.state().answer = Some(Box::new(answer));
+    }
+
+    /// What was sent since it was last asked.
+    pub fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.state().sent)
+    }
+
+    /// What the program still holds, one line an item; empty if it gave everything back.
+    pub fn census(&self) -> Vec<String> {
+        let state = self.state();
+        let rights = state.rights.iter().filter(|(_, count)| **count != 0);
+        let mut left: Vec<String> =
+            rights.map(|((kind, name), count)| format!("{count} × {kind:?} {name:#x}")).collect();
+        if state.regions != 0 {
+            left.push(format!("{} regions", state.regions));
+        }
+        left.extend(state.in_transit.keys().map(|address| format!("memory at {address:#x} in no message")));
+        left
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the message out of the program's hands.
+    fn send(&self, bytes: &[u8]) -> Flight {
+        let mut state = self.state();
+        let shape = wire::shape(A::C);
+        let mut flight = Flight { bytes: bytes.to_vec(), memory: Vec::new() };
+        let bits = wire::u32_at(bytes, 0);
+        state.depart(bits & 0xff, wire::u32_at(bytes, wire::REMOTE_PORT));
+        state.depart(bits >> 8 & 0xff, wire::u32_at(bytes, shape.local_port));
+        for item in wire::items(A::C, bytes).expect("what a stub sends is whole") {
+            if !item.inline {
+                let address = wire::pointer_at(A::C, bytes, item.data);
+                flight.memory.push(state.leave(address, item.bytes(), item.deallocate));
+                wire::set_pointer(A::C, &mut flight.bytes, item.data, 0);
+            }
+            if item.is_port() {
+                for name in names(A::C, &item, bytes, flight.memory.last()) {
+                    state.depart(item.name, name);
+                }
+            }
+        }
+        flight
+    }
+
+    /// Gives a received message to the program.
+    fn deliver(&self, flight: &Flight) -> Vec<u8> {
+        let mut state = self.state();
+        let mut bytes = flight.bytes.clone();
+        let bits = wire::u32_at(&bytes, 0);
+        state.arrive(bits & 0xff, wire::u32_at(&bytes, wire::REMOTE_PORT));
+        let mut memory = flight.memory.iter();
+        for item in wire::items(A::C, &flight.bytes).unwrap_or_default() {
+            let data = if item.inline { None } else { memory.next() };
+            if let Some(data) = data {
+                let mut data = data.clone();
+                data.resize(data.len().max(item.bytes()), 0);
+                let address = state.place(data);
+                wire::set_pointer(A::C, &mut bytes, item.data, address);
+            }
+            if item.is_port() {
+                for name in names(A::C, &item, &flight.bytes, data) {
+                    state.arrive(item.name, name);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+impl<A: Known> World for Wire<A> {
+    type Kernel = Self;
+
+    fn kernel(&self) -> &Self {
+        self
+    }
+
+    /// Values have the names themselves.
+    fn grant(&self, kind: RightKind, value: u32) -> Name {
+        self.state().count(kind, value, 1);
+        Name(value)
+    }
+
+    fn value(&self, _: RightKind, name: Name) -> u32 {
+        name.0
+    }
+}
+
+/// The names in an item of ports.
+fn names(abi: CAbi, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
+    let (data, width) = if item.inline {
+        (&bytes[item.data..item.data + item.size], wire::shape(abi).port)
+    } else {
+        (memory.map_or(&[][..], Vec::as_slice), 4)
+    };
+    data.chunks_exact(width).map(|port| wire::u32_at(port, 0)).collect()
+}
+
+impl State {
+    fn count(&mut self, kind: RightKind, name: u32, change: i64) {
+        if name != 0 && name != u32::MAX {
+            *self.rights.entry((kind.into(), name)).or_default() += change;
+        }
+    }
+
+    /// A right leaves the program with a message, if its disposition moves it.
+    fn depart(&mut self, disposition: u32, name: u32) {
+        match disposition {
+            16 => self.count(RightKind::Receive, name, -1),
+            17 => self.count(RightKind::Send, name, -1),
+            18 => self.count(RightKind::SendOnce, name, -1),
+            _ => {}
+        }
+    }
+
+    /// A right comes to the program with a message.
+    fn arrive(&mut self, disposition: u32, name: u32) {
+        match disposition {
+            16 => self.count(RightKind::Receive, name, 1),
+            17 => self.count(RightKind::Send, name, 1),
+            18 => self.count(RightKind::SendOnce, name, 1),
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, data: Vec<u8>) -> u64 {
+        let address = self.next_address;
+        self.next_address += (data.len().max(1) as u64).next_multiple_of(4096);
+        self.in_transit.insert(address, data);
+        address
+    }
+
+    /// The memory behind an address in a message that is sent; the message takes it, or copies it.
+    fn leave(&mut self, address: u64, size: usize, take: bool) -> Vec<u8> {
+        let found =
+            if take { self.in_transit.remove(&address) } else { self.in_transit.get(&address).cloned() };
+        let data = found.unwrap_or_default();
+        assert!(data.len() >= size, "a message has {size} bytes at {address:#x}, where {} are", data.len());
+        data[..size].to_vec()
+    }
+}
+
+/// Memory that the program owns.
+pub struct Region {
+    bytes: Vec<u8>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Deref for Region {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Region {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).regions -= 1;
+    }
+}
+
+/// A copy of memory that a message refers to.
+pub struct Lent<'a> {
+    address: u64,
+    state: Arc<Mutex<State>>,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).in_transit.remove(&self.address);
+    }
+}
+
+// SAFETY: what it delivers is what the test says, whose rights and regions are counted as the program's from then on and belong to
+// nothing else; names are numbers here and addresses are keys of a table, so that a wrong one can only fail a test.
+unsafe impl<A: Known> Kernel for Wire<A> {
+    type Abi = A;
+    type Region = Region;
+    type Lent<'a> = Lent<'a>;
+
+    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        let mut flight = Flight::default();
+        if call.send {
+            // SAFETY: the caller has initialised the header, whose first 8 bytes are `msgh_bits` and `msgh_size`.
+            let size = (unsafe { buffer[0].assume_init() } >> 32) as usize;
+            assert!(size <= size_of_val(buffer), "a message of {size} bytes in a smaller buffer");
+            // SAFETY: the caller has initialised that many bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), size) };
+            flight = self.send(bytes);
+            self.state().sent.push(Sent { flight: flight.clone(), receive: call.receive });
+        }
+        if call.receive.is_none() {
+            return Ok(());
+        }
+        let mut answer = self.state().answer.take().ok_or(KernReturn::MACH_RCV_TIMED_OUT)?;
+        let reply = answer(&flight);
+        self.state().answer = Some(answer);
+        let reply = reply?;
+        if reply.bytes.len() > size_of_val(buffer) {
+            return Err(KernReturn::MACH_RCV_TOO_LARGE);
+        }
+        for (to, from) in buffer.iter_mut().zip(self.deliver(&reply).chunks(8)) {
+            let mut word = [0; 8];
+            word[..from.len()].copy_from_slice(from);
+            to.write(u64::from_le_bytes(word));
+        }
+        Ok(())
+    }
+
+    fn allocate_port(&self) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_RESOURCE_SHORTAGE)
+    }
+
+    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_RESOURCE_SHORTAGE)
+    }
+
+    fn release(&self, kind: RightKind, name: Name) {
+        self.state().count(kind, name.0, -1);
+    }
+
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        self.state().count(RightKind::Send, name.0, 1);
+        Ok(())
+    }
+
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        self.state().count(RightKind::Send, receive.0, 1);
+        Ok(())
+    }
+
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        self.state().count(RightKind::SendOnce, receive.0, 1);
+        Ok(receive)
+    }
+
+    fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_INVALID_NAME)
+    }
+
+    fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_INVALID_NAME)
+    }
+
+    fn reply_port(&self) -> Result<Name, KernReturn> {
+        Ok(Name(REPLY_PORT))
+    }
+
+    fn destroy_reply_port(&self, _name: Name) {}
+
+    fn allocate(&self, size: usize) -> Result<Region, KernReturn> {
+        self.state().regions += 1;
+        Ok(Region { bytes: vec![0; size], state: Arc::clone(&self.state) })
+    }
+
+    fn region_into_wire(&self, mut region: Region) -> u64 {
+        let bytes = std::mem::take(&mut region.bytes);
+        self.state().place(bytes)
+    }
+
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Region {
+        let mut state = self.state();
+        let bytes = state.in_transit.remove(&address).unwrap_or_default();
+        assert!(bytes.len() >= size, "{size} bytes taken from {address:#x}, where {} are", bytes.len());
+        state.regions += 1;
+        Region { bytes, state: Arc::clone(&self.state) }
+    }
+
+    fn lend<'a>(&self, bytes: &'a [u8]) -> Lent<'a> {
+        let address = self.state().place(bytes.to_vec());
+        Lent { address, state: Arc::clone(&self.state), bytes: PhantomData }
+    }
+
+    fn lent_address(lent: &Lent<'_>) -> u64 {
+        lent.address
+    }
+}
