@@ -130,6 +130,15 @@ impl<A: Abi> Message<A> {
         self.send_within(task, Some(0)).0
     }
 
+    /// Sends, and receives the answer into the same buffer.
+    pub(super) fn call(&self, task: &Local<A>, reply: Name) -> (Result<(), KernReturn>, Received<A>) {
+        let mut message = self.clone();
+        message.set(4, message.bytes.len() as u32);
+        let mut buffer = Buffer::new(&message.bytes, 4096);
+        let result = buffer.call(task, MsgCall { send: true, receive: Some(reply), ..MsgCall::default() });
+        (result, buffer.received(4096))
+    }
+
     /// Sends, and returns what is in the buffer afterwards.
     pub(super) fn send_within(
         &self,
