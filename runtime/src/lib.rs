@@ -58,6 +58,7 @@ pub mod kern_return;
 pub mod kernel;
 pub mod layout;
 pub mod platform;
+pub mod server;
 pub mod types;
 
 mod body;
@@ -81,6 +82,7 @@ pub use memory::{Elements, OolArg, OolMemory, Plain};
 pub use received::{Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
+pub use server::{Server, Unclaimed};
 pub use types::Type;
 
 /// For generated code, which cannot know how its crate reaches these.

@@ -1,6 +1,8 @@
 //! The notifications, and when they come.
 
-use super::wire::{COMPLEX, COPY_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND, MOVE_SEND_ONCE, Message, Received, poll};
+use super::wire::{
+    COMPLEX, COPY_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND, MOVE_SEND_ONCE, Message, Received, poll,
+};
 use super::{end, on_both_abis, pair};
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;

@@ -149,10 +149,17 @@ fn a_set_gives_messages_in_order_of_arrival<A: Abi>() {
     for (to, id) in [(first, 1), (first, 2), (second, 3), (first, 4)] {
         Message::<A>::to(COPY_SEND, to).id(id).send(&a).unwrap();
     }
-    let got: Vec<_> = (0..5).map(|_| poll(&b, set).unwrap()).map(|got| (got.id(), got.local(), got.seqno())).collect();
+    let got: Vec<_> =
+        (0..5).map(|_| poll(&b, set).unwrap()).map(|got| (got.id(), got.local(), got.seqno())).collect();
     assert_eq!(
         got,
-        [(0, second_here, 0), (1, first_here, 0), (2, first_here, 1), (3, second_here, 1), (4, first_here, 2)],
+        [
+            (0, second_here, 0),
+            (1, first_here, 0),
+            (2, first_here, 1),
+            (3, second_here, 1),
+            (4, first_here, 2)
+        ],
         "a busy member does not keep the others waiting"
     );
     assert_eq!(poll(&b, set).err(), Some(KernReturn::MACH_RCV_TIMED_OUT));
@@ -220,13 +227,9 @@ fn a_message_that_is_too_large_is_destroyed_if_not<A: Abi>() {
     let reply = a.allocate_port().unwrap();
     let inner = a.allocate_port().unwrap();
     let before = a.host().port_count();
-    Message::<A>::to(COPY_SEND, to)
-        .reply(MAKE_SEND_ONCE, reply)
-        .id(5)
-        .ports(16, &[inner])
-        .send(&a)
-        .unwrap();
-    let (result, header) = receive_with(&b, A::FACTS.header, MsgCall { receive: Some(from), ..MsgCall::default() });
+    Message::<A>::to(COPY_SEND, to).reply(MAKE_SEND_ONCE, reply).id(5).ports(16, &[inner]).send(&a).unwrap();
+    let (result, header) =
+        receive_with(&b, A::FACTS.header, MsgCall { receive: Some(from), ..MsgCall::default() });
     assert_eq!(result, Err(KernReturn::MACH_RCV_TOO_LARGE));
     assert_eq!((header.id(), header.seqno(), header.local(), header.remote()), (5, 0, from, Name::NULL));
     assert!(header.size() > A::FACTS.header);
@@ -293,7 +296,10 @@ fn waiting_ends_with_the_port<A: Abi>() {
         assert!(matches!(sent, Ok(()) | Err(KernReturn::MACH_SEND_INVALID_DEST)));
         for received in [on_port, on_set] {
             let received = received.join().unwrap();
-            assert!(matches!(received, Some(KernReturn::MACH_RCV_PORT_DIED | KernReturn::MACH_RCV_INVALID_NAME)));
+            assert!(matches!(
+                received,
+                Some(KernReturn::MACH_RCV_PORT_DIED | KernReturn::MACH_RCV_INVALID_NAME)
+            ));
         }
     });
     a.release(RightKind::Send, to);
@@ -348,7 +354,8 @@ fn the_end_of_a_task_ends_its_waiting<A: Abi>() {
     b.set_queue_limit(from, 0).unwrap();
     let mine = a.allocate_port().unwrap();
     thread::scope(|scope| {
-        let sender = scope.spawn(|| Message::<A>::to(COPY_SEND, to).ports(16, &[a.allocate_port()?]).send(&a));
+        let sender =
+            scope.spawn(|| Message::<A>::to(COPY_SEND, to).ports(16, &[a.allocate_port()?]).send(&a));
         let receiver = scope.spawn(|| receive(&a, mine).err());
         a.terminate();
         assert!(sender.join().unwrap().is_err());

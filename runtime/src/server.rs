@@ -1,0 +1,411 @@
+//! The server loop: receives requests, finds the subsystem that knows them, and answers.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use mig_runtime::kernel::local::Local;
+//! use mig_runtime::server::Server;
+//! use mig_runtime::{KernReturn, PortSet, ReceiveRight, Received, Reply, Subsystem, serve};
+//!
+//! /// What generated code has for each subsystem; this one has a routine, id 700, that counts how often it is called.
+//! struct Counter(std::sync::atomic::AtomicU32);
+//!
+//! impl Subsystem<Local> for &Counter {
+//!     fn ids(&self) -> std::ops::Range<i32> {
+//!         700..701
+//!     }
+//!     fn max_request_size(&self) -> usize {
+//!         32
+//!     }
+//!     fn max_reply_size(&self) -> usize {
+//!         48
+//!     }
+//!     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
+//!         serve(request, reply, |_, _| {
+//!             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+//!             Ok(())
+//!         });
+//!         true
+//!     }
+//! }
+//!
+//! let task = Local::new();
+//! let ports = PortSet::allocate(&task)?;
+//! let counter = Counter(0.into());
+//! let server = Server::on(&ports).with(&counter).threads(3);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| server.run());
+//!     // … clients call …
+//!     server.stop();
+//! });
+//! # }
+//! # Ok::<(), mig_runtime::KernReturn>(())
+//! ```
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::num::NonZeroUsize;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use crate::abi::Abi;
+use crate::call::SendOptions;
+use crate::kernel::{Kernel, Name};
+use crate::platform::{Panicked, Platform};
+use crate::received::{Receive, ReceiveError};
+use crate::{Dest, KernReturn, MsgBuf, PortSet, ReceiveRight, Received, Reply, Seqno, Subsystem};
+
+/// A message that no routine took. Whoever counts sequence numbers must count this one as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// The port that it was sent to.
+    pub port: Name,
+    /// `msgh_id`
+    pub id: i32,
+    /// Its position in the queue of that port.
+    pub seqno: Seqno,
+    /// What its sender is answered: [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) if no routine has this id or the routine is not implemented,
+    /// [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS) if the message is not as declared.
+    pub code: KernReturn,
+}
+
+/// Serves subsystems on the ports of a set, with one thread or several.
+///
+/// Each message is given to the subsystem that has its id, with the sequence number of its port; messages of one port are received in order,
+/// but served at once by as many threads as there are. After the routine the reply goes out, unless the routine keeps it for later
+/// ([`Port::defer`](crate::Port::defer)); a client that no longer takes its reply does no harm. What a routine did not take of a request
+/// is released. A routine that panics is answered with [`KERN_FAILURE`](KernReturn::KERN_FAILURE), where panics unwind, and the loop goes on.
+/// A message larger than any subsystem declares is received all the same, and rejected like any other that is malformed.
+pub struct Server<'s, K: Kernel> {
+    ports: Result<Ports<'s, K>, KernReturn>,
+    subsystems: Vec<Entry<'s, K>>,
+    unclaimed: Box<dyn Fn(Unclaimed) + Send + Sync + 's>,
+    threads: NonZeroUsize,
+    stopped: AtomicBool,
+}
+
+/// Where the messages come from.
+struct Ports<'s, K: Kernel> {
+    set: Set<'s, K>,
+    /// A member of the set to which nobody else has a right: a message here is the order to look whether to stop.
+    control: ReceiveRight<K>,
+}
+
+enum Set<'s, K: Kernel> {
+    Given(&'s PortSet<K>),
+    /// Around a single port.
+    Own(PortSet<K>),
+}
+
+struct Entry<'s, K: Kernel> {
+    ids: Range<i32>,
+    subsystem: Box<dyn Subsystem<K> + Send + Sync + 's>,
+}
+
+/// What a server receives from: `&PortSet` or `&ReceiveRight`.
+pub trait Source<'s, K: Kernel>: sealed::Sealed<'s, K> {}
+
+impl<'s, K: Kernel, T: sealed::Sealed<'s, K>> Source<'s, K> for T {}
+
+mod sealed {
+    use super::{KernReturn, Kernel, PortSet, ReceiveRight, Set};
+
+    pub trait Sealed<'s, K: Kernel> {
+        #[expect(private_interfaces, reason = "nobody else calls this")]
+        fn into_set(self) -> Result<Set<'s, K>, KernReturn>;
+    }
+
+    impl<'s, K: Kernel> Sealed<'s, K> for &'s PortSet<K> {
+        #[expect(private_interfaces, reason = "as above")]
+        fn into_set(self) -> Result<Set<'s, K>, KernReturn> {
+            Ok(Set::Given(self))
+        }
+    }
+
+    impl<'s, K: Kernel> Sealed<'s, K> for &'s ReceiveRight<K> {
+        #[expect(private_interfaces, reason = "as above")]
+        fn into_set(self) -> Result<Set<'s, K>, KernReturn> {
+            let set = PortSet::allocate(self.kernel())?;
+            set.insert(self)?;
+            Ok(Set::Own(set))
+        }
+    }
+}
+
+impl<'s, K: Kernel> Ports<'s, K> {
+    fn new(source: impl Source<'s, K>) -> Result<Self, KernReturn> {
+        let set = source.into_set()?;
+        let control = ReceiveRight::allocate(set.get().kernel())?;
+        set.get().insert(&control)?;
+        Ok(Self { set, control })
+    }
+
+    fn kernel(&self) -> &K {
+        self.control.kernel()
+    }
+
+    fn receive(&self) -> Receive {
+        Receive::from(self.set.get().name())
+    }
+
+    /// Wakes one thread.
+    fn order(&self) -> Result<(), KernReturn> {
+        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
+        let order = buffer.request(self.kernel());
+        order.send(0, Dest::make_send_once(&self.control), SendOptions::NONE)?;
+        Ok(())
+    }
+}
+
+impl<K: Kernel> Set<'_, K> {
+    fn get(&self) -> &PortSet<K> {
+        match self {
+            Set::Given(set) => set,
+            Set::Own(set) => set,
+        }
+    }
+}
+
+/// Why a thread stops receiving.
+enum End {
+    Stopped,
+    Receive(ReceiveError),
+}
+
+impl From<ReceiveError> for End {
+    fn from(error: ReceiveError) -> Self {
+        Self::Receive(error)
+    }
+}
+
+impl<'s, K: Kernel> Server<'s, K> {
+    /// A server for the members of a port set, now and later, or for a single port; that must be in no set.
+    ///
+    /// What cannot be made here (the server needs a port of its own) is told by [`run`](Self::run).
+    pub fn on(source: impl Source<'s, K>) -> Self {
+        Self {
+            ports: Ports::new(source),
+            subsystems: Vec::new(),
+            unclaimed: Box::new(|_| ()),
+            threads: NonZeroUsize::MIN,
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Serves this subsystem, too. Where ids overlap, the subsystem that came first is asked first.
+    #[must_use]
+    pub fn with(mut self, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
+        self.subsystems.push(Entry { ids: subsystem.ids(), subsystem: Box::new(subsystem) });
+        self
+    }
+
+    /// Serves with this many threads, the caller's among them; 1 if nothing is said, or 0.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// Tells of every message that no routine took, before its sender is answered and in the thread that received it.
+    #[must_use]
+    pub fn unclaimed(mut self, tell: impl Fn(Unclaimed) + Send + Sync + 's) -> Self {
+        self.unclaimed = Box::new(tell);
+        self
+    }
+
+    /// Serves on threads of the standard library until [stopped](Self::stop).
+    ///
+    /// # Errors
+    ///
+    /// As [`run_on`](Self::run_on).
+    #[cfg(feature = "std")]
+    pub fn run(&self) -> Result<(), KernReturn> {
+        self.run_on::<crate::platform::Std>()
+    }
+
+    /// Serves until [stopped](Self::stop), on threads of this platform.
+    ///
+    /// # Errors
+    ///
+    /// The code of the receive that failed, such as `MACH_RCV_PORT_DIED` when the set or the task has gone, or of what could not be made at
+    /// first. All threads have ended then.
+    pub fn run_on<P: Platform>(&self) -> Result<(), KernReturn> {
+        let ports = self.ports.as_ref().map_err(|code| *code)?;
+        let failure = AtomicI32::new(KernReturn::KERN_SUCCESS.0);
+        P::on_threads("server", self.threads, &|| {
+            if let Err(code) = self.work::<P>(ports) {
+                failure.store(code.0, Ordering::Relaxed);
+                self.stop();
+            }
+        });
+        self.stopped.store(false, Ordering::SeqCst);
+        KernReturn(failure.into_inner()).ok()
+    }
+
+    /// Ends [`run`](Self::run), once each thread has served what it has received. What is in the queues stays there. Without a run, the
+    /// next one ends at once.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if let Ok(ports) = &self.ports {
+            // If the port is gone no thread waits on it.
+            let _ = ports.order();
+        }
+    }
+
+    /// Receives and serves one message. False if there was an order to [stop](Self::stop) instead.
+    ///
+    /// # Errors
+    ///
+    /// The code of the receive, such as `MACH_RCV_TIMED_OUT` after `timeout` milliseconds without a message.
+    pub fn serve_one<P: Platform>(&self, timeout: Option<u32>) -> Result<bool, KernReturn> {
+        let ports = self.ports.as_ref().map_err(|code| *code)?;
+        let mut size = self.buffer_size();
+        loop {
+            match self.receive_and_serve::<P>(ports, size, timeout) {
+                Ok(()) => return Ok(true),
+                Err(End::Stopped) => return Ok(false),
+                Err(End::Receive(ReceiveError::TooLarge { size: larger })) => size = larger,
+                Err(End::Receive(ReceiveError::Failed(code))) => return Err(code),
+            }
+        }
+    }
+
+    /// What each of the threads does.
+    fn work<P: Platform>(&self, ports: &Ports<'_, K>) -> Result<(), KernReturn> {
+        let mut request = buffer(self.buffer_size())?;
+        let mut reply = buffer(self.buffer_size())?;
+        while !self.stopped.load(Ordering::SeqCst) {
+            let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
+            let mut end = match self.serve_by_turns::<P>(ports, request, reply) {
+                Err(end) => end,
+            };
+            // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next may be larger still.
+            while let End::Receive(ReceiveError::TooLarge { size }) = end {
+                match self.receive_and_serve::<P>(ports, size, Some(0)) {
+                    Ok(()) => break,
+                    Err(other) => end = other,
+                }
+            }
+            match end {
+                End::Stopped => {
+                    // For the next thread. The last one leaves it, to be ignored.
+                    let _ = ports.order();
+                }
+                End::Receive(ReceiveError::Failed(code))
+                    if code != KernReturn::MACH_RCV_INTERRUPTED && code != KernReturn::MACH_RCV_TIMED_OUT =>
+                {
+                    return Err(code);
+                }
+                End::Receive(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves as long as messages fit, two buffers changing roles: the reply to one message and the receive of the next are one call.
+    fn serve_by_turns<P: Platform>(
+        &self,
+        ports: &Ports<'_, K>,
+        one: &mut [MaybeUninit<u64>],
+        other: &mut [MaybeUninit<u64>],
+    ) -> Result<Infallible, End> {
+        let mut request = Received::receive(ports.kernel(), &mut *one, ports.receive())?;
+        loop {
+            let next = self.serve_and_receive::<P>(ports, request, &mut *other)?;
+            request = self.serve_and_receive::<P>(ports, next, &mut *one)?;
+        }
+    }
+
+    /// Serves a message and receives the next into `storage`.
+    fn serve_and_receive<'b, P: Platform>(
+        &self,
+        ports: &Ports<'_, K>,
+        mut request: Received<'_, K>,
+        storage: &'b mut [MaybeUninit<u64>],
+    ) -> Result<Received<'b, K>, End> {
+        if self.is_order(ports, &request)? {
+            drop(request);
+            return Ok(Received::receive(ports.kernel(), storage, ports.receive())?);
+        }
+        let mut reply = Reply::new(ports.kernel(), storage);
+        self.serve::<P>(&mut request, &mut reply);
+        Ok(reply.answer_and_receive(request, ports.receive())?)
+    }
+
+    /// Receives a message of at most `size` bytes and serves it.
+    fn receive_and_serve<P: Platform>(
+        &self,
+        ports: &Ports<'_, K>,
+        size: usize,
+        timeout: Option<u32>,
+    ) -> Result<(), End> {
+        let failed = |code| End::Receive(ReceiveError::Failed(code));
+        let mut storage = buffer(size).map_err(failed)?;
+        let mut reply = buffer(self.buffer_size()).map_err(failed)?;
+        let receive = Receive { timeout, ..ports.receive() };
+        let mut request = Received::receive(ports.kernel(), storage.spare_capacity_mut(), receive)?;
+        if self.is_order(ports, &request)? {
+            return Ok(());
+        }
+        let mut reply = Reply::new(ports.kernel(), reply.spare_capacity_mut());
+        self.serve::<P>(&mut request, &mut reply);
+        // A client that cannot be answered is gone, or does not want to hear.
+        let _ = reply.answer(request);
+        Ok(())
+    }
+
+    /// True if the message is an order of this server's own, `Stopped` if it holds.
+    fn is_order(&self, ports: &Ports<'_, K>, request: &Received<'_, K>) -> Result<bool, End> {
+        let order = request.port().name() == ports.control.name();
+        if order && self.stopped.load(Ordering::SeqCst) { Err(End::Stopped) } else { Ok(order) }
+    }
+
+    /// Finds the routine, runs it, and tells if there was none.
+    fn serve<P: Platform>(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
+        let served = P::catch_unwind(|| {
+            let id = request.id();
+            let known = self.subsystems.iter().filter(|entry| entry.ids.contains(&id));
+            for entry in known {
+                if entry.subsystem.dispatch(request, reply) {
+                    break;
+                }
+            }
+            if !reply.is_taken() {
+                (self.unclaimed)(Unclaimed {
+                    port: request.port().name(),
+                    id,
+                    seqno: request.seqno(),
+                    code: reply.code(),
+                });
+            }
+        });
+        if let Err(Panicked) = served {
+            reply.fail(KernReturn::KERN_FAILURE);
+        }
+    }
+
+    /// Bytes that every message declared by the subsystems fits in.
+    fn buffer_size(&self) -> usize {
+        let sizes = self
+            .subsystems
+            .iter()
+            .map(|Entry { subsystem, .. }| subsystem.max_request_size().max(subsystem.max_reply_size()));
+        sizes.fold(K::Abi::FACTS.error_reply, usize::max)
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Server<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.subsystems.iter().map(|entry| entry.ids.clone()).collect();
+        f.debug_struct("Server").field("ids", &ids).field("threads", &self.threads).finish()
+    }
+}
+
+/// Storage for messages of `size` bytes, not initialised: the spare capacity.
+fn buffer(size: usize) -> Result<Vec<u64>, KernReturn> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size.div_ceil(8)).map_err(|_| KernReturn::KERN_RESOURCE_SHORTAGE)?;
+    Ok(buffer)
+}
