@@ -103,6 +103,28 @@ impl<'b, K: Kernel> Body<'b, K> {
         }
     }
 
+    /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
+    ///
+    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But a stub that has nothing in its
+    /// hands when a check fails is shorter, and so is the way through it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline(always)]
+    pub fn expect<const N: usize>(&mut self, types: [Type; N]) -> Result<(), Malformed> {
+        let mut rest = &*self.rest;
+        for ty in types {
+            let data = if ty.inline { ty.data_len() } else { K::Abi::FACTS.pointer as u64 };
+            let (start, len) = (ty.word_len::<K::Abi>(), padded::<K::Abi>(data) as usize);
+            if !ty.starts::<K::Abi>(rest) {
+                return Err(Malformed::Type);
+            }
+            rest = rest.get(start + len..).ok_or(Malformed::Size)?;
+        }
+        Ok(())
+    }
+
     /// The task that received the message.
     #[inline]
     pub(crate) fn kernel(&self) -> &K {
@@ -200,10 +222,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also for more than `max` elements, which the C stubs let pass.
     #[inline]
     pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
-        let found = self.found(ty)?;
-        if !found.inline {
-            return Err(Malformed::Type);
-        }
+        let found = self.found_inline(ty)?;
         if found.data_len() > (max * size_of::<T>()) as u64 {
             return Err(Malformed::Count);
         }
@@ -217,12 +236,12 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]
     #[inline]
     pub fn indefinite<T: Plain>(&mut self, ty: Type) -> Result<Elements<'b, T, K>, Malformed> {
-        let found = self.found(ty)?;
-        if found.inline {
-            return self.inline_elements(found);
+        let found = ty.find::<K::Abi>(self.rest)?;
+        if found.is_inline() {
+            self.inline_elements(ty.with_number(found.number))
+        } else {
+            self.ool_elements(ty)
         }
-        whole::<T>(found)?;
-        Ok(Elements::from_memory(self.memory(found)?))
     }
 
     /// Takes data that is always out of line.
@@ -233,8 +252,20 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// sender made up.
     #[inline]
     pub fn ool(&mut self, ty: Type) -> Result<OolMemory<K>, Malformed> {
-        let found = self.found(ty)?;
-        self.memory(found)
+        if !self.complex {
+            return Err(Malformed::Complex);
+        }
+        if !ty.starts::<K::Abi>(self.rest) {
+            return Err(Malformed::Type);
+        }
+        let number = ty.find::<K::Abi>(self.rest)?.number;
+        let len = usize::try_from(ty.with_number(number).data_len()).map_err(|_| Malformed::Size)?;
+        let address = release::address::<K::Abi>(self.take(ty, K::Abi::FACTS.pointer)?);
+        if len == 0 {
+            return Ok(OolMemory::empty());
+        }
+        // SAFETY: in a complex message, under a type word with the deallocate bit, and taken out just now.
+        Ok(OolMemory::from_region(unsafe { self.kernel.region_from_wire(address.unwrap_or(0), len) }))
     }
 
     /// As [`ool`](Self::ool), for elements other than bytes.
@@ -244,9 +275,8 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// As [`ool`](Self::ool); also for no whole number of elements.
     #[inline]
     pub fn ool_elements<T: Plain>(&mut self, ty: Type) -> Result<Elements<'b, T, K>, Malformed> {
-        let found = self.found(ty)?;
-        whole::<T>(found)?;
-        Ok(Elements::from_memory(self.memory(found)?))
+        whole::<T>(ty.with_number(ty.find::<K::Abi>(self.rest)?.number))?;
+        Ok(Elements::from_memory(self.ool(ty)?))
     }
 
     /// Takes a string in an area of fixed size. A last byte that is not NUL becomes one, as the C stubs make it.
@@ -268,15 +298,11 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]; also for more than `max` bytes, or without a NUL among them.
     pub fn string(&mut self, ty: Type, max: usize) -> Result<&'b CStr, Malformed> {
-        let found = self.found(ty)?;
-        if !found.inline {
-            return Err(Malformed::Type);
-        }
-        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
-        if len > max {
+        let found = self.found_inline(ty)?;
+        if found.data_len() > max as u64 {
             return Err(Malformed::Count);
         }
-        match self.take(found, len)? {
+        match self.take(found, found.data_len() as usize)? {
             [] => Ok(c""),
             bytes => CStr::from_bytes_until_nul(bytes).map_err(|_| Malformed::String),
         }
@@ -290,10 +316,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]; also for more than `max` rights.
     pub fn ports<R: Right<K>>(&mut self, ty: Type, max: usize) -> Result<Vec<R>, Malformed> {
-        let found = self.found(Type { long: ty.long, ..Type::port::<K::Abi>(R::MOVE) })?;
-        if !found.inline {
-            return Err(Malformed::Type);
-        }
+        let found = self.found_inline(Type { long: ty.long, ..Type::port::<K::Abi>(R::MOVE) })?;
         if found.number as usize > max {
             return Err(Malformed::Count);
         }
@@ -306,9 +329,9 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn indefinite_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        match self.found(Type::port::<K::Abi>(R::MOVE).long()) {
-            Ok(found) if found.inline => self.inline_ports(found),
-            _ => self.ool_ports(),
+        match self.found_inline(Type::port::<K::Abi>(R::MOVE).long()) {
+            Ok(found) => self.inline_ports(found),
+            Err(_) => self.ool_ports(),
         }
     }
 
@@ -318,8 +341,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn ool_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        let found = self.found(Type::out_of_line(R::MOVE, 8 * size_of::<Name>() as u16))?;
-        let names = self.memory(found)?;
+        let names = self.ool(Type::out_of_line(R::MOVE, 8 * size_of::<Name>() as u16))?;
         Ok(self.owned(&names, size_of::<Name>()))
     }
 
@@ -347,25 +369,16 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
     #[inline]
     fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
-        let word = ty.word::<K::Abi>();
-        let matches = match ty.long {
-            false => self.rest.starts_with(&word[..ty.word_len::<K::Abi>()]),
-            true => self.found(ty)?.number == ty.number,
-        };
-        if !matches {
+        if !ty.starts::<K::Abi>(self.rest) {
             return Err(Malformed::Type);
         }
         self.take(ty, len)
     }
 
-    /// The next type word, if it is `ty` but for the number, and for what kernels decide (inline, deallocate).
+    /// The next type word, if it is `ty` but for the number.
     #[inline]
-    fn found(&self, ty: Type) -> Result<Type, Malformed> {
-        let found = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?;
-        if (found.name, found.bits, found.long) != (ty.name, ty.bits, ty.long) {
-            return Err(Malformed::Type);
-        }
-        Ok(found)
+    fn found_inline(&self, ty: Type) -> Result<Type, Malformed> {
+        found_inline::<K::Abi>(self.rest, ty)
     }
 
     /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
@@ -402,24 +415,13 @@ impl<'b, K: Kernel> Body<'b, K> {
         // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
         names.map(|name| unsafe { R::from_raw(self.kernel.clone(), name) }).collect()
     }
+}
 
-    /// Takes the memory behind the next argument.
-    #[inline]
-    fn memory(&mut self, found: Type) -> Result<OolMemory<K>, Malformed> {
-        if !self.complex {
-            return Err(Malformed::Complex);
-        }
-        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
-        if found.inline || (!found.deallocate && len > 0) {
-            return Err(Malformed::Type);
-        }
-        let address = release::address::<K::Abi>(self.take(found, K::Abi::FACTS.pointer)?);
-        if len == 0 {
-            return Ok(OolMemory::empty());
-        }
-        // SAFETY: in a complex message, under a type word with the deallocate bit, and taken out just now.
-        Ok(OolMemory::from_region(unsafe { self.kernel.region_from_wire(address.unwrap_or(0), len) }))
-    }
+/// The type word at the start of `bytes`, if it is `ty` but for the number.
+#[inline]
+fn found_inline<A: Abi>(bytes: &[u8], ty: Type) -> Result<Type, Malformed> {
+    let found = ty.find::<A>(bytes)?;
+    if found.is_inline() { Ok(ty.with_number(found.number)) } else { Err(Malformed::Type) }
 }
 
 /// The bytes of an array, if they are a whole number of `T`.

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::mem::{self, MaybeUninit};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
@@ -31,15 +32,62 @@ pub struct Builder<'b, K: Kernel> {
     pub(crate) space: Space<'b>,
     pub(crate) complex: bool,
     pub(crate) kernel: K,
-    loans: Loans<'b, K>,
+    pub(crate) loans: Loans<K::Lent<'b>, K>,
 }
 
-/// Memory that the message refers to and does not own.
-pub(crate) struct Loans<'b, K: Kernel> {
+/// Memory that the message refers to and does not own. One word, null while there is none, so that stubs without it do not see it.
+pub(crate) struct Loans<G, K: Kernel>(Option<Box<LoanList<G, K>>>);
+
+struct LoanList<G, K: Kernel> {
     /// Of the program; only kept where the end of a loan means anything to the kernel.
-    lent: Vec<K::Lent<'b>>,
-    /// Copies in out-of-line memory.
+    lent: Vec<G>,
+    /// In out-of-line memory.
     copies: Vec<Copied<K>>,
+}
+
+impl<G, K: Kernel> Loans<G, K> {
+    #[inline]
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn list(&mut self) -> &mut LoanList<G, K> {
+        self.0.get_or_insert_with(|| Box::new(LoanList { lent: Vec::new(), copies: Vec::new() }))
+    }
+
+    /// The copies only.
+    #[inline]
+    fn into_copies(mut self) -> Copies<K> {
+        match self.0.take() {
+            None => Loans::none(),
+            Some(list) => Loans(Some(Box::new(LoanList { lent: Vec::new(), copies: list.copies }))),
+        }
+    }
+}
+
+/// What a reply refers to.
+pub(crate) type Copies<K> = Loans<core::convert::Infallible, K>;
+
+impl<G, K: Kernel> Drop for Loans<G, K> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        /// Out of the way of stubs that have nothing to drop.
+        #[cold]
+        #[inline(never)]
+        fn end<T>(list: Box<T>) {
+            drop(list);
+        }
+        if let Some(list) = self.0.take() {
+            end(list);
+        }
+    }
 }
 
 /// What a builder leaves in the storage of a reply.
@@ -47,11 +95,11 @@ pub(crate) struct Written<K: Kernel> {
     /// Bytes, the header's included.
     pub(crate) len: usize,
     pub(crate) complex: bool,
-    pub(crate) copies: Vec<Copied<K>>,
+    pub(crate) copies: Copies<K>,
 }
 
 /// Out-of-line memory that a message refers to without the deallocate bit; it ends with the message.
-pub(crate) struct Copied<K: Kernel> {
+struct Copied<K: Kernel> {
     kernel: K,
     address: u64,
     len: usize,
@@ -68,8 +116,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// A request in `storage`.
     #[inline]
     pub(crate) fn new(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
-        let loans = Loans { lent: Vec::new(), copies: Vec::new() };
-        Self { space: Space::new::<K::Abi>(storage), complex: false, kernel, loans }
+        Self { space: Space::new::<K::Abi>(storage), complex: false, kernel, loans: Loans::none() }
     }
 
     /// A reply in `storage`, which starts with the return code of success.
@@ -84,7 +131,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline]
     pub(crate) fn into_reply(mut self) -> Written<K> {
         let len = self.space.take().len();
-        Written { len, complex: self.complex, copies: mem::take(&mut self.loans.copies) }
+        Written { len, complex: self.complex, copies: self.loans.take().into_copies() }
     }
 
     /// Moves a receive right into the message.
@@ -334,7 +381,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let lent = self.kernel.lend(bytes);
         let address = K::lent_address(&lent);
         if mem::needs_drop::<K::Lent<'b>>() {
-            self.loans.lent.push(lent);
+            self.loans.list().lent.push(lent);
         }
         address
     }
@@ -350,7 +397,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let len = memory.len();
         let Some(region) = memory.into_region() else { return 0 };
         let address = self.kernel.region_into_wire(region);
-        self.loans.copies.push(Copied { kernel: self.kernel.clone(), address, len });
+        self.loans.list().copies.push(Copied { kernel: self.kernel.clone(), address, len });
         address
     }
 
@@ -370,7 +417,11 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     #[inline]
     fn type_word(&mut self, ty: Type) {
-        self.space.push(&ty.word::<K::Abi>()[..ty.word_len::<K::Abi>()]);
+        match (K::Abi::FACTS.type_words, ty.long) {
+            (TypeWords::Always8, _) => self.space.push(&ty.wide::<K::Abi>().to_le_bytes()),
+            (TypeWords::Short4Long12, false) => self.space.push(&ty.first::<K::Abi>().to_le_bytes()),
+            (TypeWords::Short4Long12, true) => self.space.push(&ty.word::<K::Abi>()),
+        }
     }
 
     /// Zeros behind `len` bytes of data.
@@ -381,7 +432,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
 }
 
 impl<K: Kernel> Drop for Builder<'_, K> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let arguments = self.space.take().into_arguments();
         if self.complex && !arguments.is_empty() {

@@ -56,6 +56,9 @@ impl CallOptions {
 /// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why `mach_msg` failed.
 ///
 /// If the request was not sent, it is in here, and dropping the error releases what it holds.
+///
+/// In the order of C, so that the register in which `mach_msg` says success does so here, too.
+#[repr(C)]
 pub struct CallError<K: Kernel> {
     code: NonZeroI32,
     unsent: Option<Box<Unsent<K>>>,
@@ -79,12 +82,19 @@ impl<K: Kernel> CallError<K> {
     }
 }
 
+impl<K: Kernel> CallError<K> {
+    #[inline]
+    fn new(code: KernReturn, unsent: Option<Box<Unsent<K>>>) -> Self {
+        // An error that says success would be one of the caller's; it stays an error.
+        let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
+        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), unsent }
+    }
+}
+
 impl<K: Kernel> From<KernReturn> for CallError<K> {
     #[inline]
     fn from(code: KernReturn) -> Self {
-        // An error that says success would be one of the caller's; it stays an error.
-        let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
-        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), unsent: None }
+        Self::new(code, None)
     }
 }
 
@@ -177,7 +187,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// The code of `mach_msg`; the request comes back in the error.
-    #[inline]
+    // Each stub is a straight line of constant stores only if all of this is in it.
+    #[inline(always)]
     pub fn send(self, id: i32, dest: Dest<'_, K>, options: SendOptions) -> Result<(), CallError<K>> {
         self.one_way(id, dest, (Name::NULL, 0), options)
     }
@@ -187,7 +198,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[inline]
+    #[inline(always)]
     pub fn send_with_reply_port(
         self,
         id: i32,
@@ -198,7 +209,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.one_way(id, dest, reply.into_wire(), options)
     }
 
-    #[inline]
+    #[inline(always)]
     fn one_way(
         self,
         id: i32,
@@ -214,7 +225,12 @@ impl<'b, K: Kernel> Builder<'b, K> {
             large: false,
             options: options.bits,
         };
-        self.transmit(id, dest, local, call, None).map(drop)
+        let (kernel, storage, result) = self.transmit(id, dest, local, call);
+        match result {
+            Ok(()) => Ok(()),
+            // SAFETY: the call that failed is this one.
+            Err(code) => Err(CallError::new(code, unsafe { failed(kernel, storage, code, None) })),
+        }
     }
 
     /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's arguments behind the return code.
@@ -223,7 +239,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ///
     /// The server's return code; what is wrong with the reply, everything in which has been released then; or the code of
     /// `mach_msg`, with the request in the error if it was not sent.
-    #[inline]
+    #[inline(always)]
     pub fn call(
         self,
         id: i32,
@@ -241,7 +257,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// As [`call`](Self::call).
-    #[inline]
+    #[inline(always)]
     pub fn call_with_reply_port(
         self,
         id: i32,
@@ -255,7 +271,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.round_trip(id, dest, local, port, shape, options)
     }
 
-    #[inline]
+    #[inline(always)]
     fn round_trip(
         self,
         id: i32,
@@ -265,7 +281,6 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Body<'b, K>, CallError<K>> {
-        let kernel = self.kernel.clone();
         let call = MsgCall {
             send: true,
             receive: Some(port.name),
@@ -274,33 +289,37 @@ impl<'b, K: Kernel> Builder<'b, K> {
             large: false,
             options: options.bits,
         };
-        let storage = self.transmit(id, dest, local, call, Some(port))?;
-        // SAFETY: the kernel has just delivered this message.
-        unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) }
+        let (kernel, storage, result) = self.transmit(id, dest, local, call);
+        match result {
+            // SAFETY: the kernel has just delivered this message.
+            Ok(()) => unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) },
+            // SAFETY: the call that failed is this one.
+            Err(code) => Err(CallError::new(code, unsafe { failed(kernel, storage, code, Some(port)) })),
+        }
     }
 
-    /// Makes the `mach_msg` call; returns the storage, which holds the reply if the call receives.
-    #[inline]
+    /// Makes the `mach_msg` call. The storage then holds the reply, or what was not sent.
+    #[inline(always)]
     fn transmit(
         mut self,
         id: i32,
         dest: Dest<'_, K>,
         local: (Name, u8),
         call: MsgCall,
-        port: Option<ReplyPort>,
-    ) -> Result<&'b mut [MaybeUninit<u64>], CallError<K>> {
+    ) -> (K, &'b mut [MaybeUninit<u64>], Result<(), KernReturn>) {
         let header = Header::to_send(id, dest.into_wire(), local, self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
-        // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `self` or longer.
-        match unsafe { self.kernel.mach_msg(storage, call) } {
-            Ok(()) => Ok(storage),
-            // SAFETY: the call that failed is this one.
-            Err(code) => Err(unsafe { failed(self.kernel.clone(), storage, code, port) }),
-        }
+        let (kernel, loans) = (self.kernel.clone(), self.loans.take());
+        // Nothing is left in the builder; it need not live in memory during the call.
+        drop(self);
+        // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `loans` or longer.
+        let result = unsafe { kernel.mach_msg(storage, call) };
+        drop(loans);
+        (kernel, storage, result)
     }
 }
 
-/// The error of a `mach_msg` call that sent `storage`.
+/// Cleans up after a `mach_msg` call that sent `storage` and has failed; returns the request, if that is why.
 ///
 /// # Safety
 ///
@@ -312,22 +331,22 @@ unsafe fn failed<K: Kernel>(
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
     port: Option<ReplyPort>,
-) -> CallError<K> {
-    let mut error = CallError::from(code);
+) -> Option<Box<Unsent<K>>> {
+    let mut unsent = None;
     let implicit = port.filter(|port| port.implicit);
     if code.is_send_error() {
         // SAFETY: the message was complete when it was sent, and has come back.
-        let mut unsent = unsafe { Unsent::from_storage(kernel.clone(), storage) };
+        let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage) };
         if implicit.is_some() {
-            let (name, disposition) = unsent.header.take_local();
+            let (name, disposition) = request.header.take_local();
             release::right(&kernel, disposition, name);
         }
-        error.unsent = Some(Box::new(unsent));
+        unsent = Some(Box::new(request));
     }
     if let Some(port) = implicit {
         kernel.destroy_reply_port(port.name);
     }
-    error
+    unsent
 }
 
 impl<K: Kernel> Unsent<K> {
@@ -349,7 +368,7 @@ impl<K: Kernel> Unsent<K> {
 /// # Safety
 ///
 /// `kernel` has delivered the message in `storage`, and nobody else owns what came with it.
-#[inline]
+#[inline(always)]
 unsafe fn accept<K: Kernel>(
     kernel: K,
     storage: &mut [MaybeUninit<u64>],

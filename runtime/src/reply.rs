@@ -4,11 +4,9 @@ use core::fmt;
 use core::mem::{self, MaybeUninit};
 use core::ops::Range;
 
-use alloc::vec::Vec;
-
 use crate::body::Malformed;
 use crate::buffer::{MsgBuf, Space};
-use crate::builder::{Builder, Copied, RETURN_CODE};
+use crate::builder::{Builder, Copies, RETURN_CODE};
 use crate::call::{REPLY_ID, Unsent};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
@@ -42,6 +40,11 @@ pub struct Refusal {
     taken: bool,
 }
 
+impl Refusal {
+    /// There is a result.
+    const NONE: Self = Self { code: KernReturn::KERN_SUCCESS, taken: true };
+}
+
 impl From<Malformed> for Refusal {
     #[inline]
     fn from(malformed: Malformed) -> Self {
@@ -63,11 +66,10 @@ pub fn serve<'b, K: Kernel>(
     reply: &mut Reply<'b, K>,
     routine: impl FnOnce(&Received<'_, K>, &mut Reply<'b, K>) -> Result<(), Refusal>,
 ) {
-    let result = routine(request, reply);
-    reply.result = match result {
-        Ok(()) => Refusal { code: KernReturn::KERN_SUCCESS, taken: true },
-        Err(refusal) => refusal,
-    };
+    match routine(request, reply) {
+        Ok(()) => reply.result = Refusal::NONE,
+        Err(refusal) => reply.refuse(refusal),
+    }
 }
 
 /// The answer to a request. Nothing is written for it until there is something to say, and somebody to say it to.
@@ -80,7 +82,7 @@ pub struct Reply<'b, K: Kernel> {
     /// Bytes of a reply of success, header included; 0 if there is none.
     len: usize,
     complex: bool,
-    copies: Vec<Copied<K>>,
+    copies: Copies<K>,
 }
 
 impl<'b, K: Kernel> Reply<'b, K> {
@@ -88,7 +90,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     #[inline]
     pub fn new(kernel: &K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
         let result = Refusal { code: KernReturn::MIG_BAD_ID, taken: false };
-        Self { storage, kernel: kernel.clone(), result, len: 0, complex: false, copies: Vec::new() }
+        Self { storage, kernel: kernel.clone(), result, len: 0, complex: false, copies: Copies::none() }
     }
 
     /// The return code; [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) until a routine has been served.
@@ -107,6 +109,13 @@ impl<'b, K: Kernel> Reply<'b, K> {
     pub fn fail(&mut self, code: KernReturn) {
         self.discard();
         self.result = Refusal { code, taken: true };
+    }
+
+    /// Out of the way of the stubs.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, refusal: Refusal) {
+        self.result = refusal;
     }
 
     /// Writes a reply of success: the return code, then what `encode` appends.
@@ -215,7 +224,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage) });
         }
         (self.len, self.complex) = (0, false);
-        self.copies.clear();
+        self.copies = Copies::none();
     }
 
     /// Releases what has been put into the reply.
@@ -235,7 +244,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             unsafe { release::arguments(self.kernel.clone(), space.into_arguments()) };
         }
         (self.len, self.complex) = (0, false);
-        self.copies.clear();
+        self.copies = Copies::none();
     }
 }
 
@@ -296,7 +305,7 @@ impl<K: Kernel> ReplyTo<K> {
         }
         let mut buffer = MsgBuf::<N>::new();
         let mut reply = Reply::new(&self.kernel, buffer.words());
-        reply.result = Refusal { code: KernReturn::KERN_SUCCESS, taken: true };
+        reply.result = Refusal::NONE;
         if let Err(code) = result.and_then(|out| reply.encode(|builder| encode(builder, out))) {
             reply.fail(code);
         }

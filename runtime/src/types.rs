@@ -1,6 +1,7 @@
 //! Type words: what stands in front of each argument of a typed message.
 
 use crate::abi::{Abi, TypeWords};
+use crate::body::Malformed;
 
 /// The numbers of `msgt_name` that the runtime treats by themselves. All others are plain data to it.
 pub mod name {
@@ -55,7 +56,7 @@ impl Type {
     }
 
     /// A port right in its slot in the message.
-    pub(crate) const fn port<A: Abi>(name: u8) -> Self {
+    pub const fn port<A: Abi>(name: u8) -> Self {
         Self::inline(name, (A::FACTS.port * 8) as u16, 1)
     }
 
@@ -93,58 +94,121 @@ impl Type {
         }
     }
 
-    /// The bytes of the type word; only the first [`word_len`](Self::word_len) count.
+    /// The first 32 bits of the type word.
     #[inline]
-    pub const fn word<A: Abi>(self) -> [u8; 12] {
+    pub(crate) const fn first<A: Abi>(self) -> u32 {
         let flags = self.inline as u32 | (self.long as u32) << 1 | (self.deallocate as u32) << 2;
-        let (first, second, third) = match (A::FACTS.type_words, self.long) {
-            (TypeWords::Always8, _) => {
-                (self.name as u32 | (self.bits as u32) << 8 | flags << 29, self.number, 0)
-            }
+        match (A::FACTS.type_words, self.long) {
+            (TypeWords::Always8, _) => self.name as u32 | (self.bits as u32) << 8 | flags << 29,
+            (TypeWords::Short4Long12, true) => flags << 28,
             (TypeWords::Short4Long12, false) => {
                 let number = (self.number & 0xfff) << 16;
-                (self.name as u32 | (self.bits as u32 & 0xff) << 8 | number | flags << 28, 0, 0)
+                self.name as u32 | (self.bits as u32 & 0xff) << 8 | number | flags << 28
             }
-            (TypeWords::Short4Long12, true) => {
-                (flags << 28, self.name as u32 | (self.bits as u32) << 16, self.number)
-            }
+        }
+    }
+
+    /// The 64 bits of the type word of an ABI where all have 8 bytes.
+    #[inline]
+    pub(crate) const fn wide<A: Abi>(self) -> u64 {
+        self.first::<A>() as u64 | (self.number as u64) << 32
+    }
+
+    /// Name and size as the long form of a 32-bit ABI has them.
+    #[inline]
+    pub(crate) const fn long_kind(self) -> u32 {
+        self.name as u32 | (self.bits as u32) << 16
+    }
+
+    /// The bytes of the type word; only the first [`word_len`](Self::word_len) count.
+    pub const fn word<A: Abi>(self) -> [u8; 12] {
+        let (second, third) = match A::FACTS.type_words {
+            TypeWords::Always8 => (self.number, 0),
+            TypeWords::Short4Long12 => (self.long_kind(), self.number),
         };
         let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) =
-            (first.to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
+            (self.first::<A>().to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
-    /// Reads the type word at the start of `bytes`; `None` if they are too short for one.
-    #[inline]
+    /// Reads the type word at the start of `bytes`; `None` if they are too short for one, or if the number of the type does not exist.
     pub fn read<A: Abi>(bytes: &[u8]) -> Option<Self> {
         let first = word_at(bytes, 0)?;
-        let flags = match A::FACTS.type_words {
-            TypeWords::Always8 => first >> 29,
-            TypeWords::Short4Long12 => first >> 28,
-        };
-        let short = Self {
-            name: first as u8,
-            bits: 0,
-            number: 0,
-            inline: flags & 1 != 0,
-            long: flags & 2 != 0,
-            deallocate: flags & 4 != 0,
-        };
-        Some(match A::FACTS.type_words {
-            TypeWords::Always8 => Self { bits: (first >> 8) as u16, number: word_at(bytes, 4)?, ..short },
-            TypeWords::Short4Long12 if short.long => {
+        let flags = first >> flags_shift::<A>();
+        let (inline, long, deallocate) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+        let (name, bits, number) = match (A::FACTS.type_words, long) {
+            (TypeWords::Always8, _) => (first & 0xff, first >> 8 & 0xffff, word_at(bytes, 4)?),
+            (TypeWords::Short4Long12, false) => (first & 0xff, first >> 8 & 0xff, first >> 16 & 0xfff),
+            (TypeWords::Short4Long12, true) => {
                 let kind = word_at(bytes, 4)?;
-                Self {
-                    name: u8::try_from(kind & 0xffff).ok()?,
-                    bits: (kind >> 16) as u16,
-                    number: word_at(bytes, 8)?,
-                    ..short
-                }
+                (kind & 0xffff, kind >> 16, word_at(bytes, 8)?)
             }
-            TypeWords::Short4Long12 => {
-                Self { bits: (first >> 8 & 0xff) as u16, number: first >> 16 & 0xfff, ..short }
+        };
+        Some(Self { name: u8::try_from(name).ok()?, bits: bits as u16, number, inline, long, deallocate })
+    }
+
+    /// True if `bytes` start with this type word as a kernel delivers it: inline as it stands; out of line with the deallocate bit, and with
+    /// any number.
+    #[inline(always)]
+    pub(crate) fn starts<A: Abi>(self, bytes: &[u8]) -> bool {
+        let delivered = Self { deallocate: !self.inline, ..self };
+        match (A::FACTS.type_words, self.long) {
+            (TypeWords::Always8, _) => {
+                let counted = if self.inline { 0 } else { !0 << 32 };
+                wide_at(bytes).is_some_and(|word| (word ^ delivered.wide::<A>()) & !counted == 0)
             }
-        })
+            (TypeWords::Short4Long12, false) => word_at(bytes, 0) == Some(delivered.first::<A>()),
+            (TypeWords::Short4Long12, true) => {
+                word_at(bytes, 0) == Some(delivered.first::<A>())
+                    && word_at(bytes, 4) == Some(self.long_kind())
+                    && word_at(bytes, 8).is_some_and(|number| number == self.number || !self.inline)
+            }
+        }
+    }
+
+    /// Reads the type word at the start of `bytes`, which must be this one but for what varies.
+    #[inline]
+    pub(crate) fn find<A: Abi>(self, bytes: &[u8]) -> Result<Found, Malformed> {
+        let first = word_at(bytes, 0).ok_or(Malformed::Size)?;
+        let shift = flags_shift::<A>();
+        let long_flag = 2 << shift;
+        let fixed = match (A::FACTS.type_words, self.long) {
+            (TypeWords::Always8, _) => 0x00ff_ffff | long_flag,
+            (TypeWords::Short4Long12, true) => long_flag,
+            (TypeWords::Short4Long12, false) => 0xffff | long_flag,
+        };
+        let mut matches = (first ^ self.first::<A>()) & fixed == 0;
+        let number = match (A::FACTS.type_words, self.long) {
+            (TypeWords::Always8, _) => word_at(bytes, 4).ok_or(Malformed::Size)?,
+            (TypeWords::Short4Long12, false) => first >> 16 & 0xfff,
+            (TypeWords::Short4Long12, true) => {
+                matches &= word_at(bytes, 4) == Some(self.long_kind());
+                word_at(bytes, 8).ok_or(Malformed::Size)?
+            }
+        };
+        if matches { Ok(Found { flags: first >> shift, number }) } else { Err(Malformed::Type) }
+    }
+}
+
+/// What varies in the type words of one declaration: the number, and what the sender and the kernel decide.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    flags: u32,
+    pub(crate) number: u32,
+}
+
+impl Found {
+    #[inline]
+    pub(crate) const fn is_inline(self) -> bool {
+        self.flags & 1 != 0
+    }
+}
+
+/// Where the flags of a type word start: inline, long form, deallocate, from the lowest.
+const fn flags_shift<A: Abi>() -> u32 {
+    match A::FACTS.type_words {
+        TypeWords::Always8 => 29,
+        TypeWords::Short4Long12 => 28,
     }
 }
 
@@ -153,6 +217,12 @@ impl Type {
 pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u32> {
     let word = bytes.get(offset..)?.first_chunk::<4>()?;
     Some(u32::from_le_bytes(*word))
+}
+
+/// The little-endian double word at the start.
+#[inline]
+pub(crate) fn wide_at(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.first_chunk::<8>()?))
 }
 
 /// `len` rounded up to the ABI's alignment of data; 64 bits, so that hostile lengths do not overflow.
