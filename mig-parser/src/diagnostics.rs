@@ -1,6 +1,9 @@
 //! What a phase has to say about the input.
 
-use crate::source::Span;
+use std::cmp::Ordering;
+
+use crate::source::{SourceMap, Span};
+use crate::{codes, limits};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,28 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
+    /// Adds one unless the list is full; false when it is, or has just become so.
+    pub(crate) fn push_bounded(&mut self, diagnostic: Diagnostic) -> bool {
+        match self.list.len().cmp(&limits::ERRORS) {
+            Ordering::Less => {
+                self.list.push(diagnostic);
+                true
+            }
+            Ordering::Equal => {
+                let message = "too many errors";
+                let label = "the rest is not looked at";
+                self.list.push(Diagnostic::error(codes::TOO_MANY, diagnostic.span(), message, label));
+                false
+            }
+            Ordering::Greater => false,
+        }
+    }
+
+    /// Puts them in the order of the text: the preprocessor has read all before the grammar sees the first token.
+    pub(crate) fn sort(&mut self, sources: &SourceMap) {
+        self.list.sort_by_key(|d| (d.code == codes::TOO_MANY, sources.site(d.span()).start));
+    }
+
     /// True if there is no usable output.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)
@@ -90,6 +115,11 @@ impl Diagnostic {
     ) -> Self {
         let primary = Label { span, text: label.into(), primary: true };
         Self { code, severity, message: message.into(), labels: vec![primary], help: None }
+    }
+
+    /// The place that it is about.
+    pub fn span(&self) -> Span {
+        self.labels.iter().find(|label| label.primary).map_or(Span::default(), |label| label.span)
     }
 
     /// Adds what to do about it.

@@ -1,5 +1,83 @@
-//! Front end of the MIG compiler.
+//! Front end of the MIG compiler: reads `.defs` files, with all that C's preprocessor does in them, and returns a syntax
+//! tree with places and comments, and diagnostics that show the marked line.
+//!
+//! ```
+//! use mig_parser::ast::StatementKind;
+//! use mig_parser::{Memory, Options, parse};
+//!
+//! let files = Memory::new().file(
+//!     "clock.defs",
+//!     "subsystem clock 3100;
+//!      type clock_t = MACH_MSG_TYPE_COPY_SEND;
+//!      /* Reads the clock. */
+//!      ROUTINE(clock : clock_t; out now : int);",
+//! );
+//! let parsed = parse(&Options::new().define("ROUTINE", "routine clock_get_time"), &files, "clock.defs");
+//! assert!(!parsed.diagnostics.has_errors());
+//! let last = &parsed.ast.statements[2];
+//! assert_eq!(last.doc, ["Reads the clock."]);
+//! assert!(matches!(&last.kind, StatementKind::Routine(routine) if routine.name.name == "clock_get_time"));
+//!
+//! let files = Memory::new().file("wrong.defs", "subsystem clock 3100\nskip;");
+//! let parsed = parse(&Options::new(), &files, "wrong.defs");
+//! let text = parsed.diagnostics.render(&parsed.sources, false);
+//! assert!(text.starts_with("error[MIG0201]: expected `;`, found the keyword `skip`"), "{text}");
+//! assert!(text.contains("wrong.defs:2:1"));
+//! ```
+//!
+//! The way of a file: the preprocessor follows `#include`, conditionals and macros, token by token (nothing is handed to a C
+//! compiler); the grammar, on nom, takes the statements of every dialect; a statement that is wrong is reported and
+//! left out, and parsing goes on behind it. [`parse`] never fails as a whole and never panics, whatever the bytes.
+
+#![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod codes;
 pub mod diagnostics;
+mod docs;
+mod grammar;
+mod keyword;
+mod lexer;
+mod limits;
+mod loader;
+mod options;
+mod preprocess;
+mod render;
 pub mod source;
+mod suggest;
+mod token;
+
+use std::path::{Path, PathBuf};
+
+use ast::Ast;
+use diagnostics::Diagnostics;
+use source::SourceMap;
+
+pub use loader::{FileSystem, Loader, Memory};
+pub use options::{MacroOption, Options};
+
+/// All that is known about a file after parsing.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// The texts, to find out what a span means.
+    pub sources: SourceMap,
+    /// The statements without errors.
+    pub ast: Ast,
+    /// What is wrong. The tree may be used for further checks, but not for output, if this
+    /// [has errors](Diagnostics::has_errors).
+    pub diagnostics: Diagnostics,
+    /// Every file that was read, each once, the one given to [`parse`] first.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the file at `path` and all that it includes.
+///
+/// What cannot be read is a diagnostic, too.
+pub fn parse(options: &Options, loader: &dyn Loader, path: impl AsRef<Path>) -> Parsed {
+    let mut input = preprocess::preprocess(options, loader, path.as_ref());
+    let mut diagnostics = std::mem::take(&mut input.diagnostics);
+    let ast = grammar::parse(&input, &mut diagnostics);
+    diagnostics.sort(&input.sources);
+    let files = input.sources.files().map(Path::to_owned).collect();
+    Parsed { sources: input.sources, ast, diagnostics, files }
+}

@@ -1,0 +1,90 @@
+//! The grammar of all dialects in one, on nom.
+//!
+//! Where a word is a keyword in some dialects only, it is a keyword where these dialects have it and a name where a name
+//! is asked for. What a dialect does not have is not refused here.
+
+mod expected;
+mod expression;
+mod input;
+mod report;
+mod routine;
+mod statement;
+mod types;
+
+use nom::Err;
+
+use crate::ast::{Ast, Statement};
+use crate::diagnostics::Diagnostics;
+use crate::keyword::Keyword;
+use crate::preprocess::Preprocessed;
+use crate::token::{Kind, Punct, Token};
+use input::{Fault, Shared, Tokens, punct};
+
+/// Parses what the preprocessor left. Statements with errors are reported and left out.
+pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast {
+    let tokens = &input.tokens;
+    let shared = Shared::new(tokens, &input.names, &input.docs, &input.sources);
+    let mut statements = Vec::new();
+    let mut at = 0;
+    while tokens[at].kind != Kind::End {
+        if tokens[at].is(Punct::Semicolon) {
+            at += 1;
+            continue;
+        }
+        match statement(shared.from(at)) {
+            Ok((rest, statement)) => {
+                at = rest.at();
+                statements.push(statement);
+            }
+            Err(error) => {
+                let (wrong, diagnostic) = report::diagnostic(&shared, error);
+                if !diagnostics.push_bounded(diagnostic) {
+                    break;
+                }
+                at = recover(&shared, tokens, at, wrong);
+            }
+        }
+    }
+    Ast { statements }
+}
+
+fn statement(input: Tokens<'_>) -> Result<(Tokens<'_>, Statement), Err<Fault>> {
+    let (rest, kind) = statement::kind(input)?;
+    let span = input.span_to(&rest);
+    let (rest, _) = punct(Punct::Semicolon)(rest)?;
+    let doc = input.shared.docs.lines(input.peek().doc, input.shared.sources);
+    Ok((rest, Statement { kind, span, doc }))
+}
+
+/// Where to go on behind an error at token `wrong` of the statement that starts at `start`: behind the `;` that ends the
+/// statement, or at a word that starts the next.
+///
+/// Inside parentheses a `;` ends the statement only if a new one starts behind it: a missing `)` must not swallow the
+/// rest of the file.
+fn recover(shared: &Shared<'_>, tokens: &[Token], start: usize, wrong: usize) -> usize {
+    let mut depth = 0i64;
+    for at in start..tokens.len() {
+        let token = tokens[at];
+        match token.kind {
+            Kind::End => return at,
+            Kind::Punct(Punct::LParen | Punct::LBrace) => depth += 1,
+            Kind::Punct(Punct::RParen | Punct::RBrace) => depth -= 1,
+            Kind::Punct(Punct::Semicolon) if at >= wrong => {
+                if depth <= 0 || starts_statement(shared, tokens[at + 1]) {
+                    return at + 1;
+                }
+            }
+            Kind::Ident if at >= wrong && at > start && starts_statement(shared, token) => return at,
+            _ => {}
+        }
+    }
+    tokens.len() - 1
+}
+
+/// Whether only a statement can start with this.
+fn starts_statement(shared: &Shared<'_>, token: Token) -> bool {
+    let keyword = (token.kind == Kind::Ident).then(|| shared.names.keyword(token.symbol)).flatten();
+    // These start arguments, too.
+    let ambiguous = [Keyword::WaitTime, Keyword::MsgOption];
+    keyword.is_some_and(|k| k.is_reserved() && statement::STARTS.contains(&k) && !ambiguous.contains(&k))
+}

@@ -1,0 +1,160 @@
+//! The words of the language.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+macro_rules! keywords {
+    ($($name:ident $text:literal $dialects:ident;)*) => {
+        /// A word of some dialect.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum Keyword { $($name),* }
+
+        const TABLE: &[(Keyword, &str, Reserved)] = &[$((Keyword::$name, $text, Reserved::$dialects)),*];
+    };
+}
+
+/// Where a word cannot be a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reserved {
+    /// In every dialect: never a name.
+    All,
+    /// In some dialects only: a name where the grammar asks for one, since the files of the others use it so.
+    Some,
+    /// As `Some`, and only in this spelling; all others are matched in any case.
+    Exact,
+}
+
+keywords! {
+    Subsystem "subsystem" All;
+    KernelUser "kerneluser" All;
+    KernelServer "kernelserver" All;
+    WaitTime "waittime" All;
+    NoWaitTime "nowaittime" All;
+    SendTime "sendtime" Some;
+    NoSendTime "nosendtime" Some;
+    MsgOption "msgoption" All;
+    ServerPrefix "serverprefix" All;
+    UserPrefix "userprefix" All;
+    ServerDemux "serverdemux" All;
+    Error "error" Some;
+    UseSpecialReplyPort "usespecialreplyport" Some;
+    ConsumeOnSendError "consumeonsenderror" Some;
+    UserTypeLimit "UserTypeLimit" Exact;
+    OnStackLimit "OnStackLimit" Exact;
+    Type "type" All;
+    Routine "routine" All;
+    SimpleRoutine "simpleroutine" All;
+    Procedure "procedure" Some;
+    SimpleProcedure "simpleprocedure" Some;
+    Function "function" Some;
+    Skip "skip" All;
+    Import "import" All;
+    UImport "uimport" All;
+    SImport "simport" All;
+    IImport "iimport" Some;
+    DImport "dimport" Some;
+    RcsId "rcsid" All;
+    InTran "intran" All;
+    OutTran "outtran" All;
+    Destructor "destructor" All;
+    InTranPayload "intranpayload" Some;
+    CType "ctype" All;
+    CUserType "cusertype" All;
+    CServerType "cservertype" All;
+    Array "array" All;
+    Of "of" All;
+    Struct "struct" All;
+    CString "c_string" All;
+    Polymorphic "polymorphic" All;
+    PointerTo "PointerTo" Exact;
+    PointerToIfNot "PointerToIfNot" Exact;
+    ValueOf "ValueOf" Exact;
+    In "in" All;
+    Out "out" All;
+    InOut "inout" All;
+    RequestPort "requestport" All;
+    ReplyPort "replyport" All;
+    SReplyPort "sreplyport" All;
+    UReplyPort "ureplyport" All;
+    MsgSeqno "msgseqno" All;
+    SecToken "sectoken" Some;
+    ServerSecToken "serversectoken" Some;
+    UserSecToken "usersectoken" Some;
+    AuditToken "audittoken" Some;
+    ServerAuditToken "serveraudittoken" Some;
+    UserAuditToken "useraudittoken" Some;
+    ServerContextToken "servercontexttoken" Some;
+    ServerImpl "serverimpl" Some;
+    UserImpl "userimpl" Some;
+    IsLong "islong" Some;
+    IsNotLong "isnotlong" Some;
+    Dealloc "dealloc" All;
+    NotDealloc "notdealloc" All;
+    ServerCopy "servercopy" Some;
+    CountInOut "countinout" All;
+    RetCode "retcode" Some;
+    SameCount "samecount" Some;
+    PhysicalCopy "physicalcopy" Some;
+    Overwrite "overwrite" Some;
+    Auto "auto" Some;
+    Const "const" Some;
+}
+
+static WORDS: LazyLock<HashMap<String, Keyword>> =
+    LazyLock::new(|| TABLE.iter().map(|(keyword, text, _)| (text.to_ascii_lowercase(), *keyword)).collect());
+
+/// No keyword is longer.
+const LONGEST: usize = 19;
+
+impl Keyword {
+    /// The keyword that `word` is.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        if word.len() > LONGEST {
+            return None;
+        }
+        let keyword = *WORDS.get(&word.to_ascii_lowercase())?;
+        let (_, text, reserved) = TABLE[keyword as usize];
+        (reserved != Reserved::Exact || text == word).then_some(keyword)
+    }
+
+    /// Every keyword.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|(keyword, ..)| *keyword)
+    }
+
+    /// The usual spelling.
+    pub(crate) fn text(self) -> &'static str {
+        TABLE[self as usize].1
+    }
+
+    /// Whether no dialect lets it be a name.
+    pub(crate) fn is_reserved(self) -> bool {
+        TABLE[self as usize].2 == Reserved::All
+    }
+
+    /// Whether a file name follows.
+    pub(crate) fn is_import(self) -> bool {
+        matches!(self, Self::Import | Self::UImport | Self::SImport | Self::IImport | Self::DImport)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_in_any_case_unless_exact() {
+        assert_eq!(Keyword::of("SubSystem"), Some(Keyword::Subsystem));
+        assert_eq!(Keyword::of("routines"), None);
+        assert_eq!(Keyword::of("PointerTo"), Some(Keyword::PointerTo));
+        assert_eq!(Keyword::of("pointerto"), None);
+    }
+
+    #[test]
+    fn table_is_in_the_order_of_the_enumeration() {
+        for (index, (keyword, text, _)) in TABLE.iter().enumerate() {
+            assert_eq!(*keyword as usize, index);
+            assert!(text.len() <= LONGEST, "{text}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The preprocessor: C's directives and macros, on tokens.
+//!
+//! [`Preprocessor::next`] gives one token at a time, from the innermost expansion of a macro, or else from the innermost
+//! file. Nothing is handed to a C compiler, and every token knows its place.
+
+mod condition;
+mod directives;
+mod macros;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::docs::Docs;
+use crate::lexer::Lexer;
+use crate::source::{SourceMap, Span};
+use crate::token::{Kind, Names, Punct, Token};
+use crate::{Loader, Options, codes, limits};
+use macros::{Context, Macro};
+
+/// What is left of the input behind the preprocessor.
+pub(crate) struct Preprocessed {
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) names: Names,
+    pub(crate) docs: Docs,
+    pub(crate) sources: SourceMap,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+pub(crate) struct Preprocessor<'a> {
+    options: &'a Options,
+    loader: &'a dyn Loader,
+    sources: SourceMap,
+    diagnostics: Diagnostics,
+    names: Names,
+    docs: Docs,
+    /// The macros by the symbol of their name.
+    macros: Vec<Option<Rc<Macro>>>,
+    /// The files being read, the innermost last.
+    frames: Vec<Frame>,
+    /// The expansions being read, the innermost last.
+    contexts: Vec<Context>,
+    texts: HashMap<PathBuf, (Arc<str>, u32)>,
+    bytes_left: usize,
+    includes_left: u32,
+    macro_tokens_left: usize,
+    call_depth: usize,
+    /// An `#if` is being read: `defined` is an operator.
+    in_condition: bool,
+    /// A limit was hit: everything ends here.
+    stopped: bool,
+}
+
+/// A file being read.
+struct Frame {
+    lexer: Lexer,
+    path: PathBuf,
+    line_start: bool,
+    conditionals: Vec<Conditional>,
+}
+
+/// An `#if` that has no `#endif` yet.
+struct Conditional {
+    span: Span,
+    /// A branch has been taken.
+    taken: bool,
+    else_seen: bool,
+}
+
+/// The text of `-D` options as a file.
+const COMMAND_LINE: &str = "<command line>";
+
+/// Reads the file at `path` and all that it includes.
+pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) -> Preprocessed {
+    let mut preprocessor = Preprocessor {
+        options,
+        loader,
+        sources: SourceMap::default(),
+        diagnostics: Diagnostics::default(),
+        names: Names::new(),
+        docs: Docs::new(),
+        macros: Vec::new(),
+        frames: Vec::new(),
+        contexts: Vec::new(),
+        texts: HashMap::new(),
+        bytes_left: limits::TEXT,
+        includes_left: limits::INCLUDES,
+        macro_tokens_left: limits::MACRO_TOKENS,
+        call_depth: 0,
+        in_condition: false,
+        stopped: false,
+    };
+    let tokens = preprocessor.run(path);
+    let Preprocessor { names, docs, sources, diagnostics, .. } = preprocessor;
+    Preprocessed { tokens, names, docs, sources, diagnostics }
+}
+
+impl Preprocessor<'_> {
+    fn run(&mut self, path: &Path) -> Vec<Token> {
+        self.command_line();
+        let mut tokens = Vec::new();
+        match self.loader.load(path) {
+            Ok(bytes) => self.open(path, bytes, None),
+            Err(error) => self.unreadable(path, &error),
+        }
+        loop {
+            let token = self.next();
+            tokens.push(token);
+            if token.kind == Kind::End {
+                return tokens;
+            }
+            if tokens.len() == limits::TOKENS {
+                self.stop(
+                    codes::INPUT_LIMIT,
+                    token.span,
+                    "there is too much input",
+                    "more than a million tokens",
+                );
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+        let (_, at) = self.sources.add(&path.to_string_lossy(), None, Vec::new(), None).unwrap_or_default();
+        let message = format!("cannot read `{}`: {error}", path.display());
+        self.error(Diagnostic::error(codes::UNREADABLE, Span::new(at, at), message, ""));
+    }
+
+    /// Defines what the options define, in their order, as if a file in front of the first said so.
+    fn command_line(&mut self) {
+        let mut text = String::new();
+        let mut wrong = Vec::new();
+        for option in &self.options.macros {
+            let start = text.len();
+            let name = option.name().split('(').next().unwrap_or_default();
+            let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            text.push_str(&option.line());
+            if !is_name || text[start..].contains('\n') {
+                wrong.push((start, text.len()));
+            }
+            text.push('\n');
+        }
+        if text.is_empty() {
+            return;
+        }
+        let Some((_, base)) = self.sources.add(COMMAND_LINE, None, text.clone().into_bytes(), None) else {
+            return;
+        };
+        for (start, end) in &wrong {
+            let span = Span::new(base + *start as u32, base + *end as u32);
+            self.error(Diagnostic::error(codes::OPTION, span, "this defines no macro", "not a name of C"));
+        }
+        if wrong.is_empty() {
+            self.push_frame(text.into(), base, PathBuf::new());
+            while self.next().kind != Kind::End {}
+        }
+    }
+
+    /// Reads on in a file; `site` is the `#include`.
+    fn open(&mut self, path: &Path, bytes: Vec<u8>, site: Option<Span>) {
+        if bytes.len() > self.bytes_left {
+            let span = site.unwrap_or_default();
+            return self.stop(codes::INPUT_LIMIT, span, "there is too much input", "more than 256 MiB");
+        }
+        self.bytes_left -= bytes.len();
+        let (text, base) = match self.texts.get(path) {
+            Some(known) => known.clone(),
+            None => {
+                let Some(added) = self.sources.add(&path.to_string_lossy(), Some(path), bytes, site) else {
+                    return;
+                };
+                self.texts.insert(path.to_owned(), added.clone());
+                added
+            }
+        };
+        self.push_frame(text, base, path.to_owned());
+    }
+
+    fn push_frame(&mut self, text: Arc<str>, base: u32, path: PathBuf) {
+        let lexer = Lexer::new(text, base);
+        self.frames.push(Frame { lexer, path, line_start: true, conditionals: Vec::new() });
+    }
+
+    /// The next token, macros expanded.
+    fn next(&mut self) -> Token {
+        loop {
+            let mut token = self.unexpanded();
+            if token.kind != Kind::Ident || token.painted {
+                return token;
+            }
+            if self.in_condition && self.names.text(token.symbol) == "defined" {
+                return self.defined(token);
+            }
+            let Some(Some(definition)) = self.macros.get(token.symbol.index()) else { return token };
+            if definition.active.get() {
+                token.painted = true;
+                return token;
+            }
+            let definition = definition.clone();
+            if !self.expand(&definition, token) {
+                return token;
+            }
+        }
+    }
+
+    /// The next token of the innermost expansion, or else of the innermost file.
+    fn unexpanded(&mut self) -> Token {
+        while let Some(context) = self.contexts.last_mut() {
+            if let Some(token) = context.next() {
+                return token;
+            }
+            if context.is_barrier() {
+                return Token::new(Kind::End, crate::token::Symbol::NONE, context.site);
+            }
+            self.contexts.pop();
+        }
+        self.file_token()
+    }
+
+    /// The next token of the innermost file; obeys the directives in front of it.
+    fn file_token(&mut self) -> Token {
+        let mut space = false;
+        loop {
+            let Some(frame) = self.frames.last_mut() else { return self.end() };
+            let mut token = frame.lexer.next(&mut self.names);
+            match token.kind {
+                Kind::Newline => {
+                    frame.line_start = true;
+                    space = true;
+                    self.docs.newline();
+                }
+                Kind::Comment => {
+                    space = true;
+                    self.docs.comment(token.span, !frame.line_start);
+                }
+                Kind::UnclosedComment => self.unclosed_comment(token.span),
+                Kind::End => {
+                    self.close_frame();
+                    if self.frames.is_empty() {
+                        return token;
+                    }
+                }
+                Kind::Punct(Punct::Hash) if frame.line_start => self.directive(token),
+                _ => {
+                    frame.line_start = false;
+                    token.space |= space;
+                    token.doc = self.docs.take();
+                    return token;
+                }
+            }
+        }
+    }
+
+    /// The end of everything: behind the last file.
+    fn end(&self) -> Token {
+        Token::new(Kind::End, crate::token::Symbol::NONE, self.sources.last_place())
+    }
+
+    fn close_frame(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        for conditional in frame.conditionals {
+            let label = "no `#endif` for this";
+            self.error(Diagnostic::error(
+                codes::OPEN_CONDITIONAL,
+                conditional.span,
+                "a conditional is not closed",
+                label,
+            ));
+        }
+    }
+
+    fn unclosed_comment(&mut self, span: Span) {
+        let span = Span::new(span.start, span.start + 2);
+        self.error(Diagnostic::error(
+            codes::OPEN_COMMENT,
+            span,
+            "a comment is not closed",
+            "no `*/` for this",
+        ));
+    }
+
+    fn error(&mut self, diagnostic: Diagnostic) {
+        let span = diagnostic.span();
+        if self.diagnostics.push_bounded(diagnostic) {
+            return;
+        }
+        self.halt(span);
+    }
+
+    /// Reports a limit that was hit; no further token comes.
+    fn stop(&mut self, code: &'static str, span: Span, message: &str, label: &str) {
+        if !self.stopped {
+            self.diagnostics.push(Diagnostic::error(code, span, message, label));
+            self.halt(span);
+        }
+    }
+
+    fn halt(&mut self, _span: Span) {
+        self.stopped = true;
+        self.frames.clear();
+        // Barriers belong to the functions that set them.
+        self.contexts.iter_mut().for_each(Context::finish);
+    }
+}
