@@ -10,6 +10,7 @@ use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_runtime::abi::Family;
 use typed::Side;
 
+use crate::codes;
 use crate::model::{Interface, is_one_way};
 
 /// Fills in the messages of every routine. Errors: a message that is too large; an ABI without a layout.
@@ -18,7 +19,7 @@ pub(crate) fn lay_out(interface: &mut Interface, diagnostics: &mut Diagnostics) 
         Family::Typed => lay_out_typed(interface, diagnostics),
         Family::Untyped => diagnostics.push(
             Diagnostic::error(
-                "MIG0390",
+                codes::NOT_GENERATED,
                 interface.span,
                 format!("messages of `{}` are not generated yet", interface.abi.name()),
                 "this interface was checked, but its messages have no layout",

@@ -1,6 +1,7 @@
 //! MIG compiler.
 
 pub mod abi;
+pub mod codes;
 mod layout;
 pub mod model;
 mod resolve;

@@ -4,6 +4,7 @@ use mig_parser::ast::Direction;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_runtime::abi::{Facts, TypeWords};
 
+use crate::codes;
 use crate::model::{
     Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Role, Routine, Slot, Type, TypeKind, TypeWord,
 };
@@ -23,7 +24,7 @@ impl TooLarge {
         let span = self.arg.map_or(routine.span, |arg| routine.args[arg].span);
         diagnostics.push(
             Diagnostic::error(
-                "MIG0331",
+                codes::MESSAGE_TOO_LARGE,
                 span,
                 format!("the {which} of `{}` is too large for a message", routine.name),
                 "this does not fit",

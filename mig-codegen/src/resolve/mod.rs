@@ -1,6 +1,25 @@
 //! From the syntax tree to the model: names become types, statements become the state that routines are declared under, and
 //! everything that is wrong is said, once, in one run.
+//!
+//! What the C compilers reject is rejected. So are a few things that they let pass, because no message or no stub could be
+//! right:
+//!
+//! | declared | the C compilers |
+//! |---|---|
+//! | two request ports, reply ports, … in a routine | the last one wins, with a warning |
+//! | two arguments, members or routines with one name | the C compiler complains later |
+//! | data out of line of fixed size, `^array[N] of` | the type word announces no elements |
+//! | a port of another size than the ABI's | warning; the message is wrong |
+//! | `A\|B` of a port right and plain data | nothing |
+//! | ports or variable arrays in a structure | nothing; rights travel as integers |
+//! | `isnotlong` where the short form is too small | warning; the count is cut off |
+//! | `c_string[0]` | warning |
+//! | `dealloc` on a request or reply port | warning; the kernel refuses the message |
+//! | ids beyond 2³¹ | they wrap around |
+//!
+//! `dealloc` on other inline data, where C sends what the kernel refuses, is ignored with a warning.
 
+mod flags;
 mod names;
 mod routines;
 mod suggest;
@@ -18,6 +37,7 @@ pub use suggest::{Declarations, IncludePath};
 use types::Types;
 
 use crate::abi::{Abi, Feature, Verdict};
+use crate::codes;
 use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
 
 /// Message ids are signed.
@@ -61,8 +81,10 @@ fn subsystem<'a>(ast: &'a Ast, abi: &Abi, out: &mut Diagnostics) -> Option<(&'a 
             };
             let message = "a file declares one subsystem";
             let diagnostic = match severity {
-                Severity::Error => Diagnostic::error("MIG0316", statement.span, message, label),
-                Severity::Warning => Diagnostic::warning("MIG0316", statement.span, message, label),
+                Severity::Error => Diagnostic::error(codes::SUBSYSTEM_TWICE, statement.span, message, label),
+                Severity::Warning => {
+                    Diagnostic::warning(codes::SUBSYSTEM_TWICE, statement.span, message, label)
+                }
             };
             out.push(diagnostic.with_note(first.span, "first declared here"));
         }
@@ -112,7 +134,7 @@ impl<'a> Resolver<'a> {
                 if let Some(early) = first.filter(|s| !is_subsystem(s)) {
                     out.push(
                         Diagnostic::error(
-                            "MIG0317",
+                            codes::SUBSYSTEM_LATE,
                             early.span,
                             "the subsystem must be declared before types and routines",
                             format!("{} knows no types yet", self.abi.language.name),
@@ -178,7 +200,7 @@ impl<'a> Resolver<'a> {
         if base + self.ordinal + u64::from(REPLY_ID_OFFSET) > LARGEST_ID && !self.ids_exhausted {
             self.ids_exhausted = true;
             out.push(
-                Diagnostic::error("MIG0330", span, "the message ids are too large", "no ids are left here")
+                Diagnostic::error(codes::IDS, span, "the message ids are too large", "no ids are left here")
                     .with_help(format!("ids of requests and replies are at most {LARGEST_ID}")),
             );
         }
@@ -212,7 +234,7 @@ impl<'a> Resolver<'a> {
 
 /// The error of a file without a subsystem.
 pub(crate) fn no_subsystem(span: Span, label: &str) -> Diagnostic {
-    Diagnostic::error("MIG0318", span, "no subsystem is declared", label)
+    Diagnostic::error(codes::NO_SUBSYSTEM, span, "no subsystem is declared", label)
         .with_help("write `subsystem NAME BASE;` with the id of the first message")
 }
 
@@ -222,16 +244,16 @@ fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> b
     match abi.language.verdict(feature) {
         Verdict::Accept => true,
         Verdict::Ignore => {
-            out.warning("MIG0319", span, format!("{what} has no effect in {name}"), "ignored");
+            out.warning(codes::DIALECT, span, format!("{what} has no effect in {name}"), "ignored");
             true
         }
         Verdict::Obsolete => {
-            out.warning("MIG0319", span, format!("{what} is obsolete in {name}"), "use a routine");
+            out.warning(codes::DIALECT, span, format!("{what} is obsolete in {name}"), "use a routine");
             true
         }
         Verdict::Reject => {
             out.error(
-                "MIG0319",
+                codes::DIALECT,
                 span,
                 format!("{name} does not know {what}"),
                 format!("not in `{}`", abi.name()),

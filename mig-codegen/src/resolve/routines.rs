@@ -6,9 +6,11 @@ use mig_parser::ast::{self, Argument, ArgumentType, Direction, RoutineKind, Stat
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
-use super::types::{Declared, Flags};
+use super::flags::Flags;
+use super::types::Declared;
 use super::{Report, Resolver, language};
 use crate::abi::Feature;
+use crate::codes;
 use crate::model::{Arg, Dealloc, Message, Routine, Scalar, Type, TypeKind, is_one_way};
 use crate::wire::INTEGER_32;
 
@@ -29,7 +31,7 @@ impl<'a> Resolver<'a> {
         if let Some(first) = self.names.insert(&name.name, name.span) {
             out.push(
                 Diagnostic::error(
-                    "MIG0328",
+                    codes::ROUTINE_TWICE,
                     name.span,
                     format!("the routine `{}` is declared twice", name.name),
                     "declared again here",
@@ -97,7 +99,7 @@ impl<'a> Resolver<'a> {
         };
         if !by_value {
             out.error(
-                "MIG0302",
+                codes::TOO_COMPLICATED,
                 name.span,
                 format!("`{}` can't return a value of this type", name.name),
                 "only single values of a known type can be returned",
@@ -123,7 +125,7 @@ impl<'a> Resolver<'a> {
             ArgumentType::Native(_, span) => {
                 if language(self.abi, Feature::NativeTypes, *span, out) {
                     out.error(
-                        "MIG0390",
+                        codes::NOT_GENERATED,
                         *span,
                         "native C types are not generated yet",
                         "only a C compiler knows this type",
@@ -199,7 +201,7 @@ impl<'a> Resolver<'a> {
             };
             out.push(
                 Diagnostic::error(
-                    "MIG0325",
+                    codes::NO_REPLY,
                     span,
                     format!("a `{word}` has no reply"),
                     format!("`{}` can't come back", argument.name.name),
@@ -215,30 +217,27 @@ impl<'a> Resolver<'a> {
     fn check_role(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
         let (code, what, needed) = match arg.direction {
             Direction::RequestPort if !is_port_to_send_to(arg) => (
-                "MIG0321",
+                codes::REQUEST_PORT,
                 "can't be the request port",
-                "a request port is one send or send-once right, without `dealloc`",
+                "it must be one send or send-once right, without `dealloc`",
             ),
             Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort
                 if !is_port_to_send_to(arg) =>
             {
                 (
-                    "MIG0322",
+                    codes::REPLY_PORT,
                     "can't be a reply port",
-                    "a reply port is one send or send-once right, without `dealloc`",
+                    "it must be one send or send-once right, without `dealloc`",
                 )
             }
             Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
                 if !is_integer(&arg.ty) =>
             {
-                ("MIG0323", "must be an integer", "a time, option or sequence number is an `int` of 32 bits")
+                (codes::NOT_AN_INTEGER, "has the wrong type", "it must be an integer of 32 bits")
             }
             _ => return Some(()),
         };
-        out.push(
-            Diagnostic::error(code, arg.span, format!("`{}` {what}", arg.name), "it has another type")
-                .with_help(needed),
-        );
+        out.error(code, arg.span, format!("`{}` {what}", arg.name), needed);
         None
     }
 
@@ -254,7 +253,7 @@ impl<'a> Resolver<'a> {
         }
         out.push(
             Diagnostic::error(
-                "MIG0326",
+                codes::IN_OUT,
                 arg.span,
                 format!("the variable array `{}` can't be `inout`", arg.name),
                 "its size would have to change on the way",
@@ -266,7 +265,7 @@ impl<'a> Resolver<'a> {
 
     fn apply_flags(&self, arg: &mut Arg, flags: &Flags, out: &mut Diagnostics) {
         let mut meaningless = |span: Span, message: String, label: &str| {
-            out.warning("MIG0327", span, message, label);
+            out.warning(codes::MEANINGLESS_FLAG, span, message, label);
         };
         if let Some(span) = flags.server_copy {
             arg.server_copy = arg.in_request() && matches!(arg.ty.kind, TypeKind::Indefinite { .. });
@@ -309,7 +308,7 @@ impl<'a> Resolver<'a> {
         let Some(trans) = c.trans.as_deref().filter(|trans| Some(*trans) != server) else { return };
         let mut missing = |word: &str| {
             out.warning(
-                "MIG0332",
+                codes::NO_TRANSLATION,
                 arg.span,
                 format!("`{}` has no `{word}` function", arg.name),
                 format!("its type is translated to `{trans}`, but not in this direction"),
@@ -352,7 +351,7 @@ fn check_duplicates(routine: &ast::Routine, directions: &[Direction], out: &mut 
         if let Some(first) = names.insert(&name.name, name.span) {
             out.push(
                 Diagnostic::error(
-                    "MIG0329",
+                    codes::NAME_TWICE,
                     name.span,
                     format!("two arguments are called `{}`", name.name),
                     "used again here",
@@ -365,7 +364,7 @@ fn check_duplicates(routine: &ast::Routine, directions: &[Direction], out: &mut 
             if let Some(first) = roles.insert(role, argument.span) {
                 out.push(
                     Diagnostic::error(
-                        "MIG0324",
+                        codes::ROLE_TWICE,
                         argument.span,
                         format!("`{}` has two {role}s", routine.name.name),
                         "this would replace the first one",
@@ -399,7 +398,7 @@ fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> 
     if found.is_none() {
         out.push(
             Diagnostic::error(
-                "MIG0320",
+                codes::NO_REQUEST_PORT,
                 routine.name.span,
                 format!("`{}` has no request port", routine.name.name),
                 "where would its message go?",

@@ -5,16 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mig_parser::ast::{
-    Basic, Bound, Flag, FlagKind, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind,
-    TypeOption, TypeOptionKind, TypeSpec,
+    Basic, Bound, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind, TypeSpec,
 };
 use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::source::Span;
 
+use super::flags::Flags;
 use super::names::{self, MessageType};
 use super::suggest::{self, Declarations};
-use super::{Report, language};
+use super::{Report, flags, language};
 use crate::abi::{Abi, Feature};
+use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
 use crate::wire::{STRING_C, Wire, is_counted, is_port_name};
 
@@ -69,13 +70,13 @@ impl<'a> Types<'a> {
         if let Some(earlier) = self.table.get(&name.name) {
             let mut diagnostic = match self.abi.language.redefined_type {
                 Severity::Error => Diagnostic::error(
-                    "MIG0301",
+                    codes::TYPE_TWICE,
                     name.span,
                     format!("the type `{}` is declared twice", name.name),
                     "declared again here",
                 ),
                 Severity::Warning => Diagnostic::warning(
-                    "MIG0301",
+                    codes::TYPE_TWICE,
                     name.span,
                     format!("the type `{}` is declared twice", name.name),
                     "this declaration wins",
@@ -110,7 +111,7 @@ impl<'a> Types<'a> {
 
     fn unknown(&self, name: &Ident) -> Diagnostic {
         let diagnostic = Diagnostic::error(
-            "MIG0204",
+            codes::UNKNOWN_TYPE,
             name.span,
             format!("unknown type `{}`", name.name),
             "not declared before this line",
@@ -132,7 +133,7 @@ impl<'a> Types<'a> {
         // A new name drops the C types of the old one.
         declared.ty.name = Some(name.clone());
         declared.ty.c = CTypes::default();
-        options(&mut declared.ty, &decl.spec.options, self.abi, out);
+        flags::options(&mut declared.ty, &decl.spec.options, self.abi, out);
         self.check_variable(&declared.ty, decl, out)?;
         declared.ty.long = self.long_form(&declared.ty, declared.long, decl.spec.span, out)?;
         Some(declared)
@@ -150,7 +151,7 @@ impl<'a> Types<'a> {
             || c.in_tran_payload.is_some()
         {
             out.error(
-                "MIG0308",
+                codes::TRANSLATED_ARRAY,
                 decl.spec.span,
                 format!("`{}` is a variable array and can't be translated", decl.name.name),
                 "`intran`, `outtran` and `destructor` work on single values",
@@ -166,7 +167,7 @@ impl<'a> Types<'a> {
         if unnamed && self.abi.is_typed() {
             out.push(
                 Diagnostic::error(
-                    "MIG0309",
+                    codes::UNNAMED_ELEMENT,
                     decl.spec.span,
                     format!("the variable array `{}` needs an element type with a name", decl.name.name),
                     "this element type has no name",
@@ -200,7 +201,7 @@ impl<'a> Types<'a> {
         if wire.bits >= 1 << 16 {
             out.push(
                 Diagnostic::error(
-                    "MIG0310",
+                    codes::TYPE_TOO_LARGE,
                     span,
                     format!("an element of {} bits is too large for a type word", wire.bits),
                     "a type word has 16 bits for this",
@@ -209,21 +210,29 @@ impl<'a> Types<'a> {
             );
             return None;
         }
-        let must = wire.bits >= 1 << 8 || number >= 1 << 12;
-        let default = must || matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let needed = wire.bits >= 1 << 8
+            || number >= 1 << 12
+            || matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let polymorphic = wire.sent.is_none() || wire.received.is_none();
         match wanted {
-            Some(false) if must => {
-                out.error(
-                    "MIG0311",
-                    span,
-                    "the short form of the type word is too small",
-                    "elements of 256 bits, or 4096 of them, need the long form: remove `isnotlong`",
+            Some(false) if needed => {
+                out.push(
+                    Diagnostic::error(
+                        codes::SHORT_FORM,
+                        span,
+                        "the short form of the type word is too small",
+                        "this needs the long form",
+                    )
+                    .with_help("remove `isnotlong`: it has no room for 256 bits, 4096 elements or memory"),
                 );
-                None
+                return None;
             }
-            Some(long) => Some(long),
-            None => Some(default),
+            Some(true) if !needed && !polymorphic && !is_counted(ty) => {
+                out.warning(codes::FLAGS, span, "`islong` is not needed", "the short form has room for this");
+            }
+            _ => {}
         }
+        Some(wanted.unwrap_or(needed))
     }
 
     /// What a type word says about a type.
@@ -231,7 +240,7 @@ impl<'a> Types<'a> {
         let wire = Wire::of(ty, &self.abi.facts);
         if wire.is_none() {
             out.error(
-                "MIG0310",
+                codes::TYPE_TOO_LARGE,
                 span,
                 "this type is too large for a message",
                 "it has more elements than a type word can count",
@@ -254,7 +263,7 @@ impl<'a> Types<'a> {
             AstKind::Native(_) => {
                 if language(self.abi, Feature::NativeTypes, spec.span, out) {
                     out.error(
-                        "MIG0390",
+                        codes::NOT_GENERATED,
                         spec.span,
                         "native C types are not generated yet",
                         "only a C compiler knows this type",
@@ -274,7 +283,7 @@ impl<'a> Types<'a> {
         if let (Some(a), Some(b)) = (sender.bits, received.bits) {
             if a != b {
                 out.error(
-                    "MIG0305",
+                    codes::SIDES_DIFFER,
                     span,
                     "the two sides of `|` have different sizes",
                     format!("{a} bits sent, {b} bits received"),
@@ -297,7 +306,7 @@ impl<'a> Types<'a> {
             (None, None) => {
                 out.push(
                     Diagnostic::error(
-                        "MIG0304",
+                        codes::SIZE_NEEDED,
                         span,
                         "this message type has no size of its own",
                         "how many bits?",
@@ -319,7 +328,7 @@ impl<'a> Types<'a> {
         let found = names::look_up(name, self.abi);
         if let (None, IpcName::Symbol(symbol)) = (found, name) {
             let mut diagnostic = Diagnostic::error(
-                "MIG0303",
+                codes::UNKNOWN_MESSAGE_TYPE,
                 symbol.span,
                 format!("unknown message type `{}`", symbol.name),
                 format!("{} has no such message type", self.abi.language.name),
@@ -343,7 +352,7 @@ impl<'a> Types<'a> {
     ) -> Option<u32> {
         if ty.sent.is_none_or(is_port_name) {
             out.error(
-                "MIG0306",
+                codes::STRANGE_SIZE,
                 span,
                 format!("a port takes {implied} bits in a message of `{}`", self.abi.name()),
                 format!("not {written}"),
@@ -351,7 +360,7 @@ impl<'a> Types<'a> {
             return None;
         }
         out.warning(
-            "MIG0306",
+            codes::STRANGE_SIZE,
             span,
             format!("unusual size: {written} bits instead of {implied}"),
             "the written size is used",
@@ -389,7 +398,7 @@ impl<'a> Types<'a> {
     ) -> Option<Declared> {
         let declared = self.element(element, span, out)?;
         if count == 0 {
-            out.warning("MIG0307", span, "this type has no size", "an array of no elements");
+            out.warning(codes::NO_BYTES, span, "this type has no size", "an array of no elements");
         }
         let kind = TypeKind::Fixed { element: Arc::new(declared.ty.clone()), count, by_value };
         let declared = nest(declared, kind, span, out)?;
@@ -410,7 +419,7 @@ impl<'a> Types<'a> {
         };
         out.push(
             Diagnostic::error(
-                "MIG0302",
+                codes::TOO_COMPLICATED,
                 array,
                 "this type is too complicated",
                 format!("its elements are {what}"),
@@ -427,7 +436,7 @@ impl<'a> Types<'a> {
         let size = self.wire(element, span, out)?.bytes(1).unwrap_or(0);
         if size == 0 {
             out.error(
-                "MIG0307",
+                codes::NO_BYTES,
                 span,
                 "an element of a variable array needs a size",
                 "this type has no bytes",
@@ -442,7 +451,7 @@ impl<'a> Types<'a> {
         let typed = self.abi.is_typed();
         let complicated = |why: &str, out: &mut Diagnostics| {
             out.push(
-                Diagnostic::error("MIG0302", span, "this type is too complicated", why)
+                Diagnostic::error(codes::TOO_COMPLICATED, span, "this type is too complicated", why)
                     .with_help("data out of line is written `^array[] of element`"),
             );
         };
@@ -462,7 +471,7 @@ impl<'a> Types<'a> {
             _ if typed => {
                 out.push(
                     Diagnostic::error(
-                        "MIG0312",
+                        codes::FIXED_OUT_OF_LINE,
                         span,
                         "data of fixed size can't be out of line",
                         format!("the type word of {} would announce no elements", self.abi.language.name),
@@ -498,7 +507,7 @@ impl<'a> Types<'a> {
             if let Some(first) = names.insert(&name.name, name.span) {
                 out.push(
                     Diagnostic::error(
-                        "MIG0329",
+                        codes::NAME_TWICE,
                         name.span,
                         format!("two members are called `{}`", name.name),
                         "used again here",
@@ -523,7 +532,12 @@ impl<'a> Types<'a> {
             return None;
         }
         let Ok(size) = u32::try_from(end.next_multiple_of(alignment)) else {
-            out.error("MIG0310", span, "this structure is too large for a message", "4 GiB or more");
+            out.error(
+                codes::TYPE_TOO_LARGE,
+                span,
+                "this structure is too large for a message",
+                "4 GiB or more",
+            );
             return None;
         };
         let kind = TypeKind::Struct { members: laid_out.into(), size, alignment: alignment as u32 };
@@ -535,7 +549,7 @@ impl<'a> Types<'a> {
         let declared = self.look_up(&member.ty, out)?;
         let Some(alignment) = self.alignment(&declared.ty) else {
             out.error(
-                "MIG0313",
+                codes::STRUCT_MEMBER,
                 member.ty.span,
                 format!("`{}` can't be in a structure", member.ty.name),
                 "only plain data of fixed size can",
@@ -570,7 +584,7 @@ fn nest(inner: Declared, kind: TypeKind, span: Span, out: &mut Diagnostics) -> O
     let depth = inner.depth + 1;
     if depth > DEEPEST {
         out.error(
-            "MIG0302",
+            codes::TOO_COMPLICATED,
             span,
             "this type is too complicated",
             format!("more than {DEEPEST} types are inside one another"),
@@ -595,7 +609,7 @@ fn basic_kind(
     let is_right = |name: Option<u32>| name.is_none_or(is_port_name);
     if is_right(sent) != is_right(received) {
         out.error(
-            "MIG0305",
+            codes::SIDES_DIFFER,
             span,
             "one side of `|` is a port right, the other is not",
             "a right can't become data, nor data a right",
@@ -604,7 +618,7 @@ fn basic_kind(
     }
     if let Some(number) = [sent, received].into_iter().flatten().find(|&number| number > 0xff) {
         out.error(
-            "MIG0310",
+            codes::TYPE_TOO_LARGE,
             span,
             format!("the message type number {number} is too large"),
             "a type word has 8 bits for it",
@@ -618,7 +632,12 @@ fn basic_kind(
         return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
     }
     if bits == 0 || bits % 8 != 0 {
-        out.error("MIG0307", span, "the size is not a whole number of bytes", format!("{bits} bits"));
+        out.error(
+            codes::NO_BYTES,
+            span,
+            "the size is not a whole number of bytes",
+            format!("{bits} {}", if bits == 1 { "bit" } else { "bits" }),
+        );
         return None;
     }
     // A string of one byte can hold nothing: it is the character that a longer array is made of.
@@ -639,154 +658,11 @@ fn c_string(bound: Bound, span: Span, out: &mut Diagnostics) -> Option<Type> {
         Bound::UpTo(max) if max.value > 0 => TypeKind::BoundedString { max: max.value },
         _ => {
             out.push(
-                Diagnostic::error("MIG0307", span, "a string needs a size", "how many bytes at most?")
+                Diagnostic::error(codes::NO_BYTES, span, "a string needs a size", "how many bytes at most?")
                     .with_help("write `c_string[N]` or `c_string[*:N]`; the NUL counts"),
             );
             return None;
         }
     };
     Some(anonymous(kind))
-}
-
-/// `intran`, `ctype` and so on.
-fn options(ty: &mut Type, options: &[TypeOption], abi: &Abi, out: &mut Diagnostics) {
-    for option in options {
-        let span = option.span;
-        let mut set = |slot: &mut Option<String>, name: &Ident, what: &str| {
-            if slot.as_ref().is_some_and(|earlier| *earlier != name.name) {
-                out.warning(
-                    "MIG0314",
-                    span,
-                    format!("this type has two {what}s"),
-                    format!("`{}` is used", name.name),
-                );
-            }
-            *slot = Some(name.name.clone());
-        };
-        let c = &mut ty.c;
-        match &option.kind {
-            TypeOptionKind::InTran { trans, function, server } => {
-                set(&mut c.trans, trans, "translated type");
-                set(&mut c.in_tran, function, "`intran` function");
-                set(&mut c.server, server, "server type");
-            }
-            TypeOptionKind::OutTran { server, function, trans } => {
-                set(&mut c.server, server, "server type");
-                set(&mut c.out_tran, function, "`outtran` function");
-                set(&mut c.trans, trans, "translated type");
-            }
-            TypeOptionKind::Destructor { function, trans } => {
-                set(&mut c.destructor, function, "`destructor` function");
-                set(&mut c.trans, trans, "translated type");
-            }
-            TypeOptionKind::InTranPayload { trans, function } => {
-                set(&mut c.trans, trans, "translated type");
-                set(&mut c.in_tran_payload, function, "`intranpayload` function");
-                language(abi, Feature::InTranPayload, span, out);
-            }
-            TypeOptionKind::CType(name) => {
-                set(&mut c.user, name, "client type");
-                set(&mut c.server, name, "server type");
-            }
-            TypeOptionKind::CUserType(name) => set(&mut c.user, name, "client type"),
-            TypeOptionKind::CServerType(name) => set(&mut c.server, name, "server type"),
-        }
-    }
-    for slot in [&mut ty.c.user, &mut ty.c.server] {
-        if *slot == ty.name {
-            *slot = None;
-        }
-    }
-}
-
-/// The flags behind an argument or in a long type form.
-#[derive(Debug, Default)]
-pub(super) struct Flags {
-    pub(super) dealloc: Option<Dealloc>,
-    pub(super) long: Option<bool>,
-    pub(super) server_copy: Option<Span>,
-    pub(super) count_in_out: Option<Span>,
-    /// Where `dealloc` stands.
-    pub(super) dealloc_span: Option<Span>,
-}
-
-impl Flags {
-    /// Reads them; warns of what is repeated, contradictory or not of this dialect.
-    pub(super) fn read(flags: &[Flag], abi: &Abi, out: &mut Diagnostics) -> Flags {
-        let mut read = Flags::default();
-        for (index, flag) in flags.iter().enumerate() {
-            if flags[..index]
-                .iter()
-                .any(|earlier| earlier.kind == flag.kind && earlier.run_time == flag.run_time)
-            {
-                out.warning("MIG0315", flag.span, "this flag is repeated", "it has no more effect");
-                continue;
-            }
-            if flag.run_time && flag.kind != FlagKind::Dealloc {
-                out.warning(
-                    "MIG0315",
-                    flag.span,
-                    "only `dealloc` can be decided at run time",
-                    "`[]` has no effect here",
-                );
-            }
-            read.add(flag, abi, out);
-        }
-        read
-    }
-
-    fn add(&mut self, flag: &Flag, abi: &Abi, out: &mut Diagnostics) {
-        let span = flag.span;
-        match flag.kind {
-            FlagKind::IsLong | FlagKind::IsNotLong => {
-                if language(abi, Feature::TypedFlags, span, out) {
-                    let long = flag.kind == FlagKind::IsLong;
-                    self.long = match self.long {
-                        Some(earlier) if earlier != long => {
-                            out.warning(
-                                "MIG0315",
-                                span,
-                                "`islong` and `isnotlong` cancel each other",
-                                "neither has an effect",
-                            );
-                            None
-                        }
-                        _ => Some(long),
-                    };
-                }
-            }
-            FlagKind::Dealloc | FlagKind::NotDealloc => {
-                let wanted = match (flag.kind, flag.run_time) {
-                    (FlagKind::NotDealloc, _) => Dealloc::No,
-                    (_, false) => Dealloc::Yes,
-                    (_, true) => Dealloc::RunTime,
-                };
-                if self.dealloc.is_some() {
-                    out.warning("MIG0315", span, "`dealloc` is decided more than once", "decided again here");
-                }
-                self.dealloc = match (self.dealloc, wanted) {
-                    (None, wanted) => Some(wanted),
-                    (Some(Dealloc::RunTime), _) | (_, Dealloc::RunTime) => Some(Dealloc::RunTime),
-                    (Some(_), _) => None,
-                };
-                self.dealloc_span = Some(span);
-            }
-            FlagKind::ServerCopy => {
-                if language(abi, Feature::TypedFlags, span, out) {
-                    self.server_copy = Some(span);
-                }
-            }
-            FlagKind::CountInOut => self.count_in_out = Some(span),
-            FlagKind::RetCode => {
-                language(abi, Feature::RetCode, span, out);
-            }
-            FlagKind::SameCount
-            | FlagKind::PhysicalCopy
-            | FlagKind::Overwrite
-            | FlagKind::Auto
-            | FlagKind::Const => {
-                language(abi, Feature::UntypedFlags, span, out);
-            }
-        }
-    }
 }

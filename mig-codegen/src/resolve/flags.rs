@@ -1,0 +1,158 @@
+//! What stands behind types and arguments: flags, C types and conversions.
+
+use mig_parser::ast::{Flag, FlagKind, Ident, TypeOption, TypeOptionKind};
+use mig_parser::diagnostics::Diagnostics;
+use mig_parser::source::Span;
+
+use super::{Report, language};
+use crate::abi::{Abi, Feature};
+use crate::codes;
+use crate::model::{Dealloc, Type};
+
+/// The flags behind an argument or in a long type form.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    pub(super) dealloc: Option<Dealloc>,
+    pub(super) long: Option<bool>,
+    pub(super) server_copy: Option<Span>,
+    pub(super) count_in_out: Option<Span>,
+    /// Where `dealloc` stands.
+    pub(super) dealloc_span: Option<Span>,
+}
+
+impl Flags {
+    /// Reads them; warns of what is repeated, contradictory or not of this dialect.
+    pub(super) fn read(flags: &[Flag], abi: &Abi, out: &mut Diagnostics) -> Flags {
+        let mut read = Flags::default();
+        for (index, flag) in flags.iter().enumerate() {
+            if flags[..index]
+                .iter()
+                .any(|earlier| earlier.kind == flag.kind && earlier.run_time == flag.run_time)
+            {
+                out.warning(codes::FLAGS, flag.span, "this flag is repeated", "it has no more effect");
+                continue;
+            }
+            if flag.run_time && flag.kind != FlagKind::Dealloc {
+                out.warning(
+                    codes::FLAGS,
+                    flag.span,
+                    "only `dealloc` can be decided at run time",
+                    "`[]` has no effect here",
+                );
+            }
+            read.add(flag, abi, out);
+        }
+        read
+    }
+
+    fn add(&mut self, flag: &Flag, abi: &Abi, out: &mut Diagnostics) {
+        let span = flag.span;
+        match flag.kind {
+            FlagKind::IsLong | FlagKind::IsNotLong => {
+                if language(abi, Feature::TypedFlags, span, out) {
+                    let long = flag.kind == FlagKind::IsLong;
+                    self.long = match self.long {
+                        Some(earlier) if earlier != long => {
+                            out.warning(
+                                codes::FLAGS,
+                                span,
+                                "`islong` and `isnotlong` cancel each other",
+                                "neither has an effect",
+                            );
+                            None
+                        }
+                        _ => Some(long),
+                    };
+                }
+            }
+            FlagKind::Dealloc | FlagKind::NotDealloc => {
+                let wanted = match (flag.kind, flag.run_time) {
+                    (FlagKind::NotDealloc, _) => Dealloc::No,
+                    (_, false) => Dealloc::Yes,
+                    (_, true) => Dealloc::RunTime,
+                };
+                if self.dealloc.is_some() {
+                    out.warning(
+                        codes::FLAGS,
+                        span,
+                        "`dealloc` is decided more than once",
+                        "decided again here",
+                    );
+                }
+                self.dealloc = match (self.dealloc, wanted) {
+                    (None, wanted) => Some(wanted),
+                    (Some(Dealloc::RunTime), _) | (_, Dealloc::RunTime) => Some(Dealloc::RunTime),
+                    (Some(_), _) => None,
+                };
+                self.dealloc_span = Some(span);
+            }
+            FlagKind::ServerCopy => {
+                if language(abi, Feature::TypedFlags, span, out) {
+                    self.server_copy = Some(span);
+                }
+            }
+            FlagKind::CountInOut => self.count_in_out = Some(span),
+            FlagKind::RetCode => {
+                language(abi, Feature::RetCode, span, out);
+            }
+            FlagKind::SameCount
+            | FlagKind::PhysicalCopy
+            | FlagKind::Overwrite
+            | FlagKind::Auto
+            | FlagKind::Const => {
+                language(abi, Feature::UntypedFlags, span, out);
+            }
+        }
+    }
+}
+
+/// `intran`, `ctype` and so on.
+pub(super) fn options(ty: &mut Type, options: &[TypeOption], abi: &Abi, out: &mut Diagnostics) {
+    for option in options {
+        let span = option.span;
+        let mut set = |slot: &mut Option<String>, name: &Ident, what: &str| {
+            if slot.as_ref().is_some_and(|earlier| *earlier != name.name) {
+                out.warning(
+                    codes::TWO_C_TYPES,
+                    span,
+                    format!("this type has two {what}s"),
+                    format!("`{}` is used", name.name),
+                );
+            }
+            *slot = Some(name.name.clone());
+        };
+        let c = &mut ty.c;
+        match &option.kind {
+            TypeOptionKind::InTran { trans, function, server } => {
+                set(&mut c.trans, trans, "translated type");
+                set(&mut c.in_tran, function, "`intran` function");
+                set(&mut c.server, server, "server type");
+            }
+            TypeOptionKind::OutTran { server, function, trans } => {
+                set(&mut c.server, server, "server type");
+                set(&mut c.out_tran, function, "`outtran` function");
+                set(&mut c.trans, trans, "translated type");
+            }
+            TypeOptionKind::Destructor { function, trans } => {
+                set(&mut c.destructor, function, "`destructor` function");
+                set(&mut c.trans, trans, "translated type");
+            }
+            TypeOptionKind::InTranPayload { trans, function } => {
+                set(&mut c.trans, trans, "translated type");
+                set(&mut c.in_tran_payload, function, "`intranpayload` function");
+                language(abi, Feature::InTranPayload, span, out);
+            }
+            TypeOptionKind::CType(name) => {
+                set(&mut c.user, name, "client type");
+                set(&mut c.server, name, "server type");
+            }
+            TypeOptionKind::CUserType(name) => set(&mut c.user, name, "client type"),
+            TypeOptionKind::CServerType(name) => set(&mut c.server, name, "server type"),
+        }
+    }
+    for slot in [&mut ty.c.user, &mut ty.c.server] {
+        if *slot == ty.name {
+            *slot = None;
+        }
+    }
+}
