@@ -68,6 +68,13 @@ pub struct Shape {
     pub complex: Complex,
 }
 
+impl Shape {
+    /// Messages of these sizes.
+    pub const fn new(min: usize, max: usize, complex: Complex) -> Self {
+        Self { min, max, complex }
+    }
+}
+
 /// The arguments of a received message, read in the order of their declaration.
 ///
 /// Each method checks the type word of the next argument and then takes the argument out. What has not been taken still belongs to

@@ -80,7 +80,7 @@ pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Elements, OolArg, OolMemory, Plain};
 pub use received::{Port, Receive, ReceiveError, Received, Seqno};
-pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve};
+pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Unclaimed};
 pub use types::Type;

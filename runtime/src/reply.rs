@@ -30,6 +30,52 @@ pub trait Subsystem<K: Kernel> {
     fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool;
 }
 
+/// A subsystem that a demux function serves. `ids` are those of its requests, the sizes those of its largest messages in bytes.
+///
+/// Generated code wraps this for each interface.
+pub fn subsystem<K, F>(
+    ids: Range<i32>,
+    max_request_size: usize,
+    max_reply_size: usize,
+    dispatch: F,
+) -> impl Subsystem<K> + use<K, F>
+where
+    K: Kernel,
+    F: Fn(&mut Received<'_, K>, &mut Reply<'_, K>) -> bool,
+{
+    Demux { ids, max_request_size, max_reply_size, dispatch }
+}
+
+/// See [`subsystem`].
+struct Demux<F> {
+    ids: Range<i32>,
+    max_request_size: usize,
+    max_reply_size: usize,
+    dispatch: F,
+}
+
+impl<K, F> Subsystem<K> for Demux<F>
+where
+    K: Kernel,
+    F: Fn(&mut Received<'_, K>, &mut Reply<'_, K>) -> bool,
+{
+    fn ids(&self) -> Range<i32> {
+        self.ids.clone()
+    }
+
+    fn max_request_size(&self) -> usize {
+        self.max_request_size
+    }
+
+    fn max_reply_size(&self) -> usize {
+        self.max_reply_size
+    }
+
+    fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool {
+        (self.dispatch)(request, reply)
+    }
+}
+
 /// Why a routine has no result.
 ///
 /// Made with `?` from [`Malformed`], when the request is not as declared and no method has been called, or from the [`KernReturn`] of the

@@ -6,11 +6,27 @@ pub mod local;
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
 
 /// A port name: an index into a task's name table, of no meaning in another task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+)]
 #[repr(transparent)]
 pub struct Name(pub u32);
 
