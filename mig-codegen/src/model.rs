@@ -137,6 +137,8 @@ pub enum Dealloc {
 pub struct Type {
     /// The declared name that it was used by, if it has one.
     pub name: Option<String>,
+    /// The name at the other end of a chain of `type new = old;`, if it is such a name for another type.
+    pub alias_of: Option<String>,
     /// What it is.
     pub kind: TypeKind,
     /// The C names and conversions that the `.defs` gives it.

@@ -131,7 +131,8 @@ impl<'a> Types<'a> {
         let mut declared = self.spec(&decl.spec, out)?;
         let name = &decl.name.name;
         // A new name drops the C types of the old one.
-        declared.ty.name = Some(name.clone());
+        let old = declared.ty.name.replace(name.clone());
+        declared.ty.alias_of = declared.ty.alias_of.or(old);
         declared.ty.c = CTypes::default();
         flags::options(&mut declared.ty, &decl.spec.options, self.abi, out);
         self.check_variable(&declared.ty, decl, out)?;
@@ -576,7 +577,7 @@ impl<'a> Types<'a> {
 
 /// A type without a name, C types or a long type word.
 fn anonymous(kind: TypeKind) -> Type {
-    Type { name: None, kind, c: CTypes::default(), long: false }
+    Type { name: None, alias_of: None, kind, c: CTypes::default(), long: false }
 }
 
 /// A type made of another one, from which it has its flags.
