@@ -70,3 +70,10 @@ pub const MESSAGE_TOO_LARGE: &str = "MIG0331";
 pub const NO_TRANSLATION: &str = "MIG0332";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
+
+/// Messages of an ABI that are not generated yet.
+pub const ABI_NOT_GENERATED: &str = "MIG0501";
+/// An argument that is not generated yet.
+pub const ARGUMENT_NOT_GENERATED: &str = "MIG0502";
+/// A time or an option whose value only a C compiler knows.
+pub const C_EXPRESSION: &str = "MIG0503";

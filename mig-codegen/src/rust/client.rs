@@ -1,0 +1,295 @@
+//! Client functions: a request is built and sent, its reply taken apart.
+
+use mig_parser::ast::Direction;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::code::Place;
+use super::docs;
+use super::results::outs;
+use super::words::End;
+use super::{Generator, form, names};
+use crate::model::{Arg, Message, Routine, TypeKind};
+
+/// The variables of a client function that are not its parameters.
+struct Locals {
+    buffer: Ident,
+    request: Ident,
+    reply: Ident,
+    kernel: Ident,
+    dest: Ident,
+}
+
+impl Generator<'_> {
+    /// The function of a routine.
+    pub(super) fn client(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let name = names::snake(&routine.user);
+        let about = docs::docs(&docs::routine(routine));
+        let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
+        let locals = Locals {
+            buffer: names::unlike("buffer", &taken),
+            request: names::unlike("request", &taken),
+            reply: names::unlike("reply", &taken),
+            kernel: names::unlike("kernel", &taken),
+            dest: names::unlike("dest", &taken),
+        };
+        let params = self.client_params(routine, &locals);
+        let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
+        // `impl Trait` can't have an anonymous lifetime.
+        let lifetime = params.iter().any(is_impl).then(|| quote!('a,));
+        let result = self.results_type(routine);
+        let body = self.client_body(routine, &locals);
+        quote! {
+            #about
+            #[allow(dead_code)]
+            #many
+            pub fn #name<#lifetime K: #rt::Kernel<Abi = Abi>>(#(#params),*) -> Result<#result, #rt::CallError<K>> {
+                #body
+            }
+        }
+    }
+
+    fn client_params(&self, routine: &Routine, locals: &Locals) -> Vec<TokenStream> {
+        let mut params = Vec::new();
+        if is_polymorphic(&routine.args[routine.request_port]) {
+            // The right's type does not tell the task that has it.
+            let kernel = &locals.kernel;
+            params.push(quote!(#kernel: &K));
+        }
+        for arg in &routine.args {
+            let name = names::snake(&arg.name);
+            let ty = match arg.direction {
+                Direction::In | Direction::InOut => self.client_param(arg, form(&arg.ty)),
+                Direction::RequestPort | Direction::ReplyPort | Direction::UReplyPort => match &arg.ty.kind {
+                    TypeKind::Port(port) => self.sent_right(*port),
+                    _ => continue,
+                },
+                Direction::Out if arg.count_in_out => {
+                    let limit = limit(routine, arg);
+                    params.push(quote!(#limit: u32));
+                    continue;
+                }
+                Direction::WaitTime if routine.reply.is_some() => quote!(u32),
+                Direction::MsgOption => quote!(u32),
+                _ => continue,
+            };
+            params.push(quote!(#name: #ty));
+        }
+        params
+    }
+
+    fn client_body(&self, routine: &Routine, locals: &Locals) -> TokenStream {
+        let rt = &self.rt;
+        let Locals { buffer, request, kernel, .. } = locals;
+        let size = Literal::u32_unsuffixed(self.buffer_size(routine));
+        let port = &routine.args[routine.request_port];
+        let right = names::snake(&port.name);
+        let kernel = match is_polymorphic(port) {
+            true => quote!(#kernel),
+            false => quote!(#right.kernel()),
+        };
+        let mut arguments = Vec::new();
+        for (index, arg) in routine.args.iter().enumerate() {
+            arguments.extend(self.encode_argument(routine, request, index, arg));
+        }
+        let mutable = (!arguments.is_empty()).then(|| quote!(mut));
+        let send = self.send(routine, locals);
+        quote! {
+            let mut #buffer = #rt::MsgBuf::<#size>::new();
+            let #mutable #request = #buffer.request(#kernel);
+            #(#arguments)*
+            #send
+        }
+    }
+
+    fn encode_argument(
+        &self,
+        routine: &Routine,
+        request: &Ident,
+        index: usize,
+        arg: &Arg,
+    ) -> Option<TokenStream> {
+        let message = &routine.request;
+        if arg.in_request() {
+            let value = names::snake(&arg.name);
+            let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
+            return Some(self.encode_in(request, &value, place));
+        }
+        (arg.direction == Direction::Out && arg.count_in_out).then(|| {
+            let limit = limit(routine, arg);
+            let ty = self.word_const(message, index, End::Sends);
+            let max = Literal::u32_unsuffixed(declared_max(arg));
+            quote! {
+                let #limit = #limit.min(#max);
+                #request.data(#ty, &#limit);
+            }
+        })
+    }
+
+    /// Sends the request; if there is a reply, reads it.
+    fn send(&self, routine: &Routine, locals: &Locals) -> TokenStream {
+        let request = &locals.request;
+        let id = self.id(routine);
+        let Locals { dest, .. } = locals;
+        let right = self.header_right(&routine.args[routine.request_port]);
+        let let_dest = quote!(let #dest = #right;);
+        let reply_port =
+            routine.find(&[Direction::ReplyPort, Direction::UReplyPort]).map(|index| &routine.args[index]);
+        let (with, reply_port) = match reply_port {
+            Some(arg) => {
+                let right = self.header_right(arg);
+                (true, quote!(#right,))
+            }
+            None => (false, TokenStream::new()),
+        };
+        let options = self.options(routine);
+        let Some(reply) = &routine.reply else {
+            let method = names::ident(if with { "send_with_reply_port" } else { "send" });
+            return quote!(#let_dest #request.#method(#id, #dest, #reply_port #options));
+        };
+        let method = names::ident(if with { "call_with_reply_port" } else { "call" });
+        let shape = self.shape(reply);
+        let let_shape = quote!(let shape = #shape;);
+        let call = quote!(#request.#method(#id, #dest, #reply_port shape, #options)?);
+        let read = self.read_reply(routine, reply, call, locals);
+        quote!(#let_dest #let_shape #read)
+    }
+
+    fn read_reply(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        call: TokenStream,
+        locals: &Locals,
+    ) -> TokenStream {
+        let reply = &locals.reply;
+        let outs = outs(routine);
+        if outs.is_empty() {
+            return quote! {
+                #call.end()?;
+                Ok(())
+            };
+        }
+        let values: Vec<(Ident, TokenStream)> = outs
+            .iter()
+            .map(|&(index, arg)| {
+                let limit = limit(routine, arg);
+                let limit = arg.count_in_out.then_some(&limit);
+                let place = Place { message, index, arg, form: form(&arg.ty), limit };
+                (names::snake(&arg.name), self.decode_owned(reply, place))
+            })
+            .collect();
+        if let [(_, value)] = &values[..] {
+            let name = names::snake(&outs[0].1.name);
+            return quote! {
+                let mut #reply = #call;
+                let #name = #value;
+                #reply.end()?;
+                Ok(#name)
+            };
+        }
+        let name = self.results_name(routine);
+        let fields = values.iter().map(|(name, value)| quote!(#name: #value));
+        let results = names::unlike("results", std::slice::from_ref(reply));
+        quote! {
+            let mut #reply = #call;
+            let #results = #name { #(#fields),* };
+            #reply.end()?;
+            Ok(#results)
+        }
+    }
+
+    /// A right in the header: where the message goes, or where its reply goes.
+    fn header_right(&self, arg: &Arg) -> TokenStream {
+        let rt = &self.rt;
+        let name = names::snake(&arg.name);
+        match &arg.ty.kind {
+            TypeKind::Port(port) if port.sender.is_some() => {
+                let method = self.right_method(port.sender);
+                quote!(#rt::Dest::#method(#name))
+            }
+            _ => quote!(#name.into()),
+        }
+    }
+
+    /// Time-outs and option bits.
+    fn options(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let kind = names::ident(if routine.reply.is_some() { "CallOptions" } else { "SendOptions" });
+        let mut fields = Vec::new();
+        if routine.reply.is_some() {
+            let time = match routine.find(&[Direction::WaitTime]) {
+                Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
+                None => routine.wait_time.as_deref().and_then(number).map(|time| quote!(#time)),
+            };
+            fields.extend(time.map(|time| quote!(receive_timeout: Some(#time))));
+        }
+        let bits = match routine.find(&[Direction::MsgOption]) {
+            Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
+            None => {
+                routine.msg_option.as_deref().and_then(option_bits).filter(|bits| *bits != 0).map(|bits| {
+                    let bits = Literal::u32_unsuffixed(bits);
+                    quote!(#bits)
+                })
+            }
+        };
+        fields.extend(bits.map(|bits| quote!(bits: #bits)));
+        match fields.is_empty() {
+            true => quote!(#rt::#kind::NONE),
+            false => quote!(#rt::#kind { #(#fields,)* ..#rt::#kind::NONE }),
+        }
+    }
+
+    /// Room for the request and for any reply, an error's too.
+    pub(super) fn buffer_size(&self, routine: &Routine) -> u32 {
+        let error = self.interface.abi.facts.error_reply as u32;
+        let reply = routine.reply.as_ref().map_or(0, |reply| reply.max_size.max(error));
+        routine.request.max_size.max(reply).next_multiple_of(8)
+    }
+}
+
+/// The parameter that says how many elements of a `countinout` array the caller takes.
+pub(super) fn limit(routine: &Routine, arg: &Arg) -> Ident {
+    let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
+    names::unlike(&format!("{}_max", names::snake(&arg.name)).replace("r#", ""), &taken)
+}
+
+/// How many elements of a `countinout` array are declared.
+pub(super) fn declared_max(arg: &Arg) -> u32 {
+    match arg.ty.kind {
+        TypeKind::Bounded { max, .. } => max,
+        TypeKind::Indefinite { inline_max, .. } => inline_max,
+        _ => 0,
+    }
+}
+
+/// True for a parameter `name: impl …`.
+fn is_impl(param: &TokenStream) -> bool {
+    param.clone().into_iter().any(|token| token.to_string() == "impl")
+}
+
+fn is_polymorphic(arg: &Arg) -> bool {
+    matches!(&arg.ty.kind, TypeKind::Port(port) if port.sender.is_none())
+}
+
+/// A `waittime` as a number of milliseconds.
+pub(super) fn number(text: &str) -> Option<Literal> {
+    text.parse().ok().map(Literal::u32_unsuffixed)
+}
+
+/// The options that `mach/message.h` names, which a `.defs` file can name too.
+pub(super) fn option_bits(text: &str) -> Option<u32> {
+    Some(match text {
+        "MACH_MSG_OPTION_NONE" => 0,
+        "MACH_SEND_TIMEOUT" => 0x10,
+        "MACH_SEND_NOTIFY" => 0x20,
+        "MACH_SEND_INTERRUPT" => 0x40,
+        "MACH_SEND_CANCEL" => 0x80,
+        "MACH_RCV_TIMEOUT" => 0x100,
+        "MACH_RCV_NOTIFY" => 0x200,
+        "MACH_RCV_INTERRUPT" => 0x400,
+        "MACH_RCV_LARGE" => 0x800,
+        number => number.parse().ok()?,
+    })
+}

@@ -1,0 +1,230 @@
+//! The statements that write an argument into a message and read it out of one.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::Generator;
+use super::forms::{Form, is_byte};
+use super::words::{End, word_of};
+use crate::model::{Arg, Dealloc, Message, PortType};
+
+/// An argument in one of its messages.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The message.
+    pub(super) message: &'a Message,
+    /// The argument's index.
+    pub(super) index: usize,
+    /// The argument.
+    pub(super) arg: &'a Arg,
+    /// Its form.
+    pub(super) form: Form<'a>,
+    /// The variable with the caller's limit on its elements (`countinout`).
+    pub(super) limit: Option<&'a Ident>,
+}
+
+impl Place<'_> {
+    /// At most so many elements.
+    fn max(&self, declared: u32) -> TokenStream {
+        match self.limit {
+            Some(limit) => quote!(#limit as usize),
+            None => {
+                let declared = Literal::u32_unsuffixed(declared);
+                quote!(#declared)
+            }
+        }
+    }
+}
+
+impl Generator<'_> {
+    /// Appends a client's argument to its request.
+    pub(super) fn encode_in(&self, to: &Ident, value: &Ident, place: Place<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let ty = self.word_const(place.message, place.index, End::Sends);
+        match place.form {
+            Form::Right(port) => {
+                let method = self.right_method(port.sender);
+                quote!(#to.#method(#value);)
+            }
+            Form::Bool => quote!(#to.data(#ty, &u32::from(#value));),
+            Form::Number(_) => quote!(#to.data(#ty, &#value);),
+            Form::Aggregate(_) => quote!(#to.data(#ty, #value);),
+            Form::Slice(_, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.slice(#ty, #value, #max)?;)
+            }
+            Form::Indefinite(element) | Form::OutOfLine(element) => {
+                let method = out_of_line_method(place.form);
+                match place.arg.dealloc {
+                    Dealloc::No if is_byte(element) => quote!(#to.#method(#ty, #value)?;),
+                    Dealloc::No => quote!(#to.#method(#ty, #rt::OolArg::lend(#value))?;),
+                    Dealloc::Yes => quote!(#to.#method(#ty, #value)?;),
+                    Dealloc::RunTime => quote! {
+                        let #value: #rt::OolArg<'_, K> = #value.into();
+                        #to.#method(#ty, #value)?;
+                    },
+                }
+            }
+            Form::FixedString => quote!(#to.fixed_string(#ty, #value)?;),
+            Form::BoundedString(max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.string(#ty, #value, #max)?;)
+            }
+            Form::FixedRights(port, _)
+            | Form::BoundedRights(port, _)
+            | Form::IndefiniteRights(port)
+            | Form::OutOfLineRights(port) => {
+                let rights = self.port_array(port, value, matches!(place.form, Form::FixedRights(..)));
+                self.encode_rights(to, rights, port, place)
+            }
+        }
+    }
+
+    /// Appends a server's result to its reply.
+    pub(super) fn encode_out(&self, to: &Ident, value: &TokenStream, place: Place<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let ty = self.word_const(place.message, place.index, End::Sends);
+        match place.form {
+            Form::Right(port) => {
+                let method = self.right_method(port.receiver);
+                quote!(#to.#method(#value);)
+            }
+            Form::Bool => quote!(#to.data(#ty, &u32::from(#value));),
+            Form::Number(_) | Form::Aggregate(_) => quote!(#to.data(#ty, &#value);),
+            Form::Slice(_, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.slice(#ty, &#value, #max)?;)
+            }
+            Form::OutOfLine(element) if is_byte(element) => quote!(#to.ool(#ty, #value)?;),
+            Form::Indefinite(_) | Form::OutOfLine(_) => {
+                let ty = with_deallocate(place, quote!(#ty));
+                match place.form {
+                    Form::Indefinite(_) => quote!(#to.indefinite_copy(#ty, &#value)?;),
+                    _ => quote!(#to.ool_copy(#ty, &#value)?;),
+                }
+            }
+            Form::FixedString => quote!(#to.fixed_string(#ty, &#value)?;),
+            Form::BoundedString(max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.string(#ty, &#value, #max)?;)
+            }
+            Form::FixedRights(port, _)
+            | Form::BoundedRights(port, _)
+            | Form::IndefiniteRights(port)
+            | Form::OutOfLineRights(port) => {
+                let rights = match place.form {
+                    Form::FixedRights(..) => quote!(#rt::PortArray::moving(#value.into())),
+                    _ => quote!(#rt::PortArray::moving(#value)),
+                };
+                self.encode_rights(to, rights, port, place)
+            }
+        }
+    }
+
+    /// A client's rights on their way into a message.
+    fn port_array(&self, port: PortType, value: &Ident, fixed: bool) -> TokenStream {
+        let rt = &self.rt;
+        match port.sender {
+            None => quote!(#value),
+            Some(16..=18) if fixed => quote!(#rt::PortArray::moving(#value.into())),
+            Some(16..=18) => quote!(#rt::PortArray::moving(#value)),
+            sender => {
+                let method = self.right_method(sender);
+                quote!(#rt::PortArray::#method(#value))
+            }
+        }
+    }
+
+    fn encode_rights(
+        &self,
+        to: &Ident,
+        rights: TokenStream,
+        port: PortType,
+        place: Place<'_>,
+    ) -> TokenStream {
+        let ty = self.rights_type(port, place);
+        match place.form {
+            Form::FixedRights(_, max) | Form::BoundedRights(_, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.ports(#ty, #rights, #max)?;)
+            }
+            Form::IndefiniteRights(_) => quote!(#to.indefinite_ports(#ty, #rights)?;),
+            _ => quote!(#to.ool_ports(#ty, #rights)?;),
+        }
+    }
+
+    /// A description of which only the long form and the deallocate bit count: the rights say the rest.
+    fn rights_type(&self, port: PortType, place: Place<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let number = Literal::u8_unsuffixed(port.receiver.unwrap_or_default());
+        let long = word_of(place.message, place.index).is_some_and(|word| word.long);
+        let ty = match place.form {
+            Form::FixedRights(..) | Form::BoundedRights(..) => quote!(#rt::Type::inline(#number, 32, 1)),
+            _ => return with_deallocate(place, quote!(#rt::Type::out_of_line(#number, 32))),
+        };
+        if long { quote!(#ty.long()) } else { ty }
+    }
+
+    /// Reads an argument out of a request, or a result out of a reply.
+    pub(super) fn decode(&self, from: &Ident, place: Place<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let ty = self.word_const(place.message, place.index, End::Receives);
+        match place.form {
+            Form::Right(port) => match port.receiver {
+                Some(16) => quote!(#from.receive_right()?),
+                Some(17) => quote!(#from.send_right()?),
+                Some(_) => quote!(#from.send_once_right()?),
+                None => quote!(#from.poly()?),
+            },
+            Form::Bool => quote!(#from.data::<u32>(#ty)? != 0),
+            Form::Number(_) | Form::Aggregate(_) => quote!(#from.data(#ty)?),
+            Form::Slice(_, max) => {
+                let max = place.max(max);
+                quote!(#from.slice(#ty, #max)?)
+            }
+            Form::Indefinite(_) => quote!(#from.indefinite(#ty)?),
+            Form::OutOfLine(element) if is_byte(element) => quote!(#from.ool(#ty)?),
+            Form::OutOfLine(_) => quote!(#from.ool_elements(#ty)?),
+            Form::FixedString => quote!(#from.fixed_string(#ty)?),
+            Form::BoundedString(max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#from.string(#ty, #max)?)
+            }
+            Form::FixedRights(port, max) => {
+                let (ty, max) = (self.rights_type(port, place), Literal::u32_unsuffixed(max));
+                quote!(#from.ports(#ty, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
+            }
+            Form::BoundedRights(port, max) => {
+                let (ty, max) = (self.rights_type(port, place), place.max(max));
+                quote!(#from.ports(#ty, #max)?)
+            }
+            Form::IndefiniteRights(_) => quote!(#from.indefinite_ports()?),
+            Form::OutOfLineRights(_) => quote!(#from.ool_ports()?),
+        }
+    }
+
+    /// Reads a result out of a reply, as a value on its own.
+    pub(super) fn decode_owned(&self, from: &Ident, place: Place<'_>) -> TokenStream {
+        let value = self.decode(from, place);
+        match place.form {
+            Form::OutOfLine(element) if is_byte(element) => value,
+            Form::Slice(..) | Form::Indefinite(_) | Form::OutOfLine(_) => quote!(#value.into_vec()),
+            Form::FixedString | Form::BoundedString(_) => quote!(#value.into()),
+            _ => value,
+        }
+    }
+}
+
+fn out_of_line_method(form: Form<'_>) -> TokenStream {
+    match form {
+        Form::Indefinite(_) => quote!(indefinite),
+        _ => quote!(ool),
+    }
+}
+
+fn with_deallocate(place: Place<'_>, ty: TokenStream) -> TokenStream {
+    match place.arg.dealloc {
+        Dealloc::No => ty,
+        Dealloc::Yes | Dealloc::RunTime => quote!(#ty.deallocate()),
+    }
+}

@@ -1,0 +1,178 @@
+//! Documentation of the generated items.
+
+use mig_parser::ast::RoutineKind;
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::model::{Arg, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, Type, TypeKind};
+
+/// One line of documentation.
+pub(super) fn doc(line: &str) -> TokenStream {
+    let line = format!(" {line}");
+    quote!(#[doc = #line])
+}
+
+/// Lines of documentation.
+pub(super) fn docs(lines: &[String]) -> TokenStream {
+    let lines = lines.iter().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
+    quote!(#(#[doc = #lines])*)
+}
+
+/// A comment of the `.defs` file as documentation: what rustdoc would take for a link, a tag, a list or code is text there.
+pub(super) fn comment(lines: &[String]) -> Vec<String> {
+    let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut out: Vec<String> = lines.iter().map(|line| escape(&words(line))).collect();
+    while out.last().is_some_and(String::is_empty) {
+        out.pop();
+    }
+    out.drain(..out.iter().take_while(|line| line.is_empty()).count());
+    out
+}
+
+fn escape(line: &str) -> String {
+    let mut out = String::new();
+    let list = line.starts_with(['-', '*', '+', '#', '>', '=', '|', '~']);
+    let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let numbered = number.len() < line.len() && number.starts_with(['.', ')']);
+    if list {
+        out.push('\\');
+    }
+    let mut in_code = false;
+    for (index, c) in line.char_indices() {
+        match c {
+            '`' => in_code = !in_code && line[index + 1..].contains('`'),
+            '[' | ']' | '<' | '>' | '_' | '*' if !(in_code || list && index == 0) => out.push('\\'),
+            '.' | ')' if numbered && index == line.len() - number.len() => out.push('\\'),
+            _ => {}
+        }
+        out.push(c);
+    }
+    // Three of them would begin a block of code.
+    out.replace("```", "` ` `")
+}
+
+/// What a routine is, and its messages as tables.
+pub(super) fn routine(routine: &Routine) -> Vec<String> {
+    let mut lines = comment(&routine.doc);
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(format!("`{}`, {}, message {}.", routine.user, kind(routine), routine.id));
+    lines.extend(message(routine, "Request", &routine.request));
+    if let Some(reply) = &routine.reply {
+        lines.extend(message(routine, "Reply", reply));
+    }
+    lines
+}
+
+fn kind(routine: &Routine) -> &'static str {
+    match routine.kind {
+        RoutineKind::Routine => "routine",
+        RoutineKind::SimpleRoutine => "simpleroutine",
+        RoutineKind::Procedure => "procedure",
+        RoutineKind::SimpleProcedure => "simpleprocedure",
+        RoutineKind::Function => "function",
+    }
+}
+
+/// The size of a message and, if it carries anything, a table of what stands where.
+fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
+    let size = match (message.min_size, message.max_size) {
+        (min, max) if min == max => format!("{min} bytes"),
+        (min, max) => format!("{min} to {max} bytes"),
+    };
+    let complex = match message.complex {
+        Complex::Always => ", complex",
+        Complex::Depends => ", complex if its contents are",
+        Complex::Never => "",
+    };
+    let mut lines = vec![String::new()];
+    let rows: Vec<String> = message.slots.iter().filter_map(|slot| row(routine, slot)).collect();
+    if rows.is_empty() {
+        lines.push(format!("{name}: {size}{complex}."));
+        return lines;
+    }
+    lines.push(format!("{name}, {size}{complex}:"));
+    lines.push(String::new());
+    lines.push("| offset | bytes | |".to_owned());
+    lines.push("|-:|-:|-|".to_owned());
+    lines.extend(rows);
+    lines
+}
+
+/// A row for a value; type words and padding have none.
+fn row(of: &Routine, slot: &Slot) -> Option<String> {
+    let arg = slot.arg.map(|index| &of.args[index]);
+    let what = match (slot.role, arg) {
+        (Role::Data, Some(arg)) => format!("`{}`: {}", arg.name, describe(arg)),
+        (Role::Count, Some(arg)) => format!("`{}Cnt`: how many the caller takes", arg.name),
+        _ => return None,
+    };
+    let offset = slot.offset.map_or_else(String::new, |offset| offset.to_string());
+    let size = match (slot.size, slot.max, slot.indirect) {
+        (Some(size), ..) => size.to_string(),
+        (None, Some(max), Indirect::Depends) => format!("≤ {max} or address"),
+        (None, Some(max), _) => format!("≤ {max}"),
+        (None, None, _) => String::new(),
+    };
+    Some(format!("| {offset} | {size} | {what} |"))
+}
+
+fn describe(arg: &Arg) -> String {
+    let mut text = type_text(&arg.ty);
+    match arg.dealloc {
+        Dealloc::No => {}
+        Dealloc::Yes => text += ", dealloc",
+        Dealloc::RunTime => text += ", dealloc[]",
+    }
+    text
+}
+
+/// A type in the words of a `.defs` file.
+fn type_text(ty: &Type) -> String {
+    match (&ty.kind, &ty.name) {
+        (TypeKind::Port(port), _) => right(*port).to_owned(),
+        (TypeKind::OutOfLine { element, .. }, _) => format!("^array\\[\\] of {}", type_text(element)),
+        (TypeKind::Indefinite { element, .. }, _) => format!("array\\[\\] of {}", type_text(element)),
+        (TypeKind::Bounded { element, max }, _) => format!("array\\[\\*:{max}\\] of {}", type_text(element)),
+        (TypeKind::Fixed { element, count, .. }, None) => {
+            format!("array\\[{count}\\] of {}", type_text(element))
+        }
+        (TypeKind::FixedString { size, .. }, _) => format!("c_string\\[{size}\\]"),
+        (TypeKind::BoundedString { max }, _) => format!("c_string\\[\\*:{max}\\]"),
+        (_, Some(name)) => format!("`{name}`"),
+        (TypeKind::Scalar(scalar), None) => format!("{} bits", scalar.bits),
+        (TypeKind::Struct { .. }, None) => "struct".to_owned(),
+    }
+}
+
+/// How a right travels.
+fn right(port: PortType) -> &'static str {
+    match (port.sender, port.receiver) {
+        (Some(16), _) => "receive right, moved",
+        (Some(17), _) => "send right, moved",
+        (Some(18), _) => "send-once right, moved",
+        (Some(19), _) => "send right, copied",
+        (Some(20), _) => "send right, made",
+        (Some(21), _) => "send-once right, made",
+        (_, Some(16)) => "receive right",
+        (_, Some(17)) => "send right",
+        (_, Some(18)) => "send-once right",
+        _ => "any right",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_stay_text() {
+        let lines = ["", "  - a list [x] of <T>", "1. one", "    code", "`a_b[0]` c_d", "```rust", ""];
+        let lines: Vec<String> = lines.map(str::to_owned).to_vec();
+        assert_eq!(
+            comment(&lines),
+            ["\\- a list \\[x\\] of \\<T\\>", "1\\. one", "code", "`a_b[0]` c\\_d", "` ` `rust"]
+        );
+    }
+}

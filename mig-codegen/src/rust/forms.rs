@@ -1,0 +1,240 @@
+//! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a message.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use super::Generator;
+use super::types::is_bool;
+use crate::model::{Arg, Dealloc, PortType, Type, TypeKind};
+
+/// What an argument is to a Rust programmer.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'t> {
+    /// One right.
+    Right(PortType),
+    /// A truth value.
+    Bool,
+    /// A number.
+    Number(&'t Type),
+    /// An array or structure of fixed size.
+    Aggregate(&'t Type),
+    /// An array of so many values at most, always in the message.
+    Slice(&'t Type, u32),
+    /// An array of any length, in the message while it is short.
+    Indefinite(&'t Type),
+    /// An array of any length, never in the message.
+    OutOfLine(&'t Type),
+    /// A C string in a field of fixed size.
+    FixedString,
+    /// A C string of at most so many bytes.
+    BoundedString(u32),
+    /// So many rights.
+    FixedRights(PortType, u32),
+    /// So many rights at most, always in the message.
+    BoundedRights(PortType, u32),
+    /// Rights, in the message while they are few.
+    IndefiniteRights(PortType),
+    /// Rights, never in the message.
+    OutOfLineRights(PortType),
+}
+
+impl<'t> Form<'t> {
+    /// `None` for what has no form in Rust yet.
+    pub(super) fn of(ty: &'t Type) -> Option<Form<'t>> {
+        Some(match &ty.kind {
+            TypeKind::Port(port) => Form::Right(*port),
+            TypeKind::Scalar(_) if is_bool(ty) => Form::Bool,
+            TypeKind::Scalar(scalar) if matches!(scalar.bits, 8 | 16 | 32 | 64) => Form::Number(ty),
+            TypeKind::Scalar(_) | TypeKind::Struct { .. } => Form::Aggregate(ty),
+            TypeKind::Fixed { element, count, .. } => match element.kind {
+                TypeKind::Port(port) => Form::FixedRights(port, *count),
+                _ => plain(element, Form::Aggregate(ty))?,
+            },
+            TypeKind::Bounded { element, max } => match element.kind {
+                TypeKind::Port(port) => Form::BoundedRights(port, *max),
+                _ => plain(element, Form::Slice(element, *max))?,
+            },
+            TypeKind::Indefinite { element, .. } => match element.kind {
+                TypeKind::Port(port) => Form::IndefiniteRights(port),
+                _ => plain(element, Form::Indefinite(element))?,
+            },
+            TypeKind::OutOfLine { element, count: None, max: None } => match element.kind {
+                TypeKind::Port(port) => Form::OutOfLineRights(port),
+                _ => plain(element, Form::OutOfLine(element))?,
+            },
+            TypeKind::OutOfLine { .. } => return None,
+            TypeKind::FixedString { .. } => Form::FixedString,
+            TypeKind::BoundedString { max } => Form::BoundedString(*max),
+        })
+    }
+
+    /// True if the type of a result mentions the kernel.
+    pub(super) fn owns(self) -> bool {
+        match self {
+            Form::OutOfLine(element) => is_byte(element),
+            Form::Right(_)
+            | Form::FixedRights(..)
+            | Form::BoundedRights(..)
+            | Form::IndefiniteRights(_)
+            | Form::OutOfLineRights(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// An array's form, if its elements are plain data.
+fn plain<'t>(element: &Type, form: Form<'t>) -> Option<Form<'t>> {
+    match &element.kind {
+        TypeKind::Scalar(_) | TypeKind::Struct { .. } | TypeKind::FixedString { .. } => Some(form),
+        TypeKind::Fixed { element, .. } => plain(element, form),
+        _ => None,
+    }
+}
+
+/// `MACH_MSG_TYPE_MOVE_RECEIVE` and its kin.
+mod disposition {
+    pub(super) const MOVE_RECEIVE: u8 = 16;
+    pub(super) const MOVE_SEND: u8 = 17;
+    pub(super) const MOVE_SEND_ONCE: u8 = 18;
+    pub(super) const COPY_SEND: u8 = 19;
+    pub(super) const MAKE_SEND: u8 = 20;
+}
+use disposition::{COPY_SEND, MAKE_SEND, MOVE_RECEIVE, MOVE_SEND, MOVE_SEND_ONCE};
+
+impl Generator<'_> {
+    /// The client's parameter for an argument in its request.
+    pub(super) fn client_param(&self, arg: &Arg, form: Form<'_>) -> TokenStream {
+        let rt = &self.rt;
+        match form {
+            Form::Right(port) => self.sent_right(port),
+            Form::Bool => quote!(bool),
+            Form::Number(ty) => self.data_type(ty),
+            Form::Aggregate(ty) => {
+                let ty = self.data_type(ty);
+                quote!(&#ty)
+            }
+            Form::Slice(element, _) => {
+                let element = self.data_type(element);
+                quote!(&[#element])
+            }
+            Form::Indefinite(element) | Form::OutOfLine(element) => match arg.dealloc {
+                Dealloc::No => {
+                    let element = self.data_type(element);
+                    quote!(&[#element])
+                }
+                Dealloc::Yes => quote!(#rt::OolMemory<K>),
+                Dealloc::RunTime => quote!(impl Into<#rt::OolArg<'a, K>>),
+            },
+            Form::FixedString | Form::BoundedString(_) => quote!(&#rt::CStr),
+            Form::FixedRights(port, count) => {
+                let count = Literal::u32_unsuffixed(count);
+                self.sent_rights(port, Some(count))
+            }
+            Form::BoundedRights(port, _) | Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+                self.sent_rights(port, None)
+            }
+        }
+    }
+
+    /// How a client passes a right: by value to move it, by reference to copy it or to make one from it.
+    pub(super) fn sent_right(&self, port: PortType) -> TokenStream {
+        let rt = &self.rt;
+        match port.sender {
+            Some(MOVE_RECEIVE) => quote!(#rt::ReceiveRight<K>),
+            Some(MOVE_SEND) => quote!(#rt::SendRight<K>),
+            Some(MOVE_SEND_ONCE) => quote!(#rt::SendOnceRight<K>),
+            Some(COPY_SEND) => quote!(&#rt::SendRight<K>),
+            Some(_) => quote!(&#rt::ReceiveRight<K>),
+            None => quote!(impl Into<#rt::AnyRight<'a, K>>),
+        }
+    }
+
+    fn sent_rights(&self, port: PortType, count: Option<Literal>) -> TokenStream {
+        let rt = &self.rt;
+        let length = count.map(|count| quote!(; #count));
+        match port.sender {
+            Some(COPY_SEND) => quote!(&[#rt::SendRight<K> #length]),
+            Some(MOVE_RECEIVE | MOVE_SEND | MOVE_SEND_ONCE) => {
+                let right = self.received_right(port);
+                match length {
+                    Some(length) => quote!([#right #length]),
+                    None => quote!(#rt::Vec<#right>),
+                }
+            }
+            Some(_) => quote!(&[#rt::ReceiveRight<K> #length]),
+            None => quote!(#rt::PortArray<K>),
+        }
+    }
+
+    /// A right as its receiver owns it.
+    pub(super) fn received_right(&self, port: PortType) -> TokenStream {
+        let rt = &self.rt;
+        match port.receiver {
+            Some(MOVE_RECEIVE) => quote!(#rt::ReceiveRight<K>),
+            Some(MOVE_SEND) => quote!(#rt::SendRight<K>),
+            Some(_) => quote!(#rt::SendOnceRight<K>),
+            None => quote!(#rt::AnyRight<'static, K>),
+        }
+    }
+
+    /// The name of a right's method: `move_send` and its kin.
+    pub(super) fn right_method(&self, sender: Option<u8>) -> TokenStream {
+        match sender {
+            Some(MOVE_RECEIVE) => quote!(move_receive),
+            Some(MOVE_SEND) => quote!(move_send),
+            Some(MOVE_SEND_ONCE) => quote!(move_send_once),
+            Some(COPY_SEND) => quote!(copy_send),
+            Some(MAKE_SEND) => quote!(make_send),
+            Some(_) => quote!(make_send_once),
+            None => quote!(poly),
+        }
+    }
+
+    /// The server's parameter for an argument of the request.
+    pub(super) fn server_param(&self, form: Form<'_>) -> TokenStream {
+        let rt = &self.rt;
+        match form {
+            Form::Slice(element, _) => {
+                let element = self.data_type(element);
+                quote!(&[#element])
+            }
+            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
+            Form::Indefinite(element) | Form::OutOfLine(element) => {
+                let element = self.data_type(element);
+                quote!(#rt::Elements<'_, #element, K>)
+            }
+            Form::FixedString | Form::BoundedString(_) => quote!(&#rt::CStr),
+            other => self.owned(other),
+        }
+    }
+
+    /// A value on its own: a result, for the server's method that returns it and for the client that gets it.
+    pub(super) fn owned(&self, form: Form<'_>) -> TokenStream {
+        let rt = &self.rt;
+        match form {
+            Form::Right(port) => self.received_right(port),
+            Form::Bool => quote!(bool),
+            Form::Number(ty) | Form::Aggregate(ty) => self.data_type(ty),
+            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
+            Form::Slice(element, _) | Form::Indefinite(element) | Form::OutOfLine(element) => {
+                let element = self.data_type(element);
+                quote!(#rt::Vec<#element>)
+            }
+            Form::FixedString | Form::BoundedString(_) => quote!(#rt::CString),
+            Form::FixedRights(port, count) => {
+                let right = self.received_right(port);
+                let count = Literal::u32_unsuffixed(count);
+                quote!([#right; #count])
+            }
+            Form::BoundedRights(port, _) | Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+                let right = self.received_right(port);
+                quote!(#rt::Vec<#right>)
+            }
+        }
+    }
+}
+
+/// Memory of bytes needs no view of its elements.
+pub(super) fn is_byte(element: &Type) -> bool {
+    matches!(element.kind, TypeKind::Scalar(scalar) if scalar.bits == 8)
+}

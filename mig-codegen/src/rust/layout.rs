@@ -1,0 +1,68 @@
+//! Assertions in the output that the runtime lays messages out as the slot tables say.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use super::Generator;
+use super::form;
+use super::forms::Form;
+use super::words::word_of;
+use crate::model::{Message, Role, Routine, Slot};
+
+impl Generator<'_> {
+    /// The assertions of all messages.
+    pub(super) fn layout_checks(&self) -> TokenStream {
+        let rt = &self.rt;
+        let mut checks = Vec::new();
+        for routine in &self.interface.routines {
+            checks.push(self.check(routine, &routine.request));
+            checks.extend(routine.reply.as_ref().map(|reply| self.check(routine, reply)));
+        }
+        let doc = super::docs::doc("The runtime lays these messages out as the compiler's tables say.");
+        quote! {
+            #doc
+            const _: () = {
+                use #rt::layout::Item::{self, *};
+                const fn check(items: &[Item], offsets: &[usize], size: usize) {
+                    #rt::layout::check::<Abi>(items, offsets, size);
+                }
+                #(#checks)*
+            };
+        }
+    }
+
+    fn check(&self, routine: &Routine, message: &Message) -> TokenStream {
+        let words = message.slots.iter().filter(|slot| slot.role == Role::Type);
+        let items = words.clone().map(|slot| self.item(routine, message, slot));
+        let offsets = words.filter_map(|slot| slot.offset).map(Literal::u32_unsuffixed);
+        let size = Literal::u32_unsuffixed(message.max_size);
+        quote!(check(&[#(#items),*], &[#(#offsets),*], #size);)
+    }
+
+    /// What stands behind a type word.
+    fn item(&self, routine: &Routine, message: &Message, slot: &Slot) -> TokenStream {
+        let Some(index) = slot.arg else { return quote!(Data(4)) };
+        let arg = &routine.args[index];
+        let is_count = message.slots.iter().any(|other| other.arg == slot.arg && other.role == Role::Count);
+        if is_count {
+            return quote!(Data(4));
+        }
+        let long = word_of(message, index).is_some_and(|word| word.long);
+        let data = message.slots.iter().find(|other| other.arg == slot.arg && other.role == Role::Data);
+        let most = data.and_then(|data| data.size.or(data.max)).unwrap_or(0);
+        let most = Literal::u32_unsuffixed(most);
+        match (form(&arg.ty), long) {
+            (Form::Right(_), _) => quote!(Port),
+            (Form::OutOfLine(_) | Form::OutOfLineRights(_), _) => quote!(OutOfLine),
+            (Form::Indefinite(_) | Form::IndefiniteRights(_), _) => quote!(Indefinite(#most)),
+            (Form::BoundedRights(_, count), _) => {
+                let count = Literal::u32_unsuffixed(count);
+                quote!(Ports(#count))
+            }
+            (Form::Slice(..) | Form::BoundedString(_), false) => quote!(Array(#most)),
+            (Form::Slice(..) | Form::BoundedString(_), true) => quote!(LongArray(#most)),
+            (_, false) => quote!(Data(#most)),
+            (_, true) => quote!(LongData(#most)),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The Rust back end: an interface with its slot tables becomes Rust items.
+//!
+//! The items only describe. What they describe is done by `mig_runtime`: the client functions append arguments and call, the server's
+//! stubs read arguments, call the trait's method and append its results.
+
+mod client;
+mod code;
+mod docs;
+mod forms;
+mod layout;
+mod names;
+mod refuse;
+mod results;
+mod server;
+mod types;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mig_parser::diagnostics::Diagnostics;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use self::docs::{doc, docs};
+use self::forms::Form;
+use self::words::End;
+use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
+
+/// Which half of an interface to generate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// The functions that send requests.
+    Client,
+    /// The trait that serves them.
+    Server,
+    /// Both halves.
+    #[default]
+    Both,
+}
+
+impl Side {
+    fn client(self) -> bool {
+        self != Side::Server
+    }
+
+    fn server(self) -> bool {
+        self != Side::Client
+    }
+}
+
+/// What the generated code depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) side: Side,
+    /// The crate `mig_runtime` under the name that it has for the user.
+    pub(crate) runtime_crate: String,
+    /// Rust paths for types of the `.defs`.
+    pub(crate) extern_types: BTreeMap<String, String>,
+}
+
+/// Generates the items of an interface. `None` if something in it is not generated yet; that is a diagnostic.
+pub(crate) fn generate(
+    interface: &Interface,
+    options: &Options,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<TokenStream>> {
+    refuse::refuse(interface, diagnostics);
+    if diagnostics.has_errors() {
+        return None;
+    }
+    Some(Generator::new(interface, options).items())
+}
+
+/// Prints items, with an empty line between them.
+pub(crate) fn print(items: Vec<TokenStream>) -> String {
+    let printed: Vec<String> = items.into_iter().filter(|item| !item.is_empty()).map(print_item).collect();
+    printed.join("\n")
+}
+
+fn print_item(item: TokenStream) -> String {
+    match syn::parse2(item.clone()) {
+        Ok(file) => space_methods(&prettyplease::unparse(&file)),
+        // It is a bug if that happens; the Rust compiler will show the place.
+        Err(_) => format!("{item}\n"),
+    }
+}
+
+/// Puts an empty line between the methods of a trait.
+fn space_methods(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 64);
+    let mut after_body = false;
+    for line in text.lines() {
+        if after_body && line.trim_start().starts_with("///") {
+            out.push('\n');
+        }
+        after_body = line == "    }";
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
+/// What all items of an interface have in common.
+struct Generator<'a> {
+    interface: &'a Interface,
+    side: Side,
+    /// The runtime's name in the generated code.
+    rt: TokenStream,
+    runtime_crate: &'a str,
+    extern_types: BTreeMap<&'a str, TokenStream>,
+    /// The Rust names of the interface's types.
+    type_names: BTreeMap<String, Ident>,
+    /// The names of the client's functions; no other function may have one of them.
+    functions: Vec<Ident>,
+}
+
+impl<'a> Generator<'a> {
+    fn new(interface: &'a Interface, options: &'a Options) -> Self {
+        Generator {
+            interface,
+            side: options.side,
+            rt: quote!(rt),
+            runtime_crate: &options.runtime_crate,
+            extern_types: extern_types(options),
+            type_names: type_names(interface),
+            functions: interface.routines.iter().map(|routine| names::snake(&routine.user)).collect(),
+        }
+    }
+
+    fn items(&self) -> Vec<TokenStream> {
+        let mut items = vec![self.head()];
+        // A kernel has other stubs: of its interfaces only ids, sizes and layouts mean anything here.
+        let in_kernel = self.interface.kernel_server || self.interface.kernel_user;
+        if !in_kernel {
+            items.extend(self.type_items());
+            items.push(self.word_items().into_iter().collect());
+        }
+        items.push(self.ids());
+        if in_kernel {
+            items.push(self.sizes());
+            return items;
+        }
+        items.extend(self.interface.routines.iter().map(|routine| self.results(routine)));
+        if self.side.client() {
+            items.extend(self.interface.routines.iter().map(|routine| self.client(routine)));
+        }
+        if self.side.server() {
+            items.extend(self.server());
+        }
+        items.push(self.layout_checks());
+        items
+    }
+
+    fn head(&self) -> TokenStream {
+        let rt = &self.rt;
+        let runtime = names::ident(self.runtime_crate);
+        let abi = format_ident!("{}", self.interface.abi.rust_name);
+        let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
+        quote! {
+            use ::#runtime as #rt;
+            #doc
+            pub type Abi = #rt::abi::#abi;
+        }
+    }
+
+    fn ids(&self) -> TokenStream {
+        let interface = self.interface;
+        let base = Literal::u32_unsuffixed(interface.base);
+        let about = doc(&format!("The message id of the first routine of `{}`.", interface.name));
+        let ids = interface.routines.iter().map(|routine| {
+            let doc = doc(&format!("`{}`", routine.name));
+            let name = names::shouty(&routine.name);
+            let id = Literal::u32_unsuffixed(routine.id);
+            quote!(#doc pub const #name: i32 = #id;)
+        });
+        let doc = doc("Message ids of the requests; a reply's is 100 more.");
+        quote! {
+            #about
+            #[allow(dead_code)]
+            pub const BASE: i32 = #base;
+            #doc
+            #[allow(dead_code)]
+            pub mod id {
+                #(#ids)*
+            }
+        }
+    }
+
+    /// The messages to generate, and which names of their type words the code needs.
+    fn messages<'r>(&self, routine: &'r Routine) -> Vec<(&'r Message, Vec<End>)> {
+        let (mut request, mut reply) = (Vec::new(), Vec::new());
+        if self.side.client() {
+            request.push(End::Sends);
+            reply.push(End::Receives);
+        }
+        if self.side.server() {
+            request.push(End::Receives);
+            reply.push(End::Sends);
+        }
+        let mut messages = vec![(&routine.request, request)];
+        messages.extend(routine.reply.as_ref().map(|message| (message, reply)));
+        messages
+    }
+
+    fn type_name(&self, c_name: &str) -> Ident {
+        self.type_names.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
+    }
+
+    /// A name for a type that is not the name of a type of the interface.
+    fn new_type(&self, wanted: &str) -> Ident {
+        let taken: Vec<Ident> = self.type_names.values().cloned().collect();
+        names::unlike(wanted, &taken)
+    }
+
+    /// A name for a function that is not the name of a client's function.
+    fn new_function(&self, wanted: &str) -> Ident {
+        names::unlike(wanted, &self.functions)
+    }
+
+    /// Sizes of all messages, where there is no code that has them.
+    fn sizes(&self) -> TokenStream {
+        let sizes = self.interface.routines.iter().map(|routine| {
+            let name = names::shouty(&routine.name);
+            let about = docs(&docs::routine(routine));
+            let sizes = [Some(&routine.request), routine.reply.as_ref()].map(|message| match message {
+                Some(message) => {
+                    let (min, max) = (message.min_size, message.max_size);
+                    let (min, max) = (Literal::u32_unsuffixed(min), Literal::u32_unsuffixed(max));
+                    quote!((#min, #max))
+                }
+                None => quote!((0, 0)),
+            });
+            let [request, reply] = sizes;
+            quote!(#about pub const #name: [(usize, usize); 2] = [#request, #reply];)
+        });
+        let about = docs(&[
+            "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
+            String::new(),
+            "One side of this interface is a kernel, so there are no stubs.".to_owned(),
+        ]);
+        quote! {
+            #about
+            #[allow(dead_code)]
+            pub mod size {
+                #(#sizes)*
+            }
+        }
+    }
+
+    /// What the declaration says about a message as a whole.
+    fn shape(&self, message: &Message) -> TokenStream {
+        let rt = &self.rt;
+        let min = Literal::u32_unsuffixed(message.min_size);
+        let max = Literal::u32_unsuffixed(message.max_size);
+        let complex = match message.complex {
+            Complex::Always => quote!(Always),
+            Complex::Never => quote!(Never),
+            Complex::Depends => quote!(Depends),
+        };
+        quote!(#rt::Shape::new(#min, #max, #rt::Complex::#complex))
+    }
+
+    fn id(&self, routine: &Routine) -> TokenStream {
+        let name = names::shouty(&routine.name);
+        quote!(id::#name)
+    }
+}
+
+/// The form of a type that was not refused.
+fn form(ty: &Type) -> Form<'_> {
+    Form::of(ty).unwrap_or(Form::Bool)
+}
+
+/// The paths as tokens; those that are none have been refused before.
+fn extern_types(options: &Options) -> BTreeMap<&str, TokenStream> {
+    let tokens = |path: &String| path.parse().unwrap_or_default();
+    options.extern_types.iter().map(|(name, path)| (name.as_str(), tokens(path))).collect()
+}
+
+/// A Rust name for each type of an interface. Where two C names become one, the second keeps its `_t`.
+fn type_names(interface: &Interface) -> BTreeMap<String, Ident> {
+    let mut c_names = BTreeSet::new();
+    for arg in interface.routines.iter().flat_map(|routine| &routine.args) {
+        collect_names(&arg.ty, &mut c_names);
+    }
+    let mut taken: Vec<Ident> = Vec::new();
+    let mut map = BTreeMap::new();
+    for c_name in c_names {
+        let name = names::camel(c_name);
+        let name = if taken.iter().any(|other| *other == name) { name + "T" } else { name };
+        let name = names::unlike(&name, &taken);
+        taken.push(name.clone());
+        map.insert(c_name.to_owned(), name);
+    }
+    map
+}
+
+fn collect_names<'t>(ty: &'t Type, names: &mut BTreeSet<&'t str>) {
+    match &ty.kind {
+        TypeKind::Scalar(_) => {}
+        TypeKind::Fixed { element, .. } => collect_names(element, names),
+        TypeKind::Struct { members, .. } => {
+            members.iter().for_each(|member| collect_names(&member.ty, names));
+        }
+        TypeKind::Bounded { element, .. }
+        | TypeKind::Indefinite { element, .. }
+        | TypeKind::OutOfLine { element, .. } => return collect_names(element, names),
+        _ => return,
+    }
+    names.extend(ty.name.as_deref());
+}

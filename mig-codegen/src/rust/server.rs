@@ -1,0 +1,326 @@
+//! The server's side: a trait, its demux function, the stubs between them, and replies that come later.
+
+use mig_parser::ast::Direction;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::client::{declared_max, limit};
+use super::code::Place;
+use super::docs::{self, comment, doc, docs};
+use super::forms::Form;
+use super::results::outs;
+use super::words::End;
+use super::{Generator, form, names};
+use crate::model::{Arg, Routine};
+
+impl Generator<'_> {
+    /// Everything that a server needs.
+    pub(super) fn server(&self) -> Vec<TokenStream> {
+        let routines = &self.interface.routines;
+        let mut items = vec![self.server_trait(), self.demux(), self.adapter()];
+        items.extend(routines.iter().map(|routine| self.stub(routine)));
+        items.extend(routines.iter().map(|routine| self.encoder(routine)));
+        items.extend(routines.iter().map(|routine| self.deferred(routine)));
+        items
+    }
+
+    /// The demux function's name without `_server`; the trait and the adapter are named after it.
+    fn server_stem(&self) -> &str {
+        let demux = &self.interface.demux;
+        demux.strip_suffix("_server").unwrap_or(demux)
+    }
+
+    fn trait_name(&self) -> Ident {
+        let name = names::camel(self.server_stem());
+        let is_taken = self.type_names.values().any(|taken| *taken == name);
+        if is_taken { self.new_type(&(name + "Server")) } else { names::ident(name) }
+    }
+
+    fn server_trait(&self) -> TokenStream {
+        let rt = &self.rt;
+        let name = self.trait_name();
+        let methods = self.interface.routines.iter().map(|routine| self.method(routine));
+        let mut about = comment(&self.interface.doc);
+        if !about.is_empty() {
+            about.push(String::new());
+        }
+        about.push(format!("A server of `{}`.", self.interface.name));
+        about.push(String::new());
+        about.push("What it does not implement answers `MIG_BAD_ID`.".to_owned());
+        let about = docs(&about);
+        quote! {
+            #about
+            #[allow(unused_variables, clippy::too_many_arguments)]
+            pub trait #name<K: #rt::Kernel<Abi = Abi>> {
+                #(#methods)*
+            }
+        }
+    }
+
+    fn method(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let name = names::snake(&routine.name);
+        let params = self.server_args(routine).into_iter().map(|(name, _, ty)| quote!(#name: #ty));
+        let results = self.results_type(routine);
+        let about = docs(&self.method_docs(routine));
+        quote! {
+            #about
+            fn #name(&self, #(#params),*) -> Result<#results, #rt::KernReturn> {
+                Err(#rt::KernReturn::MIG_BAD_ID)
+            }
+        }
+    }
+
+    fn method_docs(&self, routine: &Routine) -> Vec<String> {
+        if !self.side.client() {
+            return docs::routine(routine);
+        }
+        let mut lines = comment(&routine.doc);
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        let name = names::snake(&routine.user);
+        lines.push(format!("`{}`, sent by [`{name}()`].", routine.server));
+        lines
+    }
+
+    /// The parameters of a method: name, what it comes from, type.
+    fn server_args<'r>(&self, routine: &'r Routine) -> Vec<(Ident, (usize, &'r Arg), TokenStream)> {
+        let rt = &self.rt;
+        let mut args = Vec::new();
+        for (index, arg) in routine.args.iter().enumerate() {
+            let name = names::snake(&arg.name);
+            let (name, ty) = match arg.direction {
+                Direction::In | Direction::InOut => (name, self.server_param(form(&arg.ty))),
+                Direction::RequestPort => (name, quote!(#rt::Port<'_, K>)),
+                Direction::MsgSeqno => (name, quote!(#rt::Seqno)),
+                Direction::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
+                _ => continue,
+            };
+            args.push((name, (index, arg), ty));
+        }
+        args
+    }
+
+    fn demux(&self) -> TokenStream {
+        let rt = &self.rt;
+        let name = self.new_function(&self.interface.demux);
+        let trait_name = self.trait_name();
+        let arms = self.interface.routines.iter().map(|routine| {
+            let id = self.id(routine);
+            let stub = self.stub_name(routine);
+            quote!(#id => #stub,)
+        });
+        let doc = doc(
+            "Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.",
+        );
+        quote! {
+            #doc
+            pub fn #name<K, S>(
+                server: &S,
+                request: &mut #rt::Received<'_, K>,
+                reply: &mut #rt::Reply<'_, K>,
+            ) -> bool
+            where
+                K: #rt::Kernel<Abi = Abi>,
+                S: #trait_name<K> + ?Sized,
+            {
+                let stub = match request.id() {
+                    #(#arms)*
+                    _ => return false,
+                };
+                #rt::serve(request, reply, |request, reply| stub(server, request, reply));
+                true
+            }
+        }
+    }
+
+    fn adapter(&self) -> TokenStream {
+        let rt = &self.rt;
+        let interface = self.interface;
+        let demux = self.new_function(&interface.demux);
+        let mut name = self.new_function(self.server_stem());
+        if name == demux {
+            name = self.new_function(&format!("{}_subsystem", self.server_stem()));
+        }
+        let trait_name = self.trait_name();
+        let (base, end) = (Literal::u32_unsuffixed(interface.base), Literal::u32_unsuffixed(interface.end));
+        let error = interface.abi.facts.error_reply as u32;
+        let header = interface.abi.facts.header as u32;
+        let request = interface.routines.iter().map(|routine| routine.request.max_size).max();
+        let replies = interface.routines.iter().flat_map(|routine| &routine.reply);
+        let reply = replies.map(|reply| reply.max_size).max().unwrap_or(0).max(error);
+        let request = Literal::u32_unsuffixed(request.unwrap_or(header));
+        let reply = Literal::u32_unsuffixed(reply);
+        let doc = doc(&format!(
+            "`{}` for a server loop: `Server::on(&set).with({name}(&server))`.",
+            interface.name
+        ));
+        quote! {
+            #doc
+            #[allow(dead_code)]
+            pub fn #name<'s, K, S>(server: &'s S) -> impl #rt::Subsystem<K> + 's
+            where
+                K: #rt::Kernel<Abi = Abi>,
+                S: #trait_name<K> + ?Sized,
+            {
+                #rt::subsystem(#base..#end, #request, #reply, move |request, reply| {
+                    #demux(server, request, reply)
+                })
+            }
+        }
+    }
+
+    fn stub_name(&self, routine: &Routine) -> Ident {
+        self.new_function(&format!("serve_{}", plain_snake(&routine.name)))
+    }
+
+    fn encoder_name(&self, routine: &Routine) -> Ident {
+        self.new_function(&format!("encode_{}", plain_snake(&routine.name)))
+    }
+
+    /// Takes a request apart, calls the method, and encodes what it returns.
+    fn stub(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let name = self.stub_name(routine);
+        let trait_name = self.trait_name();
+        let reply = names::ident(if outs(routine).is_empty() { "_reply" } else { "reply" });
+        let body = self.stub_body(routine);
+        quote! {
+            fn #name<K, S>(
+                server: &S,
+                request: &#rt::Received<'_, K>,
+                #reply: &mut #rt::Reply<'_, K>,
+            ) -> Result<(), #rt::Refusal>
+            where
+                K: #rt::Kernel<Abi = Abi>,
+                S: #trait_name<K> + ?Sized,
+            {
+                #body
+            }
+        }
+    }
+
+    fn stub_body(&self, routine: &Routine) -> TokenStream {
+        let args = self.server_args(routine);
+        let locals = ["server", "request", "reply", "body"].map(names::snake);
+        let body = names::ident("body");
+        let mut reads = Vec::new();
+        let mut values = Vec::new();
+        for (name, (index, arg), _) in &args {
+            let local = names::unlike(&name.to_string(), &locals);
+            match arg.direction {
+                Direction::RequestPort => values.push(quote!(request.port())),
+                Direction::MsgSeqno => values.push(quote!(request.seqno())),
+                Direction::Out => {
+                    let ty = self.word_const(&routine.request, *index, End::Receives);
+                    let max = Literal::u32_unsuffixed(declared_max(arg));
+                    reads.push(quote!(let #local = #body.data::<u32>(#ty)?.min(#max);));
+                    values.push(quote!(#local));
+                }
+                _ => {
+                    let form = form(&arg.ty);
+                    let place = Place { message: &routine.request, index: *index, arg, form, limit: None };
+                    let read = self.decode(&body, place);
+                    reads.push(quote!(let #local = #read;));
+                    let by_reference = matches!(form, Form::Slice(..));
+                    values.push(if by_reference { quote!(&#local) } else { quote!(#local) });
+                }
+            }
+        }
+        let method = names::snake(&routine.name);
+        let shape = self.shape(&routine.request);
+        let read = match reads.is_empty() {
+            true => quote!(request.body(#shape)?.end()?;),
+            false => quote! {
+                let mut #body = request.body(#shape)?;
+                #(#reads)*
+                #body.end()?;
+            },
+        };
+        let call = quote!(S::#method(server, #(#values),*)?);
+        let finish = match outs(routine).is_empty() {
+            true => quote!(#call; Ok(())),
+            false => {
+                let encoder = self.encoder_name(routine);
+                quote! {
+                    let results = #call;
+                    reply.encode(|reply| #encoder(reply, results))?;
+                    Ok(())
+                }
+            }
+        };
+        quote!(#read #finish)
+    }
+
+    /// Writes the results into a reply.
+    fn encoder(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let outs = outs(routine);
+        let Some(message) = routine.reply.as_ref().filter(|_| !outs.is_empty()) else {
+            return TokenStream::new();
+        };
+        let name = self.encoder_name(routine);
+        let generics = self.kernel_generics();
+        let results = self.results_type(routine);
+        let to = names::ident("reply");
+        let writes = outs.iter().map(|&(index, arg)| {
+            let value = match outs.len() {
+                1 => quote!(results),
+                _ => {
+                    let field = names::snake(&arg.name);
+                    quote!(results.#field)
+                }
+            };
+            let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
+            self.encode_out(&to, &value, place)
+        });
+        quote! {
+            fn #name #generics(
+                reply: &mut #rt::Builder<'_, K>,
+                results: #results,
+            ) -> Result<(), #rt::KernReturn> {
+                #(#writes)*
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers a request whose method has returned `MIG_NO_REPLY`.
+    fn deferred(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
+        let Some(reply) = &routine.reply else { return TokenStream::new() };
+        let name = self.new_function(&format!("{}_reply", plain_snake(&routine.name)));
+        let generics = self.kernel_generics();
+        let results = self.results_type(routine);
+        let id = self.id(routine);
+        let error = self.interface.abi.facts.error_reply as u32;
+        let size = Literal::u32_unsuffixed(reply.max_size.max(error).next_multiple_of(8));
+        let encoder = match outs(routine).is_empty() {
+            true => quote!(|_, ()| Ok(())),
+            false => {
+                let encoder = self.encoder_name(routine);
+                quote!(#encoder)
+            }
+        };
+        let doc = doc(&format!(
+            "Answers a `{}` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.",
+            routine.name
+        ));
+        quote! {
+            #doc
+            #[allow(dead_code)]
+            pub fn #name #generics(
+                token: #rt::ReplyTo<K>,
+                result: Result<#results, #rt::KernReturn>,
+            ) -> Result<(), #rt::KernReturn> {
+                token.answer::<#size, _>(#id, result, #encoder)
+            }
+        }
+    }
+}
+
+/// Snake case as a part of another name.
+fn plain_snake(c_name: &str) -> String {
+    names::snake(c_name).to_string().replace("r#", "")
+}

@@ -1,0 +1,130 @@
+//! The constants that describe the data of type words.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use super::Generator;
+use crate::model::{InLine, Message, Role, TypeWord};
+use crate::wire::STRING_C;
+
+/// The type numbers that have names, without `MACH_MSG_TYPE_`.
+const NAMES: &[(u32, u32, &str)] = &[
+    (0, 32, "BOOLEAN"),
+    (1, 16, "INTEGER_16"),
+    (2, 32, "INTEGER_32"),
+    (8, 8, "CHAR"),
+    (9, 8, "BYTE"),
+    (11, 64, "INTEGER_64"),
+    (12, 8, "STRING_C"),
+    (15, 32, "PORT_NAME"),
+];
+
+/// Which of a type word's two names counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The sender's.
+    Sends,
+    /// The receiver's.
+    Receives,
+}
+
+/// A description of data: what a constant of the generated code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Description {
+    number: u32,
+    bits: u32,
+    /// How many elements; 1 where a count travels.
+    times: u32,
+    in_line: InLine,
+    long: bool,
+}
+
+impl Description {
+    /// `None` for rights, which describe themselves.
+    fn of(word: &TypeWord, end: End) -> Option<Description> {
+        let number = match end {
+            End::Sends => word.sent,
+            End::Receives => word.received,
+        }?;
+        if crate::wire::is_port_name(number) {
+            return None;
+        }
+        let times = word.number.unwrap_or(1);
+        Some(Description { number, bits: word.bits, times, in_line: word.in_line, long: word.long })
+    }
+
+    /// The long form is the usual one for what is not always inline.
+    fn is_usual(&self) -> bool {
+        self.long != (self.in_line == InLine::Yes)
+    }
+
+    fn name(&self) -> Ident {
+        let known = NAMES.iter().find(|(number, bits, _)| (*number, *bits) == (self.number, self.bits));
+        let mut name = match known {
+            Some((_, _, name)) => (*name).to_owned(),
+            None if self.number == STRING_C => format!("STRING_{}", self.bits / 8),
+            None => format!("TYPE_{}_{}", self.number, self.bits),
+        };
+        if self.times != 1 {
+            name += &format!("_X{}", self.times);
+        }
+        name += match self.in_line {
+            InLine::Yes => "",
+            InLine::No => "_OUT_OF_LINE",
+            InLine::UpTo(_) => "_ARRAY",
+        };
+        if !self.is_usual() {
+            name += if self.long { "_LONG" } else { "_SHORT" };
+        }
+        format_ident!("{name}")
+    }
+
+    fn item(&self, rt: &TokenStream) -> TokenStream {
+        let name = self.name();
+        let number = Literal::u32_unsuffixed(self.number);
+        let bits = Literal::u32_unsuffixed(self.bits);
+        let times = Literal::u32_unsuffixed(self.times);
+        let mut value = match self.in_line {
+            InLine::No => quote!(#rt::Type::out_of_line(#number, #bits)),
+            _ => quote!(#rt::Type::inline(#number, #bits, #times)),
+        };
+        if self.long && self.in_line != InLine::No {
+            value = quote!(#value.long());
+        }
+        quote!(const #name: #rt::Type = #value;)
+    }
+}
+
+/// The type word in front of an argument's data in a message.
+pub(super) fn word_of(message: &Message, arg: usize) -> Option<&TypeWord> {
+    let slot = message.slots.iter().find(|slot| slot.role == Role::Type && slot.arg == Some(arg))?;
+    slot.word.as_ref()
+}
+
+impl Generator<'_> {
+    /// The constant that describes an argument's data.
+    pub(super) fn word_const(&self, message: &Message, arg: usize, end: End) -> Ident {
+        let word = word_of(message, arg);
+        let description = word.and_then(|word| Description::of(word, end));
+        description.map_or_else(|| format_ident!("RIGHT"), |description| description.name())
+    }
+
+    /// The constants of all messages, each once.
+    pub(super) fn word_items(&self) -> Vec<TokenStream> {
+        let mut items = BTreeMap::new();
+        for routine in &self.interface.routines {
+            for (message, ends) in self.messages(routine) {
+                for slot in &message.slots {
+                    // The runtime writes and reads the return code by itself.
+                    let Some(word) = slot.word.as_ref().filter(|_| slot.arg.is_some()) else { continue };
+                    for description in ends.iter().filter_map(|end| Description::of(word, *end)) {
+                        items.insert(description.name().to_string(), description.item(&self.rt));
+                    }
+                }
+            }
+        }
+        items.into_values().collect()
+    }
+}
