@@ -1,1 +1,74 @@
-//! Placeholder.
+//! Bindings of a MIG interface by a macro.
+//!
+//! ```ignore
+//! mod memory_object_default {
+//!     mig_derive::interface! { path: "defs/mach/memory_object_default.defs", define: { SEQNOS: 1 } }
+//! }
+//! ```
+//!
+//! It is the generator of `mig-codegen`; the text that a build script would write is what the macro expands to. A build script
+//! suits large interfaces better, since editors show its output as a file.
+
+mod arguments;
+
+use mig_codegen::{Error, Input, Output};
+use proc_macro::TokenStream;
+use quote::quote;
+
+use arguments::{Arguments, Source};
+
+/// Generates the bindings of an interface in the module around it.
+///
+/// - `path: "file.defs"`, relative to the folder of `Cargo.toml`, or `inline: "subsystem …"`
+/// - `include: ["folder", …]`: where to look for included files, relative to the same folder
+/// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor
+/// - `abi: "gnu-i386"`: the ABI of the messages; by default GNU Mach's for the machine that the compiler runs on
+/// - `side: client`, `server` or `both`
+/// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`
+/// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`
+///
+/// Everything wrong with the `.defs` files is in the compile error, with file, line and the marked line. The code is compiled again when
+/// one of the files changes.
+///
+/// ```ignore
+/// mig_derive::interface! {
+///     inline: "
+///         subsystem clock 3100;
+///         type clock_t = MACH_MSG_TYPE_COPY_SEND;
+///         routine clock_read(clock : clock_t; out seconds : int);
+///     ",
+///     abi: "gnu-x86_64",
+/// }
+/// ```
+#[proc_macro]
+pub fn interface(input: TokenStream) -> TokenStream {
+    let expanded = syn::parse::<Arguments>(input).and_then(|arguments| expand(&arguments));
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+fn expand(arguments: &Arguments) -> syn::Result<proc_macro2::TokenStream> {
+    let config = arguments.config();
+    let output = match &arguments.source {
+        Source::Path(path) => config.tokens(&path.absolute),
+        Source::Inline(text) => {
+            config.tokens(Input::Text { name: "interface!", text: text.value().as_bytes() })
+        }
+    };
+    let Output { value, files, warnings } = output.map_err(|error| at(arguments, &error))?;
+    // The only way to show a warning that stable Rust leaves to a macro.
+    eprint!("{warnings}");
+    let files = files.iter().filter(|file| file.is_absolute()).filter_map(|file| file.to_str());
+    Ok(quote! {
+        #value
+        #(const _: &[u8] = include_bytes!(#files);)*
+    })
+}
+
+/// An error at the path or the text.
+fn at(arguments: &Arguments, error: &Error) -> syn::Error {
+    let span = match &arguments.source {
+        Source::Path(path) => path.span,
+        Source::Inline(text) => text.span(),
+    };
+    syn::Error::new(span, format!("{error:?}"))
+}
