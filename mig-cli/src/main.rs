@@ -1,2 +1,89 @@
 //! The `mig` command.
-fn main() {}
+
+mod abi;
+mod check;
+mod options;
+mod rust;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mig_codegen::Error;
+
+/// Compiles Mach interface definitions (.defs files) to Rust.
+///
+/// Exit code 0: all is well. 1: errors in the input, or a stale file. 2: wrong usage.
+#[derive(Parser)]
+#[command(name = "mig", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Rust(rust::Rust),
+    Check(check::Check),
+    Abi(abi::Abi),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.verb {
+        Verb::Rust(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Abi(verb) => verb.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code)) => ExitCode::from(code),
+    }
+}
+
+/// The end of a verb whose reason has been told, with its exit code.
+struct Failure(u8);
+
+/// Errors in the input.
+const INPUT: Failure = Failure(1);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Diagnostics(rendered) => tell(rendered),
+            other => tell(&format!("error: {other}\n")),
+        }
+        match error {
+            Error::Config(_) => Failure(2),
+            _ => INPUT,
+        }
+    }
+}
+
+/// Writes to standard error.
+fn tell(text: &str) {
+    // There is nobody left to tell if that fails.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes to standard output; a reader that has gone away ends the command without noise.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            tell(&format!("error: standard output: {error}\n"));
+            Err(INPUT)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

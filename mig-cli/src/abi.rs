@@ -1,0 +1,35 @@
+//! `mig abi`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mig_codegen::table;
+
+use crate::options::{Options, Source};
+use crate::{Failure, print, tell};
+
+/// Print message ids, sizes and layouts of an interface
+#[derive(Args)]
+pub(crate) struct Abi {
+    /// The .defs file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// As JSON, which is a stable interface
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Abi {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let source = Source::open(&self.file)?;
+        let output = self.options.config().interface(source.input())?;
+        tell(&output.warnings);
+        let text = match self.json {
+            true => table::abi_json(&output.value),
+            false => table::abi_text(&output.value),
+        };
+        print(&text)
+    }
+}

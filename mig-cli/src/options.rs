@@ -1,0 +1,90 @@
+//! The options that all verbs share, and reading of inputs.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mig_codegen::{Config, Input};
+
+use crate::{Failure, INPUT, tell};
+
+/// How to read `.defs` files.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Look for included files in this folder too
+    #[arg(short = 'I', value_name = "DIR", action = clap::ArgAction::Append)]
+    include: Vec<PathBuf>,
+    /// Define a macro; its value is 1 if none is given
+    #[arg(short = 'D', value_name = "NAME[=VALUE]", action = clap::ArgAction::Append)]
+    define: Vec<String>,
+    /// Undefine a macro that the ABI predefines
+    #[arg(short = 'U', value_name = "NAME", action = clap::ArgAction::Append)]
+    undefine: Vec<String>,
+    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, cmu-32; for checking also osf-32, apple-32, apple-64
+    #[arg(long, value_name = "ABI")]
+    abi: Option<String>,
+}
+
+impl Options {
+    /// The settings of the generator.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new().colour(io::stderr().is_terminal());
+        for folder in &self.include {
+            config = config.include_dir(folder);
+        }
+        for macro_ in &self.define {
+            let (name, value) = macro_.split_once('=').unwrap_or((macro_, "1"));
+            config = config.define(name, value);
+        }
+        for name in &self.undefine {
+            config = config.undefine(name);
+        }
+        match &self.abi {
+            Some(abi) => config.abi(abi),
+            None => config,
+        }
+    }
+}
+
+/// An input of the command: a file, or standard input.
+pub(crate) struct Source {
+    path: PathBuf,
+    text: Option<Vec<u8>>,
+}
+
+/// What standard input is called in messages.
+const STDIN: &str = "<stdin>";
+/// More than any interface has.
+const LARGEST: u64 = 1 << 27;
+
+impl Source {
+    /// Opens an input; `-` is standard input, which is read now.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        if path != Path::new("-") {
+            return Ok(Source { path: path.to_owned(), text: None });
+        }
+        let mut text = Vec::new();
+        match io::stdin().take(LARGEST).read_to_end(&mut text) {
+            Ok(_) => Ok(Source { path: STDIN.into(), text: Some(text) }),
+            Err(error) => {
+                tell(&format!("error: standard input: {error}\n"));
+                Err(INPUT)
+            }
+        }
+    }
+
+    /// For the generator.
+    pub(crate) fn input(&self) -> Input<'_> {
+        match &self.text {
+            Some(text) => Input::Text { name: STDIN, text },
+            None => Input::File(&self.path),
+        }
+    }
+
+    /// True if a path is the file of this input.
+    pub(crate) fn is(&self, path: &Path) -> bool {
+        self.text.is_none()
+            && matches!((fs::canonicalize(&self.path), fs::canonicalize(path)), (Ok(a), Ok(b)) if a == b)
+    }
+}
