@@ -278,9 +278,7 @@ impl<'s, K: Kernel> Server<'s, K> {
         let mut reply = buffer(self.buffer_size())?;
         while !self.stopped.load(Ordering::SeqCst) {
             let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
-            let mut end = match self.serve_by_turns::<P>(ports, request, reply) {
-                Err(end) => end,
-            };
+            let Err(mut end) = self.serve_by_turns::<P>(ports, request, reply);
             // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next may be larger still.
             while let End::Receive(ReceiveError::TooLarge { size }) = end {
                 match self.receive_and_serve::<P>(ports, size, Some(0)) {

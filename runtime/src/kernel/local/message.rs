@@ -76,6 +76,16 @@ impl Message {
         self.wire.size()
     }
 
+    /// Every right in it, looked at.
+    #[cfg(test)]
+    pub(super) fn transits(&self) -> Vec<Transit> {
+        let ports = self.items.iter().flat_map(|item| match &item.content {
+            Content::Ports(ports) | Content::PortArray(ports) => ports.as_slice(),
+            Content::Memory(_) => &[],
+        });
+        [Transit::Right(self.destination), self.reply.0].into_iter().chain(ports.copied()).collect()
+    }
+
     /// Every right in it: destination, reply, body in order.
     pub(super) fn into_transits(self) -> impl Iterator<Item = Transit> {
         core::iter::once(Transit::Right(self.destination)).chain(self.into_contents())

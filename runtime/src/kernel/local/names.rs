@@ -64,6 +64,11 @@ impl NameTable {
         self.entries.get_mut(index(name)?)
     }
 
+    #[cfg(test)]
+    pub(super) fn get(&self, name: Name) -> Option<&Entry> {
+        self.entries.get(index(name)?)?.as_ref()
+    }
+
     pub(super) fn get_mut(&mut self, name: Name) -> Option<&mut Entry> {
         self.slot(name)?.as_mut()
     }

@@ -743,3 +743,31 @@ impl State {
 fn replace(place: &mut Option<PortId>, request: Option<PortId>) -> Option<PortId> {
     core::mem::replace(place, request)
 }
+
+/// For tests that look at everything.
+#[cfg(test)]
+mod inspect {
+    use super::{Name, Port, PortId, PortSet, State, TaskId};
+
+    impl Port {
+        pub(in super::super) fn requests(&self) -> impl Iterator<Item = PortId> {
+            self.no_senders_request.into_iter().chain(self.port_destroyed_request)
+        }
+
+        pub(in super::super) fn holders(&self) -> impl Iterator<Item = (TaskId, Name)> {
+            self.holders.iter().copied()
+        }
+    }
+
+    impl PortSet {
+        pub(in super::super) fn members(&self) -> impl Iterator<Item = PortId> {
+            self.members.iter().copied()
+        }
+    }
+
+    impl State {
+        pub(in super::super) fn is_settled(&self) -> bool {
+            self.pending.is_empty()
+        }
+    }
+}
