@@ -57,6 +57,9 @@ use crate::platform::{Panicked, Platform};
 use crate::received::{Receive, ReceiveError};
 use crate::{Dest, KernReturn, MsgBuf, PortSet, ReceiveRight, Received, Reply, Seqno, Subsystem};
 
+#[cfg(test)]
+mod tests;
+
 /// A message that no routine took. Whoever counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclaimed {

@@ -54,6 +54,7 @@ use self::wire::{Disposition, Wire};
 use crate::abi::{Abi, Facts, Family, Native};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::right::Right;
 
 pub use self::census::{Census, ReceiveStatus};
 pub use self::region::{Lent, Region};
@@ -217,6 +218,42 @@ impl<A: Abi> Local<A> {
             let right = state.copy_in(from, name, disposition)?;
             state.copy_out(to.task.id, right)
         })
+    }
+
+    /// Moves an owned right to another task of the same host; see [`give`](Self::give).
+    ///
+    /// ```
+    /// use mig_runtime::ReceiveRight;
+    /// use mig_runtime::kernel::local::{Host, Local};
+    ///
+    /// let host: Host = Host::new();
+    /// let (server, client) = (host.new_task("server"), host.new_task("client"));
+    /// let port = ReceiveRight::allocate(&server)?;
+    /// let to_server = Local::transfer(port.make_send()?, &client)?;
+    /// assert_eq!(to_server.kernel(), &client);
+    /// # Ok::<(), mig_runtime::KernReturn>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `KERN_INVALID_TASK` if either task has ended, or the other is of another host. The right is released then.
+    pub fn transfer<R: Right<Self>>(right: R, to: &Self) -> Result<R, KernReturn> {
+        let from = right.kernel().clone();
+        let kind = match R::MOVE {
+            16 => RightKind::Receive,
+            17 => RightKind::Send,
+            _ => RightKind::SendOnce,
+        };
+        let name = right.into_raw();
+        match from.give(kind, name, to) {
+            // SAFETY: `to` has just been given one reference under this name.
+            Ok(name) => Ok(unsafe { R::from_raw(to.clone(), name) }),
+            Err(code) => {
+                // SAFETY: the reference, taken out above, is still there.
+                drop(unsafe { R::from_raw(from, name) });
+                Err(code)
+            }
+        }
     }
 
     fn with_task<R>(&self, operation: impl FnOnce(&mut state::Task) -> R) -> Option<R> {
