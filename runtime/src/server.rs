@@ -107,39 +107,37 @@ struct Entry<'s, K: Kernel> {
     subsystem: Box<dyn Subsystem<K> + Send + Sync + 's>,
 }
 
-/// What a server receives from: `&PortSet` or `&ReceiveRight`.
-pub trait Source<'s, K: Kernel>: sealed::Sealed<'s, K> {}
+/// What a server receives from.
+#[derive(Debug)]
+pub enum Source<'s, K: Kernel> {
+    /// The members of a set, now and later.
+    Set(&'s PortSet<K>),
+    /// A single port, which is in no set.
+    Port(&'s ReceiveRight<K>),
+}
 
-impl<'s, K: Kernel, T: sealed::Sealed<'s, K>> Source<'s, K> for T {}
-
-mod sealed {
-    use super::{KernReturn, Kernel, PortSet, ReceiveRight, Set};
-
-    pub trait Sealed<'s, K: Kernel> {
-        #[expect(private_interfaces, reason = "nobody else calls this")]
-        fn into_set(self) -> Result<Set<'s, K>, KernReturn>;
+impl<'s, K: Kernel> From<&'s PortSet<K>> for Source<'s, K> {
+    fn from(set: &'s PortSet<K>) -> Self {
+        Self::Set(set)
     }
+}
 
-    impl<'s, K: Kernel> Sealed<'s, K> for &'s PortSet<K> {
-        #[expect(private_interfaces, reason = "as above")]
-        fn into_set(self) -> Result<Set<'s, K>, KernReturn> {
-            Ok(Set::Given(self))
-        }
-    }
-
-    impl<'s, K: Kernel> Sealed<'s, K> for &'s ReceiveRight<K> {
-        #[expect(private_interfaces, reason = "as above")]
-        fn into_set(self) -> Result<Set<'s, K>, KernReturn> {
-            let set = PortSet::allocate(self.kernel())?;
-            set.insert(self)?;
-            Ok(Set::Own(set))
-        }
+impl<'s, K: Kernel> From<&'s ReceiveRight<K>> for Source<'s, K> {
+    fn from(port: &'s ReceiveRight<K>) -> Self {
+        Self::Port(port)
     }
 }
 
 impl<'s, K: Kernel> Ports<'s, K> {
-    fn new(source: impl Source<'s, K>) -> Result<Self, KernReturn> {
-        let set = source.into_set()?;
+    fn new(source: Source<'s, K>) -> Result<Self, KernReturn> {
+        let set = match source {
+            Source::Set(set) => Set::Given(set),
+            Source::Port(port) => {
+                let set = PortSet::allocate(port.kernel())?;
+                set.insert(port)?;
+                Set::Own(set)
+            }
+        };
         let control = ReceiveRight::allocate(set.get().kernel())?;
         set.get().insert(&control)?;
         Ok(Self { set, control })
@@ -184,12 +182,12 @@ impl From<ReceiveError> for End {
 }
 
 impl<'s, K: Kernel> Server<'s, K> {
-    /// A server for the members of a port set, now and later, or for a single port; that must be in no set.
+    /// A server for a port set or a single port.
     ///
     /// What cannot be made here (the server needs a port of its own) is told by [`run`](Self::run).
-    pub fn on(source: impl Source<'s, K>) -> Self {
+    pub fn on(source: impl Into<Source<'s, K>>) -> Self {
         Self {
-            ports: Ports::new(source),
+            ports: Ports::new(source.into()),
             subsystems: Vec::new(),
             unclaimed: Box::new(|_| ()),
             threads: NonZeroUsize::MIN,
