@@ -25,6 +25,26 @@ pub use crate::rust::Side;
 
 /// Resolves an interface and lays out its messages for an ABI. `None` if anything is wrong; every thing wrong is a
 /// diagnostic. `elsewhere` is asked which file declares an unknown type; `&()` knows none.
+///
+/// ```
+/// use mig_codegen::abi::Abi;
+/// use mig_codegen::table::abi_text;
+/// use mig_parser::{Memory, Options, parse};
+///
+/// let files = Memory::new().file(
+///     "clock.defs",
+///     "subsystem clock 3100;
+///      type clock_t = MACH_MSG_TYPE_COPY_SEND;
+///      routine clock_get_time(clock : clock_t; out now : int);",
+/// );
+/// let mut parsed = parse(&Options::new(), &files, "clock.defs");
+/// let abi = Abi::by_name("gnu-i386").unwrap();
+/// let clock = mig_codegen::analyze(&parsed.ast, abi, &(), &mut parsed.diagnostics).unwrap();
+/// assert_eq!(clock.routines[0].id, 3100);
+/// let reply = clock.routines[0].reply.as_ref().unwrap();
+/// assert_eq!(reply.min_size, 24 + 8 + 8); // header, return code, `now`
+/// print!("{}", abi_text(&clock));
+/// ```
 pub fn analyze(
     ast: &Ast,
     abi: &'static Abi,

@@ -194,8 +194,9 @@ impl<'a> Table<'a> {
                 let slot = self.slots.last_mut()?;
                 slot.indirect = Indirect::Always;
                 slot.element = Some(u32::try_from(element).ok()?);
-                slot.max =
-                    max.map(|max| u32::try_from(u64::from(max).checked_mul(element)?).ok()).unwrap_or(None);
+                if let Some(max) = max {
+                    slot.max = Some(u32::try_from(u64::from(max).checked_mul(element)?).ok()?);
+                }
                 self.pad(arg, pointer);
             }
             TypeKind::Bounded { max, .. } => {
