@@ -1,7 +1,5 @@
 //! What a phase has to say about the input.
 
-use std::cmp::Ordering;
-
 use crate::source::{SourceMap, Span};
 use crate::{codes, limits};
 
@@ -52,21 +50,22 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
-    /// Adds one unless the list is full; false when it is, or has just become so.
+    /// Adds one unless there are too many of its kind. False for the error that is one too many: work may end there.
     pub(crate) fn push_bounded(&mut self, diagnostic: Diagnostic) -> bool {
-        match self.list.len().cmp(&limits::ERRORS) {
-            Ordering::Less => {
-                self.list.push(diagnostic);
-                true
-            }
-            Ordering::Equal => {
-                let message = "too many errors";
-                let label = "the rest is not looked at";
-                self.list.push(Diagnostic::error(codes::TOO_MANY, diagnostic.span(), message, label));
-                false
-            }
-            Ordering::Greater => false,
+        let known = self.list.iter().filter(|d| d.severity == diagnostic.severity).count();
+        if known < limits::ERRORS {
+            self.list.push(diagnostic);
+            return true;
         }
+        if diagnostic.severity == Severity::Warning {
+            return true;
+        }
+        if known == limits::ERRORS {
+            let message = "too many errors";
+            let label = "the rest is not looked at";
+            self.list.push(Diagnostic::error(codes::TOO_MANY, diagnostic.span(), message, label));
+        }
+        false
     }
 
     /// Puts them in the order of the text: the preprocessor has read all before the grammar sees the first token.

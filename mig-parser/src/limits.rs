@@ -8,6 +8,12 @@ pub(crate) const INCLUDES: u32 = 10_000;
 pub(crate) const INCLUDE_DEPTH: usize = 64;
 /// Tokens left for the grammar. The largest interface of XNU with all it includes has about 20 000.
 pub(crate) const TOKENS: usize = 1 << 20;
+/// Different names and other texts of tokens in directives.
+pub(crate) const NAMES: usize = 1 << 19;
+/// Conditionals inside one another.
+pub(crate) const CONDITIONALS: usize = 1024;
+/// `#line` directives of a file that are obeyed.
+pub(crate) const MARKERS: usize = 1 << 16;
 /// Tokens in one directive.
 pub(crate) const DIRECTIVE_TOKENS: usize = 1 << 16;
 /// Tokens that macros make or take as arguments, all together.
@@ -20,5 +26,5 @@ pub(crate) const MADE_TOKEN: usize = 1 << 12;
 pub(crate) const CALL_DEPTH: usize = 64;
 /// Parentheses in an expression, types in a type.
 pub(crate) const NESTING: usize = 64;
-/// Errors, before the rest is not looked at.
+/// Errors, before the rest is not looked at; and warnings, before the rest is dropped.
 pub(crate) const ERRORS: usize = 100;

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::limits;
+
 /// A place in the [source map](SourceMap): a range of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -115,7 +117,7 @@ impl SourceMap {
         let name = name.map(Arc::from).or_else(|| file.markers.last().and_then(|m| m.name.clone()));
         let at = offset - file.start;
         // An included file that is read twice is marked twice, with the same words.
-        if file.markers.last().is_none_or(|last| last.at < at) {
+        if file.markers.len() < limits::MARKERS && file.markers.last().is_none_or(|last| last.at < at) {
             file.markers.push(Marker { at, line, name });
         }
     }
@@ -213,7 +215,7 @@ impl SourceMap {
         let span = self.site(span);
         let file = self.file(span.start)?;
         let at = (span.start - file.start) as usize;
-        let next = at + file.text[at..].find('\n')? + 1;
+        let next = at + file.text.as_bytes()[at..].iter().position(|b| *b == b'\n')? + 1;
         (next < file.text.len()).then(|| file.line_at(next))
     }
 

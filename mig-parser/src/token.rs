@@ -44,6 +44,10 @@ impl Names {
         symbol
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
         &self.texts[symbol.index()].0
     }

@@ -38,7 +38,9 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
             }
             Err(error) => {
                 let (wrong, diagnostic) = report::diagnostic(&shared, error);
-                if !diagnostics.push_bounded(diagnostic) {
+                // Where the preprocessor found a mistake, or stopped, this one follows from it.
+                let known = input.stopped || diagnostics.iter().any(|d| d.span() == diagnostic.span());
+                if !known && !diagnostics.push_bounded(diagnostic) {
                     break;
                 }
                 at = recover(&shared, tokens, at, wrong);
@@ -69,10 +71,10 @@ fn recover(shared: &Shared<'_>, tokens: &[Token], start: usize, wrong: usize) ->
             Kind::End => return at,
             Kind::Punct(Punct::LParen | Punct::LBrace) => depth += 1,
             Kind::Punct(Punct::RParen | Punct::RBrace) => depth -= 1,
-            Kind::Punct(Punct::Semicolon) if at >= wrong => {
-                if depth <= 0 || starts_statement(shared, tokens[at + 1]) {
-                    return at + 1;
-                }
+            Kind::Punct(Punct::Semicolon)
+                if at >= wrong && (depth <= 0 || starts_statement(shared, tokens[at + 1])) =>
+            {
+                return at + 1;
             }
             Kind::Ident if at >= wrong && at > start && starts_statement(shared, token) => return at,
             _ => {}

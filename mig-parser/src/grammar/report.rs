@@ -44,12 +44,13 @@ fn unexpected(shared: &Shared<'_>, at: usize, expected: Expected) -> Diagnostic 
     }
     let wanted = expected.describe(GROUPS);
     let found = found(shared, token);
-    let diagnostic = Diagnostic::error(
-        codes::SYNTAX,
-        token.span,
-        format!("expected {wanted}, found {found}"),
-        format!("expected {wanted}"),
-    );
+    // Nothing is to be seen at the end of the file: the last token is shown.
+    let last = at.checked_sub(1).filter(|_| token.kind == Kind::End).map(|before| shared.token(before).span);
+    let label =
+        if last.is_some() { format!("expected {wanted} behind this") } else { format!("expected {wanted}") };
+    let span = last.unwrap_or(token.span);
+    let diagnostic =
+        Diagnostic::error(codes::SYNTAX, span, format!("expected {wanted}, found {found}"), label);
     match help(shared, at, expected) {
         Some(help) => diagnostic.with_help(help),
         None => diagnostic,

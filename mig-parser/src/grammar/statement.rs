@@ -11,7 +11,7 @@ use super::input::{Parsed, Tokens, ident, punct};
 use super::{routine, types};
 use crate::ast::{Import, ImportKind, RoutineKind, StatementKind, Subsystem, SubsystemModifier, Text};
 use crate::keyword::Keyword;
-use crate::source::Span;
+use crate::source::{NOT_UTF8, Span};
 use crate::token::{Kind, Punct};
 
 /// The keywords with which a statement starts.
@@ -123,7 +123,7 @@ fn value(input: Tokens<'_>) -> Parsed<'_, Text> {
 
 fn quoted_string(input: Tokens<'_>) -> Parsed<'_, Text> {
     let token = input.peek();
-    if token.kind != Kind::Str {
+    if token.kind != Kind::Str || input.text(token).contains(NOT_UTF8) {
         return input.fail(Expected::class(Class::QuotedString));
     }
     input.advance(Text { text: input.text(token).to_owned(), span: token.span })
@@ -137,7 +137,7 @@ fn import(kind: ImportKind, input: Tokens<'_>) -> Parsed<'_, StatementKind> {
 fn file_name(input: Tokens<'_>) -> Parsed<'_, Text> {
     let token = input.peek();
     match token.kind {
-        Kind::Str | Kind::Angled => {
+        Kind::Str | Kind::Angled if !input.text(token).contains(NOT_UTF8) => {
             input.advance(Text { text: input.text(token).to_owned(), span: token.span })
         }
         Kind::Punct(Punct::Less) => {

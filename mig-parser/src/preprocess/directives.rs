@@ -11,6 +11,11 @@ use crate::source::Span;
 use crate::token::{Kind, Punct, Symbol, Token};
 use crate::{codes, limits};
 
+/// What is wrong with a `#define`, and where if that is not its name.
+type Misdefined = (Option<Span>, &'static str);
+/// The names, whether the last is `...`, and how many tokens they took.
+type Parameters = (Vec<Symbol>, bool, usize);
+
 /// The words behind `#`.
 const DIRECTIVES: &[&str] = &[
     "include", "define", "undef", "if", "ifdef", "ifndef", "elif", "else", "endif", "error", "warning",
@@ -20,6 +25,14 @@ const DIRECTIVES: &[&str] = &[
 impl Preprocessor<'_> {
     /// Obeys the directive whose `#` was just read, to the end of its line.
     pub(super) fn directive(&mut self, hash: Token) {
+        if self.names.len() > limits::NAMES {
+            return self.stop(
+                codes::INPUT_LIMIT,
+                hash.span,
+                "there is too much input",
+                "more than 524288 names",
+            );
+        }
         let word = self.line_token();
         match (word.kind, self.names.text(word.symbol)) {
             (Kind::Newline | Kind::End, _) => {}
@@ -126,7 +139,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    fn definition(&mut self, tokens: &[Token]) -> Result<Macro, (Option<Span>, &'static str)> {
+    fn definition(&mut self, tokens: &[Token]) -> Result<Macro, Misdefined> {
         let (name, rest) = tokens.split_first().ok_or((None, "a name is missing"))?;
         if name.kind != Kind::Ident {
             return Err((Some(name.span), "not a name"));
@@ -149,11 +162,8 @@ impl Preprocessor<'_> {
         Ok(Macro { name: name.symbol, span: name.span, parameters, variadic, body, active: false.into() })
     }
 
-    /// The names up to `)`, whether the last is `...`, and how many tokens that was.
-    fn parameters(
-        &mut self,
-        tokens: &[Token],
-    ) -> Result<(Vec<Symbol>, bool, usize), (Option<Span>, &'static str)> {
+    /// The parameters up to `)`.
+    fn parameters(&mut self, tokens: &[Token]) -> Result<Parameters, Misdefined> {
         let mut names = Vec::new();
         let mut variadic = false;
         let mut at = 0;
@@ -227,6 +237,10 @@ impl Preprocessor<'_> {
                     _ => self.is_defined(word.span) == (&*name == "ifdef"),
                 };
                 if let Some(frame) = self.frames.last_mut() {
+                    if frame.conditionals.len() == limits::CONDITIONALS {
+                        let label = "more than 1024 conditionals in one another";
+                        return self.stop(codes::INPUT_LIMIT, word.span, "there is too much input", label);
+                    }
                     frame.conditionals.push(Conditional { span: word.span, taken, else_seen: false });
                 }
                 if !taken {
@@ -469,8 +483,7 @@ impl Preprocessor<'_> {
         };
         self.error(diagnostic);
         // Without an end here a cycle of two includes would double at each of 64 levels.
-        self.stopped = true;
-        self.halt(span);
+        self.halt();
     }
 }
 

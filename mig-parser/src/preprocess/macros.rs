@@ -89,7 +89,8 @@ impl Preprocessor<'_> {
             Some(_) if !self.paren_follows() => return false,
             Some(_) => match self.arguments(definition, name) {
                 Some(arguments) => self.substitute(definition, arguments, name.span),
-                None => return true,
+                // Reported. The name stands for what it should have made, so that one mistake is one error.
+                None => vec![Token { painted: true, span: name.span, ..name }],
             },
         };
         self.charge(tokens.len() + 1, name.span);

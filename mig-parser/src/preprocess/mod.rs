@@ -27,6 +27,8 @@ pub(crate) struct Preprocessed {
     pub(crate) docs: Docs,
     pub(crate) sources: SourceMap,
     pub(crate) diagnostics: Diagnostics,
+    /// A limit was hit: the tokens are not all.
+    pub(crate) stopped: bool,
 }
 
 pub(crate) struct Preprocessor<'a> {
@@ -93,8 +95,8 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
         stopped: false,
     };
     let tokens = preprocessor.run(path);
-    let Preprocessor { names, docs, sources, diagnostics, .. } = preprocessor;
-    Preprocessed { tokens, names, docs, sources, diagnostics }
+    let Preprocessor { names, docs, sources, diagnostics, stopped, .. } = preprocessor;
+    Preprocessed { tokens, names, docs, sources, diagnostics, stopped }
 }
 
 impl Preprocessor<'_> {
@@ -283,22 +285,21 @@ impl Preprocessor<'_> {
     }
 
     fn error(&mut self, diagnostic: Diagnostic) {
-        let span = diagnostic.span();
-        if self.diagnostics.push_bounded(diagnostic) {
-            return;
+        if !self.diagnostics.push_bounded(diagnostic) {
+            self.halt();
         }
-        self.halt(span);
     }
 
     /// Reports a limit that was hit; no further token comes.
     fn stop(&mut self, code: &'static str, span: Span, message: &str, label: &str) {
         if !self.stopped {
             self.diagnostics.push(Diagnostic::error(code, span, message, label));
-            self.halt(span);
+            self.halt();
         }
     }
 
-    fn halt(&mut self, _span: Span) {
+    /// Ends the input here.
+    fn halt(&mut self) {
         self.stopped = true;
         self.frames.clear();
         // Barriers belong to the functions that set them.
