@@ -86,13 +86,13 @@ impl Description {
         let number = Literal::u32_unsuffixed(self.number);
         let bits = Literal::u32_unsuffixed(self.bits);
         let times = Literal::u32_unsuffixed(self.times);
-        let mut value = match self.in_line {
-            InLine::No => quote!(#rt::Type::out_of_line(#number, #bits)),
-            _ => quote!(#rt::Type::inline(#number, #bits, #times)),
+        let value = match (self.in_line, self.long) {
+            (InLine::Yes, false) => quote!(#rt::Type::inline(#number, #bits, #times)),
+            (InLine::Yes, true) => quote!(#rt::Type::inline(#number, #bits, #times).long()),
+            // The runtime sets the inline bit of an array that is short enough.
+            (_, true) => quote!(#rt::Type::out_of_line(#number, #bits)),
+            (_, false) => quote!(#rt::Type { long: false, ..#rt::Type::out_of_line(#number, #bits) }),
         };
-        if self.long && self.in_line != InLine::No {
-            value = quote!(#value.long());
-        }
         quote!(const #name: #rt::Type = #value;)
     }
 }
