@@ -177,6 +177,8 @@ impl Lexer {
         let number = !self.peek().is_ascii_alphabetic() && self.peek() != b'_';
         let mut joined = String::new();
         let mut from = start;
+        // A number may start with a dot.
+        self.at += usize::from(self.peek() == b'.');
         loop {
             self.at += self.text.as_bytes()[self.at..].iter().take_while(|b| is_word(**b)).count();
             let last = self.text.as_bytes()[self.at - 1];

@@ -207,8 +207,10 @@ impl Preprocessor<'_> {
             arguments.push(Vec::new());
         }
         if arguments.len() != wanted {
-            let s = if wanted == 1 { "" } else { "s" };
-            let label = format!("called with {} argument{s}, it has {wanted} parameter{s}", arguments.len());
+            let s = |n| if n == 1 { "" } else { "s" };
+            let given = arguments.len();
+            let label =
+                format!("called with {given} argument{}, it has {wanted} parameter{}", s(given), s(wanted));
             self.call_error(definition, name, label);
             return None;
         }
