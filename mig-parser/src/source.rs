@@ -1,7 +1,7 @@
 //! The files that were read, and places in them.
 //!
 //! All texts lie one behind the other in one range of offsets, so that a place is two numbers. Offsets from
-//! [`EXPANSIONS`] on are not text: each stands for one token that a macro made, and tells where the token was
+//! `EXPANSIONS` on are not text: each stands for one token that a macro made, and tells where the token was
 //! spelled (in the `#define`) and where the macro was called.
 
 use std::ops::Range;
