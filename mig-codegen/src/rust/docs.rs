@@ -4,6 +4,7 @@ use mig_parser::ast::RoutineKind;
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use super::words::type_number_name;
 use crate::model::{Arg, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, Type, TypeKind};
 
 /// One line of documentation.
@@ -123,7 +124,7 @@ fn describe(arg: &Arg) -> String {
     match arg.dealloc {
         Dealloc::No => {}
         Dealloc::Yes => text += ", dealloc",
-        Dealloc::RunTime => text += ", dealloc[]",
+        Dealloc::RunTime => text += ", dealloc\\[\\]",
     }
     text
 }
@@ -141,7 +142,10 @@ fn type_text(ty: &Type) -> String {
         (TypeKind::FixedString { size, .. }, _) => format!("c_string\\[{size}\\]"),
         (TypeKind::BoundedString { max }, _) => format!("c_string\\[\\*:{max}\\]"),
         (_, Some(name)) => format!("`{name}`"),
-        (TypeKind::Scalar(scalar), None) => format!("{} bits", scalar.bits),
+        (TypeKind::Scalar(scalar), None) => match type_number_name(scalar.type_number, scalar.bits) {
+            Some(name) => name.to_owned(),
+            None => format!("{} bits", scalar.bits),
+        },
         (TypeKind::Struct { .. }, None) => "struct".to_owned(),
     }
 }

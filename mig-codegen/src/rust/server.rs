@@ -111,6 +111,21 @@ impl Generator<'_> {
             let stub = self.stub_name(routine);
             quote!(#id => #stub,)
         });
+        // Without routines there is nothing to choose from.
+        let body = match self.interface.routines.is_empty() {
+            true => quote! {
+                let _ = (server, request, reply);
+                false
+            },
+            false => quote! {
+                let stub = match request.id() {
+                    #(#arms)*
+                    _ => return false,
+                };
+                #rt::serve(request, reply, |request, reply| stub(server, request, reply));
+                true
+            },
+        };
         let doc = doc(
             "Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.",
         );
@@ -125,12 +140,7 @@ impl Generator<'_> {
                 K: #rt::Kernel<Abi = Abi>,
                 S: #trait_name<K> + ?Sized,
             {
-                let stub = match request.id() {
-                    #(#arms)*
-                    _ => return false,
-                };
-                #rt::serve(request, reply, |request, reply| stub(server, request, reply));
-                true
+                #body
             }
         }
     }
@@ -230,10 +240,13 @@ impl Generator<'_> {
         }
         let method = names::snake(&routine.name);
         let shape = self.shape(&routine.request);
+        let expected = self.expected(routine);
+        let expect = (!expected.is_empty()).then(|| quote!(#body.expect([#(#expected),*])?;));
         let read = match reads.is_empty() {
             true => quote!(request.body(#shape)?.end()?;),
             false => quote! {
                 let mut #body = request.body(#shape)?;
+                #expect
                 #(#reads)*
                 #body.end()?;
             },

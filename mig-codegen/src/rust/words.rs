@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::Generator;
-use crate::model::{InLine, Message, Role, TypeWord};
+use super::forms::Form;
+use super::{Generator, form};
+use crate::model::{InLine, Message, Role, Routine, TypeWord};
 use crate::wire::STRING_C;
 
 /// The type numbers that have names, without `MACH_MSG_TYPE_`.
@@ -20,6 +22,11 @@ const NAMES: &[(u32, u32, &str)] = &[
     (12, 8, "STRING_C"),
     (15, 32, "PORT_NAME"),
 ];
+
+/// The name of a type number, if elements have the size that it implies.
+pub(super) fn type_number_name(number: u32, bits: u32) -> Option<&'static str> {
+    NAMES.iter().find(|known| (known.0, known.1) == (number, bits)).map(|known| known.2)
+}
 
 /// Which of a type word's two names counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +68,8 @@ impl Description {
     }
 
     fn name(&self) -> Ident {
-        let known = NAMES.iter().find(|(number, bits, _)| (*number, *bits) == (self.number, self.bits));
-        let mut name = match known {
-            Some((_, _, name)) => (*name).to_owned(),
+        let mut name = match type_number_name(self.number, self.bits) {
+            Some(name) => name.to_owned(),
             None if self.number == STRING_C => format!("STRING_{}", self.bits / 8),
             None => format!("TYPE_{}_{}", self.number, self.bits),
         };
@@ -103,7 +109,54 @@ pub(super) fn word_of(message: &Message, arg: usize) -> Option<&TypeWord> {
     slot.word.as_ref()
 }
 
+/// The constants for rights: their number as received, and their name.
+const RIGHTS: &[(u8, &str)] = &[(16, "RECEIVE_RIGHT"), (17, "SEND_RIGHT"), (18, "SEND_ONCE_RIGHT")];
+
 impl Generator<'_> {
+    /// The constant that describes a received right.
+    fn right_const(number: u8) -> Option<Ident> {
+        RIGHTS.iter().find(|(known, _)| *known == number).map(|(_, name)| format_ident!("{name}"))
+    }
+
+    /// What the type words at the start of a request say, up to the first one that does not say all: a server compares them before it
+    /// takes anything. Empty where that is of no use.
+    pub(super) fn expected(&self, routine: &Routine) -> Vec<Ident> {
+        let mut expected = Vec::new();
+        let mut owns = false;
+        for slot in routine.request.slots.iter().filter(|slot| slot.role == Role::Type) {
+            let Some(index) = slot.arg else { break };
+            let arg = &routine.args[index];
+            let known = match form(&arg.ty) {
+                _ if arg.direction == Direction::Out => {
+                    Some(self.word_const(&routine.request, index, End::Receives))
+                }
+                Form::Right(port) => port.receiver.and_then(Self::right_const),
+                Form::Bool | Form::Number(_) | Form::Aggregate(_) | Form::OutOfLine(_) => {
+                    Some(self.word_const(&routine.request, index, End::Receives))
+                }
+                _ => None,
+            };
+            let Some(known) = known else { break };
+            owns |= matches!(form(&arg.ty), Form::Right(_) | Form::OutOfLine(_));
+            expected.push(known);
+        }
+        if owns && expected.len() > 1 { expected } else { Vec::new() }
+    }
+
+    /// The constants for rights that the stubs compare with.
+    fn right_items(&self) -> Vec<TokenStream> {
+        let rt = &self.rt;
+        let routines = self.interface.routines.iter().filter(|_| self.side.server());
+        let expected: Vec<Ident> = routines.flat_map(|routine| self.expected(routine)).collect();
+        let used = RIGHTS.iter().filter(|(_, name)| expected.iter().any(|ident| ident == name));
+        used.map(|(number, name)| {
+            let name = format_ident!("{name}");
+            let number = Literal::u8_unsuffixed(*number);
+            quote!(const #name: #rt::Type = #rt::Type::port::<Abi>(#number);)
+        })
+        .collect()
+    }
+
     /// The constant that describes an argument's data.
     pub(super) fn word_const(&self, message: &Message, arg: usize, end: End) -> Ident {
         let word = word_of(message, arg);
@@ -125,6 +178,6 @@ impl Generator<'_> {
                 }
             }
         }
-        items.into_values().collect()
+        items.into_values().chain(self.right_items()).collect()
     }
 }
