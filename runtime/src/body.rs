@@ -263,7 +263,7 @@ impl<'b, K: Kernel> Body<'b, K> {
             return Err(Malformed::Complex);
         }
         if !ty.starts::<K::Abi>(self.rest) {
-            return Err(Malformed::Type);
+            return Err(self.other_type(ty));
         }
         let number = ty.find::<K::Abi>(self.rest)?.number;
         let len = usize::try_from(ty.with_number(number).data_len()).map_err(|_| Malformed::Size)?;
@@ -377,9 +377,15 @@ impl<'b, K: Kernel> Body<'b, K> {
     #[inline]
     fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
         if !ty.starts::<K::Abi>(self.rest) {
-            return Err(Malformed::Type);
+            return Err(self.other_type(ty));
         }
         self.take(ty, len)
+    }
+
+    /// What is wrong where `ty` should be.
+    #[cold]
+    fn other_type(&self, ty: Type) -> Malformed {
+        if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
     }
 
     /// The next type word, if it is `ty` but for the number.
