@@ -173,7 +173,8 @@ fn the_deallocate_bit_says_whether_memory_is_given() {
 #[test]
 fn polymorphic_arguments() {
     let copied = |request: &mut mig_runtime::Builder<'_, Recorder<GnuI386>>, kernel: &Recorder<GnuI386>| {
-        request.poly(&kernel.send_right(8));
+        let right = kernel.send_right(8);
+        request.poly(&right);
         Ok(())
     };
     assert_eq!(body(copied), (words(&[0x1001_2013, 8]), true));
