@@ -99,8 +99,12 @@ fn create(bits: u32, id: i32, body: &[u32]) -> Vec<u8> {
     message::<GnuX86_64>(bits, remote, 9, 77, id, &words(body))
 }
 
+/// A right, as it was released.
+type Right = (RightKind, u32);
+type Outcome = (bool, KernReturn, bool, Vec<Right>, Vec<Vec<u8>>);
+
 /// What the server made of a message: demux's answer, the code, whether a method took it, what was released, what was sent.
-fn serve(server: &Server, message: Vec<u8>) -> (bool, KernReturn, bool, Vec<(RightKind, u32)>, Vec<Vec<u8>>) {
+fn serve(server: &Server, message: Vec<u8>) -> Outcome {
     let kernel = Kernel::new();
     let (mut request, mut reply) = (MsgBuf::<256>::new(), MsgBuf::<64>::new());
     let mut request = kernel.receive(&mut request, message);
@@ -155,7 +159,7 @@ fn malformed_requests_are_refused_and_released() {
         body[index] = word;
         body
     };
-    let cases: [(&str, u32, Vec<u32>, &[(RightKind, u32)]); 10] = [
+    let cases: [(&str, u32, Vec<u32>, &[Right]); 10] = [
         ("short", bits, create_body()[..16].to_vec(), &ALL),
         ("cut in a type word", bits, create_body()[..17].to_vec(), &ALL),
         ("cut in a right", bits, create_body()[..10].to_vec(), &ALL[..1]),
