@@ -4,14 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::apt::{self, PrivateApt};
+use crate::apt;
 use crate::command::{read, target};
 
-/// A package of a release, pinned.
+/// A package of Debian, pinned.
 struct Package {
-    suite: &'static str,
-    /// `name:architecture=version`
-    name: &'static str,
+    /// Where the archive keeps it, below `pool/main`.
+    file: &'static str,
     sha256: &'static str,
     /// The folder of the set that it is unpacked into.
     folder: &'static str,
@@ -28,38 +27,32 @@ pub(crate) const MIG: Set = Set {
     name: "mig",
     packages: &[
         Package {
-            suite: "bookworm",
-            name: "mig-i686-gnu:i386=1.8+git20221221-3",
+            file: "m/mig/mig-i686-gnu_1.8+git20221221-3_i386.deb",
             sha256: "38db132b4120a809f5ff294fcc924e38f31ac24807b17746e3b2f72f97f6db98",
             folder: "bookworm-i386",
         },
         Package {
-            suite: "bookworm",
-            name: "gnumach-dev:i386=2:1.8+git20221224-2",
+            file: "g/gnumach/gnumach-dev_1.8+git20221224-2_i386.deb",
             sha256: "44aafaf9fd142e5e08ddb55ac3d1e143cb7cd57560acbf65739e2e06c948d045",
             folder: "bookworm-i386",
         },
         Package {
-            suite: "trixie",
-            name: "mig-i686-gnu:i386=1.8+git20231217-8",
+            file: "m/mig/mig-i686-gnu_1.8+git20231217-8_i386.deb",
             sha256: "5c09e3f06cd469e9ad7a6e78400458e72aa21d4b4d5541cb6ca2612551549985",
             folder: "trixie-i386",
         },
         Package {
-            suite: "trixie",
-            name: "gnumach-dev:i386=2:1.8+git20250702-1",
+            file: "g/gnumach/gnumach-dev_1.8+git20250702-1_i386.deb",
             sha256: "85be6ef6e833242712a7f0a25d558e9e2bbb078ac9e00b0c974279317d0e5f15",
             folder: "trixie-i386",
         },
         Package {
-            suite: "trixie",
-            name: "mig-x86-64-gnu:amd64=1.8+git20231217-8",
+            file: "m/mig/mig-x86-64-gnu_1.8+git20231217-8_amd64.deb",
             sha256: "b8ebde492856b4cd5cd1b71d6795a45d0c8e284fdfd8c1fe3d9c48828a098ff8",
             folder: "trixie-amd64",
         },
         Package {
-            suite: "trixie",
-            name: "gnumach-dev:amd64=2:1.8+git20250702-1",
+            file: "g/gnumach/gnumach-dev_1.8+git20250702-1_amd64.deb",
             sha256: "39de7a2d8598465eb142df3d312a71821fe0bd74a9c7f3a6ec8478163df1b988",
             folder: "trixie-amd64",
         },
@@ -71,32 +64,27 @@ pub(crate) const RUST: Set = Set {
     name: "rust-1.85",
     packages: &[
         Package {
-            suite: "bookworm",
-            name: "rustc-web:amd64=1.85.0+dfsg3-1~deb12u3",
+            file: "r/rustc-web/rustc-web_1.85.0+dfsg3-1~deb12u3_amd64.deb",
             sha256: "ef797a56697a0b6a82c1d704119ccaa85ab3486ccf805472de46c31971346702",
             folder: "root",
         },
         Package {
-            suite: "bookworm",
-            name: "libstd-rust-web-1.85:amd64=1.85.0+dfsg3-1~deb12u3",
+            file: "r/rustc-web/libstd-rust-web-1.85_1.85.0+dfsg3-1~deb12u3_amd64.deb",
             sha256: "c8b03bff73b2990b2a3e56b0cfb100eb4c70a9331f4232dc9783c9e50b1038be",
             folder: "root",
         },
         Package {
-            suite: "bookworm",
-            name: "libstd-rust-web-dev:amd64=1.85.0+dfsg3-1~deb12u3",
+            file: "r/rustc-web/libstd-rust-web-dev_1.85.0+dfsg3-1~deb12u3_amd64.deb",
             sha256: "5360a1aa03979ccc4cc91dd3d9bad1d5ff30f36d615ed01e2c5209c5e8ece21b",
             folder: "root",
         },
         Package {
-            suite: "bookworm",
-            name: "libstd-rust-web-dev:i386=1.85.0+dfsg3-1~deb12u3",
+            file: "r/rustc-web/libstd-rust-web-dev_1.85.0+dfsg3-1~deb12u3_i386.deb",
             sha256: "70dcaaafcb38d1374c2900b0671c7ebcd7eda88135a373308f522f970aeb9e1f",
             folder: "root",
         },
         Package {
-            suite: "bookworm",
-            name: "libllvm19:amd64=1:19.1.7-3~deb12u1",
+            file: "l/llvm-toolchain-19/libllvm19_19.1.7-3~deb12u1_amd64.deb",
             sha256: "6edf3a8b28495cdba883d9760e0dca1a81983fc497a5f989dc64d0d96d23b4aa",
             folder: "root",
         },
@@ -122,12 +110,12 @@ pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
     let folder = target().join("packages").join(set.name);
     let stamp = folder.join("unpacked");
     let pins: String =
-        set.packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.name)).collect();
+        set.packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.file)).collect();
     if fs::read_to_string(&stamp).is_ok_and(|text| text == pins) {
         return Ok(folder);
     }
     if !apt::available() {
-        return Err("fetching Debian packages needs apt-get, dpkg and Debian's archive keys".to_string());
+        return Err("fetching Debian packages needs apt-get, apt-helper and dpkg".to_string());
     }
     println!("fetching {} packages of the set `{}`", set.packages.len(), set.name);
     empty(&folder)?;
@@ -138,33 +126,14 @@ pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
 }
 
 fn unpack(set: &Set, folder: &Path, work: &Path) -> Result<(), String> {
-    let mut suites: Vec<&str> = set.packages.iter().map(|package| package.suite).collect();
-    suites.dedup();
-    let apt = PrivateApt::new(work, &suites)?;
+    let archive = apt::archive()?;
     for package in set.packages {
-        let download = work.join("download");
-        empty(&download)?;
-        apt.download(package.name, &download)?;
-        let file = only_file(&download)?;
-        check(&file, package.sha256)?;
+        empty(work)?;
+        let file = work.join("package.deb");
+        apt::download(&archive, &format!("pool/main/{}", package.file), package.sha256, &file)?;
         read(Command::new("dpkg").arg("-x").arg(&file).arg(folder.join(package.folder)))?;
     }
     Ok(())
-}
-
-/// Compares a file with its pinned checksum.
-fn check(file: &Path, sha256: &str) -> Result<(), String> {
-    let output = read(Command::new("sha256sum").arg(file))?;
-    match output.split_whitespace().next() {
-        Some(sum) if sum == sha256 => Ok(()),
-        sum => Err(format!("{}: checksum {}, expected {sha256}", file.display(), sum.unwrap_or("none"))),
-    }
-}
-
-fn only_file(folder: &Path) -> Result<PathBuf, String> {
-    let mut entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
-    let entry = entries.next().ok_or("apt-get downloaded nothing")?.map_err(|error| error.to_string())?;
-    Ok(entry.path())
 }
 
 /// Makes a folder that is empty.
