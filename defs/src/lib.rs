@@ -1,2 +1,96 @@
 //! Interface definitions of Mach, and the bindings generated from them.
+//!
+//! The `.defs` files are in the folders of this package, one for each family of kernels; this library has their Rust side, a module for each
+//! ABI and in it a module for each interface. [`native`] is that of the target. A client calls functions, a server implements a trait:
+//!
+//! ```
+//! use mach_defs::native::{mach, memory_object};
+//! use mig_runtime::{CallError, KernReturn, Kernel, Port, SendRight, abi};
+//!
+//! /// A memory object whose pages are all zero.
+//! struct Zeros;
+//!
+//! impl<K: Kernel<Abi = abi::Native>> memory_object::MemoryObject<K> for Zeros {
+//!     // What is not written here answers MIG_BAD_ID.
+//!     fn memory_object_data_request(
+//!         &self,
+//!         _object: Port<'_, K>,
+//!         control: SendRight<K>,
+//!         offset: memory_object::VmOffset,
+//!         length: memory_object::VmSize,
+//!         _access: memory_object::VmProt,
+//!     ) -> Result<(), KernReturn> {
+//!         mach::memory_object_data_unavailable(&control, offset, length).map_err(|error| error.code())
+//!     }
+//! }
+//! ```
+//!
+//! Interfaces whose name begins with `seqnos_` are those that give a server the sequence number of each message.
 #![no_std]
+
+/// The interfaces of GNU Mach for one of its ABIs.
+macro_rules! gnu {
+    ($(#[$doc:meta])* $module:ident, $abi:literal, $prefix:literal) => {
+        $(#[$doc])*
+        pub mod $module {
+            gnu!(@built $prefix,
+                /// Calls of tasks to the kernel: threads, memory, and a memory manager's answers (`mach`, 2000).
+                mach,
+                /// What the kernel asks of a memory manager (`memory_object`, 2200).
+                memory_object,
+                /// The same with sequence numbers.
+                seqnos_memory_object,
+                /// What the kernel tells about port rights (`notify`, 64).
+                notify,
+                /// The same with sequence numbers.
+                seqnos_notify,
+                /// What tasks ask of the default memory manager (`default_pager`, 2275).
+                default_pager,
+                /// The same with sequence numbers.
+                seqnos_default_pager,
+            );
+
+            /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).
+            pub mod memory_object_default {
+                mig_derive::interface! {
+                    path: "gnu/mach/memory_object_default.defs",
+                    include: ["gnu"],
+                    abi: $abi,
+                }
+            }
+
+            /// The same with sequence numbers.
+            pub mod seqnos_memory_object_default {
+                mig_derive::interface! {
+                    path: "gnu/mach/memory_object_default.defs",
+                    include: ["gnu"],
+                    define: { SEQNOS: 1 },
+                    abi: $abi,
+                }
+            }
+        }
+    };
+    (@built $prefix:literal, $($(#[$doc:meta])* $interface:ident,)*) => { $(
+        $(#[$doc])*
+        pub mod $interface {
+            include!(concat!(env!("OUT_DIR"), "/", $prefix, "_", stringify!($interface), ".rs"));
+        }
+    )* };
+}
+
+gnu! {
+    /// GNU Mach on i386: `gnu-i386`.
+    gnu_i386, "gnu-i386", "gnu_i386"
+}
+
+gnu! {
+    /// GNU Mach on x86_64: `gnu-x86_64`.
+    gnu_x86_64, "gnu-x86_64", "gnu_x86_64"
+}
+
+#[cfg(target_pointer_width = "32")]
+#[doc(inline)]
+pub use gnu_i386 as native;
+#[cfg(target_pointer_width = "64")]
+#[doc(inline)]
+pub use gnu_x86_64 as native;
