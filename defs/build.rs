@@ -6,10 +6,10 @@ use mig_codegen::{Config, Error};
 const GNU: &[(&str, &str)] = &[("gnu-i386", "gnu_i386"), ("gnu-x86_64", "gnu_x86_64")];
 
 /// Interfaces that have a second form in which the server sees sequence numbers.
-const WITH_SEQNOS: &[&str] = &["memory_object", "notify", "default_pager"];
+const WITH_SEQNOS: &[&str] = &["memory_object", "notify"];
 
 /// The others.
-const PLAIN: &[&str] = &["mach"];
+const PLAIN: &[&str] = &["default_pager", "mach"];
 
 fn main() -> Result<(), Error> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -46,8 +46,6 @@ macro_rules! gnu {
                 seqnos_notify,
                 /// What tasks ask of the default memory manager (`default_pager`, 2275).
                 default_pager,
-                /// The same with sequence numbers.
-                seqnos_default_pager,
             );
 
             /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).

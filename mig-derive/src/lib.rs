@@ -72,3 +72,34 @@ fn at(arguments: &Arguments, error: &Error) -> syn::Error {
     };
     syn::Error::new(span, format!("{error:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it is printed: the text of a build script has commas that tokens need not have.
+    fn printed(text: &str) -> String {
+        prettyplease::unparse(&syn::parse_file(text).expect("generated code is Rust"))
+    }
+
+    #[test]
+    fn the_macro_expands_to_the_text_of_a_build_script() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../defs/gnu");
+        for (define, macros) in [("", None), ("define: { SEQNOS: 1 },", Some(("SEQNOS", "1")))] {
+            for abi in ["gnu-i386", "gnu-x86_64"] {
+                let arguments = format!(
+                    "path: \"../defs/gnu/mach/memory_object_default.defs\", include: [\"../defs/gnu\"], {define} abi: \"{abi}\""
+                );
+                let expanded = expand(&syn::parse_str(&arguments).unwrap()).unwrap().to_string();
+                let mut config = mig_codegen::Config::new().include_dir(&folder).abi(abi);
+                if let Some((name, value)) = macros {
+                    config = config.define(name, value);
+                }
+                let text = config.text(&folder.join("mach/memory_object_default.defs")).unwrap().value;
+                let (text, expanded) = (printed(&text), printed(&expanded));
+                let rest = expanded.strip_prefix(&text).expect("the macro begins with that text");
+                assert!(rest.trim_start().starts_with("const _: &[u8] = include_bytes!"), "{rest}");
+            }
+        }
+    }
+}
