@@ -1,0 +1,6 @@
+//! Misuse of rights and memory that must not compile.
+
+#[test]
+fn misuse_does_not_compile() {
+    trybuild::TestCases::new().compile_fail("tests/ownership/*.rs");
+}
