@@ -9,7 +9,8 @@ const GNU: &[(&str, &str)] = &[("gnu-i386", "gnu_i386"), ("gnu-x86_64", "gnu_x86
 const WITH_SEQNOS: &[&str] = &["memory_object", "notify"];
 
 /// The others.
-const PLAIN: &[&str] = &["default_pager", "mach"];
+const PLAIN: &[&str] =
+    &["default_pager", "device", "exc", "gnumach", "mach", "mach_host", "mach_i386", "mach_port"];
 
 fn main() -> Result<(), Error> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -27,5 +28,6 @@ fn main() -> Result<(), Error> {
 }
 
 fn compile(config: &Config, name: &str, interface: &str) -> Result<(), Error> {
-    config.clone().name(name).compile(format!("gnu/mach/{interface}.defs"))
+    let folder = if interface == "device" { "device" } else { "mach" };
+    config.clone().name(name).compile(format!("gnu/{folder}/{interface}.defs"))
 }

@@ -46,6 +46,18 @@ macro_rules! gnu {
                 seqnos_notify,
                 /// What tasks ask of the default memory manager (`default_pager`, 2275).
                 default_pager,
+                /// Calls of tasks to the kernel about port names and rights (`mach_port`, 3200).
+                mach_port,
+                /// Calls to the kernel about processors, scheduling, time and wired memory (`mach_host`, 2600).
+                mach_host,
+                /// Calls that only GNU Mach has (`gnumach`, 4200).
+                gnumach,
+                /// Calls that only machines of the i386 family have (`mach_i386`, 3800).
+                mach_i386,
+                /// What tasks ask of a device (`device`, 2800).
+                device,
+                /// What the kernel tells about exceptions of threads (`exc`, 2400).
+                exc,
             );
 
             /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).
