@@ -7,3 +7,8 @@ pub mod oracle;
 pub mod values;
 pub mod wire;
 pub mod wire_kernel;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,0 +1,59 @@
+//! What the README shows is what is there: the files that it quotes, and the output of the commands.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The root of the repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The fenced blocks of a text: the line in front of each, what follows its fence, and its lines.
+fn blocks(text: &str) -> Vec<(&str, &str, String)> {
+    let mut blocks = Vec::new();
+    let mut before = "";
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```") {
+            let content = lines.by_ref().take_while(|line| *line != "```");
+            blocks.push((before, kind, content.fold(String::new(), |text, line| text + line + "\n")));
+        }
+        before = line;
+    }
+    blocks
+}
+
+#[test]
+fn quoted_files_are_as_quoted() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut quoted = 0;
+    for (before, _, content) in blocks(&readme) {
+        let Some(file) = before.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->")) else {
+            continue;
+        };
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&content), "{file} does not have:\n{content}");
+        quoted += 1;
+    }
+    assert!(quoted >= 4, "only {quoted} quotations were found");
+}
+
+#[test]
+fn commands_print_what_is_shown() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut commands = 0;
+    for (_, _, content) in blocks(&readme).into_iter().filter(|(_, kind, _)| *kind == "console") {
+        for shown in content.split("$ ").filter(|shown| !shown.is_empty()) {
+            let (command, expected) = shown.split_once('\n').unwrap();
+            let words = command.split(' ').skip(1);
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_mig")).args(words).current_dir(root()).output().unwrap();
+            let printed =
+                String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+            assert_eq!(printed.trim_end(), expected.trim_end(), "{command}");
+            commands += 1;
+        }
+    }
+    assert_eq!(commands, 2);
+}
