@@ -1,4 +1,36 @@
-//! MIG compiler.
+//! The MIG compiler: interface definitions of Mach (`.defs`) become Rust clients, server traits and demux functions.
+//!
+//! A build script compiles a file into `OUT_DIR`:
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), mig_codegen::Error> {
+//!     mig_codegen::Config::new()
+//!         .include_dir("defs")
+//!         .define("SEQNOS", "1")
+//!         .compile("defs/mach/memory_object_default.defs")
+//! }
+//! ```
+//!
+//! and the program has it with `mig_runtime::include_interface!("memory_object_default")`. The other verbs write into a folder that is kept with
+//! the sources, with a mode that only checks ([`Config::compile_into`]), or into a string:
+//!
+//! ```
+//! use mig_codegen::{Config, Input};
+//!
+//! let clock = "
+//!     subsystem clock 3100;
+//!     type clock_t = MACH_MSG_TYPE_COPY_SEND;
+//!     routine clock_get_time(clock : clock_t; out seconds : int);
+//! ";
+//! let rust = Config::new().abi("gnu-x86_64").text(Input::Text { name: "clock.defs", text: clock.as_bytes() })?.value;
+//! assert!(rust.contains("pub fn clock_get_time<"));
+//! assert!(rust.contains("pub trait Clock<"));
+//! # Ok::<(), mig_codegen::Error>(())
+//! ```
+//!
+//! The way of an interface: [`mig_parser`] gives a syntax tree; [`analyze`] resolves it into the [`model`], and lays its messages out as tables of
+//! slots; the back end makes Rust of these, and [`table`] text and JSON.
 
 pub mod abi;
 mod build;

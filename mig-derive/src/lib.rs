@@ -1,8 +1,20 @@
 //! Bindings of a MIG interface by a macro.
 //!
-//! ```ignore
-//! mod memory_object_default {
-//!     mig_derive::interface! { path: "defs/mach/memory_object_default.defs", define: { SEQNOS: 1 } }
+//! ```
+//! mod clock {
+//!     mig_derive::interface! {
+//!         inline: "
+//!             subsystem clock 3100;
+//!             type clock_t = MACH_MSG_TYPE_COPY_SEND;
+//!             routine clock_get_time(clock : clock_t; out seconds : int);
+//!         ",
+//!     }
+//! }
+//!
+//! use mig_runtime::{CallError, Kernel, SendRight};
+//!
+//! fn seconds<K: Kernel<Abi = clock::Abi>>(clock: &SendRight<K>) -> Result<i32, CallError<K>> {
+//!     clock::clock_get_time(clock)
 //! }
 //! ```
 //!
@@ -31,13 +43,13 @@ use arguments::{Arguments, Source};
 /// one of the files changes.
 ///
 /// ```ignore
-/// mig_derive::interface! {
-///     inline: "
-///         subsystem clock 3100;
-///         type clock_t = MACH_MSG_TYPE_COPY_SEND;
-///         routine clock_read(clock : clock_t; out seconds : int);
-///     ",
-///     abi: "gnu-x86_64",
+/// mod memory_object_default {
+///     mig_derive::interface! {
+///         path: "defs/mach/memory_object_default.defs",
+///         include: ["defs"],
+///         define: { SEQNOS: 1 },
+///         abi: "gnu-i386",
+///     }
 /// }
 /// ```
 #[proc_macro]
