@@ -5,7 +5,7 @@
 //! it takes.
 
 use mig_parser::diagnostics::Severity;
-use mig_runtime::abi::{Abi as _, Facts, Family, GnuI386, GnuX86_64, TypeWords};
+use mig_runtime::abi::{Abi as _, Apple32, Apple64, Facts, Family, GnuI386, GnuX86_64, Osf32};
 
 /// An ABI and the language of the C compiler for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -264,39 +264,22 @@ pub static CMU_32: Abi = Abi {
     language: &CMU,
 };
 
-/// What the untyped ABIs of 32 bits have in common.
-const UNTYPED: Facts = Facts {
-    name: "osf-32",
-    family: Family::Untyped,
-    type_words: TypeWords::Short4Long12,
-    alignment: 4,
-    header: 24,
-    remote_port: 8,
-    local_port: 12,
-    seqno: 16,
-    id: 20,
-    port: 12,
-    pointer: 4,
-    error_reply: 36,
-    ret_code: 32,
-};
-
-/// `osf-32`: OSF Mach on i386. Interfaces are checked for it; its messages are not laid out yet.
+/// `osf-32`: OSF Mach on i386.
 pub static OSF_32: Abi =
-    Abi { facts: UNTYPED, rust_name: "Osf32", predefined: &[], built_in: &[], language: &OSF };
+    Abi { facts: Osf32::FACTS, rust_name: "Osf32", predefined: &[], built_in: &[], language: &OSF };
 
-/// `apple-32`: Apple's kernels, 32-bit tasks. Interfaces are checked for it; its messages are not laid out yet.
+/// `apple-32`: Apple's kernels, tasks of 32 bits.
 pub static APPLE_32: Abi = Abi {
-    facts: Facts { name: "apple-32", ..UNTYPED },
+    facts: Apple32::FACTS,
     rust_name: "Apple32",
     predefined: &[("__MACH30__", "1")],
     built_in: &[],
     language: &APPLE,
 };
 
-/// `apple-64`: Apple's kernels, 64-bit tasks. Interfaces are checked for it; its messages are not laid out yet.
+/// `apple-64`: Apple's kernels, tasks of 64 bits.
 pub static APPLE_64: Abi = Abi {
-    facts: Facts { name: "apple-64", pointer: 8, ..UNTYPED },
+    facts: Apple64::FACTS,
     rust_name: "Apple64",
     predefined: &[("__LP64__", "1"), ("__MACH30__", "1")],
     built_in: &[],

@@ -68,6 +68,10 @@ pub const IDS: &str = "MIG0330";
 pub const MESSAGE_TOO_LARGE: &str = "MIG0331";
 /// A translated type without the function for a direction (a warning).
 pub const NO_TRANSLATION: &str = "MIG0332";
+/// `retcode` on what can't be one.
+pub const RET_CODE: &str = "MIG0333";
+/// `samecount` without an array that has the count.
+pub const SAME_COUNT: &str = "MIG0334";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 

@@ -86,9 +86,7 @@ pub fn analyze(
     let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
     match &mut resolved {
         // What could be resolved is laid out even if the rest is wrong: all errors come in one run.
-        Some(interface) if abi.is_typed() || !diagnostics.has_errors() => {
-            layout::lay_out(interface, diagnostics);
-        }
+        Some(interface) => layout::lay_out(interface, diagnostics),
         None if !diagnostics.has_errors() => {
             let span = ast.statements.first().map_or(Span::default(), |first| first.span);
             diagnostics.push(resolve::no_subsystem(span, "nothing to generate"));
@@ -98,11 +96,10 @@ pub fn analyze(
     resolved.filter(|_| !diagnostics.has_errors())
 }
 
-/// Finds everything that is wrong with a file, also one that only declares types, and also for an ABI whose messages are
-/// not generated yet.
+/// Finds everything that is wrong with a file, also one that only declares types.
 pub fn check(ast: &Ast, abi: &'static Abi, elsewhere: &dyn Declarations, diagnostics: &mut Diagnostics) {
     let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
-    if let Some(mut interface) = resolved.filter(|_| abi.is_typed()) {
+    if let Some(mut interface) = resolved {
         layout::lay_out(&mut interface, diagnostics);
     }
 }

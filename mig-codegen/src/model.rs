@@ -56,6 +56,8 @@ pub struct Routine {
     pub result: Option<usize>,
     /// `waittime` in force, as written.
     pub wait_time: Option<String>,
+    /// `sendtime` in force, as written.
+    pub send_time: Option<String>,
     /// `msgoption` in force, as written.
     pub msg_option: Option<String>,
     /// The request; without slots until `layout` has filled it in.
@@ -83,6 +85,12 @@ pub struct Arg {
     pub count_in_out: bool,
     /// `servercopy`
     pub server_copy: bool,
+    /// `retcode`: it takes the place of the return code.
+    pub ret_code: bool,
+    /// `samecount`: the array whose count this one shares.
+    pub same_count: Option<usize>,
+    /// `physicalcopy`
+    pub physical_copy: bool,
     /// Its comment.
     pub doc: Vec<String>,
     /// All of it.
@@ -105,6 +113,11 @@ impl Arg {
     /// Its value travels in the request.
     pub fn in_request(&self) -> bool {
         matches!(self.direction, Direction::In | Direction::InOut)
+    }
+
+    /// The flag `retcode` has an effect: the argument is not in the body, but stands for the return code of a message that carries nothing else.
+    pub fn is_ret_code_of(&self, request: &Message) -> bool {
+        self.ret_code && request.complex == Complex::Always
     }
 
     /// Its value travels in the reply.

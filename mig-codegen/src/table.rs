@@ -39,6 +39,7 @@ use std::fmt::Write as _;
 use mig_parser::ast::RoutineKind;
 use serde::{Deserialize, Serialize};
 
+use crate::layout::descriptor_text;
 use crate::model::{Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Slot, TypeWord};
 
 /// The version of the JSON's meaning.
@@ -233,6 +234,7 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
         Complex::Depends => ", complex if it carries rights or memory",
     };
     line(text, &format!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
+    let is_typed = message.slots.iter().any(|slot| slot.role == Role::Type);
     for slot in &message.slots {
         let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
         let role = role_word(slot.role);
@@ -241,12 +243,17 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
             (None, Some(max)) => format!("0..{max}"),
             (None, None) => "?".to_owned(),
         };
-        let arg = match (slot.role, slot.arg) {
-            (Role::Type, Some(index)) => routine.args[index].name.as_str(),
+        // The data of a typed message stands behind a type word that has the name already.
+        let named = slot.role == Role::Type || slot.role != Role::Pad && !is_typed;
+        let arg = match slot.arg {
+            Some(index) if named => routine.args[index].name.as_str(),
             _ => "",
         };
         let note = match (&slot.word, slot.indirect) {
             (Some(word), _) => word_text(word, slot),
+            (None, _) if matches!(slot.role, Role::Port | Role::Ool | Role::OolPorts) => {
+                slot.arg.map_or(String::new(), |index| descriptor_text(slot, &routine.args[index]))
+            }
             (None, Indirect::Always) => "address".to_owned(),
             (None, Indirect::Depends) => "data or address".to_owned(),
             (None, Indirect::Never) => String::new(),

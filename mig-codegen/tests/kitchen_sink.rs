@@ -5,49 +5,8 @@
 
 mod common;
 
+use common::KITCHEN_SINK;
 use mig_codegen::model::{Interface, Message, Role, Routine};
-
-const SOURCE: &str = "
-subsystem kitchen_sink 5000;
-type boolean_t = MACH_MSG_TYPE_BOOLEAN;
-type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
-type port_send_t = MACH_MSG_TYPE_MAKE_SEND;
-type port_poly_t = polymorphic;
-type byte = MACH_MSG_TYPE_BYTE;
-type name5 = array[5] of char;
-type str5 = struct[5] of char;
-type vbytes = array[*:10] of char;
-type vints = array[*:6] of int;
-type vshorts = array[*:7] of short;
-type s3 = struct[3] of short;
-type vs3 = array[*:4] of s3;
-type vi64 = array[*:3] of int64;
-type indef = array[] of char;
-type indefi = array[] of int;
-type ool = ^array[] of byte;
-type oolp = ^array[] of mach_port_t;
-type cs20 = c_string[20];
-type vcs20 = c_string[*:20];
-type vports3 = array[*:3] of mach_port_t;
-
-routine r_scalar(p : mach_port_t; in a : int; in b : boolean_t; in c : int64; out d : int64; inout e : int);
-routine r_fix(p : mach_port_t; in a : name5; in b : str5; out c : name5; out d : str5);
-routine r_vin(p : mach_port_t; in a : vbytes; in z : int);
-routine r_vin2(p : mach_port_t; in a : vbytes; in b : vs3; in z : int);
-routine r_vout(p : mach_port_t; out a : vints; out z : int);
-routine r_vout2(p : mach_port_t; out a : vshorts, countinout; out b : vi64; out z : int);
-routine r_indef_in(p : mach_port_t; in a : indef; in z : int);
-routine r_indef_out(p : mach_port_t; out a : indefi; out z : int);
-routine r_ool(p : mach_port_t; in a : ool; in b : ool, dealloc; in c : ool, dealloc[]; out d : ool, dealloc);
-routine r_oolp(p : mach_port_t; in a : oolp; out b : oolp);
-routine r_port(p : mach_port_t; in a : mach_port_t; out b : port_send_t);
-routine r_poly(p : mach_port_t; in a : port_poly_t; out b : port_poly_t);
-routine r_strs(p : mach_port_t; in a : cs20; in b : vcs20; out c : cs20; out d : vcs20);
-simpleroutine s_none(p : mach_port_t);
-routine r_none(p : mach_port_t);
-routine r_reqpoly(requestport p : port_poly_t; replyport r : port_poly_t; waittime t : int; msgoption o : int; in a : int);
-routine r_vports(p : mach_port_t; in a : vports3; out b : vports3);
-";
 
 /// Routine, then request and reply on i386, request and reply on x86_64.
 const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
@@ -162,8 +121,8 @@ const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
 
 #[test]
 fn sizes_and_offsets_are_those_of_the_c_stubs() {
-    let i386 = common::interface(SOURCE, "gnu-i386");
-    let x86_64 = common::interface(SOURCE, "gnu-x86_64");
+    let i386 = common::interface(KITCHEN_SINK, "gnu-i386");
+    let x86_64 = common::interface(KITCHEN_SINK, "gnu-x86_64");
     common::check_invariants(&i386);
     common::check_invariants(&x86_64);
     assert_eq!(i386.routines.len(), EXPECTED.len());
@@ -186,8 +145,8 @@ fn sizes_and_offsets_are_those_of_the_c_stubs() {
 fn cmu_messages_are_those_of_gnu_on_i386() {
     let types = "type char = MACH_MSG_TYPE_CHAR; type short = MACH_MSG_TYPE_INTEGER_16;
         type int = MACH_MSG_TYPE_INTEGER_32; type int64 = MACH_MSG_TYPE_INTEGER_64;";
-    let cmu = common::interface(&format!("{types}{SOURCE}"), "cmu-32");
-    let gnu = common::interface(SOURCE, "gnu-i386");
+    let cmu = common::interface(&format!("{types}{KITCHEN_SINK}"), "cmu-32");
+    let gnu = common::interface(KITCHEN_SINK, "gnu-i386");
     for (cmu, gnu) in cmu.routines.iter().zip(&gnu.routines) {
         assert_eq!(cmu.request, gnu.request);
         assert_eq!(cmu.reply, gnu.reply);

@@ -3,6 +3,8 @@
 //! The numbers come from the C compilers' own stubs, captured on the wire; `mig-codegen` lays messages out with the same
 //! constants, so the two cannot drift apart.
 
+pub use crate::trailer::{FromTrailer, Trailer};
+
 /// Which of MIG's two unrelated wire formats an ABI uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -38,24 +40,48 @@ pub struct Facts {
     pub remote_port: usize,
     /// Offset of `msgh_local_port`.
     pub local_port: usize,
-    /// Offset of `msgh_seqno`.
+    /// Offset of `msgh_seqno`; an untyped ABI has `msgh_voucher_port` or nothing there, and the sequence number in the trailer.
     pub seqno: usize,
     /// Offset of `msgh_id`.
     pub id: usize,
-    /// A port in the body of a message.
+    /// A port in the body of a message; in an untyped one its name, which is a part of a descriptor.
     pub port: usize,
     /// An address in a message.
     pub pointer: usize,
     /// `msgh_size` of a reply that holds nothing but a return code.
     pub error_reply: usize,
-    /// Offset of the return code in a reply.
+    /// Offset of the return code in a reply that is not complex.
     pub ret_code: usize,
+    /// Bytes of the largest trailer that is asked for; 0 where messages have none.
+    pub trailer: usize,
+    /// Bytes of the trailer that comes without being asked for.
+    pub least_trailer: usize,
+    /// The `mach_msg` option bits that ask for the largest trailer.
+    pub trailer_options: u32,
+    /// `MACH_RCV_LARGE`
+    pub receive_large: u32,
 }
+
+impl Facts {
+    /// Bytes of the descriptor of a port (`mach_msg_port_descriptor_t`), on every untyped ABI.
+    pub const PORT_DESCRIPTOR: usize = 12;
+
+    /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address, a size, and four single bytes.
+    pub const fn memory_descriptor(&self) -> usize {
+        self.pointer + 8
+    }
+}
+
+/// The NDR record in front of the plain data of an untyped message: little-endian integers, ASCII, IEEE.
+pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 
 /// An ABI as a type, for code that is generic over it.
 pub trait Abi: Copy + Send + Sync + 'static {
     /// Its facts.
     const FACTS: Facts;
+
+    /// What a receiver keeps of a message's trailer: nothing, where there is none.
+    type Trailer: FromTrailer;
 }
 
 /// GNU Mach on i386: `gnu-i386`.
@@ -63,6 +89,7 @@ pub trait Abi: Copy + Send + Sync + 'static {
 pub struct GnuI386;
 
 impl Abi for GnuI386 {
+    type Trailer = ();
     const FACTS: Facts = Facts {
         name: "gnu-i386",
         family: Family::Typed,
@@ -77,6 +104,10 @@ impl Abi for GnuI386 {
         pointer: 4,
         error_reply: 32,
         ret_code: 28,
+        trailer: 0,
+        least_trailer: 0,
+        trailer_options: 0,
+        receive_large: 0x800,
     };
 }
 
@@ -85,6 +116,7 @@ impl Abi for GnuI386 {
 pub struct GnuX86_64;
 
 impl Abi for GnuX86_64 {
+    type Trailer = ();
     const FACTS: Facts = Facts {
         name: "gnu-x86_64",
         family: Family::Typed,
@@ -99,7 +131,64 @@ impl Abi for GnuX86_64 {
         pointer: 8,
         error_reply: 48,
         ret_code: 40,
+        trailer: 0,
+        least_trailer: 0,
+        trailer_options: 0,
+        receive_large: 0x800,
     };
+}
+
+/// OSF Mach on i386: `osf-32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Osf32;
+
+impl Abi for Osf32 {
+    type Trailer = Trailer;
+    const FACTS: Facts = Facts {
+        name: "osf-32",
+        family: Family::Untyped,
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        header: 24,
+        remote_port: 8,
+        local_port: 12,
+        seqno: 16,
+        id: 20,
+        port: 4,
+        pointer: 4,
+        error_reply: 36,
+        ret_code: 32,
+        // Sequence number and security token.
+        trailer: 20,
+        least_trailer: 8,
+        trailer_options: 2 << 24,
+        receive_large: 0x800,
+    };
+}
+
+/// Apple's kernels, tasks of 32 bits: `apple-32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Apple32;
+
+impl Abi for Apple32 {
+    type Trailer = Trailer;
+    const FACTS: Facts = Facts {
+        name: "apple-32",
+        // Up to the context of the port.
+        trailer: 60,
+        trailer_options: 4 << 24,
+        receive_large: 0x4,
+        ..Osf32::FACTS
+    };
+}
+
+/// Apple's kernels, tasks of 64 bits: `apple-64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Apple64;
+
+impl Abi for Apple64 {
+    type Trailer = Trailer;
+    const FACTS: Facts = Facts { name: "apple-64", pointer: 8, ..Apple32::FACTS };
 }
 
 /// The ABI of the target, where it has one.

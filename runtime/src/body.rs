@@ -30,6 +30,10 @@ pub enum Malformed {
     Count,
     /// A string has no NUL.
     String,
+    /// A descriptor of an untyped message is not the declared one, or contradicts the count in the data.
+    Descriptor,
+    /// The trailer is not of a known type, or has not the field that is wanted.
+    Trailer,
 }
 
 impl fmt::Display for Malformed {
@@ -40,6 +44,8 @@ impl fmt::Display for Malformed {
             Self::Type => "a type word is not the declared one",
             Self::Count => "an array has a wrong number of elements",
             Self::String => "a string has no NUL",
+            Self::Descriptor => "a descriptor is not the declared one",
+            Self::Trailer => "the trailer has not the wanted field",
         })
     }
 }
@@ -460,7 +466,11 @@ impl<K: Kernel> Drop for Body<'_, K> {
 
 impl From<Malformed> for KernReturn {
     /// The server's answer.
-    fn from(_: Malformed) -> Self {
-        Self::MIG_BAD_ARGUMENTS
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Descriptor => Self::MIG_TYPE_ERROR,
+            Malformed::Trailer => Self::MIG_TRAILER_ERROR,
+            _ => Self::MIG_BAD_ARGUMENTS,
+        }
     }
 }

@@ -166,6 +166,9 @@ codes! {
 }
 
 impl KernReturn {
+    /// Untyped ABIs: the trailer is not of a known type or too short. The same number as [`MIG_DESTROY_REQUEST`](Self::MIG_DESTROY_REQUEST).
+    pub const MIG_TRAILER_ERROR: Self = Self(-309);
+
     /// Turns the code into a result: `Ok` for [`KERN_SUCCESS`](Self::KERN_SUCCESS).
     ///
     /// # Errors

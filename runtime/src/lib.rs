@@ -71,6 +71,7 @@ mod received;
 mod release;
 mod reply;
 mod right;
+mod trailer;
 
 pub use body::{Body, Complex, Malformed, Shape};
 pub use buffer::MsgBuf;
@@ -83,6 +84,7 @@ pub use received::{Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Unclaimed};
+pub use trailer::{AuditToken, SecurityToken};
 pub use types::Type;
 
 /// For generated code, which cannot know how its crate reaches these.

@@ -1,38 +1,13 @@
 //! Messages with a type word in front of each argument: CMU and GNU Mach.
 
 use mig_parser::ast::Direction;
-use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_runtime::abi::{Facts, TypeWords};
 
-use crate::codes;
+use super::slots::{Slots, TooLarge, check};
 use crate::model::{
-    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Role, Routine, Slot, Type, TypeKind, TypeWord,
+    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Role, Routine, Type, TypeKind, TypeWord,
 };
 use crate::wire::{INTEGER_32, Wire, is_port_name};
-
-/// No message may be larger: sizes are signed in places, and no kernel takes that much.
-const LARGEST: u64 = i32::MAX as u64;
-
-/// A message, or an argument in it, has no room in a message.
-pub(super) struct TooLarge {
-    /// Index of the argument that was one too many.
-    arg: Option<usize>,
-}
-
-impl TooLarge {
-    pub(super) fn report(&self, which: &str, routine: &Routine, diagnostics: &mut Diagnostics) {
-        let span = self.arg.map_or(routine.span, |arg| routine.args[arg].span);
-        diagnostics.push(
-            Diagnostic::error(
-                codes::MESSAGE_TOO_LARGE,
-                span,
-                format!("the {which} of `{}` is too large for a message", routine.name),
-                "this does not fit",
-            )
-            .with_help("a message has less than 2 GiB; send large data out of line: `^array[] of …`"),
-        );
-    }
-}
 
 /// Lays out a routine's request.
 pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
@@ -94,29 +69,20 @@ enum Receiver {
 struct Table<'a> {
     facts: &'a Facts,
     side: Side,
-    slots: Vec<Slot>,
-    /// Where the next slot starts, as long as that is fixed.
-    at: Option<u64>,
-    min: u64,
-    max: u64,
+    slots: Slots,
     sent: Complexity,
     received: Complexity,
 }
 
 impl<'a> Table<'a> {
     fn new(facts: &'a Facts, side: Side) -> Self {
-        let mut table = Table {
+        Table {
             facts,
             side,
-            slots: Vec::new(),
-            at: Some(0),
-            min: 0,
-            max: 0,
+            slots: Slots::new(facts.header, facts.alignment),
             sent: Complexity::default(),
             received: Complexity::default(),
-        };
-        table.fixed(Role::Header, None, facts.header as u64);
-        table
+        }
     }
 
     fn argument(
@@ -148,7 +114,7 @@ impl<'a> Table<'a> {
         self.received.add(word.received, word.in_line);
         self.word(Some(index), word, receiver);
         self.data(index, &arg.ty, wire).ok_or_else(too_large)?;
-        if self.max > LARGEST { Err(too_large()) } else { Ok(()) }
+        self.slots.fits(Some(index))
     }
 
     /// A count or a return code: an integer with its type word.
@@ -165,9 +131,9 @@ impl<'a> Table<'a> {
             deallocate: Dealloc::No,
         };
         self.word(arg, word, Receiver::User);
-        self.fixed(role, arg, 4);
-        self.pad(arg, 4);
-        if self.max > LARGEST { Err(TooLarge { arg }) } else { Ok(()) }
+        self.slots.fixed(role, arg, 4);
+        self.slots.pad(arg, 4);
+        self.slots.fits(arg)
     }
 
     fn word(&mut self, arg: Option<usize>, word: TypeWord, receiver: Receiver) {
@@ -176,8 +142,7 @@ impl<'a> Table<'a> {
             (TypeWords::Short4Long12, true) => 12,
             (TypeWords::Always8, _) => 8,
         };
-        self.fixed(Role::Type, arg, size);
-        let slot = self.slots.last_mut().expect("a slot was just added");
+        let slot = self.slots.fixed(Role::Type, arg, size);
         slot.check = word_checks(&word, receiver);
         slot.word = Some(word);
     }
@@ -190,95 +155,39 @@ impl<'a> Table<'a> {
         match ty.kind {
             TypeKind::OutOfLine { max, .. } => {
                 let element = wire.out_of_line_bytes()?;
-                self.fixed(Role::Data, arg, pointer);
-                let slot = self.slots.last_mut()?;
+                let slot = self.slots.fixed(Role::Data, arg, pointer);
                 slot.indirect = Indirect::Always;
                 slot.element = Some(u32::try_from(element).ok()?);
                 if let Some(max) = max {
                     slot.max = Some(u32::try_from(u64::from(max).checked_mul(element)?).ok()?);
                 }
-                self.pad(arg, pointer);
+                self.slots.pad(arg, pointer);
             }
             TypeKind::Bounded { max, .. } => {
-                self.counted(arg, element, u64::from(max).checked_mul(element)?, Indirect::Never)?;
+                self.slots.counted(arg, element, u64::from(max).checked_mul(element)?, Indirect::Never)?;
             }
             TypeKind::BoundedString { max } => {
-                self.counted(arg, 1, u64::from(max), Indirect::Never)?;
+                self.slots.counted(arg, 1, u64::from(max), Indirect::Never)?;
             }
             TypeKind::Indefinite { inline_max, .. } => {
                 let most = u64::from(inline_max).checked_mul(element)?.max(pointer);
-                self.counted(arg, element, most, Indirect::Depends)?;
+                self.slots.counted(arg, element, most, Indirect::Depends)?;
             }
             TypeKind::Scalar(_)
             | TypeKind::Port(_)
             | TypeKind::Fixed { .. }
             | TypeKind::FixedString { .. }
             | TypeKind::Struct { .. } => {
-                self.fixed(Role::Data, arg, element);
-                self.pad(arg, element);
+                self.slots.fixed(Role::Data, arg, element);
+                self.slots.pad(arg, element);
             }
         }
         Some(())
     }
 
-    fn fixed(&mut self, role: Role, arg: Option<usize>, size: u64) {
-        self.slots.push(Slot {
-            role,
-            arg,
-            offset: self.at.map(narrow),
-            size: Some(narrow(size)),
-            max: None,
-            element: None,
-            indirect: Indirect::Never,
-            check: Vec::new(),
-            word: None,
-        });
-        self.at = self.at.map(|at| at + size);
-        self.min += size;
-        self.max += size;
-    }
-
-    /// Data of variable size, `most` bytes at most, and its padding.
-    fn counted(&mut self, arg: Option<usize>, element: u64, most: u64, indirect: Indirect) -> Option<()> {
-        let alignment = self.facts.alignment as u64;
-        let slot = Slot {
-            role: Role::Data,
-            arg,
-            offset: self.at.map(narrow),
-            size: None,
-            max: Some(u32::try_from(most).ok()?),
-            element: Some(u32::try_from(element).ok()?),
-            indirect,
-            check: Vec::new(),
-            word: None,
-        };
-        self.slots.push(slot.clone());
-        self.at = None;
-        self.max += most.next_multiple_of(alignment);
-        if element % alignment != 0 {
-            self.slots.push(Slot {
-                role: Role::Pad,
-                offset: None,
-                max: Some(narrow(alignment - 1)),
-                element: Some(1),
-                indirect: Indirect::Never,
-                ..slot
-            });
-        }
-        Some(())
-    }
-
-    /// Padding behind `size` bytes of fixed data.
-    fn pad(&mut self, arg: Option<usize>, size: u64) {
-        let pad = size.next_multiple_of(self.facts.alignment as u64) - size;
-        if pad != 0 {
-            self.fixed(Role::Pad, arg, pad);
-        }
-    }
-
-    fn finish(mut self, id: u32) -> Message {
-        let (min, max) = (narrow(self.min), narrow(self.max));
-        let checks = &mut self.slots[0].check;
+    fn finish(self, id: u32) -> Message {
+        let (mut slots, min, max) = self.slots.finish();
+        let checks = &mut slots[0].check;
         checks.push(check("msgh_id", id));
         if min == max {
             checks.push(check("msgh_size", min));
@@ -293,13 +202,8 @@ impl<'a> Table<'a> {
             (Complex::Never, Complex::Never) => Complex::Never,
             _ => Complex::Depends,
         };
-        Message { slots: self.slots, min_size: min, max_size: max, complex }
+        Message { slots, min_size: min, max_size: max, complex }
     }
-}
-
-/// Every size was compared with [`LARGEST`] before the next slot; one slot is at most 4 GiB.
-fn narrow(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn in_line(ty: &Type) -> InLine {
@@ -330,10 +234,6 @@ impl Complexity {
             (false, false) => Complex::Never,
         }
     }
-}
-
-fn check(field: &'static str, value: u32) -> Check {
-    Check { field, value: u64::from(value) }
 }
 
 /// The fields of a type word that a receiver must compare. Where all of it is known, all of it is compared; else the fields

@@ -16,6 +16,9 @@ pub(super) struct Flags {
     pub(super) long: Option<bool>,
     pub(super) server_copy: Option<Span>,
     pub(super) count_in_out: Option<Span>,
+    pub(super) ret_code: Option<Span>,
+    pub(super) same_count: Option<Span>,
+    pub(super) physical_copy: bool,
     /// Where `dealloc` stands.
     pub(super) dealloc_span: Option<Span>,
 }
@@ -93,13 +96,20 @@ impl Flags {
             }
             FlagKind::CountInOut => self.count_in_out = Some(span),
             FlagKind::RetCode => {
-                language(abi, Feature::RetCode, span, out);
+                if language(abi, Feature::RetCode, span, out) && !abi.is_typed() {
+                    self.ret_code = Some(span);
+                }
             }
-            FlagKind::SameCount
-            | FlagKind::PhysicalCopy
-            | FlagKind::Overwrite
-            | FlagKind::Auto
-            | FlagKind::Const => {
+            FlagKind::SameCount => {
+                if language(abi, Feature::UntypedFlags, span, out) {
+                    self.same_count = Some(span);
+                }
+            }
+            FlagKind::PhysicalCopy => {
+                self.physical_copy = language(abi, Feature::UntypedFlags, span, out);
+            }
+            // Rust owns what it is given, and borrows what it only reads: these say nothing new.
+            FlagKind::Overwrite | FlagKind::Auto | FlagKind::Const => {
                 language(abi, Feature::UntypedFlags, span, out);
             }
         }

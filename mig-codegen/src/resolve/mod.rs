@@ -97,6 +97,7 @@ fn subsystem<'a>(ast: &'a Ast, abi: &Abi, out: &mut Diagnostics) -> Option<(&'a 
 #[derive(Default)]
 struct State {
     wait_time: Option<String>,
+    send_time: Option<String>,
     msg_option: Option<String>,
     user_prefix: String,
     server_prefix: String,
@@ -154,8 +155,10 @@ impl<'a> Resolver<'a> {
         match &statement.kind {
             StatementKind::Subsystem(_) | StatementKind::RcsId(_) => {}
             StatementKind::WaitTime(time) => state.wait_time = text(time),
-            StatementKind::SendTime(_) => {
-                language(self.abi, Feature::SendTime, span, out);
+            StatementKind::SendTime(time) => {
+                if language(self.abi, Feature::SendTime, span, out) {
+                    self.state.send_time = text(time);
+                }
             }
             StatementKind::MsgOption(option) => {
                 let none = option.text == "MACH_MSG_OPTION_NONE";

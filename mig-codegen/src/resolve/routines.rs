@@ -12,7 +12,7 @@ use super::{Report, Resolver, language};
 use crate::abi::Feature;
 use crate::codes;
 use crate::model::{Arg, Dealloc, Message, Routine, Scalar, Type, TypeKind, is_one_way};
-use crate::wire::INTEGER_32;
+use crate::wire::{INTEGER_32, is_counted};
 
 /// `MACH_MSG_TYPE_PORT_SEND`
 const PORT_SEND: u8 = 17;
@@ -58,6 +58,7 @@ impl<'a> Resolver<'a> {
             request_port,
             result: routine.result.as_ref().map(|_| 0),
             wait_time: self.state.wait_time.clone(),
+            send_time: self.state.send_time.clone(),
             msg_option: self.state.msg_option.clone(),
             request: Message::default(),
             reply: None,
@@ -79,7 +80,7 @@ impl<'a> Resolver<'a> {
         let directions = directions(routine);
         check_duplicates(routine, &directions, out).unwrap_or_else(|| wrong = true);
         for (argument, &direction) in routine.arguments.iter().zip(&directions) {
-            match self.argument(routine, argument, direction, out) {
+            match self.argument(routine, argument, direction, &args, out) {
                 Some(arg) => args.push(arg),
                 None => wrong = true,
             }
@@ -113,6 +114,9 @@ impl<'a> Resolver<'a> {
             dealloc: declared.dealloc,
             count_in_out: false,
             server_copy: false,
+            ret_code: false,
+            same_count: None,
+            physical_copy: false,
             doc: Vec::new(),
             span: name.span,
         })
@@ -141,6 +145,7 @@ impl<'a> Resolver<'a> {
         routine: &ast::Routine,
         argument: &Argument,
         direction: Direction,
+        earlier: &[Arg],
         out: &mut Diagnostics,
     ) -> Option<Arg> {
         let known = self.check_direction(routine, argument, direction, out);
@@ -153,6 +158,9 @@ impl<'a> Resolver<'a> {
             dealloc: flags.dealloc.unwrap_or(declared.dealloc),
             count_in_out: false,
             server_copy: false,
+            ret_code: false,
+            same_count: None,
+            physical_copy: false,
             doc: argument.doc.clone(),
             span: argument.span,
             ty: declared.ty,
@@ -163,6 +171,9 @@ impl<'a> Resolver<'a> {
         self.check_role(&arg, out)?;
         self.check_in_out(&arg, out)?;
         self.apply_flags(&mut arg, &flags, out);
+        arg.physical_copy = flags.physical_copy;
+        self.ret_code(&mut arg, &flags, routine, earlier, out)?;
+        same_count(&mut arg, &flags, earlier, out)?;
         self.check_translations(&arg, out);
         Some(arg)
     }
@@ -275,8 +286,12 @@ impl<'a> Resolver<'a> {
             }
         }
         if let Some(span) = flags.count_in_out {
-            arg.count_in_out = arg.direction == Direction::Out
-                && matches!(arg.ty.kind, TypeKind::Bounded { .. } | TypeKind::Indefinite { .. });
+            let in_line = match arg.ty.kind {
+                TypeKind::Bounded { .. } => true,
+                TypeKind::Indefinite { .. } => self.abi.is_typed(),
+                _ => false,
+            };
+            arg.count_in_out = arg.direction == Direction::Out && in_line;
             if !arg.count_in_out {
                 let message = format!("`countinout` is meaningless on `{}`", arg.name);
                 meaningless(span, message, "only for an inline variable array that comes back");
@@ -289,6 +304,31 @@ impl<'a> Resolver<'a> {
                 meaningless(span, message, "only for memory out of line; ignored");
             }
         }
+    }
+
+    /// `retcode`: one number, in a routine that has no reply.
+    fn ret_code(
+        &self,
+        arg: &mut Arg,
+        flags: &Flags,
+        routine: &ast::Routine,
+        earlier: &[Arg],
+        out: &mut Diagnostics,
+    ) -> Option<()> {
+        let Some(span) = flags.ret_code else { return Some(()) };
+        let why = match () {
+            () if !is_one_way(routine.kind) => "only a `simpleroutine` can send a return code of its own",
+            () if arg.direction != Direction::In || !is_integer(&arg.ty) => {
+                "it must be an integer of 32 bits that is sent"
+            }
+            () if earlier.iter().any(|arg| arg.ret_code) => "there is another one",
+            () => {
+                arg.ret_code = true;
+                return Some(());
+            }
+        };
+        out.error(codes::RET_CODE, span, format!("`{}` can't be the return code", arg.name), why);
+        None
     }
 
     /// Kernels set the deallocate bit of inline rights that they give away.
@@ -319,6 +359,30 @@ impl<'a> Resolver<'a> {
         }
         if arg.in_reply() && c.out_tran.is_none() {
             missing("outtran");
+        }
+    }
+}
+
+/// `samecount`: an array that shares the count of the variable array in front of it.
+fn same_count(arg: &mut Arg, flags: &Flags, earlier: &[Arg], out: &mut Diagnostics) -> Option<()> {
+    let Some(span) = flags.same_count else { return Some(()) };
+    let is_array = |arg: &Arg| is_counted(&arg.ty) && !matches!(arg.ty.kind, TypeKind::BoundedString { .. });
+    let goes_the_same_way =
+        |other: &Arg| other.in_request() == arg.in_request() && other.in_reply() == arg.in_reply();
+    let first = earlier.iter().rposition(|other| is_array(other) && other.same_count.is_none());
+    match first.filter(|&first| is_array(arg) && goes_the_same_way(&earlier[first])) {
+        Some(first) => {
+            arg.same_count = Some(first);
+            Some(())
+        }
+        None => {
+            out.error(
+                codes::SAME_COUNT,
+                span,
+                format!("`{}` has no count to share", arg.name),
+                "a variable array of the same direction must stand in front of it",
+            );
+            None
         }
     }
 }

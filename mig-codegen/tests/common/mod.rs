@@ -8,6 +8,49 @@ use mig_codegen::abi::Abi;
 use mig_codegen::model::{Interface, Message, Role, Slot, TypeWord, is_one_way};
 use mig_parser::{FileSystem, Loader, Memory, Options, parse};
 
+/// One routine of each kind.
+pub(crate) const KITCHEN_SINK: &str = "
+subsystem kitchen_sink 5000;
+type boolean_t = MACH_MSG_TYPE_BOOLEAN;
+type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
+type port_send_t = MACH_MSG_TYPE_MAKE_SEND;
+type port_poly_t = polymorphic;
+type byte = MACH_MSG_TYPE_BYTE;
+type name5 = array[5] of char;
+type str5 = struct[5] of char;
+type vbytes = array[*:10] of char;
+type vints = array[*:6] of int;
+type vshorts = array[*:7] of short;
+type s3 = struct[3] of short;
+type vs3 = array[*:4] of s3;
+type vi64 = array[*:3] of int64;
+type indef = array[] of char;
+type indefi = array[] of int;
+type ool = ^array[] of byte;
+type oolp = ^array[] of mach_port_t;
+type cs20 = c_string[20];
+type vcs20 = c_string[*:20];
+type vports3 = array[*:3] of mach_port_t;
+
+routine r_scalar(p : mach_port_t; in a : int; in b : boolean_t; in c : int64; out d : int64; inout e : int);
+routine r_fix(p : mach_port_t; in a : name5; in b : str5; out c : name5; out d : str5);
+routine r_vin(p : mach_port_t; in a : vbytes; in z : int);
+routine r_vin2(p : mach_port_t; in a : vbytes; in b : vs3; in z : int);
+routine r_vout(p : mach_port_t; out a : vints; out z : int);
+routine r_vout2(p : mach_port_t; out a : vshorts, countinout; out b : vi64; out z : int);
+routine r_indef_in(p : mach_port_t; in a : indef; in z : int);
+routine r_indef_out(p : mach_port_t; out a : indefi; out z : int);
+routine r_ool(p : mach_port_t; in a : ool; in b : ool, dealloc; in c : ool, dealloc[]; out d : ool, dealloc);
+routine r_oolp(p : mach_port_t; in a : oolp; out b : oolp);
+routine r_port(p : mach_port_t; in a : mach_port_t; out b : port_send_t);
+routine r_poly(p : mach_port_t; in a : port_poly_t; out b : port_poly_t);
+routine r_strs(p : mach_port_t; in a : cs20; in b : vcs20; out c : cs20; out d : vcs20);
+simpleroutine s_none(p : mach_port_t);
+routine r_none(p : mach_port_t);
+routine r_reqpoly(requestport p : port_poly_t; replyport r : port_poly_t; waittime t : int; msgoption o : int; in a : int);
+routine r_vports(p : mach_port_t; in a : vports3; out b : vports3);
+";
+
 /// The interface in a text, if it has no errors, and all that is said about it.
 pub(crate) fn analyze(source: &str, abi: &str) -> (Option<Interface>, String) {
     let files = Memory::new().file("test.defs", source);
@@ -85,7 +128,7 @@ pub(crate) fn data_slots(message: &Message) -> Vec<&Slot> {
     message.slots.iter().filter(|slot| slot.role == Role::Data).collect()
 }
 
-/// What is true of every message of a typed ABI, whatever is in it.
+/// What is true of every message, whatever is in it.
 pub(crate) fn check_invariants(interface: &Interface) {
     for routine in &interface.routines {
         for message in [Some(&routine.request), routine.reply.as_ref()].into_iter().flatten() {
@@ -105,7 +148,8 @@ fn check_message(message: &Message, alignment: u32) {
             assert!(matches!(next, Role::Data | Role::Count | Role::RetCode), "{next:?}");
         }
     }
-    for slot in &message.slots {
+    // The trailer is the kernel's, behind the message.
+    for slot in message.slots.iter().filter(|slot| slot.role != Role::Trailer) {
         assert_eq!(slot.offset, at, "{slot:?}: offsets are fixed up to the first slot of variable size");
         assert_eq!(slot.word.is_some(), slot.role == Role::Type);
         if slot.role != Role::Pad {

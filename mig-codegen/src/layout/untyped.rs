@@ -1,0 +1,311 @@
+//! Messages with their rights and memory in front and plain data behind: OSF Mach and Apple's.
+//!
+//! A complex message has, behind its header, the number of its descriptors and then the descriptors, one for each right or piece of
+//! memory. If there is any plain data, an NDR record and the data follow. A reply has a return code only if it is not complex: one that
+//! brings rights has succeeded. The trailer, which the receiver's kernel adds, does not belong to the message.
+
+use mig_parser::ast::Direction;
+use mig_runtime::abi::{Facts, NDR};
+
+use super::slots::{Slots, TooLarge, check};
+use crate::model::{
+    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, Type, TypeKind,
+};
+use crate::wire::Wire;
+
+/// `MACH_MSG_PORT_DESCRIPTOR`
+const PORT_DESCRIPTOR: u32 = 0;
+/// `MACH_MSG_OOL_DESCRIPTOR`
+const OOL_DESCRIPTOR: u32 = 1;
+/// `MACH_MSG_OOL_PORTS_DESCRIPTOR`
+const OOL_PORTS_DESCRIPTOR: u32 = 2;
+
+/// Apple's kernels take no more in a message.
+const MOST_DESCRIPTORS: u32 = 16_382;
+
+/// Lays out a routine's request.
+pub(super) fn request(facts: &Facts, routine: &Routine) -> Result<Message, TooLarge> {
+    let complex = routine.args.iter().any(|arg| arg.in_request() && descriptors(&arg.ty).is_some());
+    let mut parts = Vec::new();
+    for (index, arg) in routine.args.iter().enumerate() {
+        if arg.in_request() && !(arg.ret_code && complex) {
+            parts.push((index, Part::Value));
+        } else if arg.direction == Direction::Out && arg.count_in_out {
+            parts.push((index, Part::Count));
+        }
+    }
+    let trailer = [
+        Direction::MsgSeqno,
+        Direction::SecToken,
+        Direction::ServerSecToken,
+        Direction::AuditToken,
+        Direction::ServerAuditToken,
+        Direction::ServerContextToken,
+        Direction::ServerImpl,
+    ];
+    lay_out(facts, routine, &parts, routine.id, false, &trailer)
+}
+
+/// Lays out a routine's reply of success.
+pub(super) fn reply(facts: &Facts, routine: &Routine) -> Result<Message, TooLarge> {
+    let values = routine.args.iter().enumerate().filter(|(_, arg)| arg.in_reply());
+    let parts: Vec<_> = values.map(|(index, _)| (index, Part::Value)).collect();
+    let trailer = [
+        Direction::SecToken,
+        Direction::UserSecToken,
+        Direction::AuditToken,
+        Direction::UserAuditToken,
+        Direction::UserImpl,
+    ];
+    lay_out(facts, routine, &parts, routine.reply_id(), true, &trailer)
+}
+
+/// What of an argument is in a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Its value.
+    Value,
+    /// Only how many elements of it are wanted.
+    Count,
+}
+
+fn lay_out(
+    facts: &Facts,
+    routine: &Routine,
+    parts: &[(usize, Part)],
+    id: u32,
+    is_reply: bool,
+    trailer: &[Direction],
+) -> Result<Message, TooLarge> {
+    let value = |&(index, part): &(usize, Part)| (part == Part::Value).then(|| (index, &routine.args[index]));
+    let values: Vec<(usize, &Arg)> = parts.iter().filter_map(value).collect();
+    let mut table = Table { facts, slots: Slots::new(facts.header, facts.alignment) };
+    let complex = values.iter().any(|(_, arg)| descriptors(&arg.ty).is_some());
+    if complex {
+        let count = values.iter().filter_map(|(_, arg)| descriptors(&arg.ty)).fold(0, u32::saturating_add);
+        let slot = table.slots.fixed(Role::BodyCount, None, 4);
+        slot.check.push(check("msgh_descriptor_count", count));
+        for &(index, arg) in &values {
+            table.descriptors(index, arg)?;
+        }
+    }
+    let has_code = is_reply && !complex;
+    if has_code || parts.iter().any(|&(index, part)| part == Part::Count || has_data(&routine.args[index].ty))
+    {
+        table.slots.fixed(Role::Ndr, None, NDR.len() as u64);
+    }
+    if has_code {
+        table.slots.fixed(Role::RetCode, None, 4);
+    }
+    for &(index, part) in parts {
+        match part {
+            Part::Value => table.data(index, &routine.args[index])?,
+            Part::Count => {
+                table.slots.fixed(Role::Count, Some(index), 4);
+            }
+        }
+        table.slots.fits(Some(index))?;
+    }
+    for (index, arg) in routine.args.iter().enumerate().filter(|(_, arg)| trailer.contains(&arg.direction)) {
+        if let Some((offset, size)) = trailer_field(arg) {
+            table.slots.behind(Role::Trailer, index, offset, size);
+        }
+    }
+    Ok(table.finish(id, complex))
+}
+
+/// How many descriptors a value has in a message; `None` if it is plain data.
+fn descriptors(ty: &Type) -> Option<u32> {
+    match &ty.kind {
+        TypeKind::Port(_) | TypeKind::Indefinite { .. } | TypeKind::OutOfLine { .. } => Some(1),
+        TypeKind::Fixed { element, count, .. } => Some(descriptors(element)?.saturating_mul(*count)),
+        TypeKind::Bounded { element, max } => Some(descriptors(element)?.saturating_mul(*max)),
+        _ => None,
+    }
+}
+
+/// Whether a value makes the message have an NDR record: plain data, a count, or memory (but not rights) out of line.
+fn has_data(ty: &Type) -> bool {
+    match &ty.kind {
+        TypeKind::Port(_) => false,
+        TypeKind::OutOfLine { element, count: Some(_), .. } => port(element).is_none(),
+        TypeKind::Fixed { element, .. } => has_data(element),
+        _ => true,
+    }
+}
+
+/// The right that a type is, or that it is an array of.
+fn port(ty: &Type) -> Option<PortType> {
+    match &ty.kind {
+        TypeKind::Port(port) => Some(*port),
+        TypeKind::Fixed { element, .. } => port(element),
+        _ => None,
+    }
+}
+
+/// Where the trailer has the value of an argument, and how large it is there.
+fn trailer_field(arg: &Arg) -> Option<(u64, u64)> {
+    const SEQNO: (u64, u64) = (8, 4);
+    const SENDER: (u64, u64) = (12, 8);
+    const AUDIT: (u64, u64) = (20, 32);
+    const CONTEXT: (u64, u64) = (52, 8);
+    Some(match arg.direction {
+        Direction::MsgSeqno => SEQNO,
+        Direction::SecToken | Direction::ServerSecToken | Direction::UserSecToken => SENDER,
+        Direction::AuditToken | Direction::ServerAuditToken | Direction::UserAuditToken => AUDIT,
+        Direction::ServerContextToken => CONTEXT,
+        Direction::ServerImpl | Direction::UserImpl => match arg.name.as_str() {
+            "msgh_seqno" => SEQNO,
+            "msgh_sender" => SENDER,
+            "msgh_audit" => AUDIT,
+            "msgh_context" => CONTEXT,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+struct Table<'a> {
+    facts: &'a Facts,
+    slots: Slots,
+}
+
+impl Table<'_> {
+    /// The descriptors of a value.
+    fn descriptors(&mut self, index: usize, arg: &Arg) -> Result<(), TooLarge> {
+        let Some(count) = descriptors(&arg.ty) else { return Ok(()) };
+        if count > MOST_DESCRIPTORS {
+            return Err(TooLarge { arg: Some(index) });
+        }
+        for _ in 0..count {
+            self.descriptor(index, &arg.ty).ok_or(TooLarge { arg: Some(index) })?;
+        }
+        self.slots.fits(Some(index))
+    }
+
+    fn descriptor(&mut self, index: usize, ty: &Type) -> Option<()> {
+        let arg = Some(index);
+        let memory = self.facts.memory_descriptor() as u64;
+        match &ty.kind {
+            TypeKind::Port(port) => {
+                let slot = self.slots.fixed(Role::Port, arg, Facts::PORT_DESCRIPTOR as u64);
+                slot.check.push(check("type", PORT_DESCRIPTOR));
+                slot.check.extend(disposition(*port));
+            }
+            TypeKind::Indefinite { element, .. } | TypeKind::OutOfLine { element, .. } => {
+                let (count, max) = match ty.kind {
+                    TypeKind::OutOfLine { count, max, .. } => (count, max),
+                    _ => (None, None),
+                };
+                let wire = Wire::of(element, self.facts)?;
+                let bytes = wire.bytes(1)?;
+                let rights = port(element);
+                let role = if rights.is_some() { Role::OolPorts } else { Role::Ool };
+                let slot = self.slots.fixed(role, arg, memory);
+                slot.indirect = Indirect::Always;
+                slot.element = Some(u32::try_from(bytes).ok()?);
+                if let Some(max) = max {
+                    slot.max = Some(u32::try_from(u64::from(max).checked_mul(bytes)?).ok()?);
+                }
+                match rights {
+                    Some(right) => {
+                        slot.check.push(check("type", OOL_PORTS_DESCRIPTOR));
+                        slot.check.extend(disposition(right));
+                        let count = count.and_then(|count| count.checked_mul(wire.number));
+                        slot.check.extend(count.map(|count| check("count", count)));
+                    }
+                    None => {
+                        slot.check.push(check("type", OOL_DESCRIPTOR));
+                        if let Some(count) = count {
+                            let size = u64::from(count).checked_mul(bytes)?;
+                            slot.check.push(check("size", u32::try_from(size).ok()?));
+                        }
+                    }
+                }
+            }
+            // The elements of an array have a descriptor each.
+            TypeKind::Fixed { element, .. } | TypeKind::Bounded { element, .. } => {
+                self.descriptor(index, element)?;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The plain data of a value.
+    fn data(&mut self, index: usize, arg: &Arg) -> Result<(), TooLarge> {
+        self.plain(index, arg).ok_or(TooLarge { arg: Some(index) })
+    }
+
+    fn plain(&mut self, index: usize, arg: &Arg) -> Option<()> {
+        let at = Some(index);
+        let ty = &arg.ty;
+        let count = |table: &mut Self| {
+            if arg.same_count.is_none() {
+                table.slots.fixed(Role::Count, at, 4);
+            }
+        };
+        match &ty.kind {
+            TypeKind::Port(_) => {}
+            TypeKind::Fixed { element, .. } if descriptors(element).is_some() => {}
+            TypeKind::Indefinite { .. } | TypeKind::OutOfLine { count: None, .. } => count(self),
+            TypeKind::OutOfLine { .. } => {}
+            TypeKind::Bounded { element, .. } if descriptors(element).is_some() => count(self),
+            TypeKind::Bounded { element, max } => {
+                count(self);
+                let bytes = Wire::of(element, self.facts)?.bytes(1)?;
+                self.slots.counted(at, bytes, u64::from(*max).checked_mul(bytes)?, Indirect::Never)?;
+            }
+            TypeKind::BoundedString { max } => {
+                self.slots.fixed(Role::Offset, at, 4);
+                self.slots.fixed(Role::Count, at, 4);
+                self.slots.counted(at, 1, u64::from(*max), Indirect::Never)?;
+            }
+            TypeKind::Scalar(_)
+            | TypeKind::Fixed { .. }
+            | TypeKind::FixedString { .. }
+            | TypeKind::Struct { .. } => {
+                let bytes = Wire::of(ty, self.facts)?.bytes(1)?;
+                self.slots.fixed(Role::Data, at, bytes);
+                self.slots.pad(at, bytes);
+            }
+        }
+        Some(())
+    }
+
+    fn finish(self, id: u32, complex: bool) -> Message {
+        let (mut slots, min, max) = self.slots.finish();
+        let checks = &mut slots[0].check;
+        checks.push(check("msgh_id", id));
+        if min == max {
+            checks.push(check("msgh_size", min));
+        }
+        checks.push(check("complex", u32::from(complex)));
+        let complex = if complex { Complex::Always } else { Complex::Never };
+        Message { slots, min_size: min, max_size: max, complex }
+    }
+}
+
+fn disposition(port: PortType) -> Option<Check> {
+    port.receiver.map(|right| check("disposition", u32::from(right)))
+}
+
+/// What a descriptor says, for people.
+pub(crate) fn descriptor_text(slot: &Slot, arg: &Arg) -> String {
+    let mut text = match slot.role {
+        Role::Ool => "memory out of line".to_owned(),
+        Role::OolPorts => "rights out of line".to_owned(),
+        _ => String::new(),
+    };
+    if slot.role != Role::Port {
+        match arg.dealloc {
+            Dealloc::No => {}
+            Dealloc::Yes => text += ", dealloc",
+            Dealloc::RunTime => text += ", dealloc[]",
+        }
+        if arg.physical_copy {
+            text += ", physical copy";
+        }
+    }
+    text
+}
