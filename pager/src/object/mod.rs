@@ -1,0 +1,202 @@
+//! A memory object as the pager sees it: its life, the order of its messages, its pages.
+//!
+//! Plain data: no kernel, no threads, no transfers. Whoever drives it does what it says, and tells it what became of that.
+
+mod order;
+mod page;
+#[cfg(test)]
+mod tests;
+
+pub use order::{Order, Turn};
+pub use page::{AfterRead, AfterWrite, Pages, Read, ReadFailure, Request, Ticket, Unstored};
+
+/// Who made an object, and so who may send it messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel, by `memory_object_create`. Nobody else has a right to it. Its size was a hint.
+    Internal,
+    /// Somebody, by `default_pager_object_create`: whoever was given the right may map it, or send to it whatever they like.
+    External {
+        /// How many pages it has.
+        pages: u64,
+    },
+}
+
+/// Where an object is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No kernel uses it.
+    Idle,
+    /// A kernel uses it.
+    Live,
+    /// The kernel has ended its use; transfers are on their way still.
+    Draining,
+    /// Nobody has a right to it. Once no transfer is on its way, it can be forgotten.
+    Dead,
+}
+
+/// A memory object. `L` and `D` are those of [`Pages`].
+#[derive(Debug)]
+pub struct Object<L, D> {
+    /// The order of its messages.
+    pub order: Order,
+    /// Its pages.
+    pub pages: Pages<L, D>,
+    origin: Origin,
+    phase: Phase,
+    /// Transfers on their way.
+    transfers: usize,
+    /// Send rights that the pager has made.
+    rights_made: u32,
+    /// A kernel waits until the object is drained.
+    next: bool,
+}
+
+/// What to do when a kernel begins to use an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Keep its rights; tell it that the object is ready.
+    Ready,
+    /// Keep its rights; [`Object::transfer_ended`] says when the object is ready.
+    Later,
+    /// Another kernel uses it, or nobody may: `memory_object_destroy`.
+    Refuse,
+}
+
+/// What to do when a kernel ends its use of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminate {
+    /// Release its rights.
+    Release,
+    /// Keep its rights until [`Object::transfer_ended`] says so.
+    Later,
+    /// No kernel uses it: the message is forged.
+    Refuse,
+}
+
+/// What to do when nobody has a right to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSenders {
+    /// A right has been made since: ask to be told again.
+    Stale,
+    /// Release everything and forget the object.
+    Forget,
+    /// The same, when [`Object::transfer_ended`] says so.
+    Later,
+}
+
+/// What to do when the last transfer has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Release the rights of the kernel that has ended its use.
+    Release,
+    /// Release them, and tell the next kernel that the object is ready.
+    ReleaseAndReady,
+    /// Release everything and forget the object.
+    Forget,
+}
+
+impl<L, D: Clone> Object<L, D> {
+    /// A new object without contents. `hand_backs` as for [`Pages::new`].
+    pub fn new(origin: Origin, hand_backs: u8) -> Self {
+        let phase = match origin {
+            Origin::Internal => Phase::Live,
+            Origin::External { .. } => Phase::Idle,
+        };
+        Self {
+            order: Order::default(),
+            pages: Pages::new(hand_backs),
+            origin,
+            phase,
+            transfers: 0,
+            rights_made: 0,
+            next: false,
+        }
+    }
+
+    /// Who made it.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// True if the object has this many pages from `page` on. An internal object has as many as can be addressed.
+    pub fn has_pages(&self, page: u64, count: u64) -> bool {
+        let limit = match self.origin {
+            Origin::Internal => u64::MAX,
+            Origin::External { pages } => pages,
+        };
+        page.checked_add(count).is_some_and(|end| end <= limit)
+    }
+
+    /// A kernel begins to use the object.
+    pub fn init(&mut self) -> Init {
+        match (self.origin, self.phase) {
+            (Origin::External { .. }, Phase::Idle) => {
+                self.phase = Phase::Live;
+                Init::Ready
+            }
+            (Origin::External { .. }, Phase::Draining) if !self.next => {
+                self.next = true;
+                Init::Later
+            }
+            _ => Init::Refuse,
+        }
+    }
+
+    /// The kernel ends its use.
+    pub fn terminate(&mut self) -> Terminate {
+        match self.phase {
+            Phase::Live if self.transfers == 0 => {
+                self.phase = Phase::Idle;
+                Terminate::Release
+            }
+            Phase::Live => {
+                self.phase = Phase::Draining;
+                Terminate::Later
+            }
+            _ => Terminate::Refuse,
+        }
+    }
+
+    /// The pager gives somebody a right to the object.
+    pub fn right_made(&mut self) {
+        self.rights_made += 1;
+    }
+
+    /// Nobody has a right to the object, after `rights_made` were made.
+    pub fn no_senders(&mut self, rights_made: u32) -> NoSenders {
+        if rights_made < self.rights_made {
+            return NoSenders::Stale;
+        }
+        self.phase = Phase::Dead;
+        if self.transfers == 0 { NoSenders::Forget } else { NoSenders::Later }
+    }
+
+    /// A transfer of one of its pages begins.
+    pub fn transfer_begins(&mut self) {
+        self.transfers += 1;
+    }
+
+    /// A transfer has ended, and all that followed from it is done. Returns what to do now, if anything.
+    pub fn transfer_ended(&mut self) -> Option<Drained> {
+        self.transfers -= 1;
+        match self.phase {
+            _ if self.transfers > 0 => None,
+            Phase::Idle | Phase::Live => None,
+            Phase::Dead => Some(Drained::Forget),
+            Phase::Draining if core::mem::take(&mut self.next) => {
+                self.phase = Phase::Live;
+                Some(Drained::ReleaseAndReady)
+            }
+            Phase::Draining => {
+                self.phase = Phase::Idle;
+                Some(Drained::Release)
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the pager knows of each page of an object, and what follows from a message or a finished transfer.
+//!
+//! Nothing here waits or transfers. `L` is the place of a page in the store: it is not copied, so each is given back exactly once. `D` is a
+//! page's data on its way to the store.
+
+use alloc::collections::BTreeMap;
+use core::mem;
+
+/// Tells one transfer of an object from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// The pages of an object that were ever written, by number.
+#[derive(Debug)]
+pub struct Pages<L, D> {
+    pages: BTreeMap<u64, Page<L, D>>,
+    next: u64,
+    /// How many times in a row a page that cannot be stored goes back to the kernel before it is given up.
+    hand_backs: u8,
+}
+
+/// A page that was written at least once. One that never was has no entry.
+#[derive(Debug)]
+enum Page<L, D> {
+    /// Its newest content is on the way to the store.
+    Writing {
+        /// The newest write. The page's other writes are of no use any more.
+        ticket: Ticket,
+        data: D,
+        /// The content before.
+        old: Option<L>,
+        /// The kernel has got this content again, as precious: it will not drop it.
+        lent: bool,
+        handed_back: u8,
+    },
+    /// Only the store has it.
+    Out(L),
+    /// The store has it, and the kernel perhaps, too. It says nothing when it drops a page that it has not changed.
+    In(L),
+    /// It is being read for the kernel; the read has the place.
+    Reading { ticket: Ticket },
+    /// Only the kernel has it, and knows that.
+    Precious {
+        /// It went back without a request, so that one request may be on its way that is answered already.
+        unasked: bool,
+        handed_back: u8,
+    },
+    /// Nobody has it.
+    Lost,
+}
+
+/// What to do for a requested page.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request<L, D> {
+    /// It was never written: `data_unavailable`.
+    Unavailable,
+    /// It is on its way to the store: supply this, as precious.
+    Supply(D),
+    /// Read it, then call [`Pages::read`].
+    Read(Read<L>),
+    /// There is an answer, or will be: do nothing.
+    Answered,
+    /// Nobody has it: `data_error`.
+    Lost,
+    /// The kernel has it: `data_error`, because a request was made against the rules.
+    Unexpected,
+}
+
+/// A page that is being read, with its place in the store.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Read<L> {
+    ticket: Ticket,
+    /// Where it is.
+    pub place: L,
+}
+
+/// Why a read failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// It may go well the next time.
+    Transient,
+    /// The content is gone.
+    Corrupt,
+}
+
+/// What to do after a read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AfterRead<L> {
+    /// Supply what was read.
+    Supply,
+    /// `data_error`, and give back this place.
+    Error(Option<L>),
+    /// The kernel has returned the page since, so it does not wait for it. Give back this place.
+    Superseded(L),
+}
+
+/// What to do after a write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AfterWrite<L> {
+    /// It is stored; give back the place of what it replaces.
+    Stored(Option<L>),
+    /// A later write has come; give back this place.
+    Superseded(Option<L>),
+    /// It is not stored. Give back the place of what it replaces, which may be what was missing, and write again.
+    Again(L),
+    /// It is not stored, but the kernel has it, as precious.
+    Precious,
+    /// It is not stored; see [`Unstored`].
+    Unstored(Unstored),
+}
+
+/// What to do with a page that cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unstored {
+    /// Send it back to the kernel, as precious. If that fails, call [`Pages::lose`].
+    HandBack,
+    /// It has gone back too often, and is lost.
+    Lost,
+}
+
+impl<L, D: Clone> Pages<L, D> {
+    /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes back to the kernel before it is
+    /// given up.
+    pub fn new(hand_backs: u8) -> Self {
+        Self { pages: BTreeMap::new(), next: 0, hand_backs }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next)
+    }
+
+    /// The kernel wants a page.
+    pub fn request(&mut self, page: u64) -> Request<L, D> {
+        let Some(before) = self.pages.remove(&page) else { return Request::Unavailable };
+        let (state, answer) = match before {
+            Page::Out(place) | Page::In(place) => {
+                let ticket = self.ticket();
+                (Page::Reading { ticket }, Request::Read(Read { ticket, place }))
+            }
+            Page::Writing { ticket, data, old, handed_back, .. } => {
+                let answer = Request::Supply(data.clone());
+                (Page::Writing { ticket, data, old, lent: true, handed_back }, answer)
+            }
+            Page::Precious { unasked: true, handed_back } => {
+                (Page::Precious { unasked: false, handed_back }, Request::Answered)
+            }
+            state @ Page::Precious { .. } => (state, Request::Unexpected),
+            state @ Page::Reading { .. } => (state, Request::Answered),
+            Page::Lost => (Page::Lost, Request::Lost),
+        };
+        self.pages.insert(page, state);
+        answer
+    }
+
+    /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more.
+    pub fn write(&mut self, page: u64, data: D) -> Ticket {
+        let ticket = self.ticket();
+        let before = self.pages.remove(&page);
+        let handed_back = before.as_ref().map_or(0, Page::handed_back);
+        let old = before.and_then(Page::into_place);
+        self.pages.insert(page, Page::Writing { ticket, data, old, lent: false, handed_back });
+        ticket
+    }
+
+    /// The kernel returns a page that is stored at once. Gives back the place of what it replaces.
+    pub fn store(&mut self, page: u64, place: L) -> Option<L> {
+        self.pages.insert(page, Page::Out(place)).and_then(Page::into_place)
+    }
+
+    /// The kernel returns a page that cannot even be taken. Gives back the place of what it replaces.
+    pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
+        let before = self.pages.remove(&page);
+        let handed_back = before.as_ref().map_or(0, Page::handed_back);
+        let unstored = self.unstored(page, handed_back);
+        (before.and_then(Page::into_place), unstored)
+    }
+
+    fn unstored(&mut self, page: u64, handed_back: u8) -> Unstored {
+        let (state, unstored) = if handed_back < self.hand_backs {
+            (Page::Precious { unasked: true, handed_back: handed_back + 1 }, Unstored::HandBack)
+        } else {
+            (Page::Lost, Unstored::Lost)
+        };
+        self.pages.insert(page, state);
+        unstored
+    }
+
+    /// True if the page was ever written: `data_initialize` does not change it then.
+    pub fn was_written(&self, page: u64) -> bool {
+        self.pages.contains_key(&page)
+    }
+
+    /// True if no later write of this page has come, so that writing it is of use.
+    pub fn is_current(&self, page: u64, write: Ticket) -> bool {
+        matches!(self.pages.get(&page), Some(Page::Writing { ticket, .. }) if *ticket == write)
+    }
+
+    /// A write has ended: with a place, or without.
+    pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
+        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(write)) else {
+            return AfterWrite::Superseded(place);
+        };
+        let Page::Writing { old, lent, handed_back, .. } = state else {
+            return AfterWrite::Superseded(place);
+        };
+        let (old, lent, handed_back) = (old.take(), *lent, *handed_back);
+        match (place, old) {
+            (Some(place), old) => {
+                *state = if lent { Page::In(place) } else { Page::Out(place) };
+                AfterWrite::Stored(old)
+            }
+            (None, Some(old)) => AfterWrite::Again(old),
+            (None, None) if lent => {
+                *state = Page::Precious { unasked: false, handed_back: 0 };
+                AfterWrite::Precious
+            }
+            (None, None) => AfterWrite::Unstored(self.unstored(page, handed_back)),
+        }
+    }
+
+    /// A page that was to go back to the kernel did not get there.
+    pub fn lose(&mut self, page: u64) {
+        if let Some(state @ Page::Precious { .. }) = self.pages.get_mut(&page) {
+            *state = Page::Lost;
+        }
+    }
+
+    /// A read has ended.
+    pub fn read(&mut self, page: u64, read: Read<L>, result: Result<(), ReadFailure>) -> AfterRead<L> {
+        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(read.ticket))
+        else {
+            return AfterRead::Superseded(read.place);
+        };
+        match result {
+            Ok(()) => {
+                *state = Page::In(read.place);
+                AfterRead::Supply
+            }
+            Err(ReadFailure::Transient) => {
+                *state = Page::Out(read.place);
+                AfterRead::Error(None)
+            }
+            Err(ReadFailure::Corrupt) => {
+                *state = Page::Lost;
+                AfterRead::Error(Some(read.place))
+            }
+        }
+    }
+
+    /// A page that was read has been supplied as precious, so that the store need not keep it. Gives back its place.
+    pub fn give_away(&mut self, page: u64) -> Option<L> {
+        let state = self.pages.get_mut(&page)?;
+        if !matches!(state, Page::In(_)) {
+            return None;
+        }
+        mem::replace(state, Page::Precious { unasked: false, handed_back: 0 }).into_place()
+    }
+
+    /// The pages that the store has, in order.
+    pub fn in_store(&self) -> impl Iterator<Item = u64> {
+        let stored = |state: &Page<L, D>| matches!(state, Page::Out(_) | Page::In(_) | Page::Reading { .. });
+        self.pages.iter().filter(move |(_, state)| stored(state)).map(|(page, _)| *page)
+    }
+
+    /// Forgets every page, and gives back the places.
+    pub fn into_places(self) -> impl Iterator<Item = L> {
+        self.pages.into_values().filter_map(Page::into_place)
+    }
+}
+
+impl<L, D> Page<L, D> {
+    fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Page::Writing { ticket, .. } | Page::Reading { ticket } => Some(*ticket),
+            _ => None,
+        }
+    }
+
+    fn handed_back(&self) -> u8 {
+        match self {
+            Page::Writing { handed_back, .. } | Page::Precious { handed_back, .. } => *handed_back,
+            _ => 0,
+        }
+    }
+
+    /// The place that goes back to the store when the page is forgotten. That of a page that is being read goes back after the read.
+    fn into_place(self) -> Option<L> {
+        match self {
+            Page::Out(place) | Page::In(place) => Some(place),
+            Page::Writing { old, .. } => old,
+            Page::Reading { .. } | Page::Precious { .. } | Page::Lost => None,
+        }
+    }
+}
