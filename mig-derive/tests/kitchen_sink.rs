@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
-use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, ReceiveRight, SendRight, Server};
+use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server};
 
 macro_rules! kitchen_sink {
     ($module:ident, $abi:literal, $marker:ident) => {
@@ -20,6 +20,7 @@ macro_rules! kitchen_sink {
             type K = Local<mig_runtime::abi::$marker>;
             type Port<'a> = mig_runtime::Port<'a, K>;
             type Elements<'a, T> = mig_runtime::Elements<'a, T, K>;
+            type Any = AnyRight<'static, K>;
             type SendOnce = mig_runtime::SendOnceRight<K>;
             type Result<T> = std::result::Result<T, KernReturn>;
 
@@ -129,6 +130,19 @@ macro_rules! kitchen_sink {
                     Ok([y, x])
                 }
                 fn r_indefp(&self, _: Port<'_>, a: Vec<SendRight<K>>) -> Result<Vec<SendRight<K>>> {
+                    Ok(a)
+                }
+                fn r_polys(
+                    &self,
+                    _: Port<'_>,
+                    a: Vec<Any>,
+                    b: Vec<Any>,
+                    c: Vec<Any>,
+                ) -> Result<RPolysReply<K>> {
+                    Ok(RPolysReply { d: a, e: b, f: c })
+                }
+                fn r_pairs(&self, _: Port<'_>, a: Vec<SendRight<K>>, b_max: u32) -> Result<Vec<SendRight<K>>> {
+                    assert_eq!(b_max, 2);
                     Ok(a)
                 }
                 fn r_struct(&self, _: Port<'_>, a: Mixed, b: &[Mixed]) -> Result<RStructReply> {
@@ -316,6 +330,47 @@ macro_rules! kitchen_sink {
                     }
                     let [a, b] = [ports[0].make_send().unwrap(), ports[1].make_send().unwrap()];
                     assert_eq!(names(&r_fixports(p, [a, b]).unwrap()), [ports[1].name(), ports[0].name()]);
+                });
+            }
+
+            #[test]
+            fn arrays_of_rights_of_any_kind() {
+                fn kinds(rights: &[Any]) -> Vec<(u8, Name)> {
+                    rights.iter().map(|right| (right.disposition(), right.name())).collect()
+                }
+                with_server(|_, task, p| {
+                    let ports: Vec<_> = (0..600).map(|_| ReceiveRight::allocate(task).unwrap()).collect();
+                    let sends: Vec<_> = ports.iter().map(|port| port.make_send().unwrap()).collect();
+                    let copies = |count| PortArray::copy_send(&sends[..count]);
+                    let made = PortArray::make_send_once(&ports[..2]);
+                    for count in [0, 3, 256, 257, 512, 513, 600] {
+                        let reply = r_polys(p, copies(3), copies(count), copies(count)).unwrap();
+                        let names = |count| sends[..count].iter().map(|right| (17, right.name())).collect::<Vec<_>>();
+                        assert_eq!(kinds(&reply.d), names(3));
+                        assert_eq!((kinds(&reply.e), kinds(&reply.f)), (names(count), names(count)));
+                    }
+                    let words = vec![AnyRight::Data { name: 2, value: 5 }, AnyRight::Data { name: 2, value: 6 }];
+                    let words = PortArray::of_one_kind(words).unwrap();
+                    let moved = PortArray::moving(vec![ReceiveRight::allocate(task).unwrap()]);
+                    let reply = r_polys(p, made, words, moved).unwrap();
+                    assert_eq!(reply.d.iter().map(AnyRight::disposition).collect::<Vec<_>>(), [18, 18]);
+                    assert_eq!(kinds(&reply.e), [(2, Name(5)), (2, Name(6))]);
+                    assert!(matches!(reply.f[..], [AnyRight::MoveReceive(_)]));
+                    let too_large = r_polys(p, copies(4), copies(0), copies(0)).unwrap_err();
+                    assert_eq!(too_large.code(), KernReturn::MIG_ARRAY_TOO_LARGE);
+                    let mixed = vec![sends[0].try_clone().unwrap().into(), AnyRight::Data { name: 2, value: 7 }];
+                    assert!(PortArray::of_one_kind(mixed).is_err());
+                });
+            }
+
+            #[test]
+            fn arrays_of_arrays_of_rights() {
+                with_server(|_, task, p| {
+                    let ports: Vec<_> = (0..6).map(|_| ReceiveRight::allocate(task).unwrap()).collect();
+                    let sends: Vec<_> = ports.iter().map(|port| port.make_send().unwrap()).collect();
+                    let back = r_pairs(p, &sends[..4], 2).unwrap();
+                    assert_eq!(back.len(), 4);
+                    assert_eq!(r_pairs(p, &sends[..5], 2).unwrap_err().code(), KernReturn::MIG_ARRAY_TOO_LARGE);
                 });
             }
 

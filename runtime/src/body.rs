@@ -204,13 +204,10 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also for a right in a message without the complex bit.
     #[inline]
     pub fn poly(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
-        let disposition = *self.rest.first().ok_or(Malformed::Size)?;
+        let disposition = self.polymorphic()?;
         if !name::is_right(disposition) {
             let data = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
             return Ok(AnyRight::Data { name: disposition, value: word_at(data, 0).unwrap_or(0) });
-        }
-        if disposition > name::MOVE_SEND_ONCE {
-            return Err(Malformed::Type);
         }
         let name = self.slot(disposition)?;
         // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
@@ -329,11 +326,8 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]; also for more than `max` rights.
     pub fn ports<R: Right<K>>(&mut self, ty: Type, max: usize) -> Result<Vec<R>, Malformed> {
-        let found = self.found_inline(Type { long: ty.long, ..Type::port::<K::Abi>(R::MOVE) })?;
-        if found.number as usize > max {
-            return Err(Malformed::Count);
-        }
-        self.inline_ports(found)
+        let slots = self.inline_names(Type { name: R::MOVE, ..ty }, max)?;
+        Ok(self.owned(slots, K::Abi::FACTS.port))
     }
 
     /// Takes an array of rights of indefinite length, from the message or from out of line.
@@ -342,9 +336,9 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn indefinite_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        match self.found_inline(Type::port::<K::Abi>(R::MOVE).long()) {
-            Ok(found) => self.inline_ports(found),
-            Err(_) => self.ool_ports(),
+        match self.is_inline()? {
+            true => self.ports(Type::port::<K::Abi>(R::MOVE).long(), usize::MAX),
+            false => self.ool_ports(),
         }
     }
 
@@ -354,8 +348,42 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn ool_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        let names = self.ool(Type::out_of_line(R::MOVE, 8 * size_of::<Name>() as u16))?;
+        let names = self.ool(Type::out_of_line(R::MOVE, NAME_BITS))?;
         Ok(self.owned(&names, size_of::<Name>()))
+    }
+
+    /// As [`ports`](Self::ports), for a polymorphic element: all are of one kind, which the sender has chosen.
+    ///
+    /// # Errors
+    ///
+    /// As [`ports`](Self::ports) and [`poly`](Self::poly).
+    pub fn poly_ports(&mut self, ty: Type, max: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+        let kind = self.polymorphic()?;
+        let slots = self.inline_names(Type { name: kind, ..ty }, max)?;
+        Ok(self.any(kind, slots, K::Abi::FACTS.port))
+    }
+
+    /// As [`indefinite_ports`](Self::indefinite_ports), for a polymorphic element.
+    ///
+    /// # Errors
+    ///
+    /// As [`poly`](Self::poly).
+    pub fn indefinite_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+        match self.is_inline()? {
+            true => self.poly_ports(Type::inline(0, 0, 0).long(), usize::MAX),
+            false => self.ool_poly_ports(),
+        }
+    }
+
+    /// As [`ool_ports`](Self::ool_ports), for a polymorphic element.
+    ///
+    /// # Errors
+    ///
+    /// As [`poly`](Self::poly).
+    pub fn ool_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+        let kind = self.polymorphic()?;
+        let names = self.ool(Type::out_of_line(kind, NAME_BITS))?;
+        Ok(self.any(kind, &names, size_of::<Name>()))
     }
 
     /// Ends the arguments: nothing may be left. Call it before anything is done with them.
@@ -419,21 +447,53 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(Elements::from_bytes(self.take(found, len)?))
     }
 
-    fn inline_ports<R: Right<K>>(&mut self, found: Type) -> Result<Vec<R>, Malformed> {
-        if !self.complex {
+    /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver sees it.
+    #[inline]
+    fn polymorphic(&self) -> Result<u8, Malformed> {
+        let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
+        if name::is_right(kind) && kind > name::MOVE_SEND_ONCE { Err(Malformed::Type) } else { Ok(kind) }
+    }
+
+    /// Whether the data of the next argument is in the message.
+    fn is_inline(&self) -> Result<bool, Malformed> {
+        Ok(Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.inline)
+    }
+
+    /// Takes the slots of an array of at most `max` names; of `ty` only the name and the form count.
+    fn inline_names(&mut self, ty: Type, max: usize) -> Result<&'b mut [u8], Malformed> {
+        let found = self.found_inline(Type { long: ty.long, ..Type::port::<K::Abi>(ty.name) })?;
+        if found.number as usize > max {
+            return Err(Malformed::Count);
+        }
+        if name::is_right(ty.name) && !self.complex {
             return Err(Malformed::Complex);
         }
-        let len = usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?;
-        let slots = self.take(found, len)?;
-        Ok(self.owned(slots, K::Abi::FACTS.port))
+        self.take(found, usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?)
+    }
+
+    /// Owns what stands in an array of a polymorphic element that has just been taken out.
+    fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
+        match kind {
+            name::MOVE_RECEIVE => self.owned(slots, slot).into_iter().map(AnyRight::MoveReceive).collect(),
+            name::MOVE_SEND => self.owned(slots, slot).into_iter().map(AnyRight::MoveSend).collect(),
+            name::MOVE_SEND_ONCE => self.owned(slots, slot).into_iter().map(AnyRight::MoveSendOnce).collect(),
+            _ => words(slots, slot).map(|value| AnyRight::Data { name: kind, value }).collect(),
+        }
     }
 
     /// Owns the rights of an array that has just been taken out.
     fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
-        let names = slots.chunks_exact(slot).map(|slot| Name(word_at(slot, 0).unwrap_or(0)));
         // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
-        names.map(|name| unsafe { R::from_raw(self.kernel.clone(), name) }).collect()
+        words(slots, slot).map(|name| unsafe { R::from_raw(self.kernel.clone(), Name(name)) }).collect()
     }
+}
+
+/// Bits of a name out of line, on every ABI.
+const NAME_BITS: u16 = 8 * size_of::<Name>() as u16;
+
+/// The low words of slots of so many bytes.
+fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {
+    slots.chunks_exact(slot).map(|slot| word_at(slot, 0).unwrap_or(0))
 }
 
 /// The type word at the start of `bytes`, if it is `ty` but for the number.

@@ -336,7 +336,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             self.name(*name);
         }
         self.pad(ports.len() * K::Abi::FACTS.port);
-        self.complex = true;
+        self.complex |= name::is_right(ports.disposition());
         Ok(())
     }
 

@@ -332,6 +332,18 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
         }
     }
 
+    /// The task that holds it; nobody holds plain data.
+    pub const fn kernel(&self) -> Option<&K> {
+        match self {
+            Self::MoveReceive(right) => Some(right.kernel()),
+            Self::MakeSend(right) | Self::MakeSendOnce(right) => Some(right.kernel()),
+            Self::MoveSend(right) => Some(right.kernel()),
+            Self::CopySend(right) => Some(right.kernel()),
+            Self::MoveSendOnce(right) => Some(right.kernel()),
+            Self::Data { .. } => None,
+        }
+    }
+
     /// The number in the type word.
     #[inline]
     pub const fn disposition(&self) -> u8 {
@@ -436,6 +448,21 @@ impl<K: Kernel> PortArray<K> {
     /// Makes send-once rights (`MACH_MSG_TYPE_MAKE_SEND_ONCE`).
     pub fn make_send_once<'a>(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
         Self::borrowed(rights.into_iter().map(ReceiveRight::name), name::MAKE_SEND_ONCE)
+    }
+
+    /// Moves rights, or sends words of plain data, that are all of one kind (polymorphic elements).
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::KERN_INVALID_ARGUMENT`] if they are of several kinds.
+    pub fn of_one_kind(rights: Vec<AnyRight<'static, K>>) -> Result<Self, KernReturn> {
+        let disposition = rights.first().map_or(name::MOVE_SEND, AnyRight::disposition);
+        if rights.iter().any(|right| right.disposition() != disposition) {
+            return Err(KernReturn::KERN_INVALID_ARGUMENT);
+        }
+        let kernel = rights.iter().find_map(AnyRight::kernel).cloned();
+        let names = rights.into_iter().map(|right| right.into_wire().0).collect();
+        Ok(Self { names, disposition, kernel })
     }
 
     fn borrowed(names: impl Iterator<Item = Name>, disposition: u8) -> Self {

@@ -6,7 +6,6 @@
 //!
 //! | declared | the C compilers |
 //! |---|---|
-//! | two request ports, reply ports, … in a routine | the last one wins, with a warning |
 //! | two arguments, members or routines with one name | the C compiler complains later |
 //! | data out of line of fixed size, `^array[N] of` | the type word announces no elements |
 //! | a port of another size than the ABI's | warning; the message is wrong |
@@ -14,10 +13,9 @@
 //! | ports or variable arrays in a structure | nothing; rights travel as integers |
 //! | `isnotlong` where the short form is too small | warning; the count is cut off |
 //! | `c_string[0]` | warning |
-//! | `dealloc` on a request or reply port | warning; the kernel refuses the message |
 //! | ids beyond 2³¹ | they wrap around |
 //!
-//! `dealloc` on other inline data, where C sends what the kernel refuses, is ignored with a warning.
+//! `dealloc` on inline data, request and reply ports included, where C sends what the kernel refuses, is ignored with a warning.
 
 mod flags;
 mod names;

@@ -78,9 +78,11 @@ impl<'a> Resolver<'a> {
             }
         }
         let directions = directions(routine);
-        check_duplicates(routine, &directions, out).unwrap_or_else(|| wrong = true);
-        for (argument, &direction) in routine.arguments.iter().zip(&directions) {
+        wrong |= !unique_names(routine, out);
+        let replaced = replaced(routine, &directions, out);
+        for (index, (argument, &direction)) in routine.arguments.iter().zip(&directions).enumerate() {
             match self.argument(routine, argument, direction, &args, out) {
+                Some(_) if replaced.contains(&index) => {}
                 Some(arg) => args.push(arg),
                 None => wrong = true,
             }
@@ -168,12 +170,12 @@ impl<'a> Resolver<'a> {
         if let Some(long) = flags.long {
             arg.ty.long = self.types.long_form(&arg.ty, Some(long), argument.span, out)?;
         }
-        self.check_role(&arg, out)?;
         self.check_in_out(&arg, out)?;
         self.apply_flags(&mut arg, &flags, out);
         arg.physical_copy = flags.physical_copy;
         self.ret_code(&mut arg, &flags, routine, earlier, out)?;
         same_count(&mut arg, &flags, earlier, out)?;
+        self.check_role(&arg, out)?;
         self.check_translations(&arg, out);
         Some(arg)
     }
@@ -227,19 +229,13 @@ impl<'a> Resolver<'a> {
     /// Ports and integers with a place in the header, or beside the message.
     fn check_role(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
         let (code, what, needed) = match arg.direction {
-            Direction::RequestPort if !is_port_to_send_to(arg) => (
-                codes::REQUEST_PORT,
-                "can't be the request port",
-                "it must be one send or send-once right, without `dealloc`",
-            ),
+            Direction::RequestPort if !is_port_to_send_to(arg) => {
+                (codes::REQUEST_PORT, "can't be the request port", "it must be one send or send-once right")
+            }
             Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort
                 if !is_port_to_send_to(arg) =>
             {
-                (
-                    codes::REPLY_PORT,
-                    "can't be a reply port",
-                    "it must be one send or send-once right, without `dealloc`",
-                )
+                (codes::REPLY_PORT, "can't be a reply port", "it must be one send or send-once right")
             }
             Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
                 if !is_integer(&arg.ty) =>
@@ -405,12 +401,11 @@ fn directions(routine: &ast::Routine) -> Vec<Direction> {
         .collect()
 }
 
-/// What a routine can have only one of.
-fn check_duplicates(routine: &ast::Routine, directions: &[Direction], out: &mut Diagnostics) -> Option<()> {
-    let mut ok = Some(());
+/// Whether no two arguments have the same name.
+fn unique_names(routine: &ast::Routine, out: &mut Diagnostics) -> bool {
     let mut names = HashMap::new();
-    let mut roles: HashMap<&'static str, Span> = HashMap::new();
-    for (argument, direction) in routine.arguments.iter().zip(directions) {
+    let mut unique = true;
+    for argument in &routine.arguments {
         let name = &argument.name;
         if let Some(first) = names.insert(&name.name, name.span) {
             out.push(
@@ -422,24 +417,32 @@ fn check_duplicates(routine: &ast::Routine, directions: &[Direction], out: &mut 
                 )
                 .with_note(first, "first used here"),
             );
-            ok = None;
-        }
-        for role in single_roles(*direction) {
-            if let Some(first) = roles.insert(role, argument.span) {
-                out.push(
-                    Diagnostic::error(
-                        codes::ROLE_TWICE,
-                        argument.span,
-                        format!("`{}` has two {role}s", routine.name.name),
-                        "this would replace the first one",
-                    )
-                    .with_note(first, "the first one"),
-                );
-                ok = None;
-            }
+            unique = false;
         }
     }
-    ok
+    unique
+}
+
+/// The arguments without effect, because a later one has their role: as in C, the last one counts.
+fn replaced(routine: &ast::Routine, directions: &[Direction], out: &mut Diagnostics) -> Vec<usize> {
+    let mut replaced = Vec::new();
+    let mut roles: HashMap<&'static str, usize> = HashMap::new();
+    for (index, direction) in directions.iter().enumerate() {
+        for role in single_roles(*direction) {
+            let Some(first) = roles.insert(role, index) else { continue };
+            out.push(
+                Diagnostic::warning(
+                    codes::ROLE_TWICE,
+                    routine.arguments[index].span,
+                    format!("`{}` has two {role}s", routine.name.name),
+                    "this one is used",
+                )
+                .with_note(routine.arguments[first].span, "this one is left out"),
+            );
+            replaced.push(first);
+        }
+    }
+    replaced
 }
 
 /// The roles of an argument that only one argument can have.
@@ -477,7 +480,7 @@ fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> 
 fn is_port_to_send_to(arg: &Arg) -> bool {
     match arg.ty.kind {
         TypeKind::Port(port) => {
-            matches!(port.receiver, None | Some(PORT_SEND | PORT_SEND_ONCE)) && arg.dealloc == Dealloc::No
+            matches!(port.receiver, None | Some(PORT_SEND | PORT_SEND_ONCE))
         }
         _ => false,
     }

@@ -221,7 +221,7 @@ impl Generator<'_> {
         if routine.reply.is_some() {
             let time = match routine.find(&[Direction::WaitTime]) {
                 Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
-                None => routine.wait_time.as_deref().and_then(number).map(|time| quote!(#time)),
+                None => routine.wait_time.as_deref().and_then(milliseconds).map(|time| quote!(#time)),
             };
             fields.extend(time.map(|time| quote!(receive_timeout: Some(#time))));
         }
@@ -273,9 +273,19 @@ fn is_polymorphic(arg: &Arg) -> bool {
     matches!(&arg.ty.kind, TypeKind::Port(port) if port.sender.is_none())
 }
 
-/// A `waittime` as a number of milliseconds.
-pub(super) fn number(text: &str) -> Option<Literal> {
-    text.parse().ok().map(Literal::u32_unsuffixed)
+/// A `waittime` in milliseconds.
+pub(super) fn milliseconds(text: &str) -> Option<Literal> {
+    number(text).map(Literal::u32_unsuffixed)
+}
+
+/// An integer as C writes it: decimal, `0x…`, or octal behind a `0`; a suffix for its size has no effect.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
+    match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {
+        (Some(hexadecimal), _) => u32::from_str_radix(hexadecimal, 16).ok(),
+        (None, Some(octal)) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
+        _ => digits.parse().ok(),
+    }
 }
 
 /// The options that `mach/message.h` names, which a `.defs` file can name too.
@@ -290,6 +300,21 @@ pub(super) fn option_bits(text: &str) -> Option<u32> {
         "MACH_RCV_NOTIFY" => 0x200,
         "MACH_RCV_INTERRUPT" => 0x400,
         "MACH_RCV_LARGE" => 0x800,
-        number => number.parse().ok()?,
+        text => number(text)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        assert_eq!(
+            [number("100"), number("0x1F"), number("010"), number("0")],
+            [Some(100), Some(31), Some(8), Some(0)]
+        );
+        assert_eq!([number("7UL"), number("08"), number("-1"), number("x")], [Some(7), None, None, None]);
+        assert_eq!(option_bits("MACH_RCV_LARGE"), option_bits("0x800"));
+    }
 }

@@ -1,9 +1,10 @@
 //! The statements that write an argument into a message and read it out of one.
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
 use super::Generator;
+use super::client::declared_max;
 use super::forms::{Form, is_byte};
 use super::words::{End, word_of};
 use crate::model::{Arg, Dealloc, Message, PortType};
@@ -112,9 +113,13 @@ impl Generator<'_> {
             | Form::BoundedRights(port, _)
             | Form::IndefiniteRights(port)
             | Form::OutOfLineRights(port) => {
-                let rights = match place.form {
-                    Form::FixedRights(..) => quote!(#rt::PortArray::moving(#value.into())),
-                    _ => quote!(#rt::PortArray::moving(#value)),
+                let value = match place.form {
+                    Form::FixedRights(..) => quote!(#value.into()),
+                    _ => quote!(#value),
+                };
+                let rights = match port.receiver {
+                    Some(_) => quote!(#rt::PortArray::moving(#value)),
+                    None => quote!(#rt::PortArray::of_one_kind(#value)?),
                 };
                 self.encode_rights(to, rights, port, place)
             }
@@ -191,15 +196,27 @@ impl Generator<'_> {
                 quote!(#from.string(#ty, #max)?)
             }
             Form::FixedRights(port, max) => {
+                let method = rights_method("ports", port);
                 let (ty, max) = (self.rights_type(port, place), Literal::u32_unsuffixed(max));
-                quote!(#from.ports(#ty, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
+                quote!(#from.#method(#ty, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
             }
             Form::BoundedRights(port, max) => {
+                let method = rights_method("ports", port);
+                // The caller's limit counts elements, which may be several rights each.
+                let group = max / declared_max(place.arg).max(1);
+                let times = Literal::u32_unsuffixed(group);
+                let times = (place.limit.is_some() && group > 1).then(|| quote!(* #times));
                 let (ty, max) = (self.rights_type(port, place), place.max(max));
-                quote!(#from.ports(#ty, #max)?)
+                quote!(#from.#method(#ty, #max #times)?)
             }
-            Form::IndefiniteRights(_) => quote!(#from.indefinite_ports()?),
-            Form::OutOfLineRights(_) => quote!(#from.ool_ports()?),
+            Form::IndefiniteRights(port) => {
+                let method = rights_method("indefinite_ports", port);
+                quote!(#from.#method()?)
+            }
+            Form::OutOfLineRights(port) => {
+                let method = rights_method("ool_ports", port);
+                quote!(#from.#method()?)
+            }
         }
     }
 
@@ -212,6 +229,14 @@ impl Generator<'_> {
             Form::FixedString | Form::BoundedString(_) => quote!(#value.into()),
             _ => value,
         }
+    }
+}
+
+/// The method that reads an array of rights; another one where the sender chooses their kind.
+fn rights_method(name: &str, port: PortType) -> Ident {
+    match port.receiver {
+        Some(_) => format_ident!("{name}"),
+        None => format_ident!("{}", name.replace("ports", "poly_ports")),
     }
 }
 

@@ -46,21 +46,21 @@ impl<'t> Form<'t> {
             TypeKind::Scalar(_) if is_bool(ty) => Form::Bool,
             TypeKind::Scalar(scalar) if matches!(scalar.bits, 8 | 16 | 32 | 64) => Form::Number(ty),
             TypeKind::Scalar(_) | TypeKind::Struct { .. } => Form::Aggregate(ty),
-            TypeKind::Fixed { element, count, .. } => match element.kind {
-                TypeKind::Port(port) => Form::FixedRights(port, *count),
-                _ => plain(element, Form::Aggregate(ty))?,
+            TypeKind::Fixed { element, count, .. } => match rights(element) {
+                Some((port, group)) => Form::FixedRights(port, group.checked_mul(*count)?),
+                None => plain(element, Form::Aggregate(ty))?,
             },
-            TypeKind::Bounded { element, max } => match element.kind {
-                TypeKind::Port(port) => Form::BoundedRights(port, *max),
-                _ => plain(element, Form::Slice(element, *max))?,
+            TypeKind::Bounded { element, max } => match rights(element) {
+                Some((port, group)) => Form::BoundedRights(port, group.checked_mul(*max)?),
+                None => plain(element, Form::Slice(element, *max))?,
             },
-            TypeKind::Indefinite { element, .. } => match element.kind {
-                TypeKind::Port(port) => Form::IndefiniteRights(port),
-                _ => plain(element, Form::Indefinite(element))?,
+            TypeKind::Indefinite { element, .. } => match rights(element) {
+                Some((port, _)) => Form::IndefiniteRights(port),
+                None => plain(element, Form::Indefinite(element))?,
             },
-            TypeKind::OutOfLine { element, count: None, max: None } => match element.kind {
-                TypeKind::Port(port) => Form::OutOfLineRights(port),
-                _ => plain(element, Form::OutOfLine(element))?,
+            TypeKind::OutOfLine { element, count: None, max: None } => match rights(element) {
+                Some((port, _)) => Form::OutOfLineRights(port),
+                None => plain(element, Form::OutOfLine(element))?,
             },
             TypeKind::OutOfLine { .. } => return None,
             TypeKind::FixedString { .. } => Form::FixedString,
@@ -79,6 +79,18 @@ impl<'t> Form<'t> {
             | Form::OutOfLineRights(_) => true,
             _ => false,
         }
+    }
+}
+
+/// The rights that an element of an array is, and how many: those of arrays of arrays are one long array.
+fn rights(element: &Type) -> Option<(PortType, u32)> {
+    match &element.kind {
+        TypeKind::Port(port) => Some((*port, 1)),
+        TypeKind::Fixed { element, count, .. } => {
+            let (port, group) = rights(element)?;
+            Some((port, group.checked_mul(*count)?))
+        }
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use mig_parser::ast::Direction;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
-use super::client::{number, option_bits};
+use super::client::{milliseconds, option_bits};
 use super::forms::Form;
 use crate::codes;
 use crate::model::{Arg, Interface, Routine};
@@ -30,7 +30,7 @@ pub(super) fn refuse(interface: &Interface, diagnostics: &mut Diagnostics) {
 
 fn refuse_options(routine: &Routine, diagnostics: &mut Diagnostics) {
     let time = routine.wait_time.as_deref().filter(|_| routine.reply.is_some());
-    if let Some(time) = time.filter(|time| number(time).is_none()) {
+    if let Some(time) = time.filter(|time| milliseconds(time).is_none()) {
         expression(routine.span, "waiting time", time, diagnostics);
     }
     if let Some(bits) = routine.msg_option.as_deref().filter(|bits| option_bits(bits).is_none()) {
@@ -71,21 +71,7 @@ fn refuse_argument(arg: &Arg, diagnostics: &mut Diagnostics) {
         | Direction::MsgSeqno => return,
         _ => return diagnostics.push(not_yet("an argument from the message's trailer")),
     }
-    match Form::of(&arg.ty) {
-        None => diagnostics.push(not_yet("an array of this kind has no form in Rust yet")),
-        Some(form) if has_unknown_rights(form) => {
-            diagnostics.push(not_yet("an array of rights of a kind that its receiver does not know"));
-        }
-        Some(_) => {}
-    }
-}
-
-fn has_unknown_rights(form: Form<'_>) -> bool {
-    match form {
-        Form::FixedRights(port, _)
-        | Form::BoundedRights(port, _)
-        | Form::IndefiniteRights(port)
-        | Form::OutOfLineRights(port) => port.receiver.is_none(),
-        _ => false,
+    if Form::of(&arg.ty).is_none() {
+        diagnostics.push(not_yet("an array of this kind has no form in Rust yet"));
     }
 }

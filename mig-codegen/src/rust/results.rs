@@ -24,8 +24,8 @@ impl Generator<'_> {
         let name = self.results_name(routine);
         let owns = outs.iter().any(|(_, arg)| form(&arg.ty).owns());
         let (derive, generics) = match owns {
-            true => (None, Some(self.kernel_generics())),
-            false => (Some(quote!(#[derive(Clone, Debug, PartialEq)])), None),
+            true => (quote!(#[derive(Debug)]), Some(self.kernel_generics())),
+            false => (quote!(#[derive(Clone, Debug, PartialEq)]), None),
         };
         let fields = outs.iter().map(|(_, arg)| {
             let mut about = comment(&arg.doc);
