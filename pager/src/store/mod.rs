@@ -22,11 +22,22 @@
 //! # }
 //! ```
 
+mod disk;
 mod memory;
+mod slots;
+pub mod superblock;
+mod swap;
+
+#[cfg(all(test, feature = "std"))]
+mod faulty;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 use core::fmt;
 
+pub use disk::{Disk, DiskError};
 pub use memory::MemoryStore;
+pub use swap::{Counters, SwapStore};
 
 /// Keeps pages and gives them back.
 ///
@@ -55,8 +66,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). What `page` holds then is undefined. Reading again
-    /// is allowed.
+    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). `page` is zeroed then. Reading again is allowed.
     fn read(&self, stored: &Stored, page: &mut [u8]) -> Result<(), StoreError>;
 
     /// Forgets a page. It must be one that this store gave.
@@ -151,37 +161,5 @@ impl Space {
     /// Pages that are stored and take room.
     pub fn used(&self) -> u64 {
         self.total - self.free - self.bad
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::vec;
-
-    use super::*;
-
-    #[test]
-    fn handles_are_small() {
-        assert_eq!(size_of::<Stored>(), 12);
-        assert_eq!(size_of::<Option<Stored>>(), 12);
-    }
-
-    #[test]
-    fn a_page_of_one_word_is_told_from_others() {
-        let mut page = vec![0; 4096];
-        assert_eq!(same_filled(&page), Some([0; 8]));
-        fill(&mut page, *b"deadbeef");
-        assert_eq!(same_filled(&page), Some(*b"deadbeef"));
-        for at in [0, 7, 8, 2048, 4095] {
-            page[at] ^= 1;
-            assert_eq!(same_filled(&page), None, "byte {at} differs");
-            page[at] ^= 1;
-        }
-        // A period of 16 bytes is none of 8.
-        let page = b"abcdefghABCDEFGH".repeat(256);
-        assert_eq!(same_filled(&page), None);
-        assert_eq!(same_filled(&[]), None);
-        assert_eq!(same_filled(&[1; 7]), None);
-        assert_eq!(same_filled(&[1; 12]), None);
     }
 }

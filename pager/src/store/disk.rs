@@ -1,0 +1,120 @@
+//! The device below a swap store, and whole transfers on top of its partial ones.
+
+use core::fmt;
+
+/// A device that keeps bytes: a file, a disk.
+///
+/// Transfers start at a multiple of [`record_size`](Self::record_size) and are multiples of it. They may end early, as those of real devices do;
+/// whoever calls goes on from the last whole record. The methods block and may be called by many threads at once.
+pub trait Disk: Send + Sync + 'static {
+    /// Bytes on the device.
+    fn size(&self) -> u64;
+
+    /// Bytes in a record, the unit of transfer: a power of two.
+    fn record_size(&self) -> usize;
+
+    /// Reads bytes from `offset` on. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Io`]; what `buffer` holds then is undefined.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError>;
+
+    /// Writes pieces one behind the other from `offset` on. Returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`]; what the device holds then in that range is undefined.
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError>;
+
+    /// Returns when everything that was written is on the medium.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`] if something written is not.
+    fn flush(&self) -> Result<(), DiskError>;
+}
+
+/// Why a transfer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskError {
+    /// The device failed.
+    Io,
+    /// The device has no room for what was written, as on a file with holes. It may have later.
+    Full,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DiskError::Io => "the device failed",
+            DiskError::Full => "the device has no room left",
+        })
+    }
+}
+
+impl core::error::Error for DiskError {}
+
+/// Pages that go to the device in one call, at most.
+pub(super) const RUN: usize = 64;
+
+/// Reads all of `buffer`.
+pub(super) fn read(disk: &impl Disk, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
+    let mut progress = Progress::new(disk, buffer.len());
+    while !progress.complete() {
+        let bytes = disk.read_at(offset + progress.done as u64, &mut buffer[progress.done..])?;
+        progress.advance(bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes pages of one length, [`RUN`] at most.
+///
+/// # Errors
+///
+/// The number of pages that were written before the one that failed.
+pub(super) fn write(disk: &impl Disk, offset: u64, pages: &[&[u8]]) -> Result<(), (usize, DiskError)> {
+    let page_size = pages.first().map_or(0, |page| page.len());
+    let mut progress = Progress::new(disk, page_size * pages.len());
+    while !progress.complete() {
+        let (whole, part) = (progress.done / page_size, progress.done % page_size);
+        let mut pieces: [&[u8]; RUN] = [&[]; RUN];
+        let pieces = &mut pieces[..pages.len() - whole];
+        pieces.copy_from_slice(&pages[whole..]);
+        pieces[0] = &pieces[0][part..];
+        disk.write_at(offset + progress.done as u64, pieces)
+            .and_then(|bytes| progress.advance(bytes))
+            .map_err(|error| (progress.done / page_size, error))?;
+    }
+    Ok(())
+}
+
+/// How far a transfer has come that the device may cut short.
+struct Progress {
+    done: usize,
+    total: usize,
+    record_size: usize,
+    stalled: bool,
+}
+
+impl Progress {
+    fn new(disk: &impl Disk, total: usize) -> Self {
+        Progress { done: 0, total, record_size: disk.record_size(), stalled: false }
+    }
+
+    fn complete(&self) -> bool {
+        self.done == self.total
+    }
+
+    /// Takes in how many bytes the device says it transferred. Twice no record, or more than there was, is an error of the device.
+    fn advance(&mut self, bytes: usize) -> Result<(), DiskError> {
+        let end = self.done.checked_add(bytes).filter(|end| *end <= self.total).ok_or(DiskError::Io)?;
+        let done = end - end % self.record_size;
+        if done == self.done && self.stalled {
+            return Err(DiskError::Io);
+        }
+        self.stalled = done == self.done;
+        self.done = done;
+        Ok(())
+    }
+}
