@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Undefine a macro that the ABI predefines
     #[arg(short = 'U', value_name = "NAME", action = clap::ArgAction::Append)]
     undefine: Vec<String>,
-    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, cmu-32; for checking also osf-32, apple-32, apple-64
+    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, cmu-32; for checking also osf-32, apple-32, apple-64
     #[arg(long, value_name = "ABI")]
     abi: Option<String>,
 }

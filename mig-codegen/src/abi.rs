@@ -5,7 +5,9 @@
 //! it takes.
 
 use mig_parser::diagnostics::Severity;
-use mig_runtime::abi::{Abi as _, Apple32, Apple64, Facts, Family, GnuI386, GnuX86_64, Osf32};
+use mig_runtime::abi::{
+    Abi as _, Apple32, Apple64, Facts, Family, GnuI386, GnuX86_64, GnuX86_64Of2022, Osf32,
+};
 
 /// An ABI and the language of the C compiler for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +117,7 @@ impl Language {
 impl Abi {
     /// Every ABI that has a name on the command line.
     pub const ALL: &'static [&'static Abi] =
-        &[&GNU_I386, &GNU_X86_64, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64];
+        &[&GNU_I386, &GNU_X86_64, &GNU_X86_64_2022, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64];
 
     /// The ABI with this name.
     pub fn by_name(name: &str) -> Option<&'static Abi> {
@@ -253,6 +255,20 @@ pub static GNU_X86_64: Abi = Abi {
         ("intptr_t", 11, 64),
     ],
     language: &GNU,
+};
+
+/// `gnu-x86_64-2022`: GNU Mach on x86_64 until 2023, which Debian 12 still has.
+pub static GNU_X86_64_2022: Abi = Abi {
+    facts: GnuX86_64Of2022::FACTS,
+    rust_name: "GnuX86_64Of2022",
+    built_in: &[
+        ("char", 8, 8),
+        ("short", 1, 16),
+        ("int", 2, 32),
+        ("uintptr_t", 11, 64),
+        ("intptr_t", 11, 64),
+    ],
+    ..GNU_X86_64
 };
 
 /// `cmu-32`: CMU Mach 3, whose messages are those of `gnu-i386`.

@@ -26,6 +26,7 @@ fn offsets_are_those_of_the_c_stubs() {
     for (abi, create, create_size, initialize, initialize_size) in [
         ("gnu-i386", [28, 36, 44, 52, 60], 64, [28, 36, 52], 56),
         ("gnu-x86_64", [40, 56, 72, 88, 104], 112, [40, 56, 72], 80),
+        ("gnu-x86_64-2022", [36, 44, 56, 64, 72], 80, [36, 44, 64], 72),
     ] {
         let interface = file(FILE, abi, &[]);
         assert_eq!((interface.name.as_str(), interface.base), ("memory_object_default", 2250));

@@ -435,3 +435,4 @@ macro_rules! kitchen_sink {
 
 kitchen_sink!(gnu_i386, "gnu-i386", GnuI386);
 kitchen_sink!(gnu_x86_64, "gnu-x86_64", GnuX86_64);
+kitchen_sink!(gnu_x86_64_of_2022, "gnu-x86_64-2022", GnuX86_64Of2022);

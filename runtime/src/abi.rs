@@ -138,6 +138,23 @@ impl Abi for GnuX86_64 {
     };
 }
 
+/// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes; `gnu-x86_64-2022`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GnuX86_64Of2022;
+
+impl Abi for GnuX86_64Of2022 {
+    type Trailer = ();
+    const FACTS: Facts = Facts {
+        name: "gnu-x86_64-2022",
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        port: 4,
+        error_reply: 40,
+        ret_code: 36,
+        ..GnuX86_64::FACTS
+    };
+}
+
 /// OSF Mach on i386: `osf-32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Osf32;
