@@ -76,6 +76,18 @@ fn seqnos_changes_no_byte() {
     }
 }
 
+/// `KERNEL_USER`: the kernel gives its receive right up.
+#[test]
+fn a_kernel_deallocates_what_it_moves() {
+    let interface = file(FILE, "gnu-i386", &["KERNEL_USER"]);
+    let word = word_of(&interface.routines[0].request, 1);
+    assert_eq!((word.sent, word.deallocate), (Some(16), mig_codegen::model::Dealloc::Yes));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../defs");
+    let config = mig_codegen::Config::new().abi("gnu-i386").include_dir(root.join("gnu"));
+    let text = config.define("KERNEL_USER", "1").text(&root.join(FILE)).unwrap().value;
+    assert!(text.contains("request.deallocated(rt::Dest::move_receive(new_memory_object));"), "{text}");
+}
+
 #[test]
 fn json() {
     let interface = file(FILE, "gnu-i386", &[]);

@@ -178,6 +178,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.complex |= name::is_right(disposition);
     }
 
+    /// A right in a message from a kernel, whose type word says that the kernel gives up a reference (`dealloc`).
+    pub fn deallocated(&mut self, right: AnyRight<'_, K>) {
+        let (name, disposition) = right.into_wire();
+        self.type_word(Type::port::<K::Abi>(disposition).deallocate());
+        self.name(name);
+        self.complex |= name::is_right(disposition);
+    }
+
     #[inline]
     fn port(&mut self, name: Name, disposition: u8) {
         self.slot(name, disposition);

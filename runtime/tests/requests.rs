@@ -90,6 +90,21 @@ fn scalars() {
     assert_eq!(sent[32..], words(expected.as_flattened()));
 }
 
+/// `memory_object_create` as a kernel sends it gives the receive right up: the words that the C stubs of `KernelUser` write.
+#[test]
+fn kernels_set_the_deallocate_bit_of_a_right() {
+    let send = |request: &mut mig_runtime::Builder<'_, Recorder<GnuI386>>, kernel: &Recorder<GnuI386>| {
+        request.deallocated(Dest::move_receive(kernel.receive_right(5)));
+        Ok(())
+    };
+    assert_eq!(body::<GnuI386>(send), (words(&[0x5001_2010, 5]), true));
+    let send = |request: &mut mig_runtime::Builder<'_, Recorder<GnuX86_64>>, kernel: &Recorder<GnuX86_64>| {
+        request.deallocated(Dest::move_receive(kernel.receive_right(5)));
+        Ok(())
+    };
+    assert_eq!(body::<GnuX86_64>(send), (words(&[0xa000_4010, 1, 5, 0]), true));
+}
+
 /// What a request with these arguments looks like behind its header, and whether it is complex.
 fn body<A: mig_runtime::abi::Abi>(
     build: impl FnOnce(&mut mig_runtime::Builder<'_, Recorder<A>>, &Recorder<A>) -> Result<(), KernReturn>,

@@ -202,13 +202,9 @@ impl Generator<'_> {
 
     /// A right in the header: where the message goes, or where its reply goes.
     fn header_right(&self, arg: &Arg) -> TokenStream {
-        let rt = &self.rt;
         let name = names::snake(&arg.name);
-        match &arg.ty.kind {
-            TypeKind::Port(port) if port.sender.is_some() => {
-                let method = self.right_method(port.sender);
-                quote!(#rt::Dest::#method(#name))
-            }
+        match arg.ty.kind {
+            TypeKind::Port(port) => self.any_right(port, &name),
             _ => quote!(#name.into()),
         }
     }

@@ -43,6 +43,10 @@ impl Generator<'_> {
         let rt = &self.rt;
         let ty = self.word_const(place.message, place.index, End::Sends);
         match place.form {
+            Form::Right(port) if place.arg.dealloc != Dealloc::No => {
+                let right = self.any_right(port, value);
+                quote!(#to.deallocated(#right);)
+            }
             Form::Right(port) => {
                 let method = self.right_method(port.sender);
                 quote!(#to.#method(#value);)

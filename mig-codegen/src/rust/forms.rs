@@ -1,6 +1,6 @@
 //! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a message.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::Generator;
@@ -70,15 +70,19 @@ impl<'t> Form<'t> {
 
     /// True if the type of a result mentions the kernel.
     pub(super) fn owns(self) -> bool {
-        match self {
-            Form::OutOfLine(element) => is_byte(element),
+        self.has_rights() || matches!(self, Form::OutOfLine(element) if is_byte(element))
+    }
+
+    /// True for rights and arrays of them.
+    pub(super) fn has_rights(self) -> bool {
+        matches!(
+            self,
             Form::Right(_)
-            | Form::FixedRights(..)
-            | Form::BoundedRights(..)
-            | Form::IndefiniteRights(_)
-            | Form::OutOfLineRights(_) => true,
-            _ => false,
-        }
+                | Form::FixedRights(..)
+                | Form::BoundedRights(..)
+                | Form::IndefiniteRights(_)
+                | Form::OutOfLineRights(_)
+        )
     }
 }
 
@@ -199,6 +203,18 @@ impl Generator<'_> {
             Some(MAKE_SEND) => quote!(make_send),
             Some(_) => quote!(make_send_once),
             None => quote!(poly),
+        }
+    }
+
+    /// A client's right as an `AnyRight`: the right together with what sending does to it.
+    pub(super) fn any_right(&self, port: PortType, value: &Ident) -> TokenStream {
+        let rt = &self.rt;
+        match port.sender {
+            None => quote!(#value.into()),
+            sender => {
+                let method = self.right_method(sender);
+                quote!(#rt::Dest::#method(#value))
+            }
         }
     }
 

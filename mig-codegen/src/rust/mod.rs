@@ -129,17 +129,14 @@ impl<'a> Generator<'a> {
 
     fn items(&self) -> Vec<TokenStream> {
         let mut items = vec![self.head()];
-        // A kernel has other stubs: of its interfaces only ids, sizes and layouts mean anything here.
-        let in_kernel = self.interface.kernel_server || self.interface.kernel_user;
-        if !in_kernel {
-            items.extend(self.type_items());
-            items.push(self.word_items().into_iter().collect());
-        }
-        items.push(self.ids());
-        if in_kernel {
+        if !has_stubs(self.interface) {
+            items.push(self.ids());
             items.push(self.sizes());
             return items;
         }
+        items.extend(self.type_items());
+        items.push(self.word_items().into_iter().collect());
+        items.push(self.ids());
         items.extend(self.interface.routines.iter().map(|routine| self.results(routine)));
         if self.side.client() {
             items.extend(self.interface.routines.iter().map(|routine| self.client(routine)));
@@ -236,7 +233,7 @@ impl<'a> Generator<'a> {
         let about = docs(&[
             "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
             String::new(),
-            "One side of this interface is a kernel, so there are no stubs.".to_owned(),
+            "One side of this interface is a kernel that needs other stubs, so there are none.".to_owned(),
         ]);
         quote! {
             #about
@@ -264,6 +261,24 @@ impl<'a> Generator<'a> {
         let name = names::shouty(&routine.name);
         quote!(id::#name)
     }
+}
+
+/// Whether stubs can be generated for an interface. Of others, ids, sizes and layouts still mean something.
+///
+/// A server in a kernel gets its messages before they are translated. A kernel that sends is a client like any other, as long as its ports,
+/// which are pointers, look in a message like names.
+fn has_stubs(interface: &Interface) -> bool {
+    if interface.kernel_server {
+        return false;
+    }
+    let facts = &interface.abi.facts;
+    let has_arrays_of_ports = || {
+        let args = interface.routines.iter().flat_map(|routine| &routine.args);
+        args.filter_map(|arg| Form::of(&arg.ty))
+            .any(|form| !matches!(form, Form::Right(_)) && form.has_rights())
+    };
+    let ports_are_wide = facts.pointer > size_of::<u32>();
+    !interface.kernel_user || facts.port == facts.pointer && !(ports_are_wide && has_arrays_of_ports())
 }
 
 /// The form of a type that was not refused.
