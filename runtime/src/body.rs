@@ -6,13 +6,14 @@ use core::mem;
 
 use alloc::vec::Vec;
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Family};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Elements, OolMemory, Plain};
 use crate::release;
 use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight};
 use crate::types::{Type, name, padded, word_at};
+use crate::untyped;
 
 /// What is wrong with a message that does not match its declaration.
 ///
@@ -81,30 +82,49 @@ impl Shape {
     }
 }
 
-/// The arguments of a received message, read in the order of their declaration.
+/// The arguments of a received message, read in the order of its slots.
 ///
-/// Each method checks the type word of the next argument and then takes the argument out. What has not been taken still belongs to
-/// the message and is released when this is dropped. The kernel processes type words only in messages with the complex bit,
-/// so nothing in another message is ever taken for a right or an address.
+/// Each method checks the type word or the descriptor of the next argument and then takes the argument out. What has not been taken
+/// still belongs to the message and is released when this is dropped. The kernel processes type words and descriptors only in messages
+/// with the complex bit, so nothing in another message is ever taken for a right or an address.
 pub struct Body<'b, K: Kernel> {
-    rest: &'b mut [u8],
+    pub(crate) rest: &'b mut [u8],
     complex: bool,
-    kernel: K,
+    /// The descriptors that `rest` still begins with; none in a typed message.
+    pub(crate) descriptors: u32,
+    pub(crate) origin: Origin,
+    pub(crate) kernel: K,
+}
+
+/// Where the arguments come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The kernel has delivered them: all that they describe is this task's.
+    Delivered,
+    /// This task has built them and could not send them: memory without the deallocate bit was only lent.
+    Unsent,
 }
 
 impl<'b, K: Kernel> Body<'b, K> {
     /// # Safety
     ///
-    /// `arguments` start at a type word; if `complex`, `kernel` has delivered them, or the message that they were in came back, and nobody
-    /// else owns what they hold.
+    /// `arguments` are what stands behind a header, or start at a later type word; if `complex`, `kernel` has delivered them, or the message
+    /// that they were in came back, as `origin` says, and nobody else owns what they hold.
     #[inline]
-    pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8]) -> Self {
-        Self { rest: arguments, complex, kernel }
+    pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8], origin: Origin) -> Self {
+        let (descriptors, rest) = match K::Abi::FACTS.family {
+            Family::Untyped if complex => untyped::split_count(arguments),
+            _ => (0, arguments),
+        };
+        Self { rest, complex, descriptors, origin, kernel }
     }
 
     /// Checks the message as a whole. `len` counts the arguments only.
     #[inline]
     pub(crate) fn check(&mut self, shape: Shape) -> Result<(), Malformed> {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.check_untyped(shape);
+        }
         let (min, max) = (shape.min - K::Abi::FACTS.header, shape.max - K::Abi::FACTS.header);
         if self.rest.len() < min || (min == max && self.rest.len() != min) {
             return Err(Malformed::Size);
@@ -114,6 +134,17 @@ impl<'b, K: Kernel> Body<'b, K> {
             Complex::Never if self.complex => Err(Malformed::Complex),
             _ => Ok(()),
         }
+    }
+
+    /// The same for an untyped message, whose number of descriptors is no longer in it, and which may not be too long either.
+    #[inline]
+    fn check_untyped(&self, shape: Shape) -> Result<(), Malformed> {
+        if self.complex != (shape.complex == Complex::Always) {
+            return Err(Malformed::Complex);
+        }
+        let head = K::Abi::FACTS.header + if self.complex { untyped::COUNT } else { 0 };
+        let len = self.rest.len() + head;
+        if len < shape.min || len > shape.max { Err(Malformed::Size) } else { Ok(()) }
     }
 
     /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
@@ -190,6 +221,9 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// Takes the name out of the slot of a right.
     #[inline]
     fn slot(&mut self, disposition: u8) -> Result<Name, Malformed> {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.port_descriptor(disposition);
+        }
         if !self.complex {
             return Err(Malformed::Complex);
         }
@@ -204,6 +238,9 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also for a right in a message without the complex bit.
     #[inline]
     pub fn poly(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.any_right();
+        }
         let disposition = self.polymorphic()?;
         if !name::is_right(disposition) {
             let data = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
@@ -398,12 +435,15 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     /// Passes over the next argument and releases what it holds. False if there is none.
     pub fn skip(&mut self) -> bool {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.skip_descriptor();
+        }
         let Some((_, _, rest)) = release::split_argument::<K::Abi>(self.rest) else { return false };
         let len = self.rest.len() - rest.len();
         let (argument, rest) = mem::take(&mut self.rest).split_at_mut(len);
         self.rest = rest;
         // SAFETY: the fields are those of a body, and the argument leaves this one.
-        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument) });
+        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument, self.origin) });
         true
     }
 
@@ -472,7 +512,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     }
 
     /// Owns what stands in an array of a polymorphic element that has just been taken out.
-    fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
+    pub(crate) fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
         match kind {
             name::MOVE_RECEIVE => self.owned(slots, slot).into_iter().map(AnyRight::MoveReceive).collect(),
             name::MOVE_SEND => self.owned(slots, slot).into_iter().map(AnyRight::MoveSend).collect(),
@@ -482,7 +522,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     }
 
     /// Owns the rights of an array that has just been taken out.
-    fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
+    pub(crate) fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
         // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
         words(slots, slot).map(|name| unsafe { R::from_raw(self.kernel.clone(), Name(name)) }).collect()
     }
@@ -517,9 +557,14 @@ impl<K: Kernel> Drop for Body<'_, K> {
     #[inline]
     fn drop(&mut self) {
         let rest = mem::take(&mut self.rest);
-        if self.complex && !rest.is_empty() {
-            // SAFETY: as `new` was promised, and what has been taken out is no longer in it.
-            unsafe { release::arguments(self.kernel.clone(), rest) };
+        if K::Abi::FACTS.family == Family::Untyped {
+            if self.descriptors != 0 {
+                // SAFETY: as `new` was promised, and what has been taken out is no longer in it.
+                unsafe { untyped::release(&self.kernel, self.descriptors, rest, self.origin) };
+            }
+        } else if self.complex && !rest.is_empty() {
+            // SAFETY: as above.
+            unsafe { release::typed(&self.kernel, rest) };
         }
     }
 }

@@ -3,10 +3,11 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Family};
 use crate::builder::Builder;
 use crate::header::Header;
 use crate::kernel::Kernel;
+use crate::types::word_at;
 
 /// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
 ///
@@ -141,6 +142,28 @@ pub(crate) unsafe fn initialised(storage: &mut [MaybeUninit<u64>], len: usize) -
     let len = len.min(size_of_val(storage));
     // SAFETY: in the storage, as just bounded; initialised, as the caller says.
     unsafe { slice::from_raw_parts_mut(storage.as_mut_ptr().cast(), len) }
+}
+
+/// The trailer behind a message of `size` bytes; empty where messages have none.
+///
+/// # Safety
+///
+/// The kernel has delivered the message into this storage.
+#[inline]
+pub(crate) unsafe fn trailer<A: Abi>(storage: &mut [MaybeUninit<u64>], size: usize) -> &[u8] {
+    /// Of the type and the size of a trailer.
+    const HEAD: usize = 8;
+    if A::FACTS.family == Family::Typed {
+        return &[];
+    }
+    let room = size_of_val(storage);
+    let start = size.min(room).next_multiple_of(4).min(room);
+    // SAFETY: a delivered message ends in a trailer that has a head at least.
+    let head = unsafe { initialised(storage, start + HEAD) };
+    let size = word_at(head, start + 4).unwrap_or(0) as usize;
+    // SAFETY: the trailer is as long as it says.
+    let end = unsafe { initialised(storage, start.saturating_add(size.max(HEAD))) };
+    &end[start..]
 }
 
 #[cold]

@@ -1,4 +1,4 @@
-//! Building a typed message: a client's request or a server's reply.
+//! Building a message: a client's request or a server's reply.
 
 use core::ffi::CStr;
 use core::mem::{self, MaybeUninit};
@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
-use crate::abi::{Abi, TypeWords};
+use crate::abi::{Abi, Family, TypeWords};
 use crate::buffer::Space;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
@@ -22,10 +22,13 @@ pub const INLINE_MAX: usize = 2048;
 /// The return code's type word, the first in every reply.
 pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 
-/// A message that is being built, argument by argument in the order of the declaration.
+/// A message that is being built, slot by slot.
 ///
-/// Each method appends a type word, the data, and zeros up to the alignment; the complex bit follows from what is appended. What is moved
-/// in belongs to the message: dropping it before it is sent releases that.
+/// A typed message has its arguments in the order of the declaration: each method appends a type word, the data, and zeros up to the
+/// alignment, and the complex bit follows from what is appended. An untyped one begins with [`descriptors`](Self::descriptors), if
+/// there are any; then the methods for rights and memory append these, and behind [`ndr`](Self::ndr) comes the plain data.
+///
+/// What is moved in belongs to the message: dropping it before it is sent releases that.
 ///
 /// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
 pub struct Builder<'b, K: Kernel> {
@@ -119,12 +122,26 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Self { space: Space::new::<K::Abi>(storage), complex: false, kernel, loans: Loans::none() }
     }
 
-    /// A reply in `storage`, which starts with the return code of success.
+    /// A reply in `storage`; where messages are typed, it starts with the return code of success.
     #[inline]
     pub(crate) fn reply(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
         let mut reply = Self::new(kernel, storage);
-        reply.data(RETURN_CODE, &KernReturn::KERN_SUCCESS);
+        if K::Abi::FACTS.family == Family::Typed {
+            reply.return_code(KernReturn::KERN_SUCCESS);
+        }
         reply
+    }
+
+    /// The return code, which a reply begins with: in an untyped message only one that brings neither rights nor memory.
+    #[inline]
+    pub fn return_code(&mut self, code: KernReturn) {
+        match K::Abi::FACTS.family {
+            Family::Typed => self.data(RETURN_CODE, &code),
+            Family::Untyped => {
+                self.ndr();
+                self.value(&code);
+            }
+        }
     }
 
     /// Leaves the message in the storage, without a header yet.
@@ -194,6 +211,9 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     #[inline]
     fn slot(&mut self, name: Name, disposition: u8) {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.port_descriptor(name, disposition);
+        }
         self.type_word(Type::port::<K::Abi>(disposition));
         self.name(name);
     }
@@ -382,7 +402,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// Lends memory to the message until it is sent, and returns its address.
     #[inline]
-    fn lend(&mut self, bytes: &'b [u8]) -> u64 {
+    pub(crate) fn lend(&mut self, bytes: &'b [u8]) -> u64 {
         if bytes.is_empty() {
             return 0;
         }
@@ -396,12 +416,12 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// Gives memory to the message, and returns its address.
     #[inline]
-    fn give(&self, memory: OolMemory<K>) -> u64 {
+    pub(crate) fn give(&self, memory: OolMemory<K>) -> u64 {
         memory.into_region().map_or(0, |region| self.kernel.region_into_wire(region))
     }
 
     /// Refers to out-of-line memory that ends with the message, and returns its address.
-    fn keep(&mut self, memory: OolMemory<K>) -> u64 {
+    pub(crate) fn keep(&mut self, memory: OolMemory<K>) -> u64 {
         let len = memory.len();
         let Some(region) = memory.into_region() else { return 0 };
         let address = self.kernel.region_into_wire(region);
@@ -445,7 +465,7 @@ impl<K: Kernel> Drop for Builder<'_, K> {
         let arguments = self.space.take().into_arguments();
         if self.complex && !arguments.is_empty() {
             // SAFETY: built here, and not sent; from now on nobody owns what it holds.
-            unsafe { release::arguments(self.kernel.clone(), arguments) };
+            unsafe { release::unsent(self.kernel.clone(), arguments) };
         }
     }
 }

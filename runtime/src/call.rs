@@ -6,9 +6,9 @@ use core::num::NonZeroI32;
 
 use alloc::boxed::Box;
 
-use crate::abi::Abi;
-use crate::body::{Body, Malformed, Shape};
-use crate::buffer::initialised;
+use crate::abi::{Abi, Family, FromTrailer};
+use crate::body::{Body, Complex, Malformed, Origin, Shape};
+use crate::buffer::{initialised, trailer};
 use crate::builder::{Builder, RETURN_CODE};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
@@ -103,6 +103,7 @@ impl<K: Kernel> From<Malformed> for CallError<K> {
     fn from(malformed: Malformed) -> Self {
         Self::from(match malformed {
             Malformed::Count => KernReturn::MIG_ARRAY_TOO_LARGE,
+            Malformed::Trailer => KernReturn::MIG_TRAILER_ERROR,
             _ => KernReturn::MIG_TYPE_ERROR,
         })
     }
@@ -153,7 +154,9 @@ impl<K: Kernel> Unsent<K> {
     pub fn read<R>(mut self, read: impl FnOnce(Body<'_, K>) -> R) -> R {
         let mut arguments = mem::take(&mut self.arguments);
         // SAFETY: the message came back, and its arguments are no longer in `self`.
-        read(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), &mut arguments) })
+        read(unsafe {
+            Body::new(self.kernel.clone(), self.header.is_complex(), &mut arguments, Origin::Unsent)
+        })
     }
 }
 
@@ -163,7 +166,9 @@ impl<K: Kernel> Drop for Unsent<K> {
             release::right(&self.kernel, disposition, name);
         }
         // SAFETY: as in `read`.
-        drop(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), &mut self.arguments) });
+        drop(unsafe {
+            Body::new(self.kernel.clone(), self.header.is_complex(), &mut self.arguments, Origin::Unsent)
+        });
     }
 }
 
@@ -249,6 +254,25 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ) -> Result<Body<'b, K>, CallError<K>> {
         let name = self.kernel.reply_port()?;
         let port = ReplyPort { name, implicit: true };
+        Ok(self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)?.0)
+    }
+
+    /// As [`call`](Self::call), and returns the trailer of the reply, too: who has answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    #[inline(always)]
+    pub fn call_with_trailer(
+        self,
+        id: i32,
+        dest: Dest<'_, K>,
+        shape: Shape,
+        options: CallOptions,
+    ) -> Result<(Body<'b, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
+        let name = self.kernel.reply_port()?;
+        let port = ReplyPort { name, implicit: true };
+        let options = CallOptions { bits: options.bits | K::Abi::FACTS.trailer_options, ..options };
         self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)
     }
 
@@ -268,7 +292,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ) -> Result<Body<'b, K>, CallError<K>> {
         let local = reply.into_wire();
         let port = ReplyPort { name: local.0, implicit: false };
-        self.round_trip(id, dest, local, port, shape, options)
+        Ok(self.round_trip(id, dest, local, port, shape, options)?.0)
     }
 
     #[inline(always)]
@@ -280,7 +304,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         port: ReplyPort,
         shape: Shape,
         options: CallOptions,
-    ) -> Result<Body<'b, K>, CallError<K>> {
+    ) -> Result<(Body<'b, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
         let call = MsgCall {
             send: true,
             receive: Some(port.name),
@@ -343,7 +367,15 @@ unsafe fn failed<K: Kernel>(
         }
         unsent = Some(Box::new(request));
     }
-    if let Some(port) = implicit {
+    // These codes say that nothing has been done: no reply can come.
+    let keep = K::Abi::FACTS.family == Family::Untyped
+        && matches!(
+            code,
+            KernReturn::MACH_SEND_INVALID_DATA
+                | KernReturn::MACH_SEND_INVALID_DEST
+                | KernReturn::MACH_SEND_INVALID_HEADER
+        );
+    if let Some(port) = implicit.filter(|_| !keep) {
         kernel.destroy_reply_port(port.name);
     }
     unsent
@@ -375,14 +407,17 @@ unsafe fn accept<K: Kernel>(
     id: i32,
     port: ReplyPort,
     shape: Shape,
-) -> Result<Body<'_, K>, CallError<K>> {
+) -> Result<(Body<'_, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
     // SAFETY: a delivered message has a header.
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+    // SAFETY: the kernel has delivered the message.
+    let trailer = FromTrailer::read(unsafe { trailer::<K::Abi>(storage, header.size as usize) });
     // SAFETY: all of a delivered message is initialised.
     let message = unsafe { initialised(storage, header.size as usize) };
     let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
     // SAFETY: the caller's promise.
-    let mut body = unsafe { Body::new(kernel, header.is_complex(), arguments) };
+    let mut body = unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) };
+    header.release_voucher(body.kernel());
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
         release::right(body.kernel(), header.remote_disposition(), header.remote);
@@ -393,8 +428,14 @@ unsafe fn accept<K: Kernel>(
     if body.check(shape).is_err() {
         return Err(error_reply(body));
     }
-    body.data::<KernReturn>(RETURN_CODE)?.ok()?;
-    Ok(body)
+    match (K::Abi::FACTS.family, shape.complex) {
+        (Family::Typed, _) => body.data::<KernReturn>(RETURN_CODE)?.ok()?,
+        (Family::Untyped, _) if header.remote != Name::NULL => return Err(Malformed::Type.into()),
+        // A reply that brings rights has succeeded.
+        (Family::Untyped, Complex::Always) => {}
+        (Family::Untyped, _) => body.return_code()?.ok()?,
+    }
+    Ok((body, trailer))
 }
 
 /// The error of a message that is not the reply.
@@ -415,12 +456,13 @@ fn mismatch<K: Kernel>(kernel: &K, id: i32, port: ReplyPort) -> CallError<K> {
 #[cold]
 #[inline(never)]
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
-    let minimal = Shape {
-        min: K::Abi::FACTS.error_reply,
-        max: K::Abi::FACTS.error_reply,
-        complex: crate::body::Complex::Never,
+    let minimal =
+        Shape { min: K::Abi::FACTS.error_reply, max: K::Abi::FACTS.error_reply, complex: Complex::Never };
+    let code = |body: &mut Body<'_, K>| match K::Abi::FACTS.family {
+        Family::Typed => body.data::<KernReturn>(RETURN_CODE),
+        Family::Untyped => body.return_code(),
     };
-    match body.check(minimal).and_then(|()| body.data::<KernReturn>(RETURN_CODE)) {
+    match body.check(minimal).and_then(|()| code(&mut body)) {
         Ok(code) if code != KernReturn::KERN_SUCCESS => code.into(),
         _ => KernReturn::MIG_TYPE_ERROR.into(),
     }

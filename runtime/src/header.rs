@@ -1,7 +1,8 @@
 //! `mach_msg_header_t`.
 
-use crate::abi::Abi;
-use crate::kernel::Name;
+use crate::abi::{Abi, Family};
+use crate::kernel::{Kernel, Name};
+use crate::release;
 use crate::types::word_at;
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
@@ -18,6 +19,7 @@ pub(crate) struct Header {
     pub size: u32,
     pub remote: Name,
     pub local: Name,
+    /// `msgh_seqno`, or the voucher of an untyped ABI.
     pub seqno: u32,
     pub id: i32,
 }
@@ -76,6 +78,15 @@ impl Header {
 }
 
 impl Header {
+    /// Releases the voucher that came with a message, if any: nobody takes it.
+    #[inline(always)]
+    pub(crate) fn release_voucher<K: Kernel>(&self, kernel: &K) {
+        let disposition = (self.bits >> 16) as u8 & 0x1f;
+        if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
+            release::right(kernel, disposition, Name(self.seqno));
+        }
+    }
+
     /// The remote port and its disposition; none is left.
     pub(crate) fn take_remote(&mut self) -> (Name, u8) {
         let disposition = self.remote_disposition();

@@ -4,7 +4,8 @@
 //!
 //! - port rights and out-of-line memory as owned values ([`SendRight`], [`SendOnceRight`], [`ReceiveRight`], [`PortSet`], [`OolMemory`]), released
 //!   exactly once, whatever happens to the message that they are in;
-//! - messages in the typed formats of Mach, written by [`Builder`] and read by [`Body`], byte for byte those of the C stubs ([`abi`]);
+//! - messages in the typed and the untyped formats of Mach, written by [`Builder`] and read by [`Body`], byte for byte those of the C stubs
+//!   ([`abi`]);
 //! - the client's call with all its errors ([`CallError`]), the server's stub ([`serve`], [`Reply`]), answers that come later ([`ReplyTo`]);
 //! - [`Kernel`], the few calls that all this needs of the kernel below.
 //!
@@ -72,6 +73,7 @@ mod release;
 mod reply;
 mod right;
 mod trailer;
+mod untyped;
 
 pub use body::{Body, Complex, Malformed, Shape};
 pub use buffer::MsgBuf;
@@ -86,6 +88,7 @@ pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnc
 pub use server::{Server, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::Type;
+pub use untyped::Copying;
 
 /// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]

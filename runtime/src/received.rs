@@ -3,9 +3,9 @@
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 
-use crate::abi::Abi;
-use crate::body::{Body, Malformed, Shape};
-use crate::buffer::initialised;
+use crate::abi::{Abi, Family, FromTrailer};
+use crate::body::{Body, Malformed, Origin, Shape};
+use crate::buffer::{initialised, trailer};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
@@ -32,14 +32,14 @@ impl Receive {
     }
 
     #[inline]
-    pub(crate) const fn call(self, send: bool) -> MsgCall {
+    pub(crate) const fn call<A: Abi>(self, send: bool) -> MsgCall {
         MsgCall {
             send,
             receive: Some(self.from),
             send_timeout: None,
             receive_timeout: self.timeout,
             large: true,
-            options: 0,
+            options: A::FACTS.trailer_options,
         }
     }
 }
@@ -47,9 +47,9 @@ impl Receive {
 /// Why no message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiveError {
-    /// The next message needs a buffer of this many bytes; it is still in the queue (`MACH_RCV_TOO_LARGE`).
+    /// The next message needs a buffer of this many bytes, the trailer's included; it is still in the queue (`MACH_RCV_TOO_LARGE`).
     TooLarge {
-        /// `msgh_size` of that message.
+        /// `msgh_size` of that message, and the largest trailer.
         size: usize,
     },
     /// `mach_msg` failed.
@@ -70,6 +70,7 @@ struct Head<K: Kernel> {
     bits: u32,
     port: Name,
     seqno: Seqno,
+    trailer: <K::Abi as Abi>::Trailer,
     /// The reply right and its disposition, until it is taken.
     reply: Cell<(Name, u8)>,
 }
@@ -86,7 +87,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         receive: Receive,
     ) -> Result<Self, ReceiveError> {
         // SAFETY: nothing is sent.
-        let result = unsafe { kernel.mach_msg(buffer, receive.call(false)) };
+        let result = unsafe { kernel.mach_msg(buffer, receive.call::<K::Abi>(false)) };
         // SAFETY: the result is that of this call.
         unsafe { Self::after_call(kernel.clone(), buffer, result) }
     }
@@ -108,7 +109,8 @@ impl<'b, K: Kernel> Received<'b, K> {
             Err(KernReturn::MACH_RCV_TOO_LARGE) => {
                 // SAFETY: with `large` the kernel writes the header of a message that it leaves in the queue.
                 let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
-                Err(ReceiveError::TooLarge { size: header.size as usize })
+                let size = header.size as usize + K::Abi::FACTS.trailer;
+                Err(ReceiveError::TooLarge { size })
             }
             Err(code) => Err(ReceiveError::Failed(code)),
         }
@@ -123,6 +125,10 @@ impl<'b, K: Kernel> Received<'b, K> {
     unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: a delivered message has a header.
         let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
+        // SAFETY: the kernel has delivered this message.
+        let trailer =
+            <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, header.size as usize) });
+        header.release_voucher(&kernel);
         // SAFETY: a delivered message is initialised.
         let message = unsafe { initialised(buffer, header.size as usize) };
         let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
@@ -131,7 +137,11 @@ impl<'b, K: Kernel> Received<'b, K> {
             id: header.id,
             bits: header.bits,
             port: header.local,
-            seqno: Seqno(header.seqno),
+            seqno: match K::Abi::FACTS.family {
+                Family::Typed => Seqno(header.seqno),
+                Family::Untyped => trailer.seqno().unwrap_or_default(),
+            },
+            trailer,
             reply: Cell::new((header.remote, header.remote_disposition())),
         };
         Self { head, arguments: Cell::new(arguments) }
@@ -143,10 +153,16 @@ impl<'b, K: Kernel> Received<'b, K> {
         self.head.id
     }
 
-    /// Its position in the queue of its port.
+    /// Its position in the queue of its port; 0 if the kernel did not say.
     #[inline]
     pub fn seqno(&self) -> Seqno {
         self.head.seqno
+    }
+
+    /// What the kernel has added to a message of an untyped ABI.
+    #[inline]
+    pub fn trailer(&self) -> &<K::Abi as Abi>::Trailer {
+        &self.head.trailer
     }
 
     /// The request port: the port that it was sent to.
@@ -178,7 +194,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         let head = &self.head;
         let complex = Header { bits: head.bits, ..Header::default() }.is_complex();
         // SAFETY: delivered by this kernel; `take` gives them out once.
-        unsafe { Body::new(head.kernel.clone(), complex, self.arguments.take()) }
+        unsafe { Body::new(head.kernel.clone(), complex, self.arguments.take(), Origin::Delivered) }
     }
 
     /// The reply right, for the reply that is sent with it.

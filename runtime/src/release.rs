@@ -1,9 +1,11 @@
 //! Releasing what a message holds: the cold path behind every rejected, failed or dropped message.
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Family};
+use crate::body::Origin;
 use crate::kernel::{Kernel, Name, RightKind};
 use crate::memory::OolMemory;
 use crate::types::{Type, name, padded, word_at};
+use crate::untyped;
 
 /// Releases a right that a message moves; one that it only copies or makes is not there yet.
 #[cold]
@@ -20,7 +22,26 @@ pub(crate) fn right<K: Kernel>(kernel: &K, disposition: u8, name: Name) {
     }
 }
 
-/// Releases every right and region that these arguments of a complex message hold.
+/// Releases every right and region that the arguments of an unsent complex message hold.
+///
+/// # Safety
+///
+/// The message has been built by this crate and nobody else owns what it holds.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn unsent<K: Kernel>(kernel: K, arguments: &mut [u8]) {
+    match K::Abi::FACTS.family {
+        // SAFETY: the caller's promise.
+        Family::Typed => unsafe { typed(&kernel, arguments) },
+        Family::Untyped => {
+            let (count, descriptors) = untyped::split_count(arguments);
+            // SAFETY: as above.
+            unsafe { untyped::release(&kernel, count, descriptors, Origin::Unsent) };
+        }
+    }
+}
+
+/// Releases every right and region that these arguments of a typed complex message hold.
 ///
 /// `arguments` start at a type word. What is no type word, or says more than is there, ends the walk.
 ///
@@ -29,9 +50,9 @@ pub(crate) fn right<K: Kernel>(kernel: &K, disposition: u8, name: Name) {
 /// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else owns what these arguments hold.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn arguments<K: Kernel>(kernel: K, mut arguments: &[u8]) {
+pub(crate) unsafe fn typed<K: Kernel>(kernel: &K, mut arguments: &[u8]) {
     // SAFETY: each argument is visited once.
-    while let Some(rest) = unsafe { first_argument(&kernel, arguments) } {
+    while let Some(rest) = unsafe { first_argument(kernel, arguments) } {
         arguments = rest;
     }
 }
@@ -40,11 +61,11 @@ pub(crate) unsafe fn arguments<K: Kernel>(kernel: K, mut arguments: &[u8]) {
 ///
 /// # Safety
 ///
-/// As [`arguments`].
+/// As [`typed`].
 unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8]) -> Option<&'b [u8]> {
     let (ty, data, rest) = split_argument::<K::Abi>(arguments)?;
     if ty.inline {
-        ports(kernel, ty, data, K::Abi::FACTS.port);
+        ports(kernel, ty.name, data, K::Abi::FACTS.port);
     } else {
         // SAFETY: the caller's promise.
         unsafe { out_of_line(kernel, ty, data) };
@@ -73,13 +94,13 @@ pub(crate) fn address<A: Abi>(data: &[u8]) -> Option<u64> {
 }
 
 /// Releases the rights of an array of names, each in a slot of `slot` bytes.
-fn ports<K: Kernel>(kernel: &K, ty: Type, data: &[u8], slot: usize) {
-    if !name::is_right(ty.name) {
+pub(crate) fn ports<K: Kernel>(kernel: &K, disposition: u8, data: &[u8], slot: usize) {
+    if !name::is_right(disposition) {
         return;
     }
     for slot in data.chunks_exact(slot) {
         if let Some(name) = word_at(slot, 0) {
-            right(kernel, ty.name, Name(name));
+            right(kernel, disposition, Name(name));
         }
     }
 }
@@ -88,7 +109,7 @@ fn ports<K: Kernel>(kernel: &K, ty: Type, data: &[u8], slot: usize) {
 ///
 /// # Safety
 ///
-/// As [`arguments`].
+/// As [`typed`].
 unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
     let (Some(address), Ok(len)) = (address::<K::Abi>(data), usize::try_from(ty.data_len())) else { return };
     if !ty.deallocate || len == 0 {
@@ -96,5 +117,5 @@ unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
     }
     // SAFETY: the type word has the deallocate bit, so the memory is the message's, and the caller's promise.
     let memory = OolMemory::<K>::from_region(unsafe { kernel.region_from_wire(address, len) });
-    ports(kernel, ty, &memory, size_of::<Name>());
+    ports(kernel, ty.name, &memory, size_of::<Name>());
 }

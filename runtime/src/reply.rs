@@ -4,9 +4,10 @@ use core::fmt;
 use core::mem::{self, MaybeUninit};
 use core::ops::Range;
 
+use crate::abi::{Abi, Family};
 use crate::body::Malformed;
 use crate::buffer::{MsgBuf, Space};
-use crate::builder::{Builder, Copies, RETURN_CODE};
+use crate::builder::{Builder, Copies};
 use crate::call::{REPLY_ID, Unsent};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
@@ -210,7 +211,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             let storage = mem::take(&mut self.storage);
             return Received::receive(&self.kernel, storage, receive);
         };
-        let call = MsgCall { send_timeout: send.send_timeout, ..receive.call(true) };
+        let call = MsgCall { send_timeout: send.send_timeout, ..receive.call::<K::Abi>(true) };
         // SAFETY: `address` completed the message, and what it moves was moved in by value.
         let result = unsafe { self.kernel.mach_msg(self.storage, call) };
         self.sent(result);
@@ -224,7 +225,10 @@ impl<'b, K: Kernel> Reply<'b, K> {
 
     /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be sent.
     fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
-        if matches!(self.result.code, KernReturn::MIG_NO_REPLY | KernReturn::MIG_DESTROY_REQUEST) {
+        // Untyped ABIs have no such order: to them its number is an error like any other.
+        let destroy =
+            K::Abi::FACTS.family == Family::Typed && self.result.code == KernReturn::MIG_DESTROY_REQUEST;
+        if destroy || self.result.code == KernReturn::MIG_NO_REPLY {
             self.discard();
             return None;
         }
@@ -242,7 +246,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         if self.len == 0 || code != KernReturn::KERN_SUCCESS {
             self.discard();
             let mut builder = Builder::new(self.kernel.clone(), self.storage);
-            builder.data(RETURN_CODE, &code);
+            builder.return_code(code);
             self.len = builder.into_reply().len;
         }
         let id = request_id.wrapping_add(REPLY_ID);
@@ -287,7 +291,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         let space = unsafe { Space::written::<K::Abi>(self.storage, self.len) };
         if self.complex {
             // SAFETY: built here, and not sent; from now on nobody owns what it holds.
-            unsafe { release::arguments(self.kernel.clone(), space.into_arguments()) };
+            unsafe { release::unsent(self.kernel.clone(), space.into_arguments()) };
         }
         (self.len, self.complex) = (0, false);
         self.copies = Copies::none();

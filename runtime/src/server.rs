@@ -385,13 +385,13 @@ impl<'s, K: Kernel> Server<'s, K> {
         }
     }
 
-    /// Bytes that every message declared by the subsystems fits in.
+    /// Bytes that every message declared by the subsystems fits in, with its trailer.
     fn buffer_size(&self) -> usize {
         let sizes = self
             .subsystems
             .iter()
             .map(|Entry { subsystem, .. }| subsystem.max_request_size().max(subsystem.max_reply_size()));
-        sizes.fold(K::Abi::FACTS.error_reply, usize::max)
+        sizes.fold(K::Abi::FACTS.error_reply, usize::max) + K::Abi::FACTS.trailer
     }
 }
 

@@ -86,6 +86,33 @@ pub struct MsgCall {
     pub options: u32,
 }
 
+impl MsgCall {
+    /// The option bits (`mach_msg_option_t`) of this call.
+    pub const fn option_bits<A: Abi>(&self) -> u32 {
+        const SEND: u32 = 0x1;
+        const RECEIVE: u32 = 0x2;
+        const SEND_TIMEOUT: u32 = 0x10;
+        const RECEIVE_TIMEOUT: u32 = 0x100;
+        let mut bits = self.options;
+        if self.send {
+            bits |= SEND;
+        }
+        if self.receive.is_some() {
+            bits |= RECEIVE;
+        }
+        if self.send_timeout.is_some() {
+            bits |= SEND_TIMEOUT;
+        }
+        if self.receive_timeout.is_some() {
+            bits |= RECEIVE_TIMEOUT;
+        }
+        if self.large {
+            bits |= A::FACTS.receive_large;
+        }
+        bits
+    }
+}
+
 /// A kernel that can carry messages for this task.
 ///
 /// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones denote the same task.
@@ -93,8 +120,9 @@ pub struct MsgCall {
 /// # Safety
 ///
 /// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a receive the buffer
-/// holds an initialised message of `msgh_size` bytes, every right and region that its type words describe now belongs to this task, and
-/// nothing else of this task's does.
+/// holds an initialised message of `msgh_size` bytes, every right and region that its type words or descriptors describe now belongs to this
+/// task, and nothing else of this task's does. Behind the message of an untyped ABI, at the next multiple of 4, is an initialised trailer
+/// of the size that it says, 8 bytes at least.
 pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// The ABI of its messages.
     type Abi: Abi;
@@ -198,8 +226,8 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// `address` and `size` come from a type word of a message that this kernel has delivered with the deallocate bit, or from
-    /// [`region_into_wire`](Self::region_into_wire), and nobody else claims them.
+    /// `address` and `size` come from a type word with the deallocate bit or from a descriptor of a message that this kernel has delivered, or
+    /// from [`region_into_wire`](Self::region_into_wire), and nobody else claims them.
     unsafe fn region_from_wire(&self, address: u64, size: usize) -> Self::Region;
 
     /// Lends memory to a message that is about to be sent; the kernel copies it.

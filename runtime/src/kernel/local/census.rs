@@ -108,6 +108,25 @@ impl<A: Abi> Local<A> {
         })
     }
 
+    /// Sets the context of a port, which comes in the trailers of its messages where the ABI has them (`mach_port_set_context`).
+    ///
+    /// # Errors
+    ///
+    /// `KERN_INVALID_NAME` or `KERN_INVALID_RIGHT` if `receive` is not the name of a receive right.
+    pub fn set_context(&self, receive: Name, context: u64) -> Result<(), KernReturn> {
+        let mut state = self.lock();
+        let id = state.receive_right(self.task.id, receive)?;
+        if let Some(port) = state.ports.get_mut(&id) {
+            port.context = context;
+        }
+        Ok(())
+    }
+
+    /// The number of this task, which is the process in the audit tokens of what it sends.
+    pub fn number(&self) -> u32 {
+        self.task.id.number()
+    }
+
     /// Sets how many messages a queue takes before senders wait (`mach_port_set_qlimit`); 5 at first.
     ///
     /// # Errors

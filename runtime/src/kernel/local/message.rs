@@ -6,8 +6,24 @@ use alloc::vec::Vec;
 use super::region::Bytes;
 use super::state::{Right, State, TaskId, Transit};
 use super::wire::{BadType, COMPLEX, Descriptor, Disposition, Wire};
+use crate::abi::{Facts, Family};
 use crate::kern_return::KernReturn;
 use crate::kernel::Name;
+
+/// Bytes of a trailer up to the port's context.
+const MOST_TRAILER: usize = 60;
+
+/// The size of the trailer that a receiver asks for with its options (`MACH_RCV_TRAILER_ELEMENTS`).
+pub(super) fn trailer_size(facts: &Facts, options: u32) -> usize {
+    match (facts.family, options >> 24 & 0xf) {
+        (Family::Typed, _) => 0,
+        (Family::Untyped, 0) => 8,
+        (Family::Untyped, 1) => 12,
+        (Family::Untyped, 2) => 20,
+        (Family::Untyped, 3) => 52,
+        (Family::Untyped, _) => MOST_TRAILER,
+    }
+}
 
 /// A message that belongs to no task.
 #[derive(Debug)]
@@ -17,6 +33,8 @@ pub(super) struct Message {
     /// The reply right, and the disposition that the receiver sees with it; 0 where the sender named none.
     reply: (Transit, u32),
     items: Vec<Item>,
+    /// The number of the task that sent it; 0 is the kernel.
+    sender: u32,
 }
 
 /// Rights or memory in the body of a message.
@@ -64,7 +82,7 @@ impl From<BadType> for KernReturn {
 impl Message {
     /// A message from the kernel itself, with no reply right.
     pub(super) fn new(wire: Wire, destination: Right, items: Vec<Item>) -> Self {
-        Self { wire, destination, reply: (Transit::Null, 0), items }
+        Self { wire, destination, reply: (Transit::Null, 0), items, sender: 0 }
     }
 
     pub(super) fn destination(&self) -> Right {
@@ -126,6 +144,7 @@ impl Message {
             return Err(KernReturn::MACH_SEND_INVALID_DEST.into());
         };
         let mut message = Self::new(wire, destination, Vec::new());
+        message.sender = task.number();
         if let Some(disposition) = reply {
             // The destination may have been the same right.
             let Ok(reply) = state.copy_in(task, reply_name, disposition) else {
@@ -146,10 +165,8 @@ impl Message {
     }
 
     fn copy_in_body(&mut self, state: &mut State, task: TaskId) -> Result<(), KernReturn> {
-        let mut at = self.wire.facts().header;
-        while at < self.wire.size() {
-            let descriptor = self.wire.descriptor(at)?;
-            at = descriptor.check(self.wire.facts(), self.wire.size())?;
+        let mut arguments = self.wire.arguments()?;
+        while let Some(descriptor) = arguments.next(&self.wire)? {
             self.copy_in_argument(state, task, &descriptor)?;
         }
         Ok(())
@@ -229,15 +246,41 @@ impl Message {
         Refused { code, returned: Some(self.wire) }
     }
 
-    /// Gives a message to its receiver, whose port is `port`.
-    pub(super) fn copy_out(mut self, state: &mut State, task: TaskId, port: Name, seqno: u32) -> Wire {
+    /// Gives a message to its receiver, whose port is `port`, with a trailer of this size where the ABI has one.
+    pub(super) fn copy_out(
+        mut self,
+        state: &mut State,
+        task: TaskId,
+        port: Name,
+        seqno: u32,
+        trailer: usize,
+    ) -> Wire {
         let (reply, reply_type) = self.reply;
         let remote = put(state, task, reply);
         self.write_header((remote, reply_type), (port, self.destination.kind.number()));
-        self.wire.set_u32(self.wire.facts().seqno, seqno);
+        match self.wire.facts().family {
+            Family::Typed => self.wire.set_u32(self.wire.facts().seqno, seqno),
+            Family::Untyped => {
+                let context = state.ports.get(&self.destination.port).map_or(0, |port| port.context);
+                let mut bytes = self.trailer(seqno, context);
+                bytes[4..8].copy_from_slice(&(trailer as u32).to_ne_bytes());
+                self.wire.append_trailer(&bytes[..trailer]);
+            }
+        }
         self.copy_out_body(state, task);
         state.consume_destination(self.destination);
         self.wire
+    }
+
+    /// The fields of a trailer, the largest that there is: its type is 0, all users are 0, and the process is the sending task.
+    fn trailer(&self, seqno: u32, context: u64) -> [u8; MOST_TRAILER] {
+        let mut trailer = [0; MOST_TRAILER];
+        let mut put = |at: usize, bytes: &[u8]| trailer[at..at + bytes.len()].copy_from_slice(bytes);
+        put(8, &seqno.to_ne_bytes());
+        // The sixth word of the audit token, which starts at 20.
+        put(40, &self.sender.to_ne_bytes());
+        put(52, &context.to_ne_bytes());
+        trailer
     }
 
     /// The header alone of a message that its receiver has no room for, with its true size; the rest is discarded.

@@ -2,7 +2,7 @@
 //!
 //! A [`Host`] is a machine of its own. A [`Local`] is a handle on one of its tasks; its clones denote the same task, which ends, and
 //! gives back all that it has, when the last is gone or with [`Local::terminate`]. Names, rights, queues, notifications and the forms that a
-//! message takes on its way are those of GNU Mach; [`Census`] counts what a task has, so that a test can end by asking whether anything
+//! message takes on its way are those of GNU Mach, for an untyped ABI with the descriptors and trailers of Apple's kernels; [`Census`] counts what a task has, so that a test can end by asking whether anything
 //! has leaked.
 //!
 //! ```
@@ -51,7 +51,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::region::Bytes;
 use self::state::{State, TaskId};
 use self::wire::{Disposition, Wire};
-use crate::abi::{Abi, Facts, Family, Native};
+use crate::abi::{Abi, Facts, Native};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use crate::right::Right;
@@ -78,14 +78,9 @@ impl<A: Abi> Default for Host<A> {
 }
 
 impl<A: Abi> Host<A> {
-    const FACTS: &'static Facts = {
-        assert!(matches!(A::FACTS.family, Family::Typed), "`local` carries messages of typed ABIs");
-        &A::FACTS
-    };
-
     /// A machine without tasks.
     pub fn new() -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(Self::FACTS))), abi: PhantomData }
+        Self { state: Arc::new(Mutex::new(State::new(&A::FACTS))), abi: PhantomData }
     }
 
     /// Makes a task. The label is for people.
@@ -307,7 +302,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
         if call.send {
             // SAFETY: the caller vouches for the header and as many bytes as it says.
-            let wire = unsafe { sent_message(Host::<A>::FACTS, buffer) }?;
+            let wire = unsafe { sent_message(&A::FACTS, buffer) }?;
             self.send(wire, call.send_timeout).map_err(|refused| {
                 if let Some(returned) = refused.returned {
                     write(buffer, &returned);
@@ -316,7 +311,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
             })?;
         }
         match call.receive {
-            Some(from) => self.receive(from, buffer, call.receive_timeout, call.large),
+            Some(from) => self.receive(from, buffer, &call),
             None => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use super::message::{Content, Item, Message};
 use super::state::{PortId, Right, Transit};
 use super::wire::{COMPLEX, Kind, Wire};
-use crate::abi::{Facts, TypeWords};
+use crate::abi::{Facts, Family, NDR, TypeWords};
 use crate::kernel::Name;
 
 /// What a notification tells.
@@ -50,6 +50,9 @@ impl Notice {
 impl Message {
     /// A notification that uses up a send-once right for a port.
     pub(super) fn notification(facts: &'static Facts, notify: PortId, notice: Notice) -> Self {
+        if facts.family == Family::Untyped {
+            return Self::untyped_notification(facts, notify, notice);
+        }
         let type_word = match facts.type_words {
             TypeWords::Short4Long12 => 4,
             TypeWords::Always8 => 8,
@@ -76,6 +79,34 @@ impl Message {
         if let Notice::PortDestroyed(right) = notice {
             wire.set_u32(0, COMPLEX);
             items.push(Item { data, content: Content::Ports(alloc::vec![Transit::Right(right)]) });
+        }
+        Self::new(wire, Right { kind: Kind::SendOnce, port: notify }, items)
+    }
+
+    /// The same for an untyped ABI: a descriptor of the receive right, or a number behind an NDR record.
+    fn untyped_notification(facts: &'static Facts, notify: PortId, notice: Notice) -> Self {
+        let body = facts.header;
+        let size = match notice.argument() {
+            Some((PORT_RECEIVE, _)) => body + 4 + Facts::PORT_DESCRIPTOR,
+            Some(_) => body + NDR.len() + 4,
+            None => body,
+        };
+        let mut wire = Wire::zeroed(facts, size);
+        wire.set_u32(facts.id, notice.id());
+        let mut items = alloc::vec::Vec::new();
+        match (notice, notice.argument()) {
+            (Notice::PortDestroyed(right), _) => {
+                let data = body + 4;
+                wire.set_u32(0, COMPLEX);
+                wire.set_u32(body, 1);
+                wire.set_u32(data + 8, PORT_RECEIVE << 16);
+                items.push(Item { data, content: Content::Ports(alloc::vec![Transit::Right(right)]) });
+            }
+            (_, Some((_, value))) => {
+                wire.set_u32(body + 4, u32::from_ne_bytes(core::array::from_fn(|i| NDR[4 + i])));
+                wire.set_u32(body + NDR.len(), value);
+            }
+            (_, None) => {}
         }
         Self::new(wire, Right { kind: Kind::SendOnce, port: notify }, items)
     }

@@ -35,6 +35,13 @@ pub(super) struct SetId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskId(u64);
 
+impl TaskId {
+    /// Its number in the trailers of what it sends.
+    pub(super) fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 /// A right that is in no name table: it is in a message, or on its way in or out of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Right {
@@ -65,6 +72,8 @@ pub(super) struct Port {
     /// Send-once rights, wherever they are.
     pub(super) send_once_rights: usize,
     pub(super) make_send_count: u32,
+    /// What its receiver wants to find in the trailers of its messages.
+    pub(super) context: u64,
     no_senders_request: Option<PortId>,
     port_destroyed_request: Option<PortId>,
     /// Every name of a right to this port.
@@ -280,6 +289,7 @@ impl State {
             send_rights: 0,
             send_once_rights: 0,
             make_send_count: 0,
+            context: 0,
             no_senders_request: None,
             port_destroyed_request: None,
             holders: BTreeSet::new(),

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, MutexGuard};
 
-use super::message::{Message, Refused};
+use super::message::{Message, Refused, trailer_size};
 use super::state::{PortId, SetId, State, TaskId};
 use super::wire::{Kind, Wire};
 use super::{Local, write};
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::Name;
+use crate::kernel::{MsgCall, Name};
 
 /// Where a thread receives from.
 #[derive(Clone, Copy, Debug)]
@@ -46,15 +46,14 @@ impl<A: Abi> Local<A> {
         &self,
         from: Name,
         buffer: &mut [MaybeUninit<u64>],
-        timeout: Option<u32>,
-        large: bool,
+        call: &MsgCall,
     ) -> Result<(), KernReturn> {
-        let mut wait = Wait::new(self, timeout);
+        let mut wait = Wait::new(self, call.receive_timeout);
         let mut state = self.lock();
         let source = state.source(self.task.id, from)?;
         loop {
             if let Some(port) = state.next_message(self.task.id, source)? {
-                let received = state.take_message(self.task.id, port, size_of_val(buffer), large);
+                let received = state.take_message(self.task.id, port, size_of_val(buffer), call);
                 state.settle();
                 drop(state);
                 let (wire, result) = received;
@@ -145,13 +144,14 @@ impl State {
         task: TaskId,
         id: PortId,
         room: usize,
-        large: bool,
+        call: &MsgCall,
     ) -> (Wire, Result<(), KernReturn>) {
         let facts = self.facts;
         let port = self.ports.get_mut(&id).expect("it has a message");
         let size = port.queue.front().expect("it has a message").size();
-        let fits = size <= room;
-        if !fits && large {
+        let trailer = trailer_size(facts, call.options);
+        let fits = size.next_multiple_of(4) + trailer <= room;
+        if !fits && call.large {
             // It stays, for this thread with a larger buffer or for another that waits.
             match port.set.and_then(|set| self.sets.get(&set)) {
                 Some(set) => set.readable.notify_one(),
@@ -170,7 +170,7 @@ impl State {
             set.ready.pop_front();
         }
         if fits {
-            (message.copy_out(self, task, name, seqno), Ok(()))
+            (message.copy_out(self, task, name, seqno, trailer), Ok(()))
         } else {
             (message.copy_out_header(self, name, seqno), Err(KernReturn::MACH_RCV_TOO_LARGE))
         }

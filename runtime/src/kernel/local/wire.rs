@@ -1,8 +1,8 @@
-//! The bytes of a message, as the kernel sees them: header fields and type words.
+//! The bytes of a message, as the kernel sees them: header fields, and type words or descriptors.
 
 use zerocopy::IntoBytes;
 
-use crate::abi::{Facts, TypeWords};
+use crate::abi::{Facts, Family, TypeWords};
 
 /// `MACH_MSGH_BITS_COMPLEX`
 pub(super) const COMPLEX: u32 = 1 << 31;
@@ -93,7 +93,14 @@ impl Wire {
         self.size
     }
 
-    /// The message, and zeros up to the next word.
+    /// Writes a trailer behind the message, at the next multiple of 4.
+    pub(super) fn append_trailer(&mut self, trailer: &[u8]) {
+        let start = self.size.next_multiple_of(4);
+        self.words.resize((start + trailer.len()).div_ceil(8), 0);
+        self.words.as_mut_bytes()[start..start + trailer.len()].copy_from_slice(trailer);
+    }
+
+    /// The message, its trailer if it has one, and zeros up to the next word.
     pub(super) fn words(&self) -> &[u64] {
         &self.words
     }
@@ -144,8 +151,58 @@ impl Wire {
         }
     }
 
+    /// What the body of a complex message holds, each with its place: all arguments of a typed message, and those of an untyped one that
+    /// have descriptors. `next` is where the one behind starts.
+    pub(super) fn arguments(&self) -> Result<Arguments, BadType> {
+        let header = self.facts.header;
+        match self.facts.family {
+            Family::Typed => Ok(Arguments { at: header, left: usize::MAX }),
+            Family::Untyped if self.size < header + 4 => Err(BadType::TooSmall),
+            Family::Untyped => Ok(Arguments { at: header + 4, left: self.u32(header) as usize }),
+        }
+    }
+
+    /// Reads the descriptor at `at` of an untyped message, and says where the next one starts.
+    fn untyped(&self, at: usize) -> Result<(Descriptor, usize), BadType> {
+        const PORT: u8 = 0;
+        const MEMORY: u8 = 1;
+        const PORTS: u8 = 2;
+        const VOLATILE: u8 = 3;
+        const GUARDED_PORT: u8 = 4;
+        let bytes = self.bytes().get(at..).unwrap_or_default();
+        let [.., deallocate, copy, disposition, kind] =
+            *bytes.first_chunk::<12>().ok_or(BadType::TooSmall)?;
+        let end = at + if kind == PORT { Facts::PORT_DESCRIPTOR } else { self.facts.memory_descriptor() };
+        if end > self.size {
+            return Err(BadType::TooSmall);
+        }
+        // Behind an address of 8 bytes and the single bytes, or between them.
+        let size_at = if self.facts.pointer == 8 { 12 } else { 4 };
+        let port = Descriptor {
+            at,
+            name: disposition.into(),
+            bits: 32,
+            number: 1,
+            inline: true,
+            deallocate: false,
+            valid: Disposition::from_number(disposition.into()).is_some(),
+            length: 0,
+        };
+        let memory = Descriptor { inline: false, deallocate: deallocate != 0, ..port };
+        let descriptor = match kind {
+            PORT => port,
+            GUARDED_PORT => Descriptor { length: size_at, ..port },
+            PORTS => Descriptor { number: self.u32(at + size_at), valid: port.valid && copy <= 3, ..memory },
+            MEMORY | VOLATILE => {
+                Descriptor { name: 0, bits: 8, number: self.u32(at + size_at), valid: copy <= 3, ..memory }
+            }
+            _ => return Err(BadType::Invalid),
+        };
+        if descriptor.valid { Ok((descriptor, end)) } else { Err(BadType::Invalid) }
+    }
+
     /// Reads the type word at `at`, if there is room for one.
-    pub(super) fn descriptor(&self, at: usize) -> Result<Descriptor, BadType> {
+    fn descriptor(&self, at: usize) -> Result<Descriptor, BadType> {
         let room = self.size.saturating_sub(at);
         let short = match self.facts.type_words {
             TypeWords::Short4Long12 => 4,
@@ -197,6 +254,9 @@ impl Wire {
     /// Rewrites a type word as the receiver is to see it: deallocate is true out of line, false inline, and a port's name is that of
     /// the right it gives.
     pub(super) fn normalise(&mut self, descriptor: &Descriptor) {
+        if self.facts.family == Family::Untyped {
+            return self.normalise_untyped(descriptor);
+        }
         let name = Disposition::from_number(descriptor.name).map_or(descriptor.name, |d| d.gives().number());
         let (deallocate, long) = match self.facts.type_words {
             TypeWords::Always8 => (1 << 31, false),
@@ -216,6 +276,49 @@ impl Wire {
     }
 }
 
+/// The places of the arguments of a message, one after the other.
+pub(super) struct Arguments {
+    at: usize,
+    /// Those that an untyped message still says to have.
+    left: usize,
+}
+
+impl Arguments {
+    /// The next argument; none at the end of the message, or behind the last descriptor.
+    pub(super) fn next(&mut self, wire: &Wire) -> Result<Option<Descriptor>, BadType> {
+        let descriptor = match wire.facts.family {
+            _ if self.left == 0 => return Ok(None),
+            Family::Typed if self.at >= wire.size => return Ok(None),
+            Family::Typed => {
+                let descriptor = wire.descriptor(self.at)?;
+                self.at = descriptor.check(wire.facts, wire.size)?;
+                descriptor
+            }
+            Family::Untyped => {
+                let (descriptor, end) = wire.untyped(self.at)?;
+                (self.at, self.left) = (end, self.left - 1);
+                descriptor
+            }
+        };
+        Ok(Some(descriptor))
+    }
+}
+
+impl Wire {
+    /// As Apple's kernel writes descriptors back: the right that the receiver gets, and memory that is the receiver's, if it was copied virtually.
+    fn normalise_untyped(&mut self, descriptor: &Descriptor) {
+        let at = descriptor.at;
+        let gives = descriptor.disposition().map(|disposition| disposition.gives().number() as u8);
+        let bytes = self.bytes_mut();
+        if let Some(number) = gives {
+            bytes[at + 10] = number;
+        }
+        if !descriptor.inline {
+            bytes[at + 8] = (bytes[at + 9] == 1).into();
+        }
+    }
+}
+
 /// A type word that is not to be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadType {
@@ -225,12 +328,12 @@ pub(super) enum BadType {
     Invalid,
 }
 
-/// One argument of a message, as its type word describes it.
+/// One argument of a message, as its type word or its descriptor describes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptor {
-    /// Where the type word is.
+    /// Where the type word, or the descriptor, is.
     pub(super) at: usize,
-    /// `msgt_name`
+    /// `msgt_name`, or the disposition.
     pub(super) name: u32,
     /// `msgt_size`: bits of one element.
     bits: u32,
@@ -240,7 +343,7 @@ pub(super) struct Descriptor {
     pub(super) deallocate: bool,
     /// Unused bits are zero.
     valid: bool,
-    /// Bytes of the type word itself.
+    /// Bytes of the type word itself, or of what stands in front of the name in a descriptor.
     length: usize,
 }
 
@@ -260,7 +363,7 @@ impl Descriptor {
     }
 
     /// Checks what can be told without looking at the data, and returns where the next type word is.
-    pub(super) fn check(&self, facts: &Facts, message_size: usize) -> Result<usize, BadType> {
+    fn check(&self, facts: &Facts, message_size: usize) -> Result<usize, BadType> {
         let port_bits = if self.inline { facts.port * 8 } else { 32 };
         let wrong_port = self.disposition().is_some() && self.bits as usize != port_bits;
         if !self.valid || wrong_port || (self.inline && self.deallocate) {

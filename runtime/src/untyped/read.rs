@@ -1,0 +1,276 @@
+//! What a body takes out of an untyped message.
+
+use core::ffi::CStr;
+use core::mem;
+
+use alloc::vec::Vec;
+
+use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS, descriptor_len};
+use crate::abi::{Abi, Facts, NDR};
+use crate::body::{Body, Malformed, Origin};
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name};
+use crate::memory::{Elements, OolMemory, Plain};
+use crate::right::{AnyRight, Right};
+use crate::types::{padded, word_at};
+
+/// For untyped ABIs.
+impl<'b, K: Kernel> Body<'b, K> {
+    /// Begins a complex message, which must have so many descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`] if it has another number of them.
+    #[inline]
+    pub fn descriptors(&self, count: u32) -> Result<(), Malformed> {
+        if self.descriptors == count { Ok(()) } else { Err(Malformed::Size) }
+    }
+
+    /// Takes the next descriptor, if it is of this kind.
+    #[inline]
+    fn descriptor(&mut self, kind: u8, len: usize) -> Result<&'b [u8], Malformed> {
+        if self.descriptors == 0 || self.rest.get(KIND) != Some(&kind) || self.rest.len() < len {
+            return Err(Malformed::Descriptor);
+        }
+        let (descriptor, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        self.descriptors -= 1;
+        Ok(descriptor)
+    }
+
+    /// The disposition in the next descriptor.
+    #[inline]
+    fn disposition(&self) -> Option<u8> {
+        self.rest.get(DISPOSITION).copied()
+    }
+
+    #[inline]
+    pub(crate) fn port_descriptor(&mut self, disposition: u8) -> Result<Name, Malformed> {
+        if self.disposition() != Some(disposition) {
+            return Err(Malformed::Descriptor);
+        }
+        let descriptor = self.descriptor(PORT, Facts::PORT_DESCRIPTOR)?;
+        Ok(Name(word_at(descriptor, 0).unwrap_or(0)))
+    }
+
+    pub(crate) fn any_right(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
+        let disposition = self.disposition().ok_or(Malformed::Descriptor)?;
+        if !matches!(disposition, 16..=18) {
+            return Err(Malformed::Descriptor);
+        }
+        let name = self.port_descriptor(disposition)?;
+        // SAFETY: from a descriptor of this kind, and taken out just now.
+        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Descriptor)
+    }
+
+    /// Takes memory out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    #[inline]
+    pub fn memory(&mut self) -> Result<OolMemory<K>, Malformed> {
+        let found = self.out_of_line(MEMORY)?;
+        // SAFETY: from a descriptor that was delivered, or that gives its memory away, and taken out just now.
+        Ok(unsafe { found.memory(&self.kernel) })
+    }
+
+    /// Takes elements that are out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]; also for no whole number of elements.
+    #[inline]
+    pub fn memory_of<T: Plain>(&mut self) -> Result<Elements<'b, T, K>, Malformed> {
+        let size = OutOfLine::read::<K::Abi>(self.rest).size as usize;
+        if size % size_of::<T>().max(1) != 0 {
+            return Err(Malformed::Descriptor);
+        }
+        Ok(Elements::from_memory(self.memory()?))
+    }
+
+    /// Takes a value of fixed size that is out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]; also for another size.
+    pub fn memory_value<T: Plain>(&mut self) -> Result<T, Malformed> {
+        T::read_from_bytes(&self.memory()?).map_err(|_| Malformed::Descriptor)
+    }
+
+    /// Takes rights that are out of line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    pub fn rights_memory<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
+        if self.disposition() != Some(R::MOVE) {
+            return Err(Malformed::Descriptor);
+        }
+        let found = self.out_of_line(PORTS)?;
+        // SAFETY: as in `memory`.
+        let names = unsafe { found.memory(&self.kernel) };
+        Ok(self.owned(&names, size_of::<Name>()))
+    }
+
+    #[inline]
+    fn out_of_line(&mut self, kind: u8) -> Result<OutOfLine, Malformed> {
+        if self.origin == Origin::Unsent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
+            return Err(Malformed::Descriptor);
+        }
+        Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
+    }
+
+    /// Takes so many rights, each from a descriptor of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    pub fn rights<R: Right<K>>(&mut self, count: usize) -> Result<Vec<R>, Malformed> {
+        let mut rights = Vec::new();
+        for _ in 0..count {
+            let name = self.port_descriptor(R::MOVE)?;
+            // SAFETY: from a descriptor of this kind, and taken out just now.
+            rights.push(unsafe { R::from_raw(self.kernel.clone(), name) });
+        }
+        Ok(rights)
+    }
+
+    pub(crate) fn skip_descriptor(&mut self) -> bool {
+        let Some(len) = descriptor_len::<K::Abi>(self.rest).filter(|_| self.descriptors != 0) else {
+            return false;
+        };
+        let (descriptor, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        self.descriptors -= 1;
+        // SAFETY: the descriptor is one of a body, and has just left it.
+        unsafe { super::release(&self.kernel, 1, descriptor, self.origin) };
+        true
+    }
+
+    /// Passes over the NDR record.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]
+    #[inline]
+    pub fn ndr(&mut self) -> Result<(), Malformed> {
+        // As in the C stubs nothing looks at it: all kernels of an ABI have one representation.
+        self.bytes(NDR.len()).map(drop)
+    }
+
+    /// The return code of a reply that is not complex.
+    #[inline]
+    pub(crate) fn return_code(&mut self) -> Result<KernReturn, Malformed> {
+        self.ndr()?;
+        self.value()
+    }
+
+    /// Takes plain data of a fixed size.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]
+    #[inline]
+    pub fn value<T: Plain>(&mut self) -> Result<T, Malformed> {
+        T::read_from_bytes(self.bytes(size_of::<T>())?).map_err(|_| Malformed::Size)
+    }
+
+    /// Takes the count of what is out of line, which must be that of its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`] if it is another.
+    #[inline]
+    pub fn counted(&mut self, count: usize) -> Result<(), Malformed> {
+        let found: u32 = self.value()?;
+        if found as usize == count { Ok(()) } else { Err(Malformed::Descriptor) }
+    }
+
+    /// Takes the count of an array of rights that has `max` descriptors, and drops those that are not in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`] for more than `max`.
+    pub fn used<R>(&mut self, rights: &mut Vec<R>) -> Result<(), Malformed> {
+        let count: u32 = self.value()?;
+        if count as usize > rights.len() {
+            return Err(Malformed::Size);
+        }
+        rights.truncate(count as usize);
+        Ok(())
+    }
+
+    /// Takes an array of variable length.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]; also for more than `max` elements.
+    #[inline]
+    pub fn array<T: Plain>(&mut self, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+        let count: u32 = self.value()?;
+        self.array_of(count as usize, max)
+    }
+
+    /// Takes an array of `count` elements, which has no count of its own (`samecount`).
+    ///
+    /// # Errors
+    ///
+    /// As [`array`](Self::array).
+    #[inline]
+    pub fn array_of<T: Plain>(&mut self, count: usize, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+        if count > max {
+            return Err(Malformed::Size);
+        }
+        Ok(Elements::from_bytes(self.bytes(count * size_of::<T>())?))
+    }
+
+    /// Takes a string of variable length; an empty argument is the empty string.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also for more than `max` bytes, or without a NUL among them.
+    pub fn text(&mut self, max: usize) -> Result<&'b CStr, Malformed> {
+        let _offset: u32 = self.value()?;
+        let len: u32 = self.value()?;
+        if len as usize > max {
+            return Err(Malformed::Size);
+        }
+        match self.bytes(len as usize)? {
+            [] => Ok(c""),
+            bytes => CStr::from_bytes_until_nul(bytes).map_err(|_| Malformed::String),
+        }
+    }
+
+    /// Takes a string in an area of fixed size.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]; also without a NUL.
+    pub fn fixed_text(&mut self, size: usize) -> Result<&'b CStr, Malformed> {
+        CStr::from_bytes_until_nul(self.bytes(size)?).map_err(|_| Malformed::String)
+    }
+
+    /// Takes `len` bytes and the padding behind them.
+    #[inline]
+    fn bytes(&mut self, len: usize) -> Result<&'b [u8], Malformed> {
+        let padded = padded::<K::Abi>(len as u64);
+        if padded > self.rest.len() as u64 {
+            return Err(Malformed::Size);
+        }
+        let (bytes, rest) = mem::take(&mut self.rest).split_at_mut(padded as usize);
+        self.rest = rest;
+        Ok(&bytes[..len])
+    }
+}
+
+impl<T: Plain, K: Kernel> Elements<'_, T, K> {
+    /// The elements, if they are no more than a caller takes (`countinout`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Count`]
+    pub fn at_most(self, limit: u32) -> Result<Self, Malformed> {
+        if self.len() > limit as usize { Err(Malformed::Count) } else { Ok(self) }
+    }
+}

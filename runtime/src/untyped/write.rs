@@ -1,0 +1,237 @@
+//! What a builder appends to an untyped message.
+
+use core::ffi::CStr;
+
+use zerocopy::IntoBytes;
+
+use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
+use crate::abi::{Abi, Facts, NDR};
+use crate::builder::Builder;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name};
+use crate::memory::{OolArg, OolMemory, Plain};
+use crate::right::PortArray;
+use crate::types::padded;
+
+/// How data goes out of line in an untyped message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copying {
+    /// The memory moves with the message (`dealloc`).
+    pub deallocate: bool,
+    /// The kernel is to copy it at once (`physicalcopy`).
+    pub physical: bool,
+}
+
+impl Copying {
+    /// The kernel shares the memory until somebody writes to it; the sender keeps it.
+    pub const VIRTUAL: Self = Self { deallocate: false, physical: false };
+    /// The memory moves with the message.
+    pub const MOVE: Self = Self { deallocate: true, physical: false };
+    /// The kernel copies the memory at once.
+    pub const PHYSICAL: Self = Self { deallocate: false, physical: true };
+}
+
+/// For untyped ABIs.
+impl<'b, K: Kernel> Builder<'b, K> {
+    /// Makes the message complex: so many descriptors follow.
+    #[inline]
+    pub fn descriptors(&mut self, count: u32) {
+        self.space.push(&count.to_le_bytes());
+        self.complex = true;
+    }
+
+    #[inline]
+    pub(crate) fn port_descriptor(&mut self, name: Name, disposition: u8) {
+        let mut bytes = [0; Facts::PORT_DESCRIPTOR];
+        bytes[..4].copy_from_slice(&name.0.to_le_bytes());
+        bytes[DISPOSITION] = disposition;
+        bytes[KIND] = PORT;
+        self.space.push(&bytes);
+    }
+
+    /// Memory out of line. It is deallocated if it is given, not if it is lent. Returns how many bytes it has, which also stands in the data.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for 4 GiB or more.
+    #[inline]
+    pub fn memory(&mut self, data: impl Into<OolArg<'b, K>>, copying: Copying) -> Result<usize, KernReturn> {
+        let data = data.into();
+        let len = data.bytes().len();
+        let size = size(len)?;
+        match data {
+            OolArg::Lend(bytes) => {
+                let address = self.lend(bytes);
+                self.memory_descriptor(address, size, Copying { deallocate: false, ..copying }, MEMORY, 0);
+            }
+            OolArg::Give(memory) => {
+                let address = self.give(memory);
+                self.memory_descriptor(address, size, Copying { deallocate: true, ..copying }, MEMORY, 0);
+            }
+        }
+        Ok(len)
+    }
+
+    /// As [`memory`](Self::memory), for data that does not live until the message is sent: that of a reply.
+    ///
+    /// # Errors
+    ///
+    /// As [`memory`](Self::memory); or the kernel has no memory for the copy.
+    pub fn memory_copy<T: Plain>(&mut self, values: &[T], copying: Copying) -> Result<usize, KernReturn> {
+        let bytes = values.as_bytes();
+        let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
+        memory[..bytes.len()].copy_from_slice(bytes);
+        self.memory_result(memory, copying)
+    }
+
+    /// As [`memory`](Self::memory), for a result that the server owns: with `dealloc` it moves, else the kernel copies it and it ends with
+    /// the message.
+    ///
+    /// # Errors
+    ///
+    /// As [`memory`](Self::memory).
+    pub fn memory_result(&mut self, memory: OolMemory<K>, copying: Copying) -> Result<usize, KernReturn> {
+        let len = memory.len();
+        let size = size(len)?;
+        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory) };
+        self.memory_descriptor(address, size, copying, MEMORY, 0);
+        Ok(len)
+    }
+
+    /// Rights out of line. Returns how many, which also stands in the data.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no memory for the names.
+    pub fn rights_memory(&mut self, mut ports: PortArray<K>, copying: Copying) -> Result<usize, KernReturn> {
+        let count = ports.len();
+        let mut memory = OolMemory::allocate(&self.kernel, count * size_of::<Name>())?;
+        let size = size(memory.len())? / size_of::<Name>() as u32;
+        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
+            slot.copy_from_slice(&name.0.to_le_bytes());
+        }
+        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory) };
+        self.memory_descriptor(address, size, copying, PORTS, ports.disposition());
+        Ok(count)
+    }
+
+    /// An array of at most `max` rights: as many descriptors, the unused ones null. Returns how many rights, which also stands in the data
+    /// where it can differ.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
+    pub fn rights(&mut self, mut ports: PortArray<K>, max: usize) -> Result<usize, KernReturn> {
+        let (count, disposition) = (ports.len(), ports.disposition());
+        if count > max {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
+        }
+        for name in ports.names_into_message() {
+            self.port_descriptor(*name, disposition);
+        }
+        for _ in count..max {
+            self.port_descriptor(Name::NULL, disposition);
+        }
+        Ok(count)
+    }
+
+    /// The NDR record, which stands in front of plain data.
+    #[inline]
+    pub fn ndr(&mut self) {
+        self.space.push(&NDR);
+    }
+
+    /// Plain data of a fixed size.
+    #[inline]
+    pub fn value<T: Plain>(&mut self, value: &T) {
+        self.plain(value.as_bytes());
+    }
+
+    /// A count.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it has not 32 bits.
+    #[inline]
+    pub fn count(&mut self, count: usize) -> Result<(), KernReturn> {
+        self.value(&size(count)?);
+        Ok(())
+    }
+
+    /// An array of variable length: a count, and so many elements.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values.
+    #[inline]
+    pub fn array<T: Plain>(&mut self, values: &[T], max: usize) -> Result<(), KernReturn> {
+        if values.len() > max {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
+        }
+        self.count(values.len())?;
+        self.plain(values.as_bytes());
+        Ok(())
+    }
+
+    /// An array that has no count of its own (`samecount`) but that of another, of `count` elements.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it has another number of elements, or more than `max`.
+    #[inline]
+    pub fn array_of<T: Plain>(&mut self, values: &[T], count: usize, max: usize) -> Result<(), KernReturn> {
+        if values.len() != count || count > max {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
+        }
+        self.plain(values.as_bytes());
+        Ok(())
+    }
+
+    /// A string of variable length (`c_string[*:max]`): an offset that is zero, the length with the NUL, and the bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    pub fn text(&mut self, string: &CStr, max: usize) -> Result<(), KernReturn> {
+        self.value(&0u32);
+        self.array(string.to_bytes_with_nul(), max)
+    }
+
+    /// A string in an area of fixed size (`c_string[size]`); what it does not fill is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    pub fn fixed_text(&mut self, string: &CStr, size: usize) -> Result<(), KernReturn> {
+        let bytes = string.to_bytes_with_nul();
+        let Some(unused) = size.checked_sub(bytes.len()) else { return Err(KernReturn::MIG_ARRAY_TOO_LARGE) };
+        self.space.push(bytes);
+        self.space.push_zeros(unused + padded::<K::Abi>(size as u64) as usize - size);
+        Ok(())
+    }
+
+    #[inline]
+    fn plain(&mut self, bytes: &[u8]) {
+        self.space.push(bytes);
+        self.space.push_zeros(padded::<K::Abi>(bytes.len() as u64) as usize - bytes.len());
+    }
+
+    #[inline]
+    fn memory_descriptor(&mut self, address: u64, size: u32, copying: Copying, kind: u8, disposition: u8) {
+        let descriptor = OutOfLine {
+            address,
+            size,
+            deallocate: copying.deallocate,
+            physical_copy: copying.physical,
+            disposition,
+            kind,
+        };
+        self.space.push(&descriptor.to_bytes::<K::Abi>()[..K::Abi::FACTS.memory_descriptor()]);
+    }
+}
+
+/// A size or a count as it stands in a message.
+#[inline]
+fn size(len: usize) -> Result<u32, KernReturn> {
+    u32::try_from(len).map_err(|_| KernReturn::MIG_ARRAY_TOO_LARGE)
+}
