@@ -178,6 +178,9 @@ impl<K: Kernel> fmt::Debug for Unsent<K> {
     }
 }
 
+/// The arguments of a reply behind the return code, and its trailer.
+pub type Answer<'b, K> = (Body<'b, K>, <<K as Kernel>::Abi as Abi>::Trailer);
+
 /// Where the reply comes to.
 #[derive(Clone, Copy)]
 struct ReplyPort {
@@ -269,7 +272,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         dest: Dest<'_, K>,
         shape: Shape,
         options: CallOptions,
-    ) -> Result<(Body<'b, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
+    ) -> Result<Answer<'b, K>, CallError<K>> {
         let name = self.kernel.reply_port()?;
         let port = ReplyPort { name, implicit: true };
         let options = CallOptions { bits: options.bits | K::Abi::FACTS.trailer_options, ..options };
@@ -304,7 +307,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         port: ReplyPort,
         shape: Shape,
         options: CallOptions,
-    ) -> Result<(Body<'b, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
+    ) -> Result<Answer<'b, K>, CallError<K>> {
         let call = MsgCall {
             send: true,
             receive: Some(port.name),
@@ -407,7 +410,7 @@ unsafe fn accept<K: Kernel>(
     id: i32,
     port: ReplyPort,
     shape: Shape,
-) -> Result<(Body<'_, K>, <K::Abi as Abi>::Trailer), CallError<K>> {
+) -> Result<Answer<'_, K>, CallError<K>> {
     // SAFETY: a delivered message has a header.
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
     // SAFETY: the kernel has delivered the message.

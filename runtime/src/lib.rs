@@ -78,7 +78,7 @@ mod untyped;
 pub use body::{Body, Complex, Malformed, Shape};
 pub use buffer::MsgBuf;
 pub use builder::{Builder, INLINE_MAX};
-pub use call::{CallError, CallOptions, SendOptions, Unsent};
+pub use call::{Answer, CallError, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Elements, OolArg, OolMemory, Plain};
