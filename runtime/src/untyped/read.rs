@@ -53,11 +53,13 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(Name(word_at(descriptor, 0).unwrap_or(0)))
     }
 
+    /// The kind of right that the sender of a polymorphic argument has chosen, as its receiver sees it.
+    fn chosen(&self) -> Result<u8, Malformed> {
+        self.disposition().filter(|kind| matches!(kind, 16..=18)).ok_or(Malformed::Descriptor)
+    }
+
     pub(crate) fn any_right(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
-        let disposition = self.disposition().ok_or(Malformed::Descriptor)?;
-        if !matches!(disposition, 16..=18) {
-            return Err(Malformed::Descriptor);
-        }
+        let disposition = self.chosen()?;
         let name = self.port_descriptor(disposition)?;
         // SAFETY: from a descriptor of this kind, and taken out just now.
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Descriptor)
@@ -113,6 +115,19 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(self.owned(&names, size_of::<Name>()))
     }
 
+    /// As [`rights_memory`](Self::rights_memory), for a polymorphic element: all are of one kind, which the sender has chosen.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    pub fn poly_rights_memory(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+        let kind = self.chosen()?;
+        let found = self.out_of_line(PORTS)?;
+        // SAFETY: as in `memory`.
+        let names = unsafe { found.memory(&self.kernel) };
+        Ok(self.any(kind, &names, size_of::<Name>()))
+    }
+
     #[inline]
     fn out_of_line(&mut self, kind: u8) -> Result<OutOfLine, Malformed> {
         if self.origin == Origin::Unsent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
@@ -134,6 +149,15 @@ impl<'b, K: Kernel> Body<'b, K> {
             rights.push(unsafe { R::from_raw(self.kernel.clone(), name) });
         }
         Ok(rights)
+    }
+
+    /// As [`rights`](Self::rights), for a polymorphic element.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    pub fn poly_rights(&mut self, count: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+        (0..count).map(|_| self.any_right()).collect()
     }
 
     pub(crate) fn skip_descriptor(&mut self) -> bool {
