@@ -3,8 +3,9 @@
 mod common;
 
 use common::{data_slots, file, word_of};
-use mig_codegen::model::{Complex, Interface};
+use mig_codegen::model::{Complex, Dealloc, Interface};
 use mig_codegen::table::{AbiTable, abi_json};
+use mig_codegen::{Config, Input};
 use serde_json::{Value, json};
 
 const FILE: &str = "gnu/mach/memory_object_default.defs";
@@ -76,16 +77,21 @@ fn seqnos_changes_no_byte() {
     }
 }
 
-/// `KERNEL_USER`: the kernel gives its receive right up.
+/// In `subsystem KernelUser` the sender is the kernel, which gives the receive right up.
 #[test]
 fn a_kernel_deallocates_what_it_moves() {
-    let interface = file(FILE, "gnu-i386", &["KERNEL_USER"]);
+    const KERNEL_USER: &str = "
+        subsystem KernelUser memory_object_default 2250;
+        type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
+        type move_receive_t = MACH_MSG_TYPE_MOVE_RECEIVE;
+        simpleroutine create(pager : mach_port_t; in object : move_receive_t, dealloc);
+    ";
+    let interface = common::interface(KERNEL_USER, "gnu-i386");
     let word = word_of(&interface.routines[0].request, 1);
-    assert_eq!((word.sent, word.deallocate), (Some(16), mig_codegen::model::Dealloc::Yes));
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../defs");
-    let config = mig_codegen::Config::new().abi("gnu-i386").include_dir(root.join("gnu"));
-    let text = config.define("KERNEL_USER", "1").text(&root.join(FILE)).unwrap().value;
-    assert!(text.contains("request.deallocated(rt::Dest::move_receive(new_memory_object));"), "{text}");
+    assert_eq!((word.sent, word.deallocate), (Some(16), Dealloc::Yes));
+    let input = Input::Text { name: "kernel_user.defs", text: KERNEL_USER.as_bytes() };
+    let text = Config::new().abi("gnu-i386").text(input).unwrap().value;
+    assert!(text.contains("request.deallocated(rt::Dest::move_receive(object));"), "{text}");
 }
 
 #[test]
