@@ -23,6 +23,8 @@
 //! ```
 
 mod disk;
+#[cfg(feature = "std")]
+pub mod file;
 mod memory;
 mod slots;
 pub mod superblock;

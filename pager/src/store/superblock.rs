@@ -84,8 +84,8 @@ pub enum Format {
 }
 
 impl Header {
-    /// The slots between the superblocks.
-    pub(super) fn usable(&self) -> Range<u32> {
+    /// The slots between the superblocks, which hold pages.
+    pub fn usable(&self) -> Range<u32> {
         match self.format {
             Format::Linux => 1..self.slots,
             _ => 1..self.slots - 1,
@@ -179,6 +179,9 @@ pub fn format(disk: &impl Disk, page_size: usize, uuid: [u8; 16]) -> Result<Head
 ///
 /// [`HeaderError`] if it is no swap space that can be used.
 pub fn read(disk: &impl Disk) -> Result<Header, HeaderError> {
+    if disk.size() < u64::from(SLOTS_MIN) * *PAGE_SIZES.start() as u64 {
+        return Err(HeaderError::NotSwap);
+    }
     let first = Superblock::read(disk, 0);
     let header = match first.as_ref().map_err(|error| HeaderError::Disk(*error)).and_then(Superblock::header)
     {

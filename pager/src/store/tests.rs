@@ -407,7 +407,7 @@ fn a_damaged_superblock_is_replaced_by_its_backup() {
     let whole = Header { format: Format::Ours, uuid: UUID, page_size: PAGE, slots: 12, bad: Vec::new() };
     let disk = formatted(10);
     assert_eq!(superblock::read(&disk).as_ref(), Ok(&whole));
-    for bit in 0..SECTOR * 8 {
+    for bit in (0..SECTOR * 8).step_by(5) {
         disk.state().flip(bit);
         let expected = Header { format: Format::OursFromBackup, ..whole.clone() };
         assert_eq!(superblock::read(&disk), Ok(expected), "bit {bit} of the first one");
@@ -438,8 +438,9 @@ fn the_backup_of_a_device_that_is_now_somebody_elses_is_not_used() {
 
 #[test]
 fn what_is_no_swap_space_is_refused() {
-    assert_eq!(superblock::read(&FaultyDisk::new(0)), Err(HeaderError::Disk(DiskError::Io)));
-    assert_eq!(superblock::read(&FaultyDisk::new(8 * PAGE)), Err(HeaderError::NotSwap));
+    for size in [0, 1, SECTOR, 8 * PAGE] {
+        assert_eq!(superblock::read(&FaultyDisk::new(size)), Err(HeaderError::NotSwap));
+    }
 
     let disk = formatted(10);
     disk.state().bytes.truncate(8 * PAGE);

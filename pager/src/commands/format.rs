@@ -1,0 +1,41 @@
+//! `mach-pager format`: makes swap space.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Args;
+use mach_pager::store::file;
+
+use super::Bytes;
+
+/// Make a swap file, or make a block device swap space
+///
+/// A new file has 256 MiB unless --size says otherwise, all of them reserved on the disk. A file that is swap space of this program already is made anew
+/// with the size that it has. Anything else that exists is overwritten only with --force.
+#[derive(Args)]
+pub(crate) struct Format {
+    /// The file or block device
+    file: PathBuf,
+
+    /// Bytes in the file: a number, with K, M, G or T for units of 1024
+    #[arg(long, value_name = "N")]
+    size: Option<Bytes>,
+
+    /// Overwrite what is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Format {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let header = file::format(&self.file, self.size.map(|size| size.0), self.force)?;
+        let size = Bytes(u64::from(header.slots) * header.page_size as u64);
+        let pages = header.usable().len();
+        println!(
+            "{}: {size} of swap space, {pages} pages of {} bytes",
+            self.file.display(),
+            header.page_size
+        );
+        Ok(())
+    }
+}
