@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::command::{cargo, run, target};
 use crate::packages::{RUST, fetch};
@@ -10,21 +11,31 @@ use crate::report::{Outcome, StepResult};
 
 /// Checks the libraries that run on a Mach kernel, and with them, on the host, those that generate code.
 pub(crate) fn check() -> StepResult {
-    let folder = match fetch(&RUST) {
-        Ok(folder) => folder,
+    let mut command = match cargo_for_i386() {
+        Ok(command) => command,
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
-    let compiler = wrapper(&folder, "rustc")?;
-    let documenter = wrapper(&folder, "rustdoc")?;
-    run(cargo()
-        .args(["check", "--target", "i686-unknown-linux-gnu", "--lib"])
-        .args(["-p", "mig-runtime", "-p", "mach-defs", "-p", "mach-pager"])
+    command
+        .args(["check", "--target", TARGET, "--lib"])
+        .args(["-p", "mig-runtime", "-p", "mach-defs", "-p", "gnumach", "-p", "mach-pager"])
         .arg("--target-dir")
-        .arg(target().join("rust-1.85"))
-        .env("RUSTC", compiler)
-        .env("RUSTDOC", documenter)
-        .env_remove("RUSTUP_TOOLCHAIN"))?;
+        .arg(target().join("rust-1.85"));
+    run(&mut command)?;
     Ok(Outcome::Passed)
+}
+
+/// The target of i386 for which there is a standard library.
+pub(crate) const TARGET: &str = "i686-unknown-linux-gnu";
+
+/// `cargo` with that compiler, fetched if it is not there yet.
+pub(crate) fn cargo_for_i386() -> Result<Command, String> {
+    let folder = fetch(&RUST)?;
+    let mut command = cargo();
+    command
+        .env("RUSTC", wrapper(&folder, "rustc")?)
+        .env("RUSTDOC", wrapper(&folder, "rustdoc")?)
+        .env_remove("RUSTUP_TOOLCHAIN");
+    Ok(command)
 }
 
 /// A script that starts a program of the unpacked packages with their libraries.

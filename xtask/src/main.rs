@@ -2,6 +2,7 @@
 
 mod apt;
 mod command;
+mod gnumach;
 mod i386;
 mod packages;
 mod report;
@@ -19,11 +20,14 @@ enum Verb {
     Test(test::Options),
     /// Fetch the C compilers that the differential test compares with, and say where they are.
     Packages,
+    /// Run programs on a GNU Mach kernel in QEMU.
+    Gnumach(gnumach::Options),
 }
 
 fn main() -> ExitCode {
     match Verb::parse() {
         Verb::Test(options) => test::run(&options),
         Verb::Packages => packages::run(),
+        Verb::Gnumach(options) => gnumach::run(&options),
     }
 }

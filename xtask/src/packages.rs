@@ -91,6 +91,36 @@ pub(crate) const RUST: Set = Set {
     ],
 };
 
+/// The kernel of GNU Mach for x86_64.
+pub(crate) const GNUMACH_X86_64: Set = Set {
+    name: "gnumach-x86_64",
+    packages: &[Package {
+        file: "g/gnumach/gnumach-image-1.8-amd64-up_1.8+git20250702-1_amd64.deb",
+        sha256: "802ed4da67e3e3c9d6e42e8bd06fd2a66b8c35bd7454140bd4f306d36afe5057",
+        folder: "root",
+    }],
+};
+
+/// The kernel of GNU Mach for i386.
+pub(crate) const GNUMACH_I386: Set = Set {
+    name: "gnumach-i386",
+    packages: &[Package {
+        file: "g/gnumach/gnumach-image-1.8-486-up_1.8+git20250702-1_i386.deb",
+        sha256: "9a51d940af8e0898a24d9bcefbf19c7d96f118cfaa12cf21f6413bf91d730172",
+        folder: "root",
+    }],
+};
+
+/// The same of the release before.
+pub(crate) const GNUMACH_I386_2022: Set = Set {
+    name: "gnumach-i386-2022",
+    packages: &[Package {
+        file: "g/gnumach/gnumach-image-1.8-486_1.8+git20221224-2_i386.deb",
+        sha256: "165e337f9ac52a8d61af58daa729a20aee6d4063b0b3c94597057f0a0d9dbfb7",
+        folder: "root",
+    }],
+};
+
 /// `cargo xtask packages`
 pub(crate) fn run() -> ExitCode {
     match fetch(&MIG) {

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, i386, packages};
+use crate::{apt, gnumach, i386, packages};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -28,6 +28,9 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("a program without std", no_std),
     ("libraries on i386 with Rust 1.85", i386::check),
+    ("set-up: QEMU", gnumach::set_up),
+    ("lints of programs for GNU Mach", gnumach::lints),
+    ("a first program on GNU Mach", gnumach::test_hello),
 ];
 
 /// Runs the checks; CI, told by the variable `CI`, allows no check to be skipped.

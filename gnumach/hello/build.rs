@@ -1,0 +1,9 @@
+//! The link of a program that the kernel loads: at fixed addresses, without a C library and its start files.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    // The last one: a part that is made read-only after the start would leave a hole that cannot be wired.
+    for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,norelro"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

@@ -1,0 +1,56 @@
+//! What the kernel's boot script has given to the program.
+
+use core::ffi::{CStr, c_char};
+use core::slice;
+
+use mig_runtime::{Name, SendRight};
+
+use crate::kernel::{GnuMach, Send};
+
+/// The words of the program's line in the boot script, without the program's own name.
+///
+/// A word such as `${host-port}` there is a right of the program's task, given as a number.
+#[derive(Clone, Debug)]
+pub struct Arguments(slice::Iter<'static, *const c_char>);
+
+impl Arguments {
+    /// The words on the initial stack, where the kernel puts their count, then a pointer to each.
+    ///
+    /// # Safety
+    ///
+    /// `stack` is the stack pointer that the program has begun with.
+    #[cfg(feature = "program")]
+    pub(crate) unsafe fn from_stack(stack: *const usize) -> Self {
+        // SAFETY: the caller's promise.
+        let count = unsafe { *stack };
+        // SAFETY: the pointers follow the count.
+        let first = unsafe { stack.add(1) }.cast::<*const c_char>();
+        // SAFETY: as many as were counted; they stay there.
+        let words = unsafe { slice::from_raw_parts(first, count) };
+        Self(words.get(1..).unwrap_or_default().iter())
+    }
+
+    /// The right that the next word is the number of: `${host-port}` or `${device-port}` in the boot script.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such word.
+    pub fn port(&mut self) -> Send {
+        let name = self.next().and_then(|word| word.parse().ok());
+        let name =
+            name.expect("the boot script gives no port here; a line needs ${host-port} ${device-port}");
+        // SAFETY: the kernel has put a send right under this name, for this program to own.
+        unsafe { SendRight::from_raw(GnuMach, Name(name)) }
+    }
+}
+
+impl Iterator for Arguments {
+    type Item = &'static str;
+
+    fn next(&mut self) -> Option<&'static str> {
+        let word = *self.0.next()?;
+        // SAFETY: the kernel has put a text that ends with a NUL there, and it stays.
+        let word = unsafe { CStr::from_ptr(word) };
+        Some(word.to_str().unwrap_or(""))
+    }
+}

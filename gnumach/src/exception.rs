@@ -1,0 +1,93 @@
+//! Exceptions of threads: without a report the kernel ends the task, or stops the thread, and says nothing.
+
+use alloc::boxed::Box;
+
+use mach_defs::native::exc::{self, Exc, Integer, RpcLongInteger};
+use mach_defs::native::mach;
+use mig_runtime::platform::{Platform, SpawnError};
+use mig_runtime::{KernReturn, Port, ReceiveRight, SendRight, Server};
+
+use crate::kernel::{GnuMach, task};
+use crate::{Bare, println};
+
+/// `i386_THREAD_STATE`
+pub(crate) const THREAD_STATE: i32 = 1;
+
+/// `TASK_EXCEPTION_PORT`
+const TASK_EXCEPTION_PORT: i32 = 3;
+
+/// The words of a thread's registers.
+#[cfg(target_arch = "x86_64")]
+const REGISTERS: u32 = 42;
+#[cfg(target_arch = "x86")]
+const REGISTERS: u32 = 17;
+
+/// Starts a thread that writes each exception of this task to the console, and ends the task then.
+///
+/// # Errors
+///
+/// As the calls that it takes: out of memory.
+pub fn report() -> Result<(), KernReturn> {
+    let port = ReceiveRight::allocate(&GnuMach)?;
+    mach::task_set_special_port(&task(), TASK_EXCEPTION_PORT, &port.make_send()?)?;
+    let serve = move || {
+        let ended = Server::on(&port).with(exc::exc(&Report)).run_on::<Bare>();
+        println!("exceptions are reported no longer: {ended:?}");
+    };
+    match Bare::spawn("exceptions", Box::new(serve)) {
+        Ok(_) => Ok(()),
+        Err(SpawnError) => Err(KernReturn::KERN_RESOURCE_SHORTAGE),
+    }
+}
+
+struct Report;
+
+impl Exc<GnuMach> for Report {
+    fn exception_raise(
+        &self,
+        _exception_port: Port<'_, GnuMach>,
+        thread: SendRight<GnuMach>,
+        _task: SendRight<GnuMach>,
+        exception: Integer,
+        code: Integer,
+        subcode: RpcLongInteger,
+    ) -> Result<(), KernReturn> {
+        let kind = match exception {
+            1 => "access to memory",
+            2 => "instruction",
+            3 => "arithmetic",
+            4 => "emulation",
+            5 => "software",
+            6 => "breakpoint",
+            _ => "unknown",
+        };
+        println!("exception {exception} ({kind}), code {code}, address {subcode:#x}");
+        match mach::thread_get_state(&thread, THREAD_STATE, REGISTERS) {
+            Ok(registers) => println!("{}", Registers(&registers)),
+            Err(error) => println!("no registers: {error}"),
+        }
+        crate::exit()
+    }
+}
+
+/// The registers of a thread that tell where it is.
+struct Registers<'a>(&'a [u32]);
+
+impl core::fmt::Display for Registers<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let word = |at: usize| self.0.get(at).copied().unwrap_or(0);
+        #[cfg(target_arch = "x86_64")]
+        let register = |at: usize| u64::from(word(2 * at)) | u64::from(word(2 * at + 1)) << 32;
+        #[cfg(target_arch = "x86_64")]
+        let names = [("rip", 16), ("rsp", 19), ("rbp", 10), ("rax", 15), ("rdi", 8), ("rsi", 9)];
+        #[cfg(target_arch = "x86")]
+        let register = word;
+        #[cfg(target_arch = "x86")]
+        let names = [("eip", 12), ("esp", 15), ("ebp", 6), ("eax", 11), ("edi", 4), ("esi", 5)];
+        for (at, (name, index)) in names.into_iter().enumerate() {
+            let space = if at == 0 { "" } else { " " };
+            write!(f, "{space}{name} {:#x}", register(index))?;
+        }
+        Ok(())
+    }
+}

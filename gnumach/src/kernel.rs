@@ -1,0 +1,328 @@
+//! The kernel below, as [`Kernel`].
+
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+use core::slice;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use mach_defs::native::mach::{self, VmAddress};
+use mach_defs::native::mach_port;
+use mig_runtime::abi::{Abi, Native};
+use mig_runtime::kernel::{MsgCall, RightKind};
+use mig_runtime::{AnyRight, KernReturn, Kernel, Name, Notification, ReceiveRight, SendOnceRight, SendRight};
+
+use crate::{thread, trap};
+
+/// A send right.
+pub type Send = SendRight<GnuMach>;
+
+/// A receive right.
+pub type Receive = ReceiveRight<GnuMach>;
+
+/// GNU Mach, as the task that this program is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GnuMach;
+
+/// This task, borrowed for a call.
+pub fn task() -> ManuallyDrop<Send> {
+    static TASK: AtomicU32 = AtomicU32::new(0);
+    let mut name = TASK.load(Ordering::Relaxed);
+    if name == 0 {
+        name = trap::task_self().0;
+        TASK.store(name, Ordering::Relaxed);
+    }
+    borrowed(Name(name))
+}
+
+/// A send right that stays with its owner.
+pub(crate) fn borrowed(name: Name) -> ManuallyDrop<Send> {
+    // SAFETY: it is not dropped, so no reference is released.
+    ManuallyDrop::new(unsafe { SendRight::from_raw(GnuMach, name) })
+}
+
+/// A receive right that stays with its owner.
+fn borrowed_receive(name: Name) -> ManuallyDrop<Receive> {
+    // SAFETY: it is not dropped, so the port lives on.
+    ManuallyDrop::new(unsafe { ReceiveRight::from_raw(GnuMach, name) })
+}
+
+/// The numbers of `mach_port_right_t`.
+mod right {
+    pub(super) const SEND: u32 = 0;
+    pub(super) const RECEIVE: u32 = 1;
+    pub(super) const PORT_SET: u32 = 3;
+}
+
+/// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
+const MAKE_SEND_ONCE: u32 = 21;
+
+/// The bits of `mach_msg_option_t`.
+mod option {
+    pub(super) const SEND: u32 = 1;
+    pub(super) const RECEIVE: u32 = 2;
+    pub(super) const SEND_TIMEOUT: u32 = 0x10;
+    pub(super) const RECEIVE_TIMEOUT: u32 = 0x100;
+    pub(super) const RECEIVE_LARGE: u32 = 0x800;
+}
+
+// SAFETY: on success the kernel has written a whole message, whose rights and regions it has put into this task.
+unsafe impl Kernel for GnuMach {
+    type Abi = Native;
+    type Region = Pages;
+    type Lent<'a> = &'a [u8];
+
+    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        // The trap has one timeout for both halves.
+        let together = call.send_timeout.is_none() || call.send_timeout == call.receive_timeout;
+        if call.send && call.receive.is_some() && !together {
+            let (send, receive) =
+                (MsgCall { receive: None, ..call }, MsgCall { send: false, send_timeout: None, ..call });
+            // SAFETY: the caller's promise.
+            unsafe { message(buffer, send) }?;
+            // SAFETY: nothing is sent.
+            return unsafe { message(buffer, receive) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { message(buffer, call) }
+    }
+
+    fn allocate_port(&self) -> Result<Name, KernReturn> {
+        Ok(mach_port::mach_port_allocate(&task(), right::RECEIVE)?)
+    }
+
+    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+        Ok(mach_port::mach_port_allocate(&task(), right::PORT_SET)?)
+    }
+
+    fn release(&self, kind: RightKind, name: Name) {
+        // A name that is not valid is to be ignored, and there is nothing else to fail for.
+        let _ = match kind {
+            // Also if it has become a dead name.
+            RightKind::Send | RightKind::SendOnce => mach_port::mach_port_deallocate(&task(), name),
+            RightKind::Receive => mach_port::mach_port_mod_refs(&task(), name, right::RECEIVE, -1),
+            RightKind::PortSet => mach_port::mach_port_mod_refs(&task(), name, right::PORT_SET, -1),
+        };
+    }
+
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        Ok(mach_port::mach_port_mod_refs(&task(), name, right::SEND, 1)?)
+    }
+
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        let port = borrowed_receive(receive);
+        Ok(mach_port::mach_port_insert_right(&task(), receive, AnyRight::make_send(&port))?)
+    }
+
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        match mach_port::mach_port_extract_right(&task(), receive, MAKE_SEND_ONCE)? {
+            AnyRight::MoveSendOnce(right) => Ok(right.into_raw()),
+            _ => Err(KernReturn::MIG_TYPE_ERROR),
+        }
+    }
+
+    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+        Ok(mach_port::mach_port_move_member(&task(), receive, set)?)
+    }
+
+    fn request_notification(
+        &self,
+        name: Name,
+        which: Notification,
+        notify: Name,
+    ) -> Result<Name, KernReturn> {
+        let (id, sync) = match which {
+            Notification::PortDestroyed => (69, 0),
+            Notification::NoSenders { sync } => (70, sync),
+            // Of a name that is dead already the call tells at once, by an error.
+            Notification::DeadName => (72, 0),
+        };
+        let port = borrowed_receive(notify);
+        let notify = if notify.is_valid() {
+            AnyRight::make_send_once(&port)
+        } else {
+            AnyRight::move_send_once(SendOnceRight::null(GnuMach))
+        };
+        Ok(mach_port::mach_port_request_notification(&task(), name, id, sync, notify)?.into_raw())
+    }
+
+    fn reply_port(&self) -> Result<Name, KernReturn> {
+        let port = &thread::current().reply_port;
+        if port.get() == Name::NULL {
+            port.set(trap::reply_port());
+        }
+        if port.get() == Name::NULL { Err(KernReturn::KERN_RESOURCE_SHORTAGE) } else { Ok(port.get()) }
+    }
+
+    fn destroy_reply_port(&self, name: Name) {
+        let port = &thread::current().reply_port;
+        if port.get() == name {
+            port.set(Name::NULL);
+        }
+        self.release(RightKind::Receive, name);
+    }
+
+    fn allocate(&self, size: usize) -> Result<Pages, KernReturn> {
+        let address = mach::vm_allocate(&task(), 0, size as VmAddress, true)?;
+        // SAFETY: the memory is new.
+        Ok(unsafe { Pages::from_raw(address as usize, size) })
+    }
+
+    fn region_into_wire(&self, region: Pages) -> u64 {
+        region.into_raw().0 as u64
+    }
+
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Pages {
+        // SAFETY: the caller's promise; an address of the kernel fits.
+        unsafe { Pages::from_raw(address as usize, size) }
+    }
+
+    fn lend<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+
+    fn lent_address(lent: &&[u8]) -> u64 {
+        lent.as_ptr().expose_provenance() as u64
+    }
+}
+
+/// One `mach_msg` trap, and again if something else than a message has ended it.
+///
+/// # Safety
+///
+/// As [`Kernel::mach_msg`].
+unsafe fn message(buffer: &mut [MaybeUninit<u64>], mut call: MsgCall) -> Result<(), KernReturn> {
+    loop {
+        // SAFETY: the caller's promise; after an interrupted send the message is as it was.
+        match unsafe { message_once(buffer, call) } {
+            KernReturn::KERN_SUCCESS => return Ok(()),
+            KernReturn::MACH_SEND_INTERRUPTED => {}
+            KernReturn::MACH_RCV_INTERRUPTED => call.send = false,
+            code => return Err(code),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Kernel::mach_msg`].
+unsafe fn message_once(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> KernReturn {
+    let mut options = call.options;
+    for (bit, wanted) in [
+        (option::SEND, call.send),
+        (option::RECEIVE, call.receive.is_some()),
+        (option::SEND_TIMEOUT, call.send && call.send_timeout.is_some()),
+        (option::RECEIVE_TIMEOUT, call.receive.is_some() && call.receive_timeout.is_some()),
+        (option::RECEIVE_LARGE, call.receive.is_some() && call.large),
+    ] {
+        options |= if wanted { bit } else { 0 };
+    }
+    let send_size = if call.send {
+        // SAFETY: the caller vouches for a header.
+        unsafe { message_size(buffer) }
+    } else {
+        buffer[0] = MaybeUninit::new(0);
+        0
+    };
+    let receive_size = if call.receive.is_some() { size_of_val(buffer) as u32 } else { 0 };
+    let receive = call.receive.unwrap_or(Name::NULL);
+    let timeout = call.send_timeout.or(call.receive_timeout).unwrap_or(0);
+    // SAFETY: the sizes are those of the message and of the buffer, and the caller vouches for the contents.
+    let code = KernReturn(unsafe {
+        trap::mach_msg(
+            buffer.as_mut_ptr().cast(),
+            options,
+            send_size,
+            receive_size,
+            receive,
+            timeout,
+            Name::NULL,
+        )
+    });
+    if code == KernReturn::MACH_RCV_TOO_LARGE && call.large {
+        // SAFETY: initialised by the sender, or above, and the kernel has written the size.
+        unsafe { only_size(buffer) };
+    }
+    code
+}
+
+/// `msgh_size`, the second word of a header of any ABI.
+///
+/// # Safety
+///
+/// The first double word is initialised.
+unsafe fn message_size(buffer: &[MaybeUninit<u64>]) -> u32 {
+    // SAFETY: the caller's promise.
+    let word = unsafe { buffer[0].assume_init() };
+    (word >> 32) as u32
+}
+
+/// Of a message that it leaves in the queue the kernel writes the size only: makes the rest of the header zeros.
+///
+/// # Safety
+///
+/// As [`message_size`].
+unsafe fn only_size(buffer: &mut [MaybeUninit<u64>]) {
+    // SAFETY: the caller's promise.
+    let size = unsafe { message_size(buffer) };
+    buffer[..Native::FACTS.header / 8].fill(MaybeUninit::new(0));
+    buffer[0] = MaybeUninit::new(u64::from(size) << 32);
+}
+
+/// Memory of this task that it has from the kernel (`vm_allocate`, or a message), given back when dropped.
+#[derive(Debug)]
+pub struct Pages {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: memory belongs to the task, not to a thread.
+unsafe impl core::marker::Send for Pages {}
+// SAFETY: it is changed through `&mut` only.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Memory at an address.
+    ///
+    /// # Safety
+    ///
+    /// It is mapped, readable and writable, initialised, and nobody else's.
+    unsafe fn from_raw(address: usize, len: usize) -> Self {
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling());
+        Self { start, len }
+    }
+
+    /// Address and length, and with them the duty to give the memory back.
+    fn into_raw(self) -> (usize, usize) {
+        let memory = ManuallyDrop::new(self);
+        (memory.start.as_ptr().expose_provenance(), memory.len)
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            let address = self.start.as_ptr().addr();
+            // It fails only for memory that is not there.
+            let _ = mach::vm_deallocate(&task(), address as VmAddress, self.len as VmAddress);
+        }
+    }
+}
+
+impl Deref for Pages {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the memory is there, initialised, and nobody else's.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Pages {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the memory is there, initialised, and nobody else's.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}

@@ -1,0 +1,111 @@
+//! Locks and condition variables that wait in the kernel, on the value of a word (`gsync_wait`).
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+
+use mach_defs::native::gnumach;
+use mig_runtime::platform;
+
+use crate::kernel::task;
+
+/// `GSYNC_TIMED`
+const TIMED: i32 = 4;
+/// `GSYNC_BROADCAST`
+const BROADCAST: i32 = 8;
+
+/// Waits while the word has this value, until someone [wakes](wake) or the time is over. It may end without a cause.
+pub(crate) fn wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
+    let milliseconds = limit.map_or(0, |limit| limit.as_millis().min(u128::from(u32::MAX)) as u32);
+    let flags = if limit.is_some() { TIMED } else { 0 };
+    // It fails if the value is another one by now, or when the time is over: the caller looks for itself.
+    let _ = gnumach::gsync_wait(&task(), address(word), value, 0, milliseconds, flags);
+}
+
+/// Wakes who waits on the word: one thread, or all.
+pub(crate) fn wake(word: &AtomicU32, all: bool) {
+    let flags = if all { BROADCAST } else { 0 };
+    let _ = gnumach::gsync_wake(&task(), address(word), 0, flags);
+}
+
+fn address(word: &AtomicU32) -> gnumach::VmAddress {
+    word.as_ptr().addr() as gnumach::VmAddress
+}
+
+/// The lock behind the platform's `Mutex`: a word that is [`FREE`], [`HELD`] or [`WANTED`].
+#[derive(Debug)]
+pub struct RawMutex(AtomicU32);
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Held, and there may be threads that wait.
+const WANTED: u32 = 2;
+
+// SAFETY: only the thread that changed the word from `FREE` holds the lock, until it makes it `FREE` again.
+unsafe impl lock_api::RawMutex for RawMutex {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = Self(AtomicU32::new(FREE));
+
+    type GuardMarker = lock_api::GuardSend;
+
+    fn lock(&self) {
+        if !self.try_lock() {
+            while self.0.swap(WANTED, Ordering::Acquire) != FREE {
+                wait(&self.0, WANTED, None);
+            }
+        }
+    }
+
+    fn try_lock(&self) -> bool {
+        self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    unsafe fn unlock(&self) {
+        if self.0.swap(FREE, Ordering::Release) == WANTED {
+            wake(&self.0, false);
+        }
+    }
+}
+
+/// A condition variable: a word that counts notifications.
+#[derive(Debug, Default)]
+pub struct Condvar(AtomicU32);
+
+impl Condvar {
+    fn wait_at_most<T: ?Sized>(
+        &self,
+        guard: &mut lock_api::MutexGuard<'_, RawMutex, T>,
+        limit: Option<Duration>,
+    ) -> bool {
+        // A notification after this, even before the wait, changes the word, and the wait ends at once.
+        let count = self.0.load(Ordering::Relaxed);
+        lock_api::MutexGuard::unlocked(guard, || wait(&self.0, count, limit));
+        self.0.load(Ordering::Relaxed) != count
+    }
+
+    fn notify(&self, all: bool) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        wake(&self.0, all);
+    }
+}
+
+impl platform::Condvar<RawMutex> for Condvar {
+    fn wait<T: ?Sized>(&self, guard: &mut lock_api::MutexGuard<'_, RawMutex, T>) {
+        self.wait_at_most(guard, None);
+    }
+
+    fn wait_for<T: ?Sized>(
+        &self,
+        guard: &mut lock_api::MutexGuard<'_, RawMutex, T>,
+        limit: Duration,
+    ) -> bool {
+        self.wait_at_most(guard, Some(limit))
+    }
+
+    fn notify_one(&self) {
+        self.notify(false);
+    }
+
+    fn notify_all(&self) {
+        self.notify(true);
+    }
+}

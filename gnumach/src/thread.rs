@@ -1,0 +1,233 @@
+//! Threads: stacks, what a thread has for itself, start and end.
+//!
+//! A stack is a block of [`STACK`] bytes that begins at a multiple of that, so that a thread finds its own [`Block`], at the end of it, from
+//! the address of anything on its stack. No register is needed for it.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use mach_defs::native::mach::{self, VmAddress};
+use mach_defs::native::{gnumach, mach_host};
+use mig_runtime::platform::{Panicked, SpawnError, Thread};
+use mig_runtime::{KernReturn, Name, SendRight};
+
+use crate::kernel::{GnuMach, borrowed, task};
+use crate::{sync, trap};
+
+/// Bytes of a stack, [`Block`] and guard page included.
+pub(crate) const STACK: usize = 64 << 10;
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+
+/// `VM_PROT_READ | VM_PROT_WRITE`
+const READ_WRITE: i32 = 3;
+/// `VM_PROT_ALL`
+const ALL: i32 = 7;
+/// `VM_INHERIT_COPY`
+const INHERIT_COPY: i32 = 1;
+
+/// What a thread has for itself, at the end of its stack. All zeros at first.
+#[repr(C, align(16))]
+pub(crate) struct Block {
+    /// The thread's own port.
+    port: Cell<Name>,
+    /// Where the replies to its calls come to.
+    pub(crate) reply_port: Cell<Name>,
+    /// Whether the threads that it starts are [wired](wire_current), as it is itself.
+    wired: Cell<bool>,
+    /// What it is to do, until it does it.
+    work: Cell<Option<Box<Work>>>,
+}
+
+struct Work {
+    body: Box<dyn FnOnce() + Send>,
+    ended: Arc<Ended>,
+}
+
+/// Whether a thread has ended: 0 or 1.
+#[derive(Default)]
+struct Ended(AtomicU32);
+
+/// The calling thread's block.
+pub(crate) fn current() -> &'static Block {
+    let here = 0_u8;
+    let stack = (&raw const here).expose_provenance() & !(STACK - 1);
+    // SAFETY: every thread of a program runs on such a stack, the block is there as long as it runs, and no other thread uses it then.
+    unsafe { &*ptr::with_exposed_provenance(block_of(stack)) }
+}
+
+/// The address of the block on the stack that begins at this address.
+const fn block_of(stack: usize) -> usize {
+    stack + STACK - size_of::<Block>()
+}
+
+/// The calling thread's own port, borrowed for a call.
+pub(crate) fn current_port() -> core::mem::ManuallyDrop<crate::Send> {
+    let port = &current().port;
+    if port.get() == Name::NULL {
+        port.set(trap::thread_self());
+    }
+    borrowed(port.get())
+}
+
+/// The privileged host port, once a thread has been wired with it.
+static WIRED_BY: AtomicU32 = AtomicU32::new(0);
+
+/// Lets the calling thread use the memory that the kernel keeps for emergencies (`thread_wire`), and the threads that it starts from now
+/// on.
+///
+/// # Errors
+///
+/// As `thread_wire`: the port is not the privileged one of the host.
+pub fn wire_current(host: &crate::Send) -> Result<(), KernReturn> {
+    mach_host::thread_wire(host, &current_port(), true)?;
+    if WIRED_BY.load(Ordering::Relaxed) == 0 {
+        WIRED_BY.store(host.try_clone()?.into_raw().0, Ordering::Relaxed);
+    }
+    current().wired.set(true);
+    Ok(())
+}
+
+/// A thread that was started.
+#[derive(Debug)]
+pub struct JoinHandle(Arc<Ended>);
+
+impl core::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.load(Ordering::Relaxed) == 0 { "running" } else { "ended" })
+    }
+}
+
+impl JoinHandle {
+    /// Waits until the thread has ended.
+    pub(crate) fn wait(&self) {
+        while self.0.0.load(Ordering::Acquire) == 0 {
+            sync::wait(&self.0.0, 0, None);
+        }
+    }
+}
+
+impl Thread for JoinHandle {
+    fn join(self) -> Result<(), Panicked> {
+        self.wait();
+        Ok(())
+    }
+}
+
+/// Starts a thread.
+pub(crate) fn spawn(body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle, SpawnError> {
+    let ended = Arc::new(Ended::default());
+    let work = Box::new(Work { body, ended: ended.clone() });
+    start(work).map_err(|_| SpawnError)?;
+    Ok(JoinHandle(ended))
+}
+
+fn start(work: Box<Work>) -> Result<(), KernReturn> {
+    let stack = Stack::allocate()?;
+    let thread = mach::thread_create(&task())?;
+    // SAFETY: the block is all zeros, which are a block, and nobody uses it yet.
+    let block: &Block = unsafe { &*ptr::with_exposed_provenance(block_of(stack.0)) };
+    block.wired.set(current().wired.get());
+    let result = set_registers(&thread, block_of(stack.0));
+    if result.is_err() {
+        let _ = mach::thread_terminate(&thread);
+        return result;
+    }
+    block.work.set(Some(work));
+    // The thread owns its stack and its port from now on.
+    core::mem::forget(stack);
+    block.port.set(thread.name());
+    let thread = borrowed(thread.into_raw());
+    Ok(mach::thread_resume(&thread)?)
+}
+
+/// The stack of a thread that does not run yet, by its address.
+struct Stack(usize);
+
+impl Stack {
+    fn allocate() -> Result<Self, KernReturn> {
+        let (nothing, size, mask) = (SendRight::null(GnuMach), STACK as VmAddress, (STACK - 1) as VmAddress);
+        let address =
+            mach::vm_map(&task(), 0, size, mask, true, &nothing, 0, false, READ_WRITE, ALL, INHERIT_COPY)?;
+        let stack = Self(address as usize);
+        // Who runs over the end of the stack gets an exception.
+        mach::vm_protect(&task(), address, PAGE as VmAddress, false, 0)?;
+        Ok(stack)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let _ = mach::vm_deallocate(&task(), self.0 as VmAddress, STACK as VmAddress);
+    }
+}
+
+/// Lets a new thread begin in [`enter`], on a stack that ends at `top`.
+#[cfg(target_arch = "x86_64")]
+fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
+    // `struct i386_thread_state`, 21 registers of 8 bytes; the kernel sets the segments.
+    let mut registers = [0_u64; 21];
+    registers[16] = enter as *const () as u64;
+    // As if called: a return address lies below the aligned end.
+    registers[19] = top as u64 - 8;
+    let mut words = [0_u32; 42];
+    for (words, register) in words.chunks_exact_mut(2).zip(registers) {
+        words.copy_from_slice(&[register as u32, (register >> 32) as u32]);
+    }
+    Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &words)?)
+}
+
+/// Lets a new thread begin in [`enter`], on a stack that ends at `top`.
+#[cfg(target_arch = "x86")]
+fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
+    // `struct i386_thread_state`; the kernel sets the segments.
+    let mut registers = [0_u32; 17];
+    registers[12] = enter as *const () as u32;
+    // As if called: a return address lies below the aligned end.
+    registers[15] = top as u32 - 4;
+    Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &registers)?)
+}
+
+/// Where a thread begins.
+extern "C" fn enter() -> ! {
+    let block = current();
+    if block.wired.get() {
+        let host = borrowed(Name(WIRED_BY.load(Ordering::Relaxed)));
+        let wired = mach_host::thread_wire(&host, &current_port(), true);
+        assert!(wired.is_ok(), "thread_wire: {wired:?}");
+    }
+    if let Some(work) = block.work.take() {
+        let Work { body, ended } = *work;
+        body();
+        ended.0.store(1, Ordering::Release);
+        sync::wake(&ended.0, true);
+    }
+    end(block)
+}
+
+/// Ends the calling thread, and gives back its stack, its reply port and its own port.
+fn end(block: &Block) -> ! {
+    let stack = ptr::from_ref(block).addr() & !(STACK - 1);
+    let port = block.port.get();
+    loop {
+        let _ = gnumach::thread_terminate_release(
+            &borrowed(port),
+            &task(),
+            port,
+            block.reply_port.get(),
+            stack as VmAddress,
+            STACK as VmAddress,
+        );
+    }
+}
+
+/// Ends the task: the program.
+pub fn exit() -> ! {
+    loop {
+        let _ = mach::task_terminate(&task());
+    }
+}

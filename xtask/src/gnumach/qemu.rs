@@ -1,0 +1,156 @@
+//! A machine in QEMU: what it is given, and how it ended.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use crate::apt;
+use crate::command::works;
+use crate::report::{Outcome, StepResult};
+
+/// The emulator; it runs the kernels for i386 as well.
+const QEMU: &str = "qemu-system-x86_64";
+
+/// What programs write to `isa-debug-exit` if all is well; QEMU ends with twice that and 1.
+const ALL_WELL: u8 = 16;
+
+/// Lines with which nothing good can come any more: of the kernel, and of programs.
+const FATAL: [&str; 4] = ["panic ", "panicked at", "exception ", "Kernel "];
+
+/// Whether the emulator is there; installs it if it is not and that is possible.
+pub(crate) fn set_up() -> StepResult {
+    let probe = || works(Command::new(QEMU).arg("--version"));
+    if probe() {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["qemu-system-x86"]) {
+        Ok(()) if probe() => Ok(Outcome::Passed),
+        Ok(()) => Err(format!("{QEMU} does not work, although qemu-system-x86 is installed")),
+        Err(why) => Ok(Outcome::Skipped(format!("{QEMU} is missing; {why}"))),
+    }
+}
+
+/// A machine.
+pub(crate) struct Machine {
+    /// The kernel's image.
+    pub(crate) kernel: PathBuf,
+    /// Memory, in MiB.
+    pub(crate) memory: u32,
+    /// Processors.
+    pub(crate) processors: u32,
+    /// The programs that the kernel starts: the file, and its arguments.
+    pub(crate) modules: Vec<(PathBuf, String)>,
+    /// What is the first disk, as QEMU's `-drive` has it.
+    pub(crate) drive: Option<String>,
+    /// How long it may run.
+    pub(crate) limit: Duration,
+}
+
+/// What a program's line in the boot script begins and ends with: its rights as arguments, and that it is a task that runs.
+const RIGHTS: &str = "${host-port} ${device-port}";
+const START: &str = "$(task-create) $(task-resume)";
+
+impl Machine {
+    /// Starts it, shows its console, and returns that when it has ended well. The error has what the console said.
+    pub(crate) fn run(&self) -> Result<String, String> {
+        let mut command = self.command();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = child.as_mut().map_err(|error| format!("{QEMU}: {error}"))?;
+        let mut console = String::new();
+        let end = watch(child, self.limit, &mut console);
+        // It may have ended already.
+        let _ = child.kill();
+        let status = child.wait().map_err(|error| error.to_string())?;
+        let good = i32::from(ALL_WELL) * 2 + 1;
+        match end {
+            End::Closed if status.code() == Some(good) => Ok(console),
+            End::Closed => Err(format!("the machine stopped without a verdict ({status})\n{console}")),
+            End::Fatal => Err(format!("the console tells of a failure\n{console}")),
+            End::Late => Err(format!("no verdict after {} s\n{console}", self.limit.as_secs())),
+        }
+    }
+
+    /// Starts it with the terminal as its console, and leaves it alone.
+    pub(crate) fn run_interactively(&self) -> Result<(), String> {
+        println!("QEMU's keys: ctrl-A X ends it, ctrl-A C is its monitor");
+        let mut command = self.command();
+        command.args(["-serial", "mon:stdio"]);
+        command.status().map(drop).map_err(|error| format!("{QEMU}: {error}"))
+    }
+
+    fn command(&self) -> Command {
+        let mut modules = String::new();
+        for (file, arguments) in &self.modules {
+            let comma = if modules.is_empty() { "" } else { "," };
+            // QEMU wants a comma in an argument twice.
+            let arguments = arguments.replace(',', ",,");
+            let _ = write!(modules, "{comma}{} {RIGHTS} {arguments} {START}", file.display());
+        }
+        let mut command = Command::new(QEMU);
+        command
+            .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
+            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+            .args(["-m", &format!("{}M", self.memory), "-smp", &self.processors.to_string()])
+            .args(["-append", "console=com0"])
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .args(["-initrd", &modules]);
+        if let Some(drive) = &self.drive {
+            command.args(["-drive", drive]);
+        }
+        command
+    }
+}
+
+enum End {
+    /// The machine has closed its console.
+    Closed,
+    /// A line told of a failure.
+    Fatal,
+    /// The time was over.
+    Late,
+}
+
+/// Shows what the console says, and collects it, until it is clear how the machine ends.
+fn watch(child: &mut Child, limit: Duration, console: &mut String) -> End {
+    let Some(output) = child.stdout.take() else { return End::Closed };
+    let (send, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if send.send(String::from_utf8_lossy(&line).trim_end().to_string()).is_err() {
+                break;
+            }
+        }
+    });
+    let deadline = Instant::now() + limit;
+    loop {
+        match next(&lines, deadline) {
+            Ok(line) => {
+                show(&line, console);
+                if FATAL.iter().any(|word| line.contains(word)) {
+                    // What belongs to it follows soon.
+                    let soon = Instant::now() + Duration::from_millis(500);
+                    while let Ok(line) = next(&lines, soon) {
+                        show(&line, console);
+                    }
+                    return End::Fatal;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return End::Closed,
+            Err(RecvTimeoutError::Timeout) => return End::Late,
+        }
+    }
+}
+
+fn next(lines: &Receiver<String>, deadline: Instant) -> Result<String, RecvTimeoutError> {
+    lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+}
+
+fn show(line: &str, console: &mut String) {
+    println!("  | {line}");
+    console.push_str(line);
+    console.push('\n');
+}
