@@ -3,7 +3,9 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // The last one: a part that is made read-only after the start would leave a hole that cannot be wired.
-    for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,norelro"] {
+    for argument in
+        ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,norelro"]
+    {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

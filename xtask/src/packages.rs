@@ -148,10 +148,20 @@ pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
         return Err("fetching Debian packages needs apt-get, apt-helper and dpkg".to_string());
     }
     println!("fetching {} packages of the set `{}`", set.packages.len(), set.name);
-    empty(&folder)?;
-    let work = folder.join("fetch");
-    unpack(set, &folder, &work)?;
-    fs::remove_dir_all(&work).and_then(|()| fs::write(&stamp, pins)).map_err(|error| error.to_string())?;
+    // In a folder of its own, so that who uses the set meanwhile never finds half of it.
+    let fresh = folder.with_file_name(format!("{}.{}", set.name, std::process::id()));
+    empty(&fresh)?;
+    let work = fresh.join("fetch");
+    unpack(set, &fresh, &work)?;
+    let put = || {
+        fs::remove_dir_all(&work)?;
+        fs::write(fresh.join("unpacked"), pins)?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::rename(&fresh, &folder)
+    };
+    put().map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
 }
 

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kernel::Kernel;
+use programs::HELLO;
 pub(crate) use programs::lints;
-use programs::{HELLO, Package};
 use qemu::Machine;
 pub(crate) use qemu::set_up;
 
@@ -58,14 +58,11 @@ fn hello(kernel: Kernel) -> Result<Machine, String> {
         kernel: kernel.image()?,
         memory: 64,
         processors: 1,
-        modules: vec![(program(HELLO, kernel, "hello")?, String::new())],
+        programs: HELLO.build(kernel)?,
+        modules: vec![("hello", String::new())],
         drive: None,
         limit: Duration::from_secs(60),
     })
-}
-
-fn program(package: Package, kernel: Kernel, name: &str) -> Result<std::path::PathBuf, String> {
-    Ok(package.build(kernel)?.join(name))
 }
 
 /// The first program on every kernel.

@@ -41,8 +41,10 @@ pub(crate) struct Machine {
     pub(crate) memory: u32,
     /// Processors.
     pub(crate) processors: u32,
-    /// The programs that the kernel starts: the file, and its arguments.
-    pub(crate) modules: Vec<(PathBuf, String)>,
+    /// The folder with the programs.
+    pub(crate) programs: PathBuf,
+    /// Those that the kernel starts: the name, and the arguments.
+    pub(crate) modules: Vec<(&'static str, String)>,
     /// What is the first disk, as QEMU's `-drive` has it.
     pub(crate) drive: Option<String>,
     /// How long it may run.
@@ -83,14 +85,15 @@ impl Machine {
 
     fn command(&self) -> Command {
         let mut modules = String::new();
-        for (file, arguments) in &self.modules {
+        for (name, arguments) in &self.modules {
             let comma = if modules.is_empty() { "" } else { "," };
             // QEMU wants a comma in an argument twice.
             let arguments = arguments.replace(',', ",,");
-            let _ = write!(modules, "{comma}{} {RIGHTS} {arguments} {START}", file.display());
+            let _ = write!(modules, "{comma}{name} {RIGHTS} {arguments} {START}");
         }
         let mut command = Command::new(QEMU);
         command
+            .current_dir(&self.programs)
             .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
             .args(["-m", &format!("{}M", self.memory), "-smp", &self.processors.to_string()])
