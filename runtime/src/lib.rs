@@ -85,7 +85,7 @@ pub use memory::{Elements, OolArg, OolMemory, Plain};
 pub use received::{Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
-pub use server::{Server, Unclaimed};
+pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::Type;
 pub use untyped::Copying;

@@ -11,6 +11,7 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
 use crate::release;
 use crate::reply::ReplyTo;
+use crate::types::name;
 
 /// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -249,6 +250,13 @@ impl<'a, K: Kernel> Port<'a, K> {
     #[inline]
     pub fn kernel(self) -> &'a K {
         &self.head.kernel
+    }
+
+    /// True if the message was sent with a send-once right. A notification that was asked for is; one that somebody with a send right has made
+    /// up is not.
+    pub fn is_send_once(self) -> bool {
+        let header = Header { bits: self.head.bits, ..Header::default() };
+        header.local_disposition() == name::MOVE_SEND_ONCE
     }
 
     /// Takes the reply right out of the message, to answer later; the routine then returns

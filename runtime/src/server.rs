@@ -42,6 +42,7 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
@@ -86,14 +87,65 @@ pub struct Server<'s, K: Kernel> {
     subsystems: Vec<Entry<'s, K>>,
     unclaimed: Box<dyn Fn(Unclaimed) + Send + Sync + 's>,
     threads: NonZeroUsize,
-    stopped: AtomicBool,
 }
 
 /// Where the messages come from.
 struct Ports<'s, K: Kernel> {
     set: Set<'s, K>,
-    /// A member of the set to which nobody else has a right: a message here is the order to look whether to stop.
-    control: ReceiveRight<K>,
+    stop: Stop<K>,
+}
+
+/// Ends a [`Server`] from anywhere; clones are the same. Each server has one of its own, or is [given](Server::stopped_by) one by whoever
+/// cannot reach the server itself later.
+pub struct Stop<K: Kernel>(Arc<Control<K>>);
+
+struct Control<K: Kernel> {
+    /// A member of the server's set to which nobody else has a right: a message here is the order to look whether to stop.
+    port: ReceiveRight<K>,
+    stopped: AtomicBool,
+}
+
+impl<K: Kernel> Stop<K> {
+    /// For one server.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_allocate`.
+    pub fn new(kernel: &K) -> Result<Self, KernReturn> {
+        let port = ReceiveRight::allocate(kernel)?;
+        Ok(Self(Arc::new(Control { port, stopped: AtomicBool::new(false) })))
+    }
+
+    /// See [`Server::stop`].
+    pub fn stop(&self) {
+        self.0.stopped.store(true, Ordering::SeqCst);
+        // If the port is gone no thread waits on it.
+        let _ = self.wake();
+    }
+
+    /// Wakes one thread.
+    fn wake(&self) -> Result<(), KernReturn> {
+        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
+        let order = buffer.request(self.0.port.kernel());
+        order.send(0, Dest::make_send_once(&self.0.port), SendOptions::NONE)?;
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::SeqCst)
+    }
+}
+
+impl<K: Kernel> Clone for Stop<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Stop<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stop").field(&self.is_stopped()).finish()
+    }
 }
 
 enum Set<'s, K: Kernel> {
@@ -138,25 +190,26 @@ impl<'s, K: Kernel> Ports<'s, K> {
                 Set::Own(set)
             }
         };
-        let control = ReceiveRight::allocate(set.get().kernel())?;
-        set.get().insert(&control)?;
-        Ok(Self { set, control })
+        let stop = Stop::new(set.get().kernel())?;
+        Self { set, stop }.listening()
+    }
+
+    fn stopped_by(self, stop: Stop<K>) -> Result<Self, KernReturn> {
+        Self { stop, ..self }.listening()
+    }
+
+    /// With the order to stop among the messages.
+    fn listening(self) -> Result<Self, KernReturn> {
+        self.set.get().insert(&self.stop.0.port)?;
+        Ok(self)
     }
 
     fn kernel(&self) -> &K {
-        self.control.kernel()
+        self.set.get().kernel()
     }
 
     fn receive(&self) -> Receive {
         Receive::from(self.set.get().name())
-    }
-
-    /// Wakes one thread.
-    fn order(&self) -> Result<(), KernReturn> {
-        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
-        let order = buffer.request(self.kernel());
-        order.send(0, Dest::make_send_once(&self.control), SendOptions::NONE)?;
-        Ok(())
     }
 }
 
@@ -191,7 +244,6 @@ impl<'s, K: Kernel> Server<'s, K> {
             subsystems: Vec::new(),
             unclaimed: Box::new(|_| ()),
             threads: NonZeroUsize::MIN,
-            stopped: AtomicBool::new(false),
         }
     }
 
@@ -213,6 +265,13 @@ impl<'s, K: Kernel> Server<'s, K> {
     #[must_use]
     pub fn unclaimed(mut self, tell: impl Fn(Unclaimed) + Send + Sync + 's) -> Self {
         self.unclaimed = Box::new(tell);
+        self
+    }
+
+    /// Serves until this is told to stop, as well as by [`stop`](Self::stop).
+    #[must_use]
+    pub fn stopped_by(mut self, stop: &Stop<K>) -> Self {
+        self.ports = self.ports.and_then(|ports| ports.stopped_by(stop.clone()));
         self
     }
 
@@ -241,17 +300,15 @@ impl<'s, K: Kernel> Server<'s, K> {
                 self.stop();
             }
         });
-        self.stopped.store(false, Ordering::SeqCst);
+        ports.stop.0.stopped.store(false, Ordering::SeqCst);
         KernReturn(failure.into_inner()).ok()
     }
 
     /// Ends [`run`](Self::run), once each thread has served what it has received. What is in the queues stays there. Without a run, the
     /// next one ends at once.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
         if let Ok(ports) = &self.ports {
-            // If the port is gone no thread waits on it.
-            let _ = ports.order();
+            ports.stop.stop();
         }
     }
 
@@ -277,7 +334,7 @@ impl<'s, K: Kernel> Server<'s, K> {
     fn work<P: Platform>(&self, ports: &Ports<'_, K>) -> Result<(), KernReturn> {
         let mut request = buffer(self.buffer_size())?;
         let mut reply = buffer(self.buffer_size())?;
-        while !self.stopped.load(Ordering::SeqCst) {
+        while !ports.stop.is_stopped() {
             let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
             let Err(mut end) = self.serve_by_turns::<P>(ports, request, reply);
             // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next may be larger still.
@@ -290,7 +347,7 @@ impl<'s, K: Kernel> Server<'s, K> {
             match end {
                 End::Stopped => {
                     // For the next thread. The last one leaves it, to be ignored.
-                    let _ = ports.order();
+                    let _ = ports.stop.wake();
                 }
                 End::Receive(ReceiveError::Failed(code))
                     if code != KernReturn::MACH_RCV_INTERRUPTED && code != KernReturn::MACH_RCV_TIMED_OUT =>
@@ -357,8 +414,8 @@ impl<'s, K: Kernel> Server<'s, K> {
 
     /// True if the message is an order of this server's own, `Stopped` if it holds.
     fn is_order(&self, ports: &Ports<'_, K>, request: &Received<'_, K>) -> Result<bool, End> {
-        let order = request.port().name() == ports.control.name();
-        if order && self.stopped.load(Ordering::SeqCst) { Err(End::Stopped) } else { Ok(order) }
+        let order = request.port().name() == ports.stop.0.port.name();
+        if order && ports.stop.is_stopped() { Err(End::Stopped) } else { Ok(order) }
     }
 
     /// Finds the routine, runs it, and tells if there was none.

@@ -37,7 +37,7 @@ const fn integers(count: usize) -> Shape {
 struct Routines {
     notes: Mutex<Vec<(Name, Seqno)>>,
     later: Mutex<Vec<ReplyTo<Local>>>,
-    notified: Mutex<Vec<i32>>,
+    notified: Mutex<Vec<(i32, bool)>>,
 }
 
 impl Subsystem<Local> for &Routines {
@@ -118,7 +118,7 @@ impl Subsystem<Local> for Notify<'_> {
 
     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
         serve(request, reply, |request, _| {
-            self.0.notified.lock().unwrap().push(request.id());
+            self.0.notified.lock().unwrap().push((request.id(), request.port().is_send_once()));
             Ok(())
         });
         true
@@ -513,7 +513,11 @@ fn notifications_are_served_like_any_message() {
     let once: SendOnceRight<Local> = world.port.make_send_once().unwrap();
     drop(once);
     assert_eq!(server.serve_one::<Std>(Some(0)), Ok(true));
-    assert_eq!(*world.routines.notified.lock().unwrap(), [70, 72, 71]);
+    // What looks like one, but was sent by somebody with a send right.
+    note(&world.to_server, 71, 0);
+    assert_eq!(server.serve_one::<Std>(Some(0)), Ok(true));
+    let notified = [(70, true), (72, true), (71, true), (71, false)];
+    assert_eq!(*world.routines.notified.lock().unwrap(), notified);
     assert_eq!(task.census(), before);
     drop(server);
     world.end();
@@ -544,6 +548,21 @@ fn stopping_before_or_without_a_run() {
     assert_eq!(world.routines.notes.lock().unwrap().len(), 1);
     assert_eq!(server.run_twice_in_a_row(), Ok(()));
     drop(server);
+    world.end();
+}
+
+#[test]
+fn stopping_from_where_the_server_is_not_known() {
+    let world = World::new();
+    let stop = Stop::new(world.port.kernel()).unwrap();
+    let server = world.server().threads(3).stopped_by(&stop);
+    thread::scope(|scope| {
+        let run = scope.spawn(|| server.run());
+        assert_eq!(sum(&world.to_server, 1, 2).unwrap(), 3);
+        stop.stop();
+        assert_eq!(run.join().unwrap(), Ok(()));
+    });
+    drop((server, stop));
     world.end();
 }
 
