@@ -163,6 +163,16 @@ impl<L, D: Clone> Object<L, D> {
         }
     }
 
+    /// Takes the pages out, to give their places back; the object is of no use then.
+    pub fn take_pages(&mut self) -> Pages<L, D> {
+        core::mem::replace(&mut self.pages, Pages::new(0))
+    }
+
+    /// How many rights to the object the pager has given.
+    pub fn rights_made(&self) -> u32 {
+        self.rights_made
+    }
+
     /// The pager gives somebody a right to the object.
     pub fn right_made(&mut self) {
         self.rights_made += 1;

@@ -1,0 +1,138 @@
+//! An object with its rights and its lock.
+
+use alloc::sync::Arc;
+
+use mig_runtime::platform::{Condvar, Mutex, MutexGuard, Platform};
+use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
+
+use super::control::Control;
+use crate::buffers::Data;
+use crate::object::{Object, Turn};
+use crate::store::Stored;
+
+/// A page's data that a write and the object share.
+pub(crate) type Shared<K, P> = Arc<Data<K, P>>;
+
+/// An object that the pager stores.
+pub(crate) struct Entry<K: Kernel, P: Platform> {
+    /// The name of its port.
+    pub(crate) name: Name,
+    /// A number that tells it apart, for administrators.
+    pub(crate) handle: u32,
+    state: Mutex<P, State<K, P>>,
+    /// A message has been admitted, and somebody waits for that.
+    turn: P::Condvar,
+}
+
+/// What its lock guards.
+pub(crate) struct State<K: Kernel, P: Platform> {
+    pub(crate) object: Object<Stored, Shared<K, P>>,
+    pub(crate) rights: Rights<K>,
+    /// Threads that wait for their turn.
+    waiting: usize,
+}
+
+/// The rights of an object: released together when the object is forgotten.
+pub(crate) struct Rights<K: Kernel> {
+    pub(crate) port: ReceiveRight<K>,
+    /// The kernel that uses it.
+    pub(crate) user: Option<Arc<User<K>>>,
+    /// A kernel that has ended its use while transfers were on their way.
+    pub(crate) ended: Option<Ended<K>>,
+    /// A kernel that waits until they are done.
+    pub(crate) next: Option<Arc<User<K>>>,
+}
+
+/// A kernel that uses an object: where its answers go, and by which name it is known to others.
+pub(crate) struct User<K: Kernel> {
+    pub(crate) control: Control<K>,
+    pub(crate) name: SendRight<K>,
+}
+
+/// What a kernel leaves behind: the pager's rights, and then the control and name ports themselves.
+pub(crate) type Ended<K> = (Option<Arc<User<K>>>, [ReceiveRight<K>; 2]);
+
+impl<K: Kernel> Rights<K> {
+    /// Of an object that no kernel uses.
+    pub(crate) fn unused(port: ReceiveRight<K>) -> Self {
+        Self { port, user: None, ended: None, next: None }
+    }
+
+    /// Everything, for release outside of the lock.
+    pub(crate) fn take(&mut self) -> Self {
+        let kernel = self.port.kernel().clone();
+        core::mem::replace(self, Self::unused(ReceiveRight::null(kernel)))
+    }
+}
+
+impl<K: Kernel, P: Platform> Entry<K, P> {
+    pub(crate) fn new(handle: u32, object: Object<Stored, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
+        let name = rights.port.name();
+        let state = Mutex::<P, _>::new(State { object, rights, waiting: 0 });
+        Arc::new(Self { name, handle, state, turn: P::Condvar::default() })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P>> {
+        self.state.lock()
+    }
+
+    /// The turn of a message that has been received. `None` stands for the next one, where one thread serves the port and nobody counts.
+    pub(crate) fn turn(&self, seqno: Option<Seqno>) -> Pending<'_, K, P> {
+        Pending { entry: self, seqno, admitted: false }
+    }
+
+    /// Waits for the messages before this one. Each of their threads only has to get here.
+    fn admit(&self, seqno: Option<Seqno>) -> Admitted<'_, K, P> {
+        let mut state = self.lock();
+        let Some(Seqno(seqno)) = seqno else { return Admitted { entry: self, counts: true, state } };
+        while state.object.order.turn(seqno) == Turn::Later {
+            state.waiting += 1;
+            self.turn.wait(&mut state);
+            state.waiting -= 1;
+        }
+        let counts = state.object.order.turn(seqno) == Turn::Now;
+        Admitted { entry: self, counts, state }
+    }
+}
+
+/// A message that has been received and not admitted. Dropped, it is rejected, which takes a turn as well.
+pub(crate) struct Pending<'e, K: Kernel, P: Platform> {
+    entry: &'e Entry<K, P>,
+    seqno: Option<Seqno>,
+    admitted: bool,
+}
+
+impl<'e, K: Kernel, P: Platform> Pending<'e, K, P> {
+    /// Waits for the turn and takes it.
+    pub(crate) fn admit(mut self) -> Admitted<'e, K, P> {
+        self.admitted = true;
+        self.entry.admit(self.seqno)
+    }
+}
+
+impl<K: Kernel, P: Platform> Drop for Pending<'_, K, P> {
+    fn drop(&mut self) {
+        if !self.admitted {
+            drop(self.entry.admit(self.seqno));
+        }
+    }
+}
+
+/// A message whose turn it is. Those behind it wait until this is dropped.
+pub(crate) struct Admitted<'e, K: Kernel, P: Platform> {
+    entry: &'e Entry<K, P>,
+    /// False for a position that has been passed, which no kernel gives.
+    counts: bool,
+    pub(crate) state: MutexGuard<'e, P, State<K, P>>,
+}
+
+impl<K: Kernel, P: Platform> Drop for Admitted<'_, K, P> {
+    fn drop(&mut self) {
+        if self.counts {
+            self.state.object.order.advance();
+            if self.state.waiting > 0 {
+                self.entry.turn.notify_all();
+            }
+        }
+    }
+}

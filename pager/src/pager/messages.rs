@@ -1,0 +1,415 @@
+//! What each message of an object does.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use mig_runtime::abi::Native;
+use mig_runtime::platform::Platform;
+use mig_runtime::{KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno};
+
+use super::SwapPager;
+use super::control::Control;
+use super::entry::{Admitted, Entry, Rights, Shared, User};
+use super::transfers::{ReadJob, WriteJob};
+use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Unstored};
+use crate::store::{Store, Stored};
+
+/// A message with more pages than this is refused. The kernel's have 32 at most.
+const MAX_PAGES: u64 = 256;
+
+/// The request port of a message, and the message's position there, if positions are counted.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) port: Name,
+    pub(super) seqno: Option<Seqno>,
+}
+
+/// A returned page.
+enum Taken<K: Kernel, P: Platform> {
+    /// It is in the store, without a transfer.
+    Stored(Stored),
+    /// It is to be written.
+    Data(Shared<K, P>),
+    /// There is no room for it: no buffer, and too many pages stay in their messages.
+    Refused,
+}
+
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+    /// `memory_object_create`
+    pub(super) fn create(
+        &self,
+        at: At,
+        port: ReceiveRight<K>,
+        control: SendRight<K>,
+        name: SendRight<K>,
+        page_size: u64,
+    ) -> Result<(), KernReturn> {
+        self.counters.create.count();
+        if at.port != self.manager.name() {
+            // Only the kernel makes objects, and it knows where to say so.
+            let entry = self.entry(at.port)?;
+            drop(entry.turn(at.seqno));
+            return Err(self.refused());
+        }
+        let ours = |name| name == self.manager.name() || self.find(name).is_some();
+        let names = [port.name(), control.name(), name.name()];
+        let valid = names.iter().all(|name| name.is_valid() && !ours(*name));
+        let distinct = names[0] != names[1] && names[0] != names[2] && names[1] != names[2];
+        if !valid || !distinct || page_size != self.page_size as u64 {
+            return Err(self.refused());
+        }
+        let user = Arc::new(User { control: Control::new(control), name });
+        let rights = Rights { user: Some(user), ..Rights::unused(port) };
+        let entry = self.add_object(Origin::Internal, rights)?;
+        self.watch(&entry, 0)
+    }
+
+    /// Asks to be told when nobody has a right to an object. If it is so already, the message comes at once.
+    pub(super) fn watch(&self, entry: &Entry<K, P>, rights_made: u32) -> Result<(), KernReturn> {
+        let state = entry.lock();
+        let port = &state.rights.port;
+        port.request_notification(Notification::NoSenders { sync: rights_made }, port).map(drop)
+    }
+
+    /// `memory_object_init`
+    pub(super) fn init(
+        &self,
+        at: At,
+        control: SendRight<K>,
+        name: SendRight<K>,
+        page_size: u64,
+    ) -> Result<(), KernReturn> {
+        self.counters.init.count();
+        let entry = self.entry(at.port)?;
+        let ours = control.name() == self.manager.name() || self.find(control.name()).is_some();
+        let fits = page_size == self.page_size as u64 && !control.is_null() && !ours;
+        let user = Arc::new(User { control: Control::new(control), name });
+        let mut admitted = entry.turn(at.seqno).admit();
+        let decision = if fits { admitted.state.object.init() } else { Init::Refuse };
+        match decision {
+            Init::Ready => admitted.state.rights.user = Some(user.clone()),
+            Init::Later => admitted.state.rights.next = Some(user.clone()),
+            Init::Refuse => {}
+        }
+        drop(admitted);
+        match decision {
+            Init::Ready => {
+                self.sent(user.control.ready());
+            }
+            Init::Later => {}
+            Init::Refuse => {
+                // The control port may be one of our own.
+                if !ours {
+                    self.sent(user.control.destroy());
+                }
+                return Err(self.refused());
+            }
+        }
+        Ok(())
+    }
+
+    /// `memory_object_terminate`
+    pub(super) fn terminate(
+        &self,
+        at: At,
+        control: ReceiveRight<K>,
+        name: ReceiveRight<K>,
+    ) -> Result<(), KernReturn> {
+        self.counters.terminate.count();
+        let entry = self.entry(at.port)?;
+        let mut admitted = entry.turn(at.seqno).admit();
+        let state = &mut *admitted.state;
+        let from_user = state.rights.user.as_ref().is_some_and(|user| user.control.is_port(&control));
+        let decision = if from_user { state.object.terminate() } else { Terminate::Refuse };
+        if decision == Terminate::Refuse {
+            drop(admitted);
+            return Err(self.refused());
+        }
+        let ended = (state.rights.user.take(), [control, name]);
+        let release =
+            if decision == Terminate::Later { state.rights.ended.replace(ended) } else { Some(ended) };
+        drop(admitted);
+        drop(release);
+        Ok(())
+    }
+
+    /// The no-senders notification.
+    pub(super) fn no_senders(&self, at: At, asked_for: bool, rights_made: u32) -> Result<(), KernReturn> {
+        self.counters.no_senders.count();
+        let entry = self.entry(at.port)?;
+        let mut admitted = entry.turn(at.seqno).admit();
+        if !asked_for {
+            drop(admitted);
+            return Err(self.refused());
+        }
+        let decision = admitted.state.object.no_senders(rights_made);
+        let made = admitted.state.object.rights_made();
+        drop(admitted);
+        match decision {
+            NoSenders::Stale => self.watch(&entry, made)?,
+            NoSenders::Forget => self.forget(&entry),
+            NoSenders::Later => {}
+        }
+        Ok(())
+    }
+
+    /// `memory_object_data_request`
+    pub(super) fn data_request(
+        &self,
+        at: At,
+        control: SendRight<K>,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), KernReturn> {
+        self.counters.data_request.count();
+        let entry = self.entry(at.port)?;
+        let mut admitted = entry.turn(at.seqno).admit();
+        let user = self.sender(&admitted, &control)?;
+        let object = &mut admitted.state.object;
+        let pages = self.pages(offset, length).filter(|pages| {
+            let count = pages.end - pages.start;
+            count <= MAX_PAGES && object.has_pages(pages.start, count)
+        });
+        let Some(pages) = pages else {
+            drop(admitted);
+            self.counters.errors.count();
+            self.sent(user.control.error(offset, length));
+            return Err(self.refused());
+        };
+        let answer = |page| {
+            let request = object.pages.request(page);
+            if matches!(request, Request::Read(_)) {
+                object.transfer_begins();
+            }
+            (page, request)
+        };
+        let answers: Vec<_> = pages.map(answer).collect();
+        drop(admitted);
+        for (page, request) in answers {
+            self.answer(&entry, &user, page, request);
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        entry: &Arc<Entry<K, P>>,
+        user: &User<K>,
+        page: u64,
+        request: Request<Stored, Shared<K, P>>,
+    ) {
+        match request {
+            Request::Unavailable => {
+                self.counters.unavailable.count();
+                self.sent(user.control.unavailable(self.offset(page), self.page_size));
+            }
+            Request::Supply(data) => match self.copy(&data) {
+                Ok(memory) => {
+                    self.counters.supplied_early.count();
+                    self.supply(user, page, memory, true);
+                }
+                Err(_) => self.error(user, page),
+            },
+            Request::Read(read) => {
+                let at_once = read.place.same_filled().is_some();
+                let job = ReadJob { entry: entry.clone(), page, read };
+                if at_once { self.read(job) } else { self.transfers.read(job) }
+            }
+            Request::Answered => self.counters.answered.count(),
+            Request::Lost | Request::Unexpected => self.error(user, page),
+        }
+    }
+
+    /// `memory_object_data_return`, or `memory_object_data_initialize` if `first`.
+    pub(super) fn data_return(
+        &self,
+        at: At,
+        control: SendRight<K>,
+        offset: u64,
+        data: OolMemory<K>,
+        first: bool,
+    ) -> Result<(), KernReturn> {
+        let arrived = P::now();
+        let counter = if first { &self.counters.data_initialize } else { &self.counters.data_return };
+        counter.count();
+        let entry = self.entry(at.port)?;
+        let turn = entry.turn(at.seqno);
+        let pages =
+            self.pages(offset, data.len() as u64).filter(|pages| pages.end - pages.start <= MAX_PAGES);
+        let Some(pages) = pages else { return Err(self.refused()) };
+        let (taken, memory) = self.take(data);
+        if memory.is_none() {
+            self.counters.turnaround.count(P::now() - arrived);
+        }
+
+        let mut admitted = turn.admit();
+        let sender = self.sender(&admitted, &control);
+        let object = &mut admitted.state.object;
+        let user = match sender {
+            Ok(user) if object.has_pages(pages.start, taken.len() as u64) => user,
+            _ => {
+                drop(admitted);
+                self.discard(taken);
+                return Err(self.refused());
+            }
+        };
+        let mut free = Vec::new();
+        let mut writes = Vec::new();
+        let mut back = Vec::new();
+        for (page, taken) in pages.zip(taken) {
+            if first && object.pages.was_written(page) {
+                if let Taken::Stored(place) = taken {
+                    free.push(place);
+                }
+                continue;
+            }
+            self.counters.returned.count();
+            match taken {
+                Taken::Stored(place) => {
+                    self.counters.same_filled.count();
+                    free.extend(object.pages.store(page, place));
+                }
+                Taken::Data(data) => {
+                    let ticket = object.pages.write(page, data.clone());
+                    object.transfer_begins();
+                    writes.push(WriteJob { entry: entry.clone(), page, ticket, data });
+                }
+                Taken::Refused => {
+                    let (place, unstored) = object.pages.refuse(page);
+                    free.extend(place);
+                    object.transfer_begins();
+                    back.push((page, unstored));
+                }
+            }
+        }
+        drop(admitted);
+
+        free.into_iter().for_each(|place| self.store.free(place));
+        self.transfers.write(writes);
+        for (page, unstored) in back {
+            let at = (self.offset(page) - offset) as usize;
+            let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
+            self.unstored(&entry, Some(&user), page, data, unstored);
+            self.transfer_ended(&entry);
+        }
+        Ok(())
+    }
+
+    /// Takes the pages of a message, and gives back its memory unless some of them must stay in it.
+    fn take(&self, memory: OolMemory<K>) -> (Vec<Taken<K, P>>, Option<Arc<OolMemory<K>>>) {
+        let copy = |page| {
+            let stored = self.store.same_filled(page).map(Taken::Stored);
+            stored.or_else(|| self.buffers.copy(page).map(|data| Taken::Data(Arc::new(data))))
+        };
+        let mut taken: Vec<_> = memory.chunks_exact(self.page_size).map(copy).collect();
+        if taken.iter().all(Option::is_some) {
+            return (taken.into_iter().flatten().collect(), None);
+        }
+        let memory = Arc::new(memory);
+        for (at, taken) in taken.iter_mut().enumerate().filter(|(_, taken)| taken.is_none()) {
+            let start = at * self.page_size;
+            let held = self.buffers.hold(&memory, start..start + self.page_size);
+            self.counters.held.add(held.is_some() as u64);
+            *taken = held.map(|data| Taken::Data(Arc::new(data)));
+        }
+        let taken = taken.into_iter().map(|taken| taken.unwrap_or(Taken::Refused)).collect();
+        (taken, Some(memory))
+    }
+
+    fn discard(&self, taken: Vec<Taken<K, P>>) {
+        for taken in taken {
+            if let Taken::Stored(place) = taken {
+                self.store.free(place);
+            }
+        }
+    }
+
+    /// `memory_object_data_unlock`: nothing was ever locked, but who asks shall not wait.
+    pub(super) fn data_unlock(
+        &self,
+        at: At,
+        control: SendRight<K>,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), KernReturn> {
+        self.counters.data_unlock.count();
+        let entry = self.entry(at.port)?;
+        let admitted = entry.turn(at.seqno).admit();
+        let user = self.sender(&admitted, &control)?;
+        drop(admitted);
+        self.sent(user.control.unlock(offset, length));
+        Ok(())
+    }
+
+    /// The kernel that uses an object, if this message comes from it.
+    fn sender(
+        &self,
+        admitted: &Admitted<'_, K, P>,
+        control: &SendRight<K>,
+    ) -> Result<Arc<User<K>>, KernReturn> {
+        let state = &admitted.state;
+        let user = state.rights.user.as_ref().filter(|user| user.control.is(control));
+        match user {
+            Some(user) if state.object.phase() == Phase::Live => Ok(user.clone()),
+            _ => Err(self.refused()),
+        }
+    }
+
+    fn entry(&self, port: Name) -> Result<Arc<Entry<K, P>>, KernReturn> {
+        self.find(port).ok_or_else(|| self.refused())
+    }
+
+    /// Counts a message that is refused. Nobody is told: no message of a kernel has a reply.
+    fn refused(&self) -> KernReturn {
+        self.counters.refused.count();
+        KernReturn::KERN_INVALID_ARGUMENT
+    }
+
+    /// New memory with the content of a page.
+    fn copy(&self, page: &[u8]) -> Result<OolMemory<K>, KernReturn> {
+        let mut memory = OolMemory::allocate(&self.kernel, page.len())?;
+        memory.copy_from_slice(page);
+        Ok(memory)
+    }
+
+    /// Supplies a page. True if the kernel has got it.
+    pub(super) fn supply(&self, user: &User<K>, page: u64, memory: OolMemory<K>, precious: bool) -> bool {
+        let sent = self.sent(user.control.supply(self.offset(page), memory, precious));
+        self.counters.supplied.add(sent as u64);
+        sent
+    }
+
+    pub(super) fn error(&self, user: &User<K>, page: u64) {
+        self.counters.errors.count();
+        self.sent(user.control.error(self.offset(page), self.page_size as u64));
+    }
+
+    /// Does what is to be done with a page that cannot be stored.
+    pub(super) fn unstored(
+        &self,
+        entry: &Entry<K, P>,
+        user: Option<&Arc<User<K>>>,
+        page: u64,
+        data: &[u8],
+        unstored: Unstored,
+    ) {
+        let gone_back = || {
+            let (Some(user), Ok(memory)) = (user, self.copy(data)) else { return false };
+            self.sent(user.control.supply(self.offset(page), memory, true))
+        };
+        if unstored == Unstored::HandBack {
+            if gone_back() {
+                self.counters.handed_back.count();
+                return;
+            }
+            entry.lock().object.pages.lose(page);
+        }
+        self.counters.lost.count();
+    }
+
+    /// Counts answers that do not get there: the kernel has gone, or does not listen.
+    pub(super) fn sent<E>(&self, result: Result<(), E>) -> bool {
+        self.counters.unsent.add(result.is_err() as u64);
+        result.is_ok()
+    }
+}

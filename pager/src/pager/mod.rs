@@ -1,0 +1,212 @@
+//! The default memory manager.
+
+mod administration;
+mod control;
+mod entry;
+mod fronts;
+mod messages;
+mod transfers;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::ops::Range;
+
+use mig_runtime::abi::Native;
+use mig_runtime::platform::{Mutex, Platform};
+use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
+
+use self::entry::{Entry, Rights};
+use self::transfers::Transfers;
+use crate::buffers::Buffers;
+use crate::counters::{Counters, Statistics};
+use crate::object::{Object, Origin};
+use crate::store::Store;
+
+pub use self::fronts::Unsequenced;
+
+/// How much memory and how many threads a pager takes, and how it decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Buffers for pages on their way to the store. Taken at the start.
+    pub buffers: usize,
+    /// How many pages may stay in the messages that brought them while no buffer is free. The kernel sees them as not taken yet and slows down.
+    pub held_pages: usize,
+    /// How many pages go to the store in one call at most.
+    pub batch: usize,
+    /// How many times in a row a page that the store does not take goes back to the kernel before it is given up as lost. In between the
+    /// kernel keeps it, as precious.
+    pub hand_backs: u8,
+    /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious and no longer kept in the store.
+    pub precious_below: u8,
+    /// Threads that transfer pages to and from the store.
+    pub io_threads: usize,
+    /// Threads for the messages of the objects that the kernel has made.
+    pub internal_threads: usize,
+    /// Threads for the messages of other objects.
+    pub external_threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            buffers: 256,
+            held_pages: 256,
+            batch: 64,
+            hand_backs: 16,
+            precious_below: 10,
+            io_threads: 2,
+            internal_threads: 2,
+            external_threads: 1,
+        }
+    }
+}
+
+/// A default memory manager that keeps pages in a [`Store`].
+///
+/// It serves the requests of three kinds of ports: its own ([`manager_port`](Self::manager_port)), those of objects that the kernel has made
+/// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have
+/// threads of its own. The requests never wait for the store: that is for [`serve_transfers`](Self::serve_transfers).
+/// [`Service`](crate::Service) puts all of it together.
+pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
+    kernel: K,
+    config: Config,
+    store: S,
+    page_size: usize,
+    manager: ReceiveRight<K>,
+    internal: PortSet<K>,
+    external: PortSet<K>,
+    objects: Mutex<P, Objects<K, P>>,
+    buffers: Arc<Buffers<P>>,
+    transfers: Transfers<K, P>,
+    counters: Counters,
+}
+
+/// The objects, by the name of their port.
+struct Objects<K: Kernel, P: Platform> {
+    by_port: BTreeMap<Name, Arc<Entry<K, P>>>,
+    last_handle: u32,
+}
+
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+    /// A pager without objects. It has a port, but no kernel knows of it yet.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_allocate`.
+    ///
+    /// # Panics
+    ///
+    /// If the page size of the store is not a power of two.
+    pub fn new(kernel: &K, store: S, config: Config) -> Result<Self, KernReturn> {
+        let page_size = store.page_size();
+        assert!(page_size.is_power_of_two(), "{page_size} bytes are not a page");
+        Ok(Self {
+            kernel: kernel.clone(),
+            page_size,
+            manager: ReceiveRight::allocate(kernel)?,
+            internal: PortSet::allocate(kernel)?,
+            external: PortSet::allocate(kernel)?,
+            objects: Mutex::<P, _>::new(Objects { by_port: BTreeMap::new(), last_handle: 0 }),
+            buffers: Buffers::new(page_size, config.buffers, config.held_pages),
+            transfers: Transfers::default(),
+            counters: Counters::default(),
+            store,
+            config,
+        })
+    }
+
+    /// The service port: for `memory_object_create`, and for the calls of `default_pager`.
+    pub fn manager_port(&self) -> &ReceiveRight<K> {
+        &self.manager
+    }
+
+    /// The ports of the objects that the kernel has made. What comes here comes from the kernel.
+    pub fn internal_ports(&self) -> &PortSet<K> {
+        &self.internal
+    }
+
+    /// The ports of the objects made by `default_pager_object_create`. Anything may come here.
+    pub fn external_ports(&self) -> &PortSet<K> {
+        &self.external
+    }
+
+    /// Where the pages are kept.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// What the pager has done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.counters.figures()
+    }
+
+    /// How many objects there are.
+    pub fn object_count(&self) -> usize {
+        self.objects.lock().by_port.len()
+    }
+
+    /// Buffers that are free, and pages that may still be held in their messages: what [`Config`] says while nothing is on its way to the store.
+    pub fn free_buffers(&self) -> (usize, usize) {
+        self.buffers.free()
+    }
+
+    /// Takes note of a message that no routine took: it has had its turn.
+    pub fn unclaimed(&self, message: Unclaimed) {
+        self.counters.unclaimed.count();
+        if let Some(entry) = self.find(message.port) {
+            drop(entry.turn(Some(message.seqno)));
+        }
+    }
+
+    fn find(&self, port: Name) -> Option<Arc<Entry<K, P>>> {
+        self.objects.lock().by_port.get(&port).cloned()
+    }
+
+    /// Makes an entry for an object, and lets its messages come.
+    fn add_object(&self, origin: Origin, rights: Rights<K>) -> Result<Arc<Entry<K, P>>, KernReturn> {
+        let set = match origin {
+            Origin::Internal => &self.internal,
+            Origin::External { .. } => &self.external,
+        };
+        let object = Object::new(origin, self.config.hand_backs);
+        let entry = {
+            let mut objects = self.objects.lock();
+            objects.last_handle = objects.last_handle.wrapping_add(1).max(1);
+            let entry = Entry::new(objects.last_handle, object, rights);
+            objects.by_port.insert(entry.name, entry.clone());
+            entry
+        };
+        // Only now, because from now on others look for it.
+        let inserted = set.insert(&entry.lock().rights.port);
+        match inserted {
+            Ok(()) => Ok(entry),
+            Err(code) => {
+                self.forget(&entry);
+                Err(code)
+            }
+        }
+    }
+
+    /// Releases all that an object has. Its pages are given back in the background.
+    fn forget(&self, entry: &Arc<Entry<K, P>>) {
+        // First of all, because the name may be in use again as soon as the port is gone.
+        self.objects.lock().by_port.remove(&entry.name);
+        let (rights, pages) = {
+            let mut state = entry.lock();
+            (state.rights.take(), state.object.take_pages())
+        };
+        self.transfers.forget(pages);
+        drop(rights);
+    }
+
+    /// The pages of a range of bytes; `None` if it is not made of whole pages, or goes beyond what can be addressed.
+    fn pages(&self, offset: u64, length: u64) -> Option<Range<u64>> {
+        let size = self.page_size as u64;
+        let end = offset.checked_add(length)?;
+        (length > 0 && offset % size == 0 && length % size == 0).then_some(offset / size..end / size)
+    }
+
+    fn offset(&self, page: u64) -> u64 {
+        page * self.page_size as u64
+    }
+}

@@ -1,0 +1,180 @@
+//! A pager at work: its ports served, its transfers done, each kind of work by threads of its own.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use mach_defs::native::{
+    default_pager::default_pager, seqnos_memory_object::seqnos_memory_object,
+    seqnos_memory_object_default::seqnos_memory_object_default, seqnos_notify::seqnos_notify,
+};
+use mig_runtime::abi::Native;
+use mig_runtime::platform::{Platform, SpawnError, Thread};
+use mig_runtime::server::Source;
+use mig_runtime::{KernReturn, Kernel, SendRight, Server, Stop};
+
+use crate::store::Store;
+use crate::{Config, SwapPager};
+
+/// A pager that works. Dropping it stops it.
+///
+/// All that is left to the host is to let the kernel know of it: [`right`](Self::right) is what `vm_set_default_memory_manager` takes.
+pub struct Service<K: Kernel<Abi = Native>, P: Platform, S: Store> {
+    pager: Arc<SwapPager<K, P, S>>,
+    stops: Vec<Stop<K>>,
+    servers: Vec<P::Thread>,
+    transfers: Vec<P::Thread>,
+    /// The first error of a server.
+    failure: Arc<AtomicI32>,
+}
+
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
+    /// Starts a pager.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; what had been started is stopped then.
+    pub fn start(kernel: &K, store: S, config: Config) -> Result<Self, StartError> {
+        let threads = (config.internal_threads, config.external_threads, config.io_threads.max(1));
+        let mut service = Self {
+            pager: Arc::new(SwapPager::new(kernel, store, config)?),
+            stops: Vec::new(),
+            servers: Vec::new(),
+            transfers: Vec::new(),
+            failure: Arc::default(),
+        };
+        for _ in 0..threads.2 {
+            let pager = service.pager.clone();
+            let body = Box::new(move || pager.serve_transfers());
+            service.transfers.push(P::spawn("pager transfers", body)?);
+        }
+        service.spawn("pager manager", |pager, stop| {
+            let server = Server::on(pager.manager_port()).stopped_by(stop);
+            server
+                .with(seqnos_memory_object_default(pager))
+                .with(default_pager(pager))
+                .unclaimed(|message| pager.unclaimed(message))
+                .run_on::<P>()
+        })?;
+        service.spawn("pager internal", move |pager, stop| {
+            serve_objects(pager, pager.internal_ports().into(), stop, threads.0)
+        })?;
+        service.spawn("pager external", move |pager, stop| {
+            serve_objects(pager, pager.external_ports().into(), stop, threads.1)
+        })?;
+        Ok(service)
+    }
+
+    /// Starts a thread that serves.
+    fn spawn(
+        &mut self,
+        name: &str,
+        serve: impl FnOnce(&SwapPager<K, P, S>, &Stop<K>) -> Result<(), KernReturn> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let stop = Stop::new(self.pager.manager_port().kernel())?;
+        self.stops.push(stop.clone());
+        let (pager, failure) = (self.pager.clone(), self.failure.clone());
+        let body = Box::new(move || {
+            if let Err(code) = serve(&pager, &stop) {
+                // Only the first.
+                let _ = failure.compare_exchange(0, code.0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        });
+        self.servers.push(P::spawn(name, body)?);
+        Ok(())
+    }
+
+    /// The pager.
+    pub fn pager(&self) -> &SwapPager<K, P, S> {
+        &self.pager
+    }
+
+    /// A right to the service port, for the kernel and for administrators.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_insert_right`.
+    pub fn right(&self) -> Result<SendRight<K>, KernReturn> {
+        self.pager.manager_port().make_send()
+    }
+
+    /// Stops serving, once what was received and what is on its way to the store is done.
+    ///
+    /// # Errors
+    ///
+    /// The code with which a server ended by itself.
+    pub fn stop(mut self) -> Result<(), KernReturn> {
+        self.end();
+        KernReturn(self.failure.load(Ordering::Relaxed)).ok()
+    }
+
+    fn end(&mut self) {
+        self.stops.iter().for_each(Stop::stop);
+        join(&mut self.servers);
+        self.pager.stop_transfers();
+        join(&mut self.transfers);
+    }
+}
+
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Drop for Service<K, P, S> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits for threads. One that panicked has said so; the others are to end all the same.
+fn join<T: Thread>(threads: &mut Vec<T>) {
+    for thread in threads.drain(..) {
+        let _ = thread.join();
+    }
+}
+
+fn serve_objects<K: Kernel<Abi = Native>, P: Platform, S: Store>(
+    pager: &SwapPager<K, P, S>,
+    ports: Source<'_, K>,
+    stop: &Stop<K>,
+    threads: usize,
+) -> Result<(), KernReturn> {
+    Server::on(ports)
+        .stopped_by(stop)
+        .with(seqnos_memory_object(pager))
+        .with(seqnos_memory_object_default(pager))
+        .with(seqnos_notify(pager))
+        .unclaimed(|message| pager.unclaimed(message))
+        .threads(threads)
+        .run_on::<P>()
+}
+
+/// Why a pager did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The kernel refused a port.
+    Kernel(KernReturn),
+    /// The system has no room for another thread.
+    Thread,
+}
+
+impl From<KernReturn> for StartError {
+    fn from(code: KernReturn) -> Self {
+        Self::Kernel(code)
+    }
+}
+
+impl From<SpawnError> for StartError {
+    fn from(_: SpawnError) -> Self {
+        Self::Thread
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(code) => write!(f, "the kernel refused a port to the pager: {code}"),
+            Self::Thread => SpawnError.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
