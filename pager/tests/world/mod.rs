@@ -1,0 +1,363 @@
+//! A kernel, a pager and hostile tasks on one `local` host, driven step by step: nothing runs by itself, and nothing sleeps.
+
+// Each test program uses a part of it, and is not a library.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use mach_defs::native::mach::{self, Mach};
+use mach_defs::native::seqnos_memory_object_default::seqnos_memory_object_default;
+use mach_defs::native::{default_pager, memory_object, memory_object_default};
+use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
+use mach_pager::store::{MemoryStore, Space, Store, StoreError, Stored};
+use mach_pager::{Config, SwapPager};
+use mig_runtime::kernel::local::{Census, Host, Local};
+use mig_runtime::platform::Std;
+use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
+
+pub const PAGE: usize = 4096;
+
+/// A store in memory that fails as it is told.
+pub struct Scripted {
+    store: MemoryStore<Std>,
+    /// Pages with one of these first bytes cannot be written.
+    pub bad: Mutex<HashSet<u8>>,
+    /// Reads fail, with this error.
+    pub bad_reads: Mutex<Option<StoreError>>,
+}
+
+impl Scripted {
+    pub fn new(pages: u32) -> Self {
+        Self { store: MemoryStore::new(PAGE, pages), bad: Mutex::default(), bad_reads: Mutex::default() }
+    }
+}
+
+impl Store for Scripted {
+    fn page_size(&self) -> usize {
+        self.store.page_size()
+    }
+
+    fn same_filled(&self, page: &[u8]) -> Option<Stored> {
+        self.store.same_filled(page)
+    }
+
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Stored, StoreError>)) {
+        for (at, page) in pages.iter().enumerate() {
+            if self.bad.lock().unwrap().contains(&page[0]) {
+                done(at, Err(StoreError::Io));
+            } else {
+                self.store.write(&[page], &mut |_, result| done(at, result));
+            }
+        }
+    }
+
+    fn read(&self, stored: &Stored, page: &mut [u8]) -> Result<(), StoreError> {
+        match *self.bad_reads.lock().unwrap() {
+            Some(error) => Err(error),
+            None => self.store.read(stored, page),
+        }
+    }
+
+    fn free(&self, stored: Stored) {
+        self.store.free(stored);
+    }
+
+    fn space(&self) -> Space {
+        self.store.space()
+    }
+}
+
+/// A page that no store keeps without room; its first byte is `tag`.
+pub fn page(tag: u8) -> Vec<u8> {
+    (0..PAGE).map(|at| tag.wrapping_add((at / 7) as u8)).collect()
+}
+
+/// What a kernel was told about an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The tag of the page, which was whole.
+    Supply {
+        offset: u64,
+        tag: u8,
+        precious: bool,
+    },
+    /// A page of zeros.
+    Zeros {
+        offset: u64,
+    },
+    Unavailable {
+        offset: u64,
+        size: u64,
+    },
+    Error {
+        offset: u64,
+        size: u64,
+    },
+    Ready,
+    Destroy,
+    Unlock {
+        offset: u64,
+        size: u64,
+    },
+}
+
+/// What the kernel is told, in order.
+#[derive(Default)]
+pub struct Answers(Mutex<Vec<Answer>>);
+
+impl Answers {
+    fn push(&self, answer: Answer) -> Result<(), KernReturn> {
+        self.0.lock().unwrap().push(answer);
+        Ok(())
+    }
+}
+
+impl Mach<Local> for Answers {
+    fn memory_object_data_supply(
+        &self,
+        _control: Port<'_, Local>,
+        offset: mach::VmOffset,
+        data: OolMemory<Local>,
+        lock_value: mach::VmProt,
+        precious: bool,
+        reply_to: AnyRight<'static, Local>,
+    ) -> Result<(), KernReturn> {
+        assert_eq!((lock_value, reply_to.name().is_valid()), (0, false));
+        if data.iter().all(|byte| *byte == 0) && data.len() == PAGE {
+            return self.push(Answer::Zeros { offset });
+        }
+        assert_eq!(*data, *page(data[0]), "a whole page");
+        self.push(Answer::Supply { offset, tag: data[0], precious })
+    }
+
+    fn memory_object_data_unavailable(
+        &self,
+        _control: Port<'_, Local>,
+        offset: mach::VmOffset,
+        size: mach::VmSize,
+    ) -> Result<(), KernReturn> {
+        self.push(Answer::Unavailable { offset, size })
+    }
+
+    fn memory_object_data_error(
+        &self,
+        _control: Port<'_, Local>,
+        offset: mach::VmOffset,
+        size: mach::VmSize,
+        code: KernReturn,
+    ) -> Result<(), KernReturn> {
+        assert_eq!(code, KernReturn::KERN_MEMORY_ERROR);
+        self.push(Answer::Error { offset, size })
+    }
+
+    fn memory_object_ready(
+        &self,
+        _control: Port<'_, Local>,
+        may_cache: bool,
+        strategy: mach::MemoryObjectCopyStrategy,
+    ) -> Result<(), KernReturn> {
+        assert_eq!((may_cache, strategy), (false, 2));
+        self.push(Answer::Ready)
+    }
+
+    fn memory_object_destroy(
+        &self,
+        _control: Port<'_, Local>,
+        _reason: KernReturn,
+    ) -> Result<(), KernReturn> {
+        self.push(Answer::Destroy)
+    }
+
+    fn memory_object_lock_request(
+        &self,
+        _control: Port<'_, Local>,
+        offset: mach::VmOffset,
+        size: mach::VmSize,
+        should_return: mach::MemoryObjectReturn,
+        should_flush: bool,
+        lock_value: mach::VmProt,
+        _reply_to: AnyRight<'static, Local>,
+    ) -> Result<(), KernReturn> {
+        assert_eq!((should_return, should_flush, lock_value), (0, false, 0));
+        self.push(Answer::Unlock { offset, size })
+    }
+}
+
+/// An object as a kernel has it.
+pub struct Object {
+    pub port: SendRight<Local>,
+    pub control: ReceiveRight<Local>,
+    pub name: ReceiveRight<Local>,
+    answers: PortSet<Local>,
+}
+
+impl Object {
+    /// The ports with which a kernel uses an object.
+    pub fn using(port: SendRight<Local>) -> Self {
+        let kernel = port.kernel().clone();
+        let control = ReceiveRight::allocate(&kernel).unwrap();
+        kernel.set_queue_limit(control.name(), 1000).unwrap();
+        let answers = PortSet::allocate(&kernel).unwrap();
+        answers.insert(&control).unwrap();
+        Self { port, control, name: ReceiveRight::allocate(&kernel).unwrap(), answers }
+    }
+
+    pub fn data_return(&self, offset: u64, data: &[u8]) {
+        memory_object::memory_object_data_return(&self.port, &self.control, offset, data, true, false)
+            .unwrap();
+    }
+
+    pub fn initialize(&self, offset: u64, data: &[u8]) {
+        memory_object_default::memory_object_data_initialize(&self.port, &self.control, offset, data)
+            .unwrap();
+    }
+
+    pub fn request(&self, offset: u64, length: u64) {
+        memory_object::memory_object_data_request(&self.port, &self.control, offset, length, 1).unwrap();
+    }
+
+    pub fn init(&self) {
+        self.init_with(PAGE as u64);
+    }
+
+    pub fn init_with(&self, page_size: u64) {
+        memory_object::memory_object_init(&self.port, &self.control, &self.name, page_size).unwrap();
+    }
+
+    /// What the kernel has been told since the last time.
+    pub fn answers(&self) -> Vec<Answer> {
+        let answers = Answers::default();
+        let server = Server::on(&self.answers).with(mach::mach(&answers));
+        while server.serve_one::<Std>(Some(0)).is_ok() {}
+        drop(server);
+        answers.0.into_inner().unwrap()
+    }
+
+    /// The kernel does not use it any more; the right to it goes with that.
+    pub fn terminate(self) {
+        self.control.leave_set().unwrap();
+        memory_object::memory_object_terminate(self.port, self.control, self.name).unwrap();
+    }
+
+    /// The same with another right to it left.
+    pub fn terminate_keeping_right(self) -> SendRight<Local> {
+        let right = self.port.try_clone().unwrap();
+        self.terminate();
+        right
+    }
+}
+
+/// Everything.
+pub struct World<S: Store = Scripted> {
+    pub kernel: Local,
+    /// Some other task with a right to the manager port.
+    pub task: Local,
+    pub pager: SwapPager<Local, Std, S>,
+    pub to_manager: SendRight<Local>,
+    pager_task: Local,
+    before: [Census; 3],
+    free: u64,
+    buffers: (usize, usize),
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Scripted::new(100), Config::default())
+    }
+}
+
+impl<S: Store> World<S> {
+    pub fn with(store: S, config: Config) -> Self {
+        let host = Host::new();
+        let [kernel, pager_task, task] = ["kernel", "pager", "task"].map(|label| host.new_task(label));
+        kernel.send_always();
+        let pager = SwapPager::new(&pager_task, store, config).unwrap();
+        let to_manager = Local::transfer(pager.manager_port().make_send().unwrap(), &kernel).unwrap();
+        let before = [&kernel, &pager_task, &task].map(Local::census);
+        let (free, buffers) = (pager.store().space().free, pager.free_buffers());
+        Self { kernel, task, pager, to_manager, pager_task, before, free, buffers }
+    }
+
+    /// The kernel makes an object.
+    pub fn create(&self) -> Object {
+        self.create_with(PAGE as u64)
+    }
+
+    pub fn create_with(&self, page_size: u64) -> Object {
+        let port = ReceiveRight::allocate(&self.kernel).unwrap();
+        let object = Object::using(port.make_send().unwrap());
+        let to_manager = self.to_manager.try_clone().unwrap();
+        let (control, name) = (&object.control, &object.name);
+        memory_object_default::memory_object_create(to_manager, port, 0, control, name, page_size).unwrap();
+        self.serve();
+        object
+    }
+
+    /// A right of the other task to the manager port.
+    pub fn task_to_manager(&self) -> SendRight<Local> {
+        Local::transfer(self.to_manager.try_clone().unwrap(), &self.task).unwrap()
+    }
+
+    /// The task asks for an object of this many bytes. The right is the kernel's then, as if it had been mapped.
+    pub fn create_external(&self, size: u64) -> SendRight<Local> {
+        let right = self.call(move |manager| default_pager::default_pager_object_create(manager, size));
+        Local::transfer(right.unwrap(), &self.kernel).unwrap()
+    }
+
+    /// A call of the task to the manager port, served meanwhile.
+    pub fn call<T: Send>(
+        &self,
+        call: impl FnOnce(&SendRight<Local>) -> Result<T, mig_runtime::CallError<Local>> + Send,
+    ) -> Result<T, KernReturn> {
+        let manager = self.task_to_manager();
+        let server = Server::on(self.pager.manager_port());
+        let server = server.with(default_pager::default_pager(&self.pager));
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || call(&manager).map_err(|error| error.code()));
+            assert_eq!(server.serve_one::<Std>(None), Ok(true));
+            call.join().unwrap()
+        })
+    }
+
+    /// Serves all messages to the pager that have been sent. Nothing is transferred to or from the store.
+    pub fn serve(&self) {
+        let pager = &self.pager;
+        let manager = Server::on(pager.manager_port())
+            .with(seqnos_memory_object_default(pager))
+            .with(default_pager::default_pager(pager))
+            .unclaimed(|message| pager.unclaimed(message));
+        let objects = [pager.internal_ports(), pager.external_ports()].map(|set| {
+            Server::on(set)
+                .with(seqnos_memory_object(pager))
+                .with(seqnos_memory_object_default(pager))
+                .with(seqnos_notify(pager))
+                .unclaimed(|message| pager.unclaimed(message))
+        });
+        let servers = [&manager, &objects[0], &objects[1]];
+        while servers.iter().any(|server| server.serve_one::<Std>(Some(0)).is_ok()) {}
+    }
+
+    /// Does all transfers.
+    pub fn transfer(&self) {
+        while self.pager.transfer_one() {}
+    }
+
+    /// Both, until there is nothing left to do.
+    pub fn settle(&self) {
+        self.serve();
+        self.transfer();
+        self.serve();
+        self.transfer();
+    }
+
+    /// Everybody has what they had at first: rights, memory, room in the store, buffers, no messages.
+    pub fn end(self) {
+        self.settle();
+        assert_eq!(self.pager.object_count(), 0);
+        assert_eq!(self.pager.free_buffers(), self.buffers);
+        assert_eq!(self.pager.store().space().free, self.free);
+        assert_eq!(self.pager.store().space().same_filled, 0);
+        assert_eq!([&self.kernel, &self.pager_task, &self.task].map(Local::census), self.before);
+    }
+}
