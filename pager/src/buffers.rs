@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn there_are_so_many_and_each_comes_back() {
-        let task = Local::new();
+        let task: Local = Local::new();
         let buffers = Buffers::<Std>::new(8, 2, 1);
         let pages = [[1; 8], [2; 8], [3; 8]];
         let taken: Vec<Option<Data<Local, Std>>> = pages.iter().map(|page| buffers.copy(page)).collect();

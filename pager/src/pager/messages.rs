@@ -24,6 +24,9 @@ pub(super) struct At {
     pub(super) seqno: Option<Seqno>,
 }
 
+/// The memory of a message that pages stay in.
+type Held<K> = Arc<OolMemory<K>>;
+
 /// A returned page.
 enum Taken<K: Kernel, P: Platform> {
     /// It is in the store, without a transfer.
@@ -296,7 +299,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Takes the pages of a message, and gives back its memory unless some of them must stay in it.
-    fn take(&self, memory: OolMemory<K>) -> (Vec<Taken<K, P>>, Option<Arc<OolMemory<K>>>) {
+    fn take(&self, memory: OolMemory<K>) -> (Vec<Taken<K, P>>, Option<Held<K>>) {
         let copy = |page| {
             let stored = self.store.same_filled(page).map(Taken::Stored);
             stored.or_else(|| self.buffers.copy(page).map(|data| Taken::Data(Arc::new(data))))
