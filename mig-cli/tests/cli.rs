@@ -252,10 +252,38 @@ fn usage_errors_are_2() {
 #[test]
 fn what_is_not_generated_yet_is_said() {
     let folder = Folder::new("not_yet");
-    folder.write("clock.defs", GOOD.replace("seconds : int", "seconds : clock_t").as_str());
-    let run = folder.mig(&["rust", "clock.defs", "--abi", "apple-64"]);
+    folder.write(
+        "f.defs",
+        "subsystem f 1; type p_t = MACH_MSG_TYPE_COPY_SEND; type n_t = MACH_MSG_TYPE_INTEGER_32;
+        simpleroutine f(p : p_t; in right : p_t; in code : n_t, retcode);",
+    );
+    let run = folder.mig(&["rust", "f.defs", "--abi", "apple-64"]);
     assert_eq!(run.expect(1).out(), "");
     assert!(run.err().contains("not generated yet"), "{}", run.err());
+}
+
+/// The machine that the command runs on has no say.
+#[test]
+fn every_abi_is_generated_everywhere() {
+    let folder = Folder::new("every_abi");
+    folder.write(
+        "f.defs",
+        "subsystem f 1; type p_t = MACH_MSG_TYPE_COPY_SEND; type n_t = MACH_MSG_TYPE_INTEGER_32;
+        routine f(p : p_t; in right : p_t; out n : n_t);",
+    );
+    for (abi, name, size) in [
+        ("gnu-i386", "GnuI386", 32),
+        ("gnu-x86_64", "GnuX86_64", 48),
+        ("cmu-32", "GnuI386", 32),
+        ("osf-32", "Osf32", 40),
+        ("apple-32", "Apple32", 40),
+        ("apple-64", "Apple64", 40),
+    ] {
+        let rust = folder.mig(&["rust", "f.defs", "--abi", abi]).expect(0).out();
+        assert!(rust.contains(&format!("pub type Abi = rt::abi::{name};")), "{rust}");
+        let table = folder.mig(&["abi", "f.defs", "--abi", abi, "--json"]).expect(0).out();
+        assert!(table.contains(&format!("\"min_size\": {size}")), "{table}");
+    }
 }
 
 #[test]

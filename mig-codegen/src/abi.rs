@@ -37,6 +37,10 @@ pub struct Language {
     pub second_subsystem: Severity,
     /// Types exist only behind the `subsystem` statement.
     pub subsystem_first: bool,
+    /// A `waittime` limits the sending, too.
+    pub wait_time_sends: bool,
+    /// Message options that have other bits than in GNU Mach's `mach/message.h`, or no name there.
+    pub options: &'static [(&'static str, u32)],
 }
 
 /// A construct that not all dialects have.
@@ -163,6 +167,8 @@ static GNU: Language = Language {
     redefined_type: Severity::Error,
     second_subsystem: Severity::Error,
     subsystem_first: true,
+    wait_time_sends: false,
+    options: &[],
 };
 
 /// The MIG of Carnegie Mellon's Mach 3.
@@ -184,6 +190,8 @@ static CMU: Language = Language {
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
+    wait_time_sends: false,
+    options: &[],
 };
 
 /// The MIG of OSF's MK6 and MK7.
@@ -206,6 +214,8 @@ static OSF: Language = Language {
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
+    wait_time_sends: false,
+    options: &[],
 };
 
 /// Apple's MIG.
@@ -223,6 +233,15 @@ static APPLE: Language = Language {
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
+    wait_time_sends: true,
+    options: &[
+        ("MACH_SEND_OVERRIDE", 0x20),
+        ("MACH_SEND_NOTIFY", 0x80),
+        ("MACH_SEND_ALWAYS", 0x1_0000),
+        ("MACH_RCV_LARGE", 0x4),
+        ("MACH_RCV_LARGE_IDENTITY", 0x8),
+        ("MACH_RCV_VOUCHER", 0x800),
+    ],
 };
 
 /// `gnu-i386`: GNU Mach on i386.

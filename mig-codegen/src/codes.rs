@@ -75,8 +75,6 @@ pub const SAME_COUNT: &str = "MIG0334";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 
-/// Messages of an ABI that are not generated yet.
-pub const ABI_NOT_GENERATED: &str = "MIG0501";
 /// An argument that is not generated yet.
 pub const ARGUMENT_NOT_GENERATED: &str = "MIG0502";
 /// A time or an option whose value only a C compiler knows.

@@ -3,15 +3,19 @@
 //! The compiler writes the offsets of its slot table next to each stub; [`check`] computes them again with the runtime's own rules and
 //! refuses to compile if they differ.
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Family, NDR};
 use crate::builder::INLINE_MAX;
 use crate::types::{Type, padded};
 
 /// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without padding.
+///
+/// In a message of an untyped ABI, everything behind the header is an item; counts and return codes are `Data(4)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A port right; also a polymorphic argument.
+    /// A port right, or its descriptor; also a polymorphic argument.
     Port,
+    /// The NDR record of an untyped message.
+    Ndr,
     /// Data of a fixed size.
     Data(usize),
     /// Data of a fixed size under a long type word.
@@ -22,7 +26,7 @@ pub enum Item {
     LongArray(usize),
     /// An inline array of at most so many rights.
     Ports(usize),
-    /// Out-of-line data or rights.
+    /// Out-of-line data or rights, or their descriptor.
     OutOfLine,
     /// An array of indefinite length, which may be inline; at the bytes that still are.
     Indefinite(usize),
@@ -32,7 +36,11 @@ impl Item {
     /// Bytes of the type word, and of what follows it.
     const fn sizes<A: Abi>(self) -> (usize, usize) {
         let facts = A::FACTS;
+        if matches!(facts.family, Family::Untyped) {
+            return (0, self.untyped_size::<A>());
+        }
         let (long, data) = match self {
+            Self::Ndr => panic!("typed messages have no NDR record"),
             Self::Port => (false, facts.port),
             Self::Data(size) | Self::Array(size) => (false, size),
             Self::LongData(size) | Self::LongArray(size) => (true, size),
@@ -47,22 +55,36 @@ impl Item {
         (word.word_len::<A>(), data)
     }
 
+    /// Bytes in a message of an untyped ABI.
+    const fn untyped_size<A: Abi>(self) -> usize {
+        match self {
+            Self::Port => crate::abi::Facts::PORT_DESCRIPTOR,
+            Self::OutOfLine => A::FACTS.memory_descriptor(),
+            Self::Ndr => NDR.len(),
+            Self::Data(size) | Self::Array(size) => size,
+            _ => panic!("untyped messages have nothing of this kind"),
+        }
+    }
+
     const fn is_variable(self) -> bool {
         matches!(self, Self::Array(_) | Self::LongArray(_) | Self::Ports(_) | Self::Indefinite(_))
     }
 }
 
-/// Checks the layout of a message: the offset of each type word up to the first one behind a variable argument, and the largest size.
+/// Checks the layout of a message: the offset of each item (of its type word) up to the first one behind a variable argument, and the
+/// largest size.
 ///
-/// A reply's return code is its first item, `Data(4)`.
+/// A typed reply's return code is its first item, `Data(4)`.
 ///
 /// ```
-/// use mig_runtime::abi::{GnuI386, GnuX86_64};
+/// use mig_runtime::abi::{Apple64, GnuI386, GnuX86_64};
 /// use mig_runtime::layout::{Item::*, check};
 ///
 /// // memory_object_create, as gcc lays out its C structure on both ABIs.
 /// const _: () = check::<GnuX86_64>(&[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);
 /// const _: () = check::<GnuI386>(&[Port, Data(4), Port, Port, Data(4)], &[24, 32, 40, 48, 56], 64);
+/// // The reply of mach_vm_read: a descriptor count, memory, and behind the NDR record how many bytes it has.
+/// const _: () = check::<Apple64>(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
 /// ```
 ///
 /// # Panics
@@ -75,7 +97,7 @@ pub const fn check<A: Abi>(items: &[Item], offsets: &[usize], size: usize) {
     while i < items.len() {
         if fixed {
             assert!(i < offsets.len(), "an item has no offset");
-            assert!(offsets[i] == at, "a type word is not where the runtime writes it");
+            assert!(offsets[i] == at, "an item is not where the runtime writes it");
         }
         fixed = fixed && !items[i].is_variable();
         let (word, data) = items[i].sizes::<A>();

@@ -7,8 +7,10 @@ use quote::quote;
 use super::code::Place;
 use super::docs;
 use super::results::outs;
+use super::untyped::{client_trailer, trailer_field};
 use super::words::End;
 use super::{Generator, form, names};
+use crate::abi::Language;
 use crate::model::{Arg, Message, Routine, TypeKind};
 
 /// The variables of a client function that are not its parameters.
@@ -38,7 +40,7 @@ impl Generator<'_> {
         let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
         // `impl Trait` can't have an anonymous lifetime.
         let lifetime = params.iter().any(is_impl).then(|| quote!('a,));
-        let result = self.results_type(routine);
+        let result = self.client_results_type(routine);
         let body = self.client_body(routine, &locals);
         quote! {
             #about
@@ -70,8 +72,8 @@ impl Generator<'_> {
                     params.push(quote!(#limit: u32));
                     continue;
                 }
-                Direction::WaitTime if routine.reply.is_some() => quote!(u32),
-                Direction::MsgOption => quote!(u32),
+                Direction::WaitTime if routine.reply.is_some() || self.wait_time_sends() => quote!(u32),
+                Direction::SendTime | Direction::MsgOption => quote!(u32),
                 _ => continue,
             };
             params.push(quote!(#name: #ty));
@@ -89,10 +91,13 @@ impl Generator<'_> {
             true => quote!(#kernel),
             false => quote!(#right.kernel()),
         };
-        let mut arguments = Vec::new();
-        for (index, arg) in routine.args.iter().enumerate() {
-            arguments.extend(self.encode_argument(routine, request, index, arg));
-        }
+        let arguments: Vec<TokenStream> = match self.is_typed() {
+            true => {
+                let args = routine.args.iter().enumerate();
+                args.filter_map(|(index, arg)| self.encode_argument(routine, request, index, arg)).collect()
+            }
+            false => self.untyped_request(routine, request),
+        };
         let mutable = (!arguments.is_empty()).then(|| quote!(mut));
         let send = self.send(routine, locals);
         quote! {
@@ -148,7 +153,12 @@ impl Generator<'_> {
             let method = names::ident(if with { "send_with_reply_port" } else { "send" });
             return quote!(#let_dest #request.#method(#id, #dest, #reply_port #options));
         };
-        let method = names::ident(if with { "call_with_reply_port" } else { "call" });
+        let method = match (with, client_trailer(routine).is_empty()) {
+            (true, _) => "call_with_reply_port",
+            (false, true) => "call",
+            (false, false) => "call_with_trailer",
+        };
+        let method = names::ident(method);
         let shape = self.shape(reply);
         let let_shape = quote!(let shape = #shape;);
         let call = quote!(#request.#method(#id, #dest, #reply_port shape, #options)?);
@@ -165,6 +175,9 @@ impl Generator<'_> {
     ) -> TokenStream {
         let reply = &locals.reply;
         let outs = outs(routine);
+        if !self.is_typed() {
+            return self.read_untyped_reply(routine, message, call, locals);
+        }
         if outs.is_empty() {
             return quote! {
                 #call.end()?;
@@ -200,6 +213,51 @@ impl Generator<'_> {
         }
     }
 
+    fn read_untyped_reply(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        call: TokenStream,
+        locals: &Locals,
+    ) -> TokenStream {
+        let rt = &self.rt;
+        let reply = &locals.reply;
+        let local = |arg: &Arg| names::snake(&arg.name);
+        let reads = self.untyped_results(routine, message, reply, &local);
+        let outs = outs(routine);
+        let values: Vec<TokenStream> =
+            outs.iter().map(|(_, arg)| self.untyped_owned(arg, &local(arg))).collect();
+        let results = match &values[..] {
+            [] => quote!(()),
+            [value] => value.clone(),
+            values => {
+                let name = self.results_name(routine);
+                let fields = outs.iter().zip(values).map(|((_, arg), value)| {
+                    let field = local(arg);
+                    quote!(#field: #value)
+                });
+                quote!(#name { #(#fields),* })
+            }
+        };
+        let tokens = client_trailer(routine).into_iter().filter_map(|arg| trailer_field(rt, arg));
+        let tokens: Vec<TokenStream> = tokens.map(|(_, method)| quote!(trailer.#method()?)).collect();
+        let mutable = (!outs.is_empty()).then(|| quote!(mut));
+        match tokens.is_empty() {
+            true => quote! {
+                let #mutable #reply = #call;
+                #(#reads)*
+                #reply.end()?;
+                Ok(#results)
+            },
+            false => quote! {
+                let (#mutable #reply, trailer) = #call;
+                #(#reads)*
+                #reply.end()?;
+                Ok((#results, #(#tokens),*))
+            },
+        }
+    }
+
     /// A right in the header: where the message goes, or where its reply goes.
     fn header_right(&self, arg: &Arg) -> TokenStream {
         let name = names::snake(&arg.name);
@@ -213,18 +271,26 @@ impl Generator<'_> {
     fn options(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
         let kind = names::ident(if routine.reply.is_some() { "CallOptions" } else { "SendOptions" });
+        let time = |direction, statement: &Option<String>| match routine.find(&[direction]) {
+            Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
+            None => statement.as_deref().and_then(milliseconds).map(|time| quote!(#time)),
+        };
+        let wait = time(Direction::WaitTime, &routine.wait_time);
+        let send = time(Direction::SendTime, &routine.send_time)
+            .or_else(|| wait.clone().filter(|_| self.wait_time_sends()));
         let mut fields = Vec::new();
         if routine.reply.is_some() {
-            let time = match routine.find(&[Direction::WaitTime]) {
-                Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
-                None => routine.wait_time.as_deref().and_then(milliseconds).map(|time| quote!(#time)),
-            };
-            fields.extend(time.map(|time| quote!(receive_timeout: Some(#time))));
+            fields.extend(send.map(|time| quote!(send_timeout: Some(#time))));
+            fields.extend(wait.map(|time| quote!(receive_timeout: Some(#time))));
+        } else {
+            fields.extend(send.map(|time| quote!(timeout: Some(#time))));
         }
         let bits = match routine.find(&[Direction::MsgOption]) {
             Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
             None => {
-                routine.msg_option.as_deref().and_then(option_bits).filter(|bits| *bits != 0).map(|bits| {
+                let language = self.interface.abi.language;
+                let bits = |text| option_bits(text, language);
+                routine.msg_option.as_deref().and_then(bits).filter(|bits| *bits != 0).map(|bits| {
                     let bits = Literal::u32_unsuffixed(bits);
                     quote!(#bits)
                 })
@@ -237,10 +303,20 @@ impl Generator<'_> {
         }
     }
 
-    /// Room for the request and for any reply, an error's too.
+    /// True if a waiting time limits the sending, too.
+    fn wait_time_sends(&self) -> bool {
+        self.interface.abi.language.wait_time_sends
+    }
+
+    /// Room for the request and for any reply, an error's too, with its trailer.
     pub(super) fn buffer_size(&self, routine: &Routine) -> u32 {
-        let error = self.interface.abi.facts.error_reply as u32;
-        let reply = routine.reply.as_ref().map_or(0, |reply| reply.max_size.max(error));
+        let facts = &self.interface.abi.facts;
+        let error = facts.error_reply as u32;
+        let trailer = match client_trailer(routine).is_empty() {
+            true => facts.least_trailer,
+            false => facts.trailer,
+        };
+        let reply = routine.reply.as_ref().map_or(0, |reply| reply.max_size.max(error) + trailer as u32);
         routine.request.max_size.max(reply).next_multiple_of(8)
     }
 }
@@ -285,7 +361,10 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// The options that `mach/message.h` names, which a `.defs` file can name too.
-pub(super) fn option_bits(text: &str) -> Option<u32> {
+pub(super) fn option_bits(text: &str, language: &Language) -> Option<u32> {
+    if let Some((_, bits)) = language.options.iter().find(|(name, _)| *name == text) {
+        return Some(*bits);
+    }
     Some(match text {
         "MACH_MSG_OPTION_NONE" => 0,
         "MACH_SEND_TIMEOUT" => 0x10,
@@ -311,6 +390,8 @@ mod tests {
             [Some(100), Some(31), Some(8), Some(0)]
         );
         assert_eq!([number("7UL"), number("08"), number("-1"), number("x")], [Some(7), None, None, None]);
-        assert_eq!(option_bits("MACH_RCV_LARGE"), option_bits("0x800"));
+        let bits = |abi: &str, text| option_bits(text, crate::abi::Abi::by_name(abi).unwrap().language);
+        assert_eq!(bits("gnu-i386", "MACH_RCV_LARGE"), bits("gnu-i386", "0x800"));
+        assert_eq!(bits("apple-64", "MACH_RCV_LARGE"), Some(4));
     }
 }

@@ -70,6 +70,8 @@ impl Generator<'_> {
                     },
                 }
             }
+            // Typed messages have no such thing.
+            Form::OutOfLineValue(..) => TokenStream::new(),
             Form::FixedString => quote!(#to.fixed_string(#ty, #value)?;),
             Form::BoundedString(max) => {
                 let max = Literal::u32_unsuffixed(max);
@@ -108,6 +110,7 @@ impl Generator<'_> {
                     _ => quote!(#to.ool_copy(#ty, &#value)?;),
                 }
             }
+            Form::OutOfLineValue(..) => TokenStream::new(),
             Form::FixedString => quote!(#to.fixed_string(#ty, &#value)?;),
             Form::BoundedString(max) => {
                 let max = Literal::u32_unsuffixed(max);
@@ -194,6 +197,7 @@ impl Generator<'_> {
             Form::Indefinite(_) => quote!(#from.indefinite(#ty)?),
             Form::OutOfLine(element) if is_byte(element) => quote!(#from.ool(#ty)?),
             Form::OutOfLine(_) => quote!(#from.ool_elements(#ty)?),
+            Form::OutOfLineValue(..) => TokenStream::new(),
             Form::FixedString => quote!(#from.fixed_string(#ty)?),
             Form::BoundedString(max) => {
                 let max = Literal::u32_unsuffixed(max);

@@ -1,6 +1,6 @@
 //! Documentation of the generated items.
 
-use mig_parser::ast::RoutineKind;
+use mig_parser::ast::{Direction, RoutineKind};
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -88,7 +88,8 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
         Complex::Never => "",
     };
     let mut lines = vec![String::new()];
-    let rows: Vec<String> = message.slots.iter().filter_map(|slot| row(routine, slot)).collect();
+    let mut rows: Vec<String> = message.slots.iter().filter_map(|slot| row(routine, message, slot)).collect();
+    rows.dedup();
     if rows.is_empty() {
         lines.push(format!("{name}: {size}{complex}."));
         return lines;
@@ -102,11 +103,16 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
 }
 
 /// A row for a value; type words and padding have none.
-fn row(of: &Routine, slot: &Slot) -> Option<String> {
+fn row(of: &Routine, message: &Message, slot: &Slot) -> Option<String> {
     let arg = slot.arg.map(|index| &of.args[index]);
     let what = match (slot.role, arg) {
-        (Role::Data, Some(arg)) => format!("`{}`: {}", arg.name, describe(arg)),
-        (Role::Count, Some(arg)) => format!("`{}Cnt`: how many the caller takes", arg.name),
+        (Role::Data | Role::Port | Role::Ool | Role::OolPorts, Some(arg)) => {
+            format!("`{}`: {}", arg.name, describe(arg))
+        }
+        (Role::Count, Some(arg)) if arg.direction == Direction::Out && std::ptr::eq(message, &of.request) => {
+            format!("`{}Cnt`: how many the caller takes", arg.name)
+        }
+        (Role::Count, Some(arg)) => format!("`{}Cnt`", arg.name),
         _ => return None,
     };
     let offset = slot.offset.map_or_else(String::new, |offset| offset.to_string());

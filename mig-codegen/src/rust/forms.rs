@@ -24,6 +24,8 @@ pub(super) enum Form<'t> {
     Indefinite(&'t Type),
     /// An array of any length, never in the message.
     OutOfLine(&'t Type),
+    /// A value of fixed size, of so many elements, that is not in the message: only untyped ABIs have it.
+    OutOfLineValue(&'t Type, u32),
     /// A C string in a field of fixed size.
     FixedString,
     /// A C string of at most so many bytes.
@@ -58,11 +60,13 @@ impl<'t> Form<'t> {
                 Some((port, _)) => Form::IndefiniteRights(port),
                 None => plain(element, Form::Indefinite(element))?,
             },
-            TypeKind::OutOfLine { element, count: None, max: None } => match rights(element) {
+            TypeKind::OutOfLine { element, count: None, .. } => match rights(element) {
                 Some((port, _)) => Form::OutOfLineRights(port),
                 None => plain(element, Form::OutOfLine(element))?,
             },
-            TypeKind::OutOfLine { .. } => return None,
+            TypeKind::OutOfLine { element, count: Some(count), .. } => {
+                plain(element, Form::OutOfLineValue(element, *count))?
+            }
             TypeKind::FixedString { .. } => Form::FixedString,
             TypeKind::BoundedString { max } => Form::BoundedString(*max),
         })
@@ -125,8 +129,8 @@ impl Generator<'_> {
             Form::Right(port) => self.sent_right(port),
             Form::Bool => quote!(bool),
             Form::Number(ty) => self.data_type(ty),
-            Form::Aggregate(ty) => {
-                let ty = self.data_type(ty);
+            Form::Aggregate(_) | Form::OutOfLineValue(..) => {
+                let ty = self.owned(form);
                 quote!(&#ty)
             }
             Form::Slice(element, _) => {
@@ -243,6 +247,12 @@ impl Generator<'_> {
             Form::Right(port) => self.received_right(port),
             Form::Bool => quote!(bool),
             Form::Number(ty) | Form::Aggregate(ty) => self.data_type(ty),
+            Form::OutOfLineValue(element, 1) => self.data_type(element),
+            Form::OutOfLineValue(element, count) => {
+                let element = self.data_type(element);
+                let count = Literal::u32_unsuffixed(count);
+                quote!([#element; #count])
+            }
             Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
             Form::Slice(element, _) | Form::Indefinite(element) | Form::OutOfLine(element) => {
                 let element = self.data_type(element);

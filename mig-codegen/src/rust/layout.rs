@@ -32,6 +32,9 @@ impl Generator<'_> {
     }
 
     fn check(&self, routine: &Routine, message: &Message) -> TokenStream {
+        if !self.is_typed() {
+            return untyped_check(message);
+        }
         let words = message.slots.iter().filter(|slot| slot.role == Role::Type);
         let items = words.clone().map(|slot| self.item(routine, message, slot));
         let offsets = words.filter_map(|slot| slot.offset).map(Literal::u32_unsuffixed);
@@ -65,4 +68,23 @@ impl Generator<'_> {
             (_, true) => quote!(LongData(#most)),
         }
     }
+}
+
+/// The check of an untyped message: every slot is an item.
+fn untyped_check(message: &Message) -> TokenStream {
+    let is_item = |slot: &&Slot| !matches!(slot.role, Role::Header | Role::Pad | Role::Trailer);
+    let slots = message.slots.iter().filter(is_item);
+    let items = slots.clone().map(|slot| {
+        let size = Literal::u32_unsuffixed(slot.size.or(slot.max).unwrap_or(0));
+        match (slot.role, slot.size) {
+            (Role::Port, _) => quote!(Port),
+            (Role::Ool | Role::OolPorts, _) => quote!(OutOfLine),
+            (Role::Ndr, _) => quote!(Ndr),
+            (_, Some(_)) => quote!(Data(#size)),
+            (_, None) => quote!(Array(#size)),
+        }
+    });
+    let offsets = slots.filter_map(|slot| slot.offset).map(Literal::u32_unsuffixed);
+    let size = Literal::u32_unsuffixed(message.max_size);
+    quote!(check(&[#(#items),*], &[#(#offsets),*], #size);)
 }

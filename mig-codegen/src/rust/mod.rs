@@ -13,6 +13,7 @@ mod refuse;
 mod results;
 mod server;
 mod types;
+mod untyped;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,6 +213,11 @@ impl<'a> Generator<'a> {
     /// A name for a function that is not the name of a client's function.
     fn new_function(&self, wanted: &str) -> Ident {
         names::unlike(wanted, &self.functions)
+    }
+
+    /// True if messages have type words.
+    fn is_typed(&self) -> bool {
+        self.interface.abi.is_typed()
     }
 
     /// Sizes of all messages, where there is no code that has them.

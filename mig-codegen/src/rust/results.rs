@@ -7,6 +7,7 @@ use super::Generator;
 use super::docs::{comment, doc, docs};
 use super::form;
 use super::names;
+use super::untyped::{client_trailer, trailer_field};
 use crate::model::{Arg, Routine};
 
 /// The arguments that come back, with their indices.
@@ -57,6 +58,17 @@ impl Generator<'_> {
                 let generics = outs.iter().any(|(_, arg)| form(&arg.ty).owns()).then(|| quote!(<K>));
                 quote!(#name #generics)
             }
+        }
+    }
+
+    /// The same with what the client finds in the trailer of the reply.
+    pub(super) fn client_results_type(&self, routine: &Routine) -> TokenStream {
+        let results = self.results_type(routine);
+        let fields = client_trailer(routine).into_iter().filter_map(|arg| trailer_field(&self.rt, arg));
+        let tokens: Vec<TokenStream> = fields.map(|(ty, _)| ty).collect();
+        match tokens.is_empty() {
+            true => results,
+            false => quote!((#results, #(#tokens),*)),
         }
     }
 

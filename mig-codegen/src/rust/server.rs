@@ -9,6 +9,7 @@ use super::code::Place;
 use super::docs::{self, comment, doc, docs};
 use super::forms::Form;
 use super::results::outs;
+use super::untyped::{is_server_trailer, trailer_field};
 use super::words::End;
 use super::{Generator, form, names};
 use crate::model::{Arg, Routine};
@@ -94,6 +95,10 @@ impl Generator<'_> {
                 Direction::In | Direction::InOut => (name, self.server_param(form(&arg.ty))),
                 Direction::RequestPort => (name, quote!(#rt::Port<'_, K>)),
                 Direction::MsgSeqno => (name, quote!(#rt::Seqno)),
+                _ if is_server_trailer(arg) => match trailer_field(rt, arg) {
+                    Some((ty, _)) => (name, ty),
+                    None => continue,
+                },
                 Direction::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
                 _ => continue,
             };
@@ -216,12 +221,20 @@ impl Generator<'_> {
         let locals = ["server", "request", "reply", "body"].map(names::snake);
         let body = names::ident("body");
         let mut reads = Vec::new();
+        let mut tokens = Vec::new();
         let mut values = Vec::new();
         for (name, (index, arg), _) in &args {
             let local = names::unlike(&name.to_string(), &locals);
             match arg.direction {
                 Direction::RequestPort => values.push(quote!(request.port())),
-                Direction::MsgSeqno => values.push(quote!(request.seqno())),
+                Direction::MsgSeqno if self.is_typed() => values.push(quote!(request.seqno())),
+                _ if is_server_trailer(arg) => {
+                    if let Some((_, method)) = trailer_field(&self.rt, arg) {
+                        tokens.push(quote!(let #local = request.trailer().#method()?;));
+                        values.push(quote!(#local));
+                    }
+                }
+                Direction::Out if !self.is_typed() => values.push(quote!(#local)),
                 Direction::Out => {
                     let ty = self.word_const(&routine.request, *index, End::Receives);
                     let max = Literal::u32_unsuffixed(declared_max(arg));
@@ -230,13 +243,24 @@ impl Generator<'_> {
                 }
                 _ => {
                     let form = form(&arg.ty);
+                    let by_reference = matches!(form, Form::Slice(..));
+                    values.push(if by_reference { quote!(&#local) } else { quote!(#local) });
+                    if !self.is_typed() {
+                        continue;
+                    }
                     let place = Place { message: &routine.request, index: *index, arg, form, limit: None };
                     let read = self.decode(&body, place);
                     reads.push(quote!(let #local = #read;));
-                    let by_reference = matches!(form, Form::Slice(..));
-                    values.push(if by_reference { quote!(&#local) } else { quote!(#local) });
                 }
             }
+        }
+        if !self.is_typed() {
+            let local = |arg: &Arg| {
+                let name =
+                    args.iter().find(|(_, (_, other), _)| std::ptr::eq(*other, arg)).map(|(name, ..)| name);
+                names::unlike(&name.map_or(String::new(), Ident::to_string), &locals)
+            };
+            reads = self.untyped_arguments(routine, &body, &local);
         }
         let method = names::snake(&routine.name);
         let shape = self.shape(&routine.request);
@@ -263,7 +287,7 @@ impl Generator<'_> {
                 }
             }
         };
-        quote!(#read #finish)
+        quote!(#read #(#tokens)* #finish)
     }
 
     /// Writes the results into a reply.
@@ -277,17 +301,23 @@ impl Generator<'_> {
         let generics = self.kernel_generics();
         let results = self.results_type(routine);
         let to = names::ident("reply");
-        let writes = outs.iter().map(|&(index, arg)| {
-            let value = match outs.len() {
-                1 => quote!(results),
-                _ => {
-                    let field = names::snake(&arg.name);
-                    quote!(results.#field)
-                }
-            };
-            let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
-            self.encode_out(&to, &value, place)
-        });
+        let result = |arg: &Arg| match outs.len() {
+            1 => quote!(results),
+            _ => {
+                let field = names::snake(&arg.name);
+                quote!(results.#field)
+            }
+        };
+        let writes: Vec<TokenStream> = match self.is_typed() {
+            true => {
+                let encode = |&(index, arg): &(usize, &Arg)| {
+                    let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
+                    self.encode_out(&to, &result(arg), place)
+                };
+                outs.iter().map(encode).collect()
+            }
+            false => self.untyped_reply(routine, message, &to, &result),
+        };
         quote! {
             fn #name #generics(
                 reply: &mut #rt::Builder<'_, K>,

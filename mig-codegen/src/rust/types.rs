@@ -14,6 +14,8 @@ use crate::model::{Member, Scalar, Type, TypeKind};
 const BOOLEAN: u32 = 0;
 /// `MACH_MSG_TYPE_REAL`
 const REAL: u32 = 10;
+/// `MACH_MSG_TYPE_REAL_64` of the untyped ABIs, which is `MACH_MSG_TYPE_INTEGER_64` of the others.
+const UNTYPED_REAL_64: u32 = 11;
 /// `MACH_MSG_TYPE_PORT_NAME`
 const PORT_NAME: u32 = 15;
 
@@ -86,6 +88,7 @@ impl Generator<'_> {
         match (scalar.type_number, scalar.bits) {
             (PORT_NAME, 32) => quote!(#rt::Name),
             (REAL, 32) => quote!(f32),
+            (UNTYPED_REAL_64, 64) if !self.is_typed() => quote!(f64),
             (REAL, 64) => quote!(f64),
             (_, 8) => quote!(u8),
             (_, bits @ (16 | 32 | 64)) => {

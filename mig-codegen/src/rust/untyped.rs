@@ -1,0 +1,507 @@
+//! The statements for messages of the untyped ABIs: rights and memory first, then plain data, in the order of the slots.
+
+use mig_parser::ast::Direction;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::client::{declared_max, limit};
+use super::forms::{Form, is_byte};
+use super::types::bytes;
+use super::{Generator, form, names};
+use crate::model::{Arg, Dealloc, Message, PortType, Role, Routine, Slot, TypeKind};
+
+/// What is done for a slot.
+#[derive(Clone, Copy)]
+enum Step<'r> {
+    /// So many descriptors follow.
+    Descriptors(u64),
+    /// The descriptors of an argument.
+    Described(&'r Arg),
+    /// The NDR record.
+    Ndr,
+    /// The return code, and the NDR record in front of it.
+    ReturnCode,
+    /// The count of what is in descriptors.
+    Count(&'r Arg),
+    /// How many elements of a result the caller takes.
+    Limit(&'r Arg),
+    /// The plain data of an argument, its count with it.
+    Data(&'r Arg),
+}
+
+/// The steps of a message.
+fn steps<'r>(routine: &'r Routine, message: &Message) -> Vec<Step<'r>> {
+    let mut steps = Vec::new();
+    let mut described = None;
+    let has_code = message.slots.iter().any(|slot| slot.role == Role::RetCode);
+    for slot in &message.slots {
+        let arg = slot.arg.map(|index| &routine.args[index]);
+        steps.extend(match (slot.role, arg) {
+            (Role::BodyCount, _) => {
+                Some(Step::Descriptors(slot.check.first().map_or(0, |check| check.value)))
+            }
+            // An array of rights has a slot for each of them.
+            (Role::Port | Role::Ool | Role::OolPorts, Some(arg)) => {
+                let first = described != slot.arg;
+                described = slot.arg;
+                first.then_some(Step::Described(arg))
+            }
+            (Role::Ndr, _) => (!has_code).then_some(Step::Ndr),
+            (Role::RetCode, _) => Some(Step::ReturnCode),
+            (Role::Count, Some(arg)) if is_limit(routine, message, arg) => Some(Step::Limit(arg)),
+            (Role::Count, Some(arg)) if is_described(form(&arg.ty)) => Some(Step::Count(arg)),
+            (Role::Data, Some(arg)) => Some(Step::Data(arg)),
+            _ => None,
+        });
+    }
+    steps
+}
+
+/// A count that stands in a request for a result.
+fn is_limit(routine: &Routine, message: &Message, arg: &Arg) -> bool {
+    arg.direction == Direction::Out && std::ptr::eq(message, &routine.request)
+}
+
+/// Rights and memory.
+fn is_described(form: Form<'_>) -> bool {
+    !matches!(
+        form,
+        Form::Bool
+            | Form::Number(_)
+            | Form::Aggregate(_)
+            | Form::Slice(..)
+            | Form::FixedString
+            | Form::BoundedString(_)
+    )
+}
+
+/// At most so many elements, where they are out of line and bounded.
+fn bound(arg: &Arg) -> Option<u32> {
+    match arg.ty.kind {
+        TypeKind::OutOfLine { max, .. } => max,
+        _ => None,
+    }
+}
+
+/// The bytes of a string that has always as many.
+fn area(arg: &Arg) -> Literal {
+    Literal::u32_unsuffixed(bytes(&arg.ty))
+}
+
+/// The variable with the number of elements that have gone into a descriptor.
+fn count_of(routine: &Routine, arg: &Arg) -> Ident {
+    let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
+    names::unlike(&format!("{}_count", names::snake(&arg.name)).replace("r#", ""), &taken)
+}
+
+impl Generator<'_> {
+    /// Appends the client's arguments to its request.
+    pub(super) fn untyped_request(&self, routine: &Routine, to: &Ident) -> Vec<TokenStream> {
+        let value = |arg: &Arg| {
+            let name = names::snake(&arg.name);
+            quote!(#name)
+        };
+        self.encode_steps(routine, &routine.request, to, &value, true)
+    }
+
+    /// Appends the server's results to its reply.
+    pub(super) fn untyped_reply(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        to: &Ident,
+        value: &dyn Fn(&Arg) -> TokenStream,
+    ) -> Vec<TokenStream> {
+        self.encode_steps(routine, message, to, value, false)
+    }
+
+    fn encode_steps(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        to: &Ident,
+        value: &dyn Fn(&Arg) -> TokenStream,
+        is_client: bool,
+    ) -> Vec<TokenStream> {
+        let rt = &self.rt;
+        let encode = |step: Step<'_>| match step {
+            Step::Descriptors(count) => {
+                let count = Literal::u64_unsuffixed(count);
+                quote!(#to.descriptors(#count);)
+            }
+            Step::Ndr => quote!(#to.ndr();),
+            Step::ReturnCode => quote!(#to.return_code(#rt::KernReturn::KERN_SUCCESS);),
+            Step::Described(arg) => self.encode_described(routine, message, arg, to, value(arg), is_client),
+            Step::Count(arg) => {
+                let count = count_of(routine, arg);
+                quote!(#to.count(#count)?;)
+            }
+            Step::Limit(arg) => {
+                let limit = limit(routine, arg);
+                let max = Literal::u32_unsuffixed(declared_max(arg));
+                quote!(#to.value(&#limit.min(#max));)
+            }
+            Step::Data(arg) => self.encode_plain(routine, arg, to, value, is_client),
+        };
+        steps(routine, message).into_iter().map(encode).collect()
+    }
+
+    /// Rights or memory, in descriptors.
+    fn encode_described(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        arg: &Arg,
+        to: &Ident,
+        value: TokenStream,
+        is_client: bool,
+    ) -> TokenStream {
+        let rt = &self.rt;
+        let copying = self.copying(arg);
+        let described = match form(&arg.ty) {
+            Form::Right(port) => {
+                let method = self.right_method(if is_client { port.sender } else { port.receiver });
+                return quote!(#to.#method(#value););
+            }
+            Form::Indefinite(element) | Form::OutOfLine(element) => {
+                let written = match (is_client, arg.dealloc, form(&arg.ty)) {
+                    (true, Dealloc::No, _) => quote!(#to.memory(#rt::OolArg::lend(#value), #copying)?),
+                    (true, ..) => quote!(#to.memory(#value, #copying)?),
+                    (false, _, Form::OutOfLine(element)) if is_byte(element) => {
+                        quote!(#to.memory_result(#value, #copying)?)
+                    }
+                    (false, ..) => quote!(#to.memory_copy(&#value, #copying)?),
+                };
+                match bytes(element) {
+                    1 => written,
+                    size => {
+                        let size = Literal::u32_unsuffixed(size);
+                        quote!(#written / #size)
+                    }
+                }
+            }
+            Form::OutOfLineValue(..) if is_client => {
+                let one = quote!(::core::slice::from_ref(#value));
+                quote!(#to.memory(#rt::OolArg::lend(#one), #copying)?)
+            }
+            Form::OutOfLineValue(..) => {
+                quote!(#to.memory_copy(::core::slice::from_ref(&#value), #copying)?)
+            }
+            Form::FixedRights(port, max) | Form::BoundedRights(port, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                let rights = self.rights_to_send(port, arg, &value, is_client);
+                quote!(#to.rights(#rights, #max)?)
+            }
+            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+                let rights = self.rights_to_send(port, arg, &value, is_client);
+                quote!(#to.rights_memory(#rights, #copying)?)
+            }
+            _ => return TokenStream::new(),
+        };
+        let has_count = message.slots.iter().any(|slot: &Slot| {
+            slot.role == Role::Count && slot.arg.is_some_and(|index| std::ptr::eq(&routine.args[index], arg))
+        });
+        if !has_count {
+            return quote!(#described;);
+        }
+        let count = count_of(routine, arg);
+        let check = bound(arg).map(|max| {
+            let max = Literal::u32_unsuffixed(max);
+            quote! {
+                if #count > #max {
+                    return Err(#rt::KernReturn::MIG_ARRAY_TOO_LARGE.into());
+                }
+            }
+        });
+        quote! {
+            let #count = #described;
+            #check
+        }
+    }
+
+    fn rights_to_send(&self, port: PortType, arg: &Arg, value: &TokenStream, is_client: bool) -> TokenStream {
+        let rt = &self.rt;
+        let fixed = matches!(form(&arg.ty), Form::FixedRights(..));
+        let into = fixed.then(|| quote!(.into()));
+        match (is_client, port.sender, port.receiver) {
+            (true, None, _) => value.clone(),
+            (true, Some(16..=18), _) | (false, _, Some(_)) => quote!(#rt::PortArray::moving(#value #into)),
+            (true, sender, _) => {
+                let method = self.right_method(sender);
+                quote!(#rt::PortArray::#method(#value))
+            }
+            (false, _, None) => quote!(#rt::PortArray::of_one_kind(#value #into)?),
+        }
+    }
+
+    fn copying(&self, arg: &Arg) -> TokenStream {
+        let rt = &self.rt;
+        match (arg.dealloc, arg.physical_copy) {
+            (Dealloc::No, false) => quote!(#rt::Copying::VIRTUAL),
+            (Dealloc::No, true) => quote!(#rt::Copying::PHYSICAL),
+            (_, false) => quote!(#rt::Copying::MOVE),
+            (_, true) => quote!(#rt::Copying { deallocate: true, physical: true }),
+        }
+    }
+
+    fn encode_plain(
+        &self,
+        routine: &Routine,
+        arg: &Arg,
+        to: &Ident,
+        value: &dyn Fn(&Arg) -> TokenStream,
+        is_client: bool,
+    ) -> TokenStream {
+        let of = value(arg);
+        // A client has references to what is not a single value.
+        let by_reference = if is_client { quote!(#of) } else { quote!(&#of) };
+        match form(&arg.ty) {
+            Form::Bool => quote!(#to.value(&u32::from(#of));),
+            Form::Number(_) => quote!(#to.value(&#of);),
+            Form::Aggregate(_) => quote!(#to.value(#by_reference);),
+            Form::Slice(_, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                match arg.same_count.map(|first| &routine.args[first]) {
+                    Some(first) if is_described(form(&first.ty)) => {
+                        let count = count_of(routine, first);
+                        quote!(#to.array_of(#by_reference, #count, #max)?;)
+                    }
+                    Some(first) => {
+                        let first = value(first);
+                        quote!(#to.array_of(#by_reference, #first.len(), #max)?;)
+                    }
+                    None => quote!(#to.array(#by_reference, #max)?;),
+                }
+            }
+            Form::FixedString => {
+                let area = area(arg);
+                quote!(#to.fixed_text(#by_reference, #area)?;)
+            }
+            Form::BoundedString(max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#to.text(#by_reference, #max)?;)
+            }
+            _ => TokenStream::new(),
+        }
+    }
+
+    /// Reads the arguments of a request into variables.
+    pub(super) fn untyped_arguments(
+        &self,
+        routine: &Routine,
+        from: &Ident,
+        local: &dyn Fn(&Arg) -> Ident,
+    ) -> Vec<TokenStream> {
+        self.decode_steps(routine, &routine.request, from, local)
+    }
+
+    /// Reads the results in a reply, whose return code has been read, into variables.
+    pub(super) fn untyped_results(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        from: &Ident,
+        local: &dyn Fn(&Arg) -> Ident,
+    ) -> Vec<TokenStream> {
+        self.decode_steps(routine, message, from, local)
+    }
+
+    fn decode_steps(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        from: &Ident,
+        local: &dyn Fn(&Arg) -> Ident,
+    ) -> Vec<TokenStream> {
+        let rt = &self.rt;
+        let decode = |step: Step<'_>| match step {
+            Step::Descriptors(count) => {
+                let count = Literal::u64_unsuffixed(count);
+                quote!(#from.descriptors(#count)?;)
+            }
+            Step::Ndr => quote!(#from.ndr()?;),
+            Step::ReturnCode => TokenStream::new(),
+            Step::Described(arg) => {
+                let name = local(arg);
+                let mutable = matches!(form(&arg.ty), Form::BoundedRights(..)).then(|| quote!(mut));
+                let value = self.decode_described(arg, from);
+                quote!(let #mutable #name = #value;)
+            }
+            Step::Count(arg) => {
+                let name = local(arg);
+                let counted = match form(&arg.ty) {
+                    Form::BoundedRights(..) => quote!(#from.used(&mut #name)?;),
+                    _ => quote!(#from.counted(#name.len())?;),
+                };
+                let too_many = bound(arg).map(|max| {
+                    let max = Literal::u32_unsuffixed(max);
+                    quote! {
+                        if #name.len() > #max {
+                            return Err(#rt::Malformed::Size.into());
+                        }
+                    }
+                });
+                quote!(#counted #too_many)
+            }
+            Step::Limit(arg) => {
+                let name = local(arg);
+                let max = Literal::u32_unsuffixed(declared_max(arg));
+                quote!(let #name = #from.value::<u32>()?.min(#max);)
+            }
+            Step::Data(arg) => {
+                let name = local(arg);
+                let value = self.decode_plain(routine, message, arg, from, local);
+                quote!(let #name = #value;)
+            }
+        };
+        steps(routine, message).into_iter().map(decode).collect()
+    }
+
+    fn decode_described(&self, arg: &Arg, from: &Ident) -> TokenStream {
+        let rt = &self.rt;
+        let right = |port: PortType| self.received_right(port);
+        match form(&arg.ty) {
+            Form::Right(port) => match port.receiver {
+                Some(16) => quote!(#from.receive_right()?),
+                Some(17) => quote!(#from.send_right()?),
+                Some(_) => quote!(#from.send_once_right()?),
+                None => quote!(#from.poly()?),
+            },
+            Form::OutOfLine(element) if is_byte(element) => quote!(#from.memory()?),
+            Form::Indefinite(element) | Form::OutOfLine(element) => {
+                let element = self.data_type(element);
+                quote!(#from.memory_of::<#element>()?)
+            }
+            value @ Form::OutOfLineValue(..) => {
+                let value = self.owned(value);
+                quote!(#from.memory_value::<#value>()?)
+            }
+            Form::FixedRights(port, max) | Form::BoundedRights(port, max) => {
+                let max = Literal::u32_unsuffixed(max);
+                let rights = match port.receiver {
+                    Some(_) => {
+                        let right = right(port);
+                        quote!(#from.rights::<#right>(#max)?)
+                    }
+                    None => quote!(#from.poly_rights(#max)?),
+                };
+                match form(&arg.ty) {
+                    Form::FixedRights(..) => {
+                        quote!(#rights.try_into().map_err(|_| #rt::Malformed::Descriptor)?)
+                    }
+                    _ => rights,
+                }
+            }
+            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => match port.receiver {
+                Some(_) => {
+                    let right = right(port);
+                    quote!(#from.rights_memory::<#right>()?)
+                }
+                None => quote!(#from.poly_rights_memory()?),
+            },
+            _ => TokenStream::new(),
+        }
+    }
+
+    fn decode_plain(
+        &self,
+        routine: &Routine,
+        message: &Message,
+        arg: &Arg,
+        from: &Ident,
+        local: &dyn Fn(&Arg) -> Ident,
+    ) -> TokenStream {
+        match form(&arg.ty) {
+            Form::Bool => quote!(#from.value::<u32>()? != 0),
+            Form::Number(ty) | Form::Aggregate(ty) => {
+                let ty = self.data_type(ty);
+                quote!(#from.value::<#ty>()?)
+            }
+            Form::Slice(element, max) => {
+                let element = self.data_type(element);
+                let max = Literal::u32_unsuffixed(max);
+                let array = match arg.same_count.map(|first| local(&routine.args[first])) {
+                    Some(first) => quote!(#from.array_of::<#element>(#first.len(), #max)?),
+                    None => quote!(#from.array::<#element>(#max)?),
+                };
+                match arg.count_in_out && !is_limit(routine, message, arg) {
+                    true => {
+                        let limit = limit(routine, arg);
+                        quote!(#array.at_most(#limit)?)
+                    }
+                    false => array,
+                }
+            }
+            Form::FixedString => {
+                let area = area(arg);
+                quote!(#from.fixed_text(#area)?)
+            }
+            Form::BoundedString(max) => {
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#from.text(#max)?)
+            }
+            _ => TokenStream::new(),
+        }
+    }
+
+    /// A result that has been read, as a value on its own.
+    pub(super) fn untyped_owned(&self, arg: &Arg, name: &Ident) -> TokenStream {
+        match form(&arg.ty) {
+            Form::OutOfLine(element) if is_byte(element) => quote!(#name),
+            Form::Slice(..) | Form::Indefinite(_) | Form::OutOfLine(_) => quote!(#name.into_vec()),
+            Form::FixedString | Form::BoundedString(_) => quote!(#name.into()),
+            _ => quote!(#name),
+        }
+    }
+}
+
+/// An argument from a trailer: its type, and the method that reads it.
+pub(super) fn trailer_field(rt: &TokenStream, arg: &Arg) -> Option<(TokenStream, TokenStream)> {
+    let seqno = || (quote!(#rt::Seqno), quote!(seqno));
+    let sender = || (quote!(#rt::SecurityToken), quote!(sender));
+    let audit = || (quote!(#rt::AuditToken), quote!(audit));
+    let context = || (quote!(u64), quote!(context));
+    Some(match arg.direction {
+        Direction::MsgSeqno => seqno(),
+        Direction::SecToken | Direction::ServerSecToken | Direction::UserSecToken => sender(),
+        Direction::AuditToken | Direction::ServerAuditToken | Direction::UserAuditToken => audit(),
+        Direction::ServerContextToken => context(),
+        Direction::ServerImpl | Direction::UserImpl => match arg.name.as_str() {
+            "msgh_seqno" => seqno(),
+            "msgh_sender" => sender(),
+            "msgh_audit" => audit(),
+            "msgh_context" => context(),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// True for an argument that a server finds in the trailer of the request.
+pub(super) fn is_server_trailer(arg: &Arg) -> bool {
+    matches!(
+        arg.direction,
+        Direction::MsgSeqno
+            | Direction::SecToken
+            | Direction::ServerSecToken
+            | Direction::AuditToken
+            | Direction::ServerAuditToken
+            | Direction::ServerContextToken
+            | Direction::ServerImpl
+    )
+}
+
+/// The arguments that a client finds in the trailer of the reply.
+pub(super) fn client_trailer(routine: &Routine) -> Vec<&Arg> {
+    let is_there = |arg: &&Arg| {
+        matches!(
+            arg.direction,
+            Direction::SecToken
+                | Direction::UserSecToken
+                | Direction::AuditToken
+                | Direction::UserAuditToken
+                | Direction::UserImpl
+        )
+    };
+    routine.args.iter().filter(is_there).collect()
+}
