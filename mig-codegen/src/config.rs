@@ -144,7 +144,11 @@ impl Config {
 
     /// Uses a Rust type for a type of the `.defs`: `.extern_type("vm_prot_t", "crate::Protection")`.
     ///
-    /// It must be plain data of the same size: what `mig_runtime::Plain` asks for.
+    /// The name is that of a type, or of its `ctype`. The Rust type must be plain data ([`mig_runtime::Plain`]) of the same size, which
+    /// the generated code asserts. Truth values and strings keep their own types.
+    ///
+    /// Or the name is what `intran` and `outtran` translate to, and any Rust type will do: see [the crate](crate#translations). It may depend on
+    /// the kernel `K`, as `crate::Session<K>` does.
     #[must_use]
     pub fn extern_type(mut self, name: impl Into<String>, path: impl Into<String>) -> Self {
         self.extern_types.insert(name.into(), path.into());

@@ -29,6 +29,76 @@
 //! # Ok::<(), mig_codegen::Error>(())
 //! ```
 //!
+//! # Types
+//!
+//! | in the `.defs` | a client passes | a server gets | a result is |
+//! |---|---|---|---|
+//! | an integer, `boolean_t` | `i32`, `u64`, …, `bool` | the same | the same |
+//! | `array[N] of`, `struct[N] of`, `struct { … }` | `&[T; N]`, `&Struct` | `[T; N]`, `Struct` | the same |
+//! | `array[*:N] of` | `&[T]` | `&[T]` | `Vec<T>` |
+//! | `array[] of` | `&[T]` | `Elements`, a slice wherever it arrived | `Vec<T>` |
+//! | `^array[] of` bytes | `&[u8]`; with `dealloc` `OolMemory`, with `dealloc[]` either | `OolMemory` | `OolMemory` |
+//! | `c_string[N]`, `c_string[*:N]` | `&CStr` | `&CStr` | `CString` |
+//! | a port that is moved | `SendRight`, … | `SendRight`, … | `SendRight`, … |
+//! | a port that is copied, or made from a receive right | `&SendRight`, `&ReceiveRight` | `SendRight`, `SendOnceRight` | the same |
+//! | a polymorphic port | anything `Into<AnyRight>` | `AnyRight` | `AnyRight` |
+//! | an array of ports | `Vec`, `&[…]` or `PortArray` | `Vec` | `Vec` |
+//!
+//! Several results are a structure with their names. A named integer is a type alias (`pub type VmSize = u64`): the same C type in two interfaces stays one
+//! type, and can be calculated with. Where a type of one's own says more, [`Config::extern_type`] puts it in its place:
+//!
+//! ```
+//! use mig_codegen::{Config, Input};
+//!
+//! let vm = "
+//!     subsystem vm 3800;
+//!     type vm_task_t = MACH_MSG_TYPE_COPY_SEND;
+//!     type vm_prot_t = int;
+//!     routine vm_protect(task : vm_task_t; address : uintptr_t; protection : vm_prot_t);
+//! ";
+//! let config = Config::new().extern_type("vm_prot_t", "crate::Protection");
+//! let rust = config.text(Input::Text { name: "vm.defs", text: vm.as_bytes() })?.value;
+//! assert!(rust.contains("protection: crate::Protection,"));
+//! # Ok::<(), mig_codegen::Error>(())
+//! ```
+//!
+//! # Translations
+//!
+//! `intran: node_t begin_node(file_t)` says that a server wants a `node_t` for the port. Given a Rust type for `node_t`, it gets one; the function
+//! becomes a method of the server's trait, where it can look into the server, and `destructor` is the `Drop` of that type. Without one the
+//! method gets the right itself.
+//!
+//! ```
+//! use mig_codegen::{Config, Input, Side};
+//!
+//! let fs = "
+//!     subsystem fs 5000;
+//!     type file_t = MACH_MSG_TYPE_COPY_SEND
+//!         intran: node_t begin_node(file_t)
+//!         outtran: file_t port_of(node_t)
+//!         destructor: end_node(node_t);
+//!     routine fs_open(dir : file_t; out file : file_t);
+//! ";
+//! let config = Config::new().side(Side::Server).extern_type("node_t", "std::sync::Arc<crate::Node>");
+//! let rust = config.text(Input::Text { name: "fs.defs", text: fs.as_bytes() })?.value;
+//! // The trait's methods, spaces aside:
+//! let rust: String = rust.split_whitespace().collect();
+//! assert!(rust.contains("fnbegin_node(&self,port:rt::Name,)->Result<std::sync::Arc<crate::Node>,rt::KernReturn>;"));
+//! assert!(rust.contains("fnfs_open(&self,dir:std::sync::Arc<crate::Node>,dir_port:rt::Port<'_,K>,)"));
+//! # Ok::<(), mig_codegen::Error>(())
+//! ```
+//!
+//! - A request port that is translated is followed by the port itself, which can [`defer`](mig_runtime::Port::defer) the answer.
+//! - A right that is translated stays with the request and is released after the method.
+//! - `intranpayload` is a method too; it is asked where the kernel delivers a payload instead of the name.
+//! - `outtran` makes what travels of what the method returns. An answer that comes later is given untranslated.
+//! - An error of a translation is the routine's.
+//!
+//! # What C leaves out
+//!
+//! `sreplyport` and `replyport` are no parameters of a server: each method can take the reply right with `Port::defer`. `servercopy` has no effect, since an argument says by its
+//! type who owns it. `import`s, `cusertype` and `cservertype` name C types; only `ctype`'s name is known to [`Config::extern_type`].
+//!
 //! The way of an interface: [`mig_parser`] gives a syntax tree; [`analyze`] resolves it into the [`model`], and lays its messages out as tables of
 //! slots; the back end makes Rust of these, and [`table`] text and JSON.
 

@@ -36,11 +36,43 @@ use arguments::{Arguments, Source};
 /// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor
 /// - `abi: "gnu-i386"`: the ABI of the messages; by default GNU Mach's for the machine that the compiler runs on
 /// - `side: client`, `server` or `both`
-/// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`
+/// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they are translated to
 /// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`
 ///
 /// Everything wrong with the `.defs` files is in the compile error, with file, line and the marked line. The code is compiled again when
 /// one of the files changes.
+///
+/// A server that gets objects of its own instead of port names:
+///
+/// ```
+/// use std::{collections::HashMap, sync::Arc};
+/// use mig_runtime::{KernReturn, Kernel, Name, Port};
+///
+/// mod lamps {
+///     mig_derive::interface! {
+///         inline: "
+///             subsystem lamps 4000;
+///             type lamp_t = MACH_MSG_TYPE_COPY_SEND intran: lamp_ref_t lamp_of(lamp_t);
+///             routine lamp_watts(lamp : lamp_t; out watts : int);
+///         ",
+///         extern_type: { lamp_ref_t: std::sync::Arc<crate::Lamp> },
+///     }
+/// }
+///
+/// pub struct Lamp { watts: i32 }
+///
+/// struct House { lamps: HashMap<Name, Arc<Lamp>> }
+///
+/// impl<K: Kernel<Abi = lamps::Abi>> lamps::Lamps<K> for House {
+///     fn lamp_of(&self, port: Name) -> Result<Arc<Lamp>, KernReturn> {
+///         self.lamps.get(&port).cloned().ok_or(KernReturn::KERN_INVALID_ARGUMENT)
+///     }
+///     fn lamp_watts(&self, lamp: Arc<Lamp>, _: Port<'_, K>) -> Result<i32, KernReturn> {
+///         Ok(lamp.watts)
+///     }
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// ```ignore
 /// mod memory_object_default {

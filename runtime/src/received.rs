@@ -69,7 +69,8 @@ struct Head<K: Kernel> {
     kernel: K,
     id: i32,
     bits: u32,
-    port: Name,
+    /// The name of the request port, or the payload that stands for it.
+    port: u64,
     seqno: Seqno,
     trailer: <K::Abi as Abi>::Trailer,
     /// The reply right and its disposition, until it is taken.
@@ -125,7 +126,9 @@ impl<'b, K: Kernel> Received<'b, K> {
     #[inline]
     unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: a delivered message has a header.
-        let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
+        let bytes = unsafe { initialised(buffer, K::Abi::FACTS.header) };
+        let header = Header::read::<K::Abi>(bytes);
+        let port = Header::local_slot::<K::Abi>(bytes);
         // SAFETY: the kernel has delivered this message.
         let trailer =
             <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, header.size as usize) });
@@ -137,7 +140,7 @@ impl<'b, K: Kernel> Received<'b, K> {
             kernel,
             id: header.id,
             bits: header.bits,
-            port: header.local,
+            port,
             seqno: match K::Abi::FACTS.family {
                 Family::Typed => Seqno(header.seqno),
                 Family::Untyped => trailer.seqno().unwrap_or_default(),
@@ -240,10 +243,22 @@ impl<K: Kernel> Clone for Port<'_, K> {
 impl<K: Kernel> Copy for Port<'_, K> {}
 
 impl<'a, K: Kernel> Port<'a, K> {
-    /// The name of the receive right.
+    /// The name of the receive right; null where a payload stands for it.
     #[inline]
     pub fn name(self) -> Name {
-        self.head.port
+        if self.has_payload() { Name::NULL } else { Name(self.head.port as u32) }
+    }
+
+    /// The word that the receiver has set to find its object by (`mach_port_set_protected_payload`), if it has.
+    #[inline]
+    pub fn payload(self) -> Option<usize> {
+        // An address of the machine that the ABI is for; `usize` has room for it where that is this one.
+        self.has_payload().then_some(self.head.port as usize)
+    }
+
+    #[inline]
+    fn has_payload(self) -> bool {
+        Header { bits: self.head.bits, ..Header::default() }.local_disposition() == name::PROTECTED_PAYLOAD
     }
 
     /// The task that holds it.

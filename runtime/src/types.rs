@@ -20,6 +20,9 @@ pub mod name {
     /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
     pub const MAKE_SEND_ONCE: u8 = 21;
 
+    /// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the request port.
+    pub const PROTECTED_PAYLOAD: u8 = 23;
+
     /// True for the numbers that denote a port right (`MACH_MSG_TYPE_PORT_ANY`).
     #[inline]
     pub const fn is_right(name: u8) -> bool {

@@ -527,3 +527,22 @@ proptest! {
         prop_assert_eq!(kernel.state().regions, 0);
     }
 }
+
+/// GNU Mach delivers it in place of the name; on a 64-bit machine it fills the slot of the port.
+#[test]
+fn a_payload_stands_for_the_request_port() {
+    let payload = |bits: u32, high: u32| {
+        let kernel = Kernel::new();
+        let mut buffer = MsgBuf::<64>::new();
+        let mut bytes = message::<GnuX86_64>(bits, REPLY, 0x1234_5678, 0, 1, &[]);
+        bytes[20..24].copy_from_slice(&high.to_le_bytes());
+        let request = kernel.receive(&mut buffer, bytes);
+        (request.port().name().0, request.port().payload())
+    };
+    assert_eq!(payload(0x1712, 0xabcd), (0, Some(0xabcd_1234_5678)));
+    assert_eq!(payload(RPC, 0xabcd), (0x1234_5678, None), "the upper half of a name's slot means nothing");
+    let kernel = Recorder::<GnuI386>::new();
+    let mut buffer = MsgBuf::<64>::new();
+    let request = kernel.receive(&mut buffer, message::<GnuI386>(0x1712, REPLY, 0x1234, 9, 1, &[]));
+    assert_eq!((request.port().name().0, request.port().payload()), (0, Some(0x1234)));
+}

@@ -50,10 +50,11 @@ pub(crate) fn resolve(
     out: &mut Diagnostics,
 ) -> Option<Interface> {
     let subsystem = subsystem(ast, abi, out);
+    let imports = ast.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Import(_)));
     let mut resolver = Resolver {
         abi,
         subsystem,
-        types: Types::new(abi, elsewhere),
+        types: Types::new(abi, elsewhere, imports),
         state: State::default(),
         routines: Vec::new(),
         names: HashMap::new(),

@@ -48,20 +48,22 @@ struct Entry {
 pub(super) struct Types<'a> {
     abi: &'static Abi,
     elsewhere: &'a dyn Declarations,
+    /// The file imports C headers.
+    imports: bool,
     table: HashMap<String, Entry>,
     /// The unknown types that have been reported: once is enough.
     unknown: RefCell<HashSet<String>>,
 }
 
 impl<'a> Types<'a> {
-    pub(super) fn new(abi: &'static Abi, elsewhere: &'a dyn Declarations) -> Self {
+    pub(super) fn new(abi: &'static Abi, elsewhere: &'a dyn Declarations, imports: bool) -> Self {
         let built_in = abi.built_in.iter().map(|&(name, type_number, bits)| {
             let mut ty = anonymous(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
             ty.name = Some(name.to_owned());
             let declared = plain(ty);
             (name.to_owned(), Entry { declared: Some(declared), span: None })
         });
-        Types { abi, elsewhere, table: built_in.collect(), unknown: RefCell::default() }
+        Types { abi, elsewhere, imports, table: built_in.collect(), unknown: RefCell::default() }
     }
 
     /// `type name = …`
@@ -122,6 +124,10 @@ impl<'a> Types<'a> {
         }
         match suggest::nearest(&name.name, self.table.keys().cloned()) {
             Some(nearest) => diagnostic.with_help(format!("did you mean `{nearest}`?")),
+            None if self.imports => diagnostic.with_help(format!(
+                "if it comes from a C header that is imported, say how it travels: `type {} = struct[N] of int;`",
+                name.name
+            )),
             None => diagnostic,
         }
     }

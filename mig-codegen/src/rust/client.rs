@@ -323,8 +323,13 @@ impl Generator<'_> {
 
 /// The parameter that says how many elements of a `countinout` array the caller takes.
 pub(super) fn limit(routine: &Routine, arg: &Arg) -> Ident {
+    param_name(routine, &format!("{}_max", names::snake(&arg.name)).replace("r#", ""))
+}
+
+/// A name for a parameter that is no argument.
+pub(super) fn param_name(routine: &Routine, wanted: &str) -> Ident {
     let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
-    names::unlike(&format!("{}_max", names::snake(&arg.name)).replace("r#", ""), &taken)
+    names::unlike(wanted, &taken)
 }
 
 /// How many elements of a `countinout` array are declared.

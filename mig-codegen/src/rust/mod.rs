@@ -12,6 +12,7 @@ mod names;
 mod refuse;
 mod results;
 mod server;
+mod translate;
 mod types;
 mod untyped;
 mod words;
@@ -94,7 +95,7 @@ fn space_methods(text: &str) -> String {
         if after_body && line.trim_start().starts_with("///") {
             out.push('\n');
         }
-        after_body = line == "    }";
+        after_body = line == "    }" || line.starts_with("    ") && line.ends_with("KernReturn>;");
         out.push_str(line);
         out.push('\n');
     }
@@ -138,7 +139,7 @@ impl<'a> Generator<'a> {
         items.extend(self.type_items());
         items.push(self.word_items().into_iter().collect());
         items.push(self.ids());
-        items.extend(self.interface.routines.iter().map(|routine| self.results(routine)));
+        items.extend(self.interface.routines.iter().flat_map(|routine| self.results(routine)));
         if self.side.client() {
             items.extend(self.interface.routines.iter().map(|routine| self.client(routine)));
         }

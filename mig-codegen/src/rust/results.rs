@@ -1,6 +1,6 @@
 //! The results of a routine: nothing, one value, or a structure.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;
 
 use super::Generator;
@@ -16,46 +16,74 @@ pub(super) fn outs(routine: &Routine) -> Vec<(usize, &Arg)> {
 }
 
 impl Generator<'_> {
-    /// The structure of several results.
-    pub(super) fn results(&self, routine: &Routine) -> TokenStream {
-        let outs = outs(routine);
-        if outs.len() < 2 {
-            return TokenStream::new();
+    /// The structures of several results: as they travel, and as a method returns them where that differs.
+    pub(super) fn results(&self, routine: &Routine) -> Vec<TokenStream> {
+        if outs(routine).len() < 2 {
+            return Vec::new();
         }
-        let name = self.results_name(routine);
-        let owns = outs.iter().any(|(_, arg)| form(&arg.ty).owns());
-        let (derive, generics) = match owns {
-            true => (quote!(#[derive(Debug)]), Some(self.kernel_generics())),
-            false => (quote!(#[derive(Clone, Debug, PartialEq)]), None),
+        let derive = match self.is_generic(routine) {
+            true => quote!(#[derive(Debug)]),
+            false => quote!(#[derive(Clone, Debug, PartialEq)]),
         };
-        let fields = outs.iter().map(|(_, arg)| {
+        let about = doc(&format!("What `{}` returns.", routine.name));
+        let travels = self.results_structure(
+            routine,
+            &self.results_name(routine),
+            &quote!(#about #derive),
+            self.is_generic(routine),
+            |arg| self.owned(form(&arg.ty)),
+        );
+        let returned = (self.side.server() && self.translates_results(routine)).then(|| {
+            self.results_structure(
+                routine,
+                &self.returned_name(routine),
+                &doc(&format!(
+                    "What a server's `{}` returns: [`{}`] before `outtran`.",
+                    names::snake(&routine.name),
+                    self.results_name(routine)
+                )),
+                self.is_generic_returned(routine),
+                |arg| self.returned_type(arg),
+            )
+        });
+        [travels].into_iter().chain(returned).collect()
+    }
+
+    fn results_structure(
+        &self,
+        routine: &Routine,
+        name: &Ident,
+        attributes: &TokenStream,
+        generic: bool,
+        ty: impl Fn(&Arg) -> TokenStream,
+    ) -> TokenStream {
+        let generics = generic.then(|| self.kernel_generics());
+        let fields = outs(routine).into_iter().map(|(_, arg)| {
             let mut about = comment(&arg.doc);
             if about.is_empty() {
                 about.push(format!("`{}`", arg.name));
             }
             let about = docs(&about);
             let name = names::snake(&arg.name);
-            let ty = self.owned(form(&arg.ty));
+            let ty = ty(arg);
             quote!(#about pub #name: #ty)
         });
-        let doc = doc(&format!("What `{}` returns.", routine.name));
         quote! {
-            #doc
-            #derive
+            #attributes
             pub struct #name #generics {
                 #(#fields,)*
             }
         }
     }
 
-    /// The type of a routine's results.
+    /// The type of a routine's results as they travel.
     pub(super) fn results_type(&self, routine: &Routine) -> TokenStream {
         match outs(routine)[..] {
             [] => quote!(()),
             [(_, arg)] => self.owned(form(&arg.ty)),
-            ref outs => {
+            _ => {
                 let name = self.results_name(routine);
-                let generics = outs.iter().any(|(_, arg)| form(&arg.ty).owns()).then(|| quote!(<K>));
+                let generics = self.is_generic(routine).then(|| quote!(<K>));
                 quote!(#name #generics)
             }
         }
@@ -72,6 +100,58 @@ impl Generator<'_> {
         }
     }
 
+    /// The type of the results that a server's method returns.
+    pub(super) fn returned_results_type(&self, routine: &Routine) -> TokenStream {
+        match outs(routine)[..] {
+            _ if !self.translates_results(routine) => self.results_type(routine),
+            [(_, arg)] => self.returned_type(arg),
+            _ => {
+                let name = self.returned_name(routine);
+                let generics = self.is_generic_returned(routine).then(|| quote!(<K>));
+                quote!(#name #generics)
+            }
+        }
+    }
+
+    /// Makes of the variable `results` that a method has returned the one that travels.
+    pub(super) fn translate_results(&self, routine: &Routine) -> Option<TokenStream> {
+        if !self.translates_results(routine) {
+            return None;
+        }
+        if let [(_, arg)] = outs(routine)[..] {
+            let value = self.translate_out(arg, quote!(results));
+            return Some(quote!(let results = #value;));
+        }
+        let name = self.results_name(routine);
+        let fields = outs(routine).into_iter().map(|(_, arg)| {
+            let field = names::snake(&arg.name);
+            let value = self.translate_out(arg, quote!(results.#field));
+            quote!(#field: #value)
+        });
+        Some(quote!(let results = #name { #(#fields),* };))
+    }
+
+    /// The type of one result that a server's method returns.
+    fn returned_type(&self, arg: &Arg) -> TokenStream {
+        match self.out_translation(arg) {
+            Some((translated, _)) => translated.clone(),
+            None => self.owned(form(&arg.ty)),
+        }
+    }
+
+    fn is_generic(&self, routine: &Routine) -> bool {
+        outs(routine).into_iter().any(|(_, arg)| form(&arg.ty).owns())
+    }
+
+    fn is_generic_returned(&self, routine: &Routine) -> bool {
+        outs(routine).into_iter().any(|(_, arg)| mentions_kernel(self.returned_type(arg)))
+    }
+
+    /// The name of the structure of results that a server's method returns.
+    fn returned_name(&self, routine: &Routine) -> Ident {
+        self.new_type(&format!("{}Results", names::camel(&routine.name)))
+    }
+
     pub(super) fn results_name(&self, routine: &Routine) -> Ident {
         self.new_type(&format!("{}Reply", names::camel(&routine.name)))
     }
@@ -81,4 +161,13 @@ impl Generator<'_> {
         let rt = &self.rt;
         quote!(<K: #rt::Kernel<Abi = Abi>>)
     }
+}
+
+/// True if a type depends on `K`.
+fn mentions_kernel(ty: TokenStream) -> bool {
+    ty.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "K",
+        TokenTree::Group(group) => mentions_kernel(group.stream()),
+        _ => false,
+    })
 }

@@ -4,7 +4,7 @@ use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::client::{declared_max, limit};
+use super::client::{declared_max, limit, param_name};
 use super::code::Place;
 use super::docs::{self, comment, doc, docs};
 use super::forms::Form;
@@ -41,6 +41,7 @@ impl Generator<'_> {
         let rt = &self.rt;
         let name = self.trait_name();
         let methods = self.interface.routines.iter().map(|routine| self.method(routine));
+        let translations = self.translations();
         let mut about = comment(&self.interface.doc);
         if !about.is_empty() {
             about.push(String::new());
@@ -53,6 +54,7 @@ impl Generator<'_> {
             #about
             #[allow(unused_variables, clippy::too_many_arguments)]
             pub trait #name<K: #rt::Kernel<Abi = Abi>> {
+                #(#translations)*
                 #(#methods)*
             }
         }
@@ -61,8 +63,11 @@ impl Generator<'_> {
     fn method(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
         let name = names::snake(&routine.name);
-        let params = self.server_args(routine).into_iter().map(|(name, _, ty)| quote!(#name: #ty));
-        let results = self.results_type(routine);
+        let params = self.server_params(routine).into_iter().map(|param| {
+            let ServerParam { name, ty, .. } = param;
+            quote!(#name: #ty)
+        });
+        let results = self.returned_results_type(routine);
         let about = docs(&self.method_docs(routine));
         quote! {
             #about
@@ -85,10 +90,10 @@ impl Generator<'_> {
         lines
     }
 
-    /// The parameters of a method: name, what it comes from, type.
-    fn server_args<'r>(&self, routine: &'r Routine) -> Vec<(Ident, (usize, &'r Arg), TokenStream)> {
+    /// The parameters of a method.
+    fn server_params<'r>(&self, routine: &'r Routine) -> Vec<ServerParam<'r>> {
         let rt = &self.rt;
-        let mut args = Vec::new();
+        let mut params = Vec::new();
         for (index, arg) in routine.args.iter().enumerate() {
             let name = names::snake(&arg.name);
             let (name, ty) = match arg.direction {
@@ -102,9 +107,21 @@ impl Generator<'_> {
                 Direction::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
                 _ => continue,
             };
-            args.push((name, (index, arg), ty));
+            let param = ServerParam { name, ty, index, arg, translated: false };
+            match self.in_translation(arg) {
+                None => params.push(param),
+                Some((translated, _)) => {
+                    // The port itself follows: it is the way to answer later.
+                    let port = (arg.direction == Direction::RequestPort).then(|| {
+                        let name = param_name(routine, &format!("{}_port", plain_snake(&arg.name)));
+                        ServerParam { name, ty: param.ty.clone(), ..param }
+                    });
+                    params.push(ServerParam { ty: translated.clone(), translated: true, ..param });
+                    params.extend(port);
+                }
+            }
         }
-        args
+        params
     }
 
     fn demux(&self) -> TokenStream {
@@ -217,47 +234,46 @@ impl Generator<'_> {
     }
 
     fn stub_body(&self, routine: &Routine) -> TokenStream {
-        let args = self.server_args(routine);
+        let params = self.server_params(routine);
         let locals = ["server", "request", "reply", "body"].map(names::snake);
         let body = names::ident("body");
         let mut reads = Vec::new();
         let mut tokens = Vec::new();
         let mut values = Vec::new();
-        for (name, (index, arg), _) in &args {
+        for ServerParam { name, index, arg, translated, .. } in &params {
             let local = names::unlike(&name.to_string(), &locals);
-            match arg.direction {
-                Direction::RequestPort => values.push(quote!(request.port())),
-                Direction::MsgSeqno if self.is_typed() => values.push(quote!(request.seqno())),
+            let value = match arg.direction {
+                Direction::RequestPort => quote!(request.port()),
+                Direction::MsgSeqno if self.is_typed() => quote!(request.seqno()),
                 _ if is_server_trailer(arg) => {
-                    if let Some((_, method)) = trailer_field(&self.rt, arg) {
-                        tokens.push(quote!(let #local = request.trailer().#method()?;));
-                        values.push(quote!(#local));
-                    }
+                    let Some((_, method)) = trailer_field(&self.rt, arg) else { continue };
+                    tokens.push(quote!(let #local = request.trailer().#method()?;));
+                    quote!(#local)
                 }
-                Direction::Out if !self.is_typed() => values.push(quote!(#local)),
                 Direction::Out => {
-                    let ty = self.word_const(&routine.request, *index, End::Receives);
-                    let max = Literal::u32_unsuffixed(declared_max(arg));
-                    reads.push(quote!(let #local = #body.data::<u32>(#ty)?.min(#max);));
-                    values.push(quote!(#local));
+                    if self.is_typed() {
+                        let ty = self.word_const(&routine.request, *index, End::Receives);
+                        let max = Literal::u32_unsuffixed(declared_max(arg));
+                        reads.push(quote!(let #local = #body.data::<u32>(#ty)?.min(#max);));
+                    }
+                    quote!(#local)
                 }
                 _ => {
                     let form = form(&arg.ty);
-                    let by_reference = matches!(form, Form::Slice(..));
-                    values.push(if by_reference { quote!(&#local) } else { quote!(#local) });
-                    if !self.is_typed() {
-                        continue;
+                    if self.is_typed() {
+                        let place =
+                            Place { message: &routine.request, index: *index, arg, form, limit: None };
+                        let read = self.decode(&body, place);
+                        reads.push(quote!(let #local = #read;));
                     }
-                    let place = Place { message: &routine.request, index: *index, arg, form, limit: None };
-                    let read = self.decode(&body, place);
-                    reads.push(quote!(let #local = #read;));
+                    if matches!(form, Form::Slice(..)) { quote!(&#local) } else { quote!(#local) }
                 }
-            }
+            };
+            values.push(if *translated { self.translate_in(arg, value) } else { value });
         }
         if !self.is_typed() {
             let local = |arg: &Arg| {
-                let name =
-                    args.iter().find(|(_, (_, other), _)| std::ptr::eq(*other, arg)).map(|(name, ..)| name);
+                let name = params.iter().find(|param| std::ptr::eq(param.arg, arg)).map(|param| &param.name);
                 names::unlike(&name.map_or(String::new(), Ident::to_string), &locals)
             };
             reads = self.untyped_arguments(routine, &body, &local);
@@ -280,8 +296,10 @@ impl Generator<'_> {
             true => quote!(#call; Ok(())),
             false => {
                 let encoder = self.encoder_name(routine);
+                let translate = self.translate_results(routine);
                 quote! {
                     let results = #call;
+                    #translate
                     reply.encode(|reply| #encoder(reply, results))?;
                     Ok(())
                 }
@@ -361,6 +379,17 @@ impl Generator<'_> {
             }
         }
     }
+}
+
+/// A parameter of a server's method.
+struct ServerParam<'r> {
+    name: Ident,
+    ty: TokenStream,
+    /// The argument that it comes from.
+    index: usize,
+    arg: &'r Arg,
+    /// Its type is the one that `intran` makes.
+    translated: bool,
 }
 
 /// Snake case as a part of another name.

@@ -48,7 +48,7 @@ impl Generator<'_> {
     /// The Rust type of plain data in a message. A truth value is the integer that it is there.
     pub(super) fn data_type(&self, ty: &Type) -> TokenStream {
         let rt = &self.rt;
-        if let Some(path) = ty.name.as_deref().and_then(|name| self.extern_types.get(name)) {
+        if let Some(path) = self.extern_type(ty) {
             return path.clone();
         }
         if let Some(name) = ty.name.as_deref() {
@@ -63,6 +63,15 @@ impl Generator<'_> {
             }
         }
         self.plain_type(ty)
+    }
+
+    /// The user's type for plain data: by the type's own name, or by that of the C type that it has on both sides.
+    fn extern_type(&self, ty: &Type) -> Option<&TokenStream> {
+        let c = &ty.c;
+        let is_translated = c.trans.is_some() && c.trans == ty.name;
+        let own = ty.name.as_deref().filter(|_| !is_translated);
+        let c_type = c.user.as_deref().filter(|_| c.user == c.server);
+        [own, c_type].into_iter().flatten().find_map(|name| self.extern_types.get(name))
     }
 
     /// The same, not by its own name.
@@ -112,7 +121,7 @@ impl Generator<'_> {
             TypeKind::Struct { .. } => true,
             _ => false,
         };
-        let known = self.extern_types.contains_key(name)
+        let known = self.extern_type(ty).is_some()
             || matches!(name, "kern_return_t" | "boolean_t")
             || PRIMITIVES.iter().any(|(c, _)| *c == name);
         is_data && !known
@@ -130,31 +139,35 @@ impl Generator<'_> {
             used.into_iter().partition(|(_, ty)| matches!(ty.kind, TypeKind::Struct { .. }));
         let aliases = aliases.into_iter().map(|(name, ty)| self.type_item(name, ty)).collect();
         let structures = structures.into_iter().map(|(name, ty)| self.type_item(name, ty));
-        [aliases].into_iter().chain(structures).collect()
+        [aliases].into_iter().chain(structures).chain(self.extern_checks()).collect()
+    }
+
+    /// The assertions that the user's types have the sizes of what they stand for.
+    fn extern_checks(&self) -> Option<TokenStream> {
+        let mut checks = BTreeMap::new();
+        for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
+            visit(&arg.ty, &mut |ty| {
+                let path = self.extern_type(ty).filter(|_| bytes(ty) > 0);
+                checks.extend(path.map(|path| ((path.to_string(), bytes(ty)), path)));
+                path.is_some()
+            });
+        }
+        let checks = checks.into_iter().map(|((_, size), path)| {
+            let size = Literal::u32_unsuffixed(size);
+            quote!(const _: [(); #size] = [(); ::core::mem::size_of::<#path>()];)
+        });
+        let checks: TokenStream = checks.collect();
+        (!checks.is_empty()).then_some(checks)
     }
 
     fn collect<'t>(&self, ty: &'t Type, used: &mut BTreeMap<&'t str, &'t Type>) {
-        if let Some(name) = ty.name.as_deref() {
+        visit(ty, &mut |ty| {
             // A truth value that is an argument is a `bool`.
-            if self.has_item(ty) && !is_bool(ty) {
+            if let Some(name) = ty.name.as_deref().filter(|_| self.has_item(ty) && !is_bool(ty)) {
                 used.insert(name, ty);
             }
-            if self.extern_types.contains_key(name) {
-                return;
-            }
-        }
-        match &ty.kind {
-            TypeKind::Fixed { element, .. }
-            | TypeKind::Bounded { element, .. }
-            | TypeKind::Indefinite { element, .. }
-            | TypeKind::OutOfLine { element, .. } => self.collect(element, used),
-            TypeKind::Struct { members, .. } => {
-                for member in members.iter() {
-                    self.collect(&member.ty, used);
-                }
-            }
-            _ => {}
-        }
+            self.extern_type(ty).is_some()
+        });
     }
 
     fn type_item(&self, c_name: &str, ty: &Type) -> TokenStream {
@@ -231,6 +244,23 @@ impl Generator<'_> {
             }
         };
         (TokenStream::new(), item)
+    }
+}
+
+/// Visits a type and what it is made of, from the outside, until `visitor` has seen enough of a type.
+fn visit<'t>(ty: &'t Type, visitor: &mut impl FnMut(&'t Type) -> bool) {
+    if visitor(ty) {
+        return;
+    }
+    match &ty.kind {
+        TypeKind::Fixed { element, .. }
+        | TypeKind::Bounded { element, .. }
+        | TypeKind::Indefinite { element, .. }
+        | TypeKind::OutOfLine { element, .. } => visit(element, visitor),
+        TypeKind::Struct { members, .. } => {
+            members.iter().for_each(|member| visit(&member.ty, visitor));
+        }
+        _ => {}
     }
 }
 

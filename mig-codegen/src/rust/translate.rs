@@ -1,0 +1,129 @@
+//! Translations: `intran` and its kin, for types that have a Rust type of the user's.
+//!
+//! C calls the functions that the `.defs` names. Here they are methods of the server's trait, so that they can look into the server; the
+//! destructor is the `Drop` of the translated value. A translation whose Rust type is not known does nothing: the method gets the right or
+//! the data itself.
+
+use std::collections::BTreeMap;
+
+use mig_parser::ast::Direction;
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+
+use super::docs::doc;
+use super::forms::Form;
+use super::results::outs;
+use super::{Generator, form, names};
+use crate::model::{Arg, Routine, Type};
+
+impl Generator<'_> {
+    /// The Rust type that an argument is translated to on its way to a method, and the functions that do it.
+    pub(super) fn in_translation<'r>(&self, arg: &'r Arg) -> Option<(&TokenStream, InTranslation<'r>)> {
+        let c = &arg.ty.c;
+        let is_request_port = arg.direction == Direction::RequestPort;
+        if !is_request_port && !arg.in_request() {
+            return None;
+        }
+        let function = c.in_tran.as_deref()?;
+        let payload = c.in_tran_payload.as_deref().filter(|_| is_request_port);
+        Some((self.translated_type(&arg.ty)?, InTranslation { function, payload }))
+    }
+
+    /// The Rust type that a method returns a result as, and the function that makes what travels.
+    pub(super) fn out_translation<'r>(&self, arg: &'r Arg) -> Option<(&TokenStream, &'r str)> {
+        let function = arg.ty.c.out_tran.as_deref().filter(|_| arg.in_reply())?;
+        Some((self.translated_type(&arg.ty)?, function))
+    }
+
+    fn translated_type(&self, ty: &Type) -> Option<&TokenStream> {
+        self.extern_types.get(ty.c.trans.as_deref()?)
+    }
+
+    /// The results as the method returns them, if one of them is translated.
+    pub(super) fn translates_results(&self, routine: &Routine) -> bool {
+        outs(routine).into_iter().any(|(_, arg)| self.out_translation(arg).is_some())
+    }
+
+    /// The value of a translated argument for its method, made of what arrived.
+    pub(super) fn translate_in(&self, arg: &Arg, arrived: TokenStream) -> TokenStream {
+        let Some((_, InTranslation { function, payload })) = self.in_translation(arg) else { return arrived };
+        let function = names::snake(function);
+        let source = match form(&arg.ty) {
+            Form::Right(_) => quote!(#arrived.name()),
+            _ => arrived.clone(),
+        };
+        let value = quote!(S::#function(server, #source)?);
+        let Some(payload) = payload.map(names::snake) else { return value };
+        quote! {
+            match #arrived.payload() {
+                Some(payload) => S::#payload(server, payload)?,
+                None => #value,
+            }
+        }
+    }
+
+    /// The value of a result for the reply, made of what the method has returned.
+    pub(super) fn translate_out(&self, arg: &Arg, returned: TokenStream) -> TokenStream {
+        match self.out_translation(arg) {
+            None => returned,
+            Some((_, function)) => {
+                let function = names::snake(function);
+                quote!(S::#function(server, #returned)?)
+            }
+        }
+    }
+
+    /// The methods that translate: one for each function, however many arguments it translates.
+    pub(super) fn translations(&self) -> Vec<TokenStream> {
+        let mut methods = BTreeMap::new();
+        for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
+            if let Some((to, InTranslation { function, payload })) = self.in_translation(arg) {
+                let from = self.translation_source(&arg.ty);
+                methods.insert(function, self.translation(function, "intran", &from, to));
+                if let Some(payload) = payload {
+                    let from = (names::ident("payload"), quote!(usize));
+                    methods.insert(payload, self.translation(payload, "intranpayload", &from, to));
+                }
+            }
+            if let Some((from, function)) = self.out_translation(arg) {
+                let to = self.owned(form(&arg.ty));
+                let from = (names::ident("value"), from.clone());
+                methods.insert(function, self.translation(function, "outtran", &from, &to));
+            }
+        }
+        methods.into_values().collect()
+    }
+
+    /// What a translation starts from: the name of a right, which stays with the request, or data.
+    fn translation_source(&self, ty: &Type) -> (Ident, TokenStream) {
+        let rt = &self.rt;
+        match form(ty) {
+            Form::Right(_) => (names::ident("port"), quote!(#rt::Name)),
+            form => (names::ident("value"), self.server_param(form)),
+        }
+    }
+
+    fn translation(
+        &self,
+        function: &str,
+        keyword: &str,
+        (name, from): &(Ident, TokenStream),
+        to: &TokenStream,
+    ) -> TokenStream {
+        let rt = &self.rt;
+        let doc = doc(&format!("`{function}` (`{keyword}`); an error answers the request."));
+        let function = names::snake(function);
+        quote! {
+            #doc
+            fn #function(&self, #name: #from) -> Result<#to, #rt::KernReturn>;
+        }
+    }
+}
+
+/// The C functions of a translation to a method.
+pub(super) struct InTranslation<'r> {
+    /// `intran`
+    function: &'r str,
+    /// `intranpayload`
+    payload: Option<&'r str>,
+}
