@@ -1,5 +1,7 @@
 //! The kernel below a program, as a trait: `mach_msg`, port names, out-of-line memory.
 
+#[cfg(any(target_vendor = "apple", all(test, feature = "std")))]
+pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
 

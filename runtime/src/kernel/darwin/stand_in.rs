@@ -1,0 +1,172 @@
+//! The foreign functions as the tests play them: each call is written down, and succeeds unless the test says otherwise.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use crate::kern_return::KernReturn;
+use crate::kernel::Name;
+
+/// A call, with its arguments in the order of C; the task is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    MachMsg { options: u32, sent: Vec<u8>, receive_size: u32, receive: Name, timeout: u32 },
+    MachPortAllocate { right: u32 },
+    MachPortDeallocate { name: Name },
+    MachPortModRefs { name: Name, right: u32, delta: i32 },
+    MachPortInsertRight { name: Name, right: Name, disposition: u8 },
+    MachPortExtractRight { name: Name, disposition: u8 },
+    MachPortMoveMember { member: Name, set: Name },
+    MachPortRequestNotification { name: Name, id: i32, sync: u32, notify: Name, disposition: u8 },
+    MigGetReplyPort,
+    MigDeallocReplyPort { name: Name },
+    MachVmAllocate { size: u64 },
+    MachVmDeallocate { address: u64, size: u64 },
+}
+
+/// What a call does besides being written down.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// It returns this code.
+    Code(i32),
+    /// It returns success and this name.
+    Name(u32),
+    /// It returns this code and leaves these bytes in the buffer.
+    Message(i32, Vec<u8>),
+}
+
+#[derive(Default)]
+struct World {
+    calls: Vec<Call>,
+    answers: VecDeque<Answer>,
+    memory: Vec<Vec<u64>>,
+}
+
+std::thread_local! {
+    static WORLD: RefCell<World> = RefCell::default();
+}
+
+/// What the next calls of this thread do, in their order.
+pub(super) fn answer(answers: impl IntoIterator<Item = Answer>) {
+    WORLD.with_borrow_mut(|world| world.answers.extend(answers));
+}
+
+/// The calls of this thread since the last time.
+pub(super) fn calls() -> Vec<Call> {
+    WORLD.with_borrow_mut(|world| std::mem::take(&mut world.calls))
+}
+
+/// How many pieces of memory this thread has allocated and not given back.
+pub(super) fn memory() -> usize {
+    WORLD.with_borrow(|world| world.memory.len())
+}
+
+fn enter(call: Call) -> Option<Answer> {
+    WORLD.with_borrow_mut(|world| {
+        world.calls.push(call);
+        world.answers.pop_front()
+    })
+}
+
+fn result(call: Call) -> Result<(), KernReturn> {
+    match enter(call) {
+        None => Ok(()),
+        Some(Answer::Code(code)) => KernReturn(code).ok(),
+        Some(other) => panic!("{other:?} is no answer to this"),
+    }
+}
+
+fn name(call: Call) -> Result<Name, KernReturn> {
+    match enter(call) {
+        None => Ok(Name(0x1003)),
+        Some(Answer::Name(name)) => Ok(Name(name)),
+        Some(Answer::Code(code)) => Err(KernReturn(code)),
+        Some(other) => panic!("{other:?} is no answer to this"),
+    }
+}
+
+pub(super) unsafe fn mach_msg(
+    message: *mut u8,
+    options: u32,
+    send_size: u32,
+    receive_size: u32,
+    receive: Name,
+    timeout: u32,
+) -> KernReturn {
+    // SAFETY: the caller sends so many bytes.
+    let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
+    match enter(Call::MachMsg { options, sent, receive_size, receive, timeout }) {
+        None => KernReturn::KERN_SUCCESS,
+        Some(Answer::Code(code)) => KernReturn(code),
+        Some(Answer::Message(code, bytes)) => {
+            assert!(bytes.len() <= receive_size.max(send_size) as usize, "it fits in the buffer");
+            // SAFETY: the buffer has room for it, as just tested.
+            unsafe { message.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            KernReturn(code)
+        }
+        Some(other) => panic!("{other:?} is no answer to this"),
+    }
+}
+
+pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {
+    name(Call::MachPortAllocate { right })
+}
+
+pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {
+    result(Call::MachPortDeallocate { name })
+}
+
+pub(super) fn mach_port_mod_refs(name: Name, right: u32, delta: i32) -> Result<(), KernReturn> {
+    result(Call::MachPortModRefs { name, right, delta })
+}
+
+pub(super) fn mach_port_insert_right(name: Name, right: Name, disposition: u8) -> Result<(), KernReturn> {
+    result(Call::MachPortInsertRight { name, right, disposition })
+}
+
+pub(super) fn mach_port_extract_right(of: Name, disposition: u8) -> Result<Name, KernReturn> {
+    name(Call::MachPortExtractRight { name: of, disposition })
+}
+
+pub(super) fn mach_port_move_member(member: Name, set: Name) -> Result<(), KernReturn> {
+    result(Call::MachPortMoveMember { member, set })
+}
+
+pub(super) fn mach_port_request_notification(
+    of: Name,
+    id: i32,
+    sync: u32,
+    notify: Name,
+    disposition: u8,
+) -> Result<Name, KernReturn> {
+    name(Call::MachPortRequestNotification { name: of, id, sync, notify, disposition })
+}
+
+pub(super) fn mig_get_reply_port() -> Name {
+    name(Call::MigGetReplyPort).unwrap_or(Name::NULL)
+}
+
+pub(super) fn mig_dealloc_reply_port(name: Name) {
+    let _ = result(Call::MigDeallocReplyPort { name });
+}
+
+pub(super) fn mach_vm_allocate(size: u64) -> Result<u64, KernReturn> {
+    result(Call::MachVmAllocate { size })?;
+    let mut memory = std::vec![0u64; (size as usize).div_ceil(8)];
+    let address = memory.as_mut_ptr().expose_provenance() as u64;
+    WORLD.with_borrow_mut(|world| world.memory.push(memory));
+    Ok(address)
+}
+
+pub(super) unsafe fn mach_vm_deallocate(address: u64, size: u64) -> Result<(), KernReturn> {
+    WORLD.with_borrow_mut(|world| {
+        let begins_there = |memory: &Vec<u64>| memory.as_ptr().addr() as u64 == address;
+        let index = world.memory.iter().position(begins_there).expect("it was allocated, and not given back");
+        assert_eq!(
+            world.memory.swap_remove(index).len(),
+            (size as usize).div_ceil(8),
+            "it is given back whole"
+        );
+    });
+    result(Call::MachVmDeallocate { address, size })
+}

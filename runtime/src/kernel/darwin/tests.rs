@@ -1,0 +1,267 @@
+//! What [`Darwin`] makes of the kernel's calls, where a stand-in has the place of the foreign functions.
+
+use std::vec::Vec;
+
+use super::Darwin;
+use super::system::{Answer, Call, answer, calls, memory};
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::{MsgBuf, OolMemory, PortSet, Receive, ReceiveError, ReceiveRight, Received, SendRight, Seqno};
+
+/// A header with these ports.
+fn header(bits: u32, size: u32, remote: u32, local: u32, id: i32) -> Vec<u8> {
+    [bits, size, remote, local, 0, id as u32].iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Makes the call with this message in a buffer of 128 bytes; returns what is in its first 24 bytes then.
+fn mach_msg(message: &[u8], call: MsgCall) -> (Result<(), KernReturn>, Vec<u8>) {
+    let mut buffer = MsgBuf::<128>::new();
+    let words = buffer.words();
+    words.fill(core::mem::MaybeUninit::new(0));
+    for (word, bytes) in words.iter_mut().zip(message.chunks(8)) {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        word.write(u64::from_ne_bytes(padded));
+    }
+    // SAFETY: all of the buffer is initialised, and the stand-in moves nothing.
+    let result = unsafe { Darwin.mach_msg(words, call) };
+    let first = words[..3].iter().flat_map(|word| {
+        // SAFETY: it has been initialised above.
+        unsafe { word.assume_init() }.to_ne_bytes()
+    });
+    (result, first.collect())
+}
+
+/// The option bits, the sizes and the time of the calls made.
+fn messages() -> Vec<(u32, usize, u32, Name, u32)> {
+    let messages = calls().into_iter().map(|call| match call {
+        Call::MachMsg { options, sent, receive_size, receive, timeout } => {
+            (options, sent.len(), receive_size, receive, timeout)
+        }
+        other => panic!("{other:?}"),
+    });
+    messages.collect()
+}
+
+#[test]
+fn a_send_passes_the_size_in_the_header() {
+    let message = header(0x13, 36, 0x903, 0, 400);
+    let call = MsgCall { send: true, ..MsgCall::default() };
+    assert_eq!(mach_msg(&message, call).0, Ok(()));
+    let timed = MsgCall { send_timeout: Some(5), options: 0x0004_0000, ..call };
+    assert_eq!(mach_msg(&message, timed).0, Ok(()));
+    assert_eq!(messages(), [(0x1, 36, 0, Name::NULL, 0), (0x0004_0011, 36, 0, Name::NULL, 5)]);
+}
+
+#[test]
+fn a_receive_may_write_all_of_the_buffer() {
+    let call = MsgCall { receive: Some(Name(7)), ..MsgCall::default() };
+    assert_eq!(mach_msg(&[], call).0, Ok(()));
+    let large = MsgCall { large: true, receive_timeout: Some(0), ..call };
+    assert_eq!(mach_msg(&[], large).0, Ok(()));
+    let expected = [(0x2, 0, 128, Name(7), 0), (0x106, 0, 128, Name(7), 0)];
+    assert_eq!(messages(), expected);
+}
+
+#[test]
+fn a_round_trip_is_one_call() {
+    let message = header(0x1513, 24, 0x903, 0x707, 400);
+    let call = MsgCall { send: true, receive: Some(Name(0x707)), ..MsgCall::default() };
+    assert_eq!(mach_msg(&message, call).0, Ok(()));
+    // `waittime` gives one time for both.
+    let timed = MsgCall { send_timeout: Some(9), receive_timeout: Some(9), ..call };
+    assert_eq!(mach_msg(&message, timed).0, Ok(()));
+    // A server's reply: it must not wait for the client, but for the next request.
+    let reply = MsgCall { send_timeout: Some(0), ..call };
+    assert_eq!(mach_msg(&message, reply).0, Ok(()));
+    assert_eq!(
+        messages(),
+        [(0x3, 24, 128, Name(0x707), 0), (0x113, 24, 128, Name(0x707), 9), (0x13, 24, 128, Name(0x707), 0),]
+    );
+}
+
+#[test]
+fn different_times_take_two_calls() {
+    let message = header(0x1513, 24, 0x903, 0x707, 400);
+    let call = MsgCall {
+        send: true,
+        receive: Some(Name(0x707)),
+        send_timeout: Some(1),
+        receive_timeout: Some(1000),
+        ..MsgCall::default()
+    };
+    assert_eq!(mach_msg(&message, call).0, Ok(()));
+    assert_eq!(messages(), [(0x11, 24, 0, Name::NULL, 1), (0x102, 0, 128, Name(0x707), 1000),]);
+    // What was not sent is not waited for, and comes back as it is.
+    answer([Answer::Code(KernReturn::MACH_SEND_TIMED_OUT.0)]);
+    assert_eq!(mach_msg(&message, call), (Err(KernReturn::MACH_SEND_TIMED_OUT), message));
+    assert_eq!(calls().len(), 1);
+}
+
+/// The kernel says in the same word what it was short of while it gave the message back.
+#[test]
+fn codes_are_those_of_mach_msg_alone() {
+    let call = MsgCall { send: true, ..MsgCall::default() };
+    let message = header(0x13, 24, 0x903, 0, 400);
+    for (code, expected) in [
+        (0x1000_0003 | 0x2000, KernReturn::MACH_SEND_INVALID_DEST),
+        (0x1000_4004, KernReturn::MACH_RCV_TOO_LARGE),
+        (0x1000_400c | 0x1400, KernReturn::MACH_RCV_BODY_ERROR),
+        (4, KernReturn::KERN_INVALID_ARGUMENT),
+    ] {
+        answer([Answer::Code(code)]);
+        assert_eq!(mach_msg(&message, call).0, Err(expected), "{code:#x}");
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_tells_its_size() {
+    // The kernel writes nothing else.
+    let size_only = [0u32.to_ne_bytes(), 5276u32.to_ne_bytes()].concat();
+    answer([Answer::Message(KernReturn::MACH_RCV_TOO_LARGE.0, size_only)]);
+    let mut buffer = MsgBuf::<128>::new();
+    let received = Received::receive(&Darwin, buffer.words(), Receive::from(Name(7)));
+    // With room for a trailer.
+    assert_eq!(received.err(), Some(ReceiveError::TooLarge { size: 5276 + 60 }));
+    drop(calls());
+}
+
+#[test]
+fn a_received_message_owns_what_it_brings() {
+    // A request with a reply right, at port 7, and two rights in it.
+    let port =
+        |name: u32, right: u32| [name, 0, right << 16].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let ports: [Vec<u8>; 3] = [2u32.to_ne_bytes().to_vec(), port(0x903, 17), port(0x1203, 16)];
+    let mut trailer = [0; 60];
+    (trailer[4], trailer[8]) = (60, 3);
+    let message = [header(0x8000_1112, 52, 0x707, 7, 500), ports.concat(), trailer.to_vec()].concat();
+    answer([Answer::Message(0, message)]);
+    let mut buffer = MsgBuf::<128>::new();
+    let received = Received::receive(&Darwin, buffer.words(), Receive::from(Name(7))).unwrap();
+    assert_eq!((received.id(), received.port().name(), received.seqno()), (500, Name(7), Seqno(3)));
+    // It asks for a trailer with all that a stub can want: up to the context of the port.
+    assert_eq!(messages(), [(0x0400_0006, 0, 128, Name(7), 0)]);
+    drop(received);
+    let mut released = calls();
+    released.sort_by_key(|call| std::format!("{call:?}"));
+    assert_eq!(
+        released,
+        [
+            Call::MachPortDeallocate { name: Name(0x707) },
+            Call::MachPortDeallocate { name: Name(0x903) },
+            Call::MachPortModRefs { name: Name(0x1203), right: 1, delta: -1 },
+        ]
+    );
+}
+
+#[test]
+fn each_kind_of_right_is_released_in_its_own_way() {
+    let port = ReceiveRight::allocate(&Darwin).unwrap();
+    let send = port.make_send().unwrap();
+    let another = send.try_clone().unwrap();
+    answer([Answer::Name(0x2203)]);
+    let once = port.make_send_once().unwrap();
+    answer([Answer::Name(0x3303)]);
+    let set = PortSet::allocate(&Darwin).unwrap();
+    set.insert(&port).unwrap();
+    port.leave_set().unwrap();
+    let name = Name(0x1003);
+    assert_eq!(
+        calls(),
+        [
+            Call::MachPortAllocate { right: 1 },
+            Call::MachPortInsertRight { name, right: name, disposition: 20 },
+            Call::MachPortModRefs { name, right: 0, delta: 1 },
+            Call::MachPortExtractRight { name, disposition: 21 },
+            Call::MachPortAllocate { right: 3 },
+            Call::MachPortMoveMember { member: name, set: Name(0x3303) },
+            Call::MachPortMoveMember { member: name, set: Name::NULL },
+        ]
+    );
+    drop((another, send, once, set, port));
+    assert_eq!(
+        calls(),
+        [
+            Call::MachPortDeallocate { name },
+            Call::MachPortDeallocate { name },
+            Call::MachPortDeallocate { name: Name(0x2203) },
+            Call::MachPortModRefs { name: Name(0x3303), right: 3, delta: -1 },
+            // Never `mach_port_deallocate`, which would take a send right of the same name.
+            Call::MachPortModRefs { name, right: 1, delta: -1 },
+        ]
+    );
+    Darwin.release(RightKind::Send, Name::NULL);
+    Darwin.release(RightKind::Receive, Name::DEAD);
+    drop(SendRight::null(Darwin));
+    assert_eq!(calls(), []);
+}
+
+#[test]
+fn notifications_have_the_ids_of_the_interface() {
+    let name = Name(0x1003);
+    for (which, id, sync) in [
+        (Notification::PortDestroyed, 69, 0),
+        (Notification::NoSenders { sync: 3 }, 70, 3),
+        (Notification::DeadName, 72, 1),
+    ] {
+        answer([Answer::Name(0)]);
+        assert_eq!(Darwin.request_notification(name, which, Name(9)), Ok(Name::NULL));
+        let expected = Call::MachPortRequestNotification { name, id, sync, notify: Name(9), disposition: 21 };
+        assert_eq!(calls(), [expected]);
+    }
+    answer([Answer::Code(15)]);
+    let refused = Darwin.request_notification(name, Notification::DeadName, Name(9));
+    assert_eq!(refused, Err(KernReturn::KERN_INVALID_NAME));
+    drop(calls());
+}
+
+#[test]
+fn the_reply_port_is_that_of_the_thread() {
+    answer([Answer::Name(0x707)]);
+    assert_eq!(Darwin.reply_port(), Ok(Name(0x707)));
+    answer([Answer::Name(0)]);
+    assert_eq!(Darwin.reply_port(), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    Darwin.destroy_reply_port(Name(0x707));
+    let expected =
+        [Call::MigGetReplyPort, Call::MigGetReplyPort, Call::MigDeallocReplyPort { name: Name(0x707) }];
+    assert_eq!(calls(), expected);
+}
+
+#[test]
+fn memory_is_given_back_once() {
+    let mut region = OolMemory::allocate(&Darwin, 5000).unwrap();
+    assert_eq!(region.len(), 5000);
+    region[4999] = 7;
+    let address = Darwin.region_into_wire(region.into_region().unwrap());
+    assert_eq!(memory(), 1);
+    // SAFETY: it has just been made an address.
+    let region = unsafe { Darwin.region_from_wire(address, 5000) };
+    assert_eq!(region[4999], 7);
+    drop(region);
+    assert_eq!(memory(), 0);
+    assert_eq!(
+        calls(),
+        [Call::MachVmAllocate { size: 5000 }, Call::MachVmDeallocate { address, size: 5000 },]
+    );
+}
+
+#[test]
+fn no_memory_needs_no_call() {
+    let nothing = Darwin.allocate(0).unwrap();
+    assert!(nothing.is_empty());
+    assert_eq!(Darwin.region_into_wire(nothing), 0);
+    // SAFETY: there is nothing at this address.
+    assert!(unsafe { Darwin.region_from_wire(0, 0) }.is_empty());
+    assert_eq!(calls(), []);
+    answer([Answer::Code(3)]);
+    assert_eq!(Darwin.allocate(1).err(), Some(KernReturn::KERN_NO_SPACE));
+    assert_eq!(calls(), [Call::MachVmAllocate { size: 1 }]);
+}
+
+#[test]
+fn lent_memory_goes_as_it_is() {
+    let bytes = [1, 2, 3];
+    let lent = Darwin.lend(&bytes);
+    assert_eq!(Darwin::lent_address(&lent), bytes.as_ptr().addr() as u64);
+    assert_eq!(calls(), []);
+}
