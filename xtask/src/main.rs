@@ -2,8 +2,10 @@
 
 mod apt;
 mod command;
+mod darwin;
 mod gnumach;
 mod i386;
+mod oldest_rust;
 mod packages;
 mod report;
 mod test;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::apt;
 use crate::command::{read, target};
@@ -15,6 +15,9 @@ struct Package {
     /// The folder of the set that it is unpacked into.
     folder: &'static str,
 }
+
+/// What the packages have and no step reads: the source of the compiler and its tools.
+const NOT_UNPACKED: [&str; 2] = ["./usr/src/rustc-1.85.0/compiler", "./usr/src/rustc-1.85.0/src"];
 
 /// Packages that are used together.
 pub(crate) struct Set {
@@ -59,7 +62,7 @@ pub(crate) const MIG: Set = Set {
     ],
 };
 
-/// Rust 1.85, the oldest that builds the libraries, with a standard library for i386.
+/// Rust 1.85, the oldest that builds the libraries, with a standard library for i386 and the source of that library.
 pub(crate) const RUST: Set = Set {
     name: "rust-1.85",
     packages: &[
@@ -81,6 +84,11 @@ pub(crate) const RUST: Set = Set {
         Package {
             file: "r/rustc-web/libstd-rust-web-dev_1.85.0+dfsg3-1~deb12u3_i386.deb",
             sha256: "70dcaaafcb38d1374c2900b0671c7ebcd7eda88135a373308f522f970aeb9e1f",
+            folder: "root",
+        },
+        Package {
+            file: "r/rustc-web/rust-web-src_1.85.0+dfsg3-1~deb12u3_all.deb",
+            sha256: "48849a40ac3490b6ed45b0813c6c92d4c689448b0c4251997f56399b8f899d0d",
             folder: "root",
         },
         Package {
@@ -171,9 +179,26 @@ fn unpack(set: &Set, folder: &Path, work: &Path) -> Result<(), String> {
         empty(work)?;
         let file = work.join("package.deb");
         apt::download(&archive, &format!("pool/main/{}", package.file), package.sha256, &file)?;
-        read(Command::new("dpkg").arg("-x").arg(&file).arg(folder.join(package.folder)))?;
+        extract(&file, &folder.join(package.folder))?;
     }
     Ok(())
+}
+
+/// Unpacks a package into a folder.
+fn extract(package: &Path, folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut dpkg = Command::new("dpkg-deb");
+    dpkg.arg("--fsys-tarfile").arg(package).stdout(Stdio::piped());
+    let mut unpacked = dpkg.spawn().map_err(|error| format!("dpkg-deb: {error}"))?;
+    let mut tar = Command::new("tar");
+    tar.arg("-x").arg("-C").arg(folder).args(NOT_UNPACKED.map(|path| format!("--exclude={path}")));
+    tar.stdin(unpacked.stdout.take().map_or_else(Stdio::null, Stdio::from));
+    read(&mut tar)?;
+    match unpacked.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`dpkg-deb` on {}: {status}", package.display())),
+        Err(error) => Err(format!("dpkg-deb: {error}")),
+    }
 }
 
 /// Makes a folder that is empty.

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, gnumach, i386, packages};
+use crate::{apt, darwin, gnumach, i386, packages};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     ("set-up: QEMU", gnumach::set_up),
     ("lints of programs for GNU Mach", gnumach::lints),
     ("a first program on GNU Mach", gnumach::test_hello),
+    ("macOS with Rust 1.85", darwin::check),
 ];
 
 /// Runs the checks; CI, told by the variable `CI`, allows no check to be skipped.

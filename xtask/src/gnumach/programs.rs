@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::kernel::Kernel;
 use crate::command::{cargo, root, run, target};
 use crate::i386;
+use crate::oldest_rust::cargo_with_it;
 use crate::report::{Outcome, StepResult};
 
 /// A package with programs.
@@ -30,7 +31,7 @@ impl Package {
         let folder = target().join("gnumach");
         let (mut command, programs) = if kernel.is_i386() {
             let folder = folder.join("i386");
-            let mut command = i386::cargo_for_i386()?;
+            let mut command = cargo_with_it()?;
             command.args(["build", "--target", i386::TARGET]).arg("--target-dir").arg(&folder);
             (command, folder.join(i386::TARGET).join("release"))
         } else {

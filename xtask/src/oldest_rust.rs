@@ -1,0 +1,55 @@
+//! The oldest compiler that the libraries promise to work with, from Debian's packages.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command::cargo;
+use crate::packages::{RUST, fetch};
+
+/// `cargo` with that compiler; the error says why it cannot be had.
+pub(crate) fn cargo_with_it() -> Result<Command, String> {
+    let folder = fetch(&RUST)?;
+    let mut cargo = cargo();
+    cargo
+        .env("RUSTC", wrapper(&folder, "rustc")?)
+        .env("RUSTDOC", wrapper(&folder, "rustdoc")?)
+        .env_remove("RUSTUP_TOOLCHAIN");
+    Ok(cargo)
+}
+
+/// A script that starts a program of the unpacked packages with their libraries.
+fn wrapper(folder: &Path, name: &str) -> Result<PathBuf, String> {
+    make_wrapper(folder, name).map_err(|error| format!("{name} of {}: {error}", folder.display()))
+}
+
+fn make_wrapper(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let libraries = folder.join("root/usr/lib");
+    link_libraries(&libraries)?;
+    let script = folder.join(name);
+    let text = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
+        libraries.display(),
+        folder.join("root/usr/bin").join(name).display()
+    );
+    fs::write(&script, text)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    Ok(script)
+}
+
+/// Makes the shared libraries of the architecture's folder visible in the one above, where the compiler looks.
+fn link_libraries(libraries: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(libraries.join("x86_64-linux-gnu"))? {
+        let path = entry?.path();
+        let Some(name) = path.file_name() else { continue };
+        if path.is_file() && name.to_string_lossy().contains(".so") {
+            link(&path, &libraries.join(name))?;
+        }
+    }
+    link(&libraries.join("x86_64-linux-gnu/libLLVM.so.19.1"), &libraries.join("libLLVM-19.so"))
+}
+
+fn link(file: &Path, name: &Path) -> std::io::Result<()> {
+    if name.symlink_metadata().is_ok() { Ok(()) } else { symlink(file, name) }
+}
