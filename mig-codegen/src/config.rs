@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mig_parser::diagnostics::Diagnostics;
-use mig_parser::{FileSystem, Loader, Parsed};
+use mig_parser::{FileSystem, Loader, Memory, Parsed};
 use proc_macro2::TokenStream;
 
 use crate::abi::Abi;
@@ -50,6 +50,13 @@ pub enum Input<'a> {
         name: &'a str,
         /// The text; what it includes are files.
         text: &'a [u8],
+    },
+    /// A file that exists in memory only, as does everything that it includes.
+    Memory {
+        /// The files.
+        files: &'a Memory,
+        /// Which one to compile.
+        path: &'a Path,
     },
 }
 
@@ -267,6 +274,7 @@ impl Config {
             Input::Text { name, text } => {
                 mig_parser::parse(&options, &Inline { name: Path::new(name), text }, name)
             }
+            Input::Memory { files, path } => mig_parser::parse(&options, files, path),
         }
     }
 
@@ -309,7 +317,7 @@ impl Config {
     /// The first line of the output: what it was made of, and how.
     fn banner(&self, input: Input<'_>) -> Result<String, Error> {
         let file = match input {
-            Input::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Input::File(path) | Input::Memory { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             Input::Text { name, .. } => name.to_owned(),
         };
         let mut how = format!("abi {}", self.find_abi()?.name());

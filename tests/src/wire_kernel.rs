@@ -157,10 +157,13 @@ impl<A: Known> Wire<A> {
         let mut bytes = flight.bytes.clone();
         let bits = wire::u32_at(&bytes, 0);
         state.arrive(bits & 0xff, wire::u32_at(&bytes, wire::REMOTE_PORT));
+        if bits & wire::COMPLEX == 0 {
+            return bytes;
+        }
         let mut memory = flight.memory.iter();
         for item in wire::items(A::C, &flight.bytes).unwrap_or_default() {
             let data = if item.inline { None } else { memory.next() };
-            if let Some(data) = data {
+            if let Some(data) = data.filter(|_| item.bytes() != 0) {
                 let mut data = data.clone();
                 data.resize(data.len().max(item.bytes()), 0);
                 let address = state.place(data);

@@ -1,0 +1,134 @@
+//! Makes bindings of every interface in `defs/gnu` for both ABIs, and lists what there is to call: each demux function, and each client
+//! function with arguments of some value.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mig_codegen::Config;
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, format_ident, quote};
+use syn::{FnArg, Item, ItemFn, Pat, Type};
+
+const DEFS: &str = "../defs/gnu";
+
+/// The module of an ABI, and its name.
+const ABIS: [(&str, &str); 2] = [("gnu_i386", "gnu-i386"), ("gnu_x86_64", "gnu-x86_64")];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={DEFS}");
+    let interfaces = interfaces(Path::new(DEFS))?;
+    let mut all = TokenStream::new();
+    for (module, abi) in ABIS {
+        let config = Config::new().include_dir(DEFS).abi(abi);
+        let mut bindings = Bindings::default();
+        for file in &interfaces {
+            bindings.add(&config, file)?;
+        }
+        let module = format_ident!("{module}");
+        let Bindings { modules, demuxes, calls } = bindings;
+        all.extend(quote! {
+            /// An ABI.
+            pub mod #module {
+                use mig_runtime as rt;
+                use crate::{Call, Demux, Nothing, right, zeros};
+                #modules
+                /// What there is to serve.
+                pub const DEMUXES: &[Demux<Abi>] = &[#demuxes];
+                /// What there is to call.
+                pub const CALLS: &[Call<Abi>] = &[#calls];
+                /// The ABI.
+                pub type Abi = notify::Abi;
+            }
+        });
+    }
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs"), all.to_string())?;
+    Ok(())
+}
+
+/// The files that declare an interface, in the order of their names.
+fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(interfaces(&path)?);
+        } else if path.to_string_lossy().ends_with(".defs") && !path.to_string_lossy().ends_with("_types.defs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The interfaces of an ABI.
+#[derive(Default)]
+struct Bindings {
+    modules: TokenStream,
+    demuxes: TokenStream,
+    calls: TokenStream,
+}
+
+impl Bindings {
+    fn add(&mut self, config: &Config, file: &Path) -> Result<(), Box<dyn Error>> {
+        let interface = config.interface(file)?.value;
+        let items = syn::parse2::<syn::File>(config.tokens(file)?.value)?.items;
+        let name = format_ident!("{}", interface.name);
+        let mut servers = TokenStream::new();
+        for item in &items {
+            match item {
+                Item::Trait(item) => {
+                    let server = &item.ident;
+                    servers.extend(quote!(impl<K: rt::Kernel<Abi = Abi>> #server<K> for crate::Nothing {}));
+                }
+                Item::Fn(item) if item.sig.ident == interface.demux => {
+                    let (demux, id) = (&item.sig.ident, &interface.name);
+                    self.demuxes.extend(quote! {
+                        Demux { name: #id, base: #name::BASE, serve: |request, reply| #name::#demux(&Nothing, request, reply) },
+                    });
+                }
+                Item::Fn(item) if is_client(item) => {
+                    let (call, arguments) = (&item.sig.ident, item.sig.inputs.iter().map(argument));
+                    let id = call.to_string();
+                    self.calls.extend(quote! {
+                        Call { name: #id, run: |kernel| drop(#name::#call(#(#arguments),*)) },
+                    });
+                }
+                _ => {}
+            }
+        }
+        self.modules.extend(quote! {
+            #[allow(missing_docs, clippy::all)]
+            pub mod #name { #(#items)* #servers }
+        });
+        Ok(())
+    }
+}
+
+fn is_client(function: &ItemFn) -> bool {
+    function.sig.output.to_token_stream().to_string().contains("CallError")
+}
+
+/// Some value for a parameter of a client function; of plain data all zeros.
+fn argument(parameter: &FnArg) -> TokenStream {
+    let FnArg::Typed(parameter) = parameter else { return quote!(self) };
+    assert!(matches!(*parameter.pat, Pat::Ident(_)), "the parameters of generated functions have names");
+    let (borrow, ty) = match &*parameter.ty {
+        Type::Reference(reference) => (quote!(&), &*reference.elem),
+        other => (quote!(), other),
+    };
+    let text = ty.to_token_stream().to_string();
+    let value = match ty {
+        Type::Slice(slice) if slice.elem.to_token_stream().to_string().contains("Right") => quote!([right(kernel)]),
+        Type::Slice(_) => quote!([zeros()]),
+        _ if text == "K" => return quote!(kernel),
+        _ if text.contains("CStr") => return quote!(c"text"),
+        _ if text.contains("OolArg") => quote!(&[0u8; 3]),
+        _ if text.contains("AnyRight") => quote!(right::<_, rt::SendRight<_>>(kernel)),
+        _ if text.contains("Right <") => quote!(right(kernel)),
+        _ => quote!(zeros()),
+    };
+    quote!(#borrow #value)
+}

@@ -1,0 +1,130 @@
+/*
+ * The stubs of the C MIG over a kernel that does nothing:
+ *
+ *	c_stubs CASE COUNT MESSAGE
+ *
+ * makes COUNT calls and prints their time in nanoseconds. MESSAGE is a file with the message that the kernel delivers. What is not the
+ * stubs' has a name that begins with `null_`.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef unsigned int port;
+typedef unsigned long natural;
+
+/* The stubs, and the functions that the server's call; as in the generated headers. */
+int memory_object_create(port, port, natural, port, port, natural);
+int memory_object_data_initialize(port, port, natural, natural, unsigned);
+int memory_object_data_request(port, port, natural, natural, int);
+int arrays_put(port, const int *, unsigned, char *, unsigned, int *);
+int arrays_get(port, int *, unsigned *, char **, unsigned *);
+int memory_object_default_server(void *, void *);
+int memory_object_server(void *, void *);
+int arrays_server(void *, void *);
+
+static char message[8192], request[8192], reply[8192], page[4096];
+static size_t message_size;
+static const int numbers[8];
+static long calls;
+
+int null_mach_msg(void *buffer, int option)
+{
+	if (option & 1 /* MACH_SEND_MSG */)
+		calls++;
+	if (option & 2 /* MACH_RCV_MSG */)
+		memcpy(buffer, message, message_size);
+	return 0;
+}
+
+port null_mig_get_reply_port(void) { return 0x707; }
+void null_mig_put_reply_port(port name) { (void)name; }
+void null_mig_dealloc_reply_port(port name) { (void)name; }
+
+int null_memory_object_create(void) { calls++; return 0; }
+int null_memory_object_data_initialize(void) { calls++; return 0; }
+int null_memory_object_data_request(void) { calls++; return 0; }
+
+int null_arrays_put(port server, const int *in, unsigned count, char *bytes, unsigned size, int *out)
+{
+	(void)server, (void)in, (void)bytes;
+	calls++;
+	*out = count + size;
+	return 0;
+}
+
+int null_arrays_get(port server, int *out, unsigned *count, char **bytes, unsigned *size)
+{
+	(void)server;
+	calls++;
+	memcpy(out, numbers, sizeof numbers);
+	*count = 8;
+	*bytes = page;
+	*size = sizeof page;
+	return 0;
+}
+
+enum { CREATE, INITIALIZE, REQUEST, PUT, GET };
+
+static int client(int routine)
+{
+	int out[16];
+	unsigned count = 16, size;
+	char *bytes;
+	switch (routine) {
+	case CREATE: return memory_object_create(0x103, 0x203, 0x10000, 0x303, 0x403, 4096);
+	case INITIALIZE: return memory_object_data_initialize(0x103, 0x203, 0x10000, (natural)page, sizeof page);
+	case REQUEST: return memory_object_data_request(0x103, 0x203, 0x10000, 4096, 1);
+	case PUT: return arrays_put(0x103, numbers, 8, page, sizeof page, out);
+	default: return arrays_get(0x103, out, &count, &bytes, &size);
+	}
+}
+
+static int demux(int routine)
+{
+	switch (routine) {
+	case CREATE: case INITIALIZE: return memory_object_default_server(request, reply);
+	case REQUEST: return memory_object_server(request, reply);
+	default: return arrays_server(request, reply);
+	}
+}
+
+/* Receives a message, serves it, and answers it if anybody waits. */
+static int server(int routine)
+{
+	null_mach_msg(request, 2);
+	int known = demux(routine);
+	if (((unsigned *)reply)[2])
+		null_mach_msg(reply, 1);
+	return known;
+}
+
+/* Cases 0 to 4 are the client's, 5 to 9 the server's. */
+__attribute__((noinline)) long run_messages(unsigned which, long count)
+{
+	long good = 0;
+	for (long i = 0; i < count; i++)
+		good += which < 5 ? client(which) == 0 : server(which - 5) == 1;
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4)
+		return 2;
+	unsigned which = atoi(argv[1]);
+	long count = atol(argv[2]);
+	FILE *file = fopen(argv[3], "rb");
+	if (!file)
+		return 2;
+	message_size = fread(message, 1, sizeof message, file);
+	struct timespec start, end;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	long good = run_messages(which, count);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	if (good != count || calls < count)
+		return 1;
+	printf("%ld\n", (end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec);
+	return 0;
+}
