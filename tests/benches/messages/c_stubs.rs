@@ -24,7 +24,7 @@ const SERVED: [&str; 5] = [
 /// # Errors
 ///
 /// The message of the tool that failed.
-pub fn build(packages: &Path, folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(packages: &Path, folder: &Path) -> Result<PathBuf, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/messages");
     let system = ABI.include(packages);
     let mut objects = Vec::new();
@@ -34,8 +34,8 @@ pub fn build(packages: &Path, folder: &Path) -> Result<PathBuf, String> {
         let file = if own.exists() { own } else { Path::new("mach").join(interface).with_extension("defs") };
         generate(ABI, packages, &system, &file.to_string_lossy(), Variant::Plain, &stubs)?;
         let renamed: Vec<&str> = MACH.into_iter().chain(SERVED).collect();
-        objects.push(compile(&stubs.join("user.c"), &system, &MACH)?);
-        objects.push(compile(&stubs.join("server.c"), &system, &renamed)?);
+        objects.push(compile(&stubs.join("user.c"), [&here, &system], &MACH)?);
+        objects.push(compile(&stubs.join("server.c"), [&here, &system], &renamed)?);
     }
     let program = folder.join("c_stubs");
     run(Command::new("gcc").args(["-O2", "-o"]).arg(&program).arg(here.join("driver.c")).args(&objects))?;
@@ -43,13 +43,13 @@ pub fn build(packages: &Path, folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// Compiles stubs, with functions renamed to `null_…`.
-fn compile(source: &Path, system: &Path, renamed: &[&str]) -> Result<PathBuf, String> {
+fn compile(source: &Path, include: [&Path; 2], renamed: &[&str]) -> Result<PathBuf, String> {
     let own_headers = run(Command::new("gcc").arg("-print-file-name=include"))?;
     let object = source.with_extension("o");
     let mut gcc = Command::new("gcc");
     gcc.args(["-O2", "-w", "-std=gnu11", "-ffreestanding", "-nostdinc", "-isystem"]).arg(own_headers.trim());
     gcc.arg("-I").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle/include"));
-    gcc.arg("-I").arg(system);
+    gcc.args(include.iter().flat_map(|folder| [Path::new("-I"), folder]));
     gcc.args(renamed.iter().map(|name| format!("-D{name}=null_{name}")));
     run(gcc.arg("-c").arg(source).arg("-o").arg(&object))?;
     Ok(object)

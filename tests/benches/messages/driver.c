@@ -67,7 +67,7 @@ int null_arrays_get(port server, int *out, unsigned *count, char **bytes, unsign
 
 enum { CREATE, INITIALIZE, REQUEST, PUT, GET };
 
-static int client(int routine)
+static inline __attribute__((always_inline)) int client(int routine)
 {
 	int out[16];
 	unsigned count = 16, size;
@@ -81,7 +81,7 @@ static int client(int routine)
 	}
 }
 
-static int demux(int routine)
+static inline __attribute__((always_inline)) int demux(int routine)
 {
 	switch (routine) {
 	case CREATE: case INITIALIZE: return memory_object_default_server(request, reply);
@@ -91,7 +91,7 @@ static int demux(int routine)
 }
 
 /* Receives a message, serves it, and answers it if anybody waits. */
-static int server(int routine)
+static inline __attribute__((always_inline)) int server(int routine)
 {
 	null_mach_msg(request, 2);
 	int known = demux(routine);

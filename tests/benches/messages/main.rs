@@ -11,6 +11,7 @@ mod c_stubs;
 mod null;
 mod ours;
 mod tools;
+mod wire;
 
 #[allow(missing_docs)]
 mod arrays {
@@ -66,4 +67,79 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What valgrind runs: our side of one case.
+fn run_ours(which: &str, count: &str, message: &Path) -> Result<(), String> {
+    let message = std::fs::read(message).map_err(|error| error.to_string())?;
+    null::MESSAGE.get_or_init(|| message);
+    let number = |text: &str| text.parse::<u32>().map_err(|error| error.to_string());
+    println!("{}", ours::run(number(which)?, number(count)?.into()).as_nanos());
+    Ok(())
+}
+
+fn compare(timed: bool) -> Result<(), String> {
+    let Some(packages) = packages_or_skip() else { return Ok(()) };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages");
+    let c = Program { path: c_stubs::build(&packages, &folder)?, arguments: &[], folder: &folder };
+    let ours = std::env::current_exe().map_err(|error| error.to_string())?;
+    let rust = Program { path: ours, arguments: &["run"], folder: &folder };
+    println!("{:40} {:>24}   {:>24}", "", "instructions", if timed { "nanoseconds" } else { "" });
+    println!("{:40} {:>8}{:>8}{:>8}", "", "Rust", "C", "%");
+    let mut above = Vec::new();
+    for (which, case) in CASES.iter().enumerate() {
+        std::fs::write(folder.join("message"), wire::message(which as u32)).map_err(|error| error.to_string())?;
+        let (ours, theirs) = (rust.instructions(which)?, c.instructions(which)?);
+        print!("{:40} {ours:8}{theirs:8}{:8}", case.name, 100 * ours / theirs);
+        if timed {
+            let (ours, theirs) = times(&rust, &c, which)?;
+            print!("   {ours:8.1}{theirs:8.1}{:8.0}", 100.0 * ours / theirs);
+        }
+        println!();
+        if ours * 100 > theirs * case.bound {
+            above.push(format!("{}: {ours} instructions, allowed are {} % of C's {theirs}", case.name, case.bound));
+        }
+    }
+    if above.is_empty() { Ok(()) } else { Err(above.join("\n")) }
+}
+
+/// One side, as a program that makes a number of calls.
+struct Program<'a> {
+    path: PathBuf,
+    arguments: &'a [&'a str],
+    folder: &'a Path,
+}
+
+impl Program<'_> {
+    fn arguments(&self, which: usize, count: u64) -> Vec<String> {
+        let message = self.folder.join("message").to_string_lossy().into_owned();
+        let all = self.arguments.iter().map(|argument| (*argument).to_string());
+        all.chain([which.to_string(), count.to_string(), message]).collect()
+    }
+
+    /// A call's, without what only the first one does.
+    fn instructions(&self, which: usize) -> Result<u64, String> {
+        let count = |calls| {
+            tools::instructions(&self.path, &self.arguments(which, calls), &self.folder.join("profile"))
+        };
+        Ok((count(30)? - count(10)?) / 20)
+    }
+
+    /// A call's nanoseconds.
+    fn time(&self, which: usize) -> Result<f64, String> {
+        let output = tools::run(Command::new(&self.path).args(self.arguments(which, TIMED_CALLS)))?;
+        let total: f64 = output.trim().parse().map_err(|_| format!("no time: {output}"))?;
+        Ok(total / TIMED_CALLS as f64)
+    }
+}
+
+const TIMED_CALLS: u64 = 5_000_000;
+
+/// The best of several runs of both sides in turn.
+fn times(ours: &Program<'_>, theirs: &Program<'_>, which: usize) -> Result<(f64, f64), String> {
+    let mut best = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..5 {
+        best = (best.0.min(ours.time(which)?), best.1.min(theirs.time(which)?));
+    }
+    Ok(best)
 }

@@ -14,10 +14,10 @@ use mig_runtime::{KernReturn, OolMemory, Port, ReceiveRight, SendRight};
 use crate::arrays;
 
 /// The message that the kernel delivers.
-pub static MESSAGE: OnceLock<Vec<u8>> = OnceLock::new();
+pub(crate) static MESSAGE: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// Calls of the kernel that send, and of servers.
-pub static CALLS: AtomicU64 = AtomicU64::new(0);
+pub(crate) static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// As C's `mach_msg`, with what a trap would be given.
 #[unsafe(no_mangle)]
@@ -94,10 +94,10 @@ extern "C" fn null_arrays_get(_: u32) -> i32 {
 
 /// The task.
 #[derive(Clone, Copy)]
-pub struct Null;
+pub(crate) struct Null;
 
 /// Memory that is somewhere.
-pub struct Memory {
+pub(crate) struct Memory {
     address: *mut u8,
     len: usize,
 }
@@ -227,7 +227,7 @@ unsafe impl Kernel for Null {
 }
 
 /// Servers whose work is a call, as in C.
-pub struct Server;
+pub(crate) struct Server;
 
 impl memory_object_default::MemoryObjectDefault<Null> for Server {
     #[inline]

@@ -18,7 +18,7 @@ use crate::null::{CALLS, Null, Server};
 /// # Panics
 ///
 /// If a call fails.
-pub fn run(which: u32, count: u64) -> Duration {
+pub(crate) fn run(which: u32, count: u64) -> Duration {
     CALLS.store(0, Ordering::Relaxed);
     let start = Instant::now();
     let good = run_messages(which, count);

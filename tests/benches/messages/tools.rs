@@ -8,7 +8,7 @@ use std::process::Command;
 /// # Errors
 ///
 /// What it complains of.
-pub fn run(command: &mut Command) -> Result<String, String> {
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
@@ -22,7 +22,7 @@ pub fn run(command: &mut Command) -> Result<String, String> {
 /// # Errors
 ///
 /// The message of valgrind or of the program.
-pub fn instructions(program: &Path, arguments: &[String], profile: &Path) -> Result<u64, String> {
+pub(crate) fn instructions(program: &Path, arguments: &[String], profile: &Path) -> Result<u64, String> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--toggle-collect=run_messages"]);
     valgrind.args(["--compress-strings=no", "--compress-pos=no"]);
