@@ -134,7 +134,9 @@ impl Type {
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
-    /// Reads the type word at the start of `bytes`; `None` if they are too short for one, or if the number of the type does not exist.
+    /// Reads the type word at the start of `bytes`; `None` if they are too short for one.
+    ///
+    /// The long form has room for numbers of types that do not exist. A kernel carries them as plain data; here they are all 255.
     pub fn read<A: Abi>(bytes: &[u8]) -> Option<Self> {
         let first = word_at(bytes, 0)?;
         let flags = first >> flags_shift::<A>();
@@ -147,7 +149,7 @@ impl Type {
                 (kind & 0xffff, kind >> 16, word_at(bytes, 8)?)
             }
         };
-        Some(Self { name: u8::try_from(name).ok()?, bits: bits as u16, number, inline, long, deallocate })
+        Some(Self { name: name.min(255) as u8, bits: bits as u16, number, inline, long, deallocate })
     }
 
     /// True if `bytes` start with this type word as a kernel delivers it: inline as it stands; out of line with the deallocate bit, and with

@@ -402,6 +402,16 @@ fn arrays_of_rights() {
 }
 
 #[test]
+fn a_type_that_does_not_exist_hides_no_right() {
+    let kernel = Recorder::<GnuI386>::new();
+    let mut buffer = MsgBuf::<256>::new();
+    // The long form: inline, number 0x3210, 32 bits, one element; then a send right.
+    let body = [0x3000_0000, 0x0020_3210, 1, 7, 0x1001_2011, 30];
+    drop(kernel.receive(&mut buffer, message::<GnuI386>(COMPLEX, 0, 9, 0, 1, &words(&body))));
+    assert_eq!(kernel.released(), [(Send, 30)]);
+}
+
+#[test]
 fn strings_end_where_they_should() {
     fn read(first: [u32; 2], bytes: &[u8; 8], fixed: bool) -> Result<String, Malformed> {
         let kernel = Kernel::new();
