@@ -29,7 +29,7 @@ static size_t message_size;
 static const int numbers[8];
 static long calls;
 
-int null_mach_msg(void *buffer, int option)
+__attribute__((noipa)) int null_mach_msg(void *buffer, int option)
 {
 	if (option & 1 /* MACH_SEND_MSG */)
 		calls++;
@@ -40,6 +40,7 @@ int null_mach_msg(void *buffer, int option)
 
 port null_mig_get_reply_port(void) { return 0x707; }
 void null_mig_put_reply_port(port name) { (void)name; }
+void null_mach_msg_destroy(void *destroyed) { (void)destroyed; }
 void null_mig_dealloc_reply_port(port name) { (void)name; }
 
 int null_memory_object_create(void) { calls++; return 0; }
@@ -81,31 +82,33 @@ static inline __attribute__((always_inline)) int client(int routine)
 	}
 }
 
-static inline __attribute__((always_inline)) int demux(int routine)
+/* A turn of a server's loop: receives a message, serves it, and answers it, as mach_msg_server does. */
+__attribute__((noipa)) static int serve_message(int (*demux)(void *, void *))
 {
-	switch (routine) {
-	case CREATE: case INITIALIZE: return memory_object_default_server(request, reply);
-	case REQUEST: return memory_object_server(request, reply);
-	default: return arrays_server(request, reply);
-	}
-}
-
-/* Receives a message, serves it, and answers it if anybody waits. */
-static inline __attribute__((always_inline)) int server(int routine)
-{
+	struct { unsigned bits, size; natural remote, local; unsigned seqno, id; natural type; int code; } *out = (void *)reply;
 	null_mach_msg(request, 2);
-	int known = demux(routine);
-	if (((unsigned *)reply)[2])
-		null_mach_msg(reply, 1);
+	int known = demux(request, reply);
+	if (out->bits & 0x80000000 || out->code == 0 || out->code == -305 /* MIG_NO_REPLY */) {
+		if (out->code == -305)
+			out->remote = 0;
+	} else {
+		null_mach_msg_destroy(request);
+	}
+	if (out->remote != 0)
+		null_mach_msg(reply, 1 | ((out->bits & 0xff) == 18 /* MOVE_SEND_ONCE */ ? 0 : 0x10));
 	return known;
 }
 
-/* Cases 0 to 4 are the client's, 5 to 9 the server's. */
+/* Cases 0 to 4 are the clients', 5 to 9 the server's. */
 __attribute__((noinline)) long run_messages(unsigned which, long count)
 {
+	static int (*const demuxes[])(void *, void *) = {
+		memory_object_default_server, memory_object_default_server, memory_object_server, arrays_server, arrays_server,
+	};
+	int (*demux)(void *, void *) = demuxes[which % 5];
 	long good = 0;
 	for (long i = 0; i < count; i++)
-		good += which < 5 ? client(which) == 0 : server(which - 5) == 1;
+		good += which < 5 ? client(which) == 0 : serve_message(demux) == 1;
 	return good;
 }
 

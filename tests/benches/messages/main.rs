@@ -27,30 +27,33 @@ use std::process::{Command, ExitCode};
 
 use mig_tests::oracle::packages_or_skip;
 
-/// What is measured, in the order of the numbers that both programs know it by.
-const CASES: [Case; 10] = [
-    Case::new("client memory_object_create", 100),
-    Case::new("client memory_object_data_initialize", 100),
-    Case::new("client memory_object_data_request", 100),
-    Case::new("client arrays_put", 100),
-    Case::new("client arrays_get", 100),
-    Case::new("demux memory_object_create", 100),
-    Case::new("demux memory_object_data_initialize", 100),
-    Case::new("demux memory_object_data_request", 100),
-    Case::new("demux arrays_put", 100),
-    Case::new("demux arrays_get", 100),
+/// What is measured: the stubs, and a turn of a server's loop around them, from one `mach_msg` to the next.
+const CASES: [Case; 15] = [
+    Case { name: "client memory_object_create", which: 0, function: "memory_object_create", bound: 100 },
+    Case { name: "client memory_object_data_initialize", which: 1, function: "memory_object_data_initialize", bound: 100 },
+    Case { name: "client memory_object_data_request", which: 2, function: "memory_object_data_request", bound: 100 },
+    Case { name: "client arrays_put", which: 3, function: "arrays_put", bound: 100 },
+    Case { name: "client arrays_get", which: 4, function: "arrays_get", bound: 100 },
+    Case { name: "demux memory_object_create", which: 5, function: "memory_object_default_server", bound: 100 },
+    Case { name: "demux memory_object_data_initialize", which: 6, function: "memory_object_default_server", bound: 100 },
+    Case { name: "demux memory_object_data_request", which: 7, function: "memory_object_server", bound: 100 },
+    Case { name: "demux arrays_put", which: 8, function: "arrays_server", bound: 100 },
+    Case { name: "demux arrays_get", which: 9, function: "arrays_server", bound: 100 },
+    Case { name: "turn memory_object_create", which: 5, function: "serve_message", bound: 100 },
+    Case { name: "turn memory_object_data_initialize", which: 6, function: "serve_message", bound: 100 },
+    Case { name: "turn memory_object_data_request", which: 7, function: "serve_message", bound: 100 },
+    Case { name: "turn arrays_put", which: 8, function: "serve_message", bound: 100 },
+    Case { name: "turn arrays_get", which: 9, function: "serve_message", bound: 100 },
 ];
 
 struct Case {
     name: &'static str,
+    /// The number that both programs know it by.
+    which: u32,
+    /// The function whose instructions count.
+    function: &'static str,
     /// Instructions that Rust may take, in percent of C's.
     bound: u64,
-}
-
-impl Case {
-    const fn new(name: &'static str, bound: u64) -> Self {
-        Case { name, bound }
-    }
 }
 
 fn main() -> ExitCode {
@@ -87,12 +90,12 @@ fn compare(timed: bool) -> Result<(), String> {
     println!("{:40} {:>24}   {:>24}", "", "instructions", if timed { "nanoseconds" } else { "" });
     println!("{:40} {:>8}{:>8}{:>8}", "", "Rust", "C", "%");
     let mut above = Vec::new();
-    for (which, case) in CASES.iter().enumerate() {
-        std::fs::write(folder.join("message"), wire::message(which as u32)).map_err(|error| error.to_string())?;
-        let (ours, theirs) = (rust.instructions(which)?, c.instructions(which)?);
+    for case in &CASES {
+        std::fs::write(folder.join("message"), wire::message(case.which)).map_err(|error| error.to_string())?;
+        let (ours, theirs) = (rust.instructions(case)?, c.instructions(case)?);
         print!("{:40} {ours:8}{theirs:8}{:8}", case.name, 100 * ours / theirs);
         if timed {
-            let (ours, theirs) = times(&rust, &c, which)?;
+            let (ours, theirs) = times(&rust, &c, case.which)?;
             print!("   {ours:8.1}{theirs:8.1}{:8.0}", 100.0 * ours / theirs);
         }
         println!();
@@ -111,22 +114,23 @@ struct Program<'a> {
 }
 
 impl Program<'_> {
-    fn arguments(&self, which: usize, count: u64) -> Vec<String> {
+    fn arguments(&self, which: u32, count: u64) -> Vec<String> {
         let message = self.folder.join("message").to_string_lossy().into_owned();
         let all = self.arguments.iter().map(|argument| (*argument).to_string());
         all.chain([which.to_string(), count.to_string(), message]).collect()
     }
 
     /// A call's, without what only the first one does.
-    fn instructions(&self, which: usize) -> Result<u64, String> {
+    fn instructions(&self, case: &Case) -> Result<u64, String> {
         let count = |calls| {
-            tools::instructions(&self.path, &self.arguments(which, calls), &self.folder.join("profile"))
+            let arguments = self.arguments(case.which, calls);
+            tools::instructions(&self.path, &arguments, case.function, &self.folder.join("profile"))
         };
         Ok((count(30)? - count(10)?) / 20)
     }
 
     /// A call's nanoseconds.
-    fn time(&self, which: usize) -> Result<f64, String> {
+    fn time(&self, which: u32) -> Result<f64, String> {
         let output = tools::run(Command::new(&self.path).args(self.arguments(which, TIMED_CALLS)))?;
         let total: f64 = output.trim().parse().map_err(|_| format!("no time: {output}"))?;
         Ok(total / TIMED_CALLS as f64)
@@ -136,7 +140,7 @@ impl Program<'_> {
 const TIMED_CALLS: u64 = 5_000_000;
 
 /// The best of several runs of both sides in turn.
-fn times(ours: &Program<'_>, theirs: &Program<'_>, which: usize) -> Result<(f64, f64), String> {
+fn times(ours: &Program<'_>, theirs: &Program<'_>, which: u32) -> Result<(f64, f64), String> {
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..5 {
         best = (best.0.min(ours.time(which)?), best.1.min(theirs.time(which)?));

@@ -104,7 +104,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Memory of the program that is never freed.
-    pub fn of(bytes: &'static mut [u8]) -> Self {
+    pub(crate) fn of(bytes: &'static mut [u8]) -> Self {
         Memory { address: bytes.as_mut_ptr(), len: bytes.len() }
     }
 }

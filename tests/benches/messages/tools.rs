@@ -17,14 +17,20 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{name}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Instructions below the function `run_messages` of a program, but for its own and those below functions named `null_…`.
+/// Instructions in a function of a program, all that it calls included but for functions named `null_…`.
 ///
 /// # Errors
 ///
 /// The message of valgrind or of the program.
-pub(crate) fn instructions(program: &Path, arguments: &[String], profile: &Path) -> Result<u64, String> {
+pub(crate) fn instructions(
+    program: &Path,
+    arguments: &[String],
+    function: &str,
+    profile: &Path,
+) -> Result<u64, String> {
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--toggle-collect=run_messages"]);
+    // Rust's name has the module in front.
+    valgrind.args(["--tool=callgrind".to_string(), format!("--toggle-collect=*{function}")]);
     valgrind.args(["--compress-strings=no", "--compress-pos=no"]);
     valgrind.arg(format!("--callgrind-out-file={}", profile.display()));
     run(valgrind.arg(program).args(arguments))?;
@@ -34,26 +40,20 @@ pub(crate) fn instructions(program: &Path, arguments: &[String], profile: &Path)
 
 /// Adds up a profile in the format of callgrind: lines of a function's own cost, and after `calls=` a line with that of a call.
 fn count(profile: &str) -> u64 {
-    let (mut function, mut callee, mut total) = ("", "", 0i64);
+    let (mut callee, mut total) = ("", 0);
     let mut lines = profile.lines();
     while let Some(line) = lines.next() {
-        if let Some(name) = line.strip_prefix("fn=") {
-            function = name;
-        } else if let Some(name) = line.strip_prefix("cfn=") {
+        if let Some(name) = line.strip_prefix("cfn=") {
             callee = name;
         } else if line.starts_with("calls=") {
-            let cost = lines.next().map_or(0, cost);
-            // Its functions' own costs are in the sum, too.
-            total -= if is_null(callee) && !is_null(function) { cost } else { 0 };
-        } else if line.starts_with(|c: char| c.is_ascii_digit()) && function != "run_messages" {
+            let called = lines.next().map_or(0, cost);
+            // What the callee and those below it cost is in the sum by itself.
+            total -= if callee.starts_with("null_") { called } else { 0 };
+        } else if line.starts_with(|c: char| c.is_ascii_digit()) {
             total += cost(line);
         }
     }
     total.unsigned_abs()
-}
-
-fn is_null(function: &str) -> bool {
-    function.starts_with("null_")
 }
 
 /// The cost in a line of a position and a cost.
