@@ -317,7 +317,9 @@ impl Config {
     /// The first line of the output: what it was made of, and how.
     fn banner(&self, input: Input<'_>) -> Result<String, Error> {
         let file = match input {
-            Input::File(path) | Input::Memory { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Input::File(path) | Input::Memory { path, .. } => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
             Input::Text { name, .. } => name.to_owned(),
         };
         let mut how = format!("abi {}", self.find_abi()?.name());

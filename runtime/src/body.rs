@@ -80,6 +80,23 @@ impl Shape {
     pub const fn new(min: usize, max: usize, complex: Complex) -> Self {
         Self { min, max, complex }
     }
+
+    /// Checks a message as a whole: its complex bit, and its size, here without the header.
+    #[inline]
+    pub(crate) fn check<A: Abi>(self, complex: bool, arguments: usize) -> Result<(), Malformed> {
+        let typed = A::FACTS.family == Family::Typed;
+        let size = A::FACTS.header + arguments;
+        // What is too long in a typed message is found when its arguments end, unless that is certain from the start.
+        if size < self.min || (size > self.max && (!typed || self.min == self.max)) {
+            return Err(Malformed::Size);
+        }
+        match self.complex {
+            Complex::Always if !complex => Err(Malformed::Complex),
+            Complex::Never if complex => Err(Malformed::Complex),
+            Complex::Depends if complex && !typed => Err(Malformed::Complex),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The arguments of a received message, read in the order of its slots.
@@ -119,34 +136,6 @@ impl<'b, K: Kernel> Body<'b, K> {
         Self { rest, complex, descriptors, origin, kernel }
     }
 
-    /// Checks the message as a whole. `len` counts the arguments only.
-    #[inline]
-    pub(crate) fn check(&mut self, shape: Shape) -> Result<(), Malformed> {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.check_untyped(shape);
-        }
-        let (min, max) = (shape.min - K::Abi::FACTS.header, shape.max - K::Abi::FACTS.header);
-        if self.rest.len() < min || (min == max && self.rest.len() != min) {
-            return Err(Malformed::Size);
-        }
-        match shape.complex {
-            Complex::Always if !self.complex => Err(Malformed::Complex),
-            Complex::Never if self.complex => Err(Malformed::Complex),
-            _ => Ok(()),
-        }
-    }
-
-    /// The same for an untyped message, whose number of descriptors is no longer in it, and which may not be too long either.
-    #[inline]
-    fn check_untyped(&self, shape: Shape) -> Result<(), Malformed> {
-        if self.complex != (shape.complex == Complex::Always) {
-            return Err(Malformed::Complex);
-        }
-        let head = K::Abi::FACTS.header + if self.complex { untyped::COUNT } else { 0 };
-        let len = self.rest.len() + head;
-        if len < shape.min || len > shape.max { Err(Malformed::Size) } else { Ok(()) }
-    }
-
     /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
     ///
     /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But a stub that has nothing in its
@@ -167,6 +156,11 @@ impl<'b, K: Kernel> Body<'b, K> {
             rest = rest.get(start + len..).ok_or(Malformed::Size)?;
         }
         Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn is_complex(&self) -> bool {
+        self.complex
     }
 
     /// The task that received the message.
@@ -554,17 +548,18 @@ fn whole<T>(found: Type) -> Result<usize, Malformed> {
 }
 
 impl<K: Kernel> Drop for Body<'_, K> {
-    #[inline]
+    // Inlined, so that a body lives in registers.
+    #[inline(always)]
     fn drop(&mut self) {
         let rest = mem::take(&mut self.rest);
         if K::Abi::FACTS.family == Family::Untyped {
             if self.descriptors != 0 {
                 // SAFETY: as `new` was promised, and what has been taken out is no longer in it.
-                unsafe { untyped::release(&self.kernel, self.descriptors, rest, self.origin) };
+                unsafe { untyped::release(self.kernel.clone(), self.descriptors, rest, self.origin) };
             }
         } else if self.complex && !rest.is_empty() {
             // SAFETY: as above.
-            unsafe { release::typed(&self.kernel, rest) };
+            unsafe { release::typed(self.kernel.clone(), rest) };
         }
     }
 }

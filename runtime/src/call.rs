@@ -163,7 +163,7 @@ impl<K: Kernel> Unsent<K> {
 impl<K: Kernel> Drop for Unsent<K> {
     fn drop(&mut self) {
         for (name, disposition) in [self.header.take_remote(), self.header.take_local()] {
-            release::right(&self.kernel, disposition, name);
+            release::right(self.kernel.clone(), disposition, name);
         }
         // SAFETY: as in `read`.
         drop(unsafe {
@@ -366,7 +366,7 @@ unsafe fn failed<K: Kernel>(
         let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage) };
         if implicit.is_some() {
             let (name, disposition) = request.header.take_local();
-            release::right(&kernel, disposition, name);
+            release::right(kernel.clone(), disposition, name);
         }
         unsent = Some(Box::new(request));
     }
@@ -418,19 +418,19 @@ unsafe fn accept<K: Kernel>(
     // SAFETY: all of a delivered message is initialised.
     let message = unsafe { initialised(storage, header.size as usize) };
     let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
-    // SAFETY: the caller's promise.
-    let mut body = unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) };
-    header.release_voucher(body.kernel());
+    header.release_voucher(&kernel);
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
-        release::right(body.kernel(), header.remote_disposition(), header.remote);
+        release::right(kernel.clone(), header.remote_disposition(), header.remote);
     }
-    if header.id != id {
-        return Err(mismatch(body.kernel(), header.id, port));
+    let complex = header.is_complex();
+    if header.id != id || shape.check::<K::Abi>(complex, arguments.len()).is_err() {
+        // SAFETY: the caller's promise.
+        let body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
+        return Err(if header.id == id { error_reply(body) } else { mismatch(body, header.id, port) });
     }
-    if body.check(shape).is_err() {
-        return Err(error_reply(body));
-    }
+    // SAFETY: the caller's promise.
+    let mut body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
     match (K::Abi::FACTS.family, shape.complex) {
         (Family::Typed, _) => body.data::<KernReturn>(RETURN_CODE)?.ok()?,
         (Family::Untyped, _) if header.remote != Name::NULL => return Err(Malformed::Type.into()),
@@ -444,29 +444,28 @@ unsafe fn accept<K: Kernel>(
 /// The error of a message that is not the reply.
 #[cold]
 #[inline(never)]
-fn mismatch<K: Kernel>(kernel: &K, id: i32, port: ReplyPort) -> CallError<K> {
+fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError<K> {
     if id == NOTIFY_SEND_ONCE {
         return KernReturn::MIG_SERVER_DIED.into();
     }
     if port.implicit {
         // The reply may still come, and would be taken for that of the next call.
-        kernel.destroy_reply_port(port.name);
+        body.kernel().destroy_reply_port(port.name);
     }
     KernReturn::MIG_REPLY_MISMATCH.into()
 }
 
-/// The error of a reply that has not the size or the complex bit of success.
+/// The error of a reply that has not the size or the complex bit of success: that of a reply of failure.
 #[cold]
 #[inline(never)]
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
-    let minimal =
-        Shape { min: K::Abi::FACTS.error_reply, max: K::Abi::FACTS.error_reply, complex: Complex::Never };
-    let code = |body: &mut Body<'_, K>| match K::Abi::FACTS.family {
+    let code = match K::Abi::FACTS.family {
+        _ if body.is_complex() => Err(Malformed::Complex),
         Family::Typed => body.data::<KernReturn>(RETURN_CODE),
         Family::Untyped => body.return_code(),
     };
-    match body.check(minimal).and_then(|()| code(&mut body)) {
-        Ok(code) if code != KernReturn::KERN_SUCCESS => code.into(),
+    match code {
+        Ok(code) if code != KernReturn::KERN_SUCCESS && body.is_empty() => code.into(),
         _ => KernReturn::MIG_TYPE_ERROR.into(),
     }
 }

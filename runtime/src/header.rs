@@ -93,7 +93,7 @@ impl Header {
     pub(crate) fn release_voucher<K: Kernel>(&self, kernel: &K) {
         let disposition = (self.bits >> 16) as u8 & 0x1f;
         if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
-            release::right(kernel, disposition, Name(self.seqno));
+            release::right(kernel.clone(), disposition, Name(self.seqno));
         }
     }
 

@@ -188,17 +188,25 @@ impl<'b, K: Kernel> Received<'b, K> {
     /// [`Malformed`] if the message as a whole is not as declared; everything in its arguments has been released then.
     #[inline]
     pub fn body(&self, shape: Shape) -> Result<Body<'b, K>, Malformed> {
-        let mut body = self.take_arguments();
-        body.check(shape)?;
-        Ok(body)
+        let arguments = self.arguments.take();
+        let checked = shape.check::<K::Abi>(self.is_complex(), arguments.len());
+        // SAFETY: delivered by this kernel; `take` gives them out once.
+        let body = unsafe { self.body_of(arguments) };
+        checked.map(|()| body)
+    }
+
+    /// # Safety
+    ///
+    /// The arguments have just been taken out of this message.
+    #[inline]
+    unsafe fn body_of(&self, arguments: &'b mut [u8]) -> Body<'b, K> {
+        // SAFETY: delivered by this kernel, and the caller's promise.
+        unsafe { Body::new(self.head.kernel.clone(), self.is_complex(), arguments, Origin::Delivered) }
     }
 
     #[inline]
-    fn take_arguments(&self) -> Body<'b, K> {
-        let head = &self.head;
-        let complex = Header { bits: head.bits, ..Header::default() }.is_complex();
-        // SAFETY: delivered by this kernel; `take` gives them out once.
-        unsafe { Body::new(head.kernel.clone(), complex, self.arguments.take(), Origin::Delivered) }
+    fn is_complex(&self) -> bool {
+        Header { bits: self.head.bits, ..Header::default() }.is_complex()
     }
 
     /// The reply right, for the reply that is sent with it.
@@ -221,10 +229,12 @@ impl<K: Kernel> Drop for Received<'_, K> {
     fn drop(&mut self) {
         let (name, disposition) = self.take_reply_right();
         if name.is_valid() {
-            release::right(&self.head.kernel, disposition, name);
+            release::right(self.head.kernel.clone(), disposition, name);
         }
-        if !self.arguments.get_mut().is_empty() {
-            drop(self.take_arguments());
+        let arguments = self.arguments.take();
+        if !arguments.is_empty() {
+            // SAFETY: they have just been taken out.
+            drop(unsafe { self.body_of(arguments) });
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Releasing what a message holds: the cold path behind every rejected, failed or dropped message.
+//!
+//! Kernels are passed by value: a reference would keep the caller's message, which the kernel is part of, in memory.
 
 use crate::abi::{Abi, Family};
 use crate::body::Origin;
@@ -10,7 +12,7 @@ use crate::untyped;
 /// Releases a right that a message moves; one that it only copies or makes is not there yet.
 #[cold]
 #[inline(never)]
-pub(crate) fn right<K: Kernel>(kernel: &K, disposition: u8, name: Name) {
+pub(crate) fn right<K: Kernel>(kernel: K, disposition: u8, name: Name) {
     let kind = match disposition {
         name::MOVE_RECEIVE => RightKind::Receive,
         name::MOVE_SEND => RightKind::Send,
@@ -32,11 +34,11 @@ pub(crate) fn right<K: Kernel>(kernel: &K, disposition: u8, name: Name) {
 pub(crate) unsafe fn unsent<K: Kernel>(kernel: K, arguments: &mut [u8]) {
     match K::Abi::FACTS.family {
         // SAFETY: the caller's promise.
-        Family::Typed => unsafe { typed(&kernel, arguments) },
+        Family::Typed => unsafe { typed(kernel, arguments) },
         Family::Untyped => {
             let (count, descriptors) = untyped::split_count(arguments);
             // SAFETY: as above.
-            unsafe { untyped::release(&kernel, count, descriptors, Origin::Unsent) };
+            unsafe { untyped::release(kernel, count, descriptors, Origin::Unsent) };
         }
     }
 }
@@ -50,9 +52,9 @@ pub(crate) unsafe fn unsent<K: Kernel>(kernel: K, arguments: &mut [u8]) {
 /// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else owns what these arguments hold.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn typed<K: Kernel>(kernel: &K, mut arguments: &[u8]) {
+pub(crate) unsafe fn typed<K: Kernel>(kernel: K, mut arguments: &[u8]) {
     // SAFETY: each argument is visited once.
-    while let Some(rest) = unsafe { first_argument(kernel, arguments) } {
+    while let Some(rest) = unsafe { first_argument(&kernel, arguments) } {
         arguments = rest;
     }
 }
@@ -100,7 +102,7 @@ pub(crate) fn ports<K: Kernel>(kernel: &K, disposition: u8, data: &[u8], slot: u
     }
     for slot in data.chunks_exact(slot) {
         if let Some(name) = word_at(slot, 0) {
-            right(kernel, disposition, Name(name));
+            right(kernel.clone(), disposition, Name(name));
         }
     }
 }

@@ -366,7 +366,7 @@ impl<K: Kernel> ReplyTo<K> {
 
 impl<K: Kernel> Drop for ReplyTo<K> {
     fn drop(&mut self) {
-        release::right(&self.kernel, self.disposition, self.name);
+        release::right(self.kernel.clone(), self.disposition, self.name);
     }
 }
 

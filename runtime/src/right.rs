@@ -494,7 +494,7 @@ impl<K: Kernel> Drop for PortArray<K> {
     fn drop(&mut self) {
         if let Some(kernel) = &self.kernel {
             for name in self.names.drain(..) {
-                crate::release::right(kernel, self.disposition, name);
+                crate::release::right(kernel.clone(), self.disposition, name);
             }
         }
     }

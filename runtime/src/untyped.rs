@@ -126,26 +126,26 @@ fn descriptor_len<A: Abi>(bytes: &[u8]) -> Option<usize> {
 /// They come from a complex message that `origin` tells of, and nobody else owns what they hold.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn release<K: Kernel>(kernel: &K, count: u32, mut bytes: &[u8], origin: Origin) {
+pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8], origin: Origin) {
     for _ in 0..count {
         let Some(len) = descriptor_len::<K::Abi>(bytes) else { return };
         let (descriptor, rest) = bytes.split_at(len);
         bytes = rest;
         match descriptor[KIND] {
-            PORT => release::ports(kernel, descriptor[DISPOSITION], descriptor, Facts::PORT_DESCRIPTOR),
+            PORT => release::ports(&kernel, descriptor[DISPOSITION], descriptor, Facts::PORT_DESCRIPTOR),
             GUARDED_PORT => {
                 // The name stands where others have a size.
                 let name = word_at(descriptor, OutOfLine::size_at::<K::Abi>()).unwrap_or(0);
-                release::right(kernel, descriptor[DISPOSITION], Name(name));
+                release::right(kernel.clone(), descriptor[DISPOSITION], Name(name));
             }
             _ => {
                 let found = OutOfLine::read::<K::Abi>(descriptor);
                 if origin == Origin::Delivered || found.deallocate {
                     // SAFETY: the kernel delivers memory as the receiver's, and the deallocate bit gives away what was the sender's; the
                     // caller's promise.
-                    let memory = unsafe { found.memory(kernel) };
+                    let memory = unsafe { found.memory(&kernel) };
                     if found.kind == PORTS {
-                        release::ports(kernel, found.disposition, &memory, size_of::<Name>());
+                        release::ports(&kernel, found.disposition, &memory, size_of::<Name>());
                     }
                 }
             }

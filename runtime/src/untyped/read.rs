@@ -168,7 +168,7 @@ impl<'b, K: Kernel> Body<'b, K> {
         self.rest = rest;
         self.descriptors -= 1;
         // SAFETY: the descriptor is one of a body, and has just left it.
-        unsafe { super::release(&self.kernel, 1, descriptor, self.origin) };
+        unsafe { super::release(self.kernel.clone(), 1, descriptor, self.origin) };
         true
     }
 

@@ -30,12 +30,32 @@ use mig_tests::oracle::packages_or_skip;
 /// What is measured: the stubs, and a turn of a server's loop around them, from one `mach_msg` to the next.
 const CASES: [Case; 15] = [
     Case { name: "client memory_object_create", which: 0, function: "memory_object_create", bound: 100 },
-    Case { name: "client memory_object_data_initialize", which: 1, function: "memory_object_data_initialize", bound: 100 },
-    Case { name: "client memory_object_data_request", which: 2, function: "memory_object_data_request", bound: 100 },
+    Case {
+        name: "client memory_object_data_initialize",
+        which: 1,
+        function: "memory_object_data_initialize",
+        bound: 100,
+    },
+    Case {
+        name: "client memory_object_data_request",
+        which: 2,
+        function: "memory_object_data_request",
+        bound: 100,
+    },
     Case { name: "client arrays_put", which: 3, function: "arrays_put", bound: 100 },
     Case { name: "client arrays_get", which: 4, function: "arrays_get", bound: 100 },
-    Case { name: "demux memory_object_create", which: 5, function: "memory_object_default_server", bound: 100 },
-    Case { name: "demux memory_object_data_initialize", which: 6, function: "memory_object_default_server", bound: 100 },
+    Case {
+        name: "demux memory_object_create",
+        which: 5,
+        function: "memory_object_default_server",
+        bound: 100,
+    },
+    Case {
+        name: "demux memory_object_data_initialize",
+        which: 6,
+        function: "memory_object_default_server",
+        bound: 100,
+    },
     Case { name: "demux memory_object_data_request", which: 7, function: "memory_object_server", bound: 100 },
     Case { name: "demux arrays_put", which: 8, function: "arrays_server", bound: 100 },
     Case { name: "demux arrays_get", which: 9, function: "arrays_server", bound: 100 },
@@ -91,7 +111,8 @@ fn compare(timed: bool) -> Result<(), String> {
     println!("{:40} {:>8}{:>8}{:>8}", "", "Rust", "C", "%");
     let mut above = Vec::new();
     for case in &CASES {
-        std::fs::write(folder.join("message"), wire::message(case.which)).map_err(|error| error.to_string())?;
+        std::fs::write(folder.join("message"), wire::message(case.which))
+            .map_err(|error| error.to_string())?;
         let (ours, theirs) = (rust.instructions(case)?, c.instructions(case)?);
         print!("{:40} {ours:8}{theirs:8}{:8}", case.name, 100 * ours / theirs);
         if timed {
@@ -100,7 +121,10 @@ fn compare(timed: bool) -> Result<(), String> {
         }
         println!();
         if ours * 100 > theirs * case.bound {
-            above.push(format!("{}: {ours} instructions, allowed are {} % of C's {theirs}", case.name, case.bound));
+            above.push(format!(
+                "{}: {ours} instructions, allowed are {} % of C's {theirs}",
+                case.name, case.bound
+            ));
         }
     }
     if above.is_empty() { Ok(()) } else { Err(above.join("\n")) }

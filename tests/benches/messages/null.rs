@@ -240,7 +240,8 @@ impl memory_object_default::MemoryObjectDefault<Null> for Server {
         name: SendRight<Null>,
         page_size: u64,
     ) -> Result<(), KernReturn> {
-        let [object, control, name] = [object.into_raw(), control.into_raw(), name.into_raw()].map(|name| name.0);
+        let [object, control, name] =
+            [object.into_raw(), control.into_raw(), name.into_raw()].map(|name| name.0);
         KernReturn(null_memory_object_create(port.name().0, object, size, control, name, page_size)).ok()
     }
 
@@ -275,7 +276,12 @@ impl memory_object::MemoryObject<Null> for Server {
 
 impl arrays::Arrays<Null> for Server {
     #[inline]
-    fn arrays_put(&self, port: Port<'_, Null>, numbers: &[i32], bytes: OolMemory<Null>) -> Result<i32, KernReturn> {
+    fn arrays_put(
+        &self,
+        port: Port<'_, Null>,
+        numbers: &[i32],
+        bytes: OolMemory<Null>,
+    ) -> Result<i32, KernReturn> {
         let bytes = keep(bytes);
         Ok(null_arrays_put(port.name().0, numbers.as_ptr(), numbers.len(), bytes.as_ptr(), bytes.len()))
     }

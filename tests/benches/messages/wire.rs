@@ -19,11 +19,7 @@ pub(crate) fn message(which: u32) -> Vec<u8> {
     let ints = [0; 8];
     match which {
         3 => words(REPLY, 5100, &[&[INT, 1, 0, 0], &[INT, 1, 4104, 0]]),
-        4 => words(
-            REPLY | COMPLEX,
-            5101,
-            &[&[INT, 1, 0, 0], &[INT, 8], &ints, &[CHARS, 4096, 0x10000, 0]],
-        ),
+        4 => words(REPLY | COMPLEX, 5101, &[&[INT, 1, 0, 0], &[INT, 8], &ints, &[CHARS, 4096, 0x10000, 0]]),
         5 => {
             let (object, size) = ([RECEIVE, 1, 0x203, 0], [LONG, 1, 0x10000, 0]);
             let (control, name) = ([SEND, 1, 0x303, 0], [SEND, 1, 0x403, 0]);
