@@ -14,6 +14,7 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
 use crate::received::{Receive, ReceiveError, Received};
 use crate::release;
+use crate::right::AnyRight;
 use crate::types::name;
 
 /// One subsystem with the object that serves it, for a server loop.
@@ -336,6 +337,14 @@ impl<K: Kernel> ReplyTo<K> {
     /// The task that received the request.
     pub fn kernel(&self) -> &K {
         &self.kernel
+    }
+
+    /// The reply right itself, for those who answer by another interface (`…_reply.defs`) or hand it on; `None` if nobody waits.
+    pub fn into_right(mut self) -> Option<AnyRight<'static, K>> {
+        let name = mem::take(&mut self.name);
+        // SAFETY: as `new` was promised, and it has just been taken out.
+        name.is_valid()
+            .then(|| unsafe { AnyRight::from_wire(self.kernel.clone(), name, self.disposition) })?
     }
 
     /// Answers the request; `N` bytes are enough for the reply. Generated code wraps this for each routine.
