@@ -3,7 +3,14 @@
 use std::path::Path;
 use std::{env, fs};
 
-use mig_codegen::{Config, Side};
+use mig_codegen::{Config, Input, Side};
+
+/// The text for an interface of a few lines.
+fn text(source: &str, abi: &str) -> Result<String, String> {
+    let input = Input::Text { name: "test.defs", text: source.as_bytes() };
+    let output = Config::new().abi(abi).text(input);
+    output.map(|output| output.value).map_err(|error| error.to_string())
+}
 
 #[track_caller]
 fn golden(name: &str, config: Config) {
@@ -37,4 +44,42 @@ fn clock() {
 #[test]
 fn store() {
     golden("store", Config::new().abi("gnu-x86_64").side(Side::Server));
+}
+
+/// Its stubs would need the kernel's own types; so would those of a kernel that sends arrays of ports where these have 64 bits.
+#[test]
+fn a_server_in_a_kernel_has_ids_and_sizes() {
+    let interface = |kernel: &str| {
+        format!(
+            "subsystem {kernel} s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; type a_t = ^array[] of p_t;
+             routine f(p : p_t; out a : a_t);"
+        )
+    };
+    for (kernel, abi, stubs) in [
+        ("", "gnu-x86_64", true),
+        ("KernelServer", "gnu-i386", false),
+        ("KernelServer", "gnu-x86_64", false),
+        ("KernelUser", "gnu-i386", true),
+        ("KernelUser", "gnu-x86_64", false),
+    ] {
+        let rust = text(&interface(kernel), abi).unwrap();
+        assert!(rust.contains("pub const F: i32 = 10;"));
+        assert_eq!(rust.contains("pub fn f<K"), stubs, "{kernel} {abi}");
+        assert_eq!(rust.contains("pub mod size"), !stubs, "{kernel} {abi}");
+    }
+}
+
+#[test]
+fn a_time_that_only_c_knows_is_an_error() {
+    let interface = |time: &str, option: &str| {
+        format!(
+            "subsystem s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; waittime {time}; msgoption {option}; routine f(p : p_t);"
+        )
+    };
+    let rust = text(&interface("0x10", "MACH_RCV_LARGE"), "gnu-i386").unwrap();
+    assert!(rust.contains("receive_timeout: Some(16)") && rust.contains("bits: 2048"), "{rust}");
+    let error = text(&interface("PATIENCE", "SOME_BITS"), "gnu-i386").unwrap_err();
+    for hint in ["the waiting time `PATIENCE`", "`-D PATIENCE=…`", "the message option `SOME_BITS`"] {
+        assert!(error.contains(hint), "{error}");
+    }
 }

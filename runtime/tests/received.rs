@@ -556,3 +556,56 @@ fn a_payload_stands_for_the_request_port() {
     let request = kernel.receive(&mut buffer, message::<GnuI386>(0x1712, REPLY, 0x1234, 9, 1, &[]));
     assert_eq!((request.port().name().0, request.port().payload()), (0, Some(0x1234)));
 }
+
+/// Numbers whose bytes, counted with 32 bits, are those of the elements that are there. The C stubs count so: their servers and clients take
+/// such a message, and hand the number on as the count.
+#[test]
+fn numbers_that_wrap_around_in_c() {
+    const ARRAY: Type = Type::inline(2, 32, 1).long();
+    const STRUCTS: Type = Type::out_of_line(2, 32);
+    /// Two elements, under a number that says so in C.
+    fn body<A: Abi>(bits: u32, number: u32) -> Vec<u8> {
+        assert_eq!(number.wrapping_mul(bits / 8), 8, "two words for C");
+        let word = Type::inline(2, bits as u16, number).long().word::<A>();
+        [&word[..ARRAY.word_len::<A>()], &words(&[1, 2])].concat()
+    }
+    fn read<A: Abi>(bits: u32, number: u32, indefinite: bool) -> Result<usize, Malformed> {
+        let kernel = Recorder::<A>::new();
+        let mut buffer = MsgBuf::<256>::new();
+        let request = kernel.receive(&mut buffer, message::<A>(0, 0, 9, 0, 1, &body::<A>(bits, number)));
+        let mut body = request.body(Shape { min: A::FACTS.header, max: 4096, complex: Complex::Depends })?;
+        let bits = bits as u16;
+        match (bits, indefinite) {
+            (32, false) => body.slice::<u32>(ARRAY, 1024).map(|array| array.len()),
+            (32, true) => body.indefinite::<u32>(STRUCTS).map(|array| array.len()),
+            (_, false) => body.slice::<u64>(Type { bits, ..ARRAY }, 1024).map(|array| array.len()),
+            (_, true) => body.indefinite::<u64>(Type { bits, ..STRUCTS }).map(|array| array.len()),
+        }
+    }
+    fn check<A: Abi>() {
+        assert_eq!((read::<A>(32, 2, false), read::<A>(64, 1, true)), (Ok(2), Ok(1)));
+        for times in 1..4 {
+            let number = 2 + times * (1 << 30);
+            assert_eq!(read::<A>(32, number, false), Err(Malformed::Count), "more than the bound");
+            assert_eq!(read::<A>(32, number, true), Err(Malformed::Size), "more than the message");
+        }
+        assert_eq!(read::<A>(64, 1 + (1 << 29), false), Err(Malformed::Count));
+        assert_eq!(read::<A>(64, 1 + (1 << 29), true), Err(Malformed::Size));
+        // The same in a reply.
+        let kernel = Recorder::<A>::new();
+        let code = Type::inline(2, 32, 1).word::<A>();
+        let code = [
+            &code[..A::FACTS.error_reply - A::FACTS.header - A::FACTS.alignment],
+            &[0; 8][..A::FACTS.alignment],
+        ];
+        let reply = [&code.concat()[..], &body::<A>(32, 2 + (1 << 30))].concat();
+        kernel.state().deliver.push_back(Ok(message::<A>(0x1200, 0, fixture::REPLY_PORT, 0, 101, &reply)));
+        let (mut buffer, to) = (MsgBuf::<256>::new(), kernel.send_right(9));
+        let shape = Shape { min: A::FACTS.error_reply + 8, max: 4096, complex: Complex::Depends };
+        let dest = mig_runtime::Dest::copy_send(&to);
+        let mut reply = buffer.request(&kernel).call(1, dest, shape, mig_runtime::CallOptions::NONE).unwrap();
+        assert_eq!(reply.indefinite::<u32>(STRUCTS).map(|array| array.len()), Err(Malformed::Size));
+    }
+    check::<GnuI386>();
+    check::<GnuX86_64>();
+}

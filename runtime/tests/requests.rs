@@ -169,6 +169,21 @@ fn indefinite_arrays_go_out_of_line_behind_2048_bytes() {
 }
 
 #[test]
+fn given_memory_is_gone_wherever_it_went() {
+    for (size, inline) in [(5, true), (3000, false)] {
+        let kernel = Recorder::<GnuX86_64>::new();
+        let to = kernel.send_right(9);
+        let mut buffer = MsgBuf::<4096>::new();
+        let mut request = buffer.request(&kernel);
+        request.indefinite(CHARS, OolMemory::allocate(&kernel, size).unwrap()).unwrap();
+        request.send(1, Dest::copy_send(&to), SendOptions::NONE).unwrap();
+        assert_eq!(kernel.sent()[3] & 0x80 == 0, inline);
+        // In the message, or with it: the program has none of it.
+        assert_eq!(kernel.memory(), (usize::from(!inline), 0, 0));
+    }
+}
+
+#[test]
 fn the_deallocate_bit_says_whether_memory_is_given() {
     fn first<A: mig_runtime::abi::Abi>(give: bool) -> [u8; 4] {
         static BYTES_3: [u8; 100] = [3; 100];
