@@ -97,7 +97,7 @@ fn a_page_of_one_word_is_told_from_others() {
 #[test]
 fn pages_of_one_call_lie_side_by_side() {
     let store = store(200);
-    let pages: Vec<_> = (0..150).map(page).collect();
+    let pages: Vec<_> = (0..192).map(page).collect();
     let stored = write(&store, &pages);
     for (page, stored) in pages.iter().zip(&stored) {
         assert_eq!(read(&store, stored.as_ref().unwrap()), Ok(page.clone()));
@@ -105,13 +105,13 @@ fn pages_of_one_call_lie_side_by_side() {
     assert_eq!(
         store.counters(),
         Counters {
-            pages_written: 150,
-            runs_written: 150_u64.div_ceil(RUN as u64),
-            pages_read: 150,
+            pages_written: 192,
+            runs_written: 192 / RUN as u64,
+            pages_read: 192,
             ..Counters::default()
         }
     );
-    assert_eq!(store.disk().state().bytes[PAGE..151 * PAGE], pages.concat());
+    assert_eq!(store.disk().state().bytes[PAGE..193 * PAGE], pages.concat());
 }
 
 #[test]
@@ -162,6 +162,38 @@ fn buffers_of_another_length_are_refused() {
     assert_eq!(store.read(&stored, &mut [0; PAGE - 1]), Err(StoreError::NotAPage));
     assert_eq!(store.read(&stored, &mut [0; PAGE + 8]), Err(StoreError::NotAPage));
     assert_eq!(store.space().used(), 1);
+}
+
+#[test]
+fn a_handle_of_a_larger_store_frees_nothing() {
+    let (store, larger) = (store(3), store(40));
+    let stored = write(&larger, &(0..40).map(page).collect::<Vec<_>>());
+    stored.into_iter().skip(3).for_each(|stored| store.free(stored.unwrap()));
+    assert_eq!(store.space(), Space { total: 3, free: 3, bad: 0, same_filled: 0 });
+    store.slots().check();
+}
+
+#[test]
+fn threads_share_a_store() {
+    let store = store(100);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let pages: Vec<_> = (0..25).map(|at| page(thread << 16 | round << 8 | at)).collect();
+                    for (stored, page) in write(store, &pages).into_iter().zip(pages) {
+                        let stored = stored.expect("there is room for the pages of all");
+                        assert_eq!(read(store, &stored), Ok(page));
+                        store.free(stored);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(store.space(), Space { total: 100, free: 100, bad: 0, same_filled: 0 });
+    assert_eq!((store.counters().pages_written, store.counters().pages_read), (5000, 5000));
+    store.slots().check();
 }
 
 /// Both kinds of disks: those that end a transfer before a bad sector, and those that fail all of it.
@@ -437,6 +469,33 @@ fn the_backup_of_a_device_that_is_now_somebody_elses_is_not_used() {
 }
 
 #[test]
+fn a_backup_is_known_by_its_place() {
+    let disk = formatted(10);
+    let mut state = disk.state();
+    // Where the backup of a device with pages of four times the size would be.
+    state.bytes.copy_within(..PAGE, 8 * PAGE);
+    state.flip(100);
+    state.flip(11 * PAGE * 8 + 100);
+    drop(state);
+    assert_eq!(superblock::read(&disk), Err(HeaderError::Damaged));
+}
+
+#[test]
+fn a_format_that_fails_leaves_the_superblock_that_was_there() {
+    let disk = formatted(10);
+    let before = superblock::read(&disk).unwrap();
+    for (slot, format) in [(0, Format::OursWithoutBackup), (11, Format::Ours)] {
+        let disk = formatted(10);
+        disk.state().faults.bad_writes.insert(slot * PAGE_SECTORS, (STICKY, DiskError::Io));
+        assert_eq!(
+            superblock::format(&disk, PAGE, *b"a uuid of others"),
+            Err(HeaderError::Disk(DiskError::Io))
+        );
+        assert_eq!(superblock::read(&disk), Ok(Header { format, ..before.clone() }), "slot {slot} failed");
+    }
+}
+
+#[test]
 fn what_is_no_swap_space_is_refused() {
     for size in [0, 1, SECTOR, 8 * PAGE] {
         assert_eq!(superblock::read(&FaultyDisk::new(size)), Err(HeaderError::NotSwap));
@@ -518,6 +577,9 @@ fn a_swap_device_of_linux_that_makes_no_sense_is_refused() {
     assert_eq!(too_long.err(), Some(HeaderError::CutShort { said: 13 * 4096, found: 12 * 4096 }));
     assert_eq!(Swap::open(linux_swap(12, 0, &[])).err(), Some(HeaderError::TooSmall(12 * 4096)));
     assert_eq!(Swap::open(linux_swap(12, u32::MAX, &[])).err(), Some(HeaderError::NotSwap));
+    let of_tomorrow = linux_swap(12, 11, &[]);
+    of_tomorrow.state().bytes[1024] = 2;
+    assert_eq!(Swap::open(of_tomorrow).err(), Some(HeaderError::NotSwap));
     let many_bad = linux_swap(12, 11, &[1]);
     many_bad.state().bytes[1024 + 8..][..4].copy_from_slice(&638_u32.to_le_bytes());
     assert_eq!(Swap::open(many_bad).err(), Some(HeaderError::NotSwap));
