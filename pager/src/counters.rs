@@ -140,7 +140,7 @@ impl Statistics {
         let mut sum = 0;
         for (slot, count) in self.turnaround.iter().enumerate() {
             sum += count;
-            if sum as f64 >= total as f64 * share {
+            if sum > 0 && sum as f64 >= total as f64 * share {
                 return 2 << slot;
             }
         }

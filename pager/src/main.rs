@@ -1,13 +1,14 @@
 //! The `mach-pager` command.
 
 mod commands;
+mod demo;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::format;
+use commands::{demo::Demo, format};
 
 /// A default memory manager for Mach kernels.
 ///
@@ -21,11 +22,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(Demo),
     Format(format::Format),
 }
 
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn Error>> = match Arguments::parse().verb {
+        Verb::Demo(verb) => verb.run(),
         Verb::Format(verb) => verb.run(),
     };
     match result {

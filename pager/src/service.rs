@@ -51,8 +51,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             service.transfers.push(P::spawn("pager transfers", body)?);
         }
         service.spawn("pager manager", |pager, stop| {
-            let server = Server::on(pager.manager_port()).stopped_by(stop);
-            server
+            Server::until(pager.manager_ports(), stop)
                 .with(seqnos_memory_object_default(pager))
                 .with(default_pager(pager))
                 .unclaimed(|message| pager.unclaimed(message))
@@ -137,8 +136,7 @@ fn serve_objects<K: Kernel<Abi = Native>, P: Platform, S: Store>(
     stop: &Stop<K>,
     threads: usize,
 ) -> Result<(), KernReturn> {
-    Server::on(ports)
-        .stopped_by(stop)
+    Server::until(ports, stop)
         .with(seqnos_memory_object(pager))
         .with(seqnos_memory_object_default(pager))
         .with(seqnos_notify(pager))

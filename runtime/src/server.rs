@@ -95,7 +95,7 @@ struct Ports<'s, K: Kernel> {
     stop: Stop<K>,
 }
 
-/// Ends a [`Server`] from anywhere; clones are the same. Each server has one of its own, or is [given](Server::stopped_by) one by whoever
+/// Ends a [`Server`] from anywhere; clones are the same. Each server has one of its own, or is [given](Server::until) one by whoever
 /// cannot reach the server itself later.
 pub struct Stop<K: Kernel>(Arc<Control<K>>);
 
@@ -168,6 +168,15 @@ pub enum Source<'s, K: Kernel> {
     Port(&'s ReceiveRight<K>),
 }
 
+impl<K: Kernel> Source<'_, K> {
+    fn kernel(&self) -> &K {
+        match self {
+            Source::Set(set) => set.kernel(),
+            Source::Port(port) => port.kernel(),
+        }
+    }
+}
+
 impl<'s, K: Kernel> From<&'s PortSet<K>> for Source<'s, K> {
     fn from(set: &'s PortSet<K>) -> Self {
         Self::Set(set)
@@ -181,7 +190,7 @@ impl<'s, K: Kernel> From<&'s ReceiveRight<K>> for Source<'s, K> {
 }
 
 impl<'s, K: Kernel> Ports<'s, K> {
-    fn new(source: Source<'s, K>) -> Result<Self, KernReturn> {
+    fn new(source: Source<'s, K>, stop: Stop<K>) -> Result<Self, KernReturn> {
         let set = match source {
             Source::Set(set) => Set::Given(set),
             Source::Port(port) => {
@@ -190,18 +199,8 @@ impl<'s, K: Kernel> Ports<'s, K> {
                 Set::Own(set)
             }
         };
-        let stop = Stop::new(set.get().kernel())?;
-        Self { set, stop }.listening()
-    }
-
-    fn stopped_by(self, stop: Stop<K>) -> Result<Self, KernReturn> {
-        Self { stop, ..self }.listening()
-    }
-
-    /// With the order to stop among the messages.
-    fn listening(self) -> Result<Self, KernReturn> {
-        self.set.get().insert(&self.stop.0.port)?;
-        Ok(self)
+        set.get().insert(&stop.0.port)?;
+        Ok(Self { set, stop })
     }
 
     fn kernel(&self) -> &K {
@@ -239,12 +238,18 @@ impl<'s, K: Kernel> Server<'s, K> {
     ///
     /// What cannot be made here (the server needs a port of its own) is told by [`run`](Self::run).
     pub fn on(source: impl Into<Source<'s, K>>) -> Self {
-        Self {
-            ports: Ports::new(source.into()),
-            subsystems: Vec::new(),
-            unclaimed: Box::new(|_| ()),
-            threads: NonZeroUsize::MIN,
-        }
+        let source = source.into();
+        let stop = Stop::new(source.kernel());
+        Self::new(stop.and_then(|stop| Ports::new(source, stop)))
+    }
+
+    /// The same for a server that is stopped from elsewhere, too.
+    pub fn until(source: impl Into<Source<'s, K>>, stop: &Stop<K>) -> Self {
+        Self::new(Ports::new(source.into(), stop.clone()))
+    }
+
+    fn new(ports: Result<Ports<'s, K>, KernReturn>) -> Self {
+        Self { ports, subsystems: Vec::new(), unclaimed: Box::new(|_| ()), threads: NonZeroUsize::MIN }
     }
 
     /// Serves this subsystem, too. Where ids overlap, the subsystem that came first is asked first.
@@ -265,13 +270,6 @@ impl<'s, K: Kernel> Server<'s, K> {
     #[must_use]
     pub fn unclaimed(mut self, tell: impl Fn(Unclaimed) + Send + Sync + 's) -> Self {
         self.unclaimed = Box::new(tell);
-        self
-    }
-
-    /// Serves until this is told to stop, as well as by [`stop`](Self::stop).
-    #[must_use]
-    pub fn stopped_by(mut self, stop: &Stop<K>) -> Self {
-        self.ports = self.ports.and_then(|ports| ports.stopped_by(stop.clone()));
         self
     }
 

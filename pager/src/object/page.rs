@@ -168,12 +168,13 @@ impl<L, D: Clone> Pages<L, D> {
         self.pages.insert(page, Page::Out(place)).and_then(Page::into_place)
     }
 
-    /// The kernel returns a page that cannot even be taken. Gives back the place of what it replaces.
-    pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
+    /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often that happens, it is not lost by
+    /// that: nothing has failed. Gives back the place of what it replaces.
+    pub fn refuse(&mut self, page: u64) -> Option<L> {
         let before = self.pages.remove(&page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
-        let unstored = self.unstored(page, handed_back);
-        (before.and_then(Page::into_place), unstored)
+        self.pages.insert(page, Page::Precious { unasked: true, handed_back });
+        before.and_then(Page::into_place)
     }
 
     fn unstored(&mut self, page: u64, handed_back: u8) -> Unstored {

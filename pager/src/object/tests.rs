@@ -81,7 +81,7 @@ enum Transfer {
 struct Expected {
     /// The content that was admitted last.
     version: Version,
-    /// A transfer of it has failed, or it was refused, since it was admitted.
+    /// A transfer of it has failed since it was admitted.
     failed: bool,
     /// The kernel has a copy that it will not drop.
     precious: bool,
@@ -233,9 +233,10 @@ impl World {
                 self.free(old);
             }
             Take::Refuse => {
-                let (old, unstored) = self.object.pages.refuse(page);
+                let old = self.object.pages.refuse(page);
                 self.free(old);
-                self.unstored(page, version, unstored, Outcome::Bad);
+                let expected = self.pages.get_mut(&page).unwrap();
+                (expected.precious, expected.unasked) = (true, true);
             }
         }
     }

@@ -278,10 +278,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                     writes.push(WriteJob { entry: entry.clone(), page, ticket, data });
                 }
                 Taken::Refused => {
-                    let (place, unstored) = object.pages.refuse(page);
-                    free.extend(place);
+                    free.extend(object.pages.refuse(page));
                     object.transfer_begins();
-                    back.push((page, unstored));
+                    back.push(page);
                 }
             }
         }
@@ -289,10 +288,10 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
         free.into_iter().for_each(|place| self.store.free(place));
         self.transfers.write(writes);
-        for (page, unstored) in back {
+        for page in back {
             let at = (self.offset(page) - offset) as usize;
             let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
-            self.unstored(&entry, Some(&user), page, data, unstored);
+            self.unstored(&entry, Some(&user), page, data, Unstored::HandBack);
             self.transfer_ended(&entry);
         }
         Ok(())

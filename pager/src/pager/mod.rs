@@ -63,7 +63,7 @@ impl Default for Config {
 
 /// A default memory manager that keeps pages in a [`Store`].
 ///
-/// It serves the requests of three kinds of ports: its own ([`manager_port`](Self::manager_port)), those of objects that the kernel has made
+/// It serves the requests of three kinds of ports: its own ([`manager_ports`](Self::manager_ports)), those of objects that the kernel has made
 /// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have
 /// threads of its own. The requests never wait for the store: that is for [`serve_transfers`](Self::serve_transfers).
 /// [`Service`](crate::Service) puts all of it together.
@@ -73,6 +73,8 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     store: S,
     page_size: usize,
     manager: ReceiveRight<K>,
+    /// Around the manager port.
+    service: PortSet<K>,
     internal: PortSet<K>,
     external: PortSet<K>,
     objects: Mutex<P, Objects<K, P>>,
@@ -100,10 +102,13 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     pub fn new(kernel: &K, store: S, config: Config) -> Result<Self, KernReturn> {
         let page_size = store.page_size();
         assert!(page_size.is_power_of_two(), "{page_size} bytes are not a page");
+        let (manager, service) = (ReceiveRight::allocate(kernel)?, PortSet::allocate(kernel)?);
+        service.insert(&manager)?;
         Ok(Self {
             kernel: kernel.clone(),
             page_size,
-            manager: ReceiveRight::allocate(kernel)?,
+            manager,
+            service,
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
             objects: Mutex::<P, _>::new(Objects { by_port: BTreeMap::new(), last_handle: 0 }),
@@ -118,6 +123,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// The service port: for `memory_object_create`, and for the calls of `default_pager`.
     pub fn manager_port(&self) -> &ReceiveRight<K> {
         &self.manager
+    }
+
+    /// The set that the service port is in.
+    pub fn manager_ports(&self) -> &PortSet<K> {
+        &self.service
     }
 
     /// The ports of the objects that the kernel has made. What comes here comes from the kernel.

@@ -311,7 +311,7 @@ impl<S: Store> World<S> {
         call: impl FnOnce(&SendRight<Local>) -> Result<T, mig_runtime::CallError<Local>> + Send,
     ) -> Result<T, KernReturn> {
         let manager = self.task_to_manager();
-        let server = Server::on(self.pager.manager_port());
+        let server = Server::on(self.pager.manager_ports());
         let server = server.with(default_pager::default_pager(&self.pager));
         std::thread::scope(|scope| {
             let call = scope.spawn(move || call(&manager).map_err(|error| error.code()));
@@ -323,7 +323,7 @@ impl<S: Store> World<S> {
     /// Serves all messages to the pager that have been sent. Nothing is transferred to or from the store.
     pub fn serve(&self) {
         let pager = &self.pager;
-        let manager = Server::on(pager.manager_port())
+        let manager = Server::on(pager.manager_ports())
             .with(seqnos_memory_object_default(pager))
             .with(default_pager::default_pager(pager))
             .unclaimed(|message| pager.unclaimed(message));

@@ -555,7 +555,7 @@ fn stopping_before_or_without_a_run() {
 fn stopping_from_where_the_server_is_not_known() {
     let world = World::new();
     let stop = Stop::new(world.port.kernel()).unwrap();
-    let server = world.server().threads(3).stopped_by(&stop);
+    let server = Server::until(&world.set, &stop).with(&world.routines).threads(3);
     thread::scope(|scope| {
         let run = scope.spawn(|| server.run());
         assert_eq!(sum(&world.to_server, 1, 2).unwrap(), 3);

@@ -1,0 +1,192 @@
+//! `mach-pager demo`: more memory than there is.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::error::ErrorKind;
+use mach_pager::store::Store as _;
+
+use super::Bytes;
+use crate::demo::{self, Plan, Report};
+
+const PAGE: usize = 4096;
+
+/// What the store needs besides room for every page: pages are written beside those that they replace.
+const SLACK: usize = 1024;
+
+/// Page more memory than there is through the pager, and verify every byte
+///
+/// A small kernel on this machine gives clients memory, keeps a part of it resident, and has the pager store the rest. The clients write patterns and
+/// read them back.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Bytes of memory that the clients use
+    #[arg(long, value_name = "N", default_value = "256M")]
+    size: Bytes,
+
+    /// How much of it may be resident
+    #[arg(long, value_name = "N", default_value = "16M")]
+    resident: Bytes,
+
+    /// Swap space made by `mach-pager format`; without, a temporary file
+    #[arg(long, value_name = "FILE")]
+    swap: Option<PathBuf>,
+
+    /// Threads that use the memory, each its own part
+    #[arg(long, value_name = "N", default_value = "4")]
+    clients: usize,
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let plan = self.plan().unwrap_or_else(|problem| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")).exit()
+        });
+        let store = match &self.swap {
+            Some(path) => demo::swap(path)?,
+            None => demo::temporary_swap(plan.pages + SLACK)?,
+        };
+        let room = store.space().free;
+        let title = format!("paging {} through {}", self.size, self.resident);
+        let bar = Bar::new(&title);
+        let report = demo::run(&plan, store, |share| bar.show(share))?;
+        bar.clear();
+        print!("{}", Table { title: &title, report: &report });
+        if report.is_good() {
+            return Ok(());
+        }
+        Err(problem(&report, room, plan.pages as u64).into())
+    }
+
+    /// The sizes in pages; what is wrong with them if they make no sense.
+    fn plan(&self) -> Result<Plan, String> {
+        let in_pages =
+            |size: Bytes| usize::try_from(size.0 / PAGE as u64).map_err(|_| "too large".to_string());
+        let (pages, resident, clients) = (in_pages(self.size)?, in_pages(self.resident)?, self.clients);
+        if clients == 0 {
+            return Err("--clients: there must be one at least".into());
+        }
+        if pages < clients {
+            return Err(format!("--size: {clients} clients need a page of {PAGE} bytes each"));
+        }
+        if resident < clients {
+            return Err(format!("--resident: {clients} clients need a page of {PAGE} bytes each at once"));
+        }
+        Ok(Plan { pages, resident, clients })
+    }
+}
+
+/// Says what went wrong, and what to do.
+fn problem(report: &Report, room: u64, pages: u64) -> String {
+    let Report { wrong, errors, statistics, .. } = report;
+    if *wrong > 0 {
+        return format!("{wrong} pages were not as they had been written");
+    }
+    if *errors > 0 && statistics.write_failures > 0 && room < pages {
+        return format!(
+            "the swap space has room for {room} pages and {pages} are used: {errors} accesses failed, every other page was right; take a larger swap file"
+        );
+    }
+    if *errors > 0 {
+        return format!("{errors} accesses failed, every other page was right");
+    }
+    format!("rights or memory are left over: before {:?}, after {:?}", report.before, report.after)
+}
+
+/// The progress bar, where there is a terminal.
+struct Bar<'a> {
+    title: &'a str,
+    is_shown: bool,
+}
+
+const WIDTH: usize = 24;
+
+impl<'a> Bar<'a> {
+    fn new(title: &'a str) -> Self {
+        Self { title, is_shown: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, share: f64) {
+        if self.is_shown {
+            let full = (share * WIDTH as f64) as usize;
+            let (done, left) = ("█".repeat(full), "░".repeat(WIDTH - full.min(WIDTH)));
+            eprint!("\r{}   {done}{left}  {:3.0} %", self.title, share * 100.0);
+            // A terminal that cannot be written to shows no progress.
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            eprint!("\r\x1b[2K");
+        }
+    }
+}
+
+/// The report as a table.
+struct Table<'a> {
+    title: &'a str,
+    report: &'a Report,
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { statistics: s, space, time, peak_resident, before, after, .. } = self.report;
+        let bytes = |pages: u64| Bytes(pages * PAGE as u64);
+        let moved = (s.supplied + s.returned) as f64 * PAGE as f64 / (1 << 20) as f64;
+        let rate = moved / time.as_secs_f64();
+        writeln!(f, "{}: {:.1} s, {rate:.0} MiB/s in and out", self.title, time.as_secs_f64())?;
+
+        let writes: u64 = s.pages_a_write.iter().sum();
+        let per_write = (s.written + s.write_failures) as f64 / writes.max(1) as f64;
+        let micros = |nanos: u64| format!("{} us", nanos.div_ceil(1000));
+        let messages = [
+            ("memory_object_create", s.create),
+            ("data_request", s.data_request),
+            ("data_return", s.data_return),
+            ("memory_object_terminate", s.terminate),
+            ("refused", s.refused + s.unclaimed),
+        ];
+        let pages = [
+            ("pages in", s.supplied),
+            ("pages out", s.returned),
+            ("unavailable", s.unavailable),
+            ("handed back", s.handed_back),
+            ("lost", s.lost),
+        ];
+        let store = [
+            ("swap used", bytes(space.used()).to_string()),
+            ("same-filled", s.same_filled.to_string()),
+            ("pages a write", format!("{per_write:.1}")),
+            ("memory back in, 50 %", micros(s.turnaround_within(0.5))),
+            ("memory back in, 99 %", micros(s.turnaround_within(0.99))),
+        ];
+        for ((message, page), store) in messages.iter().zip(pages).zip(store) {
+            writeln!(
+                f,
+                "  {:<24}{:>9}    {:<12}{:>9}    {:<21}{:>10}",
+                message.0, message.1, page.0, page.1, store.0, store.1
+            )?;
+        }
+        let count = |census: &[mig_runtime::kernel::local::Census; 2]| -> u64 {
+            let rights = census
+                .iter()
+                .map(|task| (task.receive + task.send_once + task.port_sets) as u64 + task.send_references);
+            rights.sum()
+        };
+        let verdict = match (self.report.wrong, self.report.errors) {
+            (0, 0) => "every page right".to_string(),
+            (wrong, errors) => format!("{wrong} pages wrong, {errors} accesses failed"),
+        };
+        let peak = Bytes((*peak_resident * PAGE) as u64);
+        writeln!(
+            f,
+            "  {verdict} · at most {peak} resident · rights before {}, after {}",
+            count(before),
+            count(after)
+        )
+    }
+}

@@ -1,0 +1,206 @@
+//! The demo: a VM kernel and a pager on one machine of `local`, and clients that use more memory than there is.
+
+mod memory;
+mod vm;
+mod workload;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mach_defs::native::{default_pager, mach};
+use mach_pager::store::file::{self, FileDisk, FileError};
+use mach_pager::store::{Space, Store, SwapStore};
+use mach_pager::{Config, Service, StartError, Statistics};
+use mig_runtime::kernel::local::{Census, Host, Local};
+use mig_runtime::platform::Std;
+use mig_runtime::{KernReturn, Server};
+
+use memory::PAGE;
+use vm::Vm;
+use workload::{Client, Tally};
+
+/// How large everything is.
+pub(crate) struct Plan {
+    /// Pages of all clients together.
+    pub(crate) pages: usize,
+    /// How many of them may be resident.
+    pub(crate) resident: usize,
+    pub(crate) clients: usize,
+}
+
+/// What became of it.
+pub(crate) struct Report {
+    pub(crate) statistics: Statistics,
+    /// The store when everything had been written.
+    pub(crate) space: Space,
+    pub(crate) time: Duration,
+    pub(crate) peak_resident: usize,
+    pub(crate) wrong: u64,
+    pub(crate) errors: u64,
+    /// What both tasks had before and after.
+    pub(crate) before: [Census; 2],
+    pub(crate) after: [Census; 2],
+}
+
+impl Report {
+    /// Every page was right, and nothing is left over.
+    pub(crate) fn is_good(&self) -> bool {
+        self.wrong == 0 && self.errors == 0 && self.before == self.after
+    }
+}
+
+/// Why the demo did not run.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Swap(FileError),
+    Folder(std::io::Error),
+    PageSize(usize),
+    Start(StartError),
+    Kernel(KernReturn),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Swap(error) => error.fmt(f),
+            Self::Folder(error) => write!(f, "no folder for a swap file can be made: {error}"),
+            Self::PageSize(size) => {
+                write!(f, "the swap space has pages of {size} bytes, and those of the demo have {PAGE}")
+            }
+            Self::Start(error) => error.fmt(f),
+            Self::Kernel(code) => write!(f, "a call failed: {code}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<KernReturn> for Error {
+    fn from(code: KernReturn) -> Self {
+        Self::Kernel(code)
+    }
+}
+
+/// Swap space of so many pages that nobody else can see, and that goes with the process.
+pub(crate) fn temporary_swap(pages: usize) -> Result<SwapStore<FileDisk, Std>, Error> {
+    let folder = tempfile::tempdir().map_err(Error::Folder)?;
+    let path = folder.path().join("swap");
+    let superblocks = 2;
+    file::format(&path, Some(((pages + superblocks) * PAGE) as u64), false).map_err(Error::Swap)?;
+    // The file lives on without a name.
+    swap(&path)
+}
+
+/// The swap space in a file or device.
+pub(crate) fn swap(path: &Path) -> Result<SwapStore<FileDisk, Std>, Error> {
+    let store = file::open(path).map_err(Error::Swap)?;
+    match store.page_size() {
+        PAGE => Ok(store),
+        other => Err(Error::PageSize(other)),
+    }
+}
+
+/// Runs the demo. `progress` is told now and then which share (0 to 1) of the work is done.
+pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Result<Report, Error> {
+    let host = Host::new();
+    let (kernel, pager) = (host.new_task("kernel"), host.new_task("pager"));
+    let vm = Vm::new(&kernel, plan.resident)?;
+    // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap space is too small.
+    let config = Config { hand_backs: 4, ..Config::default() };
+    let service = Service::<_, Std, _>::start(&pager, store, config).map_err(Error::Start)?;
+
+    let server = Server::on(vm.ports()).with(mach::mach(&vm));
+    let report = thread::scope(|scope| {
+        scope.spawn(|| server.run());
+        let report = page(plan, &vm, &service, progress);
+        server.stop();
+        report
+    })?;
+    service.stop()?;
+    Ok(report)
+}
+
+/// Has clients use memory, and the pager store it.
+fn page<S: Store>(
+    plan: &Plan,
+    vm: &Vm,
+    service: &Service<Local, Std, S>,
+    progress: impl Fn(f64),
+) -> Result<Report, Error> {
+    let (kernel, pager) = (vm.host().kernel(), service.pager().manager_port().kernel());
+    let census = || [kernel.census(), pager.census()];
+    let to_host = Local::transfer(vm.host().make_send()?, pager)?;
+    let before = census();
+    // The pager tells the kernel of itself, as it would at boot.
+    mach::vm_set_default_memory_manager(&to_host, service.pager().manager_port())
+        .map_err(KernReturn::from)?;
+
+    let tally = Tally::default();
+    let start = Instant::now();
+    work(plan, vm, &tally, progress);
+    let time = start.elapsed();
+    let space = service.pager().store().space();
+    vm.end()?;
+    wait_until_forgotten(service)?;
+    Ok(Report {
+        statistics: service.pager().statistics(),
+        space,
+        time,
+        peak_resident: vm.peak(),
+        wrong: tally.wrong.into_inner(),
+        errors: tally.errors.into_inner(),
+        after: settled(&before, census),
+        before,
+    })
+}
+
+/// Lets the clients work.
+fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) {
+    let share = plan.pages / plan.clients;
+    let total = workload::accesses(share) * plan.clients as u64;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..plan.clients)
+            .map(|client| {
+                let client = Client::new(vm, share, tally, client as u64);
+                scope.spawn(move || client.run())
+            })
+            .collect();
+        while !clients.iter().all(|client| client.is_finished()) {
+            progress(tally.done.load(Relaxed) as f64 / total as f64);
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    progress(1.0);
+}
+
+/// How long what follows from the last messages may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the pager for its objects until it has none.
+fn wait_until_forgotten<S: Store>(service: &Service<Local, Std, S>) -> Result<(), KernReturn> {
+    let administrator = service.pager().manager_port().kernel().host().new_task("administrator");
+    let manager = Local::transfer(service.right()?, &administrator)?;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if default_pager::default_pager_objects(&manager, 0, 0)?.objects.is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// What `count` says as soon as it is what it was before, or at last.
+fn settled<T: PartialEq>(before: &T, count: impl Fn() -> T) -> T {
+    let start = Instant::now();
+    loop {
+        let now = count();
+        if now == *before || start.elapsed() > PATIENCE {
+            return now;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,119 @@
+//! What the clients of the VM kernel do: write patterns and read them back, page by page.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::memory::ObjectId;
+use super::vm::{MemoryError, Vm};
+
+/// What all clients count together.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// Accesses to pages that are done.
+    pub(crate) done: AtomicU64,
+    /// Pages that were not as they had been written.
+    pub(crate) wrong: AtomicU64,
+    /// Accesses that ended with a memory error.
+    pub(crate) errors: AtomicU64,
+}
+
+/// How many accesses a client makes to a memory of so many pages.
+pub(crate) fn accesses(pages: usize) -> u64 {
+    // Each page once in order, as many by chance, each page once more.
+    3 * pages as u64
+}
+
+/// A client with memory of its own.
+pub(crate) struct Client<'a> {
+    vm: &'a Vm,
+    object: ObjectId,
+    tally: &'a Tally,
+    /// How often each page has been written; `None` after a memory error, until it is written again.
+    versions: Vec<Option<u64>>,
+    random: u64,
+}
+
+/// Every so many pages one is never written. It is zero for ever.
+const UNWRITTEN: usize = 16;
+
+/// Every so many pages one is the same word over and over.
+const SAME_FILLED: usize = 64;
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(vm: &'a Vm, pages: usize, tally: &'a Tally, seed: u64) -> Self {
+        let random = mix(seed);
+        Self { vm, object: vm.allocate(pages), tally, versions: vec![Some(0); pages], random }
+    }
+
+    /// Writes every page, then reads and writes by chance, then reads every page.
+    pub(crate) fn run(mut self) {
+        let pages = self.versions.len();
+        for page in 0..pages {
+            self.write(page);
+        }
+        for _ in 0..pages {
+            self.random = mix(self.random);
+            let page = self.random as usize % pages;
+            // Three of ten.
+            if self.random >> 32 & 0xff < 77 { self.write(page) } else { self.read(page) }
+        }
+        for page in 0..pages {
+            self.read(page);
+        }
+    }
+
+    fn write(&mut self, page: usize) {
+        if page % UNWRITTEN == UNWRITTEN - 1 {
+            return self.read(page);
+        }
+        let version = self.versions[page].unwrap_or(0) + 1;
+        let pattern = self.pattern(page, version);
+        let written = self.vm.access(self.object, page, true, |data| {
+            words_mut(data).zip(pattern).for_each(|(to, word)| *to = word.to_le_bytes());
+        });
+        self.versions[page] = Some(version);
+        self.done(page, written);
+    }
+
+    fn read(&mut self, page: usize) {
+        let pattern = self.versions[page].map(|version| self.pattern(page, version));
+        let right = self.vm.access(self.object, page, false, |data| {
+            pattern.is_none_or(|pattern| words(data).eq(pattern.map(u64::to_le_bytes).take(data.len() / 8)))
+        });
+        if right == Ok(false) {
+            self.tally.wrong.fetch_add(1, Ordering::Relaxed);
+        }
+        self.done(page, right);
+    }
+
+    fn done<R>(&mut self, page: usize, result: Result<R, MemoryError>) {
+        if result.is_err() {
+            self.versions[page] = None;
+            self.tally.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        self.tally.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The words of a page. Each is different from those of all other pages and versions, or they are all the same.
+    fn pattern(&self, page: usize, version: u64) -> impl Iterator<Item = u64> + use<> {
+        let step: u64 = if version == 0 || page % SAME_FILLED == 0 { 0 } else { 0x9e37_79b9_7f4a_7c15 };
+        let object = self.object.number() << 40;
+        let first = if version == 0 { 0 } else { mix(object ^ (page as u64) << 16 ^ version) };
+        (0..).map(move |at: u64| first.wrapping_add(step.wrapping_mul(at)))
+    }
+}
+
+fn words(page: &[u8]) -> impl Iterator<Item = [u8; 8]> + '_ {
+    page.chunks_exact(8).filter_map(|word| word.first_chunk().copied())
+}
+
+fn words_mut(page: &mut [u8]) -> impl Iterator<Item = &mut [u8; 8]> {
+    page.chunks_exact_mut(8).filter_map(|word| word.first_chunk_mut())
+}
+
+/// A number that looks like chance (the finalizer of SplitMix64).
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
