@@ -1,0 +1,463 @@
+//! Messages of another compiler, as data: what its client sends, what its server makes of that, and the same for damaged messages.
+//!
+//! `MIG_VECTORS` names a folder of JSON files, one for each subsystem, in the format that `vectors/support.rs` reads. Each file tells the
+//! types of the arguments; from them the test writes an interface definition, generates Rust from it for the ABI of the vectors, and
+//! compiles and runs a program that replays every case against the generated client and demux. Without the variable there is nothing to do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use mig_codegen::abi::Abi;
+use mig_codegen::model::{Interface, Message, TypeKind};
+use mig_codegen::{Config, Input};
+use mig_parser::ast::Direction;
+use serde_json::Value;
+use syn::{FnArg, Item, ReturnType, TraitItem};
+
+#[test]
+fn every_vector_holds() {
+    let Some(folder) = env::var_os("MIG_VECTORS") else {
+        eprintln!("skipped: MIG_VECTORS names no folder of vectors");
+        return;
+    };
+    let mut files = Vec::new();
+    json_files(Path::new(&folder), &mut files);
+    files.sort();
+    assert!(!files.is_empty(), "no vectors in {}", Path::new(&folder).display());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors");
+    write_program(&program, &files);
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--offline", "--target-dir"])
+        .arg(program.join("target"))
+        .current_dir(&program)
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "not every vector holds");
+}
+
+fn json_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder of vectors can be read") {
+        let path = entry.expect("its entries can be read").path();
+        if path.is_dir() {
+            json_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+}
+
+/// Writes the crate with the bindings of all files and the calls of all routines.
+fn write_program(folder: &Path, files: &[PathBuf]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the repository");
+    let source = folder.join("src");
+    fs::create_dir_all(&source).expect("the program's folder can be made");
+    let manifest = format!(
+        "[package]\nname = \"vectors\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n\
+         mig-runtime = {{ path = {:?}, features = [\"std\"] }}\nserde_json = \"1\"\n\n[workspace]\n",
+        root.join("runtime"),
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).expect("the manifest can be written");
+    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).expect("the lock file can be copied");
+    let support = root.join("tests/vectors/support.rs");
+    let mut main = format!("#[path = {support:?}]\nmod support;\n");
+    let mut runs = String::new();
+    for (index, path) in files.iter().enumerate() {
+        let text = fs::read(path).expect("vectors can be read");
+        let vectors: Value = serde_json::from_slice(&text).expect("vectors are JSON");
+        let module = module(&vectors);
+        fs::write(source.join(format!("m{index}.rs")), module).expect("a module can be written");
+        let _ = writeln!(main, "mod m{index};");
+        let _ = writeln!(runs, "    support::run({path:?}, &m{index}::routines(), &mut tally);");
+    }
+    main += &format!(
+        "fn main() -> std::process::ExitCode {{\n    let mut tally = support::Tally::default();\n{runs}    support::finish(tally)\n}}\n"
+    );
+    fs::write(source.join("main.rs"), main).expect("the program can be written");
+}
+
+/// The bindings of a subsystem, and behind them the calls with values of the vectors.
+fn module(vectors: &Value) -> String {
+    let abi = text(vectors, "abi");
+    let abi = Abi::by_name(abi).unwrap_or_else(|| panic!("the ABI `{abi}` of the vectors is not known"));
+    let (defs, interface) = definition(vectors, abi);
+    let config = Config::new().abi(abi.name());
+    let input = Input::Text { name: "vectors.defs", text: defs.as_bytes() };
+    let generated = config.text(input).unwrap_or_else(|error| panic!("{error}\n{defs}")).value;
+    let calls = calls(vectors, &interface, &generated);
+    format!("#![allow(warnings)]\n{generated}\n{calls}")
+}
+
+/// An interface definition with the argument types of the vectors.
+///
+/// Whether a string has a fixed size the vectors do not tell; the sizes of their messages do.
+fn definition(vectors: &Value, abi: &'static Abi) -> (String, Interface) {
+    let routines = list(vectors, "routines");
+    let strings: Vec<(usize, &str)> = routines
+        .iter()
+        .enumerate()
+        .flat_map(|(index, routine)| arguments(routine).map(move |(name, ty)| (index, name, ty)))
+        .filter(|(.., ty)| ty["cstring"] == true)
+        .map(|(index, name, _)| (index, name.as_str()))
+        .collect();
+    let mut variable: Vec<(usize, &str)> = Vec::new();
+    for string in strings {
+        let (_, interface) = analyzed(vectors, abi, &variable);
+        let routine = &interface.routines[string.0];
+        if !fits(&routines[string.0], &routine.request, routine.reply.as_ref()) {
+            variable.push(string);
+        }
+    }
+    analyzed(vectors, abi, &variable)
+}
+
+fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (String, Interface) {
+    let mut defs = format!("subsystem {} {};\n", text(vectors, "subsystem"), vectors["base"]);
+    let mut id = vectors["base"].as_u64().expect("a base");
+    for (index, routine) in list(vectors, "routines").iter().enumerate() {
+        while id < routine["id"].as_u64().expect("an id") {
+            defs += "skip;\n";
+            id += 1;
+        }
+        id += 1;
+        defs += &options(routine);
+        let args: Vec<String> = arguments(routine)
+            .map(|(name, ty)| argument(routine, name, ty, variable.contains(&(index, name))))
+            .collect();
+        let _ =
+            writeln!(defs, "{} {}({});", text(routine, "kind"), text(routine, "routine"), args.join("; "));
+        defs += "nowaittime;\nnosendtime;\nmsgoption MACH_MSG_OPTION_NONE;\n";
+    }
+    let _ = writeln!(defs, "serverdemux {};", text(vectors, "demux"));
+    let config = Config::new().abi(abi.name());
+    let input = Input::Text { name: "vectors.defs", text: defs.as_bytes() };
+    let interface = config.interface(input).unwrap_or_else(|error| panic!("{error}\n{defs}")).value;
+    (defs, interface)
+}
+
+/// Whether the messages of all cases have sizes that the layout allows.
+fn fits(routine: &Value, request: &Message, reply: Option<&Message>) -> bool {
+    let size = |case: &Value, key: &str| case[key].as_str().map(|hex| hex.len() as u32 / 2);
+    list(routine, "cases").iter().all(|case| {
+        let is_error = |size: u32| size == 36 && reply.is_some_and(|reply| reply.min_size != 36);
+        let request =
+            size(case, "request_hex").is_none_or(|n| (request.min_size..=request.max_size).contains(&n));
+        let reply = size(case, "reply_hex").is_none_or(|n| {
+            is_error(n) || reply.is_none_or(|reply| (reply.min_size..=reply.max_size).contains(&n))
+        });
+        request && reply
+    })
+}
+
+/// The statements that give a routine the options of its calls.
+fn options(routine: &Value) -> String {
+    const SEND_TIMEOUT: u64 = 0x10;
+    const RECEIVE_TIMEOUT: u64 = 0x100;
+    let cases = list(routine, "cases");
+    let Some(case) = cases.iter().find(|case| case["options"].is_number()) else { return String::new() };
+    let given = |direction: &str| arguments(routine).any(|(_, ty)| ty["dir"] == direction);
+    let bits = case["options"].as_u64().unwrap_or(0);
+    let mut statements = String::new();
+    if !given("waittime") && !given("msgoption") && bits & RECEIVE_TIMEOUT != 0 {
+        let _ = writeln!(statements, "waittime {};", case["timeout"]);
+    } else if !given("waittime") && !given("sendtime") && !given("msgoption") && bits & SEND_TIMEOUT != 0 {
+        let _ = writeln!(statements, "sendtime {};", case["timeout"]);
+    }
+    let others = bits & !(SEND_TIMEOUT | RECEIVE_TIMEOUT | 3);
+    if !given("msgoption") && others != 0 {
+        let _ = writeln!(statements, "msgoption {others};");
+    }
+    statements
+}
+
+/// The declaration of an argument.
+fn argument(routine: &Value, name: &str, ty: &Value, variable_string: bool) -> String {
+    let direction = text(ty, "dir");
+    let flags: Vec<&str> = list_of_text(&ty["flags"]).collect();
+    let flags: String = flags.iter().map(|flag| format!(", {flag}")).collect();
+    let spec = type_spec(routine, name, ty, variable_string);
+    format!("{direction} {name} : {} = {spec}{flags}", text(ty, "type"))
+}
+
+fn type_spec(routine: &Value, name: &str, ty: &Value, variable_string: bool) -> String {
+    let number = |key: &str| ty[key].as_u64().unwrap_or(0);
+    let (bits, count) = (number("bits"), number("num"));
+    if ty["cstring"] == true {
+        return format!("c_string[{}{}]", if variable_string { "*:" } else { "" }, bits / 8);
+    }
+    let ipc = text(ty, "ipc");
+    let unit = unit_bits(ipc);
+    let base = base_type(routine, name, ipc);
+    // So many of the basic type make an element.
+    let group = |bits: u64| match bits / unit {
+        0 | 1 => base.clone(),
+        times => format!("struct[{times}] of {base}"),
+    };
+    let (in_line, var) = (ty["inline"] == true, ty["var"] == true);
+    match (var, ty["indef"] == true) {
+        (true, true) => format!("array[] of {}", group(element_bits(routine, name, unit))),
+        (true, false) if in_line => format!("array[*:{count}] of {}", group(bits / count.max(1))),
+        (true, false) => format!("^array[] of {}", group(element_bits(routine, name, unit))),
+        (false, _) => {
+            let value = match ty["array"] == true && count > 1 {
+                true => format!("array[{count}] of {}", group(bits / count)),
+                false => group(bits),
+            };
+            if in_line { value } else { format!("^{value}") }
+        }
+    }
+}
+
+/// The message type. Truth values are integers here: a `bool` could not hold those of the vectors.
+fn base_type(routine: &Value, name: &str, ipc: &str) -> String {
+    let poly = format!("{name}Poly");
+    let server_chooses = list(routine, "cases").iter().any(|case| case["server_args"][&poly].is_string());
+    match ipc {
+        "BOOLEAN" => "MACH_MSG_TYPE_INTEGER_32".to_owned(),
+        "POLYMORPHIC" => "polymorphic".to_owned(),
+        _ if ipc.starts_with("PORT_") && ipc != "PORT_NAME" => format!("MACH_MSG_TYPE_{ipc}"),
+        _ if server_chooses => format!("MACH_MSG_TYPE_{ipc} | polymorphic"),
+        _ => format!("MACH_MSG_TYPE_{ipc}"),
+    }
+}
+
+fn unit_bits(ipc: &str) -> u64 {
+    match ipc {
+        "INTEGER_64" | "REAL_64" => 64,
+        "INTEGER_16" => 16,
+        "INTEGER_8" | "BYTE" | "CHAR" => 8,
+        _ => 32,
+    }
+}
+
+/// Bits of an element out of line: a value has a number of bytes and a count.
+fn element_bits(routine: &Value, name: &str, unit: u64) -> u64 {
+    let count = format!("{name}Cnt");
+    let of = |values: &Value| {
+        let bytes = values[name]["hex"].as_str()?.len() as u64 / 2;
+        let count = values[&count]["value"].as_u64().filter(|count| *count > 0)?;
+        Some(bytes * 8 / count)
+    };
+    list(routine, "cases")
+        .iter()
+        .find_map(|case| of(&case["args"]).or(of(&case["server_outs"])))
+        .unwrap_or(unit)
+}
+
+/// The calls of the generated code: for each routine of the client, and as an implementation of the server's trait.
+fn calls(vectors: &Value, interface: &Interface, generated: &str) -> String {
+    let file = syn::parse_file(generated).expect("generated code is Rust");
+    let routines = list(vectors, "routines");
+    let clients: Vec<&syn::ItemFn> = file
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Fn(function) if ends_in_call_error(&function.sig.output) => Some(function),
+            _ => None,
+        })
+        .collect();
+    let server = file
+        .items
+        .iter()
+        .find_map(|item| match item {
+            Item::Trait(server) => Some(server),
+            _ => None,
+        })
+        .expect("both sides are generated");
+    let structs: BTreeMap<String, Vec<String>> = file
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Struct(item) => {
+                let fields = item.fields.iter().filter_map(|field| field.ident.as_ref());
+                Some((item.ident.to_string(), fields.map(ToString::to_string).collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(clients.len(), routines.len(), "a function for each routine");
+    let mut out = String::from("use crate::support::*;\ntype Rec = Recorder<Abi>;\n");
+    let mut table = String::new();
+    let mut methods = String::new();
+    let methods_of_trait = server.items.iter().filter_map(|item| match item {
+        TraitItem::Fn(method) => Some(method),
+        _ => None,
+    });
+    for (index, ((routine, client), method)) in
+        routines.iter().zip(&clients).zip(methods_of_trait).enumerate()
+    {
+        let outs: Vec<&str> = arguments(routine)
+            .filter(|(_, ty)| matches!(text(ty, "dir"), "out" | "inout"))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let _ = write!(out, "{}", client_call(index, routine, client, &outs, &structs));
+        methods += &server_method(routine, method, &outs, &structs);
+        let demux = &interface.demux;
+        let strings: Vec<&str> = interface.routines[index]
+            .args
+            .iter()
+            .filter(|arg| {
+                matches!(arg.ty.kind, TypeKind::FixedString { .. } | TypeKind::BoundedString { .. })
+                    && matches!(arg.direction, Direction::In | Direction::Out | Direction::InOut)
+            })
+            .map(|arg| arg.name.as_str())
+            .collect();
+        let _ = writeln!(
+            table,
+            "        Routine {{ file: {:?}, name: {:?}, call: call_{index}, demux: |s, q, r| {demux}(s, q, r), strings: &{strings:?} }},",
+            text(vectors, "file"),
+            text(routine, "routine"),
+        );
+    }
+    let name = &server.ident;
+    let _ = write!(
+        out,
+        "impl {name}<Rec> for Script<'_> {{\n{methods}}}\n\npub fn routines() -> Vec<Routine<Abi>> {{\n    vec![\n{table}    ]\n}}\n"
+    );
+    out
+}
+
+fn ends_in_call_error(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, ty) = output else { return false };
+    tokens(ty).contains("CallError")
+}
+
+fn tokens(item: &impl quote::ToTokens) -> String {
+    item.to_token_stream().to_string()
+}
+
+/// A client's function with arguments of the vectors.
+fn client_call(
+    index: usize,
+    routine: &Value,
+    client: &syn::ItemFn,
+    outs: &[&str],
+    structs: &BTreeMap<String, Vec<String>>,
+) -> String {
+    let mut params = client.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(param) => Some(param),
+        FnArg::Receiver(_) => None,
+    });
+    let mut args: Vec<String> = Vec::new();
+    let in_client = arguments(routine).filter(|(_, ty)| {
+        let counted = list_of_text(&ty["flags"]).any(|flag| flag == "countinout");
+        match text(ty, "dir") {
+            "in" | "inout" | "requestport" | "replyport" | "ureplyport" | "msgoption" | "sendtime"
+            | "waittime" => true,
+            "out" => counted,
+            _ => false,
+        }
+    });
+    if client.sig.inputs.len() > in_client.clone().count() {
+        params.next();
+        args.push("k".to_owned());
+    }
+    for ((name, ty), param) in in_client.zip(params) {
+        args.push(match text(ty, "dir") {
+            "out" => format!("limit(v, {name:?})"),
+            _ if tokens(&param.ty).starts_with("impl Into < rt :: AnyRight") => {
+                format!("arg::<rt::AnyRight<'static, Rec>>(v, {name:?})")
+            }
+            _ => format!("arg(v, {name:?})"),
+        });
+    }
+    let function = &client.sig.ident;
+    let result = result_struct(&client.sig.output, structs);
+    let seen: Vec<String> = match (&outs, result) {
+        ([], _) => Vec::new(),
+        ([name], _) => vec![format!("({name:?}, out.seen())")],
+        (names, Some(fields)) => {
+            names.iter().zip(fields).map(|(name, field)| format!("({name:?}, out.{field}.seen())")).collect()
+        }
+        (names, None) => panic!("{names:?} without a structure"),
+    };
+    format!(
+        "fn call_{index}(v: Values<'_>, k: &Rec) -> Result<Sight, rt::CallError<Rec>> {{\n    let out = {function}({})?;\n    Ok(vec![{}])\n}}\n",
+        args.join(", "),
+        seen.join(", "),
+    )
+}
+
+/// The fields of the structure in a result.
+fn result_struct<'s>(
+    output: &ReturnType,
+    structs: &'s BTreeMap<String, Vec<String>>,
+) -> Option<&'s Vec<String>> {
+    let text = tokens(output);
+    structs
+        .iter()
+        .find(|(name, _)| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == *name))
+        .map(|(_, fields)| fields)
+}
+
+/// A server's method that notes its arguments and answers what the vectors say.
+fn server_method(
+    routine: &Value,
+    method: &syn::TraitItemFn,
+    outs: &[&str],
+    structs: &BTreeMap<String, Vec<String>>,
+) -> String {
+    let signature = tokens(&method.sig).replace("< K >", "< Rec >").replace(", K >", ", Rec >");
+    let params = method.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(param) => Some(tokens(&param.pat)),
+        FnArg::Receiver(_) => None,
+    });
+    let in_server = arguments(routine).filter(|(_, ty)| {
+        let counted = list_of_text(&ty["flags"]).any(|flag| flag == "countinout");
+        match text(ty, "dir") {
+            "waittime" | "sendtime" | "msgoption" | "replyport" | "ureplyport" | "sreplyport" => false,
+            "usersectoken" | "useraudittoken" | "userimpl" => false,
+            "out" => counted,
+            _ => true,
+        }
+    });
+    let seen: Vec<String> = in_server
+        .zip(params)
+        .map(|((name, ty), param)| match text(ty, "dir") {
+            "out" => format!("(\"{name}Cnt\", {param}.seen())"),
+            _ => format!("({name:?}, {param}.seen())"),
+        })
+        .collect();
+    let result = match outs {
+        [] => "()".to_owned(),
+        [name] => format!("arg(self.outs, {name:?})"),
+        names => {
+            let Some((structure, fields)) = structs.iter().find(|(name, _)| {
+                let text = tokens(&method.sig.output);
+                text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == **name)
+            }) else {
+                panic!("{names:?} without a structure")
+            };
+            let values: Vec<String> = names
+                .iter()
+                .zip(fields)
+                .map(|(name, field)| format!("{field}: arg(self.outs, {name:?})"))
+                .collect();
+            format!("{structure} {{ {} }}", values.join(", "))
+        }
+    };
+    format!(
+        "    {signature} {{\n        self.called({:?}, vec![{}])?;\n        Ok({result})\n    }}\n",
+        text(routine, "routine"),
+        seen.join(", "),
+    )
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_else(|| panic!("no text `{key}` in {value}"))
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn list_of_text(value: &Value) -> impl Iterator<Item = &str> + Clone {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The arguments of a routine, in order.
+fn arguments(routine: &Value) -> impl Iterator<Item = (&String, &Value)> + Clone {
+    routine["argtypes"].as_object().into_iter().flatten()
+}

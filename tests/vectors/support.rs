@@ -1,0 +1,1066 @@
+//! What the program that `tests/vectors.rs` writes has in common for all subsystems: a kernel that records, values from the vectors, and the
+//! comparison.
+
+#![allow(dead_code, missing_docs)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+
+use mig_runtime::abi::Abi;
+use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use mig_runtime::{
+    AnyRight, AuditToken, CallError, Elements, KernReturn, OolMemory, Port, Receive, ReceiveRight, Received,
+    Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
+};
+use serde_json::Value;
+
+/// The reply port of every client.
+const REPLY_PORT: u32 = 0x707;
+/// `MACH_MSGH_BITS_COMPLEX`
+const COMPLEX: u32 = 0x8000_0000;
+
+#[derive(Default)]
+struct State {
+    /// References that the program holds, by kind and name.
+    rights: BTreeMap<(u8, u32), i64>,
+    /// Memory by address: what the program lends or gives, and what is to be received.
+    memory: BTreeMap<u64, Vec<u8>>,
+    regions: i64,
+    next_address: u64,
+    /// The last message that was sent, with the memory of its descriptors.
+    sent: Option<(Vec<u8>, Vec<Vec<u8>>)>,
+    call: Option<(u32, u32)>,
+    answer: Option<Result<Vec<u8>, KernReturn>>,
+    reply_port_destroyed: bool,
+    /// Rights that a call only borrows.
+    borrowed: Vec<(u8, u32)>,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with_borrow_mut(f)
+}
+
+fn kind(kind: RightKind) -> u8 {
+    match kind {
+        RightKind::Receive => 16,
+        RightKind::Send => 17,
+        RightKind::SendOnce => 18,
+        RightKind::PortSet => 99,
+    }
+}
+
+impl State {
+    fn count(&mut self, disposition: u8, name: u32, by: i64) {
+        if name != 0 && name != !0 && matches!(disposition, 16..=18) {
+            *self.rights.entry((disposition, name)).or_default() += by;
+        }
+    }
+}
+
+/// A kernel that carries nothing.
+pub struct Recorder<A>(PhantomData<A>);
+
+impl<A> Clone for Recorder<A> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A> Recorder<A> {
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+pub struct Region(Vec<u8>);
+
+impl Deref for Region {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Region {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        state(|state| state.regions -= 1);
+    }
+}
+
+pub struct Lent(u64);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        state(|state| state.memory.remove(&self.0));
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |word| u32::from_le_bytes(word.try_into().unwrap()))
+}
+
+/// A descriptor: where it is, what kind, its disposition, its address or name, and its size.
+struct Descriptor {
+    at: usize,
+    kind: u8,
+    disposition: u8,
+    address: u64,
+    bytes: usize,
+}
+
+/// The descriptors of a message, as far as they are whole.
+fn descriptors<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
+    let mut found = Vec::new();
+    if u32_at(message, 0) & COMPLEX == 0 {
+        return found;
+    }
+    let pointer = A::FACTS.pointer;
+    let mut at = 28;
+    for _ in 0..u32_at(message, 24) {
+        let Some(&kind) = message.get(at + 11) else { break };
+        let len = match kind {
+            0 => 12,
+            1..=4 => pointer + 8,
+            _ => break,
+        };
+        if message.len() < at + len {
+            break;
+        }
+        let high = if kind != 0 && pointer == 8 { u64::from(u32_at(message, at + 4)) } else { 0 };
+        let address = high << 32 | u64::from(u32_at(message, at));
+        let size = u32_at(message, at + if pointer == 8 { 12 } else { 4 }) as usize;
+        let bytes = match kind {
+            1 | 3 => size,
+            2 => size * 4,
+            _ => 0,
+        };
+        let address = if kind == 4 { size as u64 } else { address };
+        found.push(Descriptor { at, kind, disposition: message[at + 10], address, bytes });
+        at += len;
+    }
+    found
+}
+
+// SAFETY: what it delivers is what a vector says, counted as the program's from then on; names are numbers here and addresses keys of a
+// table, so that a wrong one can only fail the test.
+unsafe impl<A: Abi> Kernel for Recorder<A> {
+    type Abi = A;
+    type Region = Region;
+    type Lent<'a> = Lent;
+
+    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        let answer = state(|state| state.answer.take());
+        if call.send {
+            if let Some(Err(code)) = answer {
+                state(|state| state.sent = None);
+                return Err(code);
+            }
+            // SAFETY: the caller has initialised the header.
+            let size = (unsafe { buffer[0].assume_init() } >> 32) as usize;
+            // SAFETY: the caller has initialised that many bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), size) }.to_vec();
+            state(|state| {
+                state.call =
+                    Some((call.option_bits::<A>(), call.receive_timeout.or(call.send_timeout).unwrap_or(0)));
+                let bits = u32_at(&bytes, 0);
+                state.count(bits as u8, u32_at(&bytes, 8), -1);
+                state.count((bits >> 8) as u8, u32_at(&bytes, 12), -1);
+                let mut memory = Vec::new();
+                for found in descriptors::<A>(&bytes) {
+                    match found.kind {
+                        0 => state.count(found.disposition, found.address as u32, -1),
+                        _ => {
+                            let given = bytes[found.at + 8] != 0;
+                            let data = state.memory.get(&found.address).cloned().unwrap_or_default();
+                            if given {
+                                state.memory.remove(&found.address);
+                            }
+                            assert!(data.len() >= found.bytes, "{} bytes of {}", found.bytes, data.len());
+                            if found.kind == 2 {
+                                for name in data.chunks_exact(4) {
+                                    state.count(found.disposition, u32_at(name, 0), -1);
+                                }
+                            }
+                            memory.push(data);
+                        }
+                    }
+                }
+                state.sent = Some((bytes, memory));
+            });
+        }
+        if call.receive.is_none() {
+            return Ok(());
+        }
+        let message = answer.unwrap_or(Err(KernReturn::MACH_RCV_TIMED_OUT))?;
+        // The kernel of the vectors counts no trailer.
+        if message.len() > size_of_val(buffer) {
+            return Err(KernReturn::MACH_RCV_TOO_LARGE);
+        }
+        let mut bytes = message.clone();
+        // As many zeros as a size that promises more than was sent may make somebody read; and a trailer of 8 bytes, where it has room.
+        bytes.resize(size_of_val(buffer), 0);
+        if let Some(size) = bytes.get_mut(message.len().next_multiple_of(4) + 4) {
+            *size = 8;
+        }
+        for (to, from) in buffer.iter_mut().zip(bytes.chunks_exact(8)) {
+            to.write(u64::from_le_bytes(from.try_into().unwrap()));
+        }
+        // The library sees a message of the size that it says.
+        let size = (u32_at(&message, 4) as usize).min(bytes.len());
+        state(|state| {
+            let bits = u32_at(&message, 0);
+            state.count(bits as u8, u32_at(&message, 8), 1);
+            for found in descriptors::<A>(&bytes[..size]) {
+                match found.kind {
+                    0 | 4 => state.count(found.disposition, found.address as u32, 1),
+                    _ if found.bytes == 0 => {}
+                    _ => {
+                        let data = state.memory.entry(found.address).or_default();
+                        if found.kind == 2 {
+                            let names: Vec<u32> = data.chunks_exact(4).map(|name| u32_at(name, 0)).collect();
+                            names.into_iter().for_each(|name| state.count(found.disposition, name, 1));
+                        }
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn allocate_port(&self) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_RESOURCE_SHORTAGE)
+    }
+
+    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_RESOURCE_SHORTAGE)
+    }
+
+    fn release(&self, right: RightKind, name: Name) {
+        state(|state| state.count(kind(right), name.0, -1));
+    }
+
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        state(|state| state.count(17, name.0, 1));
+        Ok(())
+    }
+
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        self.copy_send(receive)
+    }
+
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        state(|state| state.count(18, receive.0, 1));
+        Ok(receive)
+    }
+
+    fn move_member(&self, _: Name, _: Name) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_INVALID_NAME)
+    }
+
+    fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+        Err(KernReturn::KERN_INVALID_NAME)
+    }
+
+    fn reply_port(&self) -> Result<Name, KernReturn> {
+        Ok(Name(REPLY_PORT))
+    }
+
+    fn destroy_reply_port(&self, _: Name) {
+        state(|state| state.reply_port_destroyed = true);
+    }
+
+    fn allocate(&self, size: usize) -> Result<Region, KernReturn> {
+        state(|state| state.regions += 1);
+        Ok(Region(vec![0; size]))
+    }
+
+    fn region_into_wire(&self, mut region: Region) -> u64 {
+        place(std::mem::take(&mut region.0))
+    }
+
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Region {
+        let mut bytes = state(|state| state.memory.remove(&address)).unwrap_or_default();
+        // A damaged descriptor may promise more than any test has.
+        bytes.resize(size.min(1 << 24), 0);
+        state(|state| state.regions += 1);
+        Region(bytes)
+    }
+
+    fn lend<'a>(&self, bytes: &'a [u8]) -> Lent {
+        Lent(place(bytes.to_vec()))
+    }
+
+    fn lent_address(lent: &Lent) -> u64 {
+        lent.0
+    }
+}
+
+fn place(bytes: Vec<u8>) -> u64 {
+    state(|state| {
+        state.next_address += 0x1000_0000;
+        let address = 0x5000_0000_0000 + state.next_address;
+        state.memory.insert(address & if POINTER_BITS.get() == 32 { 0xffff_ffff } else { !0 }, bytes);
+        address & if POINTER_BITS.get() == 32 { 0xffff_ffff } else { !0 }
+    })
+}
+
+thread_local! {
+    static POINTER_BITS: std::cell::Cell<u32> = const { std::cell::Cell::new(64) };
+}
+
+/// The values of one case: of the client's arguments, or of the server's results.
+#[derive(Clone, Copy)]
+pub struct Values<'v>(&'v Value);
+
+impl<'v> Values<'v> {
+    fn hex(self, name: &str) -> Vec<u8> {
+        let value = &self.0[name];
+        match (&value["hex"], &value["value"]) {
+            (Value::String(hex), _) => unhex(hex),
+            (_, Value::Number(number)) => number.as_u64().unwrap().to_le_bytes().to_vec(),
+            _ => panic!("no value of `{name}` in {}", self.0),
+        }
+    }
+
+    fn number(self, name: &str) -> u32 {
+        u32_at(&self.hex(name), 0)
+    }
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+/// How many of a value, where the value is counted; it may be fewer than the bytes hold.
+fn counted(values: Values<'_>, name: &str, bytes: Vec<u8>, element: usize) -> Vec<u8> {
+    match &values.0[format!("{name}Cnt")]["value"] {
+        Value::Number(count) => {
+            bytes[..(count.as_u64().unwrap() as usize * element).min(bytes.len())].to_vec()
+        }
+        _ => bytes,
+    }
+}
+
+/// A value that a vector gives.
+pub trait Make: Sized {
+    fn make(values: Values<'_>, name: &str) -> Self;
+}
+
+/// A value as bytes, for the comparison.
+pub trait Seen {
+    fn seen(&self) -> Vec<u8>;
+}
+
+macro_rules! numbers {
+    ($($number:ty)*) => { $(
+        impl Make for $number {
+            fn make(values: Values<'_>, name: &str) -> Self {
+                Self::from_le_bytes(values.hex(name)[..size_of::<Self>()].try_into().unwrap())
+            }
+        }
+        impl Element for $number {
+            const SIZE: usize = size_of::<Self>();
+
+            fn element(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().unwrap())
+            }
+        }
+        impl Seen for $number {
+            fn seen(&self) -> Vec<u8> {
+                self.to_le_bytes().to_vec()
+            }
+        }
+    )* };
+}
+numbers!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
+
+impl Make for KernReturn {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        KernReturn(i32::make(values, name))
+    }
+}
+
+/// A value that arrays are made of.
+pub trait Element: Sized {
+    const SIZE: usize;
+
+    fn element(bytes: &[u8]) -> Self;
+
+    /// It will not be released by the call.
+    fn lent(&self) {}
+}
+
+impl Element for Name {
+    const SIZE: usize = 4;
+
+    fn element(bytes: &[u8]) -> Self {
+        Name(u32_at(bytes, 0))
+    }
+}
+
+impl<E: Element, const N: usize> Element for [E; N] {
+    const SIZE: usize = E::SIZE * N;
+
+    fn element(bytes: &[u8]) -> Self {
+        std::array::from_fn(|i| E::element(&bytes[i * E::SIZE..][..E::SIZE]))
+    }
+}
+
+impl<E: Element, const N: usize> Make for [E; N] {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let mut bytes = values.hex(name);
+        bytes.resize(Self::SIZE, 0);
+        Self::element(&bytes)
+    }
+}
+
+impl<E: Element, const N: usize> Make for &'static [E; N] {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let array = Box::leak(Box::new(<[E; N]>::make(values, name)));
+        array.iter().for_each(E::lent);
+        array
+    }
+}
+
+impl<E: Element> Make for Vec<E> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let bytes = counted(values, name, values.hex(name), E::SIZE);
+        bytes.chunks_exact(E::SIZE).map(E::element).collect()
+    }
+}
+
+impl<E: Element> Make for &'static [E] {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let elements = Vec::leak(Vec::<E>::make(values, name));
+        elements.iter().for_each(E::lent);
+        elements
+    }
+}
+
+impl Seen for KernReturn {
+    fn seen(&self) -> Vec<u8> {
+        self.0.seen()
+    }
+}
+
+impl Make for Name {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        Name(u32::make(values, name))
+    }
+}
+
+impl Seen for Name {
+    fn seen(&self) -> Vec<u8> {
+        self.0.seen()
+    }
+}
+
+impl<T: Seen, const N: usize> Seen for [T; N] {
+    fn seen(&self) -> Vec<u8> {
+        self.iter().flat_map(Seen::seen).collect()
+    }
+}
+
+impl<T: Seen> Seen for [T] {
+    fn seen(&self) -> Vec<u8> {
+        self.iter().flat_map(Seen::seen).collect()
+    }
+}
+
+impl<T: Seen> Seen for Vec<T> {
+    fn seen(&self) -> Vec<u8> {
+        self[..].seen()
+    }
+}
+
+impl<T: Seen + ?Sized> Seen for &T {
+    fn seen(&self) -> Vec<u8> {
+        (**self).seen()
+    }
+}
+
+impl<A: Abi> Seen for OolMemory<Recorder<A>> {
+    fn seen(&self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
+impl<T: Seen + mig_runtime::Plain, A: Abi> Seen for Elements<'_, T, Recorder<A>> {
+    fn seen(&self) -> Vec<u8> {
+        self[..].seen()
+    }
+}
+
+impl Seen for CStr {
+    fn seen(&self) -> Vec<u8> {
+        self.to_bytes().to_vec()
+    }
+}
+
+impl Seen for CString {
+    fn seen(&self) -> Vec<u8> {
+        self.to_bytes().to_vec()
+    }
+}
+
+impl Seen for AuditToken {
+    fn seen(&self) -> Vec<u8> {
+        self.val.seen()
+    }
+}
+
+impl Seen for SecurityToken {
+    fn seen(&self) -> Vec<u8> {
+        self.val.seen()
+    }
+}
+
+impl Seen for Seqno {
+    fn seen(&self) -> Vec<u8> {
+        self.0.seen()
+    }
+}
+
+impl<A: Abi> Seen for Port<'_, Recorder<A>> {
+    fn seen(&self) -> Vec<u8> {
+        self.name().0.seen()
+    }
+}
+
+impl<A: Abi> Seen for AnyRight<'_, Recorder<A>> {
+    fn seen(&self) -> Vec<u8> {
+        self.name().0.seen()
+    }
+}
+
+impl Make for CString {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let bytes = values.hex(name);
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        CString::new(&bytes[..end]).unwrap()
+    }
+}
+
+impl Make for &'static CStr {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        Box::leak(CString::make(values, name).into_boxed_c_str())
+    }
+}
+
+impl<A: Abi> Make for OolMemory<Recorder<A>> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let bytes = counted(values, name, values.hex(name), 1);
+        let mut memory = OolMemory::allocate(&Recorder::new(), bytes.len()).unwrap();
+        memory.copy_from_slice(&bytes);
+        memory
+    }
+}
+
+macro_rules! rights {
+    ($($right:ident $number:literal)*) => { $(
+        impl<A: Abi> Make for $right<Recorder<A>> {
+            fn make(values: Values<'_>, name: &str) -> Self {
+                Self::of(values.number(name))
+            }
+        }
+
+        impl<A: Abi> Right for $right<Recorder<A>> {
+            const NUMBER: u8 = $number;
+
+            fn of(name: u32) -> Self {
+                state(|state| state.count($number, name, 1));
+                // SAFETY: just counted.
+                unsafe { Self::from_raw(Recorder::new(), Name(name)) }
+            }
+        }
+
+        impl<A: Abi> Make for &'static $right<Recorder<A>> {
+            fn make(values: Values<'_>, name: &str) -> Self {
+                borrowed(values.number(name))
+            }
+        }
+
+        impl<A: Abi> Element for $right<Recorder<A>> {
+            const SIZE: usize = 4;
+
+            fn element(bytes: &[u8]) -> Self {
+                Self::of(u32_at(bytes, 0))
+            }
+
+            fn lent(&self) {
+                state(|state| state.borrowed.push(($number, self.name().0)));
+            }
+        }
+
+        impl<A: Abi> Seen for $right<Recorder<A>> {
+            fn seen(&self) -> Vec<u8> {
+                self.name().0.seen()
+            }
+        }
+    )* };
+}
+rights!(ReceiveRight 16 SendRight 17 SendOnceRight 18);
+
+trait Right: Sized {
+    const NUMBER: u8;
+    fn of(name: u32) -> Self;
+}
+
+fn borrowed<R: Right>(name: u32) -> &'static R {
+    state(|state| state.borrowed.push((R::NUMBER, name)));
+    Box::leak(Box::new(R::of(name)))
+}
+
+impl<A: Abi> Make for AnyRight<'static, Recorder<A>> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let port = values.number(name);
+        match values.number(&format!("{name}Poly")) {
+            16 => Self::MoveReceive(Right::of(port)),
+            17 => Self::MoveSend(Right::of(port)),
+            18 => Self::MoveSendOnce(Right::of(port)),
+            19 => Self::CopySend(borrowed(port)),
+            20 => Self::MakeSend(borrowed(port)),
+            21 => Self::MakeSendOnce(borrowed(port)),
+            number => Self::Data { name: number as u8, value: port },
+        }
+    }
+}
+
+/// The value of an argument, whatever it is in Rust.
+pub fn arg<T: Make>(values: Values<'_>, name: &str) -> T {
+    T::make(values, name)
+}
+
+/// How many elements of a result the caller takes.
+pub fn limit(values: Values<'_>, name: &str) -> u32 {
+    values.number(&format!("{name}Cnt"))
+}
+
+/// What a server saw: name and bytes.
+pub type Sight = Vec<(&'static str, Vec<u8>)>;
+
+/// The server of every subsystem: notes its arguments and answers what the vector says.
+pub struct Script<'v> {
+    pub outs: Values<'v>,
+    pub code: KernReturn,
+    pub seen: RefCell<Option<(&'static str, Sight)>>,
+}
+
+impl Script<'_> {
+    pub fn called(&self, routine: &'static str, seen: Sight) -> Result<(), KernReturn> {
+        *self.seen.borrow_mut() = Some((routine, seen));
+        self.code.ok()
+    }
+}
+
+/// One routine of a subsystem, under test.
+pub struct Routine<A: Abi> {
+    pub file: &'static str,
+    pub name: &'static str,
+    pub call: fn(Values<'_>, &Recorder<A>) -> Result<Sight, CallError<Recorder<A>>>,
+    pub demux: fn(&Script<'_>, &mut Received<'_, Recorder<A>>, &mut Reply<'_, Recorder<A>>) -> bool,
+    /// Arguments that are strings, which end at their NUL.
+    pub strings: &'static [&'static str],
+}
+
+/// The tally of a run.
+#[derive(Default)]
+pub struct Tally {
+    pub checks: usize,
+    pub failures: Vec<String>,
+    /// Deliberate differences, and how often each was met.
+    pub deviations: BTreeMap<&'static str, usize>,
+}
+
+impl Tally {
+    fn check(&mut self, ok: bool, what: impl FnOnce() -> String) {
+        self.checks += 1;
+        if !ok {
+            self.failures.push(what());
+        }
+    }
+
+    fn deviation(&mut self, what: &'static str) {
+        *self.deviations.entry(what).or_default() += 1;
+    }
+}
+
+const MOVES_RESULTS: &str =
+    "a reply moves a right that the server's method returned, where C copies or makes one";
+const KERNEL_NEVER: &str = "a descriptor that no kernel delivers is refused";
+const RECEIVE_BUFFER: &str = "a reply that is too large for C's buffer fits in ours, and is malformed";
+const STRING_CUT: &str = "a string that is too long is an error, where C cuts it";
+
+/// A code by the name that the vectors give it.
+fn code(name: &str) -> KernReturn {
+    (-400..32)
+        .chain(0x1000_0000..0x1000_0020)
+        .chain(0x1000_4000..0x1000_4020)
+        .map(KernReturn)
+        .find(|code| code.name() == Some(name))
+        .unwrap_or_else(|| KernReturn(name.parse().unwrap_or_else(|_| panic!("unknown code {name}"))))
+}
+
+fn begin<A: Abi>() {
+    POINTER_BITS.set(A::FACTS.pointer as u32 * 8);
+    STATE.set(State::default());
+}
+
+/// What is left of rights and memory, once a test is over.
+fn left() -> Vec<String> {
+    state(|state| {
+        for (kind, name) in std::mem::take(&mut state.borrowed) {
+            state.count(kind, name, -1);
+        }
+        let rights = state.rights.iter().filter(|(_, count)| **count != 0);
+        let mut left: Vec<String> =
+            rights.map(|((kind, name), n)| format!("{n} × {kind} {name:#x}")).collect();
+        if state.regions != 0 {
+            left.push(format!("{} regions", state.regions));
+        }
+        left
+    })
+}
+
+/// The memory that a message of a vector refers to: from the values of the case, by address.
+fn remember(values: &Value) {
+    for value in values.as_object().into_iter().flatten().map(|(_, value)| value) {
+        if let (Some(address), Some(hex)) = (value["addr"].as_u64(), value["hex"].as_str()) {
+            let bytes = unhex(hex);
+            state(|state| state.memory.insert(address, bytes));
+        }
+    }
+}
+
+/// Makes what C leaves open zero: bytes that it does not write, and addresses. `moves` turns a disposition into that of the received right.
+fn masked<A: Abi>(bytes: &[u8], open: &[&Value], moves: bool) -> Vec<u8> {
+    let mut masked = bytes.to_vec();
+    for found in descriptors::<A>(bytes) {
+        if found.kind != 0 {
+            masked[found.at..found.at + A::FACTS.pointer].fill(0);
+        }
+        if moves && found.kind != 1 {
+            masked[found.at + 10] = received(found.disposition);
+        }
+    }
+    for range in open.iter().filter_map(|value| value.as_array()).flatten() {
+        let (at, len) = (range[0].as_u64().unwrap() as usize, range[1].as_u64().unwrap() as usize);
+        if let Some(bytes) = masked.get_mut(at..at + len) {
+            bytes.fill(0);
+        }
+    }
+    masked
+}
+
+fn received(disposition: u8) -> u8 {
+    match disposition {
+        17 | 19 | 20 => 17,
+        18 | 21 => 18,
+        other => other,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<A: Abi> Routine<A> {
+    /// Everything that the vectors say of this routine.
+    pub fn run(&self, vectors: &Value, tally: &mut Tally) {
+        let about = format!("{} {}", self.file, self.name);
+        let empty = Vec::new();
+        let list = |key: &str| vectors[key].as_array().unwrap_or(&empty).clone();
+        let cases = list("cases");
+        for case in &cases {
+            self.client(&format!("{about} case {}", case["case"]), case, tally);
+            if case["received_hex"].is_string() && vectors["client_only"].as_bool() != Some(true) {
+                let request = unhex(case["received_hex"].as_str().unwrap());
+                let expected = Expected {
+                    request,
+                    found: case["demux_return"] == 1,
+                    code: case["reply_retcode"].as_str().map(code),
+                    called: true,
+                    reply: case["reply_hex"].as_str(),
+                    open: [&case["reply_dontcare"], &case["reply_pointers"]],
+                };
+                self.server(&format!("{about} case {}", case["case"]), case, expected, KernReturn(0), tally);
+            }
+        }
+        let Some(first) = cases.first() else { return };
+        for mutation in list("malformed") {
+            self.malformed(&format!("{about} malformed {}", mutation["mutation"]), first, &mutation, tally);
+        }
+        for mutation in list("bad_replies") {
+            self.bad_reply(&format!("{about} bad reply {}", mutation["mutation"]), first, &mutation, tally);
+        }
+        for error in list("mach_msg_errors") {
+            self.failed_call(&format!("{about} {}", error["error"]), first, &error, tally);
+        }
+    }
+
+    /// The client: its request, and what it makes of the reply.
+    fn client(&self, about: &str, case: &Value, tally: &mut Tally) {
+        begin::<A>();
+        remember(&case["server_outs"]);
+        let reply = case["reply_received_hex"].as_str().map(unhex);
+        state(|state| state.answer = reply.clone().map(Ok));
+        let result = (self.call)(Values(&case["args"]), &Recorder::new());
+        let expected = case["client_ret"].as_str().map(code).unwrap();
+        let got = result.as_ref().map_or_else(CallError::code, |_| KernReturn::KERN_SUCCESS);
+        let sent = state(|state| state.sent.take());
+        if got == KernReturn::MIG_ARRAY_TOO_LARGE && sent.is_none() && self.has_long_string(case) {
+            drop(result);
+            return tally.deviation(STRING_CUT);
+        }
+        tally.check(got == expected, || format!("{about}: {got:?}, not {expected:?}"));
+        match (&sent, case["request_hex"].as_str()) {
+            (Some((bytes, memory)), Some(request)) => {
+                let open = [&case["request_dontcare"], &case["request_pointers"]];
+                let (ours, theirs) =
+                    (masked::<A>(bytes, &open, false), masked::<A>(&unhex(request), &open, false));
+                tally.check(ours == theirs, || {
+                    format!("{about}: request {}\n    not {}", hex(&ours), hex(&theirs))
+                });
+                let (options, timeout) = state(|state| state.call).unwrap();
+                tally.check(case["options"] == options && case["timeout"] == timeout, || {
+                    format!("{about}: options {options:#x}, not {}", case["options"])
+                });
+                let theirs = descriptors::<A>(&unhex(request));
+                let addressed = theirs.iter().filter(|found| found.kind != 0);
+                for (found, ours) in addressed.zip(memory) {
+                    let values = case["args"].as_object().unwrap().values();
+                    let named = |value: &&Value| value["addr"] == found.address;
+                    let wanted = values.clone().find(named).and_then(|value| value["hex"].as_str());
+                    let wanted = wanted.map(unhex).unwrap_or_default();
+                    let len = found.bytes.min(wanted.len());
+                    tally.check(ours[..found.bytes] == wanted[..len], || format!("{about}: memory differs"));
+                }
+            }
+            (None, None) => {}
+            (sent, _) => tally.check(false, || format!("{about}: sent {}", sent.is_some())),
+        }
+        if let Ok(outs) = result {
+            self.outs(about, case, &outs, tally);
+        }
+        let left = left();
+        tally.check(left.is_empty(), || format!("{about}: the client keeps {left:?}"));
+    }
+
+    fn has_long_string(&self, case: &Value) -> bool {
+        self.strings.iter().any(|name| case["args"][*name]["hex"].is_string())
+    }
+
+    fn outs(&self, about: &str, case: &Value, outs: &Sight, tally: &mut Tally) {
+        for (name, bytes) in outs {
+            let theirs = match &case["outs_mem"][*name] {
+                Value::String(memory) => unhex(memory),
+                _ => match &case["server_outs"][*name]["addr"] {
+                    Value::Number(_) => unhex(case["server_outs"][*name]["hex"].as_str().unwrap()),
+                    _ => unhex(case["outs"][*name].as_str().unwrap_or_default()),
+                },
+            };
+            tally.check(self.equal(name, bytes, &theirs), || {
+                format!("{about}: `{name}` is {}, not {}", hex(bytes), hex(&theirs))
+            });
+            if let Some(count) = case["outs"][format!("{name}Cnt")].as_str() {
+                let count = u32_at(&unhex(count), 0) as usize;
+                let whole = if count == 0 { bytes.is_empty() } else { bytes.len() % count == 0 };
+                tally.check(whole, || format!("{about}: `{name}` has not {count} elements"));
+            }
+        }
+    }
+
+    /// Ours may be shorter: C's buffer has more room than the value. A string ends at its NUL.
+    fn equal(&self, name: &str, ours: &[u8], theirs: &[u8]) -> bool {
+        let string = self.strings.contains(&name);
+        theirs.starts_with(ours) && (!string || theirs.get(ours.len()).is_none_or(|byte| *byte == 0))
+    }
+
+    /// The server: what it is called with, and its reply.
+    fn server(
+        &self,
+        about: &str,
+        case: &Value,
+        expected: Expected<'_>,
+        answer: KernReturn,
+        tally: &mut Tally,
+    ) {
+        begin::<A>();
+        remember(&case["args"]);
+        let kernel = Recorder::<A>::new();
+        let mut storage = vec![MaybeUninit::uninit(); 16_384];
+        let mut reply_storage = vec![MaybeUninit::uninit(); 16_384];
+        let size = expected.request.len();
+        state(|state| state.answer = Some(Ok(expected.request)));
+        let mut request = Received::receive(&kernel, &mut storage, Receive::from(Name(1))).unwrap();
+        let answers_to = u32_at(&unhex(case["received_hex"].as_str().unwrap()), 8);
+        let mut reply = Reply::new(&kernel, &mut reply_storage);
+        let script = Script { outs: Values(&case["server_outs"]), code: answer, seen: RefCell::new(None) };
+        let found = (self.demux)(&script, &mut request, &mut reply);
+        let code = reply.code();
+        let sent = match reply.answer(request) {
+            Ok(()) => state(|state| state.sent.take()),
+            Err(code) => panic!("{about}: {code:?}"),
+        };
+        let called = script.seen.take();
+        if expected.called && called.is_none() && code == KernReturn::MIG_TYPE_ERROR && about.contains("desc")
+        {
+            tally.deviation(KERNEL_NEVER);
+            let left = left();
+            tally.check(left.is_empty(), || format!("{about}: the server keeps {left:?}"));
+            return;
+        }
+        tally.check(found == expected.found, || format!("{about}: demux says {found}"));
+        if let Some(expected) = expected.code {
+            tally.check(code == expected, || format!("{about}: {code:?}, not {expected:?} ({size} bytes)"));
+        }
+        tally.check(called.is_some() == expected.called, || format!("{about}: called {}", called.is_some()));
+        if let Some((routine, seen)) = called.as_ref().filter(|_| !about.contains("malformed")) {
+            tally.check(*routine == self.name, || format!("{about}: called {routine}"));
+            for (name, bytes) in seen {
+                let theirs = &case["server_args"][*name];
+                let Some(theirs) = theirs.as_str().or(theirs["hex"].as_str()) else { continue };
+                let theirs = unhex(theirs);
+                let equal = match self.strings.contains(name) {
+                    true => self.equal(name, bytes, &theirs),
+                    false => *bytes == theirs,
+                };
+                tally.check(equal, || format!("{about}: saw {name} {}, not {}", hex(bytes), hex(&theirs)));
+            }
+        }
+        let sends = answers_to != 0 && code != KernReturn::MIG_NO_REPLY;
+        tally.check(sent.is_some() == sends, || format!("{about}: replied {}", sent.is_some()));
+        if let (Some((bytes, _)), Some(theirs)) = (sent, expected.reply) {
+            let theirs = unhex(theirs);
+            let (exact, same) =
+                (masked::<A>(&bytes, &expected.open, false), masked::<A>(&theirs, &expected.open, false));
+            let (ours, theirs) =
+                (masked::<A>(&bytes, &expected.open, true), masked::<A>(&theirs, &expected.open, true));
+            if exact != same && ours == theirs {
+                tally.deviation(MOVES_RESULTS);
+            }
+            tally
+                .check(ours == theirs, || format!("{about}: reply {}\n    not {}", hex(&ours), hex(&theirs)));
+        }
+        let left = left();
+        tally.check(left.is_empty(), || format!("{about}: the server keeps {left:?}"));
+    }
+
+    fn malformed(&self, about: &str, case: &Value, mutation: &Value, tally: &mut Tally) {
+        let Some(base) = case["received_hex"].as_str().map(unhex) else { return };
+        let answer = match mutation["mutation"].as_str().unwrap().strip_prefix("server_returns_") {
+            Some(name) => code(name),
+            None => KernReturn::KERN_SUCCESS,
+        };
+        let reply = mutation["reply_hex"].as_str();
+        let expected = Expected {
+            request: changed(&base, mutation, "request_hex"),
+            found: mutation["demux_return"] == 1,
+            code: mutation["retcode"].as_str().map(code),
+            called: mutation["server_called"].is_string(),
+            reply,
+            open: [&case["reply_dontcare"], &case["reply_pointers"]],
+        };
+        self.server(about, case, expected, answer, tally);
+    }
+
+    fn bad_reply(&self, about: &str, case: &Value, mutation: &Value, tally: &mut Tally) {
+        let Some(base) = case["reply_received_hex"].as_str().map(unhex) else { return };
+        begin::<A>();
+        remember(&case["server_outs"]);
+        state(|state| state.answer = Some(Ok(changed(&base, mutation, "reply_hex"))));
+        let result = (self.call)(Values(&case["args"]), &Recorder::new());
+        let got = result.as_ref().map_or_else(CallError::code, |_| KernReturn::KERN_SUCCESS);
+        drop(result);
+        let expected = code(mutation["client_ret"].as_str().unwrap());
+        let too_large = KernReturn::MACH_RCV_TOO_LARGE;
+        if got == KernReturn::MIG_TYPE_ERROR && expected == too_large {
+            tally.deviation(RECEIVE_BUFFER);
+        } else if got == KernReturn::MIG_TYPE_ERROR && expected.0 == 0 && about.contains("desc") {
+            tally.deviation(KERNEL_NEVER);
+        } else {
+            tally.check(got == expected, || format!("{about}: {got:?}, not {expected:?}"));
+        }
+        let left = left();
+        tally.check(left.is_empty(), || format!("{about}: the client keeps {left:?}"));
+    }
+
+    fn failed_call(&self, about: &str, case: &Value, error: &Value, tally: &mut Tally) {
+        begin::<A>();
+        let expected = code(error["error"].as_str().unwrap());
+        state(|state| state.answer = Some(Err(expected)));
+        let result = (self.call)(Values(&case["args"]), &Recorder::new());
+        let got = result.as_ref().map_or_else(CallError::code, |_| KernReturn::KERN_SUCCESS);
+        tally.check(got == expected, || format!("{about}: {got:?}"));
+        drop(result);
+        let events = error["events"].as_array().unwrap();
+        let is_gone =
+            events.iter().any(|event| event.as_str().unwrap().starts_with("mig_dealloc_reply_port"));
+        let destroyed = state(|state| state.reply_port_destroyed);
+        tally.check(destroyed == is_gone, || format!("{about}: the reply port is destroyed: {destroyed}"));
+        if expected.is_send_error() {
+            let left = left();
+            tally.check(left.is_empty(), || format!("{about}: the client keeps {left:?}"));
+        }
+    }
+}
+
+struct Expected<'e> {
+    request: Vec<u8>,
+    found: bool,
+    code: Option<KernReturn>,
+    called: bool,
+    reply: Option<&'e str>,
+    open: [&'e Value; 2],
+}
+
+/// A damaged message: given as a whole, or as changes of the one of the first case; without either it is that one.
+fn changed(base: &[u8], mutation: &Value, whole: &str) -> Vec<u8> {
+    if let Some(bytes) = mutation[whole].as_str() {
+        return unhex(bytes);
+    }
+    let mut bytes = base.to_vec();
+    bytes.resize(mutation["length"].as_u64().unwrap_or(base.len() as u64) as usize, 0);
+    for patch in mutation["patch"].as_array().into_iter().flatten() {
+        let (at, patch) = (patch[0].as_u64().unwrap() as usize, unhex(patch[1].as_str().unwrap()));
+        bytes[at..at + patch.len()].copy_from_slice(&patch);
+    }
+    bytes
+}
+
+/// Runs the routines of one file of vectors.
+pub fn run<A: Abi>(path: &str, routines: &[Routine<A>], tally: &mut Tally) {
+    let text = std::fs::read(path).unwrap();
+    let vectors: Value = serde_json::from_slice(&text).unwrap();
+    let all = vectors["routines"].as_array().unwrap();
+    assert_eq!(all.len(), routines.len());
+    for (routine, vectors) in routines.iter().zip(all) {
+        routine.run(vectors, tally);
+    }
+}
+
+/// Prints the tally; the exit code says whether everything held.
+pub fn finish(tally: Tally) -> std::process::ExitCode {
+    for (what, times) in &tally.deviations {
+        println!("deviation, {times} times: {what}");
+    }
+    for failure in tally.failures.iter().take(60) {
+        println!("FAILED {failure}");
+    }
+    println!("{} checks, {} failures", tally.checks, tally.failures.len());
+    std::process::ExitCode::from(u8::from(!tally.failures.is_empty()))
+}
