@@ -1,33 +1,70 @@
-//! Makes the bindings of every interface but `memory_object_default`, which `interface!` makes in the library.
+//! Makes the bindings of every interface but GNU Mach's `memory_object_default`, which `interface!` makes in the library.
 
 use mig_codegen::{Config, Error};
 
-/// The ABIs of GNU Mach, and what the names of their files begin with.
-const GNU: &[(&str, &str)] = &[("gnu-i386", "gnu_i386"), ("gnu-x86_64", "gnu_x86_64")];
+/// A family of kernels, and what there are bindings of.
+struct Family {
+    /// The folder of its definitions.
+    folder: &'static str,
+    /// Its ABIs, and what the names of their files begin with.
+    abis: &'static [(&'static str, &'static str)],
+    /// Interfaces that have a second form in which the server sees sequence numbers.
+    with_seqnos: &'static [&'static str],
+    /// The others.
+    plain: &'static [&'static str],
+}
 
-/// Interfaces that have a second form in which the server sees sequence numbers.
-const WITH_SEQNOS: &[&str] = &["memory_object", "notify"];
-
-/// The others.
-const PLAIN: &[&str] =
-    &["default_pager", "device", "exc", "gnumach", "mach", "mach_host", "mach_i386", "mach_port"];
+const FAMILIES: [Family; 3] = [
+    Family {
+        folder: "gnu",
+        abis: &[("gnu-i386", "gnu_i386"), ("gnu-x86_64", "gnu_x86_64")],
+        with_seqnos: &["memory_object", "notify"],
+        plain: &["default_pager", "device", "exc", "gnumach", "mach", "mach_host", "mach_i386", "mach_port"],
+    },
+    Family {
+        folder: "apple",
+        abis: &[("apple-32", "apple_32"), ("apple-64", "apple_64")],
+        with_seqnos: &["notify"],
+        plain: &[
+            "clock",
+            "clock_reply",
+            "exc",
+            "host_priv",
+            "mach_exc",
+            "mach_host",
+            "mach_port",
+            "mach_vm",
+            "semaphore",
+            "task",
+            "thread_act",
+        ],
+    },
+    Family {
+        folder: "osf",
+        abis: &[("osf-32", "osf_32")],
+        with_seqnos: &["memory_object", "memory_object_default"],
+        plain: &["default_pager_object", "mach_host"],
+    },
+];
 
 fn main() -> Result<(), Error> {
     println!("cargo::rerun-if-changed=build.rs");
-    for (abi, prefix) in GNU {
-        let config = Config::new().include_dir("gnu").abi(*abi);
-        for interface in PLAIN.iter().chain(WITH_SEQNOS) {
-            compile(&config, &format!("{prefix}_{interface}"), interface)?;
-        }
-        let seqnos = config.define("SEQNOS", "1");
-        for interface in WITH_SEQNOS {
-            compile(&seqnos, &format!("{prefix}_seqnos_{interface}"), interface)?;
+    for family in &FAMILIES {
+        for (abi, prefix) in family.abis {
+            let config = Config::new().include_dir(family.folder).abi(*abi);
+            for interface in family.plain.iter().chain(family.with_seqnos) {
+                compile(&config, family, &format!("{prefix}_{interface}"), interface)?;
+            }
+            let seqnos = config.define("SEQNOS", "1");
+            for interface in family.with_seqnos {
+                compile(&seqnos, family, &format!("{prefix}_seqnos_{interface}"), interface)?;
+            }
         }
     }
     Ok(())
 }
 
-fn compile(config: &Config, name: &str, interface: &str) -> Result<(), Error> {
+fn compile(config: &Config, family: &Family, name: &str, interface: &str) -> Result<(), Error> {
     let folder = if interface == "device" { "device" } else { "mach" };
-    config.clone().name(name).compile(format!("gnu/{folder}/{interface}.defs"))
+    config.clone().name(name).compile(format!("{}/{folder}/{interface}.defs", family.folder))
 }

@@ -26,14 +26,27 @@
 //! ```
 //!
 //! Interfaces whose name begins with `seqnos_` are those that give a server the sequence number of each message.
+//!
+//! [`apple_64`], [`apple_32`] and [`osf_32`] are the interfaces of macOS and its kin, and of OSF Mach. They are there on every machine: what
+//! is written with them can be tested against an emulated kernel of their ABI.
 #![no_std]
+
+/// Modules with what the build script has made of interfaces.
+macro_rules! built {
+    ($prefix:literal, $($(#[$doc:meta])* $interface:ident,)*) => { $(
+        $(#[$doc])*
+        pub mod $interface {
+            include!(concat!(env!("OUT_DIR"), "/", $prefix, "_", stringify!($interface), ".rs"));
+        }
+    )* };
+}
 
 /// The interfaces of GNU Mach for one of its ABIs.
 macro_rules! gnu {
     ($(#[$doc:meta])* $module:ident, $abi:literal, $prefix:literal) => {
         $(#[$doc])*
         pub mod $module {
-            gnu!(@built $prefix,
+            built!($prefix,
                 /// Calls of tasks to the kernel: threads, memory, and a memory manager's answers (`mach`, 2000).
                 mach,
                 /// What the kernel asks of a memory manager (`memory_object`, 2200).
@@ -80,12 +93,6 @@ macro_rules! gnu {
             }
         }
     };
-    (@built $prefix:literal, $($(#[$doc:meta])* $interface:ident,)*) => { $(
-        $(#[$doc])*
-        pub mod $interface {
-            include!(concat!(env!("OUT_DIR"), "/", $prefix, "_", stringify!($interface), ".rs"));
-        }
-    )* };
 }
 
 gnu! {
@@ -96,6 +103,71 @@ gnu! {
 gnu! {
     /// GNU Mach on x86_64: `gnu-x86_64`.
     gnu_x86_64, "gnu-x86_64", "gnu_x86_64"
+}
+
+/// The interfaces of Apple's kernels for one of their ABIs.
+macro_rules! apple {
+    ($(#[$doc:meta])* $module:ident, $prefix:literal) => {
+        $(#[$doc])*
+        pub mod $module {
+            built!($prefix,
+                /// What the kernel tells about exceptions of threads, with codes of 32 bits (`exc`, 2401).
+                exc,
+                /// The same with codes of 64 bits (`mach_exc`, 2405).
+                mach_exc,
+                /// What the kernel tells about port rights (`notify`, 64).
+                notify,
+                /// The same with sequence numbers.
+                seqnos_notify,
+                /// What an exception server, a crash dumper or a debugger does with a task (`task`, 3400).
+                task,
+                /// What they do with a thread (`thread_act`, 3600).
+                thread_act,
+                /// Calls of tasks to the kernel about port names and rights (`mach_port`, 3200).
+                mach_port,
+                /// Calls of tasks to the kernel about memory (`mach_vm`, 4800).
+                mach_vm,
+                /// What the kernel tells about the machine (`mach_host`, 200).
+                mach_host,
+                /// What the kernel does for who holds the privileged port of the host (`host_priv`, 400).
+                host_priv,
+                /// What tasks ask of a clock (`clock`, 1000).
+                clock,
+                /// What a clock answers later (`clock_reply`, 3125107).
+                clock_reply,
+                /// What tasks do with a semaphore (`semaphore`, 617200).
+                semaphore,
+            );
+        }
+    };
+}
+
+apple! {
+    /// Apple's kernels, tasks of 32 bits: `apple-32`.
+    apple_32, "apple_32"
+}
+
+apple! {
+    /// Apple's kernels, tasks of 64 bits: `apple-64`.
+    apple_64, "apple_64"
+}
+
+/// OSF Mach on i386: `osf-32`.
+pub mod osf_32 {
+    built!("osf_32",
+        /// What the kernel asks of a memory manager (`memory_object`, 2200).
+        memory_object,
+        /// The same with sequence numbers.
+        seqnos_memory_object,
+        /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).
+        memory_object_default,
+        /// The same with sequence numbers.
+        seqnos_memory_object_default,
+        /// What tasks ask of the default memory manager (`default_pager_object`, 2275).
+        default_pager_object,
+        /// What the kernel does for who pages its memory (`mach_host`, 2600).
+        mach_host,
+    );
 }
 
 #[cfg(target_pointer_width = "32")]

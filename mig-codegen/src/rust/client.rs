@@ -234,7 +234,10 @@ impl Generator<'_> {
                 let name = self.results_name(routine);
                 let fields = outs.iter().zip(values).map(|((_, arg), value)| {
                     let field = local(arg);
-                    quote!(#field: #value)
+                    match field == value.to_string() {
+                        true => quote!(#field),
+                        false => quote!(#field: #value),
+                    }
                 });
                 quote!(#name { #(#fields),* })
             }

@@ -88,7 +88,10 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
         Complex::Never => "",
     };
     let mut lines = vec![String::new()];
-    let mut rows: Vec<String> = message.slots.iter().filter_map(|slot| row(routine, message, slot)).collect();
+    // An array of rights has a descriptor for each.
+    let together = |slot: &Slot, next: &Slot| slot.role == Role::Port && slot.arg == next.arg;
+    let slots = message.slots.chunk_by(together);
+    let mut rows: Vec<String> = slots.filter_map(|slots| row(routine, message, slots)).collect();
     rows.dedup();
     if rows.is_empty() {
         lines.push(format!("{name}: {size}{complex}."));
@@ -102,8 +105,9 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
     lines
 }
 
-/// A row for a value; type words and padding have none.
-fn row(of: &Routine, message: &Message, slot: &Slot) -> Option<String> {
+/// A row for a value, of one slot or of several that are alike; type words and padding have none.
+fn row(of: &Routine, message: &Message, slots: &[Slot]) -> Option<String> {
+    let slot = slots.first()?;
     let arg = slot.arg.map(|index| &of.args[index]);
     let what = match (slot.role, arg) {
         (Role::Data | Role::Port | Role::Ool | Role::OolPorts, Some(arg)) => {
@@ -117,6 +121,7 @@ fn row(of: &Routine, message: &Message, slot: &Slot) -> Option<String> {
     };
     let offset = slot.offset.map_or_else(String::new, |offset| offset.to_string());
     let size = match (slot.size, slot.max, slot.indirect) {
+        (Some(size), ..) if slots.len() > 1 => format!("{} × {size}", slots.len()),
         (Some(size), ..) => size.to_string(),
         (None, Some(max), Indirect::Depends) => format!("≤ {max} or address"),
         (None, Some(max), _) => format!("≤ {max}"),

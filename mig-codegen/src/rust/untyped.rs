@@ -341,7 +341,8 @@ impl Generator<'_> {
                         }
                     }
                 });
-                quote!(#counted #too_many)
+                let shared = share_count(routine, arg, local);
+                quote!(#counted #too_many #shared)
             }
             Step::Limit(arg) => {
                 let name = local(arg);
@@ -351,7 +352,8 @@ impl Generator<'_> {
             Step::Data(arg) => {
                 let name = local(arg);
                 let value = self.decode_plain(routine, message, arg, from, local);
-                quote!(let #name = #value;)
+                let shared = share_count(routine, arg, local);
+                quote!(let #name = #value; #shared)
             }
         };
         steps(routine, message).into_iter().map(decode).collect()
@@ -504,4 +506,19 @@ pub(super) fn client_trailer(routine: &Routine) -> Vec<&Arg> {
         )
     };
     routine.args.iter().filter(is_there).collect()
+}
+
+/// The rights of arrays that share the count of `first`, which has just been read, beyond that count go. Descriptors stand in front of
+/// counts, so all have been taken.
+fn share_count(routine: &Routine, first: &Arg, local: &dyn Fn(&Arg) -> Ident) -> TokenStream {
+    let shares = |arg: &&Arg| {
+        let of = arg.same_count.map(|index| &routine.args[index]);
+        of.is_some_and(|of| std::ptr::eq(of, first)) && matches!(form(&arg.ty), Form::BoundedRights(..))
+    };
+    let first = local(first);
+    let truncated = routine.args.iter().filter(shares).map(|arg| {
+        let name = local(arg);
+        quote!(#name.truncate(#first.len());)
+    });
+    truncated.collect()
 }
