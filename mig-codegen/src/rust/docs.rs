@@ -23,6 +23,7 @@ pub(super) fn docs(lines: &[String]) -> TokenStream {
 pub(super) fn comment(lines: &[String]) -> Vec<String> {
     let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut out: Vec<String> = lines.iter().map(|line| escape(&words(line))).collect();
+    out.dedup_by(|line, before| line.is_empty() && before.is_empty());
     while out.last().is_some_and(String::is_empty) {
         out.pop();
     }
@@ -183,11 +184,23 @@ mod tests {
 
     #[test]
     fn comments_stay_text() {
-        let lines = ["", "  - a list [x] of <T>", "1. one", "    code", "`a_b[0]` c_d", "```rust", ""];
+        let lines = [
+            "",
+            "",
+            "  - a list [x] of <T>",
+            "1. one",
+            "    code",
+            "`a_b[0]` c_d",
+            "```rust",
+            "",
+            "",
+            "end",
+            "",
+        ];
         let lines: Vec<String> = lines.map(str::to_owned).to_vec();
         assert_eq!(
             comment(&lines),
-            ["\\- a list \\[x\\] of \\<T\\>", "1\\. one", "code", "`a_b[0]` c\\_d", "` ` `rust"]
+            ["\\- a list \\[x\\] of \\<T\\>", "1\\. one", "code", "`a_b[0]` c\\_d", "` ` `rust", "", "end"]
         );
     }
 }
