@@ -22,6 +22,7 @@ use core::slice;
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::right::SendRight;
 use crate::types::name;
 
 #[cfg(not(target_vendor = "apple"))]
@@ -62,9 +63,34 @@ mod right {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Darwin;
 
-/// What [`Darwin`] calls: a part of the task's address space.
-///
-/// Dropping it gives it back.
+impl Darwin {
+    /// The control port of this task (`mach_task_self`).
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_mod_refs`: it holds as many references as fit.
+    pub fn task(&self) -> Result<SendRight<Self>, KernReturn> {
+        let name = system::mach_task_self();
+        self.copy_send(name)?;
+        // SAFETY: the reference has just been made for it.
+        Ok(unsafe { SendRight::from_raw(*self, name) })
+    }
+
+    /// The control port of the calling thread (`mach_thread_self`); null if there is no room for its name.
+    pub fn thread(&self) -> SendRight<Self> {
+        // SAFETY: each call gives a reference to its caller.
+        unsafe { SendRight::from_raw(*self, system::mach_thread_self()) }
+    }
+
+    /// The port of the host that anyone may hold (`mach_host_self`); the privileged one if the program may have that. Null if there is no
+    /// room for its name.
+    pub fn host(&self) -> SendRight<Self> {
+        // SAFETY: each call gives a reference to its caller.
+        unsafe { SendRight::from_raw(*self, system::mach_host_self()) }
+    }
+}
+
+/// A part of the task's address space; dropping it gives it back.
 pub struct Region {
     /// Dangling where there are no bytes.
     address: NonNull<u8>,

@@ -18,6 +18,8 @@ pub(super) enum Call {
     MachPortExtractRight { name: Name, disposition: u8 },
     MachPortMoveMember { member: Name, set: Name },
     MachPortRequestNotification { name: Name, id: i32, sync: u32, notify: Name, disposition: u8 },
+    MachThreadSelf,
+    MachHostSelf,
     MigGetReplyPort,
     MigDeallocReplyPort { name: Name },
     MachVmAllocate { size: u64 },
@@ -106,6 +108,18 @@ pub(super) unsafe fn mach_msg(
         }
         Some(other) => panic!("{other:?} is no answer to this"),
     }
+}
+
+pub(super) fn mach_task_self() -> Name {
+    Name(0x203)
+}
+
+pub(super) fn mach_thread_self() -> Name {
+    name(Call::MachThreadSelf).unwrap_or(Name::NULL)
+}
+
+pub(super) fn mach_host_self() -> Name {
+    name(Call::MachHostSelf).unwrap_or(Name::NULL)
 }
 
 pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {

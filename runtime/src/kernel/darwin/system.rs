@@ -3,10 +3,11 @@
 //! Those that cannot harm memory, whatever their arguments are, are safe here.
 
 use mach2::kern_return::kern_return_t;
+use mach2::mach_init;
 use mach2::mach_port;
 use mach2::mig;
 use mach2::port::mach_port_t;
-use mach2::traps::mach_task_self;
+use mach2::traps;
 use mach2::vm;
 use mach2::vm_statistics::VM_FLAGS_ANYWHERE;
 
@@ -22,7 +23,24 @@ unsafe extern "C" {
 /// `mach_task_self ()`
 fn this_task() -> mach_port_t {
     // SAFETY: the port is set before `main`, and never changes.
-    unsafe { mach_task_self() }
+    unsafe { traps::mach_task_self() }
+}
+
+/// The name, without a reference for the caller.
+pub(super) fn mach_task_self() -> Name {
+    Name(this_task())
+}
+
+/// A reference for the caller.
+pub(super) fn mach_thread_self() -> Name {
+    // SAFETY: it has no precondition.
+    Name(unsafe { mach_init::mach_thread_self() })
+}
+
+/// A reference for the caller.
+pub(super) fn mach_host_self() -> Name {
+    // SAFETY: it has no precondition.
+    Name(unsafe { mach_init::mach_host_self() })
 }
 
 /// The result of a call that also returns a value.

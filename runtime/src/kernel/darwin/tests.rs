@@ -197,6 +197,27 @@ fn each_kind_of_right_is_released_in_its_own_way() {
 }
 
 #[test]
+fn ports_of_the_task_itself_are_owned_like_any_other() {
+    let task = Darwin.task().unwrap();
+    answer([Answer::Name(0x307), Answer::Name(0x407)]);
+    let (thread, host) = (Darwin.thread(), Darwin.host());
+    assert_eq!((task.name(), thread.name(), host.name()), (Name(0x203), Name(0x307), Name(0x407)));
+    drop((task, thread, host));
+    assert_eq!(
+        calls(),
+        [
+            // The task keeps a reference of its own.
+            Call::MachPortModRefs { name: Name(0x203), right: 0, delta: 1 },
+            Call::MachThreadSelf,
+            Call::MachHostSelf,
+            Call::MachPortDeallocate { name: Name(0x203) },
+            Call::MachPortDeallocate { name: Name(0x307) },
+            Call::MachPortDeallocate { name: Name(0x407) },
+        ]
+    );
+}
+
+#[test]
 fn notifications_have_the_ids_of_the_interface() {
     let name = Name(0x1003);
     for (which, id, sync) in [

@@ -1,0 +1,82 @@
+//! An exception server: catches bad memory accesses of another task, and forwards what it does not handle.
+//!
+//! [`Catcher`] is all of it. It is generic over the kernel, so that it runs on macOS as it runs, in the tests, on [`emulated`] hardware.
+
+pub mod emulated;
+mod forward;
+pub mod registers;
+
+use mach_defs::apple_64::mach_exc::{
+    Abi, ExceptionType, MachExc, MachExceptionRaiseStateIdentityReply as NewState, Natural,
+};
+use mig_runtime::{KernReturn, Kernel, Port, SendRight, Server};
+
+pub use forward::{Handlers, Raised};
+
+/// `EXC_BAD_ACCESS`: an address that is not mapped, or not for this access.
+pub const EXC_BAD_ACCESS: i32 = 1;
+/// `EXC_MASK_BAD_ACCESS`
+pub const EXC_MASK_BAD_ACCESS: i32 = 1 << EXC_BAD_ACCESS;
+/// `EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES`: the message has rights to the thread and the task, the registers, and wide codes.
+pub const BEHAVIOR: i32 = forward::STATE_IDENTITY | forward::WIDE_CODES;
+
+/// The exception server.
+///
+/// It asks `repair` about each bad access; who can repair it returns the registers with which the thread goes on. Everything else goes to
+/// the handlers that were there before, and if there is none, or it refuses, to the kernel with an error, which looks further.
+pub struct Catcher<K: Kernel, F> {
+    repair: F,
+    previous: Handlers<K>,
+}
+
+impl<K, F> Catcher<K, F>
+where
+    K: Kernel<Abi = Abi>,
+    F: Fn(&Raised<'_, K>) -> Option<Vec<Natural>>,
+{
+    /// A server in front of the handlers that it replaces.
+    pub fn new(previous: Handlers<K>, repair: F) -> Self {
+        Self { repair, previous }
+    }
+}
+
+impl<K, F> MachExc<K> for Catcher<K, F>
+where
+    K: Kernel<Abi = Abi>,
+    F: Fn(&Raised<'_, K>) -> Option<Vec<Natural>>,
+{
+    // The rights to the thread and the task are this function's: they are released when it returns, whatever it returns.
+    fn mach_exception_raise_state_identity(
+        &self,
+        _exception_port: Port<'_, K>,
+        thread: SendRight<K>,
+        task: SendRight<K>,
+        exception: ExceptionType,
+        code: &[i64],
+        flavor: i32,
+        old_state: &[Natural],
+    ) -> Result<NewState, KernReturn> {
+        let raised = Raised { thread: &thread, task: &task, exception, code, flavor, state: old_state };
+        let repaired = if exception == EXC_BAD_ACCESS { (self.repair)(&raised) } else { None };
+        let new_state = repaired.map_or_else(|| self.previous.forward(&raised), Ok)?;
+        Ok(NewState { flavor, new_state })
+    }
+}
+
+/// Serves on another thread as long as `work` takes.
+pub fn while_serving<K: Kernel, R>(server: &Server<'_, K>, work: impl FnOnce() -> R) -> R {
+    /// Ends the server also where `work` panics.
+    struct Stop<'a, 's, K: Kernel>(&'a Server<'s, K>);
+
+    impl<K: Kernel> Drop for Stop<'_, '_, K> {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+
+    std::thread::scope(|scope| {
+        let _stop = Stop(server);
+        scope.spawn(|| server.run());
+        work()
+    })
+}
