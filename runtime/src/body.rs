@@ -19,7 +19,9 @@ use crate::untyped;
 ///
 /// A server answers [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS); a client's call ends with
 /// [`MIG_TYPE_ERROR`](KernReturn::MIG_TYPE_ERROR), or with [`MIG_ARRAY_TOO_LARGE`](KernReturn::MIG_ARRAY_TOO_LARGE) for a count.
+// As wide as a pointer: a `Result` with it and something larger is then copied word by word, which optimises away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub enum Malformed {
     /// Too short, or longer than its arguments.
     Size,
@@ -263,7 +265,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also for more than `max` elements, which the C stubs let pass.
     #[inline]
     pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
-        let found = self.found_inline(ty)?;
+        let found = ty.with_number(self.inline_number(ty)?);
         if found.data_len() > (max * size_of::<T>()) as u64 {
             return Err(Malformed::Count);
         }
@@ -339,7 +341,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]; also for more than `max` bytes, or without a NUL among them.
     pub fn string(&mut self, ty: Type, max: usize) -> Result<&'b CStr, Malformed> {
-        let found = self.found_inline(ty)?;
+        let found = ty.with_number(self.inline_number(ty)?);
         if found.data_len() > max as u64 {
             return Err(Malformed::Count);
         }
@@ -456,10 +458,11 @@ impl<'b, K: Kernel> Body<'b, K> {
         if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
     }
 
-    /// The next type word, if it is `ty` but for the number.
+    /// The number in the next type word, if that is `ty` in all else.
     #[inline]
-    fn found_inline(&self, ty: Type) -> Result<Type, Malformed> {
-        found_inline::<K::Abi>(self.rest, ty)
+    fn inline_number(&self, ty: Type) -> Result<u32, Malformed> {
+        let found = ty.find::<K::Abi>(self.rest)?;
+        if found.is_inline() { Ok(found.number) } else { Err(Malformed::Type) }
     }
 
     /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
@@ -495,7 +498,8 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     /// Takes the slots of an array of at most `max` names; of `ty` only the name and the form count.
     fn inline_names(&mut self, ty: Type, max: usize) -> Result<&'b mut [u8], Malformed> {
-        let found = self.found_inline(Type { long: ty.long, ..Type::port::<K::Abi>(ty.name) })?;
+        let ty = Type { long: ty.long, ..Type::port::<K::Abi>(ty.name) };
+        let found = ty.with_number(self.inline_number(ty)?);
         if found.number as usize > max {
             return Err(Malformed::Count);
         }
@@ -528,13 +532,6 @@ const NAME_BITS: u16 = 8 * size_of::<Name>() as u16;
 /// The low words of slots of so many bytes.
 fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {
     slots.chunks_exact(slot).map(|slot| word_at(slot, 0).unwrap_or(0))
-}
-
-/// The type word at the start of `bytes`, if it is `ty` but for the number.
-#[inline]
-fn found_inline<A: Abi>(bytes: &[u8], ty: Type) -> Result<Type, Malformed> {
-    let found = ty.find::<A>(bytes)?;
-    if found.is_inline() { Ok(ty.with_number(found.number)) } else { Err(Malformed::Type) }
 }
 
 /// The bytes of an array, if they are a whole number of `T`.

@@ -166,8 +166,11 @@ pub(crate) unsafe fn trailer<A: Abi>(storage: &mut [MaybeUninit<u64>], size: usi
     &end[start..]
 }
 
+/// Ends the program: a stub whose buffer is too small for its declaration is a bug, whatever the values are.
+///
+/// As a function of C it does not unwind. If it did, every builder would have to be in memory, to be dropped on that way.
 #[cold]
 #[inline(never)]
-fn no_room() -> ! {
+extern "C" fn no_room() -> ! {
     panic!("the message is larger than the buffer that was declared for it");
 }

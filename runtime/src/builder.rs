@@ -66,7 +66,7 @@ impl<G, K: Kernel> Loans<G, K> {
     }
 
     /// The copies only.
-    #[inline]
+    #[inline(always)]
     fn into_copies(mut self) -> Copies<K> {
         match self.0.take() {
             None => Loans::none(),
@@ -123,7 +123,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     }
 
     /// A reply in `storage`; where messages are typed, it starts with the return code of success.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reply(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
         let mut reply = Self::new(kernel, storage);
         if K::Abi::FACTS.family == Family::Typed {
@@ -145,7 +145,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     }
 
     /// Leaves the message in the storage, without a header yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_reply(mut self) -> Written<K> {
         let len = self.space.take().len();
         Written { len, complex: self.complex, copies: self.loans.take().into_copies() }
@@ -478,6 +478,10 @@ fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
         (TypeWords::Short4Long12, false) => 0xfff,
         _ => u64::from(u32::MAX),
     };
-    let number = len as u64 * 8 / u64::from(ty.bits.max(1));
+    let len = len as u64;
+    let number = match u64::from(ty.bits) {
+        bits if bits % 8 == 0 && bits != 0 => len / (bits / 8),
+        bits => len * 8 / bits.max(1),
+    };
     if number > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(number as u32) }
 }

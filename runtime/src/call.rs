@@ -237,7 +237,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         match result {
             Ok(()) => Ok(()),
             // SAFETY: the call that failed is this one.
-            Err(code) => Err(CallError::new(code, unsafe { failed(kernel, storage, code, None) })),
+            Err(code) => Err(unsafe { failed(kernel, storage, code, None) }),
         }
     }
 
@@ -321,7 +321,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             // SAFETY: the kernel has just delivered this message.
             Ok(()) => unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) },
             // SAFETY: the call that failed is this one.
-            Err(code) => Err(CallError::new(code, unsafe { failed(kernel, storage, code, Some(port)) })),
+            Err(code) => Err(unsafe { failed(kernel, storage, code, Some(port)) }),
         }
     }
 
@@ -346,7 +346,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     }
 }
 
-/// Cleans up after a `mach_msg` call that sent `storage` and has failed; returns the request, if that is why.
+/// Cleans up after a `mach_msg` call that sent `storage` and has failed; the error has the request, if that is why.
 ///
 /// # Safety
 ///
@@ -358,7 +358,7 @@ unsafe fn failed<K: Kernel>(
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
     port: Option<ReplyPort>,
-) -> Option<Box<Unsent<K>>> {
+) -> CallError<K> {
     let mut unsent = None;
     let implicit = port.filter(|port| port.implicit);
     if code.is_send_error() {
@@ -381,7 +381,7 @@ unsafe fn failed<K: Kernel>(
     if let Some(port) = implicit.filter(|_| !keep) {
         kernel.destroy_reply_port(port.name);
     }
-    unsent
+    CallError::new(code, unsent)
 }
 
 impl<K: Kernel> Unsent<K> {

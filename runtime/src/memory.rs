@@ -169,6 +169,7 @@ impl<'b, T: Plain, K: Kernel> Elements<'b, T, K> {
 
 /// The elements of bytes that are not aligned for them.
 #[cold]
+#[inline(never)]
 fn copied<T: Plain>(bytes: &[u8]) -> Vec<T> {
     let size = size_of::<T>().max(1);
     bytes.chunks_exact(size).filter_map(|element| T::read_from_bytes(element).ok()).collect()

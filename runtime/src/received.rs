@@ -209,6 +209,12 @@ impl<'b, K: Kernel> Received<'b, K> {
         Header { bits: self.head.bits, ..Header::default() }.is_complex()
     }
 
+    /// True if somebody waits for a reply.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.head.reply.get().0.is_valid()
+    }
+
     /// The reply right, for the reply that is sent with it.
     #[inline]
     pub(crate) fn take_reply_right(&self) -> (Name, u8) {

@@ -189,7 +189,13 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// # Errors
     ///
     /// The code of `mach_msg`: the reply did not reach the client, and what it held has been released.
-    pub fn answer(mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
+    #[inline]
+    pub fn answer(self, request: Received<'_, K>) -> Result<(), KernReturn> {
+        // The way of one-way messages, which is short: nobody waits, and dropping both is all there is to do.
+        if request.is_awaited() { self.answer_awaited(request) } else { Ok(()) }
+    }
+
+    fn answer_awaited(mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
         let Some(call) = self.address(request) else { return Ok(()) };
         // SAFETY: `address` has completed the message, and what it moves was moved in by value.
         let result = unsafe { self.kernel.mach_msg(self.storage, call) };

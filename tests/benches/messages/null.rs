@@ -230,7 +230,7 @@ unsafe impl Kernel for Null {
 pub(crate) struct Server;
 
 impl memory_object_default::MemoryObjectDefault<Null> for Server {
-    #[inline]
+    #[inline(always)]
     fn memory_object_create(
         &self,
         port: Port<'_, Null>,
@@ -245,7 +245,7 @@ impl memory_object_default::MemoryObjectDefault<Null> for Server {
         KernReturn(null_memory_object_create(port.name().0, object, size, control, name, page_size)).ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn memory_object_data_initialize(
         &self,
         port: Port<'_, Null>,
@@ -260,7 +260,7 @@ impl memory_object_default::MemoryObjectDefault<Null> for Server {
 }
 
 impl memory_object::MemoryObject<Null> for Server {
-    #[inline]
+    #[inline(always)]
     fn memory_object_data_request(
         &self,
         port: Port<'_, Null>,
@@ -275,7 +275,7 @@ impl memory_object::MemoryObject<Null> for Server {
 }
 
 impl arrays::Arrays<Null> for Server {
-    #[inline]
+    #[inline(always)]
     fn arrays_put(
         &self,
         port: Port<'_, Null>,
@@ -286,7 +286,7 @@ impl arrays::Arrays<Null> for Server {
         Ok(null_arrays_put(port.name().0, numbers.as_ptr(), numbers.len(), bytes.as_ptr(), bytes.len()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn arrays_get(&self, port: Port<'_, Null>) -> Result<arrays::ArraysGetReply<Null>, KernReturn> {
         KernReturn(null_arrays_get(port.name().0)).ok()?;
         let page = Memory { address: std::ptr::without_provenance_mut(0x1_0000), len: 4096 };
