@@ -227,7 +227,10 @@ fn what_is_no_swap_space_is_not_opened() {
     assert_eq!(told(), "swap does not exist; `mach-pager format swap` makes it");
     for times in [0, 1, 1000] {
         fs::write(&path, "dear reader ".repeat(times)).unwrap();
-        assert_eq!(told(), "swap cannot be used for swapping: it is not swap space: it has no superblock");
+        assert_eq!(
+            told(),
+            "swap cannot be used for swapping: it has no superblock of swap space; format it first"
+        );
     }
     file::format(&path, Some(64 << 10), true).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(32 << 10).unwrap();

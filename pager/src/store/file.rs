@@ -15,7 +15,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use mig_runtime::platform::Platform;
@@ -39,9 +39,9 @@ const SIZE_MIN: u64 = 3 * PAGE_SIZE as u64;
 
 /// Makes a swap file, or makes a block device swap space.
 ///
-/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete when it appears under its name. It takes the place of
-/// a file that was there, with that one's size unless `size` says otherwise, so that for a moment there must be room for both. A block device is used
-/// whole, and its superblock is written last.
+/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete when it appears under its name. It
+/// takes the place of a file that was there, with that one's size unless `size` says otherwise, so that for a moment there must be room for
+/// both. A block device is used whole, and its superblock is written last.
 ///
 /// What is there already is overwritten only if it is swap space that this function made, or if `force` says so.
 ///
@@ -135,6 +135,9 @@ fn random_uuid() -> Result<[u8; 16], Errno> {
 }
 
 /// A file or a block device.
+///
+/// What is written goes through the page cache of the system, so a medium that fails may do so after a write was reported as done. The store
+/// finds that when it reads.
 #[derive(Debug)]
 pub struct FileDisk {
     file: File,
@@ -214,10 +217,7 @@ impl Disk for FileDisk {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        let result = self.file.read_at(buffer, offset);
-        result.or_else(
-            |error| if error.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(DiskError::Io) },
-        )
+        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *buffer, offset)).map_err(disk_error)
     }
 
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {

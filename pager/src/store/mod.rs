@@ -68,7 +68,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). `page` is zeroed then. Reading again is allowed.
+    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). `page` is zeroed then. Reading again is
+    /// allowed.
     fn read(&self, stored: &Stored, page: &mut [u8]) -> Result<(), StoreError>;
 
     /// Forgets a page. It must be one that this store gave.

@@ -1,10 +1,11 @@
 //! What the first and the last slot of a swap device say about it.
 //!
-//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`, version, page size, number of slots, a UUID, and at its end a CRC-32 of
-//! all bytes before. Numbers are little-endian. The first slot and the last one hold the same; all others hold pages.
+//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`, version, page size, number of
+//! slots, a UUID, and at its end a CRC-32 of all bytes before. Numbers are little-endian. The first slot and the last one hold the same; all
+//! others hold pages.
 //!
-//! Swap devices of Linux (and the Hurd, which uses theirs) are known too, in version 1 with pages of 4096 bytes: the first slot has the text `SWAPSPACE2` at its end, and from byte 1024 on
-//! the version, the number of the last slot, and the numbers of the slots to stay away from.
+//! Swap devices of Linux (and the Hurd, which uses theirs) are known too, in version 1 with pages of 4096 bytes: the first slot has the text
+//! `SWAPSPACE2` at its end, and from byte 1024 on the version, the number of the last slot, and the numbers of the slots to stay away from.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -129,7 +130,7 @@ impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HeaderError::Disk(error) => write!(f, "its superblock could not be reached: {error}"),
-            HeaderError::NotSwap => f.write_str("it is not swap space: it has no superblock"),
+            HeaderError::NotSwap => f.write_str("it has no superblock of swap space; format it first"),
             HeaderError::Damaged => {
                 f.write_str("its superblock and the backup are both damaged; format it anew")
             }

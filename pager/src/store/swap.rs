@@ -14,9 +14,9 @@ use super::{Place, Space, Store, StoreError, Stored, fill, same_filled};
 /// A page is always written to a free slot, never over another page. Its checksum is in its [`Stored`], not beside it on the device: whatever a
 /// write that was lost, torn or misdirected left in the slot does not match.
 ///
-/// A page whose write fails is written once more, to another slot. A slot that failed is not used again until the store is opened anew; if it failed because the device had no room
-/// ([`DiskError::Full`]) it is, since there may be room later. A page that cannot be read, or does not match, is read once more. A device that fails
-/// thus costs the pages that it fails for.
+/// A page whose write fails is written once more, to another slot. A slot that failed is not used again until the store is opened anew; if it
+/// failed because the device had no room ([`DiskError::Full`]) it is, since there may be room later. A page that cannot be read, or does not
+/// match, is read once more. A device that fails thus costs the pages that it fails for.
 ///
 /// Memory is allocated when the store is opened, a little more than a bit for each slot, and not later.
 pub struct SwapStore<D, P: Platform> {
