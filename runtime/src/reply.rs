@@ -348,9 +348,11 @@ impl<K: Kernel> ReplyTo<K> {
     /// The reply right itself, for those who answer by another interface (`…_reply.defs`) or hand it on; `None` if nobody waits.
     pub fn into_right(mut self) -> Option<AnyRight<'static, K>> {
         let name = mem::take(&mut self.name);
+        if !name.is_valid() {
+            return None;
+        }
         // SAFETY: as `new` was promised, and it has just been taken out.
-        name.is_valid()
-            .then(|| unsafe { AnyRight::from_wire(self.kernel.clone(), name, self.disposition) })?
+        unsafe { AnyRight::from_wire(self.kernel.clone(), name, self.disposition) }
     }
 
     /// Answers the request; `N` bytes are enough for the reply. Generated code wraps this for each routine.

@@ -479,7 +479,7 @@ fn read_somehow<A: Abi>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &
     let shape = Shape { min: A::FACTS.header, max: 8192, complex: Complex::Depends };
     let Ok(mut body) = request.body(shape) else { return };
     for guess in guesses {
-        let _ = match guess % 12 {
+        let _ = match guess % 15 {
             0 => body.receive_right().map(drop),
             1 => body.send_right().map(drop),
             2 => body.send_once_right().map(drop),
@@ -491,6 +491,9 @@ fn read_somehow<A: Abi>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &
             8 => body.ool_ports::<SendOnceRight<_>>().map(drop),
             9 => body.indefinite::<u64>(Type::inline(11, 64, 1).long()).map(drop),
             10 => body.string(Type::inline(12, 8, 1), 64).map(drop),
+            11 => body.poly_ports(Type::inline(0, 0, 0), 4).map(drop),
+            12 => body.indefinite_poly_ports().map(drop),
+            13 => body.ool_poly_ports().map(drop),
             _ => Ok(()).inspect(|()| _ = body.skip()),
         };
     }
