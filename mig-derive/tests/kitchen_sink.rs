@@ -8,7 +8,7 @@ use mig_runtime::kernel::local::Local;
 use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server};
 
 macro_rules! kitchen_sink {
-    ($module:ident, $abi:literal, $marker:ident) => {
+    ($module:ident, $abi:literal, $marker:ident, $short_max:expr) => {
         mod $module {
             use super::*;
 
@@ -144,6 +144,17 @@ macro_rules! kitchen_sink {
                 fn r_pairs(&self, _: Port<'_>, a: Vec<SendRight<K>>, b_max: u32) -> Result<Vec<SendRight<K>>> {
                     assert_eq!(b_max, 2);
                     Ok(a)
+                }
+                fn r_forms(
+                    &self,
+                    _: Port<'_>,
+                    a: SendRight<K>,
+                    b: Any,
+                    c: Vec<SendRight<K>>,
+                    d: OolMemory<K>,
+                    e: Elements<'_, u8>,
+                ) -> Result<RFormsReply<K>> {
+                    Ok(RFormsReply { f: a, g: b, h: c, i: d, j: e.into_vec() })
                 }
                 fn r_struct(&self, _: Port<'_>, a: Mixed, b: &[Mixed]) -> Result<RStructReply> {
                     Ok(RStructReply { c: b[1], d: vec![a, b[0], a] })
@@ -364,6 +375,29 @@ macro_rules! kitchen_sink {
             }
 
             #[test]
+            fn long_and_short_forms_by_decree() {
+                with_server(|_, task, p| {
+                    let mine = ReceiveRight::allocate(task).unwrap();
+                    let send = mine.make_send().unwrap();
+                    let array = [send.try_clone().unwrap()];
+                    for size in [0, 4, 2048, 2049, 4095] {
+                        let data = vec![1; size];
+                        let once = AnyRight::make_send_once(&mine);
+                        let reply = r_forms(p, &send, once, &array, &data, &data).unwrap();
+                        assert_eq!((reply.f.name(), reply.g.disposition()), (mine.name(), 18));
+                        assert_eq!((reply.h.len(), &reply.i[..], &reply.j), (1, &data[..], &data));
+                    }
+                    // On i386 the short form has 12 bits for the number.
+                    let data = vec![1; 4096];
+                    let result = r_forms(p, &send, &send, &array, &data, b"").map_err(|error| error.code());
+                    match $short_max {
+                        Some(4095) => assert_eq!(result.err(), Some(KernReturn::MIG_ARRAY_TOO_LARGE)),
+                        _ => assert_eq!(result.unwrap().i.len(), 4096),
+                    }
+                });
+            }
+
+            #[test]
             fn arrays_of_arrays_of_rights() {
                 with_server(|_, task, p| {
                     let ports: Vec<_> = (0..6).map(|_| ReceiveRight::allocate(task).unwrap()).collect();
@@ -433,6 +467,6 @@ macro_rules! kitchen_sink {
     };
 }
 
-kitchen_sink!(gnu_i386, "gnu-i386", GnuI386);
-kitchen_sink!(gnu_x86_64, "gnu-x86_64", GnuX86_64);
-kitchen_sink!(gnu_x86_64_of_2022, "gnu-x86_64-2022", GnuX86_64Of2022);
+kitchen_sink!(gnu_i386, "gnu-i386", GnuI386, Some(4095));
+kitchen_sink!(gnu_x86_64, "gnu-x86_64", GnuX86_64, None::<u32>);
+kitchen_sink!(gnu_x86_64_of_2022, "gnu-x86_64-2022", GnuX86_64Of2022, Some(4095));

@@ -28,8 +28,12 @@ pub enum Item {
     Ports(usize),
     /// Out-of-line data or rights, or their descriptor.
     OutOfLine,
+    /// Out-of-line data under a short type word.
+    ShortOutOfLine,
     /// An array of indefinite length, which may be inline; at the bytes that still are.
     Indefinite(usize),
+    /// The same under a short type word.
+    ShortIndefinite(usize),
 }
 
 impl Item {
@@ -46,9 +50,10 @@ impl Item {
             Self::LongData(size) | Self::LongArray(size) => (true, size),
             Self::Ports(count) => (false, count * facts.port),
             Self::OutOfLine => (true, facts.pointer),
-            Self::Indefinite(size) => {
+            Self::ShortOutOfLine => (false, facts.pointer),
+            Self::Indefinite(size) | Self::ShortIndefinite(size) => {
                 assert!(size <= INLINE_MAX, "more than stays inline");
-                (true, if size > facts.pointer { size } else { facts.pointer })
+                (matches!(self, Self::Indefinite(_)), if size > facts.pointer { size } else { facts.pointer })
             }
         };
         let word = if long { Type::inline(0, 0, 0).long() } else { Type::inline(0, 0, 0) };
@@ -67,7 +72,14 @@ impl Item {
     }
 
     const fn is_variable(self) -> bool {
-        matches!(self, Self::Array(_) | Self::LongArray(_) | Self::Ports(_) | Self::Indefinite(_))
+        matches!(
+            self,
+            Self::Array(_)
+                | Self::LongArray(_)
+                | Self::Ports(_)
+                | Self::Indefinite(_)
+                | Self::ShortIndefinite(_)
+        )
     }
 }
 

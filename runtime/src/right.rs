@@ -490,6 +490,16 @@ impl<K: Kernel> PortArray<K> {
     }
 }
 
+impl<K: Kernel> From<AnyRight<'_, K>> for PortArray<K> {
+    /// An array of one right.
+    fn from(right: AnyRight<'_, K>) -> Self {
+        let moves = matches!(right.disposition(), name::MOVE_RECEIVE..=name::MOVE_SEND_ONCE);
+        let kernel = right.kernel().filter(|_| moves).cloned();
+        let (name, disposition) = right.into_wire();
+        Self { names: alloc::vec![name], disposition, kernel }
+    }
+}
+
 impl<K: Kernel> Drop for PortArray<K> {
     fn drop(&mut self) {
         if let Some(kernel) = &self.kernel {

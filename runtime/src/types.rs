@@ -162,7 +162,10 @@ impl Type {
                 let counted = if self.inline { 0 } else { !0 << 32 };
                 wide_at(bytes).is_some_and(|word| (word ^ delivered.wide::<A>()) & !counted == 0)
             }
-            (TypeWords::Short4Long12, false) => word_at(bytes, 0) == Some(delivered.first::<A>()),
+            (TypeWords::Short4Long12, false) => {
+                let counted = if self.inline { 0 } else { 0xfff << 16 };
+                word_at(bytes, 0).is_some_and(|word| (word ^ delivered.first::<A>()) & !counted == 0)
+            }
             (TypeWords::Short4Long12, true) => {
                 word_at(bytes, 0) == Some(delivered.first::<A>())
                     && word_at(bytes, 4) == Some(self.long_kind())

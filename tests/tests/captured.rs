@@ -49,6 +49,7 @@ macro_rules! captured {
                         routine r_strs(p : mach_port_t; in a : cs20; in b : vcs20);
                         simpleroutine s_none(p : mach_port_t);
                         routine r_reqpoly(requestport p : poly_t; replyport r : poly_t; in a : int);
+                        routine r_forms(p : mach_port_t; in a : mach_port_t, islong; in b : ool, isnotlong);
                         routine r_ureply(p : mach_port_t; ureplyport r : mach_port_t);
                     ",
                 }
@@ -167,6 +168,15 @@ macro_rules! captured {
                 check(&right, CALL | COMPLEX, &[copied, three.clone()]);
                 let data = sent(|_, p| _ = r_poly(p, AnyRight::Data { name: 2, value: 3 }));
                 check(&data, CALL, &[word(0x1001_2002, [0x2000_4002, 1]), three]);
+            }
+
+            #[test]
+            fn the_form_of_a_type_word_can_be_chosen() {
+                let message = sent(|kernel, p| _ = r_forms(p, &send(kernel, 3), b"four"));
+                let right = long([0x3000_0000, 0x0020_0013, 1], [0x6000_4013, 1]);
+                let bytes = word(0x0004_0809, [0x0000_0809, 4]);
+                let three = padded(&words(&[3]), $alignment);
+                check(&message, CALL | COMPLEX, &[right, three, bytes, ADDRESS.to_vec()]);
             }
 
             #[test]

@@ -9,6 +9,7 @@ use mig_parser::ast::{
 };
 use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::source::Span;
+use mig_runtime::abi::TypeWords;
 
 use super::flags::Flags;
 use super::names::{self, MessageType};
@@ -217,12 +218,13 @@ impl<'a> Types<'a> {
             );
             return None;
         }
-        let needed = wire.bits >= 1 << 8
-            || number >= 1 << 12
-            || matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let too_small = wire.bits >= 1 << 8 || number >= 1 << 12;
+        let unbounded = matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let needed = too_small || unbounded;
         let polymorphic = wire.sent.is_none() || wire.received.is_none();
+        let rights = polymorphic || wire.sent.is_some_and(is_port_name);
         match wanted {
-            Some(false) if needed => {
+            Some(false) if too_small || unbounded && rights => {
                 out.push(
                     Diagnostic::error(
                         codes::SHORT_FORM,
@@ -230,9 +232,17 @@ impl<'a> Types<'a> {
                         "the short form of the type word is too small",
                         "this needs the long form",
                     )
-                    .with_help("remove `isnotlong`: it has no room for 256 bits, 4096 elements or memory"),
+                    .with_help("remove `isnotlong`: it has no room for 256 bits, 4096 elements or an array of ports without a bound"),
                 );
                 return None;
+            }
+            Some(false) if unbounded && self.abi.facts.type_words == TypeWords::Short4Long12 => {
+                out.warning(
+                    codes::FLAGS,
+                    span,
+                    "the short form of the type word has room for 4095 elements",
+                    "a longer array can't be sent",
+                );
             }
             Some(true) if !needed && !polymorphic && !is_counted(ty) => {
                 out.warning(codes::FLAGS, span, "`islong` is not needed", "the short form has room for this");

@@ -25,6 +25,11 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The type word has the long form.
+    fn is_long(&self) -> bool {
+        word_of(self.message, self.index).is_some_and(|word| word.long)
+    }
+
     /// At most so many elements.
     fn max(&self, declared: u32) -> TokenStream {
         match self.limit {
@@ -46,6 +51,10 @@ impl Generator<'_> {
             Form::Right(port) if place.arg.dealloc != Dealloc::No => {
                 let right = self.any_right(port, value);
                 quote!(#to.deallocated(#right);)
+            }
+            Form::Right(port) if place.is_long() => {
+                let right = self.any_right(port, value);
+                self.encode_long_right(to, right)
             }
             Form::Right(port) => {
                 let method = self.right_method(port.sender);
@@ -92,6 +101,9 @@ impl Generator<'_> {
         let rt = &self.rt;
         let ty = self.word_const(place.message, place.index, End::Sends);
         match place.form {
+            Form::Right(_) if place.is_long() => {
+                self.encode_long_right(to, quote!(#rt::AnyRight::from(#value)))
+            }
             Form::Right(port) => {
                 let method = self.right_method(port.receiver);
                 quote!(#to.#method(#value);)
@@ -133,6 +145,20 @@ impl Generator<'_> {
         }
     }
 
+    /// One right under a long type word (`islong`), which is that of an array of one right.
+    fn encode_long_right(&self, to: &Ident, right: TokenStream) -> TokenStream {
+        let rt = &self.rt;
+        let ty = self.long_right(PortType { sender: None, receiver: None });
+        quote!(#to.ports(#ty, #rt::PortArray::from(#right), 1)?;)
+    }
+
+    /// A long type word, for the methods to which the rights say the rest.
+    fn long_right(&self, port: PortType) -> TokenStream {
+        let rt = &self.rt;
+        let number = Literal::u8_unsuffixed(port.receiver.unwrap_or_default());
+        quote!(#rt::Type::inline(#number, 32, 1).long())
+    }
+
     /// A client's rights on their way into a message.
     fn port_array(&self, port: PortType, value: &Ident, fixed: bool) -> TokenStream {
         let rt = &self.rt;
@@ -169,12 +195,11 @@ impl Generator<'_> {
     fn rights_type(&self, port: PortType, place: Place<'_>) -> TokenStream {
         let rt = &self.rt;
         let number = Literal::u8_unsuffixed(port.receiver.unwrap_or_default());
-        let long = word_of(place.message, place.index).is_some_and(|word| word.long);
         let ty = match place.form {
             Form::FixedRights(..) | Form::BoundedRights(..) => quote!(#rt::Type::inline(#number, 32, 1)),
             _ => return with_deallocate(place, quote!(#rt::Type::out_of_line(#number, 32))),
         };
-        if long { quote!(#ty.long()) } else { ty }
+        if place.is_long() { quote!(#ty.long()) } else { ty }
     }
 
     /// Reads an argument out of a request, or a result out of a reply.
@@ -182,6 +207,12 @@ impl Generator<'_> {
         let rt = &self.rt;
         let ty = self.word_const(place.message, place.index, End::Receives);
         match place.form {
+            // As long arrays of one right.
+            Form::Right(port) if place.is_long() => {
+                let method = rights_method("ports", port);
+                let ty = self.long_right(port);
+                quote!(#from.#method(#ty, 1)?.pop().ok_or(#rt::Malformed::Count)?)
+            }
             Form::Right(port) => match port.receiver {
                 Some(16) => quote!(#from.receive_right()?),
                 Some(17) => quote!(#from.send_right()?),

@@ -18,11 +18,15 @@ impl Generator<'_> {
             checks.push(self.check(routine, &routine.request));
             checks.extend(routine.reply.as_ref().map(|reply| self.check(routine, reply)));
         }
+        let messages =
+            self.interface.routines.iter().flat_map(|routine| routine.reply.iter().chain([&routine.request]));
+        let has_items = messages.flat_map(|message| &message.slots).any(is_item);
+        let names = has_items.then(|| quote!(, *));
         let doc = super::docs::doc("The runtime lays these messages out as the compiler's tables say.");
         quote! {
             #doc
             const _: () = {
-                use #rt::layout::Item::{self, *};
+                use #rt::layout::Item::{self #names};
                 const fn check(items: &[Item], offsets: &[usize], size: usize) {
                     #rt::layout::check::<Abi>(items, offsets, size);
                 }
@@ -55,25 +59,33 @@ impl Generator<'_> {
         let most = data.and_then(|data| data.size.or(data.max)).unwrap_or(0);
         let most = Literal::u32_unsuffixed(most);
         match (form(&arg.ty), long) {
-            (Form::Right(_), _) => quote!(Port),
-            (Form::OutOfLine(_) | Form::OutOfLineRights(_), _) => quote!(OutOfLine),
-            (Form::Indefinite(_) | Form::IndefiniteRights(_), _) => quote!(Indefinite(#most)),
-            (Form::BoundedRights(_, count), _) => {
+            (Form::Right(_), false) => quote!(Port),
+            (Form::OutOfLine(_) | Form::OutOfLineRights(_), true) => quote!(OutOfLine),
+            (Form::OutOfLine(_) | Form::OutOfLineRights(_), false) => quote!(ShortOutOfLine),
+            (Form::Indefinite(_) | Form::IndefiniteRights(_), true) => quote!(Indefinite(#most)),
+            (Form::Indefinite(_) | Form::IndefiniteRights(_), false) => quote!(ShortIndefinite(#most)),
+            (Form::BoundedRights(_, count), false) => {
                 let count = Literal::u32_unsuffixed(count);
                 quote!(Ports(#count))
             }
             (Form::Slice(..) | Form::BoundedString(_), false) => quote!(Array(#most)),
-            (Form::Slice(..) | Form::BoundedString(_), true) => quote!(LongArray(#most)),
+            (Form::Slice(..) | Form::BoundedString(_) | Form::BoundedRights(..), true) => {
+                quote!(LongArray(#most))
+            }
             (_, false) => quote!(Data(#most)),
             (_, true) => quote!(LongData(#most)),
         }
     }
 }
 
+/// True for what the runtime places by itself: all but the header, padding and trailer.
+fn is_item(slot: &Slot) -> bool {
+    !matches!(slot.role, Role::Header | Role::Pad | Role::Trailer)
+}
+
 /// The check of an untyped message: every slot is an item.
 fn untyped_check(message: &Message) -> TokenStream {
-    let is_item = |slot: &&Slot| !matches!(slot.role, Role::Header | Role::Pad | Role::Trailer);
-    let slots = message.slots.iter().filter(is_item);
+    let slots = message.slots.iter().filter(|slot| is_item(slot));
     let items = slots.clone().map(|slot| {
         let size = Literal::u32_unsuffixed(slot.size.or(slot.max).unwrap_or(0));
         match (slot.role, slot.size) {

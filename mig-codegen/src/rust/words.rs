@@ -130,6 +130,7 @@ impl Generator<'_> {
                 _ if arg.direction == Direction::Out => {
                     Some(self.word_const(&routine.request, index, End::Receives))
                 }
+                Form::Right(_) if slot.word.is_some_and(|word| word.long) => None,
                 Form::Right(port) => port.receiver.and_then(Self::right_const),
                 Form::Bool | Form::Number(_) | Form::Aggregate(_) | Form::OutOfLine(_) => {
                     Some(self.word_const(&routine.request, index, End::Receives))
