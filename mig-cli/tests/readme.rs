@@ -1,4 +1,4 @@
-//! What the README shows is what is there: the files that it quotes, and the output of the commands.
+//! What the README and the pages in `docs` show is what is there: the files that they quote, and the output of the commands.
 
 use std::fs;
 use std::path::Path;
@@ -26,9 +26,15 @@ fn blocks(text: &str) -> Vec<(&str, &str, String)> {
 
 #[test]
 fn quoted_files_are_as_quoted() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(quotations("README.md") >= 4);
+    assert!(quotations("docs/exception_server.md") >= 5);
+}
+
+/// Compares what a page quotes with the files, and returns how many quotations it has.
+fn quotations(page: &str) -> usize {
+    let page = fs::read_to_string(root().join(page)).unwrap();
     let mut quoted = 0;
-    for (before, _, content) in blocks(&readme) {
+    for (before, _, content) in blocks(&page) {
         let Some(file) = before.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->")) else {
             continue;
         };
@@ -36,7 +42,7 @@ fn quoted_files_are_as_quoted() {
         assert!(text.contains(&content), "{file} does not have:\n{content}");
         quoted += 1;
     }
-    assert!(quoted >= 4, "only {quoted} quotations were found");
+    quoted
 }
 
 #[test]
