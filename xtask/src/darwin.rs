@@ -4,7 +4,7 @@ use crate::command::{run, target};
 use crate::oldest_rust::cargo_with_it;
 use crate::report::{Outcome, StepResult};
 
-/// Checks the libraries and the example for macOS.
+/// Checks the libraries and the examples for macOS.
 ///
 /// Debian has no standard library for it, but the source of one, which cargo builds on the way.
 pub(crate) fn check() -> StepResult {
@@ -14,7 +14,16 @@ pub(crate) fn check() -> StepResult {
     };
     cargo
         .args(["check", "-Zbuild-std=std,panic_unwind", "--target", "aarch64-apple-darwin"])
-        .args(["-p", "mig-runtime", "-p", "mach-defs", "-p", "exception-server-example"])
+        .args([
+            "-p",
+            "mig-runtime",
+            "-p",
+            "mach-defs",
+            "-p",
+            "exception-server-example",
+            "-p",
+            "notifications-example",
+        ])
         .arg("--target-dir")
         .arg(target().join("rust-1.85"))
         .env("RUSTC_BOOTSTRAP", "1");
