@@ -27,9 +27,9 @@ pub enum Malformed {
     Size,
     /// The complex bit is not as declared, or an argument needs it and it is clear.
     Complex,
-    /// A type word is not the declared one.
+    /// A type word is not the declared one, or makes no whole number of elements.
     Type,
-    /// An array has more elements than declared, or no whole number of them.
+    /// An array has more elements than declared.
     Count,
     /// A string has no NUL.
     String,
@@ -45,7 +45,7 @@ impl fmt::Display for Malformed {
             Self::Size => "the message is too short, or longer than its arguments",
             Self::Complex => "the complex bit of the message is wrong",
             Self::Type => "a type word is not the declared one",
-            Self::Count => "an array has a wrong number of elements",
+            Self::Count => "an array has too many elements",
             Self::String => "a string has no NUL",
             Self::Descriptor => "a descriptor is not the declared one",
             Self::Trailer => "the trailer has not the wanted field",
@@ -267,7 +267,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
         let found = ty.with_number(self.inline_number(ty)?);
         if found.data_len() > (max * size_of::<T>()) as u64 {
-            return Err(Malformed::Count);
+            return Err(self.too_many(found));
         }
         self.inline_elements(found)
     }
@@ -343,7 +343,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     pub fn string(&mut self, ty: Type, max: usize) -> Result<&'b CStr, Malformed> {
         let found = ty.with_number(self.inline_number(ty)?);
         if found.data_len() > max as u64 {
-            return Err(Malformed::Count);
+            return Err(self.too_many(found));
         }
         match self.take(found, found.data_len() as usize)? {
             [] => Ok(c""),
@@ -458,6 +458,13 @@ impl<'b, K: Kernel> Body<'b, K> {
         if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
     }
 
+    /// What is wrong with an array of too many elements: they may not even be there.
+    #[cold]
+    fn too_many(&self, found: Type) -> Malformed {
+        let total = (found.word_len::<K::Abi>() as u64).saturating_add(found.data_len());
+        if total > self.rest.len() as u64 { Malformed::Size } else { Malformed::Count }
+    }
+
     /// The number in the next type word, if that is `ty` in all else.
     #[inline]
     fn inline_number(&self, ty: Type) -> Result<u32, Malformed> {
@@ -501,7 +508,7 @@ impl<'b, K: Kernel> Body<'b, K> {
         let ty = Type { long: ty.long, ..Type::port::<K::Abi>(ty.name) };
         let found = ty.with_number(self.inline_number(ty)?);
         if found.number as usize > max {
-            return Err(Malformed::Count);
+            return Err(self.too_many(found));
         }
         if name::is_right(ty.name) && !self.complex {
             return Err(Malformed::Complex);
@@ -539,7 +546,7 @@ fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {
 fn whole<T>(found: Type) -> Result<usize, Malformed> {
     let bits = u64::from(found.bits) * u64::from(found.number);
     if bits % (size_of::<T>() as u64 * 8) != 0 {
-        return Err(Malformed::Count);
+        return Err(Malformed::Type);
     }
     usize::try_from(bits / 8).map_err(|_| Malformed::Size)
 }

@@ -375,7 +375,12 @@ fn variable_arguments() {
     assert_eq!(check::<GnuI386>(&[0x0003_0808, abc], &z), Err(Malformed::Type));
     let z = [0x2000_2002, 1, 7, 0];
     assert_eq!(check::<GnuX86_64>(&[0x2000_0808, 3, abc, 0], &z), Ok((b"abc".to_vec(), 7)));
-    assert_eq!(check::<GnuX86_64>(&[0x2000_0808, u32::MAX, abc, 0], &z), Err(Malformed::Count));
+    assert_eq!(check::<GnuX86_64>(&[0x2000_0808, 11, abc, abc, abc, 0], &z), Err(Malformed::Count));
+    assert_eq!(
+        check::<GnuX86_64>(&[0x2000_0808, u32::MAX, abc, 0], &z),
+        Err(Malformed::Size),
+        "as in C: what is not there comes before what is too much"
+    );
 }
 
 #[test]
@@ -432,7 +437,7 @@ fn strings_end_where_they_should() {
         Err(Malformed::String),
         "the NUL behind it does not count"
     );
-    assert_eq!(read([0x2000_080c, 9], b"abcdefgh", false), Err(Malformed::Count));
+    assert_eq!(read([0x2000_080c, 9], b"abcdefgh", false), Err(Malformed::Size));
 }
 
 /// An argument of a message in its received form, and the rights in it.

@@ -154,6 +154,18 @@ unsigned mach_msg(void *message, unsigned option, unsigned send_size, unsigned r
 	return (unsigned)answer();
 }
 
+/* What a kernel calls that is a client. */
+
+unsigned mach_msg_send_from_kernel(void *message, unsigned size)
+{
+	return mach_msg(message, 1 /* MACH_SEND_MSG */, size, 0, 0, 0, 0);
+}
+
+unsigned mach_msg_rpc_from_kernel(void *message, unsigned send_size, unsigned receive_size)
+{
+	return mach_msg(message, 3 /* and MACH_RCV_MSG */, send_size, receive_size, 0, 0, 0);
+}
+
 unsigned mig_get_reply_port(void)
 {
 	upcall("mig_get_reply_port");
@@ -213,22 +225,23 @@ unsigned mach_task_self(void)
 	return 0x101;
 }
 
-/* Copies at most `size` bytes, the last always a NUL, and returns how many were copied. */
+/* Copies at most `size` bytes, the last always a NUL, and returns the length of the copy as strlen does. */
 word mig_strncpy(char *to, const char *from, word size)
 {
-	word copied = 0;
+	word length = 0;
 
-	while (copied < size) {
-		to[copied] = copied + 1 < size ? from[copied] : 0;
-		if (to[copied++] == 0)
-			break;
+	while (length + 1 < size && from[length]) {
+		to[length] = from[length];
+		length++;
 	}
-	return copied;
+	to[length] = 0;
+	return length;
 }
 
 /* Calls. */
 
 static unsigned char *arguments; /* of the call that is being made */
+static int fill; /* for what a stub leaves as it is */
 static struct list results;
 static unsigned result;
 
@@ -243,6 +256,14 @@ void give(const void *value, unsigned size)
 	add(&results, value, size);
 }
 
+void fill_stack(void)
+{
+	volatile unsigned char below[256 * 1024];
+
+	memset((void *)below, fill, sizeof below);
+	__asm__ volatile("" : : "r"(below) : "memory");
+}
+
 void finish(unsigned value)
 {
 	result = value;
@@ -254,14 +275,6 @@ static void send_finished(uint64_t value)
 	write_all(&value, sizeof value);
 	send_list(&results);
 	fflush(stdout);
-}
-
-static void __attribute__((noinline)) fill_stack(int byte)
-{
-	volatile unsigned char below[256 * 1024];
-
-	memset((void *)below, byte, sizeof below);
-	__asm__ volatile("" : : "r"(below) : "memory");
 }
 
 static void list_calls(void)
@@ -286,14 +299,14 @@ static void call(void)
 {
 	static unsigned char bytes[1 << 16];
 	uint32_t index = read_u32();
-	int fill = getchar();
-	uint32_t size = read_u32();
+	uint32_t size;
 
+	fill = getchar();
+	size = read_u32();
 	if (size > sizeof bytes)
 		abort();
 	read_exactly(bytes, size);
 	arguments = bytes;
-	fill_stack(fill);
 	calls[index].run();
 	send_finished(result);
 }
@@ -302,9 +315,9 @@ static void call_demux(void)
 {
 	void *request = read_pointer();
 	void *reply = read_pointer();
-	int fill = getchar();
 
-	fill_stack(fill);
+	fill = getchar();
+	fill_stack();
 	send_finished(demux(request, reply));
 }
 

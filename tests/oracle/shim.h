@@ -22,8 +22,12 @@ struct call {
 extern const struct call calls[]; /* ended by a null name */
 int demux(void *request, void *reply);
 
-/* For a client's driver: the next argument of this call, and then each argument as the stub left it, and the result. */
+/*
+ * For a client's driver: the next argument of this call; the stack below, right before the call, so that nothing else has
+ * written there; and then each argument as the stub left it, and the result.
+ */
 void take(void *value, unsigned size);
+void __attribute__((noinline)) fill_stack(void);
 void give(const void *value, unsigned size);
 void finish(unsigned result);
 

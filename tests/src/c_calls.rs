@@ -6,7 +6,7 @@ use mig_codegen::model::{Arg, Routine, Type, TypeKind};
 use mig_parser::ast::Direction;
 
 use crate::oracle::{Answer, CAbi, Called, Client, Message, Process, Served, Server};
-use crate::values::{Value, Values, size_of};
+use crate::values::{Value, Values, capacity, size_of};
 use crate::wire;
 
 /// A message between tasks, without addresses of any of them.
@@ -104,15 +104,6 @@ fn passing(ty: &Type) -> Passing {
     }
 }
 
-/// The most elements that a variable array holds inline; 0 for one out of line.
-fn capacity(ty: &Type) -> u32 {
-    match ty.kind {
-        TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => max,
-        TypeKind::Indefinite { inline_max, .. } => inline_max,
-        _ => 0,
-    }
-}
-
 /// Bytes of `count` elements of an array, or of a value of fixed size.
 fn extent(ty: &Type, count: u32) -> usize {
     let size = match &ty.kind {
@@ -170,7 +161,11 @@ pub fn call(
         }
     })?;
     let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-    let values = results(abi, client, routine, &names, &called.arguments)?;
+    // After an error there may be no memory behind what the stub has written so far.
+    let values = match called.result {
+        0 => results(abi, client, routine, &names, &called.arguments)?,
+        _ => Values::new(),
+    };
     Ok(ClientRun { called, sent, values })
 }
 
@@ -188,6 +183,9 @@ fn argument(
         return Ok(vec![0; size]);
     };
     let value = values.get(&arg.name).cloned().unwrap_or_default();
+    if is_local(abi, size) && part == Part::Value {
+        return Ok(if arg.in_request() { value.bytes } else { vec![fill; size] });
+    }
     if arg.in_reply() {
         let storage = storage(abi, process, arg, part, &value, fill)?;
         return Ok(pointer(abi, storage));
@@ -197,10 +195,13 @@ fn argument(
         Part::Disposition => value.disposition.to_le_bytes().to_vec(),
         Part::Deallocate | Part::ServerCopy => u32::from(value.deallocate).to_le_bytes().to_vec(),
         Part::Value if passing(&arg.ty) == Passing::ByValue => value.bytes,
-        // a C type that is an array is here as a local variable of the driver
-        Part::Value if size > abi.pointer() => value.bytes,
         Part::Value => pointer(abi, process.place(&value.bytes)?),
     })
+}
+
+/// True for an argument that is a local variable of the driver: a C type that is an array, or a structure by value.
+fn is_local(abi: CAbi, size: usize) -> bool {
+    size > abi.pointer()
 }
 
 /// Memory for what comes back, with what goes there.
@@ -227,7 +228,7 @@ fn storage(
             process.place(&bytes)
         }
         (Part::Count, _) => {
-            let count = if goes { value.count } else { capacity(&arg.ty) };
+            let count = if goes || arg.count_in_out { value.count } else { capacity(&arg.ty) };
             process.place(&count.to_le_bytes())
         }
         (Part::Disposition, _) => process.place(&value.disposition.to_le_bytes()),
@@ -260,6 +261,10 @@ fn results(
             continue;
         };
         let value = values.entry(arg.name.clone()).or_default();
+        if is_local(abi, bytes.len()) {
+            value.bytes = bytes[..extent(&arg.ty, value.count).min(bytes.len())].to_vec();
+            continue;
+        }
         let mut address = wire::pointer_at(abi, bytes, 0);
         if matches!(passing(&arg.ty), Passing::Indefinite | Passing::OutOfLine) {
             address = wire::pointer_at(abi, &process.read(address, abi.pointer())?, 0);
@@ -280,8 +285,6 @@ pub struct ServerRun {
     pub reply: Flight,
     /// What the server's function was given; empty if it was not called.
     pub seen: Values,
-    /// The sequence number that it was given.
-    pub seqno: Option<u32>,
 }
 
 /// Gives a received message to the demux function; the server's function returns `values` and `code`.
@@ -301,13 +304,12 @@ pub fn serve(
     server.process.reset();
     let request = request.lower(abi, &mut server.process)?;
     let mut seen = Values::new();
-    let mut seqno = None;
     let served = server.serve(&request, fill, |process, arguments| {
-        (seen, seqno) = function(abi, process, routine, arguments, values)?;
+        seen = function(abi, process, routine, arguments, values)?;
         Ok(code)
     })?;
     let reply = Flight::lift(abi, &mut server.process, &served.reply)?;
-    Ok(ServerRun { served, reply, seen, seqno })
+    Ok(ServerRun { served, reply, seen })
 }
 
 /// The server's function: looks at what it is given, and puts its results where the pointers point.
@@ -317,21 +319,14 @@ fn function(
     routine: &Routine,
     arguments: &[(String, Vec<u8>)],
     values: &Values,
-) -> io::Result<(Values, Option<u32>)> {
-    let mut seqno = None;
-    for (name, bytes) in arguments {
-        match part(routine, name) {
-            Some((arg, _)) if arg.direction == Direction::MsgSeqno => seqno = Some(wire::u32_at(bytes, 0)),
-            _ => {}
-        }
-    }
+) -> io::Result<Values> {
     let seen = look(abi, process, routine, arguments)?;
     for (name, bytes) in arguments {
         let Some((arg, part)) = part(routine, name).filter(|(arg, _)| arg.in_reply()) else { continue };
         let Some(value) = values.get(&arg.name) else { continue };
         put(abi, process, arg, part, wire::pointer_at(abi, bytes, 0), value)?;
     }
-    Ok((seen, seqno))
+    Ok(seen)
 }
 
 /// The values of the arguments that came with the request.
@@ -342,16 +337,21 @@ fn look(
     arguments: &[(String, Vec<u8>)],
 ) -> io::Result<Values> {
     let mut values = Values::new();
-    let given = |arg: &Arg| arg.in_request() || arg.direction == Direction::RequestPort;
+    let given =
+        |arg: &Arg| arg.in_request() || matches!(arg.direction, Direction::RequestPort | Direction::MsgSeqno);
     for (name, bytes) in arguments {
-        let Some((arg, part)) = part(routine, name).filter(|(arg, _)| given(arg)) else { continue };
-        let value = values.entry(arg.name.clone()).or_default();
-        match (part, arg.in_reply()) {
-            (Part::Count, false) => value.count = wire::u32_at(bytes, 0),
-            (Part::Count, true) => {
-                value.count = wire::u32_at(&process.read(wire::pointer_at(abi, bytes, 0), 4)?, 0);
+        let Some((arg, part)) = part(routine, name) else { continue };
+        match part {
+            Part::Count if given(arg) || arg.count_in_out => {
+                let count = match arg.in_reply() {
+                    true => wire::u32_at(&process.read(wire::pointer_at(abi, bytes, 0), 4)?, 0),
+                    false => wire::u32_at(bytes, 0),
+                };
+                values.entry(arg.name.clone()).or_default().count = count;
             }
-            (Part::Disposition, false) => value.disposition = wire::u32_at(bytes, 0),
+            Part::Disposition if given(arg) => {
+                values.entry(arg.name.clone()).or_default().disposition = wire::u32_at(bytes, 0);
+            }
             _ => {}
         }
     }
@@ -359,9 +359,6 @@ fn look(
         let Some((arg, Part::Value)) = part(routine, name).filter(|(arg, _)| given(arg)) else { continue };
         let value = values.entry(arg.name.clone()).or_default();
         value.bytes = seen_bytes(abi, process, arg, bytes, value.count)?;
-        if let TypeKind::FixedString { .. } | TypeKind::BoundedString { .. } = arg.ty.kind {
-            cut_text(value);
-        }
     }
     Ok(values)
 }
@@ -377,13 +374,6 @@ fn seen_bytes(abi: CAbi, process: &mut Process, arg: &Arg, bytes: &[u8], count: 
     }
     let size = extent(&arg.ty, count.min(1 << 16));
     if size == 0 { Ok(Vec::new()) } else { process.read(address, size) }
-}
-
-/// A string is what is in front of the first NUL, and that.
-fn cut_text(value: &mut Value) {
-    let length = value.bytes.iter().position(|byte| *byte == 0).map_or(value.bytes.len(), |nul| nul + 1);
-    value.bytes.truncate(length);
-    value.count = u32::try_from(length).expect("strings are short");
 }
 
 /// Puts one result of the server's function where its pointer points.

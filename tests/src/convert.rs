@@ -1,10 +1,11 @@
-//! Between the generated code's types and bytes, for the glue that `build.rs` writes.
+//! Between the generated code's types and bytes, for the glue that [`glue`](crate::glue) writes.
 
 use std::ffi::{CStr, CString};
 
 use mig_runtime::kernel::{Name, RightKind};
 use mig_runtime::{
-    AnyRight, Elements, KernReturn, Kernel, OolMemory, ReceiveRight, SendOnceRight, SendRight,
+    AnyRight, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray, ReceiveRight, SendOnceRight,
+    SendRight, Seqno,
 };
 
 use crate::values::Value;
@@ -90,6 +91,37 @@ impl<W: World> See<W> for Name {
     }
 }
 
+impl<W: World> See<W> for Seqno {
+    fn see(&self, world: &W) -> Value {
+        self.0.see(world)
+    }
+}
+
+impl<W: World> See<W> for Port<'_, W::Kernel> {
+    fn see(&self, world: &W) -> Value {
+        self.name().see(world)
+    }
+}
+
+/// For structures of generated code, which are plain data.
+#[macro_export]
+macro_rules! plain {
+    ($($ty:ty),*) => { $(
+        impl<W: $crate::convert::World> $crate::convert::Make<W> for $ty {
+            fn make(_: &W, value: &$crate::values::Value) -> Self {
+                ::mig_runtime::zerocopy::FromBytes::read_from_bytes(&value.bytes).expect("as many bytes as the type has")
+            }
+        }
+
+        impl<W: $crate::convert::World> $crate::convert::See<W> for $ty {
+            fn see(&self, _: &W) -> $crate::values::Value {
+                let bytes = ::mig_runtime::zerocopy::IntoBytes::as_bytes(self).to_vec();
+                $crate::values::Value { bytes, ..Default::default() }
+            }
+        }
+    )* };
+}
+
 macro_rules! rights {
     ($($right:ident, $kind:ident, $disposition:literal;)*) => { $(
         impl<W: World> Make<W> for $right<W::Kernel> {
@@ -122,6 +154,38 @@ impl<W: World> See<W> for AnyRight<'_, W::Kernel> {
             AnyRight::MoveSend(right) => right.see(world),
             AnyRight::MoveSendOnce(right) => right.see(world),
             other => Value { disposition: u32::from(other.disposition()), ..other.name().0.see(world) },
+        }
+    }
+}
+
+impl<W: World> Make<W> for AnyRight<'static, W::Kernel> {
+    /// What moves the right, as the value says.
+    fn make(world: &W, value: &Value) -> Self {
+        match value.disposition {
+            16 => AnyRight::MoveReceive(Make::make(world, value)),
+            17 => AnyRight::MoveSend(Make::make(world, value)),
+            _ => AnyRight::MoveSendOnce(Make::make(world, value)),
+        }
+    }
+}
+
+impl<W: World> Make<W> for PortArray<W::Kernel> {
+    /// Moves the rights, as the value says.
+    fn make(world: &W, value: &Value) -> Self {
+        match value.disposition {
+            16 => PortArray::moving::<ReceiveRight<_>>(Make::make(world, value)),
+            17 => PortArray::moving::<SendRight<_>>(Make::make(world, value)),
+            _ => PortArray::moving::<SendOnceRight<_>>(Make::make(world, value)),
+        }
+    }
+}
+
+impl<W: World> Make<W> for OolArg<'static, W::Kernel> {
+    /// Memory that goes with the message, or that is lent to it as long as the test runs.
+    fn make(world: &W, value: &Value) -> Self {
+        match value.deallocate {
+            true => OolMemory::make(world, value).into(),
+            false => OolArg::lend(Box::leak(value.bytes.clone().into_boxed_slice())),
         }
     }
 }

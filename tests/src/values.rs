@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mig_codegen::model::{Arg, Routine, Type, TypeKind};
+use mig_codegen::model::{Arg, PortType, Routine, Type, TypeKind};
+use mig_parser::ast::Direction;
 
 /// An argument's value as C holds it in memory: ports are names of four bytes, arrays their elements, strings end with a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,19 +48,83 @@ pub enum Side {
     Reply,
 }
 
-/// Values for all arguments of a routine that travel in a message, and for its request port.
+/// Values for all arguments that a client gives or a server returns.
 pub fn values(routine: &Routine, side: Side, kind: Kind) -> Values {
-    let travels = |index: usize, arg: &Arg| match side {
-        Side::Request => arg.in_request() || index == routine.request_port,
+    let given = |arg: &Arg| match side {
+        Side::Request => arg.in_request() || is_control(arg) || arg.count_in_out,
         Side::Reply => arg.in_reply(),
     };
-    let args = routine.args.iter().enumerate().filter(|(index, arg)| travels(*index, arg));
+    let args = routine.args.iter().enumerate().filter(|(_, arg)| given(arg));
     args.map(|(index, arg)| {
-        let seed = routine.id * 7 + 31 * index as u32 + if side == Side::Reply { 97 } else { 0 };
-        let kind = if index == routine.request_port && kind == Kind::Empty { Kind::Ordinary } else { kind };
-        (arg.name.clone(), value(&arg.ty, kind, seed))
+        let seed = routine
+            .id
+            .wrapping_mul(7)
+            .wrapping_add(31 * index as u32 + if side == Side::Reply { 97 } else { 0 });
+        // Without a port to send to, or to wait at, there is no message.
+        let kind = if is_control(arg) && kind == Kind::Empty { Kind::Ordinary } else { kind };
+        let value = match arg.direction {
+            Direction::Out if side == Side::Request => limit(&arg.ty, kind),
+            _ => value(&arg.ty, kind, seed),
+        };
+        (arg.name.clone(), value)
     })
     .collect()
+}
+
+/// True for an argument that the client gives for the message itself: ports of the header, time-out, options.
+fn is_control(arg: &Arg) -> bool {
+    matches!(
+        arg.direction,
+        Direction::RequestPort
+            | Direction::ReplyPort
+            | Direction::UReplyPort
+            | Direction::WaitTime
+            | Direction::MsgOption
+    )
+}
+
+/// How many elements of a `countinout` array the client takes: all that are declared, or fewer than the server has.
+fn limit(ty: &Type, kind: Kind) -> Value {
+    let declared = capacity(ty);
+    Value { count: if kind == Kind::Overflowing { declared.min(2) } else { declared }, ..Value::default() }
+}
+
+/// The most elements that a variable array holds inline; 0 for one out of line.
+pub fn capacity(ty: &Type) -> u32 {
+    match ty.kind {
+        TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => max,
+        TypeKind::Indefinite { inline_max, .. } => inline_max,
+        _ => 0,
+    }
+}
+
+/// Values as both sides must agree on them: without what only one of them can say.
+///
+/// A count is that of a variable array; a disposition that of a polymorphic argument; a string ends at its NUL; whose memory it was is
+/// forgotten.
+pub fn agreed(routine: &Routine, values: &Values) -> Values {
+    let known = values.iter().filter_map(|(name, value)| {
+        let arg = routine.args.iter().find(|arg| arg.name == *name)?;
+        Some((name.clone(), agreed_value(arg, value)))
+    });
+    known.collect()
+}
+
+fn agreed_value(arg: &Arg, value: &Value) -> Value {
+    let mut value = Value { deallocate: false, ..value.clone() };
+    match &arg.ty.kind {
+        TypeKind::Bounded { .. } | TypeKind::Indefinite { .. } | TypeKind::OutOfLine { count: None, .. } => {
+            value.disposition = 0;
+        }
+        TypeKind::FixedString { .. } | TypeKind::BoundedString { .. } => {
+            let text = value.bytes.iter().position(|byte| *byte == 0);
+            value.bytes.truncate(text.unwrap_or(value.bytes.len()));
+            (value.count, value.disposition) = (0, 0);
+        }
+        TypeKind::Port(port) if port.receiver.is_none() => value.count = 0,
+        _ => (value.count, value.disposition) = (0, 0),
+    }
+    value
 }
 
 fn value(ty: &Type, kind: Kind, seed: u32) -> Value {
@@ -67,7 +132,7 @@ fn value(ty: &Type, kind: Kind, seed: u32) -> Value {
         TypeKind::Scalar(scalar) if scalar.type_number == 0 => boolean(kind != Kind::Empty),
         TypeKind::Port(port) => Value {
             bytes: name(kind, seed, 0).to_le_bytes().to_vec(),
-            disposition: port.sender.map_or(MOVE_SEND_ONCE, u32::from),
+            disposition: disposition(port),
             ..Value::default()
         },
         TypeKind::FixedString { size, .. } => text(kind, seed, *size),
@@ -85,8 +150,11 @@ fn value(ty: &Type, kind: Kind, seed: u32) -> Value {
     }
 }
 
-/// `MACH_MSG_TYPE_MOVE_SEND_ONCE`: what a caller chooses where the `.defs` lets it.
-pub const MOVE_SEND_ONCE: u32 = 18;
+/// What becomes of the sender's right; where the `.defs` lets it choose, it moves what the receiver wants, or a send-once right.
+fn disposition(port: &PortType) -> u32 {
+    const MOVE_SEND_ONCE: u8 = 18;
+    u32::from(port.sender.or(port.receiver).unwrap_or(MOVE_SEND_ONCE))
+}
 
 fn boolean(value: bool) -> Value {
     Value { bytes: u32::from(value).to_le_bytes().to_vec(), ..Value::default() }
@@ -103,12 +171,12 @@ fn length(kind: Kind, full: u32, overflowing: u32) -> u32 {
 
 fn elements(element: &Type, kind: Kind, seed: u32, count: u32) -> Value {
     let mut value = Value { count, ..Value::default() };
+    if let TypeKind::Port(port) = &element.kind {
+        value.disposition = disposition(port);
+    }
     for index in 0..count {
         match &element.kind {
-            TypeKind::Port(port) => {
-                value.disposition = port.sender.map_or(MOVE_SEND_ONCE, u32::from);
-                value.bytes.extend(name(kind, seed, index).to_le_bytes());
-            }
+            TypeKind::Port(_) => value.bytes.extend(name(kind, seed, index).to_le_bytes()),
             _ => value.bytes.extend(pattern(kind, seed.wrapping_add(index * 5), size_of(element))),
         }
     }
@@ -117,7 +185,7 @@ fn elements(element: &Type, kind: Kind, seed: u32, count: u32) -> Value {
 
 /// A port name: no two are the same, and the empty one is null.
 fn name(kind: Kind, seed: u32, index: u32) -> u32 {
-    if kind == Kind::Empty { 0 } else { (seed + 1) * 0x1000 + index + 3 }
+    if kind == Kind::Empty { 0 } else { (seed % 0xffff + 1) * 0x1000 + index + 3 }
 }
 
 fn text(kind: Kind, seed: u32, size: u32) -> Value {
@@ -126,7 +194,7 @@ fn text(kind: Kind, seed: u32, size: u32) -> Value {
         Kind::Empty => 0,
         Kind::Full | Kind::Overflowing => size - 1,
     };
-    let mut bytes: Vec<u8> = (0..length).map(|i| b'a' + ((seed + i) % 26) as u8).collect();
+    let mut bytes: Vec<u8> = (0..length).map(|i| b'a' + (seed.wrapping_add(i) % 26) as u8).collect();
     bytes.push(0);
     Value { count: length + 1, bytes, ..Value::default() }
 }

@@ -280,7 +280,8 @@ pub fn damaged(abi: CAbi, bytes: &[u8]) -> Vec<Damaged> {
     all.push(("64 bytes long".to_string(), resized(bytes, bytes.len() + 64)));
     let mut complex = bytes.to_vec();
     complex[3] ^= 0x80;
-    all.push(("complex bit".to_string(), complex));
+    let now = if complex[3] & 0x80 != 0 { "set" } else { "clear" };
+    all.push((format!("complex bit {now}"), complex));
     for (index, item) in items(abi, bytes).unwrap_or_default().iter().enumerate() {
         for (field, value) in wrong_values(item) {
             // of data out of line a kernel says the number itself: it is never more than there is

@@ -122,7 +122,7 @@ fn the_demux_function_hands_the_arguments_to_the_server() {
         CAbi::ALL.into_iter().flat_map(|abi| [(abi, Variant::Plain), (abi, Variant::Seqnos)])
     {
         let Some(unit) = unit("server_gets", abi, variant) else { return };
-        let mut server = Server::start(&unit.server).unwrap();
+        let mut server = Server::start(unit.server.as_deref().unwrap()).unwrap();
         let request = wire::received(abi, &create_message(abi), 0x51);
         let served = server.serve(&request, 0, |_, _| Ok(0)).unwrap();
         let (name, arguments) = served.function.unwrap();
@@ -143,7 +143,7 @@ fn the_demux_function_hands_the_arguments_to_the_server() {
 fn the_demux_function_refuses_a_damaged_request() {
     for abi in CAbi::ALL {
         let Some(unit) = unit("server_refuses", abi, Variant::Plain) else { return };
-        let mut server = Server::start(&unit.server).unwrap();
+        let mut server = Server::start(unit.server.as_deref().unwrap()).unwrap();
         let request = wire::received(abi, &create_message(abi), 0);
         for (damage, bytes) in wire::damaged(abi, &request) {
             server.process.reset();

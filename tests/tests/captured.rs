@@ -198,11 +198,11 @@ macro_rules! captured {
                     _ = r_reqpoly(kernel, port, reply, 7);
                 });
                 check(&message, 0x1514, &[number(7)]);
-                assert_eq!(message.receive, Some(Name(8)));
+                assert_eq!(message.call.receive, Some(Name(8)));
                 let message = sent(|kernel, p| _ = r_ureply(p, &send(kernel, 8)));
                 check(&message, 0x1313, &[]);
-                assert_eq!(message.receive, Some(Name(8)));
-                assert_eq!(sent(|_, p| _ = r_vs3(p, &[])).receive, Some(Name(REPLY_PORT)));
+                assert_eq!(message.call.receive, Some(Name(8)));
+                assert_eq!(sent(|_, p| _ = r_vs3(p, &[])).call.receive, Some(Name(REPLY_PORT)));
             }
         }
     };

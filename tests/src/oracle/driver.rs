@@ -34,6 +34,7 @@ fn call(text: &mut String, index: usize, stub: &Prototype) {
     for parameter in &stub.parameters {
         let _ = writeln!(text, "\ttake(&{0}, sizeof {0});", parameter.name);
     }
+    text.push_str("\tfill_stack();\n");
     let arguments =
         stub.parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
     if stub.result == "void" {

@@ -10,11 +10,13 @@ mod driver;
 mod process;
 mod prototype;
 mod stubs;
+mod system;
 
-pub use build::{Unit, Variant, build, generate};
+pub use build::{Broken, Unit, Variant, build, generate};
 pub use process::{Call, Event, Process};
 pub use prototype::{Parameter, Prototype};
 pub use stubs::{Answer, Arguments, Called, Client, Message, REPLY_PORT, Served, Server};
+pub use system::System;
 
 use std::path::{Path, PathBuf};
 
@@ -63,19 +65,9 @@ impl CAbi {
         }
     }
 
-    fn mig(self, packages: &Path) -> PathBuf {
-        packages.join(match self {
-            CAbi::GnuI386 => "trixie-i386/usr/lib/mig/i686-gnu-migcom",
-            CAbi::GnuX86_64 => "trixie-amd64/usr/lib/mig/x86_64-gnu-migcom",
-        })
-    }
-
-    /// The system's interface definitions and headers.
+    /// The interface definitions and headers of the newest system with this ABI.
     pub fn include(self, packages: &Path) -> PathBuf {
-        packages.join(match self {
-            CAbi::GnuI386 => "trixie-i386/usr/include/i386-linux-gnu",
-            CAbi::GnuX86_64 => "trixie-amd64/usr/include/x86_64-linux-gnu",
-        })
+        System::from(self).include(packages)
     }
 }
 

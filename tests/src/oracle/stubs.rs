@@ -35,6 +35,19 @@ pub struct Message {
     pub timeout: u32,
 }
 
+/// `MACH_RCV_MSG`
+const RECEIVE: u32 = 2;
+
+/// `MACH_RCV_TOO_LARGE`
+const MACH_RCV_TOO_LARGE: u32 = 0x1000_4004;
+
+impl Message {
+    /// True if the stub waits for a reply.
+    fn receives(&self) -> bool {
+        self.option & RECEIVE != 0
+    }
+}
+
 /// What a client stub did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
@@ -101,7 +114,7 @@ impl Client {
                     let answer = answer(&mut self.process, &message)?;
                     sent = Some(message);
                     events.push(name);
-                    let code = self.deliver(address, &answer)?;
+                    let code = self.deliver(address, sent.as_ref(), &answer)?;
                     self.process.answer(u64::from(code))?;
                 }
                 Event::Upcall { name, arguments } => {
@@ -127,9 +140,14 @@ impl Client {
         Ok((value(0), message))
     }
 
-    fn deliver(&mut self, address: u64, answer: &Answer) -> io::Result<u32> {
+    /// Gives the stub what it waits for; as from a kernel, a reply that does not fit is an error.
+    fn deliver(&mut self, address: u64, sent: Option<&Message>, answer: &Answer) -> io::Result<u32> {
+        let room = sent.map_or(0, |message| message.receive_size);
         match answer {
             Answer::Error(code) => Ok(*code),
+            Answer::Reply(bytes) if bytes.len() > room && sent.is_some_and(Message::receives) => {
+                Ok(MACH_RCV_TOO_LARGE)
+            }
             Answer::Reply(bytes) => self.process.write(address, bytes).map(|()| 0),
         }
     }
