@@ -2,7 +2,8 @@
 
 use mach_defs::native::mach;
 use mig_runtime::abi::Native;
-use mig_runtime::{CallError, KernReturn, Kernel, OolMemory, ReceiveRight, SendRight};
+use mig_runtime::kernel::NoWait;
+use mig_runtime::{CallError, KernReturn, Kernel, Name, OolMemory, ReceiveRight, SendRight};
 
 /// `VM_PROT_NONE`: no access is withheld.
 const VM_PROT_NONE: mach::VmProt = 0;
@@ -14,57 +15,97 @@ const COPY_DELAY: mach::MemoryObjectCopyStrategy = 2;
 const RETURN_NONE: mach::MemoryObjectReturn = 0;
 
 /// A control port.
-pub(crate) struct Control<K: Kernel>(SendRight<K>);
+pub(crate) enum Control<K: Kernel> {
+    /// The kernel's, which takes every message.
+    Kernel(SendRight<K>),
+    /// That of a task that says it is a kernel. Who does not listen misses what is said.
+    Anybody(SendRight<NoWait<K>>),
+}
+
+/// Calls a function with either right.
+macro_rules! with_right {
+    ($control:expr, $right:ident => $call:expr) => {
+        match $control {
+            Control::Kernel($right) => $call,
+            Control::Anybody($right) => $call,
+        }
+    };
+}
 
 impl<K: Kernel<Abi = Native>> Control<K> {
-    pub(crate) fn new(right: SendRight<K>) -> Self {
-        Self(right)
+    /// That of an object that the kernel has made.
+    pub(crate) fn of_kernel(right: SendRight<K>) -> Self {
+        Self::Kernel(right)
     }
 
-    /// True if this right, which has come with a message, is the same one: only the kernel can have sent it then, because nobody else is ever
-    /// given a right to the control port.
-    pub(crate) fn is(&self, right: &SendRight<K>) -> bool {
-        self.0.name() == right.name()
+    /// That of an object that others can send to.
+    pub(crate) fn of_anybody(right: SendRight<K>) -> Self {
+        Self::Anybody(NoWait::right(right))
     }
 
-    /// The same for the port itself.
-    pub(crate) fn is_port(&self, port: &ReceiveRight<K>) -> bool {
-        self.0.name() == port.name()
+    /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have sent it then, because nobody
+    /// else is ever given a right to the control port.
+    pub(crate) fn name(&self) -> Name {
+        with_right!(self, right => right.name())
     }
 
     /// `memory_object_data_supply` of a page, which moves to the kernel. A precious page comes back even if nobody changes it.
-    pub(crate) fn supply(&self, offset: u64, page: OolMemory<K>, precious: bool) -> Result<(), CallError<K>> {
-        let no_reply = ReceiveRight::null(self.0.kernel().clone());
-        mach::memory_object_data_supply(&self.0, narrow(offset), page, VM_PROT_NONE, precious, &no_reply)
+    pub(crate) fn supply(&self, offset: u64, page: OolMemory<K>, precious: bool) -> Result<(), KernReturn> {
+        with_right!(self, right => supply(right, offset, page.into_region(), precious))
     }
 
     /// `memory_object_data_unavailable` for one page. GNU Mach takes a range that begins at 0 and has more than 8 KiB for something else.
-    pub(crate) fn unavailable(&self, offset: u64, page_size: usize) -> Result<(), CallError<K>> {
-        mach::memory_object_data_unavailable(&self.0, narrow(offset), narrow(page_size as u64))
+    pub(crate) fn unavailable(&self, offset: u64, page_size: usize) -> Result<(), KernReturn> {
+        let (offset, size) = (narrow(offset), narrow(page_size as u64));
+        with_right!(self, right => code(mach::memory_object_data_unavailable(right, offset, size)))
     }
 
     /// `memory_object_data_error`: whoever waits gets a memory error, and may try again.
-    pub(crate) fn error(&self, offset: u64, length: u64) -> Result<(), CallError<K>> {
-        let code = KernReturn::KERN_MEMORY_ERROR;
-        mach::memory_object_data_error(&self.0, narrow(offset), narrow(length), code)
+    pub(crate) fn error(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
+        let (offset, length, error) = (narrow(offset), narrow(length), KernReturn::KERN_MEMORY_ERROR);
+        with_right!(self, right => code(mach::memory_object_data_error(right, offset, length, error)))
     }
 
     /// `memory_object_ready`: the contents go when nobody uses them, so there is nothing to cache.
-    pub(crate) fn ready(&self) -> Result<(), CallError<K>> {
-        mach::memory_object_ready(&self.0, false, COPY_DELAY)
+    pub(crate) fn ready(&self) -> Result<(), KernReturn> {
+        with_right!(self, right => code(mach::memory_object_ready(right, false, COPY_DELAY)))
     }
 
     /// `memory_object_lock_request` that takes every lock away.
-    pub(crate) fn unlock(&self, offset: u64, length: u64) -> Result<(), CallError<K>> {
-        let no_reply = ReceiveRight::null(self.0.kernel().clone());
-        let (offset, length) = (narrow(offset), narrow(length));
-        mach::memory_object_lock_request(&self.0, offset, length, RETURN_NONE, false, VM_PROT_NONE, &no_reply)
+    pub(crate) fn unlock(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
+        with_right!(self, right => unlock(right, narrow(offset), narrow(length)))
     }
 
     /// `memory_object_destroy`: the pager will have nothing to do with this kernel's use of the object.
-    pub(crate) fn destroy(&self) -> Result<(), CallError<K>> {
-        mach::memory_object_destroy(&self.0, KernReturn::KERN_FAILURE)
+    pub(crate) fn destroy(&self) -> Result<(), KernReturn> {
+        with_right!(self, right => code(mach::memory_object_destroy(right, KernReturn::KERN_FAILURE)))
     }
+}
+
+fn supply<K: Kernel<Abi = Native>>(
+    right: &SendRight<K>,
+    offset: u64,
+    page: Option<K::Region>,
+    precious: bool,
+) -> Result<(), KernReturn> {
+    let page: OolMemory<K> = page.map_or(OolMemory::empty(), OolMemory::from_region);
+    let no_reply = ReceiveRight::null(right.kernel().clone());
+    code(mach::memory_object_data_supply(right, narrow(offset), page, VM_PROT_NONE, precious, &no_reply))
+}
+
+fn unlock<K: Kernel<Abi = Native>>(
+    right: &SendRight<K>,
+    offset: mach::VmOffset,
+    length: mach::VmSize,
+) -> Result<(), KernReturn> {
+    let no_reply = ReceiveRight::null(right.kernel().clone());
+    let (returns, flush) = (RETURN_NONE, false);
+    code(mach::memory_object_lock_request(right, offset, length, returns, flush, VM_PROT_NONE, &no_reply))
+}
+
+/// The reason alone: what could not be sent is released.
+fn code<K: Kernel>(result: Result<(), CallError<K>>) -> Result<(), KernReturn> {
+    result.map_err(KernReturn::from)
 }
 
 /// An offset or length as the messages have it. It came from one or is smaller, so nothing is lost.

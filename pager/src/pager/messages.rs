@@ -61,7 +61,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         if !valid || !distinct || page_size != self.page_size as u64 {
             return Err(self.refused());
         }
-        let user = Arc::new(User { control: Control::new(control), name });
+        let user = Arc::new(User { control: Control::of_kernel(control), name });
         let rights = Rights { user: Some(user), ..Rights::unused(port) };
         let entry = self.add_object(Origin::Internal, rights)?;
         self.watch(&entry, 0)
@@ -86,7 +86,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let entry = self.entry(at.port)?;
         let ours = control.name() == self.manager.name() || self.find(control.name()).is_some();
         let fits = page_size == self.page_size as u64 && !control.is_null() && !ours;
-        let user = Arc::new(User { control: Control::new(control), name });
+        let user = Arc::new(User { control: Control::of_anybody(control), name });
         let mut admitted = entry.turn(at.seqno).admit();
         let decision = if fits { admitted.state.object.init() } else { Init::Refuse };
         match decision {
@@ -122,7 +122,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let entry = self.entry(at.port)?;
         let mut admitted = entry.turn(at.seqno).admit();
         let state = &mut *admitted.state;
-        let from_user = state.rights.user.as_ref().is_some_and(|user| user.control.is_port(&control));
+        let from_user = state.rights.user.as_ref().is_some_and(|user| user.control.name() == control.name());
         let decision = if from_user { state.object.terminate() } else { Terminate::Refuse };
         if decision == Terminate::Refuse {
             drop(admitted);
@@ -350,7 +350,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         control: &SendRight<K>,
     ) -> Result<Arc<User<K>>, KernReturn> {
         let state = &admitted.state;
-        let user = state.rights.user.as_ref().filter(|user| user.control.is(control));
+        let user = state.rights.user.as_ref().filter(|user| user.control.name() == control.name());
         match user {
             Some(user) if state.object.phase() == Phase::Live => Ok(user.clone()),
             _ => Err(self.refused()),
@@ -410,7 +410,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Counts answers that do not get there: the kernel has gone, or does not listen.
-    pub(super) fn sent<E>(&self, result: Result<(), E>) -> bool {
+    pub(super) fn sent(&self, result: Result<(), KernReturn>) -> bool {
         self.counters.unsent.add(result.is_err() as u64);
         result.is_ok()
     }

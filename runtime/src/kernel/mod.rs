@@ -4,6 +4,7 @@
 pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
+mod no_wait;
 
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
@@ -12,6 +13,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
+
+pub use self::no_wait::NoWait;
 
 /// A port name: an index into a task's name table, of no meaning in another task.
 #[derive(

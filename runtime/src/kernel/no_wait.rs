@@ -1,0 +1,122 @@
+//! Sends that never wait.
+
+use core::mem::MaybeUninit;
+
+use super::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::kern_return::KernReturn;
+use crate::right::{Right, SendRight};
+
+/// The same task, except that a message that would have to wait for room in a queue is not sent: `MACH_SEND_TIMED_OUT`.
+///
+/// For a server that speaks to ports of tasks it does not trust, and that no such task may stop by not listening. Stubs know nothing of it:
+/// they send as the kernel of the destination's right sends.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use mig_runtime::kernel::NoWait;
+/// use mig_runtime::kernel::local::Local;
+/// use mig_runtime::{KernReturn, MsgBuf, ReceiveRight, SendOptions, Dest};
+///
+/// let task: Local = Local::new();
+/// let port = ReceiveRight::allocate(&task)?; // Nobody listens; 5 messages have room.
+/// let right = NoWait::right(port.make_send()?);
+/// let send = || {
+///     let mut buffer = MsgBuf::<64>::new();
+///     buffer.request(right.kernel()).send(1, Dest::copy_send(&right), SendOptions::NONE).map_err(KernReturn::from)
+/// };
+/// assert_eq!([0; 5].map(|_| send()), [Ok(()); 5]);
+/// assert_eq!(send(), Err(KernReturn::MACH_SEND_TIMED_OUT));
+/// # }
+/// # Ok::<(), mig_runtime::KernReturn>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct NoWait<K>(K);
+
+impl<K: Kernel> NoWait<K> {
+    /// The same right, for sends that do not wait.
+    pub fn right(right: SendRight<K>) -> SendRight<Self> {
+        let kernel = Self(right.kernel().clone());
+        let name = Right::into_raw(right);
+        // SAFETY: the task is the same, and `into_raw` has given up the reference.
+        unsafe { SendRight::from_raw(kernel, name) }
+    }
+}
+
+// SAFETY: everything is done by the kernel inside.
+unsafe impl<K: Kernel> Kernel for NoWait<K> {
+    type Abi = K::Abi;
+    type Region = K::Region;
+    type Lent<'a> = K::Lent<'a>;
+
+    #[inline]
+    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        // SAFETY: the caller's promise; how long the send may wait is no part of it.
+        unsafe { self.0.mach_msg(buffer, MsgCall { send_timeout: Some(0), ..call }) }
+    }
+
+    fn allocate_port(&self) -> Result<Name, KernReturn> {
+        self.0.allocate_port()
+    }
+
+    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+        self.0.allocate_port_set()
+    }
+
+    fn release(&self, kind: RightKind, name: Name) {
+        self.0.release(kind, name);
+    }
+
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        self.0.copy_send(name)
+    }
+
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        self.0.make_send(receive)
+    }
+
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        self.0.make_send_once(receive)
+    }
+
+    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+        self.0.move_member(receive, set)
+    }
+
+    fn request_notification(
+        &self,
+        name: Name,
+        which: Notification,
+        notify: Name,
+    ) -> Result<Name, KernReturn> {
+        self.0.request_notification(name, which, notify)
+    }
+
+    fn reply_port(&self) -> Result<Name, KernReturn> {
+        self.0.reply_port()
+    }
+
+    fn destroy_reply_port(&self, name: Name) {
+        self.0.destroy_reply_port(name);
+    }
+
+    fn allocate(&self, size: usize) -> Result<K::Region, KernReturn> {
+        self.0.allocate(size)
+    }
+
+    fn region_into_wire(&self, region: K::Region) -> u64 {
+        self.0.region_into_wire(region)
+    }
+
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> K::Region {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.region_from_wire(address, size) }
+    }
+
+    fn lend<'a>(&self, bytes: &'a [u8]) -> K::Lent<'a> {
+        self.0.lend(bytes)
+    }
+
+    fn lent_address(lent: &K::Lent<'_>) -> u64 {
+        K::lent_address(lent)
+    }
+}
