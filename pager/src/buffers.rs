@@ -45,10 +45,10 @@ impl<P: Platform> Buffers<P> {
         Some(Data { source: Source::Message(memory.clone(), page), buffers: self.clone() })
     }
 
-    /// How many buffers are free, and how many pages may be held.
-    pub(crate) fn free(&self) -> (usize, usize) {
+    /// How many more pages can be taken, copied or held.
+    pub(crate) fn free(&self) -> usize {
         let state = self.state.lock();
-        (state.free.len(), state.may_hold)
+        state.free.len() + state.may_hold
     }
 }
 
@@ -106,9 +106,9 @@ mod tests {
         let held = buffers.hold(&memory, 8..16);
         assert_eq!(held.as_deref(), Some(&[7; 8][..]));
         assert!(buffers.hold(&memory, 0..8).is_none());
-        assert_eq!(buffers.free(), (0, 0));
+        assert_eq!(buffers.free(), 0);
         drop((taken, held));
-        assert_eq!(buffers.free(), (2, 1));
+        assert_eq!(buffers.free(), 3);
         assert_eq!(Arc::strong_count(&memory), 1);
     }
 }

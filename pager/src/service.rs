@@ -106,6 +106,15 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
     /// The code with which a server ended by itself.
     pub fn stop(mut self) -> Result<(), KernReturn> {
         self.end();
+        self.health()
+    }
+
+    /// Whether all servers are at work.
+    ///
+    /// # Errors
+    ///
+    /// The code with which one has ended by itself.
+    pub fn health(&self) -> Result<(), KernReturn> {
         KernReturn(self.failure.load(Ordering::Relaxed)).ok()
     }
 

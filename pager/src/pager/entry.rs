@@ -7,7 +7,7 @@ use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
 
 use super::control::Control;
 use crate::buffers::Data;
-use crate::object::{Object, Turn};
+use crate::object::{Object, Origin, Turn};
 use crate::store::Stored;
 
 /// A page's data that a write and the object share.
@@ -19,6 +19,7 @@ pub(crate) struct Entry<K: Kernel, P: Platform> {
     pub(crate) name: Name,
     /// A number that tells it apart, for administrators.
     pub(crate) handle: u32,
+    pub(crate) origin: Origin,
     state: Mutex<P, State<K, P>>,
     /// A message has been admitted, and somebody waits for that.
     turn: P::Condvar,
@@ -67,9 +68,9 @@ impl<K: Kernel> Rights<K> {
 
 impl<K: Kernel, P: Platform> Entry<K, P> {
     pub(crate) fn new(handle: u32, object: Object<Stored, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
-        let name = rights.port.name();
+        let (name, origin) = (rights.port.name(), object.origin());
         let state = Mutex::<P, _>::new(State { object, rights, waiting: 0 });
-        Arc::new(Self { name, handle, state, turn: P::Condvar::default() })
+        Arc::new(Self { name, handle, origin, state, turn: P::Condvar::default() })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P>> {

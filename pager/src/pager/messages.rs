@@ -240,7 +240,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let pages =
             self.pages(offset, data.len() as u64).filter(|pages| pages.end - pages.start <= MAX_PAGES);
         let Some(pages) = pages else { return Err(self.refused()) };
-        let (taken, memory) = self.take(data);
+        let (taken, memory) = self.take(data, entry.origin);
         if memory.is_none() {
             self.counters.turnaround.count(P::now() - arrived);
         }
@@ -298,10 +298,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Takes the pages of a message, and gives back its memory unless some of them must stay in it.
-    fn take(&self, memory: OolMemory<K>) -> (Vec<Taken<K, P>>, Option<Held<K>>) {
+    fn take(&self, memory: OolMemory<K>, origin: Origin) -> (Vec<Taken<K, P>>, Option<Held<K>>) {
+        let buffers = match origin {
+            Origin::Internal => &self.internal_buffers,
+            Origin::External { .. } => &self.external_buffers,
+        };
         let copy = |page| {
             let stored = self.store.same_filled(page).map(Taken::Stored);
-            stored.or_else(|| self.buffers.copy(page).map(|data| Taken::Data(Arc::new(data))))
+            stored.or_else(|| buffers.copy(page).map(|data| Taken::Data(Arc::new(data))))
         };
         let mut taken: Vec<_> = memory.chunks_exact(self.page_size).map(copy).collect();
         if taken.iter().all(Option::is_some) {
@@ -310,7 +314,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let memory = Arc::new(memory);
         for (at, taken) in taken.iter_mut().enumerate().filter(|(_, taken)| taken.is_none()) {
             let start = at * self.page_size;
-            let held = self.buffers.hold(&memory, start..start + self.page_size);
+            let held = buffers.hold(&memory, start..start + self.page_size);
             self.counters.held.add(held.is_some() as u64);
             *taken = held.map(|data| Taken::Data(Arc::new(data)));
         }

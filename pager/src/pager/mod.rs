@@ -27,10 +27,12 @@ pub use self::fronts::Unsequenced;
 /// How much memory and how many threads a pager takes, and how it decides.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Buffers for pages on their way to the store. Taken at the start.
+    /// Buffers for pages of the kernel's objects on their way to the store. Taken at the start.
     pub buffers: usize,
     /// How many pages may stay in the messages that brought them while no buffer is free. The kernel sees them as not taken yet and slows down.
     pub held_pages: usize,
+    /// Buffers for pages of other objects, so that those cannot use up the kernel's. Taken at the start.
+    pub external_buffers: usize,
     /// How many pages go to the store in one call at most.
     pub batch: usize,
     /// How many times in a row a page that the store does not take goes back to the kernel before it is given up as lost. In between the
@@ -51,6 +53,7 @@ impl Default for Config {
         Self {
             buffers: 256,
             held_pages: 256,
+            external_buffers: 64,
             batch: 64,
             hand_backs: 16,
             precious_below: 10,
@@ -78,7 +81,8 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     internal: PortSet<K>,
     external: PortSet<K>,
     objects: Mutex<P, Objects<K, P>>,
-    buffers: Arc<Buffers<P>>,
+    internal_buffers: Arc<Buffers<P>>,
+    external_buffers: Arc<Buffers<P>>,
     transfers: Transfers<K, P>,
     counters: Counters,
 }
@@ -112,7 +116,8 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
             objects: Mutex::<P, _>::new(Objects { by_port: BTreeMap::new(), last_handle: 0 }),
-            buffers: Buffers::new(page_size, config.buffers, config.held_pages),
+            internal_buffers: Buffers::new(page_size, config.buffers, config.held_pages),
+            external_buffers: Buffers::new(page_size, config.external_buffers, 0),
             transfers: Transfers::default(),
             counters: Counters::default(),
             store,
@@ -155,9 +160,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.objects.lock().by_port.len()
     }
 
-    /// Buffers that are free, and pages that may still be held in their messages: what [`Config`] says while nothing is on its way to the store.
-    pub fn free_buffers(&self) -> (usize, usize) {
-        self.buffers.free()
+    /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held, while nothing is on its way to the store.
+    pub fn free_buffers(&self) -> usize {
+        self.internal_buffers.free() + self.external_buffers.free()
     }
 
     /// Takes note of a message that no routine took: it has had its turn.

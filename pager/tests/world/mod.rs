@@ -258,7 +258,7 @@ pub struct World<S: Store = Scripted> {
     pager_task: Local,
     before: [Census; 3],
     free: u64,
-    buffers: (usize, usize),
+    buffers: usize,
 }
 
 impl World {

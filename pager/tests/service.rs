@@ -1,0 +1,200 @@
+//! A whole pager with its threads: kernels that send at once, a disk that fails, the plain interfaces.
+
+mod world;
+
+use std::collections::HashMap;
+use std::thread;
+
+use mach_defs::native::memory_object::memory_object;
+use mach_defs::native::memory_object_default::{
+    self, memory_object_default as memory_object_default_subsystem,
+};
+use mach_defs::native::notify::notify;
+use mach_pager::store::{MemoryStore, Store};
+use mach_pager::{Config, Service, Unsequenced};
+use mig_runtime::kernel::local::{Host, Local};
+use mig_runtime::platform::Std;
+use mig_runtime::{ReceiveRight, SendRight, Server};
+use world::Answer::{self, *};
+use world::{Object, PAGE, Scripted, World, page};
+
+const SIZE: u64 = PAGE as u64;
+
+/// Waits for so many answers.
+fn answers(object: &Object, count: usize) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while answers.len() < count {
+        answers.extend(object.answers());
+        thread::yield_now();
+    }
+    answers
+}
+
+fn create(manager: &SendRight<Local>) -> Object {
+    let port = ReceiveRight::allocate(manager.kernel()).unwrap();
+    let object = Object::using(port.make_send().unwrap());
+    let manager = manager.try_clone().unwrap();
+    let (control, name) = (&object.control, &object.name);
+    memory_object_default::memory_object_create(manager, port, 0, control, name, SIZE).unwrap();
+    object
+}
+
+/// A page of a version: all of it follows from the tag, which has both in it.
+fn tag(page: u64, version: u64) -> u8 {
+    (page * 16 + version) as u8
+}
+
+#[test]
+fn threads_that_overtake_each_other_keep_every_object_in_order() {
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    kernel.send_always();
+    let before = [kernel.census(), task.census()];
+    let config = Config { internal_threads: 4, io_threads: 3, ..Config::default() };
+    let service = Service::<_, Std, _>::start(&task, Scripted::new(1000), config).unwrap();
+    // Every page of this tag fails for ever: page 5 of each object, in version 3.
+    let failing = tag(5, 3);
+    service.pager().store().bad.lock().unwrap().insert(failing);
+    let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let object = create(&manager);
+                let mut newest = HashMap::new();
+                for round in 0..200 {
+                    let (number, version) = (round * 7 % 11, round % 16);
+                    object.data_return(number * SIZE, &page(tag(number, version)));
+                    newest.insert(number, tag(number, version));
+                    // Right behind it; then another page.
+                    for number in [number, round * 3 % 11] {
+                        object.request(number * SIZE, SIZE);
+                        let offset = number * SIZE;
+                        // A page that could not be stored comes by itself, before or after.
+                        let answer = answers(&object, 1).pop().unwrap();
+                        match (answer, newest.get(&number)) {
+                            (Unavailable { offset: at, .. }, None) => assert_eq!(at, offset),
+                            (Supply { offset: at, tag, .. }, Some(newest)) if at == offset => {
+                                assert_eq!(tag, *newest);
+                            }
+                            (Supply { tag, precious: true, .. }, _) if tag == failing => {}
+                            (Error { offset: at, .. }, Some(newest)) => {
+                                assert_eq!((at, *newest), (offset, failing));
+                            }
+                            other => panic!("{number}: {other:?}"),
+                        }
+                    }
+                    if newest.get(&5) == Some(&failing) {
+                        // Have it written anew, so that what follows is certain.
+                        object.data_return(5 * SIZE, &page(tag(5, 4)));
+                        newest.insert(5, tag(5, 4));
+                        object.request(5 * SIZE, SIZE);
+                        while !answers(&object, 1).iter().any(|answer| is(answer, 5 * SIZE, tag(5, 4))) {}
+                    }
+                }
+                object.terminate();
+            });
+        }
+    });
+    drop(manager);
+    while service.pager().object_count() > 0 {
+        thread::yield_now();
+    }
+    let figures = service.pager().statistics();
+    assert_eq!((figures.unclaimed, figures.refused, figures.unsent), (0, 0, 0));
+    assert_eq!(figures.read_failures, 0);
+    assert_eq!(service.stop(), Ok(()));
+    assert_eq!([kernel.census(), task.census()], before);
+}
+
+fn is(answer: &Answer, offset: u64, tag: u8) -> bool {
+    matches!(answer, Supply { offset: at, tag: other, .. } if (*at, *other) == (offset, tag))
+}
+
+#[test]
+fn a_service_that_is_stopped_at_once_leaves_nothing() {
+    let host = Host::new();
+    let task = host.new_task("pager");
+    for _ in 0..20 {
+        let before = task.census();
+        let store = MemoryStore::<Std>::new(PAGE, 10);
+        let service = Service::<_, Std, _>::start(&task, store, Config::default()).unwrap();
+        assert_eq!(service.stop(), Ok(()));
+        assert_eq!(task.census(), before);
+    }
+}
+
+#[test]
+fn a_service_whose_task_ends_says_so() {
+    let host: Host = Host::new();
+    let task = host.new_task("pager");
+    let store = MemoryStore::<Std>::new(PAGE, 10);
+    let service = Service::<_, Std, _>::start(&task, store, Config::default()).unwrap();
+    assert_eq!(service.health(), Ok(()));
+    task.terminate();
+    while service.health().is_ok() {
+        thread::yield_now();
+    }
+    // That of the receive, or of what a server did before it.
+    assert!(service.stop().is_err());
+}
+
+/// The same code behind interfaces without sequence numbers, served by one thread.
+#[test]
+fn a_kernel_served_without_sequence_numbers() {
+    let world = World::new();
+    let object = {
+        // The world's own way makes the object; from here on no message comes with a position.
+        let object = world.create();
+        object.data_return(0, &page(1));
+        object.initialize(0, &page(2));
+        object.request(0, SIZE);
+        object.request(SIZE, SIZE);
+        object
+    };
+    let plain = Unsequenced(&world.pager);
+    let server = Server::on(world.pager.internal_ports())
+        .with(memory_object(&plain))
+        .with(memory_object_default_subsystem(&plain))
+        .with(notify(&plain));
+    let serve = || while server.serve_one::<Std>(Some(0)).is_ok() {};
+    serve();
+    let early = Supply { offset: 0, tag: 1, precious: true };
+    assert_eq!(object.answers(), [early, Unavailable { offset: SIZE, size: SIZE }]);
+    world.transfer();
+    object.request(0, SIZE);
+    serve();
+    world.transfer();
+    assert_eq!(object.answers(), [Supply { offset: 0, tag: 1, precious: false }]);
+    object.terminate();
+    serve();
+    assert_eq!(world.pager.object_count(), 0);
+    drop(server);
+    world.end();
+}
+
+#[test]
+fn space_comes_back_when_objects_go() {
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    let service =
+        Service::<_, Std, _>::start(&task, MemoryStore::<Std>::new(PAGE, 64), Config::default()).unwrap();
+    let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+    // More objects than there is room for at once, one after another.
+    for round in 0..40u8 {
+        let object = create(&manager);
+        for number in 0..16 {
+            object.data_return(number * SIZE, &page(round ^ number as u8));
+        }
+        object.request(3 * SIZE, SIZE);
+        let answer = answers(&object, 1);
+        assert!(answer.iter().any(|answer| is(answer, 3 * SIZE, round ^ 3)), "{answer:?}");
+        object.terminate();
+    }
+    drop(manager);
+    let store = service.pager().store();
+    while service.pager().object_count() > 0 || store.space().free < 64 {
+        thread::yield_now();
+    }
+    assert_eq!(service.pager().statistics().lost, 0);
+    assert_eq!(service.stop(), Ok(()));
+}
