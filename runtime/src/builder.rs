@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, TypeWords};
-use crate::buffer::Space;
+use crate::buffer::{Space, initialised};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
@@ -75,6 +75,33 @@ impl<G, K: Kernel> Loans<G, K> {
     }
 }
 
+impl<G, K: Kernel> Loans<G, K> {
+    /// Ends the loans after the call that sent the message, or has failed and left it in `storage`.
+    #[inline(always)]
+    pub(crate) fn end(mut self, result: Result<(), KernReturn>, storage: &mut [MaybeUninit<u64>]) {
+        #[cold]
+        #[inline(never)]
+        fn end<G, K: Kernel>(
+            list: &mut LoanList<G, K>,
+            result: Result<(), KernReturn>,
+            storage: &mut [MaybeUninit<u64>],
+        ) {
+            let unsent = result.is_err_and(KernReturn::is_send_error);
+            for copied in &mut list.copies {
+                let Some(moved) = copied.moved.take().filter(|_| unsent) else { continue };
+                // SAFETY: the message was complete when it was sent, and has come back.
+                let message = unsafe { initialised(storage, moved.at + K::Abi::FACTS.pointer) };
+                let address = message.get(moved.at..).and_then(release::address::<K::Abi>);
+                // A message that came back with memory of its own describes the rights in that.
+                copied.moved = Some(moved).filter(|_| address == Some(copied.address));
+            }
+        }
+        if let Some(list) = &mut self.0 {
+            end(list, result, storage);
+        }
+    }
+}
+
 /// What a reply refers to.
 pub(crate) type Copies<K> = Loans<core::convert::Infallible, K>;
 
@@ -106,12 +133,25 @@ struct Copied<K: Kernel> {
     kernel: K,
     address: u64,
     len: usize,
+    /// The memory is an array of names of rights, which are this task's until the message is sent.
+    moved: Option<Moved>,
+}
+
+/// Rights that a message moves, though not the memory with their names.
+pub(crate) struct Moved {
+    disposition: u8,
+    /// Where the message has the address of the names.
+    at: usize,
 }
 
 impl<K: Kernel> Drop for Copied<K> {
     fn drop(&mut self) {
         // SAFETY: the address came from `region_into_wire`; without the deallocate bit no message has moved the memory.
-        drop(unsafe { self.kernel.region_from_wire(self.address, self.len) });
+        let memory =
+            OolMemory::<K>::from_region(unsafe { self.kernel.region_from_wire(self.address, self.len) });
+        if let Some(moved) = &self.moved {
+            release::ports(&self.kernel, moved.disposition, &memory, size_of::<Name>());
+        }
     }
 }
 
@@ -314,7 +354,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let number = count::<K::Abi>(ty, bytes.len())?;
         let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
         memory[..bytes.len()].copy_from_slice(bytes);
-        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory) };
+        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, None) };
         self.out_of_line(ty.with_number(number), address);
         Ok(())
     }
@@ -395,7 +435,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
             slot.copy_from_slice(&name.0.to_le_bytes());
         }
-        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory) };
+        let moved = self.moved(ty.name, ty.word_len::<K::Abi>());
+        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.out_of_line(ty, address);
         Ok(())
     }
@@ -420,12 +461,17 @@ impl<'b, K: Kernel> Builder<'b, K> {
         memory.into_region().map_or(0, |region| self.kernel.region_into_wire(region))
     }
 
+    /// Rights whose names are in memory; its address stands `before` bytes behind what has been appended.
+    pub(crate) fn moved(&self, disposition: u8, before: usize) -> Moved {
+        Moved { disposition, at: self.space.len() + before }
+    }
+
     /// Refers to out-of-line memory that ends with the message, and returns its address.
-    pub(crate) fn keep(&mut self, memory: OolMemory<K>) -> u64 {
+    pub(crate) fn keep(&mut self, memory: OolMemory<K>, moved: Option<Moved>) -> u64 {
         let len = memory.len();
         let Some(region) = memory.into_region() else { return 0 };
         let address = self.kernel.region_into_wire(region);
-        self.loans.list().copies.push(Copied { kernel: self.kernel.clone(), address, len });
+        self.loans.list().copies.push(Copied { kernel: self.kernel.clone(), address, len, moved });
         address
     }
 

@@ -341,7 +341,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         drop(self);
         // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `loans` or longer.
         let result = unsafe { kernel.mach_msg(storage, call) };
-        drop(loans);
+        loans.end(result, storage);
         (kernel, storage, result)
     }
 }

@@ -281,7 +281,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage) });
         }
         (self.len, self.complex) = (0, false);
-        self.copies = Copies::none();
+        self.copies.take().end(result, self.storage);
     }
 
     /// Releases what has been put into the reply.

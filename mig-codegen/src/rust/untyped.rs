@@ -143,7 +143,29 @@ impl Generator<'_> {
             }
             Step::Data(arg) => self.encode_plain(routine, arg, to, value, is_client),
         };
-        steps(routine, message).into_iter().map(encode).collect()
+        let steps: Vec<Step<'_>> = steps(routine, message);
+        // What is in descriptors and has no count of its own.
+        let shared = steps.iter().filter_map(|step| match step {
+            Step::Described(arg) => Some((*arg, &routine.args[arg.same_count?])),
+            _ => None,
+        });
+        let shared: Vec<TokenStream> = shared
+            .map(|(arg, first)| {
+                let count = count_of(routine, arg);
+                let first = match is_described(form(&first.ty)) {
+                    true => {
+                        let first = count_of(routine, first);
+                        quote!(#first)
+                    }
+                    false => {
+                        let first = value(first);
+                        quote!(#first.len())
+                    }
+                };
+                quote!(#to.same_count(#count, #first)?;)
+            })
+            .collect();
+        steps.into_iter().map(encode).chain(shared).collect()
     }
 
     /// Rights or memory, in descriptors.
@@ -166,6 +188,11 @@ impl Generator<'_> {
             Form::Indefinite(element) | Form::OutOfLine(element) => {
                 let written = match (is_client, arg.dealloc, form(&arg.ty)) {
                     (true, Dealloc::No, _) => quote!(#to.memory(#rt::OolArg::lend(#value), #copying)?),
+                    // Its lifetime is that of the message, whatever the caller's is.
+                    (true, Dealloc::RunTime, _) => {
+                        let given = quote!(Into::<#rt::OolArg<'_, K>>::into(#value));
+                        quote!(#to.memory(#given, #copying)?)
+                    }
                     (true, ..) => quote!(#to.memory(#value, #copying)?),
                     (false, _, Form::OutOfLine(element)) if is_byte(element) => {
                         quote!(#to.memory_result(#value, #copying)?)
@@ -201,17 +228,13 @@ impl Generator<'_> {
         let has_count = message.slots.iter().any(|slot: &Slot| {
             slot.role == Role::Count && slot.arg.is_some_and(|index| std::ptr::eq(&routine.args[index], arg))
         });
-        if !has_count {
+        if !has_count && arg.same_count.is_none() {
             return quote!(#described;);
         }
         let count = count_of(routine, arg);
         let check = bound(arg).map(|max| {
             let max = Literal::u32_unsuffixed(max);
-            quote! {
-                if #count > #max {
-                    return Err(#rt::KernReturn::MIG_ARRAY_TOO_LARGE.into());
-                }
-            }
+            quote!(#to.at_most(#count, #max)?;)
         });
         quote! {
             let #count = #described;
@@ -313,7 +336,6 @@ impl Generator<'_> {
         from: &Ident,
         local: &dyn Fn(&Arg) -> Ident,
     ) -> Vec<TokenStream> {
-        let rt = &self.rt;
         let decode = |step: Step<'_>| match step {
             Step::Descriptors(count) => {
                 let count = Literal::u64_unsuffixed(count);
@@ -335,13 +357,9 @@ impl Generator<'_> {
                 };
                 let too_many = bound(arg).map(|max| {
                     let max = Literal::u32_unsuffixed(max);
-                    quote! {
-                        if #name.len() > #max {
-                            return Err(#rt::Malformed::Size.into());
-                        }
-                    }
+                    quote!(#from.at_most(#name.len(), #max)?;)
                 });
-                let shared = share_count(routine, arg, local);
+                let shared = share_count(routine, arg, from, local);
                 quote!(#counted #too_many #shared)
             }
             Step::Limit(arg) => {
@@ -352,7 +370,7 @@ impl Generator<'_> {
             Step::Data(arg) => {
                 let name = local(arg);
                 let value = self.decode_plain(routine, message, arg, from, local);
-                let shared = share_count(routine, arg, local);
+                let shared = share_count(routine, arg, from, local);
                 quote!(let #name = #value; #shared)
             }
         };
@@ -508,17 +526,19 @@ pub(super) fn client_trailer(routine: &Routine) -> Vec<&Arg> {
     routine.args.iter().filter(is_there).collect()
 }
 
-/// The rights of arrays that share the count of `first`, which has just been read, beyond that count go. Descriptors stand in front of
-/// counts, so all have been taken.
-fn share_count(routine: &Routine, first: &Arg, local: &dyn Fn(&Arg) -> Ident) -> TokenStream {
+/// What shares the count of `first`, which has just been read, and is in descriptors. These stand in front of counts, so all has been taken.
+fn share_count(routine: &Routine, first: &Arg, from: &Ident, local: &dyn Fn(&Arg) -> Ident) -> TokenStream {
     let shares = |arg: &&Arg| {
         let of = arg.same_count.map(|index| &routine.args[index]);
-        of.is_some_and(|of| std::ptr::eq(of, first)) && matches!(form(&arg.ty), Form::BoundedRights(..))
+        of.is_some_and(|of| std::ptr::eq(of, first)) && is_described(form(&arg.ty))
     };
     let first = local(first);
-    let truncated = routine.args.iter().filter(shares).map(|arg| {
+    let checks = routine.args.iter().filter(shares).map(|arg| {
         let name = local(arg);
-        quote!(#name.truncate(#first.len());)
+        match form(&arg.ty) {
+            Form::BoundedRights(..) => quote!(#from.share(&mut #name, #first.len())?;),
+            _ => quote!(#from.same_count(#name.len(), #first.len())?;),
+        }
     });
-    truncated.collect()
+    checks.collect()
 }

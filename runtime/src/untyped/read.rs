@@ -218,11 +218,37 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed::Size`] for more than `max`.
     pub fn used<R>(&mut self, rights: &mut Vec<R>) -> Result<(), Malformed> {
         let count: u32 = self.value()?;
-        if count as usize > rights.len() {
-            return Err(Malformed::Size);
-        }
-        rights.truncate(count as usize);
+        self.share(rights, count as usize)
+    }
+
+    /// Drops the rights of an array that are not in use, where it has no count of its own (`samecount`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`] for more than there are.
+    pub fn share<R>(&self, rights: &mut Vec<R>, count: usize) -> Result<(), Malformed> {
+        self.at_most(count, rights.len())?;
+        rights.truncate(count);
         Ok(())
+    }
+
+    /// Checks what is out of line and has no count of its own (`samecount`): it must be as many as the array that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`]
+    pub fn same_count(&self, count: usize, first: usize) -> Result<(), Malformed> {
+        if count == first { Ok(()) } else { Err(Malformed::Descriptor) }
+    }
+
+    /// Checks a count against its bound.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]
+    #[inline]
+    pub fn at_most(&self, count: usize, max: usize) -> Result<(), Malformed> {
+        if count > max { Err(Malformed::Size) } else { Ok(()) }
     }
 
     /// Takes an array of variable length.
@@ -243,9 +269,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// As [`array`](Self::array).
     #[inline]
     pub fn array_of<T: Plain>(&mut self, count: usize, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
-        if count > max {
-            return Err(Malformed::Size);
-        }
+        self.at_most(count, max)?;
         Ok(Elements::from_bytes(self.bytes(count * size_of::<T>())?))
     }
 
@@ -257,9 +281,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     pub fn text(&mut self, max: usize) -> Result<&'b CStr, Malformed> {
         let _offset: u32 = self.value()?;
         let len: u32 = self.value()?;
-        if len as usize > max {
-            return Err(Malformed::Size);
-        }
+        self.at_most(len as usize, max)?;
         match self.bytes(len as usize)? {
             [] => Ok(c""),
             bytes => CStr::from_bytes_until_nul(bytes).map_err(|_| Malformed::String),

@@ -93,7 +93,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     pub fn memory_result(&mut self, memory: OolMemory<K>, copying: Copying) -> Result<usize, KernReturn> {
         let len = memory.len();
         let size = size(len)?;
-        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory) };
+        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, None) };
         self.memory_descriptor(address, size, copying, MEMORY, 0);
         Ok(len)
     }
@@ -110,7 +110,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
             slot.copy_from_slice(&name.0.to_le_bytes());
         }
-        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory) };
+        let moved = self.moved(ports.disposition(), 0);
+        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.memory_descriptor(address, size, copying, PORTS, ports.disposition());
         Ok(count)
     }
@@ -123,9 +124,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
     pub fn rights(&mut self, mut ports: PortArray<K>, max: usize) -> Result<usize, KernReturn> {
         let (count, disposition) = (ports.len(), ports.disposition());
-        if count > max {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
+        self.at_most(count, max)?;
         for name in ports.names_into_message() {
             self.port_descriptor(*name, disposition);
         }
@@ -158,6 +157,26 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Ok(())
     }
 
+    /// Checks an array that has no count of its own (`samecount`): it must have as many elements as the one that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]
+    #[inline]
+    pub fn same_count(&self, count: usize, first: usize) -> Result<(), KernReturn> {
+        if count == first { Ok(()) } else { Err(KernReturn::MIG_ARRAY_TOO_LARGE) }
+    }
+
+    /// Checks a count against its bound.
+    ///
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]
+    #[inline]
+    pub fn at_most(&self, count: usize, max: usize) -> Result<(), KernReturn> {
+        if count > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(()) }
+    }
+
     /// An array of variable length: a count, and so many elements.
     ///
     /// # Errors
@@ -165,9 +184,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values.
     #[inline]
     pub fn array<T: Plain>(&mut self, values: &[T], max: usize) -> Result<(), KernReturn> {
-        if values.len() > max {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
+        self.at_most(values.len(), max)?;
         self.count(values.len())?;
         self.plain(values.as_bytes());
         Ok(())
@@ -180,9 +197,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it has another number of elements, or more than `max`.
     #[inline]
     pub fn array_of<T: Plain>(&mut self, values: &[T], count: usize, max: usize) -> Result<(), KernReturn> {
-        if values.len() != count || count > max {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
+        self.same_count(values.len(), count)?;
+        self.at_most(count, max)?;
         self.plain(values.as_bytes());
         Ok(())
     }
