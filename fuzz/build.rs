@@ -55,7 +55,9 @@ fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         let path = entry?.path();
         if path.is_dir() {
             files.extend(interfaces(&path)?);
-        } else if path.to_string_lossy().ends_with(".defs") && !path.to_string_lossy().ends_with("_types.defs") {
+        } else if path.to_string_lossy().ends_with(".defs")
+            && !path.to_string_lossy().ends_with("_types.defs")
+        {
             files.push(path);
         }
     }
@@ -121,7 +123,9 @@ fn argument(parameter: &FnArg) -> TokenStream {
     };
     let text = ty.to_token_stream().to_string();
     let value = match ty {
-        Type::Slice(slice) if slice.elem.to_token_stream().to_string().contains("Right") => quote!([right(kernel)]),
+        Type::Slice(slice) if slice.elem.to_token_stream().to_string().contains("Right") => {
+            quote!([right(kernel)])
+        }
         Type::Slice(_) => quote!([zeros()]),
         _ if text == "K" => return quote!(kernel),
         _ if text.contains("CStr") => return quote!(c"text"),

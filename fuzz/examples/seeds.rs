@@ -65,7 +65,13 @@ struct Functions {
     calls: Vec<&'static str>,
 }
 
-fn messages<A: Known>(folder: &Path, root: &Path, abi: u8, files: &[PathBuf], functions: &Functions) -> Result<()> {
+fn messages<A: Known>(
+    folder: &Path,
+    root: &Path,
+    abi: u8,
+    files: &[PathBuf],
+    functions: &Functions,
+) -> Result<()> {
     let config = Config::new().include_dir(root.join("defs/gnu")).abi(A::FACTS.name);
     for file in files.iter().filter(|file| file.starts_with(root.join("defs/gnu"))) {
         let Ok(interface) = config.interface(file) else { continue };
@@ -86,7 +92,14 @@ fn messages<A: Known>(folder: &Path, root: &Path, abi: u8, files: &[PathBuf], fu
     Ok(())
 }
 
-fn write<A: Known>(folder: &Path, abi: u8, function: usize, routine: u8, flags: u8, message: &Message) -> Result<()> {
+fn write<A: Known>(
+    folder: &Path,
+    abi: u8,
+    function: usize,
+    routine: u8,
+    flags: u8,
+    message: &Message,
+) -> Result<()> {
     let flags = if message.complex == Complex::Never { flags } else { flags | 1 };
     let choice = Choice { abi, function: u16::try_from(function)?, routine, flags };
     let arguments: Vec<u8> = message.slots.iter().flat_map(bytes::<A>).collect();
@@ -121,7 +134,9 @@ fn type_word(word: &TypeWord) -> Type {
 fn seed(folder: &Path, parts: &[&[u8]]) -> Result<()> {
     let bytes = parts.concat();
     // FNV-1a
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
     fs::create_dir_all(folder)?;
     Ok(fs::write(folder.join(format!("{hash:016x}")), bytes)?)
 }

@@ -21,7 +21,9 @@ fn serve<A: Known>(demuxes: &[Demux<A>], choice: Choice, body: &[u8]) {
     let kernel = Wire::<A>::new();
     kernel.answer(move |_| Ok(flight.clone()));
     let (mut buffer, mut storage) = (MsgBuf::<8192>::new(), MsgBuf::<64>::new());
-    let Ok(mut request) = Received::receive(&kernel, buffer.words(), Receive::from(REQUEST_PORT)) else { return };
+    let Ok(mut request) = Received::receive(&kernel, buffer.words(), Receive::from(REQUEST_PORT)) else {
+        return;
+    };
     let mut reply = Reply::new(&kernel, storage.words());
     (demux.serve)(&mut request, &mut reply);
     // The kernel takes every reply.

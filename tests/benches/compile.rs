@@ -91,7 +91,8 @@ fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, String> {
         if path.is_dir() {
             files.extend(interfaces(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "defs") {
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             files.extend(text.contains("\nsubsystem").then_some(path));
         }
     }
@@ -103,7 +104,8 @@ fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, String> {
 fn c_mig(packages: &Path, system: &Path, file: &Path) -> Result<(), String> {
     let mut preprocess = Command::new("cpp");
     preprocess.args(["-undef", "-nostdinc", "-D__x86_64__=1", "-D__LP64__=1", "-I"]).arg(system).arg(file);
-    let mut preprocess = preprocess.stdout(Stdio::piped()).spawn().map_err(|error| format!("cpp: {error}"))?;
+    let mut preprocess =
+        preprocess.stdout(Stdio::piped()).spawn().map_err(|error| format!("cpp: {error}"))?;
     let output = preprocess.stdout.take().ok_or("cpp has no output")?;
     let mut mig = Command::new(packages.join("trixie-amd64/usr/lib/mig/x86_64-gnu-migcom"));
     mig.args(["-user", "user.c", "-server", "server.c", "-header", "user.h", "-sheader", "server.h"]);

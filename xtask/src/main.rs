@@ -1,8 +1,10 @@
 //! `cargo xtask`: the set-up and the checks of this repository, one verb a file.
 
 mod apt;
+mod bench;
 mod command;
 mod darwin;
+mod fuzz;
 mod gnumach;
 mod i386;
 mod oldest_rust;
@@ -22,6 +24,10 @@ enum Verb {
     Test(test::Options),
     /// Fetch the C compilers that the differential test compares with, and say where they are.
     Packages,
+    /// Compare instructions and time with the C MIG.
+    Bench,
+    /// Fuzz the compiler, the demux functions and the clients.
+    Fuzz(fuzz::Options),
     /// Run programs on a GNU Mach kernel in QEMU.
     Gnumach(gnumach::Options),
 }
@@ -30,6 +36,8 @@ fn main() -> ExitCode {
     match Verb::parse() {
         Verb::Test(options) => test::run(&options),
         Verb::Packages => packages::run(),
+        Verb::Bench => bench::run(),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Gnumach(options) => gnumach::run(&options),
     }
 }

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, darwin, gnumach, i386, packages};
+use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -27,6 +27,8 @@ const STEPS: &[Step] = &[
     ("examples of the documentation", doctests),
     ("documentation", documentation),
     ("a program without std", no_std),
+    ("instructions for a message, against C", bench::instructions),
+    ("fuzzing, 20 seconds a target", fuzz::check),
     ("libraries on i386 with Rust 1.85", i386::check),
     ("set-up: QEMU", gnumach::set_up),
     ("lints of programs for GNU Mach", gnumach::lints),

@@ -1,0 +1,31 @@
+//! Benchmarks against the C MIG.
+
+use std::process::ExitCode;
+
+use crate::apt;
+use crate::command::{cargo, program, run as run_command, target, works};
+use crate::report::{Outcome, StepResult};
+
+/// `cargo xtask bench`
+pub(crate) fn run() -> ExitCode {
+    match run_command(cargo().args(["bench", "--package", "mig-tests"])) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Instructions for a message, which no other load of the machine changes.
+pub(crate) fn instructions() -> StepResult {
+    if !works(program("valgrind").arg("--version")) {
+        if let Err(why) = apt::install(&["valgrind"]) {
+            return Ok(Outcome::Skipped(format!("valgrind counts the instructions; {why}")));
+        }
+    }
+    let mut bench = cargo();
+    bench.args(["bench", "--quiet", "--package", "mig-tests", "--bench", "messages", "--", "count"]);
+    run_command(bench.env("MIG_PACKAGES", target().join("packages/mig")))?;
+    Ok(Outcome::Passed)
+}
