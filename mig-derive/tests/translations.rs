@@ -17,6 +17,7 @@ mod fs {
             instant_t: crate::Instant,
             statbuf_t: crate::Stat,
             when_t: crate::When,
+            stat_owner_t: crate::Stat,
         },
         inline: "
             subsystem fs 5000;
@@ -31,16 +32,18 @@ mod fs {
                 intran: instant_t to_instant(time_t)
                 outtran: time_t from_instant(instant_t);
             type statbuf_t = struct[3] of int;
+            type owner_t = struct[3] of int ctype: stat_owner_t;
             type stats_t = array[*:2] of statbuf_t;
             routine fs_link(dir : file_t; file : file_t; out links : int);
             routine fs_touch(dir : file_t; inout time : time_t; out file : file_t);
             routine fs_open(dir : file_t; out file : file_t);
             routine fs_stat(dir : file_t; in old : stats_t; out new : statbuf_t);
+            routine fs_owner(dir : file_t; out owner : owner_t);
             simpleroutine fs_forget(dir : file_t);
         ",
     }
 }
-use fs::{FsTouchResults, fs_forget, fs_link, fs_open, fs_stat, fs_touch};
+use fs::{FsTouchResults, fs_forget, fs_link, fs_open, fs_owner, fs_stat, fs_touch};
 
 type K = Local<GnuX86_64>;
 
@@ -104,6 +107,9 @@ impl fs::Fs<K> for Files {
     }
     fn fs_stat(&self, _: Arc<Node>, _: Port<'_, K>, old: &[Stat]) -> Result<Stat, KernReturn> {
         Ok(Stat { links: old.len() as u32, ..old[0] })
+    }
+    fn fs_owner(&self, dir: Arc<Node>, _: Port<'_, K>) -> Result<Stat, KernReturn> {
+        Ok(Stat { mode: 0, links: 1, owner: dir.number as u32 })
     }
     fn fs_forget(&self, dir: Arc<Node>, _: Port<'_, K>) -> Result<(), KernReturn> {
         *dir.port.lock().unwrap() = None;
@@ -177,5 +183,7 @@ fn data_of_ones_own_type() {
     with_server(|a, _, _| {
         let stat = |links| Stat { mode: 0o644, links, owner: 5 };
         assert_eq!(fs_stat(a, &[stat(9), stat(8)]).unwrap(), stat(2));
+        // This one is known by its C type.
+        assert_eq!(fs_owner(a).unwrap().owner, 1);
     });
 }

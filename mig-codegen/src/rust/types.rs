@@ -148,13 +148,16 @@ impl Generator<'_> {
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
             visit(&arg.ty, &mut |ty| {
                 let path = self.extern_type(ty).filter(|_| bytes(ty) > 0);
-                checks.extend(path.map(|path| ((path.to_string(), bytes(ty)), path)));
+                checks.extend(path.map(|path| ((ty.name.as_deref(), bytes(ty)), path)));
                 path.is_some()
             });
         }
-        let checks = checks.into_iter().map(|((_, size), path)| {
+        let checks = checks.into_iter().map(|((name, size), path)| {
+            let message = format!("the Rust type for `{}` must have {size} bytes", name.unwrap_or_default());
             let size = Literal::u32_unsuffixed(size);
-            quote!(const _: [(); #size] = [(); ::core::mem::size_of::<#path>()];)
+            quote!(
+                const _: () = assert!(::core::mem::size_of::<#path>() == #size, #message);
+            )
         });
         let checks: TokenStream = checks.collect();
         (!checks.is_empty()).then_some(checks)
