@@ -43,7 +43,7 @@ const FAMILIES: [Family; 3] = [
         folder: "osf",
         abis: &[("osf-32", "osf_32")],
         with_seqnos: &["memory_object", "memory_object_default"],
-        plain: &["default_pager_object", "mach_host"],
+        plain: &["default_pager_object", "mach", "mach_host"],
     },
 ];
 

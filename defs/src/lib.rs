@@ -163,6 +163,8 @@ pub mod osf_32 {
         memory_object_default,
         /// The same with sequence numbers.
         seqnos_memory_object_default,
+        /// A default memory manager's answers (`mach`, 2000).
+        mach,
         /// What tasks ask of the default memory manager (`default_pager_object`, 2275).
         default_pager_object,
         /// What the kernel does for who pages its memory (`mach_host`, 2600).

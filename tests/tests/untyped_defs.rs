@@ -288,6 +288,18 @@ fn osf() {
     );
     assert_table(
         "osf-32",
+        "mach.defs",
+        "
+2039 memory_object_data_unavailable(memory_control: send, offset: i32, size: i32) one way
+2041 vm_set_default_memory_manager(host_priv: send, inout default_manager: move send)
+2044 memory_object_lock_request(memory_control: send, offset: i32, size: i32, should_return: i32, should_flush: bool, lock_value: i32, reply_to: make send) one way
+2090 memory_object_data_error(memory_control: send, offset: i32, size: i32, error_value: i32) one way
+2092 memory_object_destroy(memory_control: send, reason: i32) one way
+2093 memory_object_data_supply(memory_control: send, offset: i32, data: ^[byte], lock_value: i32, precious: bool, reply_to: make send) one way
+",
+    );
+    assert_table(
+        "osf-32",
         "mach_host.defs",
         "
 2600 host_processors(host: send, out processor_list: ^[send])
