@@ -10,6 +10,7 @@ mod i386;
 mod oldest_rust;
 mod packages;
 mod report;
+mod sweep;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Run programs on a GNU Mach kernel in QEMU.
     Gnumach(gnumach::Options),
+    /// Compile every .defs file below some folders to Rust, and all the Rust as one crate.
+    Sweep(sweep::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +42,6 @@ fn main() -> ExitCode {
         Verb::Bench => bench::run(),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Gnumach(options) => gnumach::run(&options),
+        Verb::Sweep(options) => sweep::run(&options),
     }
 }

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages};
+use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages, sweep};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("format", format),
     ("lints", lints),
     ("tests", tests),
+    ("sweep of GNU Mach's interface definitions", sweep::check_packages),
     ("examples of the documentation", doctests),
     ("documentation", documentation),
     ("a program without std", no_std),
