@@ -26,7 +26,7 @@ pub(crate) struct Rust {
     /// Write nothing; fail if the file that would be written is not up to date
     #[arg(long)]
     check: bool,
-    /// Use a Rust type for a type of the .defs
+    /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it
     #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
     extern_type: Vec<(String, String)>,
     /// The name of the crate mig-runtime in the generated code

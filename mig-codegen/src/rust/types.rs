@@ -155,9 +155,11 @@ impl Generator<'_> {
         let checks = checks.into_iter().map(|((name, size), path)| {
             let message = format!("the Rust type for `{}` must have {size} bytes", name.unwrap_or_default());
             let size = Literal::u32_unsuffixed(size);
-            quote!(
-                const _: () = assert!(::core::mem::size_of::<#path>() == #size, #message);
-            )
+            quote! {
+                const _: () = if ::core::mem::size_of::<#path>() != #size {
+                    panic!(#message);
+                };
+            }
         });
         let checks: TokenStream = checks.collect();
         (!checks.is_empty()).then_some(checks)
