@@ -594,10 +594,10 @@ fn numbers_that_wrap_around_in_c() {
         assert_eq!((read::<A>(32, 2, false), read::<A>(64, 1, true)), (Ok(2), Ok(1)));
         for times in 1..4 {
             let number = 2 + times * (1 << 30);
-            assert_eq!(read::<A>(32, number, false), Err(Malformed::Count), "more than the bound");
-            assert_eq!(read::<A>(32, number, true), Err(Malformed::Size), "more than the message");
+            assert_eq!(read::<A>(32, number, false), Err(Malformed::Size), "bounded");
+            assert_eq!(read::<A>(32, number, true), Err(Malformed::Size), "indefinite");
         }
-        assert_eq!(read::<A>(64, 1 + (1 << 29), false), Err(Malformed::Count));
+        assert_eq!(read::<A>(64, 1 + (1 << 29), false), Err(Malformed::Size));
         assert_eq!(read::<A>(64, 1 + (1 << 29), true), Err(Malformed::Size));
         // The same in a reply.
         let kernel = Recorder::<A>::new();
