@@ -1,4 +1,4 @@
-//! The generated text of three small interfaces, word by word. `BLESS=1` writes what is generated now; read it before it is committed.
+//! The generated text of small interfaces, word by word. `BLESS=1` writes what is generated now; read it before it is committed.
 
 use std::path::Path;
 use std::{env, fs};
@@ -38,6 +38,18 @@ fn objects() {
 #[test]
 fn clock() {
     golden("clock", Config::new().abi("gnu-i386"));
+}
+
+/// Apple's messages; arrays, memory, a token from the trailer.
+#[test]
+fn raise() {
+    golden("raise", Config::new().abi("apple-64"));
+}
+
+/// OSF's messages; rights, memory, sequence numbers from the trailer.
+#[test]
+fn store_osf() {
+    golden("store_osf", Config::new().abi("osf-32").define("SEQNOS", "1"));
 }
 
 /// The server alone; arrays.
