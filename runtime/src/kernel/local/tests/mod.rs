@@ -4,6 +4,7 @@ mod notifications;
 mod queues;
 mod random;
 mod rights;
+mod untyped;
 mod wire;
 
 use crate::abi::{Abi, GnuI386, GnuX86_64};
