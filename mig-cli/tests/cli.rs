@@ -255,7 +255,7 @@ fn what_is_not_generated_yet_is_said() {
     folder.write(
         "f.defs",
         "subsystem f 1; type p_t = MACH_MSG_TYPE_COPY_SEND; type n_t = MACH_MSG_TYPE_INTEGER_32;
-        simpleroutine f(p : p_t; in right : p_t; in code : n_t, retcode);",
+        simpleroutine f(p : p_t; serverimpl msgh_labels : n_t);",
     );
     let run = folder.mig(&["rust", "f.defs", "--abi", "apple-64"]);
     assert_eq!(run.expect(1).out(), "");

@@ -72,6 +72,8 @@ pub const NO_TRANSLATION: &str = "MIG0332";
 pub const RET_CODE: &str = "MIG0333";
 /// `samecount` without an array that has the count.
 pub const SAME_COUNT: &str = "MIG0334";
+/// A native C type of which no value can be sent, or whose size is not known.
+pub const NATIVE_TYPE: &str = "MIG0335";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 

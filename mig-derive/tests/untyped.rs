@@ -106,6 +106,22 @@ macro_rules! untyped {
                     self.notes.lock().unwrap().push(format!("{a} {}", right.is_null()));
                     Ok(())
                 }
+                fn answer(
+                    &self,
+                    _: Port<'_>,
+                    right: SendRight<K>,
+                    text: &std::ffi::CStr,
+                    data: OolMemory<K>,
+                    flag: bool,
+                    words: &[i64],
+                    longs: Elements<'_, i64>,
+                    code: i32,
+                ) -> Result<()> {
+                    let (null, data) = (right.is_null(), data.len());
+                    let note = format!("{null} {text:?} {data} {flag} {words:?} {} {code}", longs.len());
+                    self.notes.lock().unwrap().push(note);
+                    Ok(())
+                }
                 fn later(&self, port: Port<'_>, a: i32) -> Result<SendRight<K>> {
                     let token = port.defer();
                     match a {
@@ -279,6 +295,21 @@ macro_rules! untyped {
                 });
             }
 
+            /// A code in the place of everything else, or zero and everything else.
+            #[test]
+            fn return_codes_of_requests() {
+                with_server(|everything, task, p| {
+                    let mine = ReceiveRight::allocate(task).unwrap();
+                    for code in [0, 7] {
+                        let data = OolMemory::allocate(task, 5).unwrap();
+                        answer(p, mine.make_send().unwrap(), c"text", data, true, &[1], &[2, 3], code).unwrap();
+                    }
+                    numbers(p, 0, false, 0, 0, b"     ").unwrap();
+                    let expected = ["false \"text\" 5 true [1] 2 0", "true \"\" 0 false [] 0 7"];
+                    assert_eq!(*everything.notes.lock().unwrap(), expected);
+                });
+            }
+
             #[test]
             fn answers_that_come_later_or_never() {
                 with_server(|everything, task, p| {
@@ -321,7 +352,7 @@ macro_rules! untyped {
                     let arguments = KernReturn::MIG_BAD_ARGUMENTS;
                     let types = KernReturn::MIG_TYPE_ERROR;
                     // An id between two routines, and those beyond both ends.
-                    for id in [id::TOLD + 1, BASE - 1, id::LATER + 1] {
+                    for id in [id::TOLD + 1, BASE - 1, id::ANSWER + 1] {
                         assert_eq!(call(id, &|_| {}), KernReturn::MIG_BAD_ID);
                     }
                     // A descriptor too few, one too many, and a wrong one.

@@ -4,11 +4,12 @@ use core::cell::Cell;
 use core::mem::MaybeUninit;
 
 use crate::abi::{Abi, Family, FromTrailer};
-use crate::body::{Body, Malformed, Origin, Shape};
+use crate::body::{Body, Complex, Malformed, Origin, Shape};
 use crate::buffer::{initialised, trailer};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
+use crate::memory::Plain;
 use crate::release;
 use crate::reply::ReplyTo;
 use crate::types::name;
@@ -193,6 +194,23 @@ impl<'b, K: Kernel> Received<'b, K> {
         // SAFETY: delivered by this kernel; `take` gives them out once.
         let body = unsafe { self.body_of(arguments) };
         checked.map(|()| body)
+    }
+
+    /// The code that an untyped request carries in the place of its rights and its data (`retcode`); none if it carries these.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is not complex and carries anything else.
+    pub fn ret_code<T: Plain>(&self) -> Result<Option<T>, Malformed> {
+        if self.is_complex() {
+            return Ok(None);
+        }
+        let size = K::Abi::FACTS.error_reply;
+        let mut body = self.body(Shape::new(size, size, Complex::Never))?;
+        body.ndr()?;
+        let code = body.value()?;
+        body.end()?;
+        Ok(Some(code))
     }
 
     /// # Safety

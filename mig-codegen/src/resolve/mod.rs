@@ -19,6 +19,7 @@
 
 mod flags;
 mod names;
+mod native;
 mod routines;
 mod suggest;
 mod types;

@@ -128,17 +128,7 @@ impl<'a> Resolver<'a> {
         match ty {
             ArgumentType::Named(name) => self.types.look_up(name, out),
             ArgumentType::Declared(decl) => self.types.declared(decl, out),
-            ArgumentType::Native(_, span) => {
-                if language(self.abi, Feature::NativeTypes, *span, out) {
-                    out.error(
-                        codes::NOT_GENERATED,
-                        *span,
-                        "native C types are not generated yet",
-                        "only a C compiler knows this type",
-                    );
-                }
-                None
-            }
+            ArgumentType::Native(native, span) => self.types.native(native, *span, out),
         }
     }
 

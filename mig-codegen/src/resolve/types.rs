@@ -47,7 +47,7 @@ struct Entry {
 
 /// The types declared so far.
 pub(super) struct Types<'a> {
-    abi: &'static Abi,
+    pub(super) abi: &'static Abi,
     elsewhere: &'a dyn Declarations,
     /// The file imports C headers.
     imports: bool,
@@ -97,6 +97,11 @@ impl<'a> Types<'a> {
         }
         let declared = self.declared(decl, out);
         self.table.insert(name.name.clone(), Entry { declared, span: Some(name.span) });
+    }
+
+    /// A declared type by name, if there is one.
+    pub(super) fn find(&self, name: &str) -> Option<Declared> {
+        self.table.get(name)?.declared.clone()
     }
 
     /// A declared type by name.
@@ -277,17 +282,7 @@ impl<'a> Types<'a> {
             AstKind::Pointer(target) => self.pointer(target, spec.span, out),
             AstKind::CString(bound) => c_string(*bound, spec.span, out).map(plain),
             AstKind::Struct(members) => self.structure(members, spec.span, out),
-            AstKind::Native(_) => {
-                if language(self.abi, Feature::NativeTypes, spec.span, out) {
-                    out.error(
-                        codes::NOT_GENERATED,
-                        spec.span,
-                        "native C types are not generated yet",
-                        "only a C compiler knows this type",
-                    );
-                }
-                None
-            }
+            AstKind::Native(native) => self.native(native, spec.span, out),
         }
     }
 
@@ -578,7 +573,7 @@ impl<'a> Types<'a> {
     }
 
     /// The alignment of plain data of fixed size, in bytes; `None` for other types.
-    fn alignment(&self, ty: &Type) -> Option<u64> {
+    pub(super) fn alignment(&self, ty: &Type) -> Option<u64> {
         let word = self.abi.facts.alignment as u64;
         match &ty.kind {
             TypeKind::Scalar(scalar) => Some(word.min(u64::from(scalar.bits / 8)).max(1)),
@@ -609,6 +604,11 @@ fn nest(inner: Declared, kind: TypeKind, span: Span, out: &mut Diagnostics) -> O
         return None;
     }
     Some(Declared { ty: anonymous(kind), depth, ..inner })
+}
+
+/// A type of this kind, without a name.
+pub(super) fn plain_scalar(kind: TypeKind) -> Declared {
+    plain(anonymous(kind))
 }
 
 fn plain(ty: Type) -> Declared {

@@ -100,9 +100,19 @@ impl Generator<'_> {
         };
         let mutable = (!arguments.is_empty()).then(|| quote!(mut));
         let send = self.send(routine, locals);
+        let ret_code = routine.args.iter().find(|arg| arg.is_ret_code_of(&routine.request));
+        let only_code = ret_code.map(|arg| {
+            let code = names::snake(&arg.name);
+            quote! {
+                if #request.fails_with(&#code) {
+                    return { #send };
+                }
+            }
+        });
         quote! {
             let mut #buffer = #rt::MsgBuf::<#size>::new();
             let #mutable #request = #buffer.request(#kernel);
+            #only_code
             #(#arguments)*
             #send
         }

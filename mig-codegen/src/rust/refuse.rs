@@ -18,7 +18,7 @@ pub(super) fn refuse(interface: &Interface, diagnostics: &mut Diagnostics) {
     for routine in &interface.routines {
         refuse_options(routine, interface.abi.language, diagnostics);
         for arg in &routine.args {
-            refuse_argument(routine, arg, diagnostics);
+            refuse_argument(arg, diagnostics);
             if !interface.abi.is_typed() {
                 refuse_untyped(arg, diagnostics);
             }
@@ -53,7 +53,7 @@ fn expression(span: Span, what: &str, text: &str, diagnostics: &mut Diagnostics)
     );
 }
 
-fn refuse_argument(routine: &Routine, arg: &Arg, diagnostics: &mut Diagnostics) {
+fn refuse_argument(arg: &Arg, diagnostics: &mut Diagnostics) {
     let not_yet = |what: &str| {
         Diagnostic::error(
             codes::ARGUMENT_NOT_GENERATED,
@@ -74,9 +74,6 @@ fn refuse_argument(routine: &Routine, arg: &Arg, diagnostics: &mut Diagnostics) 
         | Direction::MsgSeqno => return,
         _ if trailer_field(&TokenStream::new(), arg).is_some() => return,
         _ => return diagnostics.push(not_yet("no trailer has a field of this name")),
-    }
-    if arg.is_ret_code_of(&routine.request) {
-        diagnostics.push(not_yet("a return code in the place of rights or memory"));
     }
     if Form::of(&arg.ty).is_none() {
         diagnostics.push(not_yet("an array of this kind has no form in Rust yet"));

@@ -234,6 +234,7 @@ impl Generator<'_> {
     }
 
     fn stub_body(&self, routine: &Routine) -> TokenStream {
+        let rt = &self.rt;
         let params = self.server_params(routine);
         let locals = ["server", "request", "reply", "body"].map(names::snake);
         let body = names::ident("body");
@@ -271,14 +272,34 @@ impl Generator<'_> {
             };
             values.push(if *translated { self.translate_in(arg, value) } else { value });
         }
+        let local = |arg: &Arg| {
+            let name = params.iter().find(|param| std::ptr::eq(param.arg, arg)).map(|param| &param.name);
+            names::unlike(&name.map_or(String::new(), Ident::to_string), &locals)
+        };
         if !self.is_typed() {
-            let local = |arg: &Arg| {
-                let name = params.iter().find(|param| std::ptr::eq(param.arg, arg)).map(|param| &param.name);
-                names::unlike(&name.map_or(String::new(), Ident::to_string), &locals)
-            };
             reads = self.untyped_arguments(routine, &body, &local);
         }
         let method = names::snake(&routine.name);
+        let ret_code = routine.args.iter().find(|arg| arg.is_ret_code_of(&routine.request));
+        let only_code = ret_code.map(|code| {
+            let sent = routine.args.iter().filter(|arg| arg.in_request());
+            let zeros = sent.clone().map(|arg| {
+                let name = local(arg);
+                let zero = if std::ptr::eq(arg, code) { quote!(code) } else { self.zero(arg) };
+                quote!(let #name = #zero;)
+            });
+            let ty = self.owned(form(&code.ty));
+            let name = local(code);
+            reads.push(quote!(let #name: #ty = #rt::zerocopy::FromZeros::new_zeroed();));
+            quote! {
+                if let Some(code) = request.ret_code::<#ty>()? {
+                    #(#zeros)*
+                    #(#tokens)*
+                    S::#method(server, #(#values),*)?;
+                    return Ok(());
+                }
+            }
+        });
         let shape = self.shape(&routine.request);
         let expected = self.expected(routine);
         let expect = (!expected.is_empty()).then(|| quote!(#body.expect([#(#expected),*])?;));
@@ -305,7 +326,7 @@ impl Generator<'_> {
                 }
             }
         };
-        quote!(#read #(#tokens)* #finish)
+        quote!(#only_code #read #(#tokens)* #finish)
     }
 
     /// Writes the results into a reply.

@@ -464,6 +464,40 @@ impl Generator<'_> {
         }
     }
 
+    /// Nothing, in the place of an argument that a request with a return code does not have.
+    pub(super) fn zero(&self, arg: &Arg) -> TokenStream {
+        let rt = &self.rt;
+        let null = |port: PortType| {
+            let right = match port.receiver {
+                Some(16) => quote!(#rt::ReceiveRight),
+                Some(18) => quote!(#rt::SendOnceRight),
+                _ => quote!(#rt::SendRight),
+            };
+            let null = quote!(#right::null(request.kernel().clone()));
+            if port.receiver.is_none() { quote!(#rt::AnyRight::MoveSend(#null)) } else { null }
+        };
+        match form(&arg.ty) {
+            Form::Right(port) => null(port),
+            Form::FixedRights(port, _) => {
+                let null = null(port);
+                quote!(::core::array::from_fn(|_| #null))
+            }
+            Form::BoundedRights(..) | Form::IndefiniteRights(_) | Form::OutOfLineRights(_) => {
+                quote!(#rt::Vec::new())
+            }
+            Form::Bool => quote!(false),
+            Form::Slice(..) => quote!([]),
+            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory::empty()),
+            Form::Indefinite(_) | Form::OutOfLine(_) => {
+                quote!(#rt::Elements::OutOfLine(#rt::OolMemory::empty()))
+            }
+            Form::FixedString | Form::BoundedString(_) => quote!(Default::default()),
+            Form::Number(_) | Form::Aggregate(_) | Form::OutOfLineValue(..) => {
+                quote!(#rt::zerocopy::FromZeros::new_zeroed())
+            }
+        }
+    }
+
     /// A result that has been read, as a value on its own.
     pub(super) fn untyped_owned(&self, arg: &Arg, name: &Ident) -> TokenStream {
         match form(&arg.ty) {

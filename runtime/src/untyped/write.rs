@@ -140,6 +140,16 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.space.push(&NDR);
     }
 
+    /// Makes the request carry nothing but a code in the place of its rights and its data (`retcode`), unless that is zero. True if it does.
+    pub fn fails_with<T: Plain>(&mut self, code: &T) -> bool {
+        let fails = code.as_bytes().iter().any(|byte| *byte != 0);
+        if fails {
+            self.ndr();
+            self.value(code);
+        }
+        fails
+    }
+
     /// Plain data of a fixed size.
     #[inline]
     pub fn value<T: Plain>(&mut self, value: &T) {
