@@ -64,7 +64,7 @@ fn a_page_of_zeros_that_was_returned_is_supplied() {
     object.request(0, SIZE);
     world.serve();
     // Unavailable would show what a shadow object has.
-    assert_eq!(object.answers(), [Zeros { offset: 0 }]);
+    assert_eq!(object.answers(), [Same { offset: 0, byte: 0, precious: false }]);
     assert_eq!(world.pager.store().space().used(), 0);
     object.terminate();
     world.end();

@@ -453,6 +453,34 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn two_writes_of_a_page_that_end_in_the_other_order() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
+    let (first, second) = (pages.write(0, 1), pages.write(0, 2));
+    assert_eq!(pages.written(0, second, Some(Place(22))), AfterWrite::Stored(None));
+    assert_eq!(pages.written(0, first, Some(Place(11))), AfterWrite::Superseded(Some(Place(11))));
+    assert!(matches!(pages.request(0), Request::Read(Read { place: Place(22), .. })));
+}
+
+#[test]
+fn a_page_that_is_returned_while_it_is_read_is_not_supplied_as_it_was() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
+    pages.store(0, Place(1));
+    let Request::Read(read) = pages.request(0) else { panic!("it is in the store") };
+    assert_eq!(pages.store(0, Place(2)), None, "the read has the place");
+    assert_eq!(pages.read(0, read, Ok(())), AfterRead::Superseded(Place(1)));
+    assert_eq!(pages.into_places().collect::<Vec<_>>(), [Place(2)]);
+}
+
+#[test]
+fn that_nobody_has_a_right_is_old_news_once_another_is_made() {
+    let mut object = Object::<Place, Version>::new(Origin::External { pages: 1 }, HAND_BACKS);
+    object.right_made();
+    object.right_made();
+    assert_eq!((object.no_senders(1), object.phase()), (NoSenders::Stale, Phase::Idle));
+    assert_eq!((object.no_senders(2), object.phase()), (NoSenders::Forget, Phase::Dead));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -82,9 +82,11 @@ pub enum Answer {
         tag: u8,
         precious: bool,
     },
-    /// A page of zeros.
-    Zeros {
+    /// A page that is this byte over and over.
+    Same {
         offset: u64,
+        byte: u8,
+        precious: bool,
     },
     Unavailable {
         offset: u64,
@@ -124,8 +126,8 @@ impl Mach<Local> for Answers {
         reply_to: AnyRight<'static, Local>,
     ) -> Result<(), KernReturn> {
         assert_eq!((lock_value, reply_to.name().is_valid()), (0, false));
-        if data.iter().all(|byte| *byte == 0) && data.len() == PAGE {
-            return self.push(Answer::Zeros { offset });
+        if *data == [data[0]; PAGE] {
+            return self.push(Answer::Same { offset, byte: data[0], precious });
         }
         assert_eq!(*data, *page(data[0]), "a whole page");
         self.push(Answer::Supply { offset, tag: data[0], precious })
@@ -227,9 +229,14 @@ impl Object {
 
     /// What the kernel has been told since the last time.
     pub fn answers(&self) -> Vec<Answer> {
+        self.some_answers(usize::MAX)
+    }
+
+    /// The first so many of that.
+    pub fn some_answers(&self, most: usize) -> Vec<Answer> {
         let answers = Answers::default();
         let server = Server::on(&self.answers).with(mach::mach(&answers));
-        while server.serve_one::<Std>(Some(0)).is_ok() {}
+        while answers.0.lock().unwrap().len() < most && server.serve_one::<Std>(Some(0)).is_ok() {}
         drop(server);
         answers.0.into_inner().unwrap()
     }
@@ -322,6 +329,11 @@ impl<S: Store> World<S> {
 
     /// Serves all messages to the pager that have been sent. Nothing is transferred to or from the store.
     pub fn serve(&self) {
+        self.serve_some(usize::MAX);
+    }
+
+    /// Serves so many messages, if there are as many.
+    pub fn serve_some(&self, most: usize) {
         let pager = &self.pager;
         let manager = Server::on(pager.manager_ports())
             .with(seqnos_memory_object_default(pager))
@@ -335,7 +347,11 @@ impl<S: Store> World<S> {
                 .unclaimed(|message| pager.unclaimed(message))
         });
         let servers = [&manager, &objects[0], &objects[1]];
-        while servers.iter().any(|server| server.serve_one::<Std>(Some(0)).is_ok()) {}
+        let serve_one = || servers.iter().any(|server| server.serve_one::<Std>(Some(0)).is_ok());
+        let mut served = 0;
+        while served < most && serve_one() {
+            served += 1;
+        }
     }
 
     /// Does all transfers.
