@@ -11,7 +11,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mig_codegen::model::{Interface, Routine, TypeKind};
 use mig_runtime::{KernReturn, Name, Receive, Received, Reply};
@@ -55,35 +55,38 @@ pub struct Recorder<A: Known> {
     kernel: Wire<A>,
     results: Values,
     code: KernReturn,
-    seen: Mutex<Option<Values>>,
+    called: Mutex<Option<(String, Values)>>,
 }
 
 impl<A: Known> Recorder<A> {
     fn new(kernel: &Wire<A>, results: &Values, code: u32) -> Self {
         let code = KernReturn(code as i32);
-        Recorder { kernel: kernel.clone(), results: results.clone(), code, seen: Mutex::default() }
+        Recorder { kernel: kernel.clone(), results: results.clone(), code, called: Mutex::default() }
     }
 
-    fn note(&self, change: impl FnOnce(&mut Option<Values>)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// A method has been called.
-    pub fn called(&self, _routine: &str) {
-        self.note(|seen| *seen = Some(Values::new()));
+    /// The method of this routine has been called.
+    pub fn called(&self, routine: &str) {
+        *self.call() = Some((routine.to_string(), Values::new()));
     }
 
     /// It was given this.
     pub fn saw<T: See<Wire<A>>>(&self, name: &str, value: &T) {
         let value = value.see(&self.kernel);
-        self.note(|seen| {
-            seen.get_or_insert_default().insert(name.to_string(), value);
-        });
+        if let Some((_, seen)) = &mut *self.call() {
+            seen.insert(name.to_string(), value);
+        }
     }
 
     /// It was told that the client takes so many elements.
     pub fn saw_limit(&self, name: &str, limit: u32) {
-        self.note(|seen| seen.get_or_insert_default().entry(name.to_string()).or_default().count = limit);
+        if let Some((_, seen)) = &mut *self.call() {
+            seen.entry(name.to_string()).or_default().count = limit;
+        }
+    }
+
+    /// The method that was called, and what it was given.
+    fn call(&self) -> MutexGuard<'_, Option<(String, Values)>> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it is to return.
@@ -110,6 +113,8 @@ pub enum Outcome {
     Refused(u32),
     /// No routine has this id.
     Unknown,
+    /// It was taken for the request of this routine.
+    Elsewhere(String),
     /// The program ended.
     Crash,
     /// Our code panicked.
@@ -122,6 +127,7 @@ impl fmt::Display for Outcome {
             Outcome::Taken(_) => f.write_str("taken"),
             Outcome::Refused(code) => write!(f, "{}", KernReturn(*code as i32)),
             Outcome::Unknown => f.write_str("unknown id"),
+            Outcome::Elsewhere(routine) => write!(f, "taken for {routine}"),
             Outcome::Crash => f.write_str("crash"),
             Outcome::Panic(message) => write!(f, "panic: {message}"),
         }
@@ -560,6 +566,7 @@ impl<A: Known> Comparison<'_, A> {
         };
         Ok(match (run.served.known, run.served.function) {
             (false, _) => Outcome::Unknown,
+            (true, Some((name, _))) if name != routine.server => Outcome::Elsewhere(name),
             (true, Some(_)) => Outcome::Taken(agreed(routine, &run.seen)),
             (true, None) => Outcome::Refused(return_code(A::C, &run.reply.bytes)),
         })
@@ -609,9 +616,12 @@ impl<A: Known> Comparison<'_, A> {
             Err(message) => (Outcome::Panic(message), 0),
             Ok((false, code)) => (Outcome::Unknown, code),
             Ok((true, code)) => {
-                let seen = recorder.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let taken = |seen| Outcome::Taken(agreed(routine, &seen));
-                (seen.map_or(Outcome::Refused(code), taken), code)
+                let outcome = match recorder.call().take() {
+                    None => Outcome::Refused(code),
+                    Some((name, _)) if name != routine.name => Outcome::Elsewhere(name),
+                    Some((_, seen)) => Outcome::Taken(agreed(routine, &seen)),
+                };
+                (outcome, code)
             }
         };
         let reply = kernel.take_sent().into_iter().next().map(|sent| sent.flight);
