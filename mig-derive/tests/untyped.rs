@@ -122,6 +122,12 @@ macro_rules! untyped {
                     self.notes.lock().unwrap().push(note);
                     Ok(())
                 }
+                fn who(&self, _: Port<'_>, a: i32) -> Result<i32> {
+                    Ok(-a)
+                }
+                fn who_there(&self, _: Port<'_>) -> Result<()> {
+                    Ok(())
+                }
                 fn later(&self, port: Port<'_>, a: i32) -> Result<SendRight<K>> {
                     let token = port.defer();
                     match a {
@@ -273,9 +279,13 @@ macro_rules! untyped {
 
             #[test]
             fn what_the_kernel_adds() {
-                with_server(|_, _, p| {
+                with_server(|_, task, p| {
                     assert_eq!(sequence(p, 100).unwrap(), 100);
                     assert_eq!(sequence(p, 100).unwrap(), 101);
+                    let nobody = mig_runtime::SecurityToken::default();
+                    assert_eq!(who(p, 5).unwrap(), (-5, nobody));
+                    let port = ReceiveRight::allocate(task).unwrap();
+                    assert_eq!(who_there(p, &port, 10_000).unwrap(), ((), nobody));
                 });
             }
 
@@ -352,7 +362,7 @@ macro_rules! untyped {
                     let arguments = KernReturn::MIG_BAD_ARGUMENTS;
                     let types = KernReturn::MIG_TYPE_ERROR;
                     // An id between two routines, and those beyond both ends.
-                    for id in [id::TOLD + 1, BASE - 1, id::ANSWER + 1] {
+                    for id in [id::TOLD + 1, BASE - 1, id::WHO_THERE + 1] {
                         assert_eq!(call(id, &|_| {}), KernReturn::MIG_BAD_ID);
                     }
                     // A descriptor too few, one too many, and a wrong one.

@@ -260,7 +260,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Ok(self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)?.0)
     }
 
-    /// As [`call`](Self::call), and returns the trailer of the reply, too: who has answered.
+    /// As [`call`](Self::call), at a port that the caller gives or at the thread's own, and returns the trailer of the reply, too: who has
+    /// answered.
     ///
     /// # Errors
     ///
@@ -270,13 +271,18 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self,
         id: i32,
         dest: Dest<'_, K>,
+        reply: Option<AnyRight<'_, K>>,
         shape: Shape,
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
-        let name = self.kernel.reply_port()?;
-        let port = ReplyPort { name, implicit: true };
+        let implicit = reply.is_none();
+        let local = match reply {
+            Some(right) => right.into_wire(),
+            None => (self.kernel.reply_port()?, name::MAKE_SEND_ONCE),
+        };
+        let port = ReplyPort { name: local.0, implicit };
         let options = CallOptions { bits: options.bits | K::Abi::FACTS.trailer_options, ..options };
-        self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)
+        self.round_trip(id, dest, local, port, shape, options)
     }
 
     /// Sends the request and waits for the reply at a port that the caller gives (`replyport`).

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use mig_codegen::abi::Abi;
-use mig_codegen::model::{Interface, Message, TypeKind};
+use mig_codegen::model::{Interface, Message, Role, Routine, TypeKind};
 use mig_codegen::{Config, Input};
 use mig_parser::ast::Direction;
 use serde_json::Value;
@@ -92,25 +92,71 @@ fn module(vectors: &Value) -> String {
 
 /// An interface definition with the argument types of the vectors.
 ///
-/// Whether a string has a fixed size the vectors do not tell; the sizes of their messages do.
+/// Whether a string has a fixed size the vectors do not tell; their messages do.
 fn definition(vectors: &Value, abi: &'static Abi) -> (String, Interface) {
     let routines = list(vectors, "routines");
-    let strings: Vec<(usize, &str)> = routines
-        .iter()
-        .enumerate()
-        .flat_map(|(index, routine)| arguments(routine).map(move |(name, ty)| (index, name, ty)))
-        .filter(|(.., ty)| ty["cstring"] == true)
-        .map(|(index, name, _)| (index, name.as_str()))
-        .collect();
     let mut variable: Vec<(usize, &str)> = Vec::new();
-    for string in strings {
-        let (_, interface) = analyzed(vectors, abi, &variable);
-        let routine = &interface.routines[string.0];
-        if !fits(&routines[string.0], &routine.request, routine.reply.as_ref()) {
-            variable.push(string);
+    for (index, routine) in routines.iter().enumerate() {
+        // A string that goes both ways has always a fixed size.
+        let is_open = |(_, ty): &(&String, &Value)| ty["cstring"] == true && ty["dir"] != "inout";
+        for (name, _) in arguments(routine).filter(is_open) {
+            variable.push((index, name));
+            let (_, interface) = analyzed(vectors, abi, &variable);
+            if !is_variable_string(routine, &interface.routines[index], name) {
+                variable.pop();
+            }
         }
     }
     analyzed(vectors, abi, &variable)
+}
+
+/// Whether the messages have the offset and the length of a string of variable size where it would be one.
+fn is_variable_string(vectors: &Value, routine: &Routine, name: &str) -> bool {
+    let cases = list(vectors, "cases");
+    let messages = cases.iter().flat_map(|case| {
+        let reply = routine.reply.as_ref().map(|reply| (reply, "reply_hex", "server_outs"));
+        let both = [Some((&routine.request, "request_hex", "args")), reply].into_iter().flatten();
+        both.filter_map(move |(message, bytes, values)| {
+            Some((message, case[bytes].as_str()?, case[values][name]["hex"].as_str()?))
+        })
+    });
+    let mut found = None;
+    for (message, bytes, value) in messages {
+        let (bytes, value) = (unhex(bytes), unhex(value));
+        let len = value.iter().position(|byte| *byte == 0).unwrap_or(value.len()) as u32 + 1;
+        let Some(at) = place_of_string(message, routine, name, &bytes) else { continue };
+        let words = [word(&bytes, at), word(&bytes, at + 4)];
+        let is_it = words[0] == Some(0) && words[1].is_some_and(|word| word == len || word < len && word > 1);
+        found = Some(found.unwrap_or(true) && is_it);
+    }
+    found.unwrap_or(false)
+}
+
+/// Where the offset of a string is, behind arrays as long as they are in these bytes.
+fn place_of_string(message: &Message, routine: &Routine, name: &str, bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut count) = (0usize, 0);
+    for slot in &message.slots {
+        let is_it = slot.arg.is_some_and(|index| routine.args[index].name == name);
+        match (slot.role, slot.size) {
+            (Role::Offset, _) if is_it => return Some(at),
+            (Role::Count, _) => {
+                count = word(bytes, at)?;
+                at += 4;
+            }
+            (Role::Pad, None) => at = at.next_multiple_of(4),
+            (_, Some(size)) => at += size as usize,
+            (_, None) => at += count as usize * slot.element? as usize,
+        }
+    }
+    None
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).filter_map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()).collect()
 }
 
 fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (String, Interface) {
@@ -135,20 +181,6 @@ fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (
     let input = Input::Text { name: "vectors.defs", text: defs.as_bytes() };
     let interface = config.interface(input).unwrap_or_else(|error| panic!("{error}\n{defs}")).value;
     (defs, interface)
-}
-
-/// Whether the messages of all cases have sizes that the layout allows.
-fn fits(routine: &Value, request: &Message, reply: Option<&Message>) -> bool {
-    let size = |case: &Value, key: &str| case[key].as_str().map(|hex| hex.len() as u32 / 2);
-    list(routine, "cases").iter().all(|case| {
-        let is_error = |size: u32| size == 36 && reply.is_some_and(|reply| reply.min_size != 36);
-        let request =
-            size(case, "request_hex").is_none_or(|n| (request.min_size..=request.max_size).contains(&n));
-        let reply = size(case, "reply_hex").is_none_or(|n| {
-            is_error(n) || reply.is_none_or(|reply| (reply.min_size..=reply.max_size).contains(&n))
-        });
-        request && reply
-    })
 }
 
 /// The statements that give a routine the options of its calls.
@@ -360,17 +392,28 @@ fn client_call(
             _ if tokens(&param.ty).starts_with("impl Into < rt :: AnyRight") => {
                 format!("arg::<rt::AnyRight<'static, Rec>>(v, {name:?})")
             }
+            _ if tokens(&param.ty).starts_with("impl Into < rt :: OolArg") => {
+                format!("arg::<rt::OolArg<'static, Rec>>(v, {name:?})")
+            }
             _ => format!("arg(v, {name:?})"),
         });
     }
     let function = &client.sig.ident;
     let result = result_struct(&client.sig.output, structs);
+    // What the client finds in the trailer of the reply comes beside its results.
+    let has_trailer = arguments(routine).any(|(_, ty)| {
+        let direction = text(ty, "dir");
+        direction.starts_with("user") || matches!(direction, "sectoken" | "audittoken")
+    });
+    let out = if has_trailer { "out.0" } else { "out" };
     let seen: Vec<String> = match (&outs, result) {
         ([], _) => Vec::new(),
-        ([name], _) => vec![format!("({name:?}, out.seen())")],
-        (names, Some(fields)) => {
-            names.iter().zip(fields).map(|(name, field)| format!("({name:?}, out.{field}.seen())")).collect()
-        }
+        ([name], _) => vec![format!("({name:?}, {out}.seen())")],
+        (names, Some(fields)) => names
+            .iter()
+            .zip(fields)
+            .map(|(name, field)| format!("({name:?}, {out}.{field}.seen())"))
+            .collect(),
         (names, None) => panic!("{names:?} without a structure"),
     };
     format!(

@@ -13,8 +13,8 @@ use std::ops::{Deref, DerefMut};
 use mig_runtime::abi::Abi;
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use mig_runtime::{
-    AnyRight, AuditToken, CallError, Elements, KernReturn, OolMemory, Port, Receive, ReceiveRight, Received,
-    Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
+    AnyRight, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray, Receive,
+    ReceiveRight, Received, Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
 };
 use serde_json::Value;
 
@@ -637,6 +637,40 @@ impl<A: Abi> Make for AnyRight<'static, Recorder<A>> {
             21 => Self::MakeSendOnce(borrowed(port)),
             number => Self::Data { name: number as u8, value: port },
         }
+    }
+}
+
+impl<A: Abi> Make for PortArray<Recorder<A>> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        match values.number(&format!("{name}Poly")) {
+            16 => Self::moving(Vec::<ReceiveRight<_>>::make(values, name)),
+            17 => Self::moving(Vec::<SendRight<_>>::make(values, name)),
+            18 => Self::moving(Vec::<SendOnceRight<_>>::make(values, name)),
+            19 => Self::copy_send(<&[SendRight<_>]>::make(values, name)),
+            20 => Self::make_send(<&[ReceiveRight<_>]>::make(values, name)),
+            _ => Self::make_send_once(<&[ReceiveRight<_>]>::make(values, name)),
+        }
+    }
+}
+
+impl<A: Abi> Make for OolArg<'static, Recorder<A>> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        let bytes = values.hex(name);
+        if values.0[format!("{name}Dealloc")]["value"].as_u64().unwrap_or(0) == 0 {
+            return Self::Lend(Vec::leak(bytes));
+        }
+        let mut memory = OolMemory::allocate(&Recorder::new(), bytes.len()).unwrap();
+        memory.copy_from_slice(&bytes);
+        Self::Give(memory)
+    }
+}
+
+impl<A: Abi> Element for AnyRight<'static, Recorder<A>> {
+    const SIZE: usize = 4;
+
+    /// Vectors move what a server returns of any kind.
+    fn element(bytes: &[u8]) -> Self {
+        Self::MoveSend(Right::of(u32_at(bytes, 0)))
     }
 }
 

@@ -151,22 +151,18 @@ impl Generator<'_> {
         let let_dest = quote!(let #dest = #right;);
         let reply_port =
             routine.find(&[Direction::ReplyPort, Direction::UReplyPort]).map(|index| &routine.args[index]);
-        let (with, reply_port) = match reply_port {
-            Some(arg) => {
-                let right = self.header_right(arg);
-                (true, quote!(#right,))
-            }
-            None => (false, TokenStream::new()),
-        };
+        let right = reply_port.map(|arg| self.header_right(arg));
+        let given = right.as_ref().map(|right| quote!(#right,));
         let options = self.options(routine);
         let Some(reply) = &routine.reply else {
-            let method = names::ident(if with { "send_with_reply_port" } else { "send" });
-            return quote!(#let_dest #request.#method(#id, #dest, #reply_port #options));
+            let method = names::ident(if given.is_some() { "send_with_reply_port" } else { "send" });
+            return quote!(#let_dest #request.#method(#id, #dest, #given #options));
         };
-        let method = match (with, client_trailer(routine).is_empty()) {
-            (true, _) => "call_with_reply_port",
-            (false, true) => "call",
-            (false, false) => "call_with_trailer",
+        let (method, reply_port) = match (client_trailer(routine).is_empty(), right) {
+            (true, None) => ("call", None),
+            (true, Some(_)) => ("call_with_reply_port", given),
+            (false, None) => ("call_with_trailer", Some(quote!(None,))),
+            (false, Some(right)) => ("call_with_trailer", Some(quote!(Some(#right),))),
         };
         let method = names::ident(method);
         let shape = self.shape(reply);
