@@ -208,9 +208,9 @@ impl Abi for Apple64 {
     const FACTS: Facts = Facts { name: "apple-64", pointer: 8, ..Apple32::FACTS };
 }
 
-/// The ABI of the target, where it has one.
+/// GNU Mach's ABI for a target with addresses of this size. Apple's kernels have [`Apple64`] and [`Apple32`].
 #[cfg(target_pointer_width = "64")]
 pub type Native = GnuX86_64;
-/// The ABI of the target, where it has one.
+/// GNU Mach's ABI for a target with addresses of this size. Apple's kernels have [`Apple64`] and [`Apple32`].
 #[cfg(target_pointer_width = "32")]
 pub type Native = GnuI386;
