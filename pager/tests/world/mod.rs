@@ -262,7 +262,8 @@ pub struct World<S: Store = Scripted> {
     pub task: Local,
     pub pager: SwapPager<Local, Std, S>,
     pub to_manager: SendRight<Local>,
-    pager_task: Local,
+    /// The pager's.
+    pub pager_task: Local,
     before: [Census; 3],
     free: u64,
     buffers: usize,
