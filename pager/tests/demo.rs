@@ -73,7 +73,7 @@ fn what_is_no_swap_file_and_what_makes_no_sense() {
     let missing = folder.path().join("missing");
     let missing = missing.to_str().unwrap();
     for (arguments, code, says) in [
-        (&["--swap", text][..], 1, "is not swap space"),
+        (&["--swap", text][..], 1, "cannot be used for swapping: "),
         (&["--swap", missing], 1, "does not exist; `mach-pager format"),
         (&["--clients", "0"], 2, "--clients: there must be one at least"),
         (&["--size", "8K"], 2, "--size: 4 clients need a page of 4096 bytes each"),

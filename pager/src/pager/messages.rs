@@ -410,7 +410,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             entry.lock().object.pages.lose(page);
         }
-        self.counters.lost.count();
+        // An object of the kernel's that it does not use any more has no content to lose.
+        let is_of_use = user.is_some() || entry.origin != Origin::Internal;
+        self.counters.lost.add(is_of_use as u64);
     }
 
     /// Counts answers that do not get there: the kernel has gone, or does not listen.

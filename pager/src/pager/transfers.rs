@@ -89,6 +89,10 @@ impl<K: Kernel, P: Platform> Transfers<K, P> {
 impl<K: Kernel, P: Platform> Queue<K, P> {
     fn next(&mut self, batch: usize) -> Option<Job<K, P>> {
         let write = self.reads.is_empty() || self.write_next;
+        if write && !self.forgotten.is_empty() {
+            // Before the writes, which may need the room.
+            return self.forgotten.pop().map(Job::Forget);
+        }
         if write && !self.writes.is_empty() {
             self.write_next = false;
             let mut batch: Vec<_> = self.writes.drain(..batch.clamp(1, self.writes.len())).collect();
@@ -96,11 +100,8 @@ impl<K: Kernel, P: Platform> Queue<K, P> {
             batch.sort_by_key(|job| (job.entry.handle, job.page));
             return Some(Job::Write(batch));
         }
-        if let Some(job) = self.reads.pop_front() {
-            self.write_next = true;
-            return Some(Job::Read(job));
-        }
-        self.forgotten.pop().map(Job::Forget)
+        self.write_next = true;
+        self.reads.pop_front().map(Job::Read)
     }
 }
 
