@@ -1,11 +1,14 @@
-//! The foreign functions as the tests play them: each call is written down, and succeeds unless the test says otherwise.
+//! The foreign functions as the tests play them: each call is written down, and succeeds unless the test says otherwise; or, on a thread
+//! that [plays on](play_on) a task of [`local`](crate::kernel::local), it is that task's.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+use crate::abi::Apple64;
 use crate::kern_return::KernReturn;
-use crate::kernel::Name;
+use crate::kernel::local::Local;
+use crate::kernel::{Kernel, MsgCall, Name, RightKind};
 
 /// A call, with its arguments in the order of C; the task is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,16 @@ struct World {
 
 std::thread_local! {
     static WORLD: RefCell<World> = RefCell::default();
+    static TASK: RefCell<Option<Local<Apple64>>> = const { RefCell::new(None) };
+}
+
+/// From now on this thread is one of this task.
+pub(super) fn play_on(task: &Local<Apple64>) {
+    TASK.set(Some(task.clone()));
+}
+
+fn task() -> Option<Local<Apple64>> {
+    TASK.with_borrow(Clone::clone)
 }
 
 /// What the next calls of this thread do, in their order.
@@ -95,6 +108,22 @@ pub(super) unsafe fn mach_msg(
     receive: Name,
     timeout: u32,
 ) -> KernReturn {
+    if let Some(task) = task() {
+        let has = |bit: u32| options & bit != 0;
+        let call = MsgCall {
+            send: has(0x1),
+            receive: has(0x2).then_some(receive),
+            send_timeout: has(0x10).then_some(timeout),
+            receive_timeout: has(0x100).then_some(timeout),
+            large: has(0x4),
+            options: options & !0x117,
+        };
+        let words = send_size.max(receive_size).div_ceil(8) as usize;
+        // SAFETY: the caller's buffer has so many words.
+        let buffer = unsafe { std::slice::from_raw_parts_mut(message.cast(), words) };
+        // SAFETY: the caller's promise.
+        return unsafe { task.mach_msg(buffer, call) }.into();
+    }
     // SAFETY: the caller sends so many bytes.
     let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
     match enter(Call::MachMsg { options, sent, receive_size, receive, timeout }) {
@@ -123,26 +152,52 @@ pub(super) fn mach_host_self() -> Name {
 }
 
 pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {
+    if let Some(task) = task() {
+        return if right == 1 { task.allocate_port() } else { task.allocate_port_set() };
+    }
     name(Call::MachPortAllocate { right })
 }
 
 pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {
+    if let Some(task) = task() {
+        task.release(RightKind::Send, name);
+        return Ok(());
+    }
     result(Call::MachPortDeallocate { name })
 }
 
 pub(super) fn mach_port_mod_refs(name: Name, right: u32, delta: i32) -> Result<(), KernReturn> {
+    if let Some(task) = task() {
+        match (right, delta) {
+            (0, 1) => return task.copy_send(name),
+            (1, -1) => task.release(RightKind::Receive, name),
+            _ => task.release(RightKind::PortSet, name),
+        }
+        return Ok(());
+    }
     result(Call::MachPortModRefs { name, right, delta })
 }
 
 pub(super) fn mach_port_insert_right(name: Name, right: Name, disposition: u8) -> Result<(), KernReturn> {
+    if let Some(task) = task() {
+        assert_eq!((right, disposition), (name, 20));
+        return task.make_send(name);
+    }
     result(Call::MachPortInsertRight { name, right, disposition })
 }
 
 pub(super) fn mach_port_extract_right(of: Name, disposition: u8) -> Result<Name, KernReturn> {
+    if let Some(task) = task() {
+        assert_eq!(disposition, 21);
+        return task.make_send_once(of);
+    }
     name(Call::MachPortExtractRight { name: of, disposition })
 }
 
 pub(super) fn mach_port_move_member(member: Name, set: Name) -> Result<(), KernReturn> {
+    if let Some(task) = task() {
+        return task.move_member(member, set);
+    }
     result(Call::MachPortMoveMember { member, set })
 }
 
@@ -157,10 +212,16 @@ pub(super) fn mach_port_request_notification(
 }
 
 pub(super) fn mig_get_reply_port() -> Name {
+    if let Some(task) = task() {
+        return task.reply_port().unwrap_or_default();
+    }
     name(Call::MigGetReplyPort).unwrap_or(Name::NULL)
 }
 
 pub(super) fn mig_dealloc_reply_port(name: Name) {
+    if let Some(task) = task() {
+        return task.destroy_reply_port(name);
+    }
     let _ = result(Call::MigDeallocReplyPort { name });
 }
 

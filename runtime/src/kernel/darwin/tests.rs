@@ -3,10 +3,15 @@
 use std::vec::Vec;
 
 use super::Darwin;
-use super::system::{Answer, Call, answer, calls, memory};
+use super::system::{Answer, Call, answer, calls, memory, play_on};
+use crate::abi::Apple64;
 use crate::kern_return::KernReturn;
+use crate::kernel::local::Local;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
-use crate::{MsgBuf, OolMemory, PortSet, Receive, ReceiveError, ReceiveRight, Received, SendRight, Seqno};
+use crate::{
+    CallError, CallOptions, Complex, Dest, MsgBuf, OolMemory, PortSet, Receive, ReceiveError, ReceiveRight,
+    Received, Reply, SendRight, Seqno, Server, Shape, Subsystem, serve,
+};
 
 /// A header with these ports.
 fn header(bits: u32, size: u32, remote: u32, local: u32, id: i32) -> Vec<u8> {
@@ -285,4 +290,84 @@ fn lent_memory_goes_as_it_is() {
     let lent = Darwin.lend(&bytes);
     assert_eq!(Darwin::lent_address(&lent), bytes.as_ptr().addr() as u64);
     assert_eq!(calls(), []);
+}
+
+/// A service that answers with the double of a number.
+struct Doubles;
+
+const DOUBLE: i32 = 900;
+
+impl Subsystem<Darwin> for &Doubles {
+    fn ids(&self) -> core::ops::Range<i32> {
+        DOUBLE..DOUBLE + 1
+    }
+
+    fn max_request_size(&self) -> usize {
+        36
+    }
+
+    fn max_reply_size(&self) -> usize {
+        40
+    }
+
+    fn dispatch(&self, request: &mut Received<'_, Darwin>, reply: &mut Reply<'_, Darwin>) -> bool {
+        serve(request, reply, |request, reply| {
+            let mut body = request.body(Shape::new(36, 36, Complex::Never))?;
+            body.ndr()?;
+            let number = body.value::<i32>()?;
+            body.end()?;
+            reply.encode(|reply| {
+                reply.return_code(KernReturn::KERN_SUCCESS);
+                reply.value(&(number * 2));
+                Ok(())
+            })?;
+            Ok(())
+        });
+        true
+    }
+}
+
+fn double(service: &SendRight<Darwin>, number: i32, options: CallOptions) -> Result<i32, CallError<Darwin>> {
+    let mut buffer = MsgBuf::<48>::new();
+    let mut request = buffer.request(&Darwin);
+    request.ndr();
+    request.value(&number);
+    let shape = Shape::new(40, 40, Complex::Never);
+    let mut reply = request.call(DOUBLE, Dest::copy_send(service), shape, options)?;
+    let double = reply.value::<i32>()?;
+    reply.end()?;
+    Ok(double)
+}
+
+/// The option bits, sizes and names reach a kernel that knows what they mean; and every right is given back.
+#[test]
+fn calls_and_replies_on_a_whole_kernel() {
+    let task: Local<Apple64> = Local::new();
+    play_on(&task);
+    let census = task.census();
+    let port = ReceiveRight::allocate(&Darwin).unwrap();
+    let service = port.make_send().unwrap();
+    let server = Server::on(&port).with(&Doubles);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            play_on(&task);
+            server.run()
+        });
+        let times = [
+            CallOptions::NONE,
+            CallOptions { send_timeout: Some(500), receive_timeout: Some(60_000), ..CallOptions::NONE },
+            CallOptions { receive_timeout: Some(60_000), ..CallOptions::NONE },
+        ];
+        let doubles = times.map(|options| double(&service, 21, options).map_err(|error| error.code()));
+        server.stop();
+        assert_eq!(doubles, [Ok(42); 3]);
+        assert_eq!(running.join().unwrap(), Ok(()));
+    });
+    drop(server);
+    let nobody = CallOptions { receive_timeout: Some(1), ..CallOptions::NONE };
+    assert_eq!(double(&service, 1, nobody).unwrap_err().code(), KernReturn::MACH_RCV_TIMED_OUT);
+    drop(port);
+    assert_eq!(double(&service, 1, nobody).unwrap_err().code(), KernReturn::MACH_SEND_INVALID_DEST);
+    drop(service);
+    assert_eq!(task.census(), census);
 }
