@@ -40,39 +40,45 @@ pub unsafe fn write(port: u16, value: u8) {
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) };
 }
 
-/// Reads 32-bit words from an I/O port, one after the other.
+/// Reads an I/O port of 32 bits until `bytes` is full. Its length is a multiple of 4.
 ///
 /// # Safety
 ///
 /// As [`read`].
-pub unsafe fn read_into(port: u16, words: &mut [u32]) {
+pub unsafe fn read_into(port: u16, bytes: &mut [u8]) {
+    let (start, words) = (bytes.as_mut_ptr(), bytes.len() / 4);
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the string instruction writes as many words as there are; the caller's promise.
+    // SAFETY: the string instruction writes as many words as fit; the caller's promise.
     unsafe {
-        asm!("rep insd", in("dx") port, inout("rdi") words.as_mut_ptr() => _, inout("rcx") words.len() => _, options(nostack, preserves_flags));
+        asm!("rep insd", in("dx") port, inout("rdi") start => _, inout("rcx") words => _, options(nostack, preserves_flags));
     }
     #[cfg(target_arch = "x86")]
-    // SAFETY: the string instruction writes as many words as there are; the caller's promise.
+    // SAFETY: the string instruction writes as many words as fit; the caller's promise.
     unsafe {
-        asm!("rep insd", in("dx") port, inout("edi") words.as_mut_ptr() => _, inout("ecx") words.len() => _, options(nostack, preserves_flags));
+        asm!("rep insd", in("dx") port, inout("edi") start => _, inout("ecx") words => _, options(nostack, preserves_flags));
     }
 }
 
-/// Writes 32-bit words to an I/O port, one after the other.
+/// Writes `bytes` to an I/O port of 32 bits. Their length is a multiple of 4.
 ///
 /// # Safety
 ///
 /// As [`write`].
-pub unsafe fn write_from(port: u16, words: &[u32]) {
+pub unsafe fn write_from(port: u16, bytes: &[u8]) {
+    let (start, words) = (bytes.as_ptr(), bytes.len() / 4);
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the string instruction reads as many words as there are; the caller's promise. `rsi` cannot be named.
+    // SAFETY: the string instruction reads as many words as there are; the caller's promise.
     unsafe {
-        asm!("rep outsd", in("dx") port, inout("rsi") words.as_ptr() => _, inout("rcx") words.len() => _, options(nostack, preserves_flags));
+        asm!("rep outsd", in("dx") port, inout("rsi") start => _, inout("rcx") words => _, options(nostack, preserves_flags));
     }
     #[cfg(target_arch = "x86")]
     // SAFETY: the string instruction reads as many words as there are; the caller's promise. The compiler keeps `esi` for itself.
     unsafe {
-        asm!("xchg esi, {words}", "rep outsd", "xchg esi, {words}", words = inout(reg) words.as_ptr() => _, in("dx") port, inout("ecx") words.len() => _, options(nostack, preserves_flags));
+        asm!(
+            "xchg esi, {start}", "rep outsd", "xchg esi, {start}",
+            start = inout(reg) start => _, in("dx") port, inout("ecx") words => _,
+            options(nostack, preserves_flags),
+        );
     }
 }
 

@@ -24,9 +24,16 @@ pub type Receive = ReceiveRight<GnuMach>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuMach;
 
+/// The name of this task's port, once it is known.
+static TASK: AtomicU32 = AtomicU32::new(0);
+
+/// After a fork: this task is another one.
+pub(crate) fn forget_task() {
+    TASK.store(0, Ordering::Relaxed);
+}
+
 /// This task, borrowed for a call.
 pub fn task() -> ManuallyDrop<Send> {
-    static TASK: AtomicU32 = AtomicU32::new(0);
     let mut name = TASK.load(Ordering::Relaxed);
     if name == 0 {
         name = trap::task_self().0;

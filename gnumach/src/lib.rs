@@ -44,7 +44,7 @@ pub use arguments::Arguments;
 pub use kernel::{GnuMach, Pages, Receive, Send, task};
 pub use platform::Bare;
 pub use sync::{Condvar, RawMutex};
-pub use thread::{JoinHandle, exit, wire_current};
+pub use thread::{JoinHandle, exit, fork, sleep, wire_current};
 pub use wire::wire_task;
 
 /// Names the function that a program begins with: `fn main(arguments: gnumach::Arguments)`. When it returns the program ends.

@@ -75,6 +75,12 @@ fn panicked(panic: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
+/// The same.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() -> ! {
+    crate::exit()
+}
+
 #[global_allocator]
 static ALLOCATOR: TalcLock<RawMutex, KernelMemory> = TalcLock::new(KernelMemory);
 

@@ -14,7 +14,7 @@ use mach_defs::native::{gnumach, mach_host};
 use mig_runtime::platform::{Panicked, SpawnError, Thread};
 use mig_runtime::{KernReturn, Name, SendRight};
 
-use crate::kernel::{GnuMach, borrowed, task};
+use crate::kernel::{self, GnuMach, borrowed, task};
 use crate::{sync, trap};
 
 /// Bytes of a stack, [`Block`] and guard page included.
@@ -129,8 +129,7 @@ pub(crate) fn spawn(body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle, SpawnE
 fn start(work: Box<Work>) -> Result<(), KernReturn> {
     let stack = Stack::allocate()?;
     let thread = mach::thread_create(&task())?;
-    // SAFETY: the block is all zeros, which are a block, and nobody uses it yet.
-    let block: &Block = unsafe { &*ptr::with_exposed_provenance(block_of(stack.0)) };
+    let block = stack.block();
     block.wired.set(current().wired.get());
     let result = set_registers(&thread, block_of(stack.0));
     if result.is_err() {
@@ -138,11 +137,46 @@ fn start(work: Box<Work>) -> Result<(), KernReturn> {
         return result;
     }
     block.work.set(Some(work));
+    block.port.set(thread.name());
     // The thread owns its stack and its port from now on.
     core::mem::forget(stack);
-    block.port.set(thread.name());
     let thread = borrowed(thread.into_raw());
     Ok(mach::thread_resume(&thread)?)
+}
+
+/// Makes a task with a copy of this task's memory, where `body` runs in the only thread and the task ends with it. Returns the task.
+///
+/// The new task has none of this one's rights: what `body` needs it must get anew, by the task's special ports for instance. Its memory is copied
+/// when one of the two writes it. No other thread of this task may hold a lock meanwhile, since the copy would stay locked.
+///
+/// # Errors
+///
+/// As `task_create` and `thread_create`.
+pub fn fork(body: impl FnOnce() + core::marker::Send + 'static) -> Result<crate::Send, KernReturn> {
+    let stack = Stack::allocate()?;
+    let block = stack.block();
+    let body = Box::new(move || {
+        kernel::forget_task();
+        body();
+        exit();
+    });
+    // The new task finds this in its copy of the memory; here it is released at the end.
+    block.work.set(Some(Box::new(Work { body, ended: Arc::default() })));
+    let child = mach::task_create(&task(), true);
+    let started = child.and_then(|child| {
+        let thread = mach::thread_create(&child)?;
+        set_registers(&thread, block_of(stack.0))?;
+        mach::thread_resume(&thread)?;
+        Ok(child)
+    });
+    drop(block.work.take());
+    Ok(started?)
+}
+
+/// Waits.
+pub fn sleep(time: core::time::Duration) {
+    let nobody = AtomicU32::new(0);
+    sync::wait(&nobody, 0, Some(time));
 }
 
 /// The stack of a thread that does not run yet, by its address.
@@ -157,6 +191,14 @@ impl Stack {
         // Who runs over the end of the stack gets an exception.
         mach::vm_protect(&task(), address, PAGE as VmAddress, false, 0)?;
         Ok(stack)
+    }
+}
+
+impl Stack {
+    /// What the thread will have for itself.
+    fn block(&self) -> &Block {
+        // SAFETY: the block is all zeros, which are a block, and no other thread uses it before the stack is given away.
+        unsafe { &*ptr::with_exposed_provenance(block_of(self.0)) }
     }
 }
 

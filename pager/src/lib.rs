@@ -74,4 +74,4 @@ pub mod store;
 
 pub use counters::Statistics;
 pub use pager::{Config, SwapPager, Unsequenced};
-pub use service::{Service, StartError};
+pub use service::{Duty, Service, StartError};

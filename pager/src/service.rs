@@ -30,6 +30,19 @@ pub struct Service<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     failure: Arc<AtomicI32>,
 }
 
+/// What a thread of a [`Service`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Serves the manager port.
+    Manager,
+    /// Serves the objects that the kernel has made, on which the memory of the whole machine depends.
+    Internal,
+    /// Serves other objects, for whoever has a right to them.
+    External,
+    /// Transfers pages to and from the store.
+    Transfers,
+}
+
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
     /// Starts a pager.
     ///
@@ -37,6 +50,21 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
     ///
     /// [`StartError`]; what had been started is stopped then.
     pub fn start(kernel: &K, store: S, config: Config) -> Result<Self, StartError> {
+        Self::start_with(kernel, store, config, Arc::new(|_| ()))
+    }
+
+    /// The same, where each thread first calls `prepare`, as to get the privileges that its duty needs. Threads that it starts itself are not
+    /// told.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        kernel: &K,
+        store: S,
+        config: Config,
+        prepare: Arc<dyn Fn(Duty) + Send + Sync>,
+    ) -> Result<Self, StartError> {
         let threads = (config.internal_threads, config.external_threads, config.io_threads.max(1));
         let mut service = Self {
             pager: Arc::new(SwapPager::new(kernel, store, config)?),
@@ -46,21 +74,29 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             failure: Arc::default(),
         };
         for _ in 0..threads.2 {
-            let pager = service.pager.clone();
-            let body = Box::new(move || pager.serve_transfers());
+            let (pager, prepare) = (service.pager.clone(), prepare.clone());
+            let body = Box::new(move || {
+                prepare(Duty::Transfers);
+                pager.serve_transfers();
+            });
             service.transfers.push(P::spawn("pager transfers", body)?);
         }
-        service.spawn("pager manager", |pager, stop| {
+        let ready = prepare.clone();
+        service.spawn("pager manager", move |pager, stop| {
+            ready(Duty::Manager);
             Server::until(pager.manager_ports(), stop)
                 .with(seqnos_memory_object_default(pager))
                 .with(default_pager(pager))
                 .unclaimed(|message| pager.unclaimed(message))
                 .run_on::<P>()
         })?;
+        let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
+            ready(Duty::Internal);
             serve_objects(pager, pager.internal_ports().into(), stop, threads.0)
         })?;
         service.spawn("pager external", move |pager, stop| {
+            prepare(Duty::External);
             serve_objects(pager, pager.external_ports().into(), stop, threads.1)
         })?;
         Ok(service)

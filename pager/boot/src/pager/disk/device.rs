@@ -1,0 +1,92 @@
+//! A disk that the kernel drives, by the device interface.
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+use gnumach::{Bare, Send};
+use mach_defs::native::device;
+use mach_pager::store::{Disk, DiskError};
+use mig_runtime::platform::Mutex;
+
+/// `D_READ | D_WRITE`
+const READ_WRITE: u32 = 3;
+
+/// `DEV_GET_RECORDS`: how many records, and their size.
+const GET_RECORDS: u32 = 1;
+
+/// Bytes in one call: what the kernel's driver takes at once.
+const TRANSFER: usize = 128 << 10;
+
+/// An open device.
+pub(crate) struct Device {
+    device: Send,
+    records: u64,
+    record_size: usize,
+    /// Memory to put pieces together in, as the interface has one range in a call. There are as many as there have been writers at once.
+    buffers: Mutex<Bare, Vec<Vec<u8>>>,
+}
+
+impl Device {
+    pub(crate) fn open(master: &Send, name: &str) -> Result<Self, &'static str> {
+        let name = CString::new(name).map_err(|_| "the disk's name is none")?;
+        let device = device::device_open(master, READ_WRITE, &name)
+            .map_err(|_| "the kernel has no such disk; it drives one on i386 only, where the first is hd0")?;
+        let status = device::device_get_status(&device, GET_RECORDS, 2)
+            .map_err(|_| "the disk does not tell its size")?;
+        let [records, record_size] = *status else { return Err("the disk does not tell its size") };
+        let (records, record_size) = (records as u32, record_size as usize);
+        if !record_size.is_power_of_two() || record_size > TRANSFER {
+            return Err("the disk's records are of no use");
+        }
+        Ok(Self { device, records: records.into(), record_size, buffers: Mutex::<Bare, _>::new(Vec::new()) })
+    }
+
+    /// The number of the record at an offset.
+    fn record(&self, offset: u64) -> Result<device::Recnum, DiskError> {
+        (offset / self.record_size as u64).try_into().map_err(|_| DiskError::Io)
+    }
+
+    /// At most [`TRANSFER`] bytes of the pieces, in one.
+    fn gather(&self, pieces: &[&[u8]]) -> Vec<u8> {
+        let free = self.buffers.lock().pop();
+        let mut buffer = free.unwrap_or_else(|| Vec::with_capacity(TRANSFER));
+        for piece in pieces {
+            let room = TRANSFER - buffer.len();
+            buffer.extend_from_slice(&piece[..room.min(piece.len())]);
+        }
+        buffer
+    }
+}
+
+impl Disk for Device {
+    fn size(&self) -> u64 {
+        self.records * self.record_size as u64
+    }
+
+    fn record_size(&self) -> usize {
+        self.record_size
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let wanted = buffer.len().min(TRANSFER) as i32;
+        let data =
+            device::device_read(&self.device, 0, self.record(offset)?, wanted).map_err(|_| DiskError::Io)?;
+        let len = data.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&data[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        let record = self.record(offset)?;
+        let mut buffer = self.gather(pieces);
+        let written = device::device_write(&self.device, 0, record, &buffer);
+        buffer.clear();
+        self.buffers.lock().push(buffer);
+        written.map(|bytes| bytes.max(0) as usize).map_err(|_| DiskError::Io)
+    }
+
+    /// The interface has no such call; the kernel writes before it answers.
+    fn flush(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+}

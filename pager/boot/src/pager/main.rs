@@ -1,0 +1,101 @@
+//! The default memory manager of the machine, and the program that starts the others and tells how they fared.
+//!
+//! Its line in the kernel's boot script is
+//!
+//! ```text
+//! pager ${host-port} ${device-port} disk=DISK [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
+//! ```
+//!
+//! - `disk`: `ata`, the first disk by the driver in this program, or the name of a device that the kernel drives, such as `hd0`. It must be swap space.
+//! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
+//!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
+//!
+//! When the last of them has ended it prints what happened, and ends QEMU.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod disk;
+mod report;
+mod supervisor;
+
+/// The calls of the programs to this one.
+mod boot {
+    mig_runtime::include_interface!("boot");
+}
+
+use alloc::sync::Arc;
+
+use gnumach::{Arguments, Bare, GnuMach, println};
+use mach_defs::native::mach;
+use mach_pager::store::{Store, SwapStore};
+use mach_pager::{Config, Duty, Service};
+use mig_runtime::KernReturn;
+
+use disk::AnyDisk;
+use supervisor::Supervisor;
+
+gnumach::main!(main);
+
+/// What QEMU is ended with.
+const ALL_WELL: u8 = 16;
+const FAILED: u8 = 17;
+
+fn main(mut arguments: Arguments) {
+    let (host, device) = (arguments.port(), arguments.port());
+    let verdict = match run(&host, &device, arguments) {
+        Ok(true) => ALL_WELL,
+        Ok(false) => FAILED,
+        Err(why) => {
+            println!("pager: {why}");
+            FAILED
+        }
+    };
+    let ended = gnumach::io::end_qemu(&device, verdict);
+    println!("pager: QEMU goes on, without a device `isa-debug-exit`: {ended:?}");
+}
+
+/// Serves until every client has ended. True if all is as it must be.
+fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Result<bool, &'static str> {
+    let mut supervisor = Supervisor::new().map_err(|_| "no port for the supervisor")?;
+    let mut disk = None;
+    for word in arguments {
+        match word.split_once('=') {
+            Some(("disk", name)) => disk = Some(AnyDisk::open(device, name)?),
+            Some(("client", task)) => supervisor.add(task, false)?,
+            Some(("dying", task)) => supervisor.add(task, true)?,
+            _ => return Err("an argument is none of disk=, client=, dying="),
+        }
+    }
+    gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
+    // All of this task, before there is anything that must not wait for memory.
+    gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
+    let store = SwapStore::<_, Bare>::open(disk.ok_or("no disk=")?).map_err(|error| {
+        println!("pager: the disk: {error}");
+        "its disk is of no use"
+    })?;
+    let wire = host.try_clone().map_err(|_| "no right to the host")?;
+    let prepare = move |duty| {
+        // Whoever has a right to an external object must not get at the memory kept for emergencies.
+        if duty != Duty::External {
+            gnumach::wire_current(&wire).expect("thread_wire");
+        }
+    };
+    let config = Config { buffers: 128, held_pages: 128, ..Config::default() };
+    let service = Service::<GnuMach, Bare, _>::start_with(&GnuMach, store, config, Arc::new(prepare));
+    let service = service.map_err(|_| "the pager does not start")?;
+    set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;
+    println!("pager: {} MiB of paging space; at work", (service.pager().store().space().total * 4096) >> 20);
+
+    let before = report::Counts::take(&service);
+    supervisor.run();
+    Ok(report::finish(&service, &before, &supervisor))
+}
+
+/// Makes the owner of a port the default memory manager.
+fn set_manager(host: &gnumach::Send, port: &gnumach::Receive) -> Result<(), KernReturn> {
+    mach::vm_set_default_memory_manager(host, port)?;
+    Ok(())
+}

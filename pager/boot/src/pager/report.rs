@@ -1,0 +1,118 @@
+//! What happened, as a table on the console, and whether it adds up.
+
+use core::time::Duration;
+
+use gnumach::{Bare, GnuMach, println};
+use mach_defs::native::{mach, mach_port};
+use mach_pager::store::{Space, Store, SwapStore};
+use mach_pager::{Service, Statistics};
+use mig_runtime::platform::Platform;
+
+use crate::disk::AnyDisk;
+use crate::supervisor::Supervisor;
+
+type Pager = Service<GnuMach, Bare, SwapStore<AnyDisk, Bare>>;
+
+/// What must be the same before the first program runs and after the last one has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Port names of this task.
+    names: usize,
+    objects: usize,
+    space: Space,
+    buffers: (usize, usize),
+    /// The kernel's counters of pages brought in and put out.
+    kernel: (u32, u32),
+}
+
+impl Counts {
+    pub(crate) fn take(service: &Pager) -> Self {
+        let names = mach_port::mach_port_names(&gnumach::task()).map_or(0, |reply| reply.names.len());
+        let statistics = mach::vm_statistics(&gnumach::task()).unwrap_or_default();
+        let pager = service.pager();
+        Self {
+            names,
+            objects: pager.object_count(),
+            space: pager.store().space(),
+            buffers: pager.free_buffers(),
+            kernel: (statistics[7] as u32, statistics[8] as u32),
+        }
+    }
+}
+
+/// How long objects may take to go after their tasks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until the pager is at rest, prints what happened, and tells whether all is as it must be.
+pub(crate) fn finish(service: &Pager, before: &Counts, supervisor: &Supervisor) -> bool {
+    let start = Bare::now();
+    let mut after = Counts::take(service);
+    while (after.names, after.objects, after.space, after.buffers)
+        != (before.names, before.objects, before.space, before.buffers)
+        && Bare::now() - start < PATIENCE.as_nanos() as u64
+    {
+        gnumach::sleep(Duration::from_millis(20));
+        after = Counts::take(service);
+    }
+    let statistics = service.pager().statistics();
+    table(&statistics);
+    let kernel = (after.kernel.0 - before.kernel.0, after.kernel.1 - before.kernel.1);
+    println!("kernel: {} pages in, {} pages out", kernel.0, kernel.1);
+
+    let mut good = supervisor.verdict();
+    let mut check = |what: &str, before: &dyn core::fmt::Debug, after: &dyn core::fmt::Debug, same: bool| {
+        println!("{what}: {before:?} before, {after:?} after{}", if same { "" } else { " FAILED" });
+        good &= same;
+    };
+    check("rights", &before.names, &after.names, before.names == after.names);
+    check("objects", &before.objects, &after.objects, before.objects == after.objects);
+    check("space", &before.space, &after.space, before.space == after.space);
+    check("buffers", &before.buffers, &after.buffers, before.buffers == after.buffers);
+    println!("verdict: {}", if good { "passed" } else { "FAILED" });
+    good
+}
+
+fn table(figures: &Statistics) {
+    println!(
+        "messages: {} create, {} terminate, {} data_request, {} data_return, {} data_initialize",
+        figures.create, figures.terminate, figures.data_request, figures.data_return, figures.data_initialize
+    );
+    println!(
+        "          {} init, {} data_unlock, {} no_senders, {} default_pager, {} refused, {} unclaimed",
+        figures.init,
+        figures.data_unlock,
+        figures.no_senders,
+        figures.administration,
+        figures.refused,
+        figures.unclaimed
+    );
+    println!(
+        "pages in: {} supplied ({} before they were written, {} precious), {} unavailable, {} errors",
+        figures.supplied,
+        figures.supplied_early,
+        figures.supplied_precious,
+        figures.unavailable,
+        figures.errors
+    );
+    println!(
+        "pages out: {} returned ({} same-filled, {} held), {} written, {} superseded, {} handed back, {} lost",
+        figures.returned,
+        figures.same_filled,
+        figures.held,
+        figures.written,
+        figures.superseded,
+        figures.handed_back,
+        figures.lost
+    );
+    println!(
+        "store: {} read, {} reads failed, {} writes failed",
+        figures.read, figures.read_failures, figures.write_failures
+    );
+    println!("pages a write (1, 2-3, 4-7, ...): {:?}", figures.pages_a_write);
+    println!(
+        "message to deallocation: half within {} us, 99 % within {} us, all within {} us",
+        figures.turnaround_within(0.5) / 1000,
+        figures.turnaround_within(0.99) / 1000,
+        figures.turnaround_within(1.0) / 1000
+    );
+}

@@ -1,0 +1,127 @@
+//! The programs that the pager starts: what they tell, and when they end.
+
+use alloc::vec::Vec;
+
+use gnumach::{Bare, GnuMach, Receive, Send, println};
+use mach_defs::native::mach;
+use mach_defs::native::notify::{self, Notify};
+use mig_runtime::platform::Mutex;
+use mig_runtime::{KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
+
+use crate::boot::{self, Boot, Natural};
+
+/// `TASK_BOOTSTRAP_PORT`
+const TASK_BOOTSTRAP_PORT: i32 = 4;
+
+/// Starts programs, and waits for their end.
+pub(crate) struct Supervisor {
+    ports: PortSet<GnuMach>,
+    /// The bootstrap port of the programs.
+    boot: Receive,
+    /// Where the kernel tells of their end.
+    notify: Receive,
+    programs: Mutex<Bare, Vec<Program>>,
+}
+
+/// A program.
+struct Program {
+    task: Send,
+    must_die: bool,
+    /// How many checks it has made, and how many of them failed.
+    done: Option<(u32, u32)>,
+    ended: bool,
+}
+
+impl Supervisor {
+    pub(crate) fn new() -> Result<Self, KernReturn> {
+        let ports = PortSet::allocate(&GnuMach)?;
+        let (boot, notify) = (ReceiveRight::allocate(&GnuMach)?, ReceiveRight::allocate(&GnuMach)?);
+        ports.insert(&boot)?;
+        ports.insert(&notify)?;
+        Ok(Self { ports, boot, notify, programs: Mutex::<Bare, _>::new(Vec::new()) })
+    }
+
+    /// Takes a program over, by the number that the boot script gives for its task.
+    pub(crate) fn add(&mut self, task: &str, must_die: bool) -> Result<(), &'static str> {
+        let name = task.parse().map_err(|_| "a program is not given as a task")?;
+        // SAFETY: the kernel has put a send right under this name, for this program to own.
+        let task = unsafe { SendRight::from_raw(GnuMach, Name(name)) };
+        self.programs.get_mut().push(Program { task, must_die, done: None, ended: false });
+        Ok(())
+    }
+
+    /// Starts the programs, and returns when all have ended.
+    pub(crate) fn run(&self) {
+        if let Err(code) = self.start() {
+            println!("supervisor: a program cannot be started: {code}");
+            return;
+        }
+        let server = Server::on(&self.ports).with(boot::boot(self)).with(notify::notify(self));
+        while !self.programs.lock().iter().all(|program| program.ended) {
+            if let Err(code) = server.serve_one::<Bare>(None) {
+                println!("supervisor: {code}");
+                return;
+            }
+        }
+    }
+
+    fn start(&self) -> Result<(), KernReturn> {
+        let right = self.boot.make_send()?;
+        for program in self.programs.lock().iter() {
+            mach::task_set_special_port(&program.task, TASK_BOOTSTRAP_PORT, &right)?;
+            program.task.request_dead_name(&self.notify)?;
+            mach::task_resume(&program.task)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of each program whether it did what it must; true if all did.
+    pub(crate) fn verdict(&self) -> bool {
+        let mut good = true;
+        for (index, program) in self.programs.lock().iter().enumerate() {
+            let fine = match program.done {
+                Some((checks, failures)) => {
+                    println!("program {index}: {checks} checks, {failures} failed");
+                    checks > 0 && failures == 0 && !program.must_die
+                }
+                None => {
+                    println!("program {index}: ended before it was done");
+                    program.must_die && program.ended
+                }
+            };
+            good &= fine;
+        }
+        good
+    }
+}
+
+impl Boot<GnuMach> for Supervisor {
+    fn boot_done(
+        &self,
+        _boot: Port<'_, GnuMach>,
+        program: Natural,
+        checks: Natural,
+        failures: Natural,
+    ) -> Result<(), KernReturn> {
+        let mut programs = self.programs.lock();
+        let program = programs.get_mut(program as usize).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        program.done = Some((checks, failures));
+        Ok(())
+    }
+}
+
+impl Notify<GnuMach> for Supervisor {
+    fn mach_notify_dead_name(
+        &self,
+        _notify: Port<'_, GnuMach>,
+        name: Name,
+    ) -> Result<(), KernReturn> {
+        // SAFETY: the notification has added a reference to the dead name.
+        drop(unsafe { SendRight::from_raw(GnuMach, name) });
+        let mut programs = self.programs.lock();
+        if let Some(program) = programs.iter_mut().find(|program| program.task.name() == name) {
+            program.ended = true;
+        }
+        Ok(())
+    }
+}
