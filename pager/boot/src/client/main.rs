@@ -1,13 +1,26 @@
 //! A program that uses memory, and checks what it finds there.
 //!
-//! Its line in the kernel's boot script is `client ${host-port} ${device-port} INDEX WORK [ARGUMENT]… $(TASK=task-create)`: it is the pager that starts it.
+//! Its line in the kernel's boot script is `client ${host-port} ${device-port} INDEX WORK MIB $(TASK=task-create)`: it is the pager that starts it, and
+//! wants to know it by its index. The works are
+//!
+//! - `touch`: write and read more memory than there is;
+//! - `sparse`: the same where some pages are never written;
+//! - `fork`: two tasks write the same memory, of which each has its own copy;
+//! - `die`: end while everything is on its way;
+//! - `share`: two tasks map one object of the pager's;
+//! - `copy`: write an object of the pager's behind a copy of it;
+//! - `ask`: compare what the pager tells about its objects with what is known about them;
+//! - `attack`: send the pager what it does not expect.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+mod anonymous;
+mod attack;
 mod memory;
+mod object;
 
 /// The calls to the pager's supervisor.
 #[allow(dead_code)]
@@ -17,8 +30,6 @@ mod boot {
 
 use gnumach::{Arguments, println};
 use mach_defs::native::mach;
-
-use memory::Memory;
 
 gnumach::main!(main);
 
@@ -35,6 +46,16 @@ struct Checks {
 impl Checks {
     /// Something that must be so.
     fn that(&mut self, holds: bool, what: &str) {
+        self.that_is(holds, format_args!("{what}"));
+    }
+
+    /// A page that must be what was written there in a round.
+    fn page(&mut self, bytes: &[u8], round: u32, page: usize) {
+        let wrong = memory::wrong_word(bytes, round, page);
+        self.that_is(wrong.is_none(), format_args!("page {page} in round {round}: word {wrong:x?}"));
+    }
+
+    fn that_is(&mut self, holds: bool, what: core::fmt::Arguments<'_>) {
         self.made += 1;
         if !holds {
             self.failed += 1;
@@ -47,13 +68,21 @@ impl Checks {
 }
 
 fn main(mut arguments: Arguments) {
-    let (_host, _device) = (arguments.port(), arguments.port());
+    let (host, _device) = (arguments.port(), arguments.port());
     gnumach::exception::report().expect("exceptions are reported");
     let index = number(&mut arguments);
     let work = arguments.next().unwrap_or("nothing");
+    let mebibytes = number(&mut arguments);
     let mut checks = Checks::default();
     match work {
-        "touch" => touch(&mut checks, number(&mut arguments)),
+        "touch" => anonymous::touch(&mut checks, mebibytes),
+        "sparse" => anonymous::sparse(&mut checks, mebibytes),
+        "fork" => anonymous::fork(&mut checks, mebibytes),
+        "die" => anonymous::die(&mut checks, mebibytes),
+        "share" => object::share(&mut checks, &host, mebibytes),
+        "copy" => object::copy(&mut checks, &host, mebibytes),
+        "ask" => object::ask(&mut checks, &host, mebibytes),
+        "attack" => attack::attack(&mut checks, &host, mebibytes),
         _ => println!("client: there is no work called `{work}`"),
     }
     let supervisor = mach::task_get_special_port(&gnumach::task(), TASK_BOOTSTRAP_PORT);
@@ -67,12 +96,4 @@ fn main(mut arguments: Arguments) {
 fn number(arguments: &mut Arguments) -> u32 {
     let number = arguments.next().and_then(|word| word.parse().ok());
     number.expect("a number is missing in the boot script")
-}
-
-/// Writes every page of some MiB, and reads them back twice.
-fn touch(checks: &mut Checks, mebibytes: u32) {
-    let mut memory = Memory::allocate(mebibytes);
-    memory.fill(1);
-    memory.check(checks, 1);
-    memory.check(checks, 1);
 }

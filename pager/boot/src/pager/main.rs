@@ -3,12 +3,14 @@
 //! Its line in the kernel's boot script is
 //!
 //! ```text
-//! pager ${host-port} ${device-port} disk=DISK [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
+//! pager ${host-port} ${device-port} disk=DISK [ballast=MIB] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
 //! ```
 //!
 //! - `disk`: `ata`, the first disk by the driver in this program, or the name of a device that the kernel drives, such as `hd0`. It must be swap space.
 //! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
 //!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
+//!
+//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in.
 //!
 //! When the last of them has ended it prints what happened, and ends QEMU.
 
@@ -32,7 +34,7 @@ use gnumach::{Arguments, Bare, GnuMach, println};
 use mach_defs::native::mach;
 use mach_pager::store::{Store, SwapStore};
 use mach_pager::{Config, Duty, Service};
-use mig_runtime::KernReturn;
+use mig_runtime::{KernReturn, OolMemory};
 
 use disk::AnyDisk;
 use supervisor::Supervisor;
@@ -61,17 +63,22 @@ fn main(mut arguments: Arguments) {
 fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Result<bool, &'static str> {
     let mut supervisor = Supervisor::new().map_err(|_| "no port for the supervisor")?;
     let mut disk = None;
+    let mut ballast = 0;
     for word in arguments {
         match word.split_once('=') {
             Some(("disk", name)) => disk = Some(AnyDisk::open(device, name)?),
             Some(("client", task)) => supervisor.add(task, false)?,
             Some(("dying", task)) => supervisor.add(task, true)?,
-            _ => return Err("an argument is none of disk=, client=, dying="),
+            Some(("ballast", mebibytes)) => {
+                ballast = mebibytes.parse().map_err(|_| "the ballast is no number")?;
+            }
+            _ => return Err("an argument is none of disk=, client=, dying=, ballast="),
         }
     }
     gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
+    let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let store = SwapStore::<_, Bare>::open(disk.ok_or("no disk=")?).map_err(|error| {
         println!("pager: the disk: {error}");
         "its disk is of no use"

@@ -111,11 +111,7 @@ impl Boot<GnuMach> for Supervisor {
 }
 
 impl Notify<GnuMach> for Supervisor {
-    fn mach_notify_dead_name(
-        &self,
-        _notify: Port<'_, GnuMach>,
-        name: Name,
-    ) -> Result<(), KernReturn> {
+    fn mach_notify_dead_name(&self, _notify: Port<'_, GnuMach>, name: Name) -> Result<(), KernReturn> {
         // SAFETY: the notification has added a reference to the dead name.
         drop(unsafe { SendRight::from_raw(GnuMach, name) });
         let mut programs = self.programs.lock();

@@ -1,0 +1,104 @@
+//! Messages that the pager does not expect.
+
+use gnumach::{GnuMach, Receive, Send};
+use mach_defs::native::{default_pager, memory_object, memory_object_default, notify};
+use mig_runtime::{Dest, MsgBuf, ReceiveRight, SendOptions, Type};
+
+use crate::Checks;
+use crate::memory::{Memory, PAGE};
+use crate::object::{create, manager};
+
+/// Sends it to the pager's public port and to an object, both of which work all the same then.
+pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let manager = manager(host);
+    let object = create(&manager, mebibytes);
+    let mut memory = Memory::map(&object, mebibytes, false);
+    memory.fill(1, |_| true);
+    for port in [&manager, &object] {
+        malformed(port);
+        forged(port);
+    }
+    memory.check(checks, 1, |_| true);
+    memory.fill(2, |_| true);
+    memory.check(checks, 2, |_| true);
+    let info = default_pager::default_pager_info(&manager);
+    checks.that(info.is_ok(), "the pager no longer answers");
+    // An object port is not for administrators.
+    let info = default_pager::default_pager_info(&object);
+    checks.that(info.is_err(), "an object answers for the pager");
+    let wild = default_pager::default_pager_object_pages(&manager, &Send::null(GnuMach), 0);
+    checks.that(wild.is_err(), "a null object has pages");
+}
+
+/// Unknown ids, and those of the kernel's messages with nothing or with nonsense in them.
+fn malformed(port: &Send) {
+    let ids = (2200..2212).chain(2250..2254).chain(2275..2283).chain([0, -1, 64, 70, 72, 2100, i32::MAX]);
+    for id in ids {
+        let mut buffer = MsgBuf::<64>::new();
+        let request = buffer.request(&GnuMach);
+        let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
+
+        let mut buffer = MsgBuf::<8192>::new();
+        let mut request = buffer.request(&GnuMach);
+        for word in 0..8_u32 {
+            request.data(Type::inline(2, 32, 1), &word.wrapping_mul(0x0101_0101));
+        }
+        let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
+
+        // Larger than anything that is declared, with rights to release.
+        let mut buffer = MsgBuf::<8192>::new();
+        let mut request = buffer.request(&GnuMach);
+        let right = new_port();
+        for _ in 0..8 {
+            request.copy_send(port);
+        }
+        request.make_send(&right);
+        let _ = request.slice(Type::inline(9, 8, 0), &[0x55_u8; 1024], 1024);
+        let _ = request.ool(Type::out_of_line(9, 8), &[1_u8; 16]);
+        let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
+    }
+}
+
+/// Well-formed messages that only the kernel may send.
+fn forged(port: &Send) {
+    let control = new_port();
+    let (Ok(right), Ok(name)) = (control.make_send(), new_port().make_send()) else { return };
+    let data: &[u8] = &[0xee; PAGE];
+    let _ = memory_object::memory_object_data_return(port, &control, 0, data, true, false);
+    let _ = memory_object::memory_object_data_return(port, &control, 1, data, true, false);
+    let _ = memory_object::memory_object_data_return(port, &control, 0, &data[..100], true, false);
+    let _ = memory_object_default::memory_object_data_initialize(port, &control, 0, data);
+    for (offset, length) in [(0, 0), (1, PAGE), (0, PAGE), (!0 << 12, PAGE), (0, !0 << 12)] {
+        let _ = memory_object::memory_object_data_request(port, &control, offset as _, length as _, 3);
+        let _ = memory_object::memory_object_data_unlock(port, &control, offset as _, length as _, 3);
+    }
+    let _ = memory_object::memory_object_init(port, &control, &new_port(), 123);
+    let _ = memory_object::memory_object_init(port, &control, &new_port(), PAGE as _);
+    let again = port.try_clone();
+    if let Ok(port) = again {
+        let _ = memory_object::memory_object_terminate(port, new_port(), new_port());
+    }
+    let again = port.try_clone();
+    if let Ok(port) = again {
+        let _ = memory_object_default::memory_object_create(
+            port,
+            new_port(),
+            PAGE as _,
+            &control,
+            &new_port(),
+            PAGE as _,
+        );
+    }
+    for rights_made in [0_u32, u32::MAX] {
+        // With a send right, where the kernel has a send-once right.
+        let mut buffer = MsgBuf::<64>::new();
+        let mut request = buffer.request(&GnuMach);
+        request.data(Type::inline(2, 32, 1), &rights_made);
+        let _ = request.send(notify::id::MACH_NOTIFY_NO_SENDERS, Dest::copy_send(port), SendOptions::NONE);
+    }
+    drop((right, name));
+}
+
+fn new_port() -> Receive {
+    ReceiveRight::allocate(&GnuMach).expect("mach_port_allocate")
+}

@@ -1,0 +1,106 @@
+//! Works on objects that the pager makes for whoever asks.
+
+use alloc::vec::Vec;
+
+use gnumach::{GnuMach, Send, task};
+use mach_defs::native::mach::{self, VmAddress};
+use mach_defs::native::{default_pager, mach_port};
+use mig_runtime::ReceiveRight;
+
+use crate::Checks;
+use crate::memory::{Memory, PAGE, map_into, page};
+
+/// The default memory manager of the machine: the kernel tells it to who asks for a change to none.
+pub(crate) fn manager(host: &Send) -> Send {
+    mach::vm_set_default_memory_manager(host, &ReceiveRight::null(GnuMach)).expect("the default manager")
+}
+
+/// A new object of some MiB.
+pub(crate) fn create(manager: &Send, mebibytes: u32) -> Send {
+    let size = (mebibytes as VmAddress) << 20;
+    default_pager::default_pager_object_create(manager, size).expect("default_pager_object_create")
+}
+
+/// Maps an object into this task and another one: each sees what the other writes, and it stays when a mapping goes.
+pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let object = create(&manager(host), mebibytes);
+    let mut memory = Memory::map(&object, mebibytes, false);
+    memory.fill(1, |_| true);
+
+    let other = mach::task_create(&task(), false).expect("task_create");
+    let there = map_into(&other, &object, (mebibytes as usize) << 20, false).expect("vm_map");
+    let address = |page: usize| there + (page * PAGE) as VmAddress;
+    for at in (0..memory.pages()).step_by(2) {
+        match mach::vm_read(&other, address(at), PAGE as VmAddress) {
+            Ok(data) => checks.page(&data, 1, at),
+            Err(error) => checks.that_is(false, format_args!("vm_read: {error}")),
+        }
+        let written = mach::vm_write(&other, address(at), &page(2, at));
+        checks.that_is(written.is_ok(), format_args!("vm_write: {written:?}"));
+    }
+    memory.check(checks, 2, |page| page % 2 == 0);
+    memory.check(checks, 1, |page| page % 2 != 0);
+
+    // Without any mapping for a while.
+    drop(memory);
+    mach::task_terminate(&other).expect("task_terminate");
+    let memory = Memory::map(&object, mebibytes, false);
+    memory.check(checks, 2, |page| page % 2 == 0);
+    memory.check(checks, 1, |page| page % 2 != 0);
+}
+
+/// Writes an object of which a copy was made: the copy keeps what was there then.
+///
+/// The kernel copies a page before it is written. Once it has made a memory object for the copy, because some of that has been paged out, it
+/// gives such a page to the pager at once, with `memory_object_data_initialize`.
+pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let object = create(&manager(host), mebibytes);
+    let mut memory = Memory::map(&object, mebibytes, false);
+    memory.fill(1, |_| true);
+    let copy = Memory::map(&object, mebibytes, true);
+    let half = memory.pages() / 2;
+    memory.fill(2, |page| page < half);
+    // What was copied so far has to go now.
+    let mut pressure = Memory::allocate(mebibytes);
+    pressure.fill(3, |_| true);
+    memory.fill(2, |page| page >= half);
+    memory.check(checks, 2, |_| true);
+    copy.check(checks, 1, |_| true);
+    pressure.check(checks, 3, |_| true);
+}
+
+/// Asks the pager about its space and its objects.
+pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let manager = manager(host);
+    let mut memory = Memory::allocate(mebibytes);
+    memory.fill(1, |_| true);
+
+    let info = default_pager::default_pager_info(&manager).expect("default_pager_info");
+    checks.that(info.dpi_page_size as usize == PAGE, "the size of a page");
+    checks.that(info.dpi_free_space < info.dpi_total_space, "no space is used");
+
+    let objects = default_pager::default_pager_objects(&manager, 0, 0).expect("default_pager_objects");
+    checks.that(!objects.objects.is_empty(), "there is no object");
+    // A port name for each object, as this task has them.
+    let mut names: Vec<Send> = objects.ports;
+    checks.that(names.len() == objects.objects.len(), "not a port for each object");
+    // The kernel tells the name port of what is mapped at an address.
+    let region = mach::vm_region(&task(), memory.address() as VmAddress).expect("vm_region");
+    let mine = names.iter().position(|name| name.name() == region.object_name.name());
+    checks.that(mine.is_some(), "the object of this memory is not in the list");
+    if let Some(mine) = mine {
+        let name = names.swap_remove(mine);
+        let pages = default_pager::default_pager_object_pages(&manager, &name, 0).expect("object_pages");
+        let end = (mebibytes as usize) << 20;
+        checks.that(!pages.is_empty(), "no page of this memory is in paging space");
+        for page in &pages {
+            let offset = page.dpp_offset as usize;
+            checks.that(offset % PAGE == 0 && offset < end, "a page lies outside of the object");
+        }
+    }
+    // Not an object, but a port that exists.
+    let none = default_pager::default_pager_object_pages(&manager, &manager, 0);
+    checks.that(none.is_err(), "the pager has pages of what is none of its objects");
+    memory.check(checks, 1, |_| true);
+    checks.that(mach_port::mach_port_type(&task(), manager.name()).is_ok(), "the right to the pager");
+}
