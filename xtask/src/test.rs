@@ -34,6 +34,9 @@ const STEPS: &[Step] = &[
     ("set-up: QEMU", gnumach::set_up),
     ("lints of programs for GNU Mach", gnumach::lints),
     ("a first program on GNU Mach", gnumach::test_hello),
+    ("the pager on GNU Mach, x86_64", gnumach::test_x86_64),
+    ("the pager on GNU Mach, i386", gnumach::test_i386),
+    ("the pager on GNU Mach of 2022, i386", gnumach::test_i386_2022),
     ("macOS with Rust 1.85", darwin::check),
 ];
 

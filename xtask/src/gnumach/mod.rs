@@ -1,6 +1,7 @@
 //! `cargo xtask gnumach`: programs on a GNU Mach kernel in QEMU.
 
 mod kernel;
+mod paging;
 mod programs;
 mod qemu;
 
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kernel::Kernel;
+use paging::{Program, Run};
 use programs::HELLO;
 pub(crate) use programs::lints;
 use qemu::Machine;
@@ -15,18 +17,38 @@ pub(crate) use qemu::set_up;
 
 use crate::report::{Outcome, StepResult};
 
-/// What to run.
+/// Boots the pager as the default memory manager of a GNU Mach kernel in QEMU, with a program that writes and checks more memory than there is.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The kernel.
     #[arg(long, value_enum, default_value_t = Kernel::X86_64)]
     arch: Kernel,
-    /// Run the first program, `gnumach/hello`.
+    /// The machine's memory, such as 64M.
+    #[arg(long, value_name = "MIB", default_value = "64M", value_parser = mebibytes)]
+    mem: u32,
+    /// The memory that the program uses, such as 256M.
+    #[arg(long, value_name = "MIB", default_value = "256M", value_parser = mebibytes)]
+    size: u32,
+    /// Processors. The kernels that are fetched use one of them.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    smp: u32,
+    /// What the program does: touch, sparse, fork, die, share, copy, ask or attack.
+    #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
+    work: String,
+    /// Run the first program, `gnumach/hello`, instead.
     #[arg(long)]
     hello: bool,
-    /// Make the terminal the machine's console, and let the machine run.
+    /// Make the terminal the machine's console, with QEMU's monitor behind it, and let the machine run as long as it does.
     #[arg(long)]
     interactive: bool,
+}
+
+const WORKS: [&str; 8] = ["touch", "sparse", "fork", "die", "share", "copy", "ask", "attack"];
+
+/// A number of MiB, with or without an M behind it.
+fn mebibytes(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix(['M', 'm']).unwrap_or(text);
+    number.parse().map_err(|_| "a number of MiB, such as 64M".to_string())
 }
 
 /// `cargo xtask gnumach`
@@ -49,8 +71,26 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn start(options: &Options) -> Result<(), String> {
-    let machine = hello(options.arch)?;
-    if options.interactive { machine.run_interactively() } else { machine.run().map(drop) }
+    if options.hello {
+        let machine = hello(options.arch)?;
+        return if options.interactive { machine.run_interactively() } else { machine.run().map(drop) };
+    }
+    let work = WORKS.into_iter().find(|work| *work == options.work).unwrap_or("touch");
+    let program = Program { dies: work == "die", ..Program::new(work, options.size) };
+    let run = Run {
+        memory: options.mem,
+        processors: options.smp,
+        // Twice: objects and their copies.
+        space: 2 * options.size + 16,
+        limit: Duration::from_secs(60 + 2 * u64::from(options.size)),
+        ..Run::small("paging", options.arch, &[program])
+    };
+    if options.interactive {
+        let result = run.machine()?.run_interactively();
+        run.remove_disk();
+        return result;
+    }
+    run.run()
 }
 
 fn hello(kernel: Kernel) -> Result<Machine, String> {
@@ -59,8 +99,9 @@ fn hello(kernel: Kernel) -> Result<Machine, String> {
         memory: 64,
         processors: 1,
         programs: HELLO.build(kernel)?,
-        modules: vec![("hello", String::new())],
+        modules: vec![("hello", "$(task-create) $(task-resume)".to_string())],
         drive: None,
+        may_fail: false,
         limit: Duration::from_secs(60),
     })
 }
@@ -73,6 +114,45 @@ pub(crate) fn test_hello() -> StepResult {
         if !said {
             return Err(format!("{}: the program did not say what it counted", kernel.name()));
         }
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The pager on x86_64, with every program.
+pub(crate) fn test_x86_64() -> StepResult {
+    test(Kernel::X86_64)
+}
+
+/// The pager on i386, with every program.
+pub(crate) fn test_i386() -> StepResult {
+    test(Kernel::I386)
+}
+
+/// The pager on the oldest kernel, with every program.
+pub(crate) fn test_i386_2022() -> StepResult {
+    test(Kernel::I3862022)
+}
+
+fn test(kernel: Kernel) -> StepResult {
+    let small = |name, programs: &[Program]| Run::small(name, kernel, programs);
+    let runs = [
+        Run {
+            happens: &["data_request", "data_return", "supplied"],
+            ..small("more memory than there is", &[Program::new("touch", 32)])
+        },
+        Run {
+            happens: &["unavailable"],
+            ..small("pages that are never written", &[Program::new("sparse", 40)])
+        },
+        Run {
+            happens: &["supplied"],
+            ..small("two programs at once", &[Program::new("touch", 24), Program::new("fork", 16)])
+        },
+        small("questions to the pager", &[Program::new("ask", 40)]),
+        small("a program that ends in the middle", &[Program::dying("die", 32), Program::new("touch", 16)]),
+    ];
+    for run in runs {
+        run.run()?;
     }
     Ok(Outcome::Passed)
 }

@@ -18,8 +18,11 @@ pub(crate) struct Package {
 /// The first program, which is there to be copied from.
 pub(crate) const HELLO: Package = Package { folder: "gnumach/hello" };
 
+/// The pager, and the programs that it pages.
+pub(crate) const PAGER: Package = Package { folder: "pager/boot" };
+
 /// All of them.
-const PACKAGES: [Package; 1] = [HELLO];
+const PACKAGES: [Package; 2] = [HELLO, PAGER];
 
 impl Package {
     pub(crate) fn manifest(self) -> PathBuf {
@@ -50,7 +53,7 @@ pub(crate) fn lints() -> StepResult {
     for package in PACKAGES {
         run(cargo().args(["fmt", "--check", "--manifest-path"]).arg(package.manifest()))?;
         run(cargo()
-            .args(["clippy", "--quiet", "--bins", "--manifest-path"])
+            .args(["clippy", "--quiet", "--release", "--bins", "--manifest-path"])
             .arg(package.manifest())
             .arg("--target-dir")
             .arg(target().join("gnumach/x86_64"))

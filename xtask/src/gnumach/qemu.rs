@@ -18,7 +18,8 @@ const QEMU: &str = "qemu-system-x86_64";
 const ALL_WELL: u8 = 16;
 
 /// Lines with which nothing good can come any more: of the kernel, and of programs.
-const FATAL: [&str; 4] = ["panic ", "panicked at", "exception ", "Kernel "];
+const FATAL: [&str; 2] = ["panic ", "Kernel "];
+const FAILED: [&str; 2] = ["panicked at", "exception "];
 
 /// Whether the emulator is there; installs it if it is not and that is possible.
 pub(crate) fn set_up() -> StepResult {
@@ -43,17 +44,18 @@ pub(crate) struct Machine {
     pub(crate) processors: u32,
     /// The folder with the programs.
     pub(crate) programs: PathBuf,
-    /// Those that the kernel starts: the name, and the arguments.
+    /// Those that the kernel loads: the name, and the rest of the line in the boot script.
     pub(crate) modules: Vec<(&'static str, String)>,
     /// What is the first disk, as QEMU's `-drive` has it.
     pub(crate) drive: Option<String>,
+    /// Whether programs may fail without an end to all.
+    pub(crate) may_fail: bool,
     /// How long it may run.
     pub(crate) limit: Duration,
 }
 
-/// What a program's line in the boot script begins and ends with: its rights as arguments, and that it is a task that runs.
+/// What a program's line in the boot script begins with: its rights as arguments.
 const RIGHTS: &str = "${host-port} ${device-port}";
-const START: &str = "$(task-create) $(task-resume)";
 
 impl Machine {
     /// Starts it, shows its console, and returns that when it has ended well. The error has what the console said.
@@ -62,7 +64,7 @@ impl Machine {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.as_mut().map_err(|error| format!("{QEMU}: {error}"))?;
         let mut console = String::new();
-        let end = watch(child, self.limit, &mut console);
+        let end = self.watch(child, &mut console);
         // It may have ended already.
         let _ = child.kill();
         let status = child.wait().map_err(|error| error.to_string())?;
@@ -89,7 +91,7 @@ impl Machine {
             let comma = if modules.is_empty() { "" } else { "," };
             // QEMU wants a comma in an argument twice.
             let arguments = arguments.replace(',', ",,");
-            let _ = write!(modules, "{comma}{name} {RIGHTS} {arguments} {START}");
+            let _ = write!(modules, "{comma}{name} {RIGHTS} {arguments}");
         }
         let mut command = Command::new(QEMU);
         command
@@ -106,6 +108,43 @@ impl Machine {
         }
         command
     }
+
+    /// Shows what the console says, and collects it, until it is clear how the machine ends.
+    fn watch(&self, child: &mut Child, console: &mut String) -> End {
+        let Some(output) = child.stdout.take() else { return End::Closed };
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                if send.send(String::from_utf8_lossy(&line).trim_end().to_string()).is_err() {
+                    break;
+                }
+            }
+        });
+        let deadline = Instant::now() + self.limit;
+        loop {
+            match next(&lines, deadline) {
+                Ok(line) => {
+                    show(&line, console);
+                    if self.is_fatal(&line) {
+                        // What belongs to it follows soon.
+                        let soon = Instant::now() + Duration::from_millis(500);
+                        while let Ok(line) = next(&lines, soon) {
+                            show(&line, console);
+                        }
+                        return End::Fatal;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return End::Closed,
+                Err(RecvTimeoutError::Timeout) => return End::Late,
+            }
+        }
+    }
+
+    /// Whether a line tells that nothing good can come any more.
+    fn is_fatal(&self, line: &str) -> bool {
+        let has = |word: &&str| line.contains(*word);
+        FATAL.iter().any(has) || !self.may_fail && FAILED.iter().any(has)
+    }
 }
 
 enum End {
@@ -115,37 +154,6 @@ enum End {
     Fatal,
     /// The time was over.
     Late,
-}
-
-/// Shows what the console says, and collects it, until it is clear how the machine ends.
-fn watch(child: &mut Child, limit: Duration, console: &mut String) -> End {
-    let Some(output) = child.stdout.take() else { return End::Closed };
-    let (send, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if send.send(String::from_utf8_lossy(&line).trim_end().to_string()).is_err() {
-                break;
-            }
-        }
-    });
-    let deadline = Instant::now() + limit;
-    loop {
-        match next(&lines, deadline) {
-            Ok(line) => {
-                show(&line, console);
-                if FATAL.iter().any(|word| line.contains(word)) {
-                    // What belongs to it follows soon.
-                    let soon = Instant::now() + Duration::from_millis(500);
-                    while let Ok(line) = next(&lines, soon) {
-                        show(&line, console);
-                    }
-                    return End::Fatal;
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => return End::Closed,
-            Err(RecvTimeoutError::Timeout) => return End::Late,
-        }
-    }
 }
 
 fn next(lines: &Receiver<String>, deadline: Instant) -> Result<String, RecvTimeoutError> {

@@ -90,7 +90,9 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
             gnumach::wire_current(&wire).expect("thread_wire");
         }
     };
-    let config = Config { buffers: 128, held_pages: 128, ..Config::default() };
+    // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
+    // does not take pages back into an object that it is about to end.
+    let config = Config { buffers: 128, held_pages: usize::MAX, ..Config::default() };
     let service = Service::<GnuMach, Bare, _>::start_with(&GnuMach, store, config, Arc::new(prepare));
     let service = service.map_err(|_| "the pager does not start")?;
     set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;

@@ -1,0 +1,162 @@
+//! Runs of the pager as the default memory manager, with programs that use more memory than there is.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kernel::Kernel;
+use super::programs::PAGER;
+use super::qemu::Machine;
+use crate::command::{cargo, run, target};
+
+/// A run: which machine, and what is done on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) name: &'static str,
+    pub(crate) kernel: Kernel,
+    /// Memory of the machine, in MiB.
+    pub(crate) memory: u32,
+    pub(crate) processors: u32,
+    /// Paging space, in MiB.
+    pub(crate) space: u32,
+    /// The disk instead of the file with the paging space: options of `-drive`.
+    pub(crate) fault: Option<String>,
+    pub(crate) programs: Vec<Program>,
+    /// Words on the console that must not be followed by 0: what the run is for.
+    pub(crate) happens: &'static [&'static str],
+    pub(crate) limit: Duration,
+}
+
+/// A program beside the pager.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// What it does; see `pager/boot/src/client/main.rs`.
+    pub(crate) work: &'static str,
+    /// The memory that it does that with, in MiB.
+    pub(crate) size: u32,
+    /// It ends before it is done.
+    pub(crate) dies: bool,
+}
+
+impl Program {
+    pub(crate) const fn new(work: &'static str, size: u32) -> Self {
+        Program { work, size, dies: false }
+    }
+
+    pub(crate) const fn dying(work: &'static str, size: u32) -> Self {
+        Program { work, size, dies: true }
+    }
+}
+
+/// The least memory that a kernel and the programs start in, and how much of it the pager takes away then, in MiB.
+fn least_memory(kernel: Kernel) -> (u32, u32) {
+    match kernel {
+        Kernel::X86_64 => (64, 28),
+        Kernel::I386 | Kernel::I3862022 => (32, 0),
+    }
+}
+
+impl Run {
+    /// On the smallest machine.
+    pub(crate) fn small(name: &'static str, kernel: Kernel, programs: &[Program]) -> Self {
+        Run {
+            name,
+            kernel,
+            memory: least_memory(kernel).0,
+            processors: 1,
+            space: 64,
+            fault: None,
+            programs: programs.to_vec(),
+            happens: &[],
+            limit: Duration::from_secs(180),
+        }
+    }
+
+    /// The machine of the run, its disk made and its programs built.
+    pub(crate) fn machine(&self) -> Result<Machine, String> {
+        let disk = self.disk()?;
+        let (least, ballast) = least_memory(self.kernel);
+        let ballast = if self.memory == least { ballast } else { 0 };
+        let driver = if self.kernel.is_i386() { "hd0" } else { "ata" };
+
+        let mut pager = format!("disk={driver} ballast={ballast}");
+        let mut modules = Vec::new();
+        for (index, program) in self.programs.iter().enumerate() {
+            let kind = if program.dies { "dying" } else { "client" };
+            pager += &format!(" {kind}=${{program-{index}}}");
+            let arguments =
+                format!("{index} {} {} $(program-{index}=task-create)", program.work, program.size);
+            modules.push(("client", arguments));
+        }
+        modules.insert(0, ("pager", format!("{pager} $(task-create) $(task-resume)")));
+        let drive = match &self.fault {
+            Some(options) => options.replace("FILE", &disk.display().to_string()),
+            None => format!("file={},format=raw", disk.display()),
+        };
+        Ok(Machine {
+            kernel: self.kernel.image()?,
+            memory: self.memory,
+            processors: self.processors,
+            programs: PAGER.build(self.kernel)?,
+            modules,
+            drive: Some(format!("if=ide,index=0,{drive}")),
+            may_fail: self.programs.iter().any(|program| program.dies),
+            limit: self.limit,
+        })
+    }
+
+    /// Makes the paging space, with the pager's own command.
+    fn disk(&self) -> Result<PathBuf, String> {
+        let folder = target().join("gnumach");
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let file = folder.join(format!("swap-{}.img", std::process::id()));
+        // A file that is there keeps its size.
+        if file.exists() {
+            fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        run(cargo()
+            .args(["run", "--quiet", "--package", "mach-pager", "--", "format", "--size"])
+            .arg(format!("{}M", self.space))
+            .arg(&file))?;
+        Ok(file)
+    }
+
+    /// Runs it, and looks whether that happened which it is for.
+    pub(crate) fn run(&self) -> Result<(), String> {
+        println!("---- {} on {}", self.name, self.kernel.name());
+        let machine = self.machine()?;
+        let result = machine.run();
+        self.remove_disk();
+        let console = result.map_err(|why| format!("{} on {}: {why}", self.name, self.kernel.name()))?;
+        for what in self.happens {
+            if count(&console, what).unwrap_or(0) == 0 {
+                return Err(format!("{} on {}: no `{what}` happened", self.name, self.kernel.name()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_disk(&self) {
+        // What is left is made anew the next time.
+        let _ = fs::remove_file(target().join("gnumach").join(format!("swap-{}.img", std::process::id())));
+    }
+}
+
+/// The number in front of a word on the console, such as in `15 unavailable`.
+fn count(console: &str, what: &str) -> Option<u64> {
+    let (before, _) = console.split_once(&format!(" {what}"))?;
+    before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn figures_are_found_in_the_table() {
+        let console = "messages: 2 create, 11621 data_request\npages in: 1 supplied, 0 errors\n";
+        assert_eq!(count(console, "data_request"), Some(11621));
+        assert_eq!(count(console, "errors"), Some(0));
+        assert_eq!(count(console, "lost"), None);
+    }
+}
