@@ -98,7 +98,7 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;
     println!("pager: {} MiB of paging space; at work", (service.pager().store().space().total * 4096) >> 20);
 
-    let before = report::Counts::take(&service);
+    let before = report::Counts::of_started(&service);
     supervisor.run();
     Ok(report::finish(&service, &before, &supervisor))
 }

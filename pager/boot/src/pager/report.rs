@@ -26,7 +26,18 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn take(service: &Pager) -> Self {
+    /// The counts once all threads have begun, each of which has a port for its replies then.
+    pub(crate) fn of_started(service: &Pager) -> Self {
+        loop {
+            let counts = Self::take(service);
+            gnumach::sleep(Duration::from_millis(100));
+            if Self::take(service) == counts {
+                return counts;
+            }
+        }
+    }
+
+    fn take(service: &Pager) -> Self {
         let names = mach_port::mach_port_names(&gnumach::task()).map_or(0, |reply| reply.names.len());
         let statistics = mach::vm_statistics(&gnumach::task()).unwrap_or_default();
         let pager = service.pager();
