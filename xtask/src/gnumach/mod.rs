@@ -149,6 +149,14 @@ fn test(kernel: Kernel) -> StepResult {
             ..small("two programs at once", &[Program::new("touch", 24), Program::new("fork", 16)])
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
+        Run {
+            happens: &["init", "supplied"],
+            ..small("an object in two tasks", &[Program::new("share", 40)])
+        },
+        Run {
+            happens: &["refused", "unclaimed"],
+            ..small("messages that nobody expects", &[Program::new("attack", 16)])
+        },
         small("a program that ends in the middle", &[Program::dying("die", 32), Program::new("touch", 16)]),
     ];
     for run in runs {
