@@ -29,6 +29,7 @@ mod boot {
 }
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use gnumach::{Arguments, Bare, GnuMach, println};
 use mach_defs::native::mach;
@@ -44,6 +45,9 @@ gnumach::main!(main);
 /// What QEMU is ended with.
 const ALL_WELL: u8 = 16;
 const FAILED: u8 = 17;
+
+/// Bytes for what the pager notes about objects and pages.
+const HEAP: usize = 3 << 20;
 
 fn main(mut arguments: Arguments) {
     let (host, device) = (arguments.port(), arguments.port());
@@ -78,6 +82,8 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
+    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
+    drop(Vec::<u8>::with_capacity(HEAP));
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let store = SwapStore::<_, Bare>::open(disk.ok_or("no disk=")?).map_err(|error| {
         println!("pager: the disk: {error}");
@@ -92,7 +98,7 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     };
     // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
     // does not take pages back into an object that it is about to end.
-    let config = Config { buffers: 128, held_pages: usize::MAX, ..Config::default() };
+    let config = Config { buffers: 128, held_pages: 1 << 20, ..Config::default() };
     let service = Service::<GnuMach, Bare, _>::start_with(&GnuMach, store, config, Arc::new(prepare));
     let service = service.map_err(|_| "the pager does not start")?;
     set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;

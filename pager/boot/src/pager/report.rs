@@ -20,7 +20,7 @@ pub(crate) struct Counts {
     names: usize,
     objects: usize,
     space: Space,
-    buffers: (usize, usize),
+    buffers: usize,
     /// The kernel's counters of pages brought in and put out.
     kernel: (u32, u32),
 }
