@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::{Deref, Range};
 
-use mig_runtime::platform::{Mutex, Platform};
+use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{Kernel, OolMemory};
 
 /// A number of buffers, each of a page.
 pub(crate) struct Buffers<P: Platform> {
     state: Mutex<P, State>,
+    /// A buffer is free again.
+    freed: P::Condvar,
 }
 
 struct State {
@@ -24,14 +26,31 @@ struct State {
 impl<P: Platform> Buffers<P> {
     pub(crate) fn new(page_size: usize, buffers: usize, may_hold: usize) -> Arc<Self> {
         let free = (0..buffers).map(|_| vec![0; page_size].into_boxed_slice()).collect();
-        Arc::new(Self { state: Mutex::<P, _>::new(State { free, may_hold }) })
+        Arc::new(Self { state: Mutex::<P, _>::new(State { free, may_hold }), freed: P::Condvar::default() })
     }
 
     /// A copy of a page; `None` if no buffer is free.
     pub(crate) fn copy<K: Kernel>(self: &Arc<Self>, page: &[u8]) -> Option<Data<K, P>> {
-        let mut buffer = self.state.lock().free.pop()?;
+        let buffer = self.state.lock().free.pop()?;
+        Some(self.fill(buffer, page))
+    }
+
+    /// The same, after a wait for a buffer if none is free.
+    pub(crate) fn wait_and_copy<K: Kernel>(self: &Arc<Self>, page: &[u8]) -> Data<K, P> {
+        let mut state = self.state.lock();
+        let buffer = loop {
+            match state.free.pop() {
+                Some(buffer) => break buffer,
+                None => self.freed.wait(&mut state),
+            }
+        };
+        drop(state);
+        self.fill(buffer, page)
+    }
+
+    fn fill<K: Kernel>(self: &Arc<Self>, mut buffer: Box<[u8]>, page: &[u8]) -> Data<K, P> {
         buffer.copy_from_slice(page);
-        Some(Data { source: Source::Buffer(buffer), buffers: self.clone() })
+        Data { source: Source::Buffer(buffer), buffers: self.clone() }
     }
 
     /// A page that stays where it is, in the memory of a message; `None` if too many do.
@@ -78,7 +97,10 @@ impl<K: Kernel, P: Platform> Drop for Data<K, P> {
     fn drop(&mut self) {
         let mut state = self.buffers.state.lock();
         match &mut self.source {
-            Source::Buffer(buffer) => state.free.push(mem::take(buffer)),
+            Source::Buffer(buffer) => {
+                state.free.push(mem::take(buffer));
+                self.buffers.freed.notify_one();
+            }
             Source::Message(..) => state.may_hold += 1,
         }
     }
@@ -110,5 +132,17 @@ mod tests {
         drop((taken, held));
         assert_eq!(buffers.free(), 3);
         assert_eq!(Arc::strong_count(&memory), 1);
+    }
+
+    #[test]
+    fn who_waits_gets_the_buffer_that_is_free_again() {
+        let buffers = Buffers::<Std>::new(8, 1, 0);
+        let first: Data<Local, Std> = buffers.wait_and_copy(&[1; 8]);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| buffers.wait_and_copy::<Local>(&[2; 8])[0]);
+            drop(first);
+            assert_eq!(second.join().unwrap(), 2);
+        });
+        assert_eq!(buffers.free(), 1);
     }
 }

@@ -39,8 +39,10 @@ pub enum Duty {
     Internal,
     /// Serves other objects, for whoever has a right to them.
     External,
-    /// Transfers pages to and from the store.
-    Transfers,
+    /// Reads pages from the store, into memory that it allocates.
+    Reads,
+    /// Writes pages to the store, on which the memory of the whole machine depends.
+    Writes,
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
@@ -73,11 +75,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             transfers: Vec::new(),
             failure: Arc::default(),
         };
-        for _ in 0..threads.2 {
+        for duty in (0..threads.2).flat_map(|_| [Duty::Reads, Duty::Writes]) {
             let (pager, prepare) = (service.pager.clone(), prepare.clone());
             let body = Box::new(move || {
-                prepare(Duty::Transfers);
-                pager.serve_transfers();
+                prepare(duty);
+                if duty == Duty::Reads { pager.serve_reads() } else { pager.serve_writes() }
             });
             service.transfers.push(P::spawn("pager transfers", body)?);
         }

@@ -298,14 +298,20 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Takes the pages of a message, and gives back its memory unless some of them must stay in it.
+    ///
+    /// An object that is not the kernel's waits for buffers, for none of its messages concerns the memory of the machine. When the last mapping of
+    /// it goes the kernel returns all of its pages at once, and takes none of them back.
     fn take(&self, memory: OolMemory<K>, origin: Origin) -> (Vec<Taken<K, P>>, Option<Held<K>>) {
-        let buffers = match origin {
-            Origin::Internal => &self.internal_buffers,
-            Origin::External { .. } => &self.external_buffers,
-        };
+        let buffers = &self.internal_buffers;
         let copy = |page| {
-            let stored = self.store.same_filled(page).map(Taken::Stored);
-            stored.or_else(|| buffers.copy(page).map(|data| Taken::Data(Arc::new(data))))
+            if let Some(place) = self.store.same_filled(page) {
+                return Some(Taken::Stored(place));
+            }
+            let data = match origin {
+                Origin::Internal => buffers.copy(page),
+                Origin::External { .. } => Some(self.external_buffers.wait_and_copy(page)),
+            };
+            data.map(|data| Taken::Data(Arc::new(data)))
         };
         let mut taken: Vec<_> = memory.chunks_exact(self.page_size).map(copy).collect();
         if taken.iter().all(Option::is_some) {

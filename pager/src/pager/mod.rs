@@ -31,7 +31,8 @@ pub struct Config {
     pub buffers: usize,
     /// How many pages may stay in the messages that brought them while no buffer is free. The kernel sees them as not taken yet and slows down.
     pub held_pages: usize,
-    /// Buffers for pages of other objects, so that those cannot use up the kernel's. Taken at the start.
+    /// Buffers for pages of other objects, so that those cannot use up the kernel's; at least 1. Their messages wait for one to be free. Taken at
+    /// the start.
     pub external_buffers: usize,
     /// How many pages go to the store in one call at most.
     pub batch: usize,
@@ -40,7 +41,7 @@ pub struct Config {
     pub hand_backs: u8,
     /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious and no longer kept in the store.
     pub precious_below: u8,
-    /// Threads that transfer pages to and from the store.
+    /// Threads that write pages to the store, and as many again that read them.
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
     pub internal_threads: usize,
@@ -68,7 +69,7 @@ impl Default for Config {
 ///
 /// It serves the requests of three kinds of ports: its own ([`manager_ports`](Self::manager_ports)), those of objects that the kernel has made
 /// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have
-/// threads of its own. The requests never wait for the store: that is for [`serve_transfers`](Self::serve_transfers).
+/// threads of its own. The requests never wait for the store: that is for [`serve_reads`](Self::serve_reads) and [`serve_writes`](Self::serve_writes).
 /// [`Service`](crate::Service) puts all of it together.
 pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     kernel: K,
@@ -117,7 +118,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             external: PortSet::allocate(kernel)?,
             objects: Mutex::<P, _>::new(Objects { by_port: BTreeMap::new(), last_handle: 0 }),
             internal_buffers: Buffers::new(page_size, config.buffers, config.held_pages),
-            external_buffers: Buffers::new(page_size, config.external_buffers, 0),
+            external_buffers: Buffers::new(page_size, config.external_buffers.max(1), 0),
             transfers: Transfers::default(),
             counters: Counters::default(),
             store,

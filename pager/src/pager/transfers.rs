@@ -1,4 +1,7 @@
 //! Transfers to and from the store: a queue, and what its threads do.
+//!
+//! Reading a page takes memory, which writing others frees. So the threads that read may have to wait for the kernel to find memory, and those
+//! that write must never wait for them.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -31,15 +34,14 @@ pub(super) struct ReadJob<K: Kernel, P: Platform> {
 /// What waits for a thread.
 pub(super) struct Transfers<K: Kernel, P: Platform> {
     queue: Mutex<P, Queue<K, P>>,
-    more: P::Condvar,
+    more_to_read: P::Condvar,
+    more_to_write: P::Condvar,
 }
 
 struct Queue<K: Kernel, P: Platform> {
     reads: VecDeque<ReadJob<K, P>>,
     writes: VecDeque<WriteJob<K, P>>,
     forgotten: Vec<Pages<Stored, Shared<K, P>>>,
-    /// Reads and writes take turns where both wait.
-    write_next: bool,
     stopped: bool,
 }
 
@@ -51,84 +53,98 @@ enum Job<K: Kernel, P: Platform> {
 
 impl<K: Kernel, P: Platform> Default for Transfers<K, P> {
     fn default() -> Self {
-        let queue = Queue {
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
-            forgotten: Vec::new(),
-            write_next: false,
-            stopped: false,
-        };
-        Self { queue: Mutex::<P, _>::new(queue), more: P::Condvar::default() }
+        let queue =
+            Queue { reads: VecDeque::new(), writes: VecDeque::new(), forgotten: Vec::new(), stopped: false };
+        Self {
+            queue: Mutex::<P, _>::new(queue),
+            more_to_read: P::Condvar::default(),
+            more_to_write: P::Condvar::default(),
+        }
     }
 }
 
 impl<K: Kernel, P: Platform> Transfers<K, P> {
     pub(super) fn read(&self, job: ReadJob<K, P>) {
         self.queue.lock().reads.push_back(job);
-        self.more.notify_one();
+        self.more_to_read.notify_one();
     }
 
     pub(super) fn write(&self, jobs: Vec<WriteJob<K, P>>) {
         if !jobs.is_empty() {
             self.queue.lock().writes.extend(jobs);
-            self.more.notify_one();
+            self.more_to_write.notify_one();
         }
     }
 
     pub(super) fn forget(&self, pages: Pages<Stored, Shared<K, P>>) {
         self.queue.lock().forgotten.push(pages);
-        self.more.notify_one();
+        self.more_to_write.notify_one();
     }
 
     fn stop(&self) {
         self.queue.lock().stopped = true;
-        self.more.notify_all();
+        self.more_to_read.notify_all();
+        self.more_to_write.notify_all();
     }
 }
 
 impl<K: Kernel, P: Platform> Queue<K, P> {
-    fn next(&mut self, batch: usize) -> Option<Job<K, P>> {
-        let write = self.reads.is_empty() || self.write_next;
-        if write && !self.forgotten.is_empty() {
-            // Before the writes, which may need the room.
-            return self.forgotten.pop().map(Job::Forget);
-        }
-        if write && !self.writes.is_empty() {
-            self.write_next = false;
-            let mut batch: Vec<_> = self.writes.drain(..batch.clamp(1, self.writes.len())).collect();
-            // Side by side in the store if they are in the object.
-            batch.sort_by_key(|job| (job.entry.handle, job.page));
-            return Some(Job::Write(batch));
-        }
-        self.write_next = true;
+    fn next_read(&mut self) -> Option<Job<K, P>> {
         self.reads.pop_front().map(Job::Read)
+    }
+
+    fn next_write(&mut self, batch: usize) -> Option<Job<K, P>> {
+        // Before the writes, which may need the room.
+        if let Some(pages) = self.forgotten.pop() {
+            return Some(Job::Forget(pages));
+        }
+        if self.writes.is_empty() {
+            return None;
+        }
+        let mut batch: Vec<_> = self.writes.drain(..batch.clamp(1, self.writes.len())).collect();
+        // Side by side in the store if they are in the object.
+        batch.sort_by_key(|job| (job.entry.handle, job.page));
+        Some(Job::Write(batch))
     }
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Transfers pages to and from the store, as one of any number of threads, until [told to stop](Self::stop_transfers) and nothing is left
-    /// to do.
-    pub fn serve_transfers(&self) {
+    /// Reads pages from the store for who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and
+    /// nothing is left to do. It allocates memory for each page.
+    pub fn serve_reads(&self) {
+        self.serve_transfers(&self.transfers.more_to_read, Queue::next_read);
+    }
+
+    /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
+    /// makes some free.
+    pub fn serve_writes(&self) {
+        self.serve_transfers(&self.transfers.more_to_write, |queue| queue.next_write(self.config.batch));
+    }
+
+    fn serve_transfers(&self, more: &P::Condvar, next: impl Fn(&mut Queue<K, P>) -> Option<Job<K, P>>) {
         loop {
             let job = {
                 let mut queue = self.transfers.queue.lock();
                 loop {
-                    if let Some(job) = queue.next(self.config.batch) {
+                    if let Some(job) = next(&mut queue) {
                         break job;
                     }
                     if queue.stopped {
                         return;
                     }
-                    self.transfers.more.wait(&mut queue);
+                    more.wait(&mut queue);
                 }
             };
             self.transfer(job);
         }
     }
 
-    /// Does one piece of the work of [`serve_transfers`](Self::serve_transfers). False if there was none.
+    /// Does one piece of the work of [`serve_reads`](Self::serve_reads) or [`serve_writes`](Self::serve_writes). False if there was none.
     pub fn transfer_one(&self) -> bool {
-        let job = self.transfers.queue.lock().next(self.config.batch);
+        let job = {
+            let mut queue = self.transfers.queue.lock();
+            queue.next_read().or_else(|| queue.next_write(self.config.batch))
+        };
         match job {
             Some(job) => {
                 self.transfer(job);
@@ -138,7 +154,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Ends [`serve_transfers`](Self::serve_transfers).
+    /// Ends [`serve_reads`](Self::serve_reads) and [`serve_writes`](Self::serve_writes).
     pub fn stop_transfers(&self) {
         self.transfers.stop();
     }

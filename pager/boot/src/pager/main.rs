@@ -91,8 +91,9 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     })?;
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
-        // Whoever has a right to an external object must not get at the memory kept for emergencies.
-        if duty != Duty::External {
+        // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
+        // taken: it would use all of that up. So does what anyone may ask for.
+        if !matches!(duty, Duty::External | Duty::Reads) {
             gnumach::wire_current(&wire).expect("thread_wire");
         }
     };
