@@ -344,6 +344,63 @@ macro_rules! untyped {
                 });
             }
 
+            /// Replies that are not as declared: the client says so, and what is in them is released.
+            #[test]
+            fn damaged_replies() {
+                use mig_runtime::{Builder, Copying, MsgBuf, Receive, Received, SendOptions};
+                let host = Host::new();
+                let (server, client) = (host.new_task("server"), host.new_task("client"));
+                let before = (server.census(), client.census());
+                {
+                    let port = ReceiveRight::allocate(&server).unwrap();
+                    let to_server = Local::transfer(port.make_send().unwrap(), &client).unwrap();
+                    let answer = |id: i32, build: &dyn Fn(&mut Builder<'_, K>)| {
+                        std::thread::scope(|scope| {
+                            let call = scope.spawn(|| few(&to_server, &[1]).unwrap_err().code());
+                            let mut buffer = MsgBuf::<512>::new();
+                            let from = Receive::from(port.name());
+                            let request = Received::receive(&server, buffer.words(), from).unwrap();
+                            let to = request.port().defer().into_right().unwrap();
+                            let mut buffer = MsgBuf::<512>::new();
+                            let mut reply = buffer.request(&server);
+                            build(&mut reply);
+                            reply.send(id, to, SendOptions::NONE).unwrap();
+                            call.join().unwrap()
+                        })
+                    };
+                    let (good, types) = (id::FEW + 100, KernReturn::MIG_TYPE_ERROR);
+                    let code = |code: i32| answer(good, &|m| m.return_code(KernReturn(code)));
+                    assert_eq!([code(9), code(0)], [KernReturn(9), types]);
+                    let words = |m: &mut Builder<'_, K>, size: usize| {
+                        m.memory(&[0; 16][..size], Copying::VIRTUAL).unwrap();
+                    };
+                    let memory = |id, size, count: u32| {
+                        answer(id, &|m| {
+                            m.descriptors(1);
+                            words(m, size);
+                            m.ndr();
+                            m.value(&count);
+                        })
+                    };
+                    assert_eq!(memory(id::FEW, 4, 1), KernReturn::MIG_REPLY_MISMATCH);
+                    assert_eq!([memory(good, 4, 2), memory(good, 6, 1), memory(good, 12, 3)], [types; 3]);
+                    let more = answer(good, &|m| {
+                        m.descriptors(2);
+                        m.move_send(port.make_send().unwrap());
+                        m.move_send(port.make_send().unwrap());
+                        m.ndr();
+                    });
+                    let other = answer(good, &|m| {
+                        m.descriptors(1);
+                        m.rights_memory(PortArray::moving(vec![port.make_send().unwrap()]), Copying::MOVE).unwrap();
+                        m.ndr();
+                        m.value(&1);
+                    });
+                    assert_eq!([more, other], [types; 2]);
+                }
+                assert_eq!((server.census(), client.census()), before);
+            }
+
             /// Requests that are not as declared, through the kernel: the server says so, and nothing stays with it.
             #[test]
             fn damaged_requests() {
