@@ -388,7 +388,6 @@ macro_rules! untyped {
                         m.descriptors(2);
                         m.move_send(port.make_send().unwrap());
                         m.move_send(port.make_send().unwrap());
-                        m.ndr();
                     });
                     let other = answer(good, &|m| {
                         m.descriptors(1);
