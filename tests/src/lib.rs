@@ -6,7 +6,6 @@ pub mod convert;
 pub mod deviations;
 pub mod glue;
 pub mod jobs;
-pub mod local_world;
 pub mod oracle;
 pub mod run;
 pub mod server_text;
