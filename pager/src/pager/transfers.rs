@@ -253,12 +253,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.transfer_ended(&entry);
     }
 
-    /// Reads a page, a second time if need be.
+    /// Reads a page.
     fn read_page(&self, place: &Stored) -> Result<OolMemory<K>, ReadFailure> {
         let mut memory =
             OolMemory::allocate(&self.kernel, self.page_size).map_err(|_| ReadFailure::Transient)?;
-        let result = self.store.read(place, &mut memory).or_else(|_| self.store.read(place, &mut memory));
-        match result {
+        match self.store.read(place, &mut memory) {
             Ok(()) => Ok(memory),
             Err(StoreError::Corrupt | StoreError::NotAPage) => Err(ReadFailure::Corrupt),
             Err(StoreError::Io | StoreError::Full) => Err(ReadFailure::Transient),
