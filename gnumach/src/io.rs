@@ -63,7 +63,7 @@ pub unsafe fn read_into(port: u16, bytes: &mut [u8]) {
 ///
 /// # Safety
 ///
-/// As [`write`].
+/// As [`write()`].
 pub unsafe fn write_from(port: u16, bytes: &[u8]) {
     let (start, words) = (bytes.as_ptr(), bytes.len() / 4);
     #[cfg(target_arch = "x86_64")]

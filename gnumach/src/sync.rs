@@ -31,7 +31,7 @@ fn address(word: &AtomicU32) -> gnumach::VmAddress {
     word.as_ptr().addr() as gnumach::VmAddress
 }
 
-/// The lock behind the platform's `Mutex`: a word that is [`FREE`], [`HELD`] or [`WANTED`].
+/// The lock behind the platform's `Mutex`: a word that is free, held, or held and wanted.
 #[derive(Debug)]
 pub struct RawMutex(AtomicU32);
 
