@@ -42,6 +42,7 @@ impl Device {
     }
 
     /// The number of the record at an offset.
+    #[allow(clippy::useless_conversion)] // on x86_64 only
     fn record(&self, offset: u64) -> Result<device::Recnum, DiskError> {
         (offset / self.record_size as u64).try_into().map_err(|_| DiskError::Io)
     }
