@@ -40,16 +40,18 @@ fn make_wrapper(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
 
 /// Makes the shared libraries of the architecture's folder visible in the one above, where the compiler looks.
 fn link_libraries(libraries: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(libraries.join("x86_64-linux-gnu"))? {
+    const ARCHITECTURE: &str = "x86_64-linux-gnu";
+    for entry in fs::read_dir(libraries.join(ARCHITECTURE))? {
         let path = entry?.path();
         let Some(name) = path.file_name() else { continue };
         if path.is_file() && name.to_string_lossy().contains(".so") {
-            link(&path, &libraries.join(name))?;
+            link(&Path::new(ARCHITECTURE).join(name), &libraries.join(name))?;
         }
     }
-    link(&libraries.join("x86_64-linux-gnu/libLLVM.so.19.1"), &libraries.join("libLLVM-19.so"))
+    link(&Path::new(ARCHITECTURE).join("libLLVM.so.19.1"), &libraries.join("libLLVM-19.so"))
 }
 
+/// Links a file, given relative to the folder of the link, so that both can move.
 fn link(file: &Path, name: &Path) -> std::io::Result<()> {
     if name.symlink_metadata().is_ok() { Ok(()) } else { symlink(file, name) }
 }
