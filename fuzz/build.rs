@@ -1,4 +1,4 @@
-//! Makes bindings of every interface in `defs/gnu` for both ABIs, and lists what there is to call: each demux function, and each client
+//! Makes bindings of every interface in `defs` for its ABIs, and lists what there is to call: each demux function, and each client
 //! function with arguments of some value.
 
 use std::env;
@@ -11,21 +11,27 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens as _, format_ident, quote};
 use syn::{FnArg, Item, ItemFn, Pat, Type};
 
-const DEFS: &str = "../defs/gnu";
+const DEFS: &str = "../defs";
 
-/// The module of an ABI, and its name.
-const ABIS: [(&str, &str); 2] = [("gnu_i386", "gnu-i386"), ("gnu_x86_64", "gnu-x86_64")];
+/// The module of an ABI, its name, and the folder of its interfaces.
+const ABIS: [(&str, &str, &str); 5] = [
+    ("gnu_i386", "gnu-i386", "gnu"),
+    ("gnu_x86_64", "gnu-x86_64", "gnu"),
+    ("apple_32", "apple-32", "apple"),
+    ("apple_64", "apple-64", "apple"),
+    ("osf_32", "osf-32", "osf"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={DEFS}");
-    let interfaces = interfaces(Path::new(DEFS))?;
     let mut all = TokenStream::new();
-    for (module, abi) in ABIS {
-        let config = Config::new().include_dir(DEFS).abi(abi);
+    for (module, abi, folder) in ABIS {
+        let folder = Path::new(DEFS).join(folder);
+        let config = Config::new().include_dir(&folder).abi(abi);
         let mut bindings = Bindings::default();
-        for file in &interfaces {
-            bindings.add(&config, file)?;
+        for file in interfaces(&folder)? {
+            bindings.add(&config, &file)?;
         }
         let module = format_ident!("{module}");
         let Bindings { modules, demuxes, calls } = bindings;
@@ -40,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 /// What there is to call.
                 pub const CALLS: &[Call<Abi>] = &[#calls];
                 /// The ABI.
-                pub type Abi = notify::Abi;
+                pub type Abi = mach_host::Abi;
             }
         });
     }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use mig_codegen::Config;
 use mig_codegen::abi::Abi;
 use mig_codegen::model::{Complex, InLine, Message, Role, Slot, TypeWord};
-use mig_fuzz::{Choice, Known, gnu_i386, gnu_x86_64};
+use mig_fuzz::{Call, Choice, Demux, Formed, apple_32, apple_64, gnu_i386, gnu_x86_64, osf_32};
 use mig_runtime::Type;
+use mig_runtime::abi::NDR;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -24,16 +25,11 @@ fn main() -> Result<()> {
         find(&root.join(sources), &mut files)?;
     }
     texts(&folder.join("front_end"), &files)?;
-    let functions = Functions {
-        demuxes: gnu_i386::DEMUXES.iter().map(|demux| demux.name).collect(),
-        calls: gnu_i386::CALLS.iter().map(|call| call.name).collect(),
-    };
-    messages::<gnu_i386::Abi>(&folder, &root, 0, &files, &functions)?;
-    let functions = Functions {
-        demuxes: gnu_x86_64::DEMUXES.iter().map(|demux| demux.name).collect(),
-        calls: gnu_x86_64::CALLS.iter().map(|call| call.name).collect(),
-    };
-    messages::<gnu_x86_64::Abi>(&folder, &root, 1, &files, &functions)
+    messages(&folder, &root, 0, &files, gnu_i386::DEMUXES, gnu_i386::CALLS)?;
+    messages(&folder, &root, 1, &files, gnu_x86_64::DEMUXES, gnu_x86_64::CALLS)?;
+    messages(&folder, &root, 2, &files, apple_32::DEMUXES, apple_32::CALLS)?;
+    messages(&folder, &root, 3, &files, apple_64::DEMUXES, apple_64::CALLS)?;
+    messages(&folder, &root, 4, &files, osf_32::DEMUXES, osf_32::CALLS)
 }
 
 /// Every `.defs` file below a folder.
@@ -59,31 +55,29 @@ fn texts(folder: &Path, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// What there is to call, by name.
-struct Functions {
-    demuxes: Vec<&'static str>,
-    calls: Vec<&'static str>,
-}
-
-fn messages<A: Known>(
+fn messages<A: Formed>(
     folder: &Path,
     root: &Path,
     abi: u8,
     files: &[PathBuf],
-    functions: &Functions,
+    demuxes: &[Demux<A>],
+    calls: &[Call<A>],
 ) -> Result<()> {
-    let config = Config::new().include_dir(root.join("defs/gnu")).abi(A::FACTS.name);
-    for file in files.iter().filter(|file| file.starts_with(root.join("defs/gnu"))) {
+    // `gnu`, `apple` or `osf`
+    let family = A::FACTS.name.split('-').next().unwrap_or_default();
+    let sources = root.join("defs").join(family);
+    let config = Config::new().include_dir(&sources).abi(A::FACTS.name);
+    for file in files.iter().filter(|file| file.starts_with(&sources)) {
         let Ok(interface) = config.interface(file) else { continue };
         let interface = interface.value;
-        let demux = functions.demuxes.iter().position(|name| *name == interface.name);
+        let demux = demuxes.iter().position(|demux| demux.name == interface.name);
         for routine in &interface.routines {
             if let Some(demux) = demux {
                 let distance = u8::try_from(routine.id - interface.base)?;
                 let flags = if routine.reply.is_some() { 2 } else { 0 };
                 write::<A>(&folder.join("requests"), abi, demux, distance, flags, &routine.request)?;
             }
-            let call = functions.calls.iter().position(|name| *name == routine.user);
+            let call = calls.iter().position(|call| call.name == routine.user);
             if let (Some(call), Some(reply)) = (call, &routine.reply) {
                 write::<A>(&folder.join("replies"), abi, call, 0, 0, reply)?;
             }
@@ -92,7 +86,7 @@ fn messages<A: Known>(
     Ok(())
 }
 
-fn write<A: Known>(
+fn write<A: Formed>(
     folder: &Path,
     abi: u8,
     function: usize,
@@ -107,15 +101,39 @@ fn write<A: Known>(
 }
 
 /// A slot of a message in which everything is zero, and whatever is counted is empty.
-fn bytes<A: Known>(slot: &Slot) -> Vec<u8> {
+fn bytes<A: Formed>(slot: &Slot) -> Vec<u8> {
     match (slot.role, &slot.word) {
-        (Role::Header, _) => Vec::new(),
+        (Role::Header | Role::Trailer, _) => Vec::new(),
+        (Role::BodyCount, _) => checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec(),
+        (Role::Port | Role::Ool | Role::OolPorts, _) => descriptor(slot),
+        (Role::Ndr, _) => NDR.to_vec(),
         (_, Some(word)) => {
             let ty = type_word(word);
             ty.word::<A>()[..ty.word_len::<A>()].to_vec()
         }
         _ => vec![0; slot.size.unwrap_or(0) as usize],
     }
+}
+
+/// What a field must be, if that is declared.
+fn checked(slot: &Slot, field: &str) -> Option<u32> {
+    slot.check.iter().find(|check| check.field == field).and_then(|check| u32::try_from(check.value).ok())
+}
+
+/// A descriptor: of a null right, or of memory that the kernel has copied virtually.
+fn descriptor(slot: &Slot) -> Vec<u8> {
+    let mut bytes = vec![0; slot.size.unwrap_or(0) as usize];
+    if slot.role != Role::Port {
+        let size = checked(slot, "size").or_else(|| checked(slot, "count")).unwrap_or(0);
+        let at = if bytes.len() == 16 { 12 } else { 4 };
+        bytes[at..at + 4].copy_from_slice(&size.to_le_bytes());
+        bytes[9] = 1;
+    }
+    if slot.role != Role::Ool {
+        bytes[10] = checked(slot, "disposition").unwrap_or(17) as u8;
+    }
+    bytes[11] = checked(slot, "type").unwrap_or(0) as u8;
+    bytes
 }
 
 fn type_word(word: &TypeWord) -> Type {

@@ -5,9 +5,10 @@ use mig_runtime::zerocopy::FromZeros;
 use mig_runtime::{Received, Reply, Right};
 use mig_tests::c_calls::Flight;
 use mig_tests::convert::World as _;
-use mig_tests::oracle::{CAbi, REPLY_PORT};
-use mig_tests::wire::{self, COMPLEX, Field, Item};
-pub use mig_tests::wire_kernel::Known;
+use mig_tests::form::Form;
+use mig_tests::oracle::REPLY_PORT;
+use mig_tests::wire::{self, COMPLEX, Item};
+pub use mig_tests::wire_kernel::Formed;
 use mig_tests::wire_kernel::Wire;
 
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
@@ -16,7 +17,7 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 pub struct Nothing;
 
 /// The demux function of an interface.
-pub struct Demux<A: Known> {
+pub struct Demux<A: Formed> {
     /// The interface's name.
     pub name: &'static str,
     /// The id of its first message.
@@ -26,7 +27,7 @@ pub struct Demux<A: Known> {
 }
 
 /// A client function.
-pub struct Call<A: Known> {
+pub struct Call<A: Formed> {
     /// Its name.
     pub name: &'static str,
     /// Calls it with some arguments, and drops the result.
@@ -34,7 +35,7 @@ pub struct Call<A: Known> {
 }
 
 /// A right of which the kernel knows.
-fn right<A: Known, R: Right<Wire<A>>>(kernel: &Wire<A>) -> R {
+fn right<A: Formed, R: Right<Wire<A>>>(kernel: &Wire<A>) -> R {
     const NAME: u32 = 0x300;
     let kind = match R::MOVE {
         16 => RightKind::Receive,
@@ -59,7 +60,7 @@ pub struct Choice {
     pub function: u16,
     /// Of the message ids that a demux function has; for a reply, the distance from the right one.
     pub routine: u8,
-    /// 1: the complex bit. 2 and 4: a send-once right or a send right to reply to.
+    /// 1: the complex bit. 2 and 4: a send-once right or a send right to reply to. 8: a voucher, where messages have one.
     pub flags: u8,
 }
 
@@ -80,41 +81,47 @@ impl Choice {
         [self.abi, low, high, self.routine, self.flags]
     }
 
-    /// The complex bit, and the disposition of the reply right.
-    fn bits(self) -> u32 {
+    /// The complex bit, and the dispositions of the reply right and of the voucher.
+    fn bits(self, form: Form) -> u32 {
         let remote = match self.flags & 6 {
             0 => 0,
             2 => 18,
             _ => 17,
         };
-        if self.flags & 1 == 0 { remote } else { remote | COMPLEX }
+        let voucher = if self.flags & 8 != 0 && matches!(form, Form::Untyped { .. }) { 17 << 16 } else { 0 };
+        let complex = if self.flags & 1 == 0 { 0 } else { COMPLEX };
+        complex | voucher | remote
     }
 }
 
 /// The request that a task gets when another one sends these bytes as arguments; `None` if they need too much memory.
-pub fn request<A: Known>(choice: Choice, base: i32, body: &[u8]) -> Option<Flight> {
+pub fn request<A: Formed>(choice: Choice, base: i32, body: &[u8]) -> Option<Flight> {
     let id = base.wrapping_add(i32::from(choice.routine));
-    message(A::C, choice.bits() | 17 << 8, id, body)
+    message(A::FORM, choice.bits(A::FORM) | 17 << 8, id, body)
 }
 
 /// The reply that a task gets to a request, if a server sends these bytes.
-pub fn reply<A: Known>(choice: Choice, request: &Flight, body: &[u8]) -> Option<Flight> {
-    let id = wire::u32_at(&request.bytes, wire::shape(A::C).id) as i32;
-    message(A::C, choice.bits() | 18 << 8, id.wrapping_add(100).wrapping_add(i32::from(choice.routine)), body)
+pub fn reply<A: Formed>(choice: Choice, request: &Flight, body: &[u8]) -> Option<Flight> {
+    let id = wire::u32_at(&request.bytes, A::FORM.shape().id) as i32;
+    let id = id.wrapping_add(100).wrapping_add(i32::from(choice.routine));
+    message(A::FORM, choice.bits(A::FORM) | 18 << 8, id, body)
 }
 
 /// Bytes out of line, at most: a sender has no more memory than that.
 const MEMORY: usize = 1 << 16;
 
-fn message(abi: CAbi, bits: u32, id: i32, body: &[u8]) -> Option<Flight> {
-    let shape = wire::shape(abi);
+fn message(form: Form, bits: u32, id: i32, body: &[u8]) -> Option<Flight> {
+    let shape = form.shape();
     let mut bytes = vec![0; shape.header];
+    wire::set_u32(&mut bytes, 0, bits);
     wire::set_u32(&mut bytes, wire::REMOTE_PORT, if bits & 0xff == 0 { 0 } else { 0x40 });
     wire::set_u32(&mut bytes, shape.local_port, REPLY_PORT);
     wire::set_u32(&mut bytes, shape.id, id as u32);
+    if bits >> 16 & 0xff != 0 {
+        wire::set_u32(&mut bytes, wire::VOUCHER, 0x41);
+    }
     bytes.extend(&body[..body.len() - body.len() % shape.alignment]);
-    let items = if bits & COMPLEX == 0 { Vec::new() } else { carried(abi, &mut bytes) };
-    wire::set_u32(&mut bytes, 0, bits);
+    let items = if bits & COMPLEX == 0 { Vec::new() } else { carried(form, &mut bytes) };
     let size = u32::try_from(bytes.len()).ok()?;
     wire::set_u32(&mut bytes, wire::SIZE, size);
     let sizes: Vec<usize> = items.iter().filter(|item| !item.inline).map(Item::bytes).collect();
@@ -125,34 +132,27 @@ fn message(abi: CAbi, bits: u32, id: i32, body: &[u8]) -> Option<Flight> {
 }
 
 /// Makes arguments such as a kernel carries in a complex message: whole, rights of the right size, and in their received form.
-fn carried(abi: CAbi, bytes: &mut Vec<u8>) -> Vec<Item> {
-    let shape = wire::shape(abi);
+fn carried(form: Form, bytes: &mut Vec<u8>) -> Vec<Item> {
     let found = loop {
-        match wire::items(abi, bytes) {
-            Some(items) if items.iter().all(|item| is_valid(abi, item)) => break items,
-            _ => bytes.truncate(bytes.len() - shape.alignment),
+        match form.items(bytes) {
+            Some(items) if items.iter().all(|item| is_valid(form, item)) => break items,
+            _ => form.shorten(bytes),
         }
     };
     for item in &found {
-        let name = match item.name {
-            19 | 20 => 17,
-            21 => 18,
-            other => other,
-        };
-        wire::set_field(abi, bytes, item, Field::Name, name);
-        wire::set_field(abi, bytes, item, Field::Deallocate, u32::from(!item.inline));
+        form.arrive(bytes, item);
     }
-    wire::items(abi, bytes).unwrap_or_default()
+    form.items(bytes).unwrap_or_default()
 }
 
 /// Whether a kernel takes a type word: it refuses rights of another size than that of a name.
-fn is_valid(abi: CAbi, item: &Item) -> bool {
-    let bits = if item.inline { wire::shape(abi).port * 8 } else { 32 };
+fn is_valid(form: Form, item: &Item) -> bool {
+    let bits = if item.inline { form.shape().port * 8 } else { 32 };
     !item.is_port() || item.bits as usize == bits
 }
 
 /// What a program must never have at the end.
-pub fn assert_nothing_left<A: Known>(kernel: &Wire<A>) {
+pub fn assert_nothing_left<A: Formed>(kernel: &Wire<A>) {
     let left = kernel.census();
     assert!(left.is_empty(), "left behind: {left:?}");
 }

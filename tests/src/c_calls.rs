@@ -27,9 +27,9 @@ impl Flight {
     pub fn lift(abi: CAbi, process: &mut Process, bytes: &[u8]) -> io::Result<Self> {
         let mut flight = Flight { bytes: bytes.to_vec(), memory: Vec::new() };
         for (offset, size) in wire::pointers(abi, bytes) {
-            let address = wire::pointer_at(abi, bytes, offset);
+            let address = wire::pointer_at(abi.pointer(), bytes, offset);
             flight.memory.push(if size == 0 { Vec::new() } else { process.read(address, size)? });
-            wire::set_pointer(abi, &mut flight.bytes, offset, 0);
+            wire::set_pointer(abi.pointer(), &mut flight.bytes, offset, 0);
         }
         Ok(flight)
     }
@@ -45,7 +45,7 @@ impl Flight {
             let mut data = data.clone();
             data.resize(data.len().max(size), 0);
             let address = process.place(&data)?;
-            wire::set_pointer(abi, &mut bytes, offset, address);
+            wire::set_pointer(abi.pointer(), &mut bytes, offset, address);
         }
         Ok(bytes)
     }
@@ -249,7 +249,7 @@ fn results(
     for (name, bytes) in names.iter().zip(arguments) {
         let Some((arg, part)) = part(routine, name).filter(|(arg, _)| arg.in_reply()) else { continue };
         let value = values.entry(arg.name.clone()).or_default();
-        let address = wire::pointer_at(abi, bytes, 0);
+        let address = wire::pointer_at(abi.pointer(), bytes, 0);
         match part {
             Part::Count => value.count = wire::u32_at(&process.read(address, 4)?, 0),
             Part::Disposition => value.disposition = wire::u32_at(&process.read(address, 4)?, 0),
@@ -265,9 +265,9 @@ fn results(
             value.bytes = bytes[..extent(&arg.ty, value.count).min(bytes.len())].to_vec();
             continue;
         }
-        let mut address = wire::pointer_at(abi, bytes, 0);
+        let mut address = wire::pointer_at(abi.pointer(), bytes, 0);
         if matches!(passing(&arg.ty), Passing::Indefinite | Passing::OutOfLine) {
-            address = wire::pointer_at(abi, &process.read(address, abi.pointer())?, 0);
+            address = wire::pointer_at(abi.pointer(), &process.read(address, abi.pointer())?, 0);
         }
         // a count that no one can mean is not read: it is what a broken stub made of a damaged message
         let size = extent(&arg.ty, value.count.min(1 << 16));
@@ -324,7 +324,7 @@ fn function(
     for (name, bytes) in arguments {
         let Some((arg, part)) = part(routine, name).filter(|(arg, _)| arg.in_reply()) else { continue };
         let Some(value) = values.get(&arg.name) else { continue };
-        put(abi, process, arg, part, wire::pointer_at(abi, bytes, 0), value)?;
+        put(abi, process, arg, part, wire::pointer_at(abi.pointer(), bytes, 0), value)?;
     }
     Ok(seen)
 }
@@ -344,7 +344,7 @@ fn look(
         match part {
             Part::Count if given(arg) || arg.count_in_out => {
                 let count = match arg.in_reply() {
-                    true => wire::u32_at(&process.read(wire::pointer_at(abi, bytes, 0), 4)?, 0),
+                    true => wire::u32_at(&process.read(wire::pointer_at(abi.pointer(), bytes, 0), 4)?, 0),
                     false => wire::u32_at(bytes, 0),
                 };
                 values.entry(arg.name.clone()).or_default().count = count;
@@ -368,9 +368,9 @@ fn seen_bytes(abi: CAbi, process: &mut Process, arg: &Arg, bytes: &[u8], count: 
     if way == Passing::ByValue && !arg.in_reply() {
         return Ok(bytes[..size_of(&arg.ty) as usize].to_vec());
     }
-    let mut address = wire::pointer_at(abi, bytes, 0);
+    let mut address = wire::pointer_at(abi.pointer(), bytes, 0);
     if arg.in_reply() && matches!(way, Passing::Indefinite | Passing::OutOfLine) {
-        address = wire::pointer_at(abi, &process.read(address, abi.pointer())?, 0);
+        address = wire::pointer_at(abi.pointer(), &process.read(address, abi.pointer())?, 0);
     }
     let size = extent(&arg.ty, count.min(1 << 16));
     if size == 0 { Ok(Vec::new()) } else { process.read(address, size) }
@@ -385,7 +385,7 @@ fn put(abi: CAbi, process: &mut Process, arg: &Arg, part: Part, to: u64, value: 
             process.write(to, &u32::from(value.deallocate).to_le_bytes())
         }
         (Part::Value, Passing::Indefinite) if value.count <= capacity(&arg.ty) => {
-            let inline = wire::pointer_at(abi, &process.read(to, abi.pointer())?, 0);
+            let inline = wire::pointer_at(abi.pointer(), &process.read(to, abi.pointer())?, 0);
             process.write(inline, &value.bytes)
         }
         (Part::Value, Passing::Indefinite | Passing::OutOfLine) => {

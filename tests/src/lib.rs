@@ -4,6 +4,7 @@ pub mod c_calls;
 pub mod compare;
 pub mod convert;
 pub mod deviations;
+pub mod form;
 pub mod glue;
 pub mod jobs;
 pub mod oracle;

@@ -2,6 +2,7 @@
 //!
 //! The tests need a second opinion on the wire format: this module is written from the C headers' structures alone.
 
+use crate::form::Form;
 use crate::oracle::CAbi;
 
 /// Where things are in a message.
@@ -55,6 +56,8 @@ pub const fn shape(abi: CAbi) -> Shape {
 pub const REMOTE_PORT: usize = 8;
 /// Offset of `msgh_size`.
 pub const SIZE: usize = 4;
+/// Offset of `msgh_voucher_port`, where there is one.
+pub const VOUCHER: usize = 16;
 /// `MACH_MSGH_BITS_COMPLEX`
 pub const COMPLEX: u32 = 0x8000_0000;
 
@@ -122,16 +125,16 @@ pub fn set_u32(bytes: &mut [u8], offset: usize, value: u32) {
     bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// A number as wide as an address.
-pub fn pointer_at(abi: CAbi, bytes: &[u8], offset: usize) -> u64 {
+/// A number as wide as an address, which has so many bytes.
+pub fn pointer_at(width: usize, bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
-    word[..abi.pointer()].copy_from_slice(&bytes[offset..offset + abi.pointer()]);
+    word[..width].copy_from_slice(&bytes[offset..offset + width]);
     u64::from_le_bytes(word)
 }
 
 /// Sets a number as wide as an address.
-pub fn set_pointer(abi: CAbi, bytes: &mut [u8], offset: usize, value: u64) {
-    bytes[offset..offset + abi.pointer()].copy_from_slice(&value.to_le_bytes()[..abi.pointer()]);
+pub fn set_pointer(width: usize, bytes: &mut [u8], offset: usize, value: u64) {
+    bytes[offset..offset + width].copy_from_slice(&value.to_le_bytes()[..width]);
 }
 
 /// The items of a message; `None` if they do not fill it exactly.
@@ -235,14 +238,13 @@ pub fn received(abi: CAbi, sent: &[u8], seqno: u32) -> Vec<u8> {
     }
     set_u32(&mut bytes, shape.seqno, seqno);
     for item in items(abi, sent).expect("a stub's message is whole") {
-        set_field(abi, &mut bytes, &item, Field::Name, arrives(item.name));
-        set_field(abi, &mut bytes, &item, Field::Deallocate, u32::from(!item.inline));
+        Form::Typed(abi).arrive(&mut bytes, &item);
     }
     bytes
 }
 
 /// What a disposition becomes on the way.
-const fn arrives(disposition: u32) -> u32 {
+pub const fn arrives(disposition: u32) -> u32 {
     match disposition {
         19 | 20 => 17,
         21 => 18,

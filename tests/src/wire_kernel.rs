@@ -10,16 +10,23 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mig_runtime::KernReturn;
-use mig_runtime::abi::{Abi, GnuI386, GnuX86_64};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Osf32};
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 
 use crate::c_calls::Flight;
 use crate::convert::World;
+use crate::form::Form;
 use crate::oracle::{CAbi, REPLY_PORT};
 use crate::wire;
 
+/// An ABI whose messages the kernel can take apart.
+pub trait Formed: Abi {
+    /// How they are put together.
+    const FORM: Form;
+}
+
 /// An ABI that the C MIG knows too.
-pub trait Known: Abi {
+pub trait Known: Formed {
     /// What it is to the oracle.
     const C: CAbi;
 }
@@ -30,6 +37,26 @@ impl Known for GnuI386 {
 
 impl Known for GnuX86_64 {
     const C: CAbi = CAbi::GnuX86_64;
+}
+
+impl Formed for GnuI386 {
+    const FORM: Form = Form::Typed(Self::C);
+}
+
+impl Formed for GnuX86_64 {
+    const FORM: Form = Form::Typed(Self::C);
+}
+
+impl Formed for Apple32 {
+    const FORM: Form = Form::Untyped { pointer: 4 };
+}
+
+impl Formed for Apple64 {
+    const FORM: Form = Form::Untyped { pointer: 8 };
+}
+
+impl Formed for Osf32 {
+    const FORM: Form = Form::Untyped { pointer: 4 };
 }
 
 /// A message that was sent, and how.
@@ -94,13 +121,13 @@ impl<A> Clone for Wire<A> {
     }
 }
 
-impl<A: Known> Default for Wire<A> {
+impl<A: Formed> Default for Wire<A> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A: Known> Wire<A> {
+impl<A: Formed> Wire<A> {
     /// A kernel in which nobody holds anything.
     pub fn new() -> Self {
         let state = State { next_address: 0x4000_0000, ..State::default() };
@@ -143,19 +170,19 @@ impl<A: Known> Wire<A> {
     /// Takes the message out of the program's hands.
     fn send(&self, bytes: &[u8]) -> Flight {
         let mut state = self.state();
-        let shape = wire::shape(A::C);
+        let shape = A::FORM.shape();
         let mut flight = Flight { bytes: bytes.to_vec(), memory: Vec::new() };
         let bits = wire::u32_at(bytes, 0);
         state.depart(bits & 0xff, wire::u32_at(bytes, wire::REMOTE_PORT));
         state.depart(bits >> 8 & 0xff, wire::u32_at(bytes, shape.local_port));
-        for item in wire::items(A::C, bytes).expect("what a stub sends is whole") {
+        for item in A::FORM.items(bytes).expect("what a stub sends is whole") {
             if !item.inline {
-                let address = wire::pointer_at(A::C, bytes, item.data);
+                let address = wire::pointer_at(shape.pointer, bytes, item.data);
                 flight.memory.push(state.leave(address, item.bytes(), item.deallocate));
-                wire::set_pointer(A::C, &mut flight.bytes, item.data, 0);
+                wire::set_pointer(shape.pointer, &mut flight.bytes, item.data, 0);
             }
             if item.is_port() {
-                for name in names(A::C, &item, bytes, flight.memory.last()) {
+                for name in names(shape.port, &item, bytes, flight.memory.last()) {
                     state.depart(item.name, name);
                 }
             }
@@ -163,27 +190,31 @@ impl<A: Known> Wire<A> {
         flight
     }
 
-    /// Gives a received message to the program. As a kernel does, it looks at type words in a complex message only, and there is
-    /// no memory where there is no data.
+    /// Gives a received message to the program. As a kernel does, it looks at type words or descriptors in a complex message only, and
+    /// there is no memory where there is no data.
     fn deliver(&self, flight: &Flight) -> Vec<u8> {
         let mut state = self.state();
+        let shape = A::FORM.shape();
         let mut bytes = flight.bytes.clone();
         let bits = wire::u32_at(&bytes, 0);
         state.arrive(bits & 0xff, wire::u32_at(&bytes, wire::REMOTE_PORT));
+        if matches!(A::FORM, Form::Untyped { .. }) {
+            state.arrive(bits >> 16 & 0x1f, wire::u32_at(&bytes, wire::VOUCHER));
+        }
         if bits & wire::COMPLEX == 0 {
             return bytes;
         }
         let mut memory = flight.memory.iter();
-        for item in wire::items(A::C, &flight.bytes).unwrap_or_default() {
+        for item in A::FORM.items(&flight.bytes).unwrap_or_default() {
             let data = if item.inline { None } else { memory.next() };
             if let Some(data) = data.filter(|_| item.bytes() != 0) {
                 let mut data = data.clone();
                 data.resize(data.len().max(item.bytes()), 0);
                 let address = state.place(data);
-                wire::set_pointer(A::C, &mut bytes, item.data, address);
+                wire::set_pointer(shape.pointer, &mut bytes, item.data, address);
             }
             if item.is_port() {
-                for name in names(A::C, &item, &flight.bytes, data) {
+                for name in names(shape.port, &item, &flight.bytes, data) {
                     state.arrive(item.name, name);
                 }
             }
@@ -192,7 +223,7 @@ impl<A: Known> Wire<A> {
     }
 }
 
-impl<A: Known> World for Wire<A> {
+impl<A: Formed> World for Wire<A> {
     type Kernel = Self;
 
     fn kernel(&self) -> &Self {
@@ -210,10 +241,10 @@ impl<A: Known> World for Wire<A> {
     }
 }
 
-/// The names in an item of ports.
-fn names(abi: CAbi, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
+/// The names in an item of ports, which have so many bytes each in the message itself.
+fn names(width: usize, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
     let (data, width) = if item.inline {
-        (&bytes[item.data..item.data + item.size], wire::shape(abi).port)
+        (&bytes[item.data..item.data + item.size], width)
     } else {
         let data = memory.map_or(&[][..], Vec::as_slice);
         (&data[..item.bytes().min(data.len())], 4)
@@ -306,7 +337,7 @@ impl Drop for Lent<'_> {
 
 // SAFETY: what it delivers is what the test says, whose rights and regions are counted as the program's from then on and belong to
 // nothing else; names are numbers here and addresses are keys of a table, so that a wrong one can only fail a test.
-unsafe impl<A: Known> Kernel for Wire<A> {
+unsafe impl<A: Formed> Kernel for Wire<A> {
     type Abi = A;
     type Region = Region;
     type Lent<'a> = Lent<'a>;
@@ -329,10 +360,14 @@ unsafe impl<A: Known> Kernel for Wire<A> {
         let reply = answer(&flight);
         self.state().answer = Some(answer);
         let reply = reply?;
-        if reply.bytes.len() > size_of_val(buffer) {
+        let trailer = A::FORM.trailer(call.options);
+        if reply.bytes.len().next_multiple_of(4) + trailer.len() > size_of_val(buffer) {
             return Err(KernReturn::MACH_RCV_TOO_LARGE);
         }
-        for (to, from) in buffer.iter_mut().zip(self.deliver(&reply).chunks(8)) {
+        let mut bytes = self.deliver(&reply);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(trailer);
+        for (to, from) in buffer.iter_mut().zip(bytes.chunks(8)) {
             let mut word = [0; 8];
             word[..from.len()].copy_from_slice(from);
             to.write(u64::from_le_bytes(word));
