@@ -17,6 +17,8 @@ pub(crate) struct Run {
     /// Memory of the machine, in MiB.
     pub(crate) memory: u32,
     pub(crate) processors: u32,
+    /// How much of it the pager takes away, in MiB.
+    pub(crate) ballast: u32,
     /// Paging space, in MiB.
     pub(crate) space: u32,
     /// The disk instead of the file with the paging space: options of `-drive`.
@@ -63,6 +65,7 @@ impl Run {
             name,
             kernel,
             memory: least_memory(kernel).0,
+            ballast: least_memory(kernel).1,
             processors: 1,
             space: 64,
             fault: None,
@@ -75,8 +78,7 @@ impl Run {
     /// The machine of the run, its disk made and its programs built.
     pub(crate) fn machine(&self) -> Result<Machine, String> {
         let disk = self.disk()?;
-        let (least, ballast) = least_memory(self.kernel);
-        let ballast = if self.memory == least { ballast } else { 0 };
+        let ballast = self.ballast;
         let driver = if self.kernel.is_i386() { "hd0" } else { "ata" };
 
         let mut pager = format!("disk={driver} ballast={ballast}");

@@ -46,8 +46,10 @@ gnumach::main!(main);
 const ALL_WELL: u8 = 16;
 const FAILED: u8 = 17;
 
-/// Bytes for what the pager notes about objects and pages.
-const HEAP: usize = 3 << 20;
+/// Bytes for what the pager notes about a page, rounded up: its entry in the object's map, its handle, its place in a queue.
+const NOTES: u64 = 96;
+/// Bytes for all else that it allocates while it serves.
+const HEAP: u64 = 2 << 20;
 
 fn main(mut arguments: Arguments) {
     let (host, device) = (arguments.port(), arguments.port());
@@ -82,13 +84,13 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
-    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
-    drop(Vec::<u8>::with_capacity(HEAP));
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let store = SwapStore::<_, Bare>::open(disk.ok_or("no disk=")?).map_err(|error| {
         println!("pager: the disk: {error}");
         "its disk is of no use"
     })?;
+    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
+    drop(Vec::<u8>::with_capacity((HEAP + NOTES * store.space().total) as usize));
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
