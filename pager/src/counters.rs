@@ -90,6 +90,8 @@ counters! {
     /// Messages that were well formed and refused: forged, against the rules, or for nothing that the object has.
     refused: Counter => u64,
 
+    /// Pages that the kernel has asked for.
+    requested: Counter => u64,
     /// Pages supplied.
     supplied: Counter => u64,
     /// Of them, those whose write was not finished.
@@ -105,7 +107,7 @@ counters! {
     /// Answers that could not be sent.
     unsent: Counter => u64,
 
-    /// Pages taken from the kernel.
+    /// Pages that the kernel has given.
     returned: Counter => u64,
     /// Of them, those that were one word over and over, and are kept without room.
     same_filled: Counter => u64,
@@ -113,7 +115,7 @@ counters! {
     held: Counter => u64,
     /// Pages written to the store.
     written: Counter => u64,
-    /// Pages whose write a later one made needless.
+    /// Pages whose write another one made needless: a later one, or one before `memory_object_data_initialize`.
     superseded: Counter => u64,
     /// Writes that the store refused.
     write_failures: Counter => u64,

@@ -168,6 +168,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let entry = self.entry(at.port)?;
         let mut admitted = entry.turn(at.seqno).admit();
         let user = self.sender(&admitted, &control)?;
+        self.counters.requested.add(length / self.page_size as u64);
         let object = &mut admitted.state.object;
         let pages = self.pages(offset, length).filter(|pages| {
             let count = pages.end - pages.start;
@@ -260,13 +261,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let mut writes = Vec::new();
         let mut back = Vec::new();
         for (page, taken) in pages.zip(taken) {
+            self.counters.returned.count();
             if first && object.pages.was_written(page) {
+                self.counters.superseded.count();
                 if let Taken::Stored(place) = taken {
                     free.push(place);
                 }
                 continue;
             }
-            self.counters.returned.count();
             match taken {
                 Taken::Stored(place) => {
                     self.counters.same_filled.count();
