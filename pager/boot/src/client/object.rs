@@ -1,7 +1,5 @@
 //! Works on objects that the pager makes for whoever asks.
 
-use alloc::vec::Vec;
-
 use gnumach::{GnuMach, Send, task};
 use mach_defs::native::mach::{self, VmAddress};
 use mach_defs::native::{default_pager, mach_port};
@@ -51,22 +49,25 @@ pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
 
 /// Writes an object of which a copy was made: the copy keeps what was there then.
 ///
-/// The kernel copies a page before it is written. Once it has made a memory object for the copy, because some of that has been paged out, it
-/// gives such a page to the pager at once, with `memory_object_data_initialize`.
+/// The kernel copies a page before it is written. Once the copy has a memory object, because some of it has been paged out, the kernel gives
+/// such a page to the pager at once, with `memory_object_data_initialize`.
 pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
-    let object = create(&manager(host), mebibytes);
+    let manager = manager(host);
+    let object = create(&manager, mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
     memory.fill(1, |_| true);
     let copy = Memory::map(&object, mebibytes, true);
-    let half = memory.pages() / 2;
-    memory.fill(2, |page| page < half);
-    // What was copied so far has to go now.
-    let mut pressure = Memory::allocate(mebibytes);
-    pressure.fill(3, |_| true);
-    memory.fill(2, |page| page >= half);
+    memory.fill(2, |page| page % 2 == 0);
+    let mut pressure = Memory::allocate(2 * mebibytes);
+    for round in 3..10 {
+        pressure.fill(round, |_| true);
+        if name_of(&manager, &copy).is_some() {
+            break;
+        }
+    }
+    memory.fill(2, |page| page % 2 != 0);
     memory.check(checks, 2, |_| true);
     copy.check(checks, 1, |_| true);
-    pressure.check(checks, 3, |_| true);
 }
 
 /// Asks the pager about its space and its objects.
@@ -79,17 +80,9 @@ pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.that(info.dpi_page_size as usize == PAGE, "the size of a page");
     checks.that(info.dpi_free_space < info.dpi_total_space, "no space is used");
 
-    let objects = default_pager::default_pager_objects(&manager, 0, 0).expect("default_pager_objects");
-    checks.that(!objects.objects.is_empty(), "there is no object");
-    // A port name for each object, as this task has them.
-    let mut names: Vec<Send> = objects.ports;
-    checks.that(names.len() == objects.objects.len(), "not a port for each object");
-    // The kernel tells the name port of what is mapped at an address.
-    let region = mach::vm_region(&task(), memory.address() as VmAddress).expect("vm_region");
-    let mine = names.iter().position(|name| name.name() == region.object_name.name());
+    let mine = name_of(&manager, &memory);
     checks.that(mine.is_some(), "the object of this memory is not in the list");
-    if let Some(mine) = mine {
-        let name = names.swap_remove(mine);
+    if let Some(name) = mine {
         let pages = default_pager::default_pager_object_pages(&manager, &name, 0).expect("object_pages");
         let end = (mebibytes as usize) << 20;
         checks.that(!pages.is_empty(), "no page of this memory is in paging space");
@@ -103,4 +96,13 @@ pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.that(none.is_err(), "the pager has pages of what is none of its objects");
     memory.check(checks, 1, |_| true);
     checks.that(mach_port::mach_port_type(&task(), manager.name()).is_ok(), "the right to the pager");
+}
+
+/// The name port of the memory object below some memory, if it is one of the pager's.
+fn name_of(manager: &Send, memory: &Memory) -> Option<Send> {
+    let objects = default_pager::default_pager_objects(manager, 0, 0).expect("default_pager_objects");
+    assert_eq!(objects.ports.len(), objects.objects.len(), "a port for each object");
+    // The kernel tells the name port of what is mapped at an address.
+    let region = mach::vm_region(&task(), memory.address() as VmAddress).expect("vm_region");
+    objects.ports.into_iter().find(|name| name.name() == region.object_name.name())
 }
