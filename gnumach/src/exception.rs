@@ -1,4 +1,7 @@
 //! Exceptions of threads: without a report the kernel ends the task, or stops the thread, and says nothing.
+//!
+//! A task can [report](report) its own, as long as that thread of it still works. Those of other tasks come to a port that was given to them with
+//! [`send_to`], where [`Report`] serves them.
 
 use alloc::boxed::Box;
 
@@ -29,7 +32,7 @@ const REGISTERS: u32 = 17;
 /// As the calls that it takes: out of memory.
 pub fn report() -> Result<(), KernReturn> {
     let port = ReceiveRight::allocate(&GnuMach)?;
-    mach::task_set_special_port(&task(), TASK_EXCEPTION_PORT, &port.make_send()?)?;
+    send_to(&task(), &port)?;
     let serve = move || {
         let ended = Server::on(&port).with(exc::exc(&Report)).run_on::<Bare>();
         println!("exceptions are reported no longer: {ended:?}");
@@ -40,14 +43,25 @@ pub fn report() -> Result<(), KernReturn> {
     }
 }
 
-struct Report;
+/// Lets the kernel tell the owner of a port of each exception in a task, and in those that are made from it.
+///
+/// # Errors
+///
+/// As `task_set_special_port`.
+pub fn send_to(task: &crate::Send, port: &crate::Receive) -> Result<(), KernReturn> {
+    Ok(mach::task_set_special_port(task, TASK_EXCEPTION_PORT, &port.make_send()?)?)
+}
+
+/// Writes each exception to the console, and ends the task in which it was raised.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report;
 
 impl Exc<GnuMach> for Report {
     fn exception_raise(
         &self,
         _exception_port: Port<'_, GnuMach>,
         thread: SendRight<GnuMach>,
-        _task: SendRight<GnuMach>,
+        task: SendRight<GnuMach>,
         exception: Integer,
         code: Integer,
         subcode: RpcLongInteger,
@@ -66,7 +80,9 @@ impl Exc<GnuMach> for Report {
             Ok(registers) => println!("{}", Registers(&registers)),
             Err(error) => println!("no registers: {error}"),
         }
-        crate::exit()
+        // It may have ended by itself.
+        let _ = mach::task_terminate(&task);
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kernel::Kernel;
-use paging::{Program, Run};
+use paging::{Fault, Program, Run};
 use programs::HELLO;
 pub(crate) use programs::lints;
 use qemu::Machine;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Processors. The kernels that are fetched use one of them.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, die, share, copy, ask or attack.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, copy, ask or attack.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
     /// One of the runs of the checks instead, such as "pages that are never written"; "list" shows them.
@@ -46,7 +46,8 @@ pub(crate) struct Options {
     interactive: bool,
 }
 
-const WORKS: [&str; 8] = ["touch", "sparse", "fork", "die", "share", "copy", "ask", "attack"];
+const WORKS: [&str; 10] =
+    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "copy", "ask", "attack"];
 
 /// A number of MiB, with or without an M behind it.
 fn mebibytes(text: &str) -> Result<u32, String> {
@@ -176,6 +177,25 @@ fn runs(kernel: Kernel) -> Vec<Run> {
         Run {
             happens: &["refused", "unclaimed"],
             ..small("messages that nobody expects", &[Program::new("attack", 16)])
+        },
+        Run {
+            space: 8,
+            happens: &["lost"],
+            ..small("a disk that is too small", &[Program::new("outgrow", 40)])
+        },
+        Run {
+            faults: &[
+                Fault { transfer: "write", page: 100 },
+                Fault { transfer: "write", page: 101 },
+                Fault { transfer: "write", page: 1000 },
+            ],
+            happens: &["3 bad"],
+            ..small("pages that cannot be written", &[Program::new("touch", 28)])
+        },
+        Run {
+            faults: &[Fault { transfer: "read", page: 1000 }],
+            happens: &["1 reads", "1 errors"],
+            ..small("a page that cannot be read", &[Program::new("lose", 32)])
         },
         Run {
             // The one that ends has copies of all that it writes.

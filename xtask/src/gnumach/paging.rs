@@ -1,7 +1,7 @@
 //! Runs of the pager as the default memory manager, with programs that use more memory than there is.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::kernel::Kernel;
@@ -21,12 +21,21 @@ pub(crate) struct Run {
     pub(crate) ballast: u32,
     /// Paging space, in MiB.
     pub(crate) space: u32,
-    /// The disk instead of the file with the paging space: options of `-drive`.
-    pub(crate) fault: Option<String>,
+    /// Pages of the disk that fail.
+    pub(crate) faults: &'static [Fault],
     pub(crate) programs: Vec<Program>,
-    /// Words on the console that must not be followed by 0: what the run is for.
+    /// What the run is for: words on the console that must not follow 0, or that must follow the number that they begin with.
     pub(crate) happens: &'static [&'static str],
     pub(crate) limit: Duration,
+}
+
+/// A page of the disk that fails each time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// `read` or `write`.
+    pub(crate) transfer: &'static str,
+    /// Its number on the disk; 0 has the superblock.
+    pub(crate) page: u32,
 }
 
 /// A program beside the pager.
@@ -46,7 +55,7 @@ impl Program {
     }
 
     pub(crate) const fn dying(work: &'static str, size: u32) -> Self {
-        Program { work, size, dies: true }
+        Program { dies: true, ..Program::new(work, size) }
     }
 }
 
@@ -68,7 +77,7 @@ impl Run {
             ballast: least_memory(kernel).1,
             processors: 1,
             space: 64,
-            fault: None,
+            faults: &[],
             programs: programs.to_vec(),
             happens: &[],
             limit: Duration::from_secs(180),
@@ -91,18 +100,17 @@ impl Run {
             modules.push(("client", arguments));
         }
         modules.insert(0, ("pager", format!("{pager} $(task-create) $(task-resume)")));
-        let drive = match &self.fault {
-            Some(options) => options.replace("FILE", &disk.display().to_string()),
-            None => format!("file={},format=raw", disk.display()),
-        };
         Ok(Machine {
             kernel: self.kernel.image()?,
             memory: self.memory,
             processors: self.processors,
             programs: PAGER.build(self.kernel)?,
             modules,
-            drive: Some(format!("if=ide,index=0,{drive}")),
-            may_fail: self.programs.iter().any(|program| program.dies),
+            drive: Some(drive(&disk, self.faults)),
+            may_fail: self
+                .programs
+                .iter()
+                .any(|program| program.dies || ["lose", "outgrow"].contains(&program.work)),
             limit: self.limit,
         })
     }
@@ -131,7 +139,7 @@ impl Run {
         self.remove_disk();
         let console = result.map_err(|why| format!("{} on {}: {why}", self.name, self.kernel.name()))?;
         for what in self.happens {
-            if count(&console, what).unwrap_or(0) == 0 {
+            if !happened(&console, what) {
                 return Err(format!("{} on {}: no `{what}` happened", self.name, self.kernel.name()));
             }
         }
@@ -144,7 +152,27 @@ impl Run {
     }
 }
 
-/// The number in front of a word on the console, such as in `15 unavailable`.
+/// A file as the first disk, with the faults that QEMU's `blkdebug` makes, as `-drive` has it.
+fn drive(file: &Path, faults: &[Fault]) -> String {
+    let file = file.display();
+    let mut drive = format!("if=ide,index=0,format=raw,file.driver=blkdebug,file.image.filename={file}");
+    for (at, Fault { transfer, page }) in faults.iter().enumerate() {
+        let rule = format!("file.inject-error.{at}");
+        let sector = page * 8;
+        drive += &format!(",{rule}.event={transfer}_aio,{rule}.iotype={transfer},{rule}.sector={sector}");
+    }
+    drive
+}
+
+/// Whether a word on the console follows a number that is not 0, such as in `15 unavailable`, or the number in front of it in `what`.
+fn happened(console: &str, what: &str) -> bool {
+    match what.split_once(' ') {
+        Some((number, word)) => count(console, word) == number.parse().ok(),
+        None => count(console, what).is_some_and(|count| count > 0),
+    }
+}
+
+/// The number in front of a word on the console.
 fn count(console: &str, what: &str) -> Option<u64> {
     let (before, _) = console.split_once(&format!(" {what}"))?;
     before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -152,7 +180,18 @@ fn count(console: &str, what: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use std::path::Path;
+
+    use super::{Fault, count, drive, happened};
+
+    #[test]
+    fn faults_are_rules_of_blkdebug() {
+        let plain = drive(Path::new("swap"), &[]);
+        assert_eq!(plain, "if=ide,index=0,format=raw,file.driver=blkdebug,file.image.filename=swap");
+        let faults = drive(Path::new("swap"), &[Fault { transfer: "read", page: 10 }]);
+        let rule = "file.inject-error.0";
+        assert_eq!(faults, format!("{plain},{rule}.event=read_aio,{rule}.iotype=read,{rule}.sector=80"));
+    }
 
     #[test]
     fn figures_are_found_in_the_table() {
@@ -160,5 +199,7 @@ mod tests {
         assert_eq!(count(console, "data_request"), Some(11621));
         assert_eq!(count(console, "errors"), Some(0));
         assert_eq!(count(console, "lost"), None);
+        assert!(happened(console, "create") && happened(console, "2 create"));
+        assert!(!happened(console, "errors") && !happened(console, "1 create") && !happened(console, "lost"));
     }
 }

@@ -1,12 +1,11 @@
 //! Works on memory that has no manager of its own.
 
 use core::sync::atomic::Ordering;
-use core::time::Duration;
 
-use gnumach::{Send, task};
-use mach_defs::native::{mach, mach_port};
+use gnumach::Send;
 
 use crate::Checks;
+use crate::child::Child;
 use crate::memory::{Memory, Shared};
 
 /// Writes every page and reads them back twice, then again after half of them are gone.
@@ -37,23 +36,11 @@ pub(crate) fn fork(checks: &mut Checks, mebibytes: u32) {
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);
 
-    let results = Shared::new();
     // The child has the memory at the same place.
     let mut copy = memory.alias();
-    let child = gnumach::fork(move || {
-        let mut checks = Checks::default();
-        two_halves(&mut checks, &mut copy, 2, |page| page % 2 == 0);
-        results[1].store(checks.failed, Ordering::Relaxed);
-        results[0].store(checks.made, Ordering::Release);
-    });
-    let child = child.expect("fork");
+    let child = Child::start(move |checks| two_halves(checks, &mut copy, 2, |page| page % 2 == 0));
     two_halves(checks, &mut memory, 3, |page| page % 2 != 0);
-    wait_for_end(&child);
-
-    let made = results[0].load(Ordering::Acquire);
-    checks.that(made as usize == 2 * memory.pages(), "the child has not checked all of its pages");
-    checks.made += made;
-    checks.failed += results[1].load(Ordering::Relaxed);
+    checks.add(child.wait());
 }
 
 /// Writes some pages in a round, and checks them and the others, twice.
@@ -65,13 +52,46 @@ fn two_halves(checks: &mut Checks, memory: &mut Memory, round: u32, mine: fn(usi
     }
 }
 
-/// Waits until a task has ended.
-fn wait_for_end(child: &Send) {
-    /// `MACH_PORT_TYPE_DEAD_NAME`
-    const DEAD_NAME: u32 = 1 << 20;
-    while mach_port::mach_port_type(&task(), child.name()).is_ok_and(|ty| ty & DEAD_NAME == 0) {
-        gnumach::sleep(Duration::from_millis(10));
+/// Uses more memory than the machine and its paging space have together, which a child must not survive, and then in another one half of that.
+pub(crate) fn outgrow(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    // A page of this task could be the one for which there is no room.
+    gnumach::wire_task(host).expect("the task is wired");
+    let child = Child::start(move |checks| touch(checks, mebibytes));
+    checks.that(child.wait().is_none(), "a child had more memory than there is");
+    let child = Child::start(move |checks| touch(checks, mebibytes / 2));
+    checks.add(child.wait());
+}
+
+/// Writes every page, and then finds the one that cannot be read any more. Who tries to read it gets an exception: so children try, each from
+/// behind the page where the one before has ended.
+pub(crate) fn lose(checks: &mut Checks, mebibytes: u32) {
+    let mut memory = Memory::allocate(mebibytes);
+    memory.fill(1, |_| true);
+    let pages = memory.pages();
+    let mut lost = 0;
+    // The page that is next, and how many were wrong.
+    let shared = Shared::new();
+    let [next, wrong] = &*shared;
+    loop {
+        let memory = memory.alias();
+        let child = Child::start(move |checks| {
+            let [next, wrong] = &*shared;
+            for page in next.load(Ordering::Relaxed) as usize..pages {
+                checks.page(memory.page(page), 1, page);
+                wrong.store(checks.failed, Ordering::Relaxed);
+                next.store(page as u32 + 1, Ordering::Relaxed);
+            }
+        });
+        if child.wait().is_some() {
+            break;
+        }
+        lost += 1;
+        next.fetch_add(1, Ordering::Relaxed);
+        checks.failed += wrong.swap(0, Ordering::Relaxed);
     }
+    checks.made += pages as u32 - lost;
+    checks.failed += wrong.load(Ordering::Relaxed);
+    checks.that(lost == 1, "not one page was lost");
 }
 
 /// Ends while a child still writes, and does not tell.
@@ -79,13 +99,12 @@ pub(crate) fn die(checks: &mut Checks, mebibytes: u32) {
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);
     let mut copy = memory.alias();
-    let child = gnumach::fork(move || {
+    let child = Child::start(move |_| {
         loop {
             copy.fill(2, |_| true);
         }
     });
     memory.check(checks, 1, |_| true);
-    let child = child.expect("fork");
-    mach::task_terminate(&child).expect("task_terminate");
+    child.kill();
     gnumach::exit();
 }

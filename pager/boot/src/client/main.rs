@@ -6,6 +6,8 @@
 //! - `touch`: write and read more memory than there is;
 //! - `sparse`: the same where some pages are never written;
 //! - `fork`: two tasks write the same memory, of which each has its own copy;
+//! - `outgrow`: use more memory than there is and the disk has room for, and then less;
+//! - `lose`: find the one page that the disk does not give back;
 //! - `die`: end while everything is on its way;
 //! - `share`: two tasks map one object of the pager's;
 //! - `copy`: write an object of the pager's behind a copy of it;
@@ -19,6 +21,7 @@ extern crate alloc;
 
 mod anonymous;
 mod attack;
+mod child;
 mod memory;
 mod object;
 
@@ -49,6 +52,14 @@ impl Checks {
         self.that_is(holds, format_args!("{what}"));
     }
 
+    /// Those of a child, which must have come to its end.
+    fn add(&mut self, child: Option<Self>) {
+        self.that(child.is_some(), "a child has ended before it was done");
+        let Self { made, failed } = child.unwrap_or_default();
+        self.made += made;
+        self.failed += failed;
+    }
+
     /// A page that must be what was written there in a round.
     fn page(&mut self, bytes: &[u8], round: u32, page: usize) {
         let wrong = memory::wrong_word(bytes, round, page);
@@ -69,7 +80,6 @@ impl Checks {
 
 fn main(mut arguments: Arguments) {
     let (host, _device) = (arguments.port(), arguments.port());
-    gnumach::exception::report().expect("exceptions are reported");
     let index = number(&mut arguments);
     let work = arguments.next().unwrap_or("nothing");
     let mebibytes = number(&mut arguments);
@@ -78,6 +88,8 @@ fn main(mut arguments: Arguments) {
         "touch" => anonymous::touch(&mut checks, mebibytes),
         "sparse" => anonymous::sparse(&mut checks, mebibytes),
         "fork" => anonymous::fork(&mut checks, mebibytes),
+        "outgrow" => anonymous::outgrow(&mut checks, &host, mebibytes),
+        "lose" => anonymous::lose(&mut checks, mebibytes),
         "die" => anonymous::die(&mut checks, mebibytes),
         "share" => object::share(&mut checks, &host, mebibytes),
         "copy" => object::copy(&mut checks, &host, mebibytes),

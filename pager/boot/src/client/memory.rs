@@ -49,6 +49,10 @@ impl Memory {
         self.0.len() / PAGE
     }
 
+    pub(crate) fn page(&self, page: usize) -> &[u8] {
+        &self.0[page * PAGE..][..PAGE]
+    }
+
     /// Gives the memory beyond some MiB back.
     pub(crate) fn shorten(&mut self, mebibytes: u32) {
         let keep = (mebibytes as usize) << 20;

@@ -9,7 +9,6 @@
 //! - `disk`: `ata`, the first disk by the driver in this program, or the name of a device that the kernel drives, such as `hd0`. It must be swap space.
 //! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
 //!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
-//!
 //! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in.
 //!
 //! When the last of them has ended it prints what happened, and ends QEMU.
@@ -101,7 +100,8 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     };
     // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
     // does not take pages back into an object that it is about to end.
-    let config = Config { buffers: 128, held_pages: 1 << 20, ..Config::default() };
+    // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
+    let config = Config { buffers: 128, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
     let service = Service::<GnuMach, Bare, _>::start_with(&GnuMach, store, config, Arc::new(prepare));
     let service = service.map_err(|_| "the pager does not start")?;
     set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;

@@ -19,7 +19,8 @@ pub(crate) struct Counts {
     /// Port names of this task.
     names: usize,
     objects: usize,
-    space: Space,
+    /// Pages in the store.
+    stored: u64,
     buffers: usize,
 }
 
@@ -38,10 +39,11 @@ impl Counts {
     fn take(service: &Pager) -> Self {
         let names = mach_port::mach_port_names(&gnumach::task()).map_or(0, |reply| reply.names.len());
         let pager = service.pager();
+        let Space { total, free, bad, same_filled, .. } = pager.store().space();
         Self {
             names,
             objects: pager.object_count(),
-            space: pager.store().space(),
+            stored: total - free - bad + same_filled,
             buffers: pager.free_buffers(),
         }
     }
@@ -71,7 +73,7 @@ pub(crate) fn finish(service: &Pager, before: &Counts, supervisor: &Supervisor) 
         after = Counts::take(service);
     }
     let statistics = service.pager().statistics();
-    table(&statistics);
+    table(&statistics, &service.pager().store().space());
 
     let mut good = supervisor.verdict();
     let mut check = |what: &str, before: &dyn core::fmt::Debug, after: &dyn core::fmt::Debug, same: bool| {
@@ -80,7 +82,7 @@ pub(crate) fn finish(service: &Pager, before: &Counts, supervisor: &Supervisor) 
     };
     check("rights", &before.names, &after.names, before.names == after.names);
     check("objects", &before.objects, &after.objects, before.objects == after.objects);
-    check("space", &before.space, &after.space, before.space == after.space);
+    check("stored", &before.stored, &after.stored, before.stored == after.stored);
     check("buffers", &before.buffers, &after.buffers, before.buffers == after.buffers);
     // No other memory manager is there, and nothing is on its way without objects.
     let (ours, kernels) = ((statistics.requested, statistics.returned), kernel_counts());
@@ -94,7 +96,7 @@ pub(crate) fn finish(service: &Pager, before: &Counts, supervisor: &Supervisor) 
     good
 }
 
-fn table(figures: &Statistics) {
+fn table(figures: &Statistics, space: &Space) {
     println!(
         "messages: {} create, {} terminate, {} data_request, {} data_return, {} data_initialize",
         figures.create, figures.terminate, figures.data_request, figures.data_return, figures.data_initialize
@@ -127,8 +129,8 @@ fn table(figures: &Statistics) {
         figures.lost
     );
     println!(
-        "store: {} read, {} reads failed, {} writes failed",
-        figures.read, figures.read_failures, figures.write_failures
+        "store: {} read, {} reads failed, {} writes failed, {} bad of {} places",
+        figures.read, figures.read_failures, figures.write_failures, space.bad, space.total
     );
     println!("pages a write (1, 2-3, 4-7, ...): {:?}", figures.pages_a_write);
     println!(

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
+use gnumach::exception::{self, Report};
 use gnumach::{Bare, GnuMach, Receive, Send, println};
-use mach_defs::native::mach;
 use mach_defs::native::notify::{self, Notify};
+use mach_defs::native::{exc, mach};
 use mig_runtime::platform::Mutex;
 use mig_runtime::{KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
 
@@ -13,13 +14,15 @@ use crate::boot::{self, Boot, Natural};
 /// `TASK_BOOTSTRAP_PORT`
 const TASK_BOOTSTRAP_PORT: i32 = 4;
 
-/// Starts programs, and waits for their end.
+/// Starts programs, reports their exceptions, and waits for their end.
 pub(crate) struct Supervisor {
     ports: PortSet<GnuMach>,
     /// The bootstrap port of the programs.
     boot: Receive,
     /// Where the kernel tells of their end.
     notify: Receive,
+    /// Where it tells of their exceptions: their own memory may be what is amiss.
+    exceptions: Receive,
     programs: Mutex<Bare, Vec<Program>>,
 }
 
@@ -38,7 +41,9 @@ impl Supervisor {
         let (boot, notify) = (ReceiveRight::allocate(&GnuMach)?, ReceiveRight::allocate(&GnuMach)?);
         ports.insert(&boot)?;
         ports.insert(&notify)?;
-        Ok(Self { ports, boot, notify, programs: Mutex::<Bare, _>::new(Vec::new()) })
+        let exceptions = ReceiveRight::allocate(&GnuMach)?;
+        ports.insert(&exceptions)?;
+        Ok(Self { ports, boot, notify, exceptions, programs: Mutex::<Bare, _>::new(Vec::new()) })
     }
 
     /// Takes a program over, by the number that the boot script gives for its task.
@@ -56,7 +61,8 @@ impl Supervisor {
             println!("supervisor: a program cannot be started: {code}");
             return;
         }
-        let server = Server::on(&self.ports).with(boot::boot(self)).with(notify::notify(self));
+        let server =
+            Server::on(&self.ports).with(boot::boot(self)).with(notify::notify(self)).with(exc::exc(&Report));
         while !self.programs.lock().iter().all(|program| program.ended) {
             if let Err(code) = server.serve_one::<Bare>(None) {
                 println!("supervisor: {code}");
@@ -69,6 +75,7 @@ impl Supervisor {
         let right = self.boot.make_send()?;
         for program in self.programs.lock().iter() {
             mach::task_set_special_port(&program.task, TASK_BOOTSTRAP_PORT, &right)?;
+            exception::send_to(&program.task, &self.exceptions)?;
             program.task.request_dead_name(&self.notify)?;
             mach::task_resume(&program.task)?;
         }
