@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Processors. The kernels that are fetched use one of them.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, copy, ask or attack.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, copy, ask or attack.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
     /// One of the runs of the checks instead, such as "pages that are never written"; "list" shows them.
@@ -93,6 +93,7 @@ fn start(options: &Options) -> Result<(), String> {
         memory: options.mem,
         ballast: 0,
         processors: options.smp,
+        disks: if work == "change" { 2 } else { 1 },
         // Objects, their copies, and what `copy` writes besides.
         space: 3 * options.size + 16,
         limit: Duration::from_secs(60 + 2 * u64::from(options.size)),
@@ -100,7 +101,7 @@ fn start(options: &Options) -> Result<(), String> {
     };
     if options.interactive {
         let result = run.machine()?.run_interactively();
-        run.remove_disk();
+        run.remove_disks();
         return result;
     }
     run.run()
@@ -113,7 +114,7 @@ fn hello(kernel: Kernel) -> Result<Machine, String> {
         processors: 1,
         programs: HELLO.build(kernel)?,
         modules: vec![("hello", "$(task-create) $(task-resume)".to_string())],
-        drive: None,
+        drives: Vec::new(),
         may_fail: false,
         limit: Duration::from_secs(60),
     })
@@ -169,6 +170,7 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             ..small("two programs at once", &[Program::new("touch", 24), Program::new("fork", 16)])
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
+        Run { disks: 2, ..small("a change of the manager", &[Program::new("change", 12)]) },
         Run { happens: &["init", "supplied"], ..small(SHARED, &[Program::new("share", 40)]) },
         Run {
             happens: &["data_initialize"],

@@ -19,9 +19,11 @@ pub(crate) struct Run {
     pub(crate) processors: u32,
     /// How much of it the pager takes away, in MiB.
     pub(crate) ballast: u32,
-    /// Paging space, in MiB.
+    /// Disks, 2 at most. Each has a pager.
+    pub(crate) disks: usize,
+    /// Paging space on each, in MiB.
     pub(crate) space: u32,
-    /// Pages of the disk that fail.
+    /// Pages of the disks that fail.
     pub(crate) faults: &'static [Fault],
     pub(crate) programs: Vec<Program>,
     /// What the run is for: words on the console that must not follow 0, or that must follow the number that they begin with.
@@ -76,6 +78,7 @@ impl Run {
             memory: least_memory(kernel).0,
             ballast: least_memory(kernel).1,
             processors: 1,
+            disks: 1,
             space: 64,
             faults: &[],
             programs: programs.to_vec(),
@@ -86,11 +89,15 @@ impl Run {
 
     /// The machine of the run, its disk made and its programs built.
     pub(crate) fn machine(&self) -> Result<Machine, String> {
-        let disk = self.disk()?;
-        let ballast = self.ballast;
-        let driver = if self.kernel.is_i386() { "hd0" } else { "ata" };
-
-        let mut pager = format!("disk={driver} ballast={ballast}");
+        let names = if self.kernel.is_i386() { ["hd0", "hd2"] } else { ["ata", "ata2"] };
+        let mut pager = format!("ballast={}", self.ballast);
+        let mut drives = Vec::new();
+        // The first disk of each channel, which is every other one.
+        for (at, name) in names.iter().take(self.disks).enumerate() {
+            let file = self.make_disk(at)?;
+            pager += &format!(" disk={name}");
+            drives.push(drive(2 * at, &file, self.faults));
+        }
         let mut modules = Vec::new();
         for (index, program) in self.programs.iter().enumerate() {
             let kind = if program.dies { "dying" } else { "client" };
@@ -106,7 +113,7 @@ impl Run {
             processors: self.processors,
             programs: PAGER.build(self.kernel)?,
             modules,
-            drive: Some(drive(&disk, self.faults)),
+            drives,
             may_fail: self
                 .programs
                 .iter()
@@ -115,11 +122,15 @@ impl Run {
         })
     }
 
-    /// Makes the paging space, with the pager's own command.
-    fn disk(&self) -> Result<PathBuf, String> {
+    fn disk(at: usize) -> PathBuf {
+        target().join("gnumach").join(format!("swap-{}-{at}.img", std::process::id()))
+    }
+
+    /// Makes paging space, with the pager's own command.
+    fn make_disk(&self, at: usize) -> Result<PathBuf, String> {
         let folder = target().join("gnumach");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let file = folder.join(format!("swap-{}.img", std::process::id()));
+        let file = Self::disk(at);
         // A file that is there keeps its size.
         if file.exists() {
             fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -136,7 +147,7 @@ impl Run {
         println!("---- {} on {}", self.name, self.kernel.name());
         let machine = self.machine()?;
         let result = machine.run();
-        self.remove_disk();
+        self.remove_disks();
         let console = result.map_err(|why| format!("{} on {}: {why}", self.name, self.kernel.name()))?;
         for what in self.happens {
             if !happened(&console, what) {
@@ -146,16 +157,19 @@ impl Run {
         Ok(())
     }
 
-    pub(crate) fn remove_disk(&self) {
-        // What is left is made anew the next time.
-        let _ = fs::remove_file(target().join("gnumach").join(format!("swap-{}.img", std::process::id())));
+    pub(crate) fn remove_disks(&self) {
+        for at in 0..self.disks {
+            // What is left is made anew the next time.
+            let _ = fs::remove_file(Self::disk(at));
+        }
     }
 }
 
-/// A file as the first disk, with the faults that QEMU's `blkdebug` makes, as `-drive` has it.
-fn drive(file: &Path, faults: &[Fault]) -> String {
+/// A file as the disk with a number, with the faults that QEMU's `blkdebug` makes, as `-drive` has it.
+fn drive(index: usize, file: &Path, faults: &[Fault]) -> String {
     let file = file.display();
-    let mut drive = format!("if=ide,index=0,format=raw,file.driver=blkdebug,file.image.filename={file}");
+    let mut drive =
+        format!("if=ide,index={index},format=raw,file.driver=blkdebug,file.image.filename={file}");
     for (at, Fault { transfer, page }) in faults.iter().enumerate() {
         let rule = format!("file.inject-error.{at}");
         let sector = page * 8;
@@ -186,9 +200,9 @@ mod tests {
 
     #[test]
     fn faults_are_rules_of_blkdebug() {
-        let plain = drive(Path::new("swap"), &[]);
+        let plain = drive(0, Path::new("swap"), &[]);
         assert_eq!(plain, "if=ide,index=0,format=raw,file.driver=blkdebug,file.image.filename=swap");
-        let faults = drive(Path::new("swap"), &[Fault { transfer: "read", page: 10 }]);
+        let faults = drive(0, Path::new("swap"), &[Fault { transfer: "read", page: 10 }]);
         let rule = "file.inject-error.0";
         assert_eq!(faults, format!("{plain},{rule}.event=read_aio,{rule}.iotype=read,{rule}.sector=80"));
     }

@@ -46,8 +46,8 @@ pub(crate) struct Machine {
     pub(crate) programs: PathBuf,
     /// Those that the kernel loads: the name, and the rest of the line in the boot script.
     pub(crate) modules: Vec<(&'static str, String)>,
-    /// What is the first disk, as QEMU's `-drive` has it.
-    pub(crate) drive: Option<String>,
+    /// The disks, as QEMU's `-drive` has them.
+    pub(crate) drives: Vec<String>,
     /// Whether programs may fail without an end to all.
     pub(crate) may_fail: bool,
     /// How long it may run.
@@ -103,7 +103,7 @@ impl Machine {
             .arg("-kernel")
             .arg(&self.kernel)
             .args(["-initrd", &modules]);
-        if let Some(drive) = &self.drive {
+        for drive in &self.drives {
             command.args(["-drive", drive]);
         }
         command

@@ -10,6 +10,7 @@
 //! - `lose`: find the one page that the disk does not give back;
 //! - `die`: end while everything is on its way;
 //! - `share`: two tasks map one object of the pager's;
+//! - `change`: have memory of two memory managers, of which first one and then the other is the default one;
 //! - `copy`: write an object of the pager's behind a copy of it;
 //! - `ask`: compare what the pager tells about its objects with what is known about them;
 //! - `attack`: send the pager what it does not expect.
@@ -31,8 +32,9 @@ mod boot {
     mig_runtime::include_interface!("boot");
 }
 
-use gnumach::{Arguments, println};
+use gnumach::{Arguments, GnuMach, Send, println};
 use mach_defs::native::mach;
+use mig_runtime::CallError;
 
 gnumach::main!(main);
 
@@ -92,16 +94,21 @@ fn main(mut arguments: Arguments) {
         "lose" => anonymous::lose(&mut checks, mebibytes),
         "die" => anonymous::die(&mut checks, mebibytes),
         "share" => object::share(&mut checks, &host, mebibytes),
+        "change" => object::change(&mut checks, &host, mebibytes),
         "copy" => object::copy(&mut checks, &host, mebibytes),
         "ask" => object::ask(&mut checks, &host, mebibytes),
         "attack" => attack::attack(&mut checks, &host, mebibytes),
         _ => println!("client: there is no work called `{work}`"),
     }
-    let supervisor = mach::task_get_special_port(&gnumach::task(), TASK_BOOTSTRAP_PORT);
-    let told = supervisor.and_then(|port| boot::boot_done(&port, index, checks.made, checks.failed));
+    let told = supervisor().and_then(|port| boot::boot_done(&port, index, checks.made, checks.failed));
     if let Err(error) = told {
         println!("client: nobody to tell that it is done: {error}");
     }
+}
+
+/// The port to the pager's supervisor.
+fn supervisor() -> Result<Send, CallError<GnuMach>> {
+    mach::task_get_special_port(&gnumach::task(), TASK_BOOTSTRAP_PORT)
 }
 
 /// The number that the next word is.

@@ -5,8 +5,8 @@ use mach_defs::native::mach::{self, VmAddress};
 use mach_defs::native::{default_pager, mach_port};
 use mig_runtime::ReceiveRight;
 
-use crate::Checks;
 use crate::memory::{Memory, PAGE, map_into, page};
+use crate::{Checks, boot, supervisor};
 
 /// The default memory manager of the machine: the kernel tells it to who asks for a change to none.
 pub(crate) fn manager(host: &Send) -> Send {
@@ -52,22 +52,48 @@ pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
 /// The kernel copies a page before it is written. Once the copy has a memory object, because some of it has been paged out, the kernel gives
 /// such a page to the pager at once, with `memory_object_data_initialize`.
 pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
-    let manager = manager(host);
-    let object = create(&manager, mebibytes);
+    let object = create(&manager(host), mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
     memory.fill(1, |_| true);
     let copy = Memory::map(&object, mebibytes, true);
     memory.fill(2, |page| page % 2 == 0);
+    // Some of the copy has to go. This stays, so that the kernel is short of memory until the end.
     let mut pressure = Memory::allocate(2 * mebibytes);
-    for round in 3..10 {
-        pressure.fill(round, |_| true);
-        if name_of(&manager, &copy).is_some() {
-            break;
-        }
-    }
+    pressure.fill(3, |_| true);
     memory.fill(2, |page| page % 2 != 0);
     memory.check(checks, 2, |_| true);
     copy.check(checks, 1, |_| true);
+    drop(pressure);
+}
+
+/// Has memory from before and after a change of the default memory manager: each keeps the objects that it has.
+pub(crate) fn change(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let first = manager(host);
+    let mut old = Memory::allocate(mebibytes);
+    old.fill(1, |_| true);
+    page_out(&first, &old, mebibytes);
+    set_manager(1);
+    let second = manager(host);
+    checks.that(second.name() != first.name(), "the manager is the one that it was");
+    let mut new = Memory::allocate(mebibytes);
+    new.fill(2, |_| true);
+    page_out(&second, &new, mebibytes);
+    old.check(checks, 1, |_| true);
+    old.fill(3, |page| page % 2 == 0);
+    new.check(checks, 2, |_| true);
+    old.check(checks, 3, |page| page % 2 == 0);
+    old.check(checks, 1, |page| page % 2 != 0);
+    let managed = |memory: &Memory| (name_of(&first, memory).is_some(), name_of(&second, memory).is_some());
+    checks.that(managed(&old) == (true, false), "what was there is not the first manager's alone");
+    checks.that(managed(&new) == (false, true), "what is new is not the second manager's alone");
+    set_manager(0);
+    checks.that(manager(host).name() == first.name(), "the first manager is not back");
+}
+
+/// Lets the supervisor make one of its pagers the default memory manager.
+fn set_manager(pager: u32) {
+    let changed = supervisor().and_then(|port| boot::boot_manager(&port, pager));
+    changed.expect("boot_manager");
 }
 
 /// Asks the pager about its space and its objects.
@@ -96,6 +122,17 @@ pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.that(none.is_err(), "the pager has pages of what is none of its objects");
     memory.check(checks, 1, |_| true);
     checks.that(mach_port::mach_port_type(&task(), manager.name()).is_ok(), "the right to the pager");
+}
+
+/// Uses other memory until some of this memory has been paged out.
+fn page_out(manager: &Send, memory: &Memory, mebibytes: u32) {
+    let mut other = Memory::allocate(2 * mebibytes);
+    for round in 100..110 {
+        other.fill(round, |_| true);
+        if name_of(manager, memory).is_some() {
+            return;
+        }
+    }
 }
 
 /// The name port of the memory object below some memory, if it is one of the pager's.

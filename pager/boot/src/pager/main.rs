@@ -3,10 +3,11 @@
 //! Its line in the kernel's boot script is
 //!
 //! ```text
-//! pager ${host-port} ${device-port} disk=DISK [ballast=MIB] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
+//! pager ${host-port} ${device-port} disk=DISK… [ballast=MIB] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
 //! ```
 //!
-//! - `disk`: `ata`, the first disk by the driver in this program, or the name of a device that the kernel drives, such as `hd0`. It must be swap space.
+//! - `disk`: `ata`, the first disk by the driver in this program, `ata2`, the third one, or the name of a device that the kernel drives, such as `hd0`.
+//!   It must be swap space. There is a pager for each disk; the first one is the default memory manager until a program asks for another one.
 //! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
 //!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
 //! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in.
@@ -37,7 +38,7 @@ use mach_pager::{Config, Duty, Service};
 use mig_runtime::{KernReturn, OolMemory};
 
 use disk::AnyDisk;
-use supervisor::Supervisor;
+use supervisor::{Program, Supervisor};
 
 gnumach::main!(main);
 
@@ -66,14 +67,14 @@ fn main(mut arguments: Arguments) {
 
 /// Serves until every client has ended. True if all is as it must be.
 fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Result<bool, &'static str> {
-    let mut supervisor = Supervisor::new().map_err(|_| "no port for the supervisor")?;
-    let mut disk = None;
+    let mut disks = Vec::new();
+    let mut programs = Vec::new();
     let mut ballast = 0;
     for word in arguments {
         match word.split_once('=') {
-            Some(("disk", name)) => disk = Some(AnyDisk::open(device, name)?),
-            Some(("client", task)) => supervisor.add(task, false)?,
-            Some(("dying", task)) => supervisor.add(task, true)?,
+            Some(("disk", name)) => disks.push(AnyDisk::open(device, name)?),
+            Some(("client", task)) => programs.push(Program::new(task, false)?),
+            Some(("dying", task)) => programs.push(Program::new(task, true)?),
             Some(("ballast", mebibytes)) => {
                 ballast = mebibytes.parse().map_err(|_| "the ballast is no number")?;
             }
@@ -84,7 +85,23 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
-    let store = SwapStore::<_, Bare>::open(disk.ok_or("no disk=")?).map_err(|error| {
+    let pagers = disks.into_iter().map(|disk| start(host, disk)).collect::<Result<Vec<_>, _>>()?;
+    let first = pagers.first().ok_or("no disk=")?;
+    set_manager(host, first).map_err(|_| "the kernel does not take the pager")?;
+    println!("pager: {} MiB of paging space; at work", (first.pager().store().space().total * 4096) >> 20);
+
+    let supervisor = Supervisor::new(host, &pagers, programs).map_err(|_| "no port for the supervisor")?;
+    let before = report::Counts::of_started(&pagers);
+    supervisor.run();
+    Ok(supervisor.verdict() & report::finish(&pagers, &before))
+}
+
+/// A pager on a disk.
+type Pager = Service<GnuMach, Bare, SwapStore<AnyDisk, Bare>>;
+
+/// Starts a pager, of which the kernel does not know yet.
+fn start(host: &gnumach::Send, disk: AnyDisk) -> Result<Pager, &'static str> {
+    let store = SwapStore::<_, Bare>::open(disk).map_err(|error| {
         println!("pager: the disk: {error}");
         "its disk is of no use"
     })?;
@@ -102,18 +119,12 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     // does not take pages back into an object that it is about to end.
     // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
     let config = Config { buffers: 128, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
-    let service = Service::<GnuMach, Bare, _>::start_with(&GnuMach, store, config, Arc::new(prepare));
-    let service = service.map_err(|_| "the pager does not start")?;
-    set_manager(host, service.pager().manager_port()).map_err(|_| "the kernel does not take the pager")?;
-    println!("pager: {} MiB of paging space; at work", (service.pager().store().space().total * 4096) >> 20);
-
-    let before = report::Counts::of_started(&service);
-    supervisor.run();
-    Ok(report::finish(&service, &before, &supervisor))
+    let service = Service::start_with(&GnuMach, store, config, Arc::new(prepare));
+    service.map_err(|_| "the pager does not start")
 }
 
-/// Makes the owner of a port the default memory manager.
-fn set_manager(host: &gnumach::Send, port: &gnumach::Receive) -> Result<(), KernReturn> {
-    mach::vm_set_default_memory_manager(host, port)?;
+/// Makes a pager the default memory manager. Another one that was it keeps the objects that it has.
+fn set_manager(host: &gnumach::Send, pager: &Pager) -> Result<(), KernReturn> {
+    mach::vm_set_default_memory_manager(host, pager.pager().manager_port())?;
     Ok(())
 }

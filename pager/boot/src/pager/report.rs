@@ -1,23 +1,28 @@
 //! What happened, as a table on the console, and whether it adds up.
 
+use alloc::vec::Vec;
+use core::fmt::Debug;
 use core::time::Duration;
 
-use gnumach::{Bare, GnuMach, println};
+use gnumach::{Bare, println};
 use mach_defs::native::{mach, mach_port};
-use mach_pager::store::{Space, Store, SwapStore};
-use mach_pager::{Service, Statistics};
+use mach_pager::Statistics;
+use mach_pager::store::{Space, Store};
 use mig_runtime::platform::Platform;
 
-use crate::disk::AnyDisk;
-use crate::supervisor::Supervisor;
-
-type Pager = Service<GnuMach, Bare, SwapStore<AnyDisk, Bare>>;
+use crate::Pager;
 
 /// What must be the same before the first program runs and after the last one has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Port names of this task.
     names: usize,
+    pagers: Vec<PagerCounts>,
+}
+
+/// The same of one pager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PagerCounts {
     objects: usize,
     /// Pages in the store.
     stored: u64,
@@ -26,26 +31,25 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// The counts once all threads have begun, each of which has a port for its replies then.
-    pub(crate) fn of_started(service: &Pager) -> Self {
+    pub(crate) fn of_started(pagers: &[Pager]) -> Self {
         loop {
-            let counts = Self::take(service);
+            let counts = Self::take(pagers);
             gnumach::sleep(Duration::from_millis(100));
-            if Self::take(service) == counts {
+            if Self::take(pagers) == counts {
                 return counts;
             }
         }
     }
 
-    fn take(service: &Pager) -> Self {
+    fn take(pagers: &[Pager]) -> Self {
         let names = mach_port::mach_port_names(&gnumach::task()).map_or(0, |reply| reply.names.len());
-        let pager = service.pager();
-        let Space { total, free, bad, same_filled, .. } = pager.store().space();
-        Self {
-            names,
-            objects: pager.object_count(),
-            stored: total - free - bad + same_filled,
-            buffers: pager.free_buffers(),
-        }
+        let counts = |service: &Pager| {
+            let pager = service.pager();
+            let Space { total, free, bad, same_filled, .. } = pager.store().space();
+            let stored = total - free - bad + same_filled;
+            PagerCounts { objects: pager.object_count(), stored, buffers: pager.free_buffers() }
+        };
+        Self { names, pagers: pagers.iter().map(counts).collect() }
     }
 }
 
@@ -64,34 +68,32 @@ fn kernel_counts() -> (u64, u64) {
 /// How long objects may take to go after their tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits until the pager is at rest, prints what happened, and tells whether all is as it must be.
-pub(crate) fn finish(service: &Pager, before: &Counts, supervisor: &Supervisor) -> bool {
+/// Waits until the pagers are at rest, prints what happened, and tells whether all is as it must be.
+pub(crate) fn finish(pagers: &[Pager], before: &Counts) -> bool {
     let start = Bare::now();
-    let mut after = Counts::take(service);
+    let mut after = Counts::take(pagers);
     while after != *before && Bare::now() - start < PATIENCE.as_nanos() as u64 {
         gnumach::sleep(Duration::from_millis(20));
-        after = Counts::take(service);
+        after = Counts::take(pagers);
     }
-    let statistics = service.pager().statistics();
-    table(&statistics, &service.pager().store().space());
+    let figures: Vec<_> = pagers.iter().map(|service| service.pager().statistics()).collect();
+    for (figures, service) in figures.iter().zip(pagers) {
+        table(figures, &service.pager().store().space());
+    }
+    // No other memory manager is there, and nothing is on its way without objects.
+    let counted = figures.iter().fold((0, 0), |sum, of| (sum.0 + of.requested, sum.1 + of.returned));
+    let by_kernel = kernel_counts();
 
-    let mut good = supervisor.verdict();
-    let mut check = |what: &str, before: &dyn core::fmt::Debug, after: &dyn core::fmt::Debug, same: bool| {
-        println!("{what}: {before:?} before, {after:?} after{}", if same { "" } else { " FAILED" });
+    let mut good = true;
+    let mut check = |what: &str, same: bool, one: &dyn Debug, other: &dyn Debug| {
+        println!("{what}: {one:?}, {other:?}{}", if same { "" } else { " FAILED" });
         good &= same;
     };
-    check("rights", &before.names, &after.names, before.names == after.names);
-    check("objects", &before.objects, &after.objects, before.objects == after.objects);
-    check("stored", &before.stored, &after.stored, before.stored == after.stored);
-    check("buffers", &before.buffers, &after.buffers, before.buffers == after.buffers);
-    // No other memory manager is there, and nothing is on its way without objects.
-    let (ours, kernels) = ((statistics.requested, statistics.returned), kernel_counts());
-    let same = ours == kernels;
-    println!(
-        "pages in and out: {ours:?} here, {kernels:?} by the kernel{}",
-        if same { "" } else { " FAILED" }
-    );
-    good &= same;
+    check("rights before and after", before.names == after.names, &before.names, &after.names);
+    for (before, after) in before.pagers.iter().zip(&after.pagers) {
+        check("pager before and after", before == after, before, after);
+    }
+    check("pages in and out, here and by the kernel", counted == by_kernel, &counted, &by_kernel);
     println!("verdict: {}", if good { "passed" } else { "FAILED" });
     good
 }

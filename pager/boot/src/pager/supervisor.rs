@@ -10,12 +10,15 @@ use mig_runtime::platform::Mutex;
 use mig_runtime::{KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
 
 use crate::boot::{self, Boot, Natural};
+use crate::{Pager, set_manager};
 
 /// `TASK_BOOTSTRAP_PORT`
 const TASK_BOOTSTRAP_PORT: i32 = 4;
 
 /// Starts programs, reports their exceptions, and waits for their end.
-pub(crate) struct Supervisor {
+pub(crate) struct Supervisor<'a> {
+    host: &'a Send,
+    pagers: &'a [Pager],
     ports: PortSet<GnuMach>,
     /// The bootstrap port of the programs.
     boot: Receive,
@@ -27,7 +30,7 @@ pub(crate) struct Supervisor {
 }
 
 /// A program.
-struct Program {
+pub(crate) struct Program {
     task: Send,
     must_die: bool,
     /// How many checks it has made, and how many of them failed.
@@ -35,24 +38,31 @@ struct Program {
     ended: bool,
 }
 
-impl Supervisor {
-    pub(crate) fn new() -> Result<Self, KernReturn> {
-        let ports = PortSet::allocate(&GnuMach)?;
-        let (boot, notify) = (ReceiveRight::allocate(&GnuMach)?, ReceiveRight::allocate(&GnuMach)?);
-        ports.insert(&boot)?;
-        ports.insert(&notify)?;
-        let exceptions = ReceiveRight::allocate(&GnuMach)?;
-        ports.insert(&exceptions)?;
-        Ok(Self { ports, boot, notify, exceptions, programs: Mutex::<Bare, _>::new(Vec::new()) })
-    }
-
+impl Program {
     /// Takes a program over, by the number that the boot script gives for its task.
-    pub(crate) fn add(&mut self, task: &str, must_die: bool) -> Result<(), &'static str> {
+    pub(crate) fn new(task: &str, must_die: bool) -> Result<Self, &'static str> {
         let name = task.parse().map_err(|_| "a program is not given as a task")?;
         // SAFETY: the kernel has put a send right under this name, for this program to own.
         let task = unsafe { SendRight::from_raw(GnuMach, Name(name)) };
-        self.programs.get_mut().push(Program { task, must_die, done: None, ended: false });
-        Ok(())
+        Ok(Self { task, must_die, done: None, ended: false })
+    }
+}
+
+impl<'a> Supervisor<'a> {
+    pub(crate) fn new(
+        host: &'a Send,
+        pagers: &'a [Pager],
+        programs: Vec<Program>,
+    ) -> Result<Self, KernReturn> {
+        let ports = PortSet::allocate(&GnuMach)?;
+        let port = || {
+            let port = ReceiveRight::allocate(&GnuMach)?;
+            ports.insert(&port)?;
+            Ok::<_, KernReturn>(port)
+        };
+        let (boot, notify, exceptions) = (port()?, port()?, port()?);
+        let programs = Mutex::<Bare, _>::new(programs);
+        Ok(Self { host, pagers, ports, boot, notify, exceptions, programs })
     }
 
     /// Starts the programs, and returns when all have ended.
@@ -102,7 +112,7 @@ impl Supervisor {
     }
 }
 
-impl Boot<GnuMach> for Supervisor {
+impl Boot<GnuMach> for Supervisor<'_> {
     fn boot_done(
         &self,
         _boot: Port<'_, GnuMach>,
@@ -115,9 +125,14 @@ impl Boot<GnuMach> for Supervisor {
         program.done = Some((checks, failures));
         Ok(())
     }
+
+    fn boot_manager(&self, _boot: Port<'_, GnuMach>, pager: Natural) -> Result<(), KernReturn> {
+        let pager = self.pagers.get(pager as usize).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        set_manager(self.host, pager)
+    }
 }
 
-impl Notify<GnuMach> for Supervisor {
+impl Notify<GnuMach> for Supervisor<'_> {
     fn mach_notify_dead_name(&self, _notify: Port<'_, GnuMach>, name: Name) -> Result<(), KernReturn> {
         // SAFETY: the notification has added a reference to the dead name.
         drop(unsafe { SendRight::from_raw(GnuMach, name) });

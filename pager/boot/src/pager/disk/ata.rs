@@ -1,4 +1,4 @@
-//! The first ATA disk, by programmed I/O: the kernel for x86_64 drives none.
+//! The first ATA disk of a channel, by programmed I/O: the kernel for x86_64 drives none.
 //!
 //! Commands and registers are those of the ATA standard, with 28-bit addresses: the first 128 GiB.
 
@@ -8,14 +8,18 @@ use gnumach::{Bare, Send, io};
 use mach_pager::store::{Disk, DiskError};
 use mig_runtime::platform::{Mutex, Platform};
 
-/// The registers of the first channel.
-const DATA: u16 = 0x1f0;
-const COUNT: u16 = 0x1f2;
-const ADDRESS: [u16; 3] = [0x1f3, 0x1f4, 0x1f5];
-const DRIVE: u16 = 0x1f6;
-const STATUS: u16 = 0x1f7;
-const COMMAND: u16 = 0x1f7;
-const CONTROL: u16 = 0x3f6;
+/// Where the registers of the two channels begin.
+pub(super) const FIRST: u16 = 0x1f0;
+pub(super) const SECOND: u16 = 0x170;
+
+/// The registers of a channel, from there on.
+const DATA: u16 = 0;
+const COUNT: u16 = 2;
+const ADDRESS: [u16; 3] = [3, 4, 5];
+const DRIVE: u16 = 6;
+const STATUS: u16 = 7;
+const COMMAND: u16 = 7;
+const CONTROL: u16 = 0x206;
 
 /// No interrupts, which nobody takes here.
 const NO_INTERRUPTS: u8 = 2;
@@ -55,11 +59,13 @@ pub(crate) struct Ata {
 }
 
 impl Ata {
-    pub(crate) fn open(master: &Send) -> Result<Self, &'static str> {
+    /// Takes the channel whose registers begin at `base`.
+    pub(crate) fn open(master: &Send, base: u16) -> Result<Self, &'static str> {
         for (first, last) in [(DATA, STATUS), (CONTROL, CONTROL)] {
-            io::allow(master, first, last).map_err(|_| "the kernel does not allow the disk's ports")?;
+            io::allow(master, base + first, base + last)
+                .map_err(|_| "the kernel does not allow the disk's ports")?;
         }
-        let mut channel = Channel(());
+        let mut channel = Channel { base };
         let sectors = channel.identify().map_err(|_| "there is no ATA disk")?;
         Ok(Self { sectors, channel: Mutex::<Bare, _>::new(channel) })
     }
@@ -115,18 +121,20 @@ impl Disk for Ata {
     }
 }
 
-/// The channel's registers. There is one, in [`Ata`].
-struct Channel(());
+/// The registers of a channel. There is one for each, in [`Ata`].
+struct Channel {
+    base: u16,
+}
 
 impl Channel {
     fn put(&mut self, register: u16, value: u8) {
         // SAFETY: the kernel has allowed the ports, and the disk touches no memory.
-        unsafe { io::write(register, value) };
+        unsafe { io::write(self.base + register, value) };
     }
 
     fn status(&self) -> u8 {
         // SAFETY: the kernel has allowed the ports, and the disk touches no memory.
-        unsafe { io::read(STATUS) }
+        unsafe { io::read(self.base + STATUS) }
     }
 
     /// Waits until the disk is no longer busy and has these bits in its status.
@@ -162,7 +170,7 @@ impl Channel {
         self.wait(DATA_REQUEST)?;
         let mut facts = [0; SECTOR];
         // SAFETY: as in `put`.
-        unsafe { io::read_into(DATA, &mut facts) };
+        unsafe { io::read_into(self.base + DATA, &mut facts) };
         // Words 60 and 61.
         let sectors = u32::from_le_bytes([facts[120], facts[121], facts[122], facts[123]]);
 
@@ -196,7 +204,7 @@ impl Channel {
         for block in buffer.chunks_mut(BLOCK * SECTOR) {
             self.wait(DATA_REQUEST)?;
             // SAFETY: as in `put`.
-            unsafe { io::read_into(DATA, block) };
+            unsafe { io::read_into(self.base + DATA, block) };
         }
         Ok(())
     }
@@ -212,7 +220,7 @@ impl Channel {
         for block in pieces.flat_map(|piece| piece.chunks(BLOCK * SECTOR)) {
             self.wait(DATA_REQUEST)?;
             // SAFETY: as in `put`.
-            unsafe { io::write_from(DATA, block) };
+            unsafe { io::write_from(self.base + DATA, block) };
         }
         self.wait(0)
     }

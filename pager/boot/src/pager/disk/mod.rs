@@ -17,10 +17,11 @@ pub(crate) enum AnyDisk {
 }
 
 impl AnyDisk {
-    /// Opens a disk by its name: `ata`, or that of a device of the kernel.
+    /// Opens a disk by its name: `ata`, `ata2`, or that of a device of the kernel.
     pub(crate) fn open(master: &gnumach::Send, name: &str) -> Result<Self, &'static str> {
         match name {
-            "ata" => Ata::open(master).map(Self::Ata),
+            "ata" => Ata::open(master, ata::FIRST).map(Self::Ata),
+            "ata2" => Ata::open(master, ata::SECOND).map(Self::Ata),
             name => Device::open(master, name).map(Self::Device),
         }
     }
