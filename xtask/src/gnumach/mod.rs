@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, copy, ask or attack.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
-    /// One of the runs of the checks instead, such as "pages that are never written"; "list" shows them.
+    /// One of the runs of the checks instead, such as "pages that are never written". A wrong name shows them all.
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
     /// Run the first program, `gnumach/hello`, instead.
@@ -83,7 +83,7 @@ fn start(options: &Options) -> Result<(), String> {
         let runs = runs(options.arch);
         let run = runs.iter().find(|run| run.name == name).ok_or_else(|| {
             let names: Vec<_> = runs.iter().map(|run| run.name).collect();
-            format!("the runs are {names:?}")
+            format!("there is no such run; the runs are {names:?}")
         })?;
         return run.run();
     }
