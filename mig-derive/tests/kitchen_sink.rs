@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
-use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server};
+use mig_runtime::{
+    AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server, array_vec,
+};
 
 macro_rules! kitchen_sink {
     ($module:ident, $abi:literal, $marker:ident, $short_max:expr) => {
@@ -52,10 +54,10 @@ macro_rules! kitchen_sink {
                     Ok(z + (a.len() * 100 + b.len()) as i32)
                 }
                 fn r_vout(&self, _: Port<'_>) -> Result<RVoutReply> {
-                    Ok(RVoutReply { a: vec![-1, 2, 3], z: 9 })
+                    Ok(RVoutReply { a: array_vec(&[-1, 2, 3]), z: 9 })
                 }
                 fn r_vout2(&self, _: Port<'_>, a_max: u32) -> Result<RVout2Reply> {
-                    Ok(RVout2Reply { a: (0..a_max as i16).collect(), b: vec![i64::MIN, 5], z: a_max as i32 })
+                    Ok(RVout2Reply { a: (0..a_max as i16).collect(), b: array_vec(&[i64::MIN, 5]), z: a_max as i32 })
                 }
                 fn r_indef_in(&self, _: Port<'_>, a: Elements<'_, u8>, z: i32) -> Result<i32> {
                     Ok(a.iter().map(|&byte| i32::from(byte)).sum::<i32>() + z)
@@ -157,7 +159,7 @@ macro_rules! kitchen_sink {
                     Ok(RFormsReply { f: a, g: b, h: c, i: d, j: e.into_vec() })
                 }
                 fn r_struct(&self, _: Port<'_>, a: Mixed, b: &[Mixed]) -> Result<RStructReply> {
-                    Ok(RStructReply { c: b[1], d: vec![a, b[0], a] })
+                    Ok(RStructReply { c: b[1], d: array_vec(&[a, b[0], a]) })
                 }
                 fn r_big(&self, _: Port<'_>, a: Big) -> Result<Big> {
                     Ok(a.map(|word| word + 1))
@@ -243,7 +245,7 @@ macro_rules! kitchen_sink {
                         sink.notes.lock().unwrap().pop().unwrap(),
                         "[97, 98, 99] [[1, 2, 3], [-4, 5, 6]]"
                     );
-                    assert_eq!(r_vout(p).unwrap(), RVoutReply { a: vec![-1, 2, 3], z: 9 });
+                    assert_eq!(r_vout(p).unwrap(), RVoutReply { a: array_vec(&[-1, 2, 3]), z: 9 });
                     let big: Big = std::array::from_fn(|i| i as u32);
                     assert_eq!(r_big(p, &big).unwrap(), big.map(|word| word + 1));
                 });
@@ -253,7 +255,7 @@ macro_rules! kitchen_sink {
             fn the_caller_limits_what_comes_back() {
                 with_server(|_, _, p| {
                     let reply = r_vout2(p, 3).unwrap();
-                    assert_eq!(reply, RVout2Reply { a: vec![0, 1, 2], b: vec![i64::MIN, 5], z: 3 });
+                    assert_eq!(reply, RVout2Reply { a: array_vec(&[0, 1, 2]), b: array_vec(&[i64::MIN, 5]), z: 3 });
                     assert_eq!(r_vout2(p, 99).unwrap().a.len(), 7, "cut to what is declared");
                     // An array of indefinite length may be longer than the caller's limit: it has a place of its own.
                     assert_eq!(r_indef_limit(p, 3).unwrap(), [0, 1, 2, 3, 4, 5]);
@@ -428,7 +430,7 @@ macro_rules! kitchen_sink {
                 with_server(|_, _, p| {
                     let mixed = |n: u32| Mixed { first: n, second: -i64::from(n), third: 3, ..Mixed::default() };
                     let reply = r_struct(p, &mixed(1), &[mixed(2), mixed(3)]).unwrap();
-                    assert_eq!(reply, RStructReply { c: mixed(3), d: vec![mixed(1), mixed(2), mixed(1)] });
+                    assert_eq!(reply, RStructReply { c: mixed(3), d: array_vec(&[mixed(1), mixed(2), mixed(1)]) });
                 });
             }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{
     AnyRight, KernReturn, OolMemory, PortArray, ReceiveRight, SendOnceRight, SendRight, Seqno, Server,
+    array_vec,
 };
 
 macro_rules! untyped {
@@ -33,7 +34,7 @@ macro_rules! untyped {
 
             impl Untyped<K> for Everything {
                 fn numbers(&self, _: Port<'_>, a: u8, b: bool, c: i64, e: i32, f: [u8; 5]) -> Result<NumbersReply> {
-                    let g = f[..usize::from(a)].to_vec();
+                    let g = array_vec(&f[..usize::from(a)]);
                     Ok(NumbersReply { e: e + i32::from(b), d: c - 1, g })
                 }
                 fn arrays(&self, _: Port<'_>, a: &[u8], b: &[i64], z: i32, c_max: u32) -> Result<ArraysReply> {
@@ -87,7 +88,7 @@ macro_rules! untyped {
                 ) -> Result<ManyReply<K>> {
                     drop(d);
                     let i = a.iter().take(tags.len()).map(|right| right.try_clone().unwrap()).collect();
-                    Ok(ManyReply { e: a, f: b, g: c, h: tags.to_vec(), i })
+                    Ok(ManyReply { e: a, f: b, g: c, h: array_vec(tags), i })
                 }
                 fn sequence(
                     &self,
@@ -169,7 +170,7 @@ macro_rules! untyped {
             fn plain_data() {
                 with_server(|_, _, p| {
                     let reply = numbers(p, 3, true, i64::MIN + 1, 41, b"abcde").unwrap();
-                    assert_eq!(reply, NumbersReply { e: 42, d: i64::MIN, g: b"abc".to_vec() });
+                    assert_eq!(reply, NumbersReply { e: 42, d: i64::MIN, g: array_vec(b"abc") });
                     assert!(numbers(p, 0, false, 0, 0, b"     ").unwrap().g.is_empty());
                 });
             }
@@ -180,7 +181,7 @@ macro_rules! untyped {
                     for (a, b) in [(&b""[..], &[][..]), (b"abc", &[1, -2]), (b"0123456789", &[i64::MAX; 3])] {
                         let reply = arrays(p, a, b, 100, 5).unwrap();
                         let d = b.iter().rev().copied().collect();
-                        assert_eq!(reply, ArraysReply { c: vec![0, 1, 2, 3, 4], d, y: 100 + a.len() as i32 });
+                        assert_eq!(reply, ArraysReply { c: array_vec(&[0, 1, 2, 3, 4]), d, y: 100 + a.len() as i32 });
                     }
                     assert_eq!(arrays(p, b"", &[], 0, 99).unwrap().c.len(), 7, "cut to what is declared");
                     let too_large = KernReturn::MIG_ARRAY_TOO_LARGE;
@@ -258,7 +259,7 @@ macro_rules! untyped {
                         assert_eq!(names(&reply.e), names(&sends[..count]));
                         assert_eq!(names(&reply.f), names(&sends[..few]));
                         assert_eq!(names(&reply.g), [ports[0].name(), ports[1].name()]);
-                        assert_eq!(reply.h, tags);
+                        assert_eq!(reply.h[..], *tags);
                         assert_eq!(names(&reply.i), names(&sends[..tags.len()]));
                     }
                     let none = || PortArray::copy_send(&[]);

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::fmt;
 use core::mem;
+use core::slice;
 
 use alloc::vec::Vec;
 
@@ -87,9 +88,13 @@ impl Shape {
     #[inline]
     pub(crate) fn check<A: Abi>(self, complex: bool, arguments: usize) -> Result<(), Malformed> {
         let typed = A::FACTS.family == Family::Typed;
-        let size = A::FACTS.header + arguments;
-        // What is too long in a typed message is found when its arguments end, unless that is certain from the start.
-        if size < self.min || (size > self.max && (!typed || self.min == self.max)) {
+        let (min, max) = (self.min - A::FACTS.header, self.max - A::FACTS.header);
+        let fits = match min == max {
+            true => arguments == min,
+            // What is too long in a typed message is found when its arguments end.
+            false => arguments >= min && (typed || arguments <= max),
+        };
+        if !fits {
             return Err(Malformed::Size);
         }
         match self.complex {
@@ -128,7 +133,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// # Safety
     ///
     /// `arguments` are what stands behind a header, or start at a later type word; if `complex`, `kernel` has delivered them, or the message
-    /// that they were in came back, as `origin` says, and nobody else owns what they hold.
+    /// that they were in came back, as `origin` says, and nobody else owns what they hold. They start at a multiple of the ABI's alignment.
     #[inline]
     pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8], origin: Origin) -> Self {
         let (descriptors, rest) = match K::Abi::FACTS.family {
@@ -258,18 +263,48 @@ impl<'b, K: Kernel> Body<'b, K> {
         T::read_from_bytes(data).map_err(|_| Malformed::Size)
     }
 
-    /// Takes an array of variable length that is always inline.
+    /// Takes an array of variable length that is always inline, of values that need no more alignment than the ABI gives.
     ///
     /// # Errors
     ///
     /// [`Malformed`]; also for more than `max` elements, which the C stubs let pass.
     #[inline]
-    pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
-        let found = ty.with_number(self.inline_number(ty)?);
-        if found.data_len() > (max * size_of::<T>()) as u64 {
-            return Err(self.too_many(found));
+    pub fn slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<&'b [T], Malformed> {
+        let (found, len) = self.inline_array::<T>(ty, max)?;
+        let bytes = self.take(found, len)?;
+        Ok(aligned::<T, K::Abi>(bytes))
+    }
+
+    /// As [`slice`](Self::slice), for the last array of variable length: exactly `rest` bytes stand behind it. One comparison tells that they,
+    /// and the array, are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`slice`](Self::slice).
+    #[inline]
+    pub fn slice_before<T: Plain>(
+        &mut self,
+        ty: Type,
+        max: usize,
+        rest: usize,
+    ) -> Result<&'b [T], Malformed> {
+        let (found, len) = self.inline_array::<T>(ty, max)?;
+        if self.rest.len() as u64 != size_with_word::<K::Abi>(ty, len) + rest as u64 {
+            return Err(Malformed::Size);
         }
-        self.inline_elements(found)
+        let bytes = self.take(found, len)?;
+        Ok(aligned::<T, K::Abi>(bytes))
+    }
+
+    /// As [`slice`](Self::slice), for values of any alignment.
+    ///
+    /// # Errors
+    ///
+    /// As [`slice`](Self::slice).
+    #[inline]
+    pub fn packed_slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+        let (found, len) = self.inline_array::<T>(ty, max)?;
+        Ok(Elements::from_bytes(self.take(found, len)?))
     }
 
     /// Takes an array of indefinite length, from the message or from out of line.
@@ -468,21 +503,33 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// The number in the next type word, if that is `ty` in all else.
     #[inline]
     fn inline_number(&self, ty: Type) -> Result<u32, Malformed> {
-        let found = ty.find::<K::Abi>(self.rest)?;
-        if found.is_inline() { Ok(found.number) } else { Err(Malformed::Type) }
+        ty.find_inline::<K::Abi>(self.rest)
+    }
+
+    /// The type word of an array of at most `max` values, a whole number of them, and its bytes.
+    #[inline]
+    fn inline_array<T: Plain>(&self, ty: Type, max: usize) -> Result<(Type, usize), Malformed> {
+        let found = ty.with_number(self.inline_number(ty)?);
+        // The bound in elements of the type word, of which a value may have several. Below it no length has more than 32 bits.
+        let bound = max as u64 * bits::<T>() / u64::from(ty.bits).max(1);
+        if u64::from(found.number) > bound {
+            return Err(self.too_many(found));
+        }
+        Ok((found, whole::<T>(found)?))
     }
 
     /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
     #[inline]
     fn take(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
         let start = ty.word_len::<K::Abi>();
-        let total = start as u64 + padded::<K::Abi>(len as u64);
+        let total = size_with_word::<K::Abi>(ty, len);
         if total > self.rest.len() as u64 {
             return Err(Malformed::Size);
         }
         let (argument, rest) = mem::take(&mut self.rest).split_at_mut(total as usize);
         self.rest = rest;
-        Ok(&mut argument[start..start + len])
+        // SAFETY: it has `total` bytes, which are `start` and `len`, the latter rounded up.
+        Ok(unsafe { argument.get_unchecked_mut(start..start + len) })
     }
 
     #[inline]
@@ -533,6 +580,21 @@ impl<'b, K: Kernel> Body<'b, K> {
     }
 }
 
+/// Bytes of an argument of `len` bytes behind a type word of the form of `ty`, with padding.
+#[inline]
+fn size_with_word<A: Abi>(ty: Type, len: usize) -> u64 {
+    ty.word_len::<A>() as u64 + padded::<A>(len as u64)
+}
+
+/// The values of an argument, a whole number of them.
+#[inline]
+fn aligned<T: Plain, A: Abi>(bytes: &[u8]) -> &[T] {
+    const { assert!(align_of::<T>() <= A::FACTS.alignment, "the values need more alignment than the ABI gives") };
+    debug_assert!(bytes.as_ptr().cast::<T>().is_aligned());
+    // SAFETY: any bytes are values of `T`; arguments are aligned as the ABI says, which is enough, and these are as many as fit.
+    unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>().max(1)) }
+}
+
 /// Bits of a name out of line, on every ABI.
 const NAME_BITS: u16 = 8 * size_of::<Name>() as u16;
 
@@ -544,11 +606,22 @@ fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {
 /// The bytes of an array, if they are a whole number of `T`.
 #[inline]
 fn whole<T>(found: Type) -> Result<usize, Malformed> {
-    let bits = u64::from(found.bits) * u64::from(found.number);
-    if bits % (size_of::<T>() as u64 * 8) != 0 {
-        return Err(Malformed::Type);
-    }
-    usize::try_from(bits / 8).map_err(|_| Malformed::Size)
+    let len = if u64::from(found.bits) == bits::<T>() {
+        u64::from(found.number) * size_of::<T>() as u64
+    } else {
+        let len = u64::from(found.bits) * u64::from(found.number);
+        if len % bits::<T>() != 0 {
+            return Err(Malformed::Type);
+        }
+        len / 8
+    };
+    usize::try_from(len).map_err(|_| Malformed::Size)
+}
+
+/// Bits of a value.
+#[inline]
+const fn bits<T>() -> u64 {
+    8 * size_of::<T>() as u64
 }
 
 impl<K: Kernel> Drop for Body<'_, K> {

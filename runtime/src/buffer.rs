@@ -7,7 +7,7 @@ use crate::abi::{Abi, Family};
 use crate::builder::Builder;
 use crate::header::Header;
 use crate::kernel::Kernel;
-use crate::types::word_at;
+use crate::types::{padded, word_at};
 
 /// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
 ///
@@ -40,6 +40,15 @@ impl<const N: usize> MsgBuf<N> {
 impl<const N: usize> Default for MsgBuf<N> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The beginning of a storage that has room for `N` bytes.
+#[inline]
+pub(crate) fn room<const N: usize>(storage: &mut [MaybeUninit<u64>]) -> &mut [MaybeUninit<u64>] {
+    match storage.get_mut(..N.div_ceil(size_of::<u64>())) {
+        Some(room) => room,
+        None => no_room(),
     }
 }
 
@@ -88,6 +97,26 @@ impl<'b> Space<'b> {
         // SAFETY: the bytes from `end` on are in the storage, as just tested, and `bytes`, a shared borrow, lies elsewhere.
         unsafe { self.at(self.end).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         self.end += bytes.len();
+    }
+
+    /// Appends the parts of a type word and its data, and zeros up to the ABI's alignment.
+    #[inline(always)]
+    pub(crate) fn push_argument<A: Abi, const N: usize>(&mut self, word: [u32; N], data: &[u8]) {
+        let (word_len, unit) = (size_of_val(&word), A::FACTS.alignment);
+        let end = self.end + word_len + padded::<A>(data.len() as u64) as usize;
+        if size_of_val(self.storage) < end {
+            no_room();
+        }
+        // The last unit first: what it has besides the padding is written below, if nothing else the end of the type word.
+        // SAFETY: in front of `end`, which is in the storage, as just tested; a type word is no shorter than a unit.
+        unsafe { self.at(end - unit).write_bytes(0, unit) };
+        for (index, part) in word.into_iter().enumerate() {
+            // SAFETY: in front of `end`.
+            unsafe { self.at(self.end + 4 * index).cast::<u32>().write_unaligned(part.to_le()) };
+        }
+        // SAFETY: in front of `end`, and `data`, a shared borrow, lies elsewhere.
+        unsafe { self.at(self.end + word_len).copy_from_nonoverlapping(data.as_ptr(), data.len()) };
+        self.end = end;
     }
 
     /// Appends zeros.

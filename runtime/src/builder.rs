@@ -9,6 +9,7 @@ use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, TypeWords};
 use crate::buffer::{Space, initialised};
+use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
@@ -52,6 +53,11 @@ impl<G, K: Kernel> Loans<G, K> {
     #[inline]
     pub(crate) const fn none() -> Self {
         Self(None)
+    }
+
+    #[inline]
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0.is_none()
     }
 
     #[inline]
@@ -122,10 +128,26 @@ impl<G, K: Kernel> Drop for Loans<G, K> {
 
 /// What a builder leaves in the storage of a reply.
 pub(crate) struct Written<K: Kernel> {
-    /// Bytes, the header's included.
-    pub(crate) len: usize,
-    pub(crate) complex: bool,
+    pub(crate) message: WrittenMessage,
     pub(crate) copies: Copies<K>,
+}
+
+/// The message: two words side by side, which are written at once.
+#[derive(Clone, Copy)]
+pub(crate) struct WrittenMessage {
+    /// Bytes, the header's included; 0 if there is no message.
+    pub(crate) len: u32,
+    /// The complex bit, or nothing.
+    pub(crate) bits: u32,
+}
+
+impl WrittenMessage {
+    pub(crate) const NONE: Self = Self { len: 0, bits: 0 };
+
+    #[inline]
+    pub(crate) const fn is_complex(self) -> bool {
+        self.bits & COMPLEX != 0
+    }
 }
 
 /// Out-of-line memory that a message refers to without the deallocate bit; it ends with the message.
@@ -187,8 +209,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// Leaves the message in the storage, without a header yet.
     #[inline(always)]
     pub(crate) fn into_reply(mut self) -> Written<K> {
-        let len = self.space.take().len();
-        Written { len, complex: self.complex, copies: self.loans.take().into_copies() }
+        // No message has 4 GiB: its storage was declared.
+        let len = self.space.take().len() as u32;
+        let message = WrittenMessage { len, bits: if self.complex { COMPLEX } else { 0 } };
+        Written { message, copies: self.loans.take().into_copies() }
     }
 
     /// Moves a receive right into the message.
@@ -238,8 +262,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// A right in a message from a kernel, whose type word says that the kernel gives up a reference (`dealloc`).
     pub fn deallocated(&mut self, right: AnyRight<'_, K>) {
         let (name, disposition) = right.into_wire();
-        self.type_word(Type::port::<K::Abi>(disposition).deallocate());
-        self.name(name);
+        self.argument(Type::port::<K::Abi>(disposition).deallocate(), port_slot::<K::Abi>(&name_bytes(name)));
         self.complex |= name::is_right(disposition);
     }
 
@@ -254,14 +277,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         if K::Abi::FACTS.family == Family::Untyped {
             return self.port_descriptor(name, disposition);
         }
-        self.type_word(Type::port::<K::Abi>(disposition));
-        self.name(name);
-    }
-
-    /// A name in its slot of an inline port.
-    #[inline]
-    fn name(&mut self, name: Name) {
-        self.space.push(&u64::from(name.0).to_le_bytes()[..K::Abi::FACTS.port]);
+        self.argument(Type::port::<K::Abi>(disposition), port_slot::<K::Abi>(&name_bytes(name)));
     }
 
     /// Plain data of a fixed size.
@@ -272,7 +288,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline]
     pub fn data<T: Plain>(&mut self, ty: Type, value: &T) {
         assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
-        self.bytes(ty, value.as_bytes());
+        self.argument(ty, value.as_bytes());
     }
 
     /// An array of variable length that is always inline (`array[*:max] of`).
@@ -286,7 +302,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
         let bytes = values.as_bytes();
-        self.bytes(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        self.argument(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
         Ok(())
     }
 
@@ -340,7 +356,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             return self.ool_copy(ty, values);
         }
         let ty = Type { inline: true, deallocate: false, ..ty };
-        self.bytes(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        self.argument(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
         Ok(())
     }
 
@@ -401,7 +417,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
                 .with_number(count::<K::Abi>(slot, ports.len() * K::Abi::FACTS.port)?),
         );
         for name in ports.names_into_message() {
-            self.name(*name);
+            self.space.push(port_slot::<K::Abi>(&name_bytes(*name)));
         }
         self.pad(ports.len() * K::Abi::FACTS.port);
         self.complex |= name::is_right(ports.disposition());
@@ -444,12 +460,13 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// Lends memory to the message until it is sent, and returns its address.
     #[inline]
     pub(crate) fn lend(&mut self, bytes: &'b [u8]) -> u64 {
-        if bytes.is_empty() {
+        let guarded = mem::needs_drop::<K::Lent<'b>>();
+        if guarded && bytes.is_empty() {
             return 0;
         }
         let lent = self.kernel.lend(bytes);
         let address = K::lent_address(&lent);
-        if mem::needs_drop::<K::Lent<'b>>() {
+        if guarded {
             self.loans.list().lent.push(lent);
         }
         address
@@ -477,24 +494,25 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     #[inline]
     fn out_of_line(&mut self, ty: Type, address: u64) {
-        self.type_word(Type { inline: false, ..ty });
-        self.space.push(&address.to_le_bytes()[..K::Abi::FACTS.pointer]);
+        self.argument(Type { inline: false, ..ty }, &address.to_le_bytes()[..K::Abi::FACTS.pointer]);
         self.complex = true;
     }
 
     #[inline]
-    fn bytes(&mut self, ty: Type, bytes: &[u8]) {
-        self.type_word(ty);
-        self.space.push(bytes);
-        self.pad(bytes.len());
+    fn type_word(&mut self, ty: Type) {
+        self.argument(ty, &[]);
     }
 
-    #[inline]
-    fn type_word(&mut self, ty: Type) {
+    /// A type word, and what stands behind it.
+    #[inline(always)]
+    fn argument(&mut self, ty: Type, data: &[u8]) {
+        let first = ty.first::<K::Abi>();
         match (K::Abi::FACTS.type_words, ty.long) {
-            (TypeWords::Always8, _) => self.space.push(&ty.wide::<K::Abi>().to_le_bytes()),
-            (TypeWords::Short4Long12, false) => self.space.push(&ty.first::<K::Abi>().to_le_bytes()),
-            (TypeWords::Short4Long12, true) => self.space.push(&ty.word::<K::Abi>()),
+            (TypeWords::Always8, _) => self.space.push_argument::<K::Abi, 2>([first, ty.number], data),
+            (TypeWords::Short4Long12, false) => self.space.push_argument::<K::Abi, 1>([first], data),
+            (TypeWords::Short4Long12, true) => {
+                self.space.push_argument::<K::Abi, 3>([first, ty.long_kind(), ty.number], data);
+            }
         }
     }
 
@@ -516,6 +534,18 @@ impl<K: Kernel> Drop for Builder<'_, K> {
     }
 }
 
+/// The bytes of a name, as wide as the widest slot.
+#[inline]
+fn name_bytes(name: Name) -> [u8; 8] {
+    u64::from(name.0).to_le_bytes()
+}
+
+/// What of them fills the slot of an inline port.
+#[inline]
+fn port_slot<A: Abi>(name: &[u8; 8]) -> &[u8] {
+    &name[..A::FACTS.port]
+}
+
 /// The number in the type word for `len` bytes of data.
 #[inline]
 fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
@@ -529,5 +559,14 @@ fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
         bits if bits % 8 == 0 && bits != 0 => len / (bits / 8),
         bits => len * 8 / bits.max(1),
     };
-    if number > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(number as u32) }
+    // In two steps, because the first is one instruction: a processor compares with a number that fits in one.
+    let fits = if number < 1 << 30 { number <= max } else { large(number, max) };
+    if fits { Ok(number as u32) } else { Err(KernReturn::MIG_ARRAY_TOO_LARGE) }
+}
+
+/// As a function of C it does not unwind, and no builder has to be in memory for that.
+#[cold]
+#[inline(never)]
+extern "C" fn large(number: u64, max: u64) -> bool {
+    number <= max
 }

@@ -5,6 +5,9 @@ use core::mem::{self, MaybeUninit};
 use core::num::NonZeroI32;
 
 use alloc::boxed::Box;
+use alloc::vec;
+
+use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
@@ -134,7 +137,9 @@ impl<K: Kernel> core::error::Error for CallError<K> {}
 pub struct Unsent<K: Kernel> {
     kernel: K,
     header: Header,
-    arguments: Box<[u8]>,
+    /// Aligned as in the message that they come from.
+    arguments: Box<[u64]>,
+    len: usize,
 }
 
 impl<K: Kernel> Unsent<K> {
@@ -153,10 +158,9 @@ impl<K: Kernel> Unsent<K> {
     /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`] passes over others.
     pub fn read<R>(mut self, read: impl FnOnce(Body<'_, K>) -> R) -> R {
         let mut arguments = mem::take(&mut self.arguments);
+        let bytes = &mut arguments.as_mut_bytes()[..mem::take(&mut self.len)];
         // SAFETY: the message came back, and its arguments are no longer in `self`.
-        read(unsafe {
-            Body::new(self.kernel.clone(), self.header.is_complex(), &mut arguments, Origin::Unsent)
-        })
+        read(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), bytes, Origin::Unsent) })
     }
 }
 
@@ -165,16 +169,15 @@ impl<K: Kernel> Drop for Unsent<K> {
         for (name, disposition) in [self.header.take_remote(), self.header.take_local()] {
             release::right(self.kernel.clone(), disposition, name);
         }
+        let bytes = &mut self.arguments.as_mut_bytes()[..self.len];
         // SAFETY: as in `read`.
-        drop(unsafe {
-            Body::new(self.kernel.clone(), self.header.is_complex(), &mut self.arguments, Origin::Unsent)
-        });
+        drop(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), bytes, Origin::Unsent) });
     }
 }
 
 impl<K: Kernel> fmt::Debug for Unsent<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unsent(id {}, {} bytes of arguments)", self.header.id, self.arguments.len())
+        write!(f, "Unsent(id {}, {} bytes of arguments)", self.header.id, self.len)
     }
 }
 
@@ -399,8 +402,10 @@ impl<K: Kernel> Unsent<K> {
         let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
         // SAFETY: all of a message is initialised.
         let message = unsafe { initialised(storage, header.size as usize) };
-        let arguments = message.get(K::Abi::FACTS.header..).unwrap_or_default().into();
-        Self { kernel, header, arguments }
+        let bytes = message.get(K::Abi::FACTS.header..).unwrap_or_default();
+        let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
+        arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        Self { kernel, header, arguments, len: bytes.len() }
     }
 }
 
@@ -421,20 +426,21 @@ unsafe fn accept<K: Kernel>(
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
     // SAFETY: the kernel has delivered the message.
     let trailer = FromTrailer::read(unsafe { trailer::<K::Abi>(storage, header.size as usize) });
-    // SAFETY: all of a delivered message is initialised.
-    let message = unsafe { initialised(storage, header.size as usize) };
-    let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
     header.release_voucher(&kernel);
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
         release::right(kernel.clone(), header.remote_disposition(), header.remote);
     }
     let complex = header.is_complex();
-    if header.id != id || shape.check::<K::Abi>(complex, arguments.len()).is_err() {
+    let size = (header.size as usize).wrapping_sub(K::Abi::FACTS.header);
+    let fits = size <= shape.max - K::Abi::FACTS.header && shape.check::<K::Abi>(complex, size).is_ok();
+    if header.id != id || !fits {
         // SAFETY: the caller's promise.
-        let body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
-        return Err(if header.id == id { error_reply(body) } else { mismatch(body, header.id, port) });
+        return Err(unsafe { unexpected(kernel, storage, id, port) });
     }
+    // SAFETY: all of a delivered message is initialised.
+    let message = unsafe { initialised(storage, header.size as usize) };
+    let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
     // SAFETY: the caller's promise.
     let mut body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
     match (K::Abi::FACTS.family, shape.complex) {
@@ -447,9 +453,30 @@ unsafe fn accept<K: Kernel>(
     Ok((body, trailer))
 }
 
-/// The error of a message that is not the reply.
+/// The error of a message that is not the reply, or not one of success.
+///
+/// # Safety
+///
+/// As [`accept`].
 #[cold]
 #[inline(never)]
+unsafe fn unexpected<K: Kernel>(
+    kernel: K,
+    storage: &mut [MaybeUninit<u64>],
+    id: i32,
+    port: ReplyPort,
+) -> CallError<K> {
+    // SAFETY: a delivered message has a header.
+    let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+    // SAFETY: all of a delivered message is initialised.
+    let message = unsafe { initialised(storage, header.size as usize) };
+    let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
+    // SAFETY: the caller's promise.
+    let body = unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) };
+    if header.id == id { error_reply(body) } else { mismatch(body, header.id, port) }
+}
+
+/// The error of a message that is not the reply.
 fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError<K> {
     if id == NOTIFY_SEND_ONCE {
         return KernReturn::MIG_SERVER_DIED.into();
@@ -462,8 +489,6 @@ fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError
 }
 
 /// The error of a reply that has not the size or the complex bit of success: that of a reply of failure.
-#[cold]
-#[inline(never)]
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
     let code = match K::Abi::FACTS.family {
         _ if body.is_complex() => Err(Malformed::Complex),

@@ -75,14 +75,17 @@ impl Header {
     #[inline]
     pub(crate) fn to_bytes<A: Abi>(self) -> [u8; MAX_HEADER] {
         let mut bytes = [0; MAX_HEADER];
-        let mut put =
-            |offset: usize, word: u32| bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
-        put(0, self.bits);
-        put(4, self.size);
-        put(A::FACTS.remote_port, self.remote.0);
-        put(A::FACTS.local_port, self.local.0);
-        put(A::FACTS.seqno, self.seqno);
-        put(A::FACTS.id, self.id as u32);
+        let mut put = |offset: usize, word: &[u8]| bytes[offset..offset + word.len()].copy_from_slice(word);
+        put(0, &self.bits.to_le_bytes());
+        put(4, &self.size.to_le_bytes());
+        put(A::FACTS.remote_port, &self.remote.0.to_le_bytes());
+        match A::FACTS.seqno - A::FACTS.local_port {
+            // With its padding, at once.
+            8 => put(A::FACTS.local_port, &u64::from(self.local.0).to_le_bytes()),
+            _ => put(A::FACTS.local_port, &self.local.0.to_le_bytes()),
+        }
+        put(A::FACTS.seqno, &self.seqno.to_le_bytes());
+        put(A::FACTS.id, &self.id.to_le_bytes());
         bytes
     }
 }

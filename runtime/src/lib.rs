@@ -6,7 +6,7 @@
 //!   exactly once, whatever happens to the message that they are in;
 //! - messages in the typed and the untyped formats of Mach, written by [`Builder`] and read by [`Body`], byte for byte those of the C stubs
 //!   ([`abi`]);
-//! - the client's call with all its errors ([`CallError`]), the server's stub ([`serve`], [`Reply`]), answers that come later ([`ReplyTo`]);
+//! - the client's call with all its errors ([`CallError`]), the server's stub ([`Reply::serve`]), answers that come later ([`ReplyTo`]);
 //! - [`Kernel`], the few calls that all this needs of the kernel below.
 //!
 //! A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
@@ -14,7 +14,7 @@
 //! ```
 //! use mig_runtime::abi::GnuX86_64;
 //! use mig_runtime::{Builder, CallError, CallOptions, Complex, Dest, Kernel, KernReturn, MsgBuf, SendRight, Shape, Type};
-//! use mig_runtime::{Received, Reply, serve};
+//! use mig_runtime::{Received, Reply};
 //!
 //! const INTEGER_32: Type = Type::inline(2, 32, 1);
 //! const SUM: i32 = 5000;
@@ -35,12 +35,12 @@
 //! /// The server's side.
 //! fn sum_stub<K: Kernel<Abi = GnuX86_64>>(request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
 //!     const REQUEST: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
-//!     serve(request, reply, |request, reply| {
+//!     reply.serve(|reply| {
 //!         let mut body = request.body(REQUEST)?;
 //!         let (a, b) = (body.data::<i32>(INTEGER_32)?, body.data::<i32>(INTEGER_32)?);
 //!         body.end()?;
 //!         let sum = a.checked_add(b).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-//!         reply.encode(|reply| Ok(reply.data(INTEGER_32, &sum)))?;
+//!         reply.encode::<64>(|reply| Ok(reply.data(INTEGER_32, &sum)))?;
 //!         Ok(())
 //!     });
 //! }
@@ -81,18 +81,20 @@ pub use builder::{Builder, INLINE_MAX};
 pub use call::{Answer, CallError, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
-pub use memory::{Elements, OolArg, OolMemory, Plain};
+pub use memory::{Elements, OolArg, OolMemory, Plain, array_vec};
 pub use received::{Port, Receive, ReceiveError, Received, Seqno};
-pub use reply::{Refusal, Reply, ReplyTo, Subsystem, serve, subsystem};
+pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::Type;
 pub use untyped::Copying;
 
-/// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]
 pub use alloc::{ffi::CString, vec::Vec};
+/// For generated code, which cannot know how its crate reaches these.
+#[doc(no_inline)]
+pub use arrayvec::ArrayVec;
 #[doc(no_inline)]
 pub use core::ffi::CStr;
 /// For generated structures: the traits that make them [`Plain`].

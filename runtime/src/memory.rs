@@ -5,6 +5,8 @@ use core::ops::{Deref, DerefMut};
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+
+use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::kern_return::KernReturn;
@@ -165,6 +167,15 @@ impl<'b, T: Plain, K: Kernel> Elements<'b, T, K> {
             Self::OutOfLine(_) => self.to_vec(),
         }
     }
+}
+
+/// The values of an inline array, on their own. There are no more than `N`, as reading them has checked; others would be left out.
+#[inline]
+pub fn array_vec<T: Plain, const N: usize>(values: &[T]) -> ArrayVec<T, N> {
+    let mut array = ArrayVec::new_const();
+    // It fits, so there is no error.
+    let _ = array.try_extend_from_slice(&values[..values.len().min(N)]);
+    array
 }
 
 /// The elements of bytes that are not aligned for them.

@@ -70,7 +70,9 @@ struct Head<K: Kernel> {
     kernel: K,
     id: i32,
     bits: u32,
-    /// The name of the request port, or the payload that stands for it.
+    /// The name of the request port; null where a payload stands for it.
+    name: Name,
+    /// The slot of the request port: its name, or a payload.
     port: u64,
     seqno: Seqno,
     trailer: <K::Abi as Abi>::Trailer,
@@ -141,6 +143,11 @@ impl<'b, K: Kernel> Received<'b, K> {
             kernel,
             id: header.id,
             bits: header.bits,
+            name: if header.local_disposition() == name::PROTECTED_PAYLOAD {
+                Name::NULL
+            } else {
+                header.local
+            },
             port,
             seqno: match K::Abi::FACTS.family {
                 Family::Typed => Seqno(header.seqno),
@@ -280,7 +287,7 @@ impl<'a, K: Kernel> Port<'a, K> {
     /// The name of the receive right; null where a payload stands for it.
     #[inline]
     pub fn name(self) -> Name {
-        if self.has_payload() { Name::NULL } else { Name(self.head.port as u32) }
+        self.head.name
     }
 
     /// The word that the receiver has set to find its object by (`mach_port_set_protected_payload`), if it has.

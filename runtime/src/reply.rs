@@ -6,8 +6,8 @@ use core::ops::Range;
 
 use crate::abi::{Abi, Family};
 use crate::body::Malformed;
-use crate::buffer::{MsgBuf, Space};
-use crate::builder::{Builder, Copies};
+use crate::buffer::{MsgBuf, Space, room};
+use crate::builder::{Builder, Copies, WrittenMessage};
 use crate::call::{REPLY_ID, Unsent};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
@@ -85,38 +85,20 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     code: KernReturn,
-    taken: bool,
-}
-
-impl Refusal {
-    /// There is a result.
-    const NONE: Self = Self { code: KernReturn::KERN_SUCCESS, taken: true };
+    malformed: bool,
 }
 
 impl From<Malformed> for Refusal {
     #[inline]
     fn from(malformed: Malformed) -> Self {
-        Self { code: malformed.into(), taken: false }
+        Self { code: malformed.into(), malformed: true }
     }
 }
 
 impl From<KernReturn> for Refusal {
     #[inline]
     fn from(code: KernReturn) -> Self {
-        Self { code, taken: code != KernReturn::MIG_BAD_ID }
-    }
-}
-
-/// Runs the stub of one routine and keeps its result for the reply.
-#[inline]
-pub fn serve<'b, K: Kernel>(
-    request: &mut Received<'_, K>,
-    reply: &mut Reply<'b, K>,
-    routine: impl FnOnce(&Received<'_, K>, &mut Reply<'b, K>) -> Result<(), Refusal>,
-) {
-    match routine(request, reply) {
-        Ok(()) => reply.result = Refusal::NONE,
-        Err(refusal) => reply.refuse(refusal),
+        Self { code, malformed: false }
     }
 }
 
@@ -127,9 +109,9 @@ pub struct Reply<'b, K: Kernel> {
     storage: &'b mut [MaybeUninit<u64>],
     kernel: K,
     result: Refusal,
-    /// Bytes of a reply of success, header included; 0 if there is none.
-    len: usize,
-    complex: bool,
+    /// A reply of success, if there is one.
+    message: WrittenMessage,
+    /// What that refers to; nothing where there is none.
     copies: Copies<K>,
 }
 
@@ -137,8 +119,9 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// No answer yet. `storage` has room for an error reply at least.
     #[inline]
     pub fn new(kernel: &K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
-        let result = Refusal { code: KernReturn::MIG_BAD_ID, taken: false };
-        Self { storage, kernel: kernel.clone(), result, len: 0, complex: false, copies: Copies::none() }
+        let result = Refusal { code: KernReturn::MIG_BAD_ID, malformed: false };
+        let message = WrittenMessage::NONE;
+        Self { storage, kernel: kernel.clone(), result, message, copies: Copies::none() }
     }
 
     /// The return code; [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) until a routine has been served.
@@ -150,13 +133,25 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// True if a method has taken the request: it was as declared, and the method did not answer [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID).
     #[inline]
     pub fn is_taken(&self) -> bool {
-        self.result.taken
+        match self.result {
+            Refusal { code: KernReturn::KERN_SUCCESS, .. } => true,
+            Refusal { code, malformed } => !malformed && code != KernReturn::MIG_BAD_ID,
+        }
     }
 
     /// Answers an error, whatever has been answered so far.
     pub fn fail(&mut self, code: KernReturn) {
         self.discard();
-        self.result = Refusal { code, taken: true };
+        self.result = Refusal { code, malformed: false };
+    }
+
+    /// Runs the stub of one routine and keeps its result.
+    #[inline]
+    pub fn serve(&mut self, routine: impl FnOnce(&mut Self) -> Result<(), Refusal>) {
+        match routine(self) {
+            Ok(()) => self.result.code = KernReturn::KERN_SUCCESS,
+            Err(refusal) => self.refuse(refusal),
+        }
     }
 
     /// Out of the way of the stubs.
@@ -166,21 +161,24 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.result = refusal;
     }
 
-    /// Writes a reply of success: the return code, then what `encode` appends.
+    /// Writes a reply of success, of `N` bytes at most: the return code, then what `encode` appends.
     ///
     /// # Errors
     ///
     /// That of `encode`; what had been put into the reply has been released then.
     #[inline]
-    pub fn encode(
+    pub fn encode<const N: usize>(
         &mut self,
         encode: impl FnOnce(&mut Builder<'_, K>) -> Result<(), KernReturn>,
     ) -> Result<(), KernReturn> {
         self.discard();
-        let mut builder = Builder::reply(self.kernel.clone(), self.storage);
+        let mut builder = Builder::reply(self.kernel.clone(), room::<N>(self.storage));
         encode(&mut builder)?;
         let written = builder.into_reply();
-        (self.len, self.complex, self.copies) = (written.len, written.complex, written.copies);
+        self.message = written.message;
+        if !written.copies.is_none() {
+            self.copies = written.copies;
+        }
         Ok(())
     }
 
@@ -250,16 +248,16 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// Completes the message: in the minimal form, unless there is a reply of success.
     fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
         let code = self.result.code;
-        if self.len == 0 || code != KernReturn::KERN_SUCCESS {
+        if self.message.len == 0 || code != KernReturn::KERN_SUCCESS {
             self.discard();
             let mut builder = Builder::new(self.kernel.clone(), self.storage);
             builder.return_code(code);
-            self.len = builder.into_reply().len;
+            self.message = builder.into_reply().message;
         }
         let id = request_id.wrapping_add(REPLY_ID);
-        let header = Header::to_send(id, remote, (Name::NULL, 0), self.complex);
+        let header = Header::to_send(id, remote, (Name::NULL, 0), self.message.is_complex());
         // SAFETY: a builder of this reply has written so much.
-        unsafe { Space::written::<K::Abi>(self.storage, self.len) }.finish::<K::Abi>(header);
+        unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) }.finish::<K::Abi>(header);
         // A send-once right is certain to have room in its queue; any other may be a trap for the server.
         let send_timeout = if remote.1 == name::MOVE_SEND_ONCE { None } else { Some(0) };
         MsgCall { send: true, send_timeout, ..MsgCall::default() }
@@ -280,14 +278,14 @@ impl<'b, K: Kernel> Reply<'b, K> {
             // SAFETY: it has come back.
             drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage) });
         }
-        (self.len, self.complex) = (0, false);
+        self.message = WrittenMessage::NONE;
         self.copies.take().end(result, self.storage);
     }
 
     /// Releases what has been put into the reply.
     #[inline]
     fn discard(&mut self) {
-        if self.len != 0 {
+        if self.message.len != 0 {
             self.discard_written();
         }
     }
@@ -295,12 +293,12 @@ impl<'b, K: Kernel> Reply<'b, K> {
     #[cold]
     fn discard_written(&mut self) {
         // SAFETY: a builder of this reply has written so much.
-        let space = unsafe { Space::written::<K::Abi>(self.storage, self.len) };
-        if self.complex {
+        let space = unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) };
+        if self.message.is_complex() {
             // SAFETY: built here, and not sent; from now on nobody owns what it holds.
             unsafe { release::unsent(self.kernel.clone(), space.into_arguments()) };
         }
-        (self.len, self.complex) = (0, false);
+        self.message = WrittenMessage::NONE;
         self.copies = Copies::none();
     }
 }
@@ -372,8 +370,8 @@ impl<K: Kernel> ReplyTo<K> {
         }
         let mut buffer = MsgBuf::<N>::new();
         let mut reply = Reply::new(&self.kernel, buffer.words());
-        reply.result = Refusal::NONE;
-        if let Err(code) = result.and_then(|out| reply.encode(|builder| encode(builder, out))) {
+        reply.result.code = KernReturn::KERN_SUCCESS;
+        if let Err(code) = result.and_then(|out| reply.encode::<N>(|builder| encode(builder, out))) {
             reply.fail(code);
         }
         let remote = (mem::take(&mut self.name), self.disposition);

@@ -4,7 +4,7 @@
 //! # #[cfg(feature = "std")] {
 //! use mig_runtime::kernel::local::Local;
 //! use mig_runtime::server::Server;
-//! use mig_runtime::{KernReturn, PortSet, ReceiveRight, Received, Reply, Subsystem, serve};
+//! use mig_runtime::{KernReturn, PortSet, ReceiveRight, Received, Reply, Subsystem};
 //!
 //! /// What generated code has for each subsystem; this one has a routine, id 700, that counts how often it is called.
 //! struct Counter(std::sync::atomic::AtomicU32);
@@ -20,7 +20,7 @@
 //!         48
 //!     }
 //!     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
-//!         serve(request, reply, |_, _| {
+//!         reply.serve(|_| {
 //!             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 //!             Ok(())
 //!         });

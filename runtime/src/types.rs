@@ -84,7 +84,10 @@ impl Type {
     /// Bytes of the elements together; at most 2^45, so it never overflows.
     #[inline]
     pub const fn data_len(self) -> u64 {
-        (self.bits as u64 * self.number as u64).div_ceil(8)
+        match self.bits as u64 {
+            bits if bits % 8 == 0 => bits / 8 * self.number as u64,
+            bits => (bits * self.number as u64).div_ceil(8),
+        }
     }
 
     /// Bytes that the type word takes in a message.
@@ -177,13 +180,25 @@ impl Type {
     /// Reads the type word at the start of `bytes`, which must be this one but for what varies.
     #[inline]
     pub(crate) fn find<A: Abi>(self, bytes: &[u8]) -> Result<Found, Malformed> {
+        self.find_with::<A>(bytes, LONG)
+    }
+
+    /// The same for data that is in the message. The number is what varies.
+    #[inline]
+    pub(crate) fn find_inline<A: Abi>(self, bytes: &[u8]) -> Result<u32, Malformed> {
+        Ok(self.find_with::<A>(bytes, LONG | INLINE)?.number)
+    }
+
+    /// The same; these flags must be as they are here.
+    #[inline]
+    fn find_with<A: Abi>(self, bytes: &[u8], flags: u32) -> Result<Found, Malformed> {
         let first = word_at(bytes, 0).ok_or(Malformed::Size)?;
         let shift = flags_shift::<A>();
-        let long_flag = 2 << shift;
+        let flags = flags << shift;
         let fixed = match (A::FACTS.type_words, self.long) {
-            (TypeWords::Always8, _) => 0x00ff_ffff | long_flag,
-            (TypeWords::Short4Long12, true) => long_flag,
-            (TypeWords::Short4Long12, false) => 0xffff | long_flag,
+            (TypeWords::Always8, _) => 0x00ff_ffff | flags,
+            (TypeWords::Short4Long12, true) => flags,
+            (TypeWords::Short4Long12, false) => 0xffff | flags,
         };
         let mut matches = (first ^ self.first::<A>()) & fixed == 0;
         let number = match (A::FACTS.type_words, self.long) {
@@ -208,9 +223,13 @@ pub(crate) struct Found {
 impl Found {
     #[inline]
     pub(crate) const fn is_inline(self) -> bool {
-        self.flags & 1 != 0
+        self.flags & INLINE != 0
     }
 }
+
+/// The flags of a type word.
+const INLINE: u32 = 1;
+const LONG: u32 = 2;
 
 /// Where the flags of a type word start: inline, long form, deallocate, from the lowest.
 const fn flags_shift<A: Abi>() -> u32 {
@@ -236,5 +255,6 @@ pub(crate) fn wide_at(bytes: &[u8]) -> Option<u64> {
 /// `len` rounded up to the ABI's alignment of data; 64 bits, so that hostile lengths do not overflow.
 #[inline]
 pub(crate) const fn padded<A: Abi>(len: u64) -> u64 {
-    len.next_multiple_of(A::FACTS.alignment as u64)
+    let mask = A::FACTS.alignment as u64 - 1;
+    (len + mask) & !mask
 }

@@ -285,7 +285,7 @@ fn a_reply_that_is_not_sent_releases_what_is_in_it() {
     let encode = |kernel: &Kernel, reply: &mut Reply<'_, Kernel>| {
         let memory = OolMemory::allocate(kernel, 8).unwrap();
         reply
-            .encode(|builder| {
+            .encode::<256>(|builder| {
                 builder.move_receive(kernel.receive_right(60));
                 builder.ool(Type::out_of_line(9, 8), memory)?;
                 builder.ool_copy(Type::out_of_line(9, 8), &[1u8; 5])
@@ -296,9 +296,9 @@ fn a_reply_that_is_not_sent_releases_what_is_in_it() {
         let kernel = Kernel::new();
         let (mut buffer, mut storage) = (MsgBuf::<256>::new(), MsgBuf::<256>::new());
         let bits = if case == "nobody waits" { 0x1100 } else { RPC };
-        let mut request = kernel.receive(&mut buffer, create(bits, 1, &[]));
+        let request = kernel.receive(&mut buffer, create(bits, 1, &[]));
         let mut reply = Reply::new(&kernel, storage.words());
-        mig_runtime::serve(&mut request, &mut reply, |_, reply| {
+        reply.serve(|reply| {
             encode(&kernel, reply);
             Ok(())
         });
@@ -313,7 +313,7 @@ fn a_reply_that_is_not_sent_releases_what_is_in_it() {
                 reply.answer(request).unwrap();
             }
             "replaced" => {
-                reply.encode(|_| Ok(())).unwrap();
+                reply.encode::<48>(|_| Ok(())).unwrap();
                 reply.answer(request).unwrap();
             }
             "the client died" => {
@@ -363,7 +363,7 @@ fn variable_arguments() {
         let bytes = body.slice::<u8>(Type::inline(8, 8, 1), 10)?;
         let number = body.data(INTEGER_32)?;
         body.end()?;
-        Ok((bytes.into_vec(), number))
+        Ok((bytes.to_vec(), number))
     }
     let abc = u32::from_le_bytes(*b"abc\0");
     let z = [0x1001_2002, 7];
@@ -484,7 +484,7 @@ fn read_somehow<A: Abi>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &
     let shape = Shape { min: A::FACTS.header, max: 8192, complex: Complex::Depends };
     let Ok(mut body) = request.body(shape) else { return };
     for guess in guesses {
-        let _ = match guess % 15 {
+        let _ = match guess % 17 {
             0 => body.receive_right().map(drop),
             1 => body.send_right().map(drop),
             2 => body.send_once_right().map(drop),
@@ -499,6 +499,8 @@ fn read_somehow<A: Abi>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &
             11 => body.poly_ports(Type::inline(0, 0, 0), 4).map(drop),
             12 => body.indefinite_poly_ports().map(drop),
             13 => body.ool_poly_ports().map(drop),
+            14 => body.slice_before::<u32>(Type::inline(2, 32, 1).long(), 300, guesses.len()).map(drop),
+            15 => body.packed_slice::<u64>(Type::inline(9, 8, 1), 300).map(drop),
             _ => Ok(()).inspect(|()| _ = body.skip()),
         };
     }
@@ -586,7 +588,7 @@ fn numbers_that_wrap_around_in_c() {
         match (bits, indefinite) {
             (32, false) => body.slice::<u32>(ARRAY, 1024).map(|array| array.len()),
             (32, true) => body.indefinite::<u32>(STRUCTS).map(|array| array.len()),
-            (_, false) => body.slice::<u64>(Type { bits, ..ARRAY }, 1024).map(|array| array.len()),
+            (_, false) => body.packed_slice::<u64>(Type { bits, ..ARRAY }, 1024).map(|array| array.len()),
             (_, true) => body.indefinite::<u64>(Type { bits, ..STRUCTS }).map(|array| array.len()),
         }
     }

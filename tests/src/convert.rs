@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 
 use mig_runtime::kernel::{Name, RightKind};
 use mig_runtime::{
-    AnyRight, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray, ReceiveRight, SendOnceRight,
-    SendRight, Seqno,
+    AnyRight, ArrayVec, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray, ReceiveRight,
+    SendOnceRight, SendRight, Seqno,
 };
 
 use crate::values::Value;
@@ -231,6 +231,12 @@ impl<W: World, T: Make<W>> Make<W> for Vec<T> {
     }
 }
 
+impl<W: World, T: Make<W>, const N: usize> Make<W> for ArrayVec<T, N> {
+    fn make(world: &W, value: &Value) -> Self {
+        Vec::make(world, value).into_iter().collect()
+    }
+}
+
 impl<W: World, T: Make<W>, const N: usize> Make<W> for [T; N] {
     fn make(world: &W, value: &Value) -> Self {
         let all: Vec<T> = Make::make(world, &Value { count: N as u32, ..value.clone() });
@@ -253,6 +259,12 @@ impl<W: World, T: See<W>, const N: usize> See<W> for [T; N] {
 }
 
 impl<W: World, T: See<W>> See<W> for Vec<T> {
+    fn see(&self, world: &W) -> Value {
+        self[..].see(world)
+    }
+}
+
+impl<W: World, T: See<W>, const N: usize> See<W> for ArrayVec<T, N> {
     fn see(&self, world: &W) -> Value {
         self[..].see(world)
     }

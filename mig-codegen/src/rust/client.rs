@@ -190,30 +190,32 @@ impl Generator<'_> {
                 Ok(())
             };
         }
-        let values: Vec<(Ident, TokenStream)> = outs
-            .iter()
-            .map(|&(index, arg)| {
-                let limit = limit(routine, arg);
-                let limit = arg.count_in_out.then_some(&limit);
-                let place = Place { message, index, arg, form: form(&arg.ty), limit };
-                (names::snake(&arg.name), self.decode_owned(reply, place))
-            })
-            .collect();
-        if let [(_, value)] = &values[..] {
-            let name = names::snake(&outs[0].1.name);
-            return quote! {
-                let mut #reply = #call;
-                let #name = #value;
-                #reply.end()?;
-                Ok(#name)
-            };
-        }
-        let name = self.results_name(routine);
-        let fields = values.iter().map(|(name, value)| quote!(#name: #value));
-        let results = names::unlike("results", std::slice::from_ref(reply));
+        let reads = outs.iter().map(|&(index, arg)| {
+            let limit = limit(routine, arg);
+            let limit = arg.count_in_out.then_some(&limit);
+            let place = Place { message, index, arg, form: form(&arg.ty), limit };
+            let name = names::snake(&arg.name);
+            let value = self.decode(reply, place);
+            quote!(let #name = #value;)
+        });
+        let values = outs.iter().map(|(_, arg)| {
+            let name = names::snake(&arg.name);
+            (name.clone(), self.owned_result(&name, form(&arg.ty)))
+        });
+        let results = match &values.collect::<Vec<_>>()[..] {
+            [(_, value)] => value.clone(),
+            values => {
+                let results = self.results_name(routine);
+                let fields = values.iter().map(|(name, value)| match *name == value.to_string() {
+                    true => quote!(#name),
+                    false => quote!(#name: #value),
+                });
+                quote!(#results { #(#fields),* })
+            }
+        };
         quote! {
             let mut #reply = #call;
-            let #results = #name { #(#fields),* };
+            #(#reads)*
             #reply.end()?;
             Ok(#results)
         }

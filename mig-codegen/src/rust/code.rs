@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use super::Generator;
 use super::client::declared_max;
-use super::forms::{Form, is_byte};
+use super::forms::{Form, is_byte, is_short};
 use super::words::{End, word_of};
 use crate::model::{Arg, Dealloc, Message, PortType};
 
@@ -221,9 +221,13 @@ impl Generator<'_> {
             },
             Form::Bool => quote!(#from.data::<u32>(#ty)? != 0),
             Form::Number(_) | Form::Aggregate(_) => quote!(#from.data(#ty)?),
-            Form::Slice(_, max) => {
+            Form::Slice(element, max) => {
                 let max = place.max(max);
-                quote!(#from.slice(#ty, #max)?)
+                match rest_behind(place.message, place.index).map(Literal::u32_unsuffixed) {
+                    _ if !self.is_aligned(element) => quote!(#from.packed_slice(#ty, #max)?),
+                    Some(rest) => quote!(#from.slice_before(#ty, #max, #rest)?),
+                    None => quote!(#from.slice(#ty, #max)?),
+                }
             }
             Form::Indefinite(_) => quote!(#from.indefinite(#ty)?),
             Form::OutOfLine(element) if is_byte(element) => quote!(#from.ool(#ty)?),
@@ -259,16 +263,29 @@ impl Generator<'_> {
         }
     }
 
-    /// Reads a result out of a reply, as a value on its own.
-    pub(super) fn decode_owned(&self, from: &Ident, place: Place<'_>) -> TokenStream {
-        let value = self.decode(from, place);
-        match place.form {
-            Form::OutOfLine(element) if is_byte(element) => value,
-            Form::Slice(..) | Form::Indefinite(_) | Form::OutOfLine(_) => quote!(#value.into_vec()),
-            Form::FixedString | Form::BoundedString(_) => quote!(#value.into()),
-            _ => value,
+    /// A result that has been read out of a reply, as a value on its own.
+    pub(super) fn owned_result(&self, name: &Ident, form: Form<'_>) -> TokenStream {
+        let rt = &self.rt;
+        match form {
+            Form::OutOfLine(element) if is_byte(element) => quote!(#name),
+            Form::Slice(element, max) => match (is_short(element, max), self.is_aligned(element)) {
+                (true, true) => quote!(#rt::array_vec(#name)),
+                (true, false) => quote!(#rt::array_vec(&#name)),
+                (false, true) => quote!(#name.to_vec()),
+                (false, false) => quote!(#name.into_vec()),
+            },
+            Form::Indefinite(_) | Form::OutOfLine(_) => quote!(#name.into_vec()),
+            Form::FixedString | Form::BoundedString(_) => quote!(#name.into()),
+            _ => quote!(#name),
         }
     }
+}
+
+/// Bytes behind the last argument of variable length, if that is `index`.
+fn rest_behind(message: &Message, index: usize) -> Option<u32> {
+    let last = message.slots.iter().rposition(|slot| slot.size.is_none())?;
+    let rest: u32 = message.slots[last + 1..].iter().filter_map(|slot| slot.size).sum();
+    (message.slots[last].arg == Some(index)).then_some(rest)
 }
 
 /// The method that reads an array of rights; another one where the sender chooses their kind.

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::Generator;
-use super::types::is_bool;
+use super::types::{bytes, is_bool};
 use crate::model::{Arg, Dealloc, PortType, Type, TypeKind};
 
 /// What an argument is to a Rust programmer.
@@ -254,6 +254,11 @@ impl Generator<'_> {
                 quote!([#element; #count])
             }
             Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
+            Form::Slice(element, max) if is_short(element, max) => {
+                let element = self.data_type(element);
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#rt::ArrayVec<#element, #max>)
+            }
             Form::Slice(element, _) | Form::Indefinite(element) | Form::OutOfLine(element) => {
                 let element = self.data_type(element);
                 quote!(#rt::Vec<#element>)
@@ -270,6 +275,12 @@ impl Generator<'_> {
             }
         }
     }
+}
+
+/// An array that is a value on its own: larger ones are cheaper to allocate than to move.
+pub(super) fn is_short(element: &Type, max: u32) -> bool {
+    const BYTES: u32 = 256;
+    bytes(element).checked_mul(max).is_some_and(|size| size <= BYTES)
 }
 
 /// Memory of bytes needs no view of its elements.

@@ -131,7 +131,7 @@ impl Generator<'_> {
         let arms = self.interface.routines.iter().map(|routine| {
             let id = self.id(routine);
             let stub = self.stub_name(routine);
-            quote!(#id => #stub,)
+            quote!(#id => #stub(server, request, reply),)
         });
         // Without routines there is nothing to choose from.
         let body = match self.interface.routines.is_empty() {
@@ -140,11 +140,10 @@ impl Generator<'_> {
                 false
             },
             false => quote! {
-                let stub = match request.id() {
+                match request.id() {
                     #(#arms)*
                     _ => return false,
-                };
-                #rt::serve(request, reply, |request, reply| stub(server, request, reply));
+                }
                 true
             },
         };
@@ -216,19 +215,17 @@ impl Generator<'_> {
         let rt = &self.rt;
         let name = self.stub_name(routine);
         let trait_name = self.trait_name();
-        let reply = names::ident(if outs(routine).is_empty() { "_reply" } else { "reply" });
+        let to = if outs(routine).is_empty() { quote!(_) } else { quote!(reply) };
         let body = self.stub_body(routine);
         quote! {
-            fn #name<K, S>(
-                server: &S,
-                request: &#rt::Received<'_, K>,
-                #reply: &mut #rt::Reply<'_, K>,
-            ) -> Result<(), #rt::Refusal>
+            fn #name<K, S>(server: &S, request: &#rt::Received<'_, K>, out: &mut #rt::Reply<'_, K>)
             where
                 K: #rt::Kernel<Abi = Abi>,
                 S: #trait_name<K> + ?Sized,
             {
-                #body
+                out.serve(|#to| {
+                    #body
+                });
             }
         }
     }
@@ -267,7 +264,13 @@ impl Generator<'_> {
                         let read = self.decode(&body, place);
                         reads.push(quote!(let #local = #read;));
                     }
-                    if matches!(form, Form::Slice(..)) { quote!(&#local) } else { quote!(#local) }
+                    match form {
+                        // What may not be aligned is a value that has been made of it.
+                        Form::Slice(element, _) if !self.is_typed() || !self.is_aligned(element) => {
+                            quote!(&#local)
+                        }
+                        _ => quote!(#local),
+                    }
                 }
             };
             values.push(if *translated { self.translate_in(arg, value) } else { value });
@@ -318,10 +321,11 @@ impl Generator<'_> {
             false => {
                 let encoder = self.encoder_name(routine);
                 let translate = self.translate_results(routine);
+                let size = Literal::u32_unsuffixed(self.reply_size(routine));
                 quote! {
                     let results = #call;
                     #translate
-                    reply.encode(|reply| #encoder(reply, results))?;
+                    reply.encode::<#size>(|reply| #encoder(reply, results))?;
                     Ok(())
                 }
             }
@@ -368,16 +372,23 @@ impl Generator<'_> {
         }
     }
 
+    /// Room for any reply, an error's too.
+    fn reply_size(&self, routine: &Routine) -> u32 {
+        let error = self.interface.abi.facts.error_reply as u32;
+        routine.reply.as_ref().map_or(0, |reply| reply.max_size).max(error).next_multiple_of(8)
+    }
+
     /// Answers a request whose method has returned `MIG_NO_REPLY`.
     fn deferred(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
-        let Some(reply) = &routine.reply else { return TokenStream::new() };
+        if routine.reply.is_none() {
+            return TokenStream::new();
+        }
         let name = self.new_function(&format!("{}_reply", plain_snake(&routine.name)));
         let generics = self.kernel_generics();
         let results = self.results_type(routine);
         let id = self.id(routine);
-        let error = self.interface.abi.facts.error_reply as u32;
-        let size = Literal::u32_unsuffixed(reply.max_size.max(error).next_multiple_of(8));
+        let size = Literal::u32_unsuffixed(self.reply_size(routine));
         let encoder = match outs(routine).is_empty() {
             true => quote!(|_, ()| Ok(())),
             false => {

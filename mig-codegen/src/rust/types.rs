@@ -300,6 +300,20 @@ pub(super) fn bytes(ty: &Type) -> u32 {
     }
 }
 
+impl Generator<'_> {
+    /// True if the ABI's alignment of arguments is enough for values of this type.
+    pub(super) fn is_aligned(&self, ty: &Type) -> bool {
+        if self.extern_type(ty).is_some() {
+            return false;
+        }
+        match &ty.kind {
+            TypeKind::Fixed { element, .. } => self.is_aligned(element),
+            TypeKind::Struct { members, .. } => members.iter().all(|member| self.is_aligned(&member.ty)),
+            _ => natural_alignment(ty) as usize <= self.interface.abi.facts.alignment,
+        }
+    }
+}
+
 /// The alignment that Rust would give it on a 64-bit machine.
 fn natural_alignment(ty: &Type) -> u32 {
     match &ty.kind {

@@ -75,12 +75,10 @@ pub fn rpc_clock_read<K: rt::Kernel<Abi = Abi>>(
     let dest = rt::Dest::copy_send(clock);
     let shape = rt::Shape::new(56, 56, rt::Complex::Never);
     let mut reply = request.call(id::CLOCK_READ, dest, shape, rt::CallOptions::NONE)?;
-    let results = ClockReadReply {
-        time: reply.data(INTEGER_32_X3)?,
-        running: reply.data::<u32>(BOOLEAN)? != 0,
-    };
+    let time = reply.data(INTEGER_32_X3)?;
+    let running = reply.data::<u32>(BOOLEAN)? != 0;
     reply.end()?;
-    Ok(results)
+    Ok(ClockReadReply { time, running })
 }
 
 /// Sets the clock.
@@ -196,13 +194,12 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    let stub = match request.id() {
-        id::CLOCK_READ => serve_clock_read,
-        id::CLOCK_SET => serve_clock_set,
-        id::CLOCK_DERIVE => serve_clock_derive,
+    match request.id() {
+        id::CLOCK_READ => serve_clock_read(server, request, reply),
+        id::CLOCK_SET => serve_clock_set(server, request, reply),
+        id::CLOCK_DERIVE => serve_clock_derive(server, request, reply),
         _ => return false,
-    };
-    rt::serve(request, reply, |request, reply| stub(server, request, reply));
+    }
     true
 }
 
@@ -224,48 +221,54 @@ where
 fn serve_clock_read<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
-    let results = S::clock_read(server, request.port())?;
-    reply.encode(|reply| encode_clock_read(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::clock_read(server, request.port())?;
+        reply.encode::<56>(|reply| encode_clock_read(reply, results))?;
+        Ok(())
+    });
 }
 
 fn serve_clock_set<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(44, 76, rt::Complex::Never))?;
-    let time = body.data(INTEGER_32_X3)?;
-    let by = body.string(STRING_C, 32)?;
-    body.end()?;
-    S::clock_set(server, request.port(), time, by)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(44, 76, rt::Complex::Never))?;
+        let time = body.data(INTEGER_32_X3)?;
+        let by = body.string(STRING_C, 32)?;
+        body.end()?;
+        S::clock_set(server, request.port(), time, by)?;
+        Ok(())
+    });
 }
 
 fn serve_clock_derive<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
-    let results = S::clock_derive(server, request.port())?;
-    reply.encode(|reply| encode_clock_derive(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::clock_derive(server, request.port())?;
+        reply.encode::<40>(|reply| encode_clock_derive(reply, results))?;
+        Ok(())
+    });
 }
 
 fn encode_clock_read<K: rt::Kernel<Abi = Abi>>(

@@ -126,12 +126,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
 {
-    let stub = match request.id() {
-        id::OBJECT_CREATE => serve_object_create,
-        id::OBJECT_DATA => serve_object_data,
+    match request.id() {
+        id::OBJECT_CREATE => serve_object_create(server, request, reply),
+        id::OBJECT_DATA => serve_object_data(server, request, reply),
         _ => return false,
-    };
-    rt::serve(request, reply, |request, reply| stub(server, request, reply));
+    }
     true
 }
 
@@ -153,38 +152,49 @@ where
 fn serve_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-    body.expect([RECEIVE_RIGHT, INTEGER_64, SEND_RIGHT])?;
-    let object = body.receive_right()?;
-    let size = body.data(INTEGER_64)?;
-    let control = body.send_right()?;
-    body.end()?;
-    S::object_create(server, request.port(), request.seqno(), object, size, control)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
+        body.expect([RECEIVE_RIGHT, INTEGER_64, SEND_RIGHT])?;
+        let object = body.receive_right()?;
+        let size = body.data(INTEGER_64)?;
+        let control = body.send_right()?;
+        body.end()?;
+        S::object_create(
+            server,
+            request.port(),
+            request.seqno(),
+            object,
+            size,
+            control,
+        )?;
+        Ok(())
+    });
 }
 
 fn serve_object_data<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-    body.expect([INTEGER_64, BYTE_OUT_OF_LINE])?;
-    let offset = body.data(INTEGER_64)?;
-    let data = body.ool(BYTE_OUT_OF_LINE)?;
-    body.end()?;
-    S::object_data(server, request.port(), request.seqno(), offset, data)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
+        body.expect([INTEGER_64, BYTE_OUT_OF_LINE])?;
+        let offset = body.data(INTEGER_64)?;
+        let data = body.ool(BYTE_OUT_OF_LINE)?;
+        body.end()?;
+        S::object_data(server, request.port(), request.seqno(), offset, data)?;
+        Ok(())
+    });
 }
 
 /// The runtime lays these messages out as the compiler's tables say.

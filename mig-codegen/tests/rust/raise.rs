@@ -21,7 +21,7 @@ pub struct RaiseStateReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<i32>,
+    pub new_state: rt::ArrayVec<i32, 16>,
 }
 
 /// What `snapshot` returns.
@@ -82,7 +82,7 @@ pub fn raise_state<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(RaiseStateReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 
@@ -171,12 +171,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
 {
-    let stub = match request.id() {
-        id::RAISE_STATE => serve_raise_state,
-        id::SNAPSHOT => serve_snapshot,
+    match request.id() {
+        id::RAISE_STATE => serve_raise_state(server, request, reply),
+        id::SNAPSHOT => serve_snapshot(server, request, reply),
         _ => return false,
-    };
-    rt::serve(request, reply, |request, reply| stub(server, request, reply));
+    }
     true
 }
 
@@ -198,49 +197,53 @@ where
 fn serve_raise_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(64, 144, rt::Complex::Always))?;
-    body.descriptors(1)?;
-    let thread = body.send_right()?;
-    body.ndr()?;
-    let code = body.array::<i64>(2)?;
-    let flavor = body.value::<i32>()?;
-    let old_state = body.array::<i32>(16)?;
-    let new_state_max = body.value::<u32>()?.min(16);
-    body.end()?;
-    let token = request.trailer().audit()?;
-    let results = S::raise_state(
-        server,
-        request.port(),
-        thread,
-        &code,
-        flavor,
-        &old_state,
-        new_state_max,
-        token,
-    )?;
-    reply.encode(|reply| encode_raise_state(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(64, 144, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let thread = body.send_right()?;
+        body.ndr()?;
+        let code = body.array::<i64>(2)?;
+        let flavor = body.value::<i32>()?;
+        let old_state = body.array::<i32>(16)?;
+        let new_state_max = body.value::<u32>()?.min(16);
+        body.end()?;
+        let token = request.trailer().audit()?;
+        let results = S::raise_state(
+            server,
+            request.port(),
+            thread,
+            &code,
+            flavor,
+            &old_state,
+            new_state_max,
+            token,
+        )?;
+        reply.encode::<112>(|reply| encode_raise_state(reply, results))?;
+        Ok(())
+    });
 }
 
 fn serve_snapshot<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
 {
-    request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
-    let results = S::snapshot(server, request.port())?;
-    reply.encode(|reply| encode_snapshot(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::snapshot(server, request.port())?;
+        reply.encode::<72>(|reply| encode_snapshot(reply, results))?;
+        Ok(())
+    });
 }
 
 fn encode_raise_state<K: rt::Kernel<Abi = Abi>>(

@@ -24,7 +24,7 @@ pub mod id {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreGetReply {
     /// `numbers`
-    pub numbers: rt::Vec<i32>,
+    pub numbers: rt::ArrayVec<i32, 16>,
     /// `all`
     pub all: rt::Vec<i32>,
 }
@@ -113,13 +113,12 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
 {
-    let stub = match request.id() {
-        id::STORE_PUT => serve_store_put,
-        id::STORE_GET => serve_store_get,
-        id::STORE_PEERS => serve_store_peers,
+    match request.id() {
+        id::STORE_PUT => serve_store_put(server, request, reply),
+        id::STORE_GET => serve_store_get(server, request, reply),
+        id::STORE_PEERS => serve_store_peers(server, request, reply),
         _ => return false,
-    };
-    rt::serve(request, reply, |request, reply| stub(server, request, reply));
+    }
     true
 }
 
@@ -141,52 +140,58 @@ where
 fn serve_store_put<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(56, 120, rt::Complex::Never))?;
-    let numbers = body.slice(INTEGER_32, 16)?;
-    let kind = body.data(INTEGER_32)?;
-    body.end()?;
-    S::store_put(server, request.port(), &numbers, kind)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(56, 120, rt::Complex::Never))?;
+        let numbers = body.slice_before(INTEGER_32, 16, 16)?;
+        let kind = body.data(INTEGER_32)?;
+        body.end()?;
+        S::store_put(server, request.port(), numbers, kind)?;
+        Ok(())
+    });
 }
 
 fn serve_store_get<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
-    let numbers_max = body.data::<u32>(INTEGER_32)?.min(16);
-    body.end()?;
-    let results = S::store_get(server, request.port(), numbers_max)?;
-    reply.encode(|reply| encode_store_get(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
+        let numbers_max = body.data::<u32>(INTEGER_32)?.min(16);
+        body.end()?;
+        let results = S::store_get(server, request.port(), numbers_max)?;
+        reply.encode::<2176>(|reply| encode_store_get(reply, results))?;
+        Ok(())
+    });
 }
 
 fn serve_store_peers<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-    let mine = body.ool_ports()?;
-    body.end()?;
-    let results = S::store_peers(server, request.port(), mine)?;
-    reply.encode(|reply| encode_store_peers(reply, results))?;
-    Ok(())
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
+        let mine = body.ool_ports()?;
+        body.end()?;
+        let results = S::store_peers(server, request.port(), mine)?;
+        reply.encode::<64>(|reply| encode_store_peers(reply, results))?;
+        Ok(())
+    });
 }
 
 fn encode_store_get<K: rt::Kernel<Abi = Abi>>(

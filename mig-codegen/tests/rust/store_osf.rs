@@ -124,12 +124,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,
 {
-    let stub = match request.id() {
-        id::CREATE => serve_create,
-        id::INITIALIZE => serve_initialize,
+    match request.id() {
+        id::CREATE => serve_create(server, request, reply),
+        id::INITIALIZE => serve_initialize(server, request, reply),
         _ => return false,
-    };
-    rt::serve(request, reply, |request, reply| stub(server, request, reply));
+    }
     true
 }
 
@@ -151,44 +150,48 @@ where
 fn serve_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(68, 68, rt::Complex::Always))?;
-    body.descriptors(2)?;
-    let object = body.receive_right()?;
-    let control = body.send_right()?;
-    body.ndr()?;
-    let size = body.value::<Natural>()?;
-    let page_size = body.value::<Natural>()?;
-    body.end()?;
-    let seqno = request.trailer().seqno()?;
-    S::create(server, request.port(), seqno, object, size, control, page_size)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(68, 68, rt::Complex::Always))?;
+        body.descriptors(2)?;
+        let object = body.receive_right()?;
+        let control = body.send_right()?;
+        body.ndr()?;
+        let size = body.value::<Natural>()?;
+        let page_size = body.value::<Natural>()?;
+        body.end()?;
+        let seqno = request.trailer().seqno()?;
+        S::create(server, request.port(), seqno, object, size, control, page_size)?;
+        Ok(())
+    });
 }
 
 fn serve_initialize<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
-    _reply: &mut rt::Reply<'_, K>,
-) -> Result<(), rt::Refusal>
+    out: &mut rt::Reply<'_, K>,
+)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,
 {
-    let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-    body.descriptors(1)?;
-    let data = body.memory()?;
-    body.ndr()?;
-    let offset = body.value::<Natural>()?;
-    body.counted(data.len())?;
-    body.end()?;
-    let seqno = request.trailer().seqno()?;
-    S::initialize(server, request.port(), seqno, offset, data)?;
-    Ok(())
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let data = body.memory()?;
+        body.ndr()?;
+        let offset = body.value::<Natural>()?;
+        body.counted(data.len())?;
+        body.end()?;
+        let seqno = request.trailer().seqno()?;
+        S::initialize(server, request.port(), seqno, offset, data)?;
+        Ok(())
+    });
 }
 
 /// The runtime lays these messages out as the compiler's tables say.

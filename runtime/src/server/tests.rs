@@ -10,9 +10,7 @@ use crate::abi::Native;
 use crate::kernel::Notification;
 use crate::kernel::local::{Census, Host, Local};
 use crate::platform::Std;
-use crate::{
-    Builder, CallError, CallOptions, Complex, ReplyTo, SendOnceRight, SendRight, Shape, Type, serve,
-};
+use crate::{Builder, CallError, CallOptions, Complex, ReplyTo, SendOnceRight, SendRight, Shape, Type};
 
 const INTEGER_32: Type = Type::inline(2, 32, 1);
 
@@ -55,15 +53,15 @@ impl Subsystem<Local> for &Routines {
 
     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
         match request.id() {
-            SUM => serve(request, reply, |request, reply| {
+            SUM => reply.serve(|reply| {
                 let mut body = request.body(integers(2))?;
                 let (a, b) = (body.data::<u32>(INTEGER_32)?, body.data::<u32>(INTEGER_32)?);
                 body.end()?;
                 let sum = a.checked_add(b).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-                reply.encode(|reply| encode_sum(reply, sum))?;
+                reply.encode::<{ HEADER + 2 * INTEGER }>(|reply| encode_sum(reply, sum))?;
                 Ok(())
             }),
-            PANIC => serve(request, reply, |request, _| {
+            PANIC => reply.serve(|_| {
                 let shape =
                     Shape { min: HEADER + 2 * PORT, max: HEADER + 2 * PORT, complex: Complex::Always };
                 let mut body = request.body(shape)?;
@@ -71,24 +69,24 @@ impl Subsystem<Local> for &Routines {
                 let _right = body.send_right()?;
                 std::panic::resume_unwind(Box::new("on purpose"))
             }),
-            LATER => serve(request, reply, |request, _| {
+            LATER => reply.serve(|_| {
                 request.body(integers(0))?.end()?;
                 self.later.lock().unwrap().push(request.port().defer());
                 Err(KernReturn::MIG_NO_REPLY.into())
             }),
-            NOTE => serve(request, reply, |request, _| {
+            NOTE => reply.serve(|_| {
                 request.body(integers(1))?.data::<u32>(INTEGER_32)?;
                 self.notes.lock().unwrap().push((request.port().name(), request.seqno()));
                 Ok(())
             }),
-            REFUSE => serve(request, reply, |request, _| {
+            REFUSE => reply.serve(|_| {
                 let shape =
                     Shape { min: HEADER + 2 * PORT, max: HEADER + 2 * PORT, complex: Complex::Always };
                 let mut body = request.body(shape)?;
                 let _right = body.receive_right()?;
                 Err(KernReturn::KERN_NO_ACCESS.into())
             }),
-            MISSING => serve(request, reply, |_, _| Err(KernReturn::MIG_BAD_ID.into())),
+            MISSING => reply.serve(|_| Err(KernReturn::MIG_BAD_ID.into())),
             _ => return false,
         }
         true
@@ -117,7 +115,7 @@ impl Subsystem<Local> for Notify<'_> {
     }
 
     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
-        serve(request, reply, |request, _| {
+        reply.serve(|_| {
             self.0.notified.lock().unwrap().push((request.id(), request.port().is_send_once()));
             Ok(())
         });
@@ -602,8 +600,8 @@ fn the_first_subsystem_with_a_routine_for_an_id_serves_it() {
         fn max_reply_size(&self) -> usize {
             Native::FACTS.error_reply
         }
-        fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
-            serve(request, reply, |_, _| {
+        fn dispatch(&self, _: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
+            reply.serve(|_| {
                 self.0.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             });

@@ -98,6 +98,9 @@ extern "C" fn null_arrays_get(_: u32) -> i32 {
     0
 }
 
+/// What `arrays_get` answers.
+static NUMBERS: [i32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+
 /// The task.
 #[derive(Clone, Copy)]
 pub(crate) struct Null;
@@ -296,7 +299,10 @@ impl arrays::Arrays<Null> for Server {
     fn arrays_get(&self, port: Port<'_, Null>) -> Result<arrays::ArraysGetReply<Null>, KernReturn> {
         KernReturn(null_arrays_get(port.name().0)).ok()?;
         let page = Memory { address: std::ptr::without_provenance_mut(0x1_0000), len: 4096 };
-        Ok(arrays::ArraysGetReply { numbers: vec![0; 8], bytes: OolMemory::from_region(page) })
+        Ok(arrays::ArraysGetReply {
+            numbers: NUMBERS.into_iter().collect(),
+            bytes: OolMemory::from_region(page),
+        })
     }
 }
 

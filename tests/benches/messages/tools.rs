@@ -48,7 +48,8 @@ fn count(profile: &str) -> u64 {
         } else if line.starts_with("calls=") {
             let called = lines.next().map_or(0, cost);
             // What the callee and those below it cost is in the sum by itself.
-            total -= if callee.starts_with("null_") { called } else { 0 };
+            let name = callee.rsplit("::").next().unwrap_or_default();
+            total -= if name.starts_with("null_") { called } else { 0 };
         } else if line.starts_with(|c: char| c.is_ascii_digit()) {
             total += cost(line);
         }

@@ -10,7 +10,7 @@ use crate::kernel::local::Local;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use crate::{
     CallError, CallOptions, Complex, Dest, MsgBuf, OolMemory, PortSet, Receive, ReceiveError, ReceiveRight,
-    Received, Reply, SendRight, Seqno, Server, Shape, Subsystem, serve,
+    Received, Reply, SendRight, Seqno, Server, Shape, Subsystem,
 };
 
 /// A header with these ports.
@@ -311,12 +311,12 @@ impl Subsystem<Darwin> for &Doubles {
     }
 
     fn dispatch(&self, request: &mut Received<'_, Darwin>, reply: &mut Reply<'_, Darwin>) -> bool {
-        serve(request, reply, |request, reply| {
+        reply.serve(|reply| {
             let mut body = request.body(Shape::new(36, 36, Complex::Never))?;
             body.ndr()?;
             let number = body.value::<i32>()?;
             body.end()?;
-            reply.encode(|reply| {
+            reply.encode::<40>(|reply| {
                 reply.return_code(KernReturn::KERN_SUCCESS);
                 reply.value(&(number * 2));
                 Ok(())
