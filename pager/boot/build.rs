@@ -1,4 +1,4 @@
-//! The bindings of `boot.defs`, and the link of programs that the kernel loads: at fixed addresses, without a C library and its start files.
+//! The bindings of `boot.defs` and `newer.defs`, and the link of programs that the kernel loads: at fixed addresses, without a C library and its start files.
 
 fn main() -> Result<(), mig_codegen::Error> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -8,5 +8,7 @@ fn main() -> Result<(), mig_codegen::Error> {
     {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    mig_codegen::Config::new().include_dir("../../defs/gnu").compile("boot.defs")
+    ["boot.defs", "newer.defs"]
+        .into_iter()
+        .try_for_each(|file| mig_codegen::Config::new().include_dir("../../defs/gnu").compile(file))
 }

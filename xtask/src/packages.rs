@@ -109,6 +109,16 @@ pub(crate) const GNUMACH_X86_64: Set = Set {
     }],
 };
 
+/// The one for several processors, from Debian's unstable distribution. The archive drops it when there is a newer one.
+pub(crate) const GNUMACH_X86_64_SMP: Set = Set {
+    name: "gnumach-x86_64-smp",
+    packages: &[Package {
+        file: "g/gnumach/gnumach-image-1.8-amd64-smp_1.8+git20261028-1_amd64.deb",
+        sha256: "6858ef95f6b9b7e3e47d4635b612af4700623085b9ebeea843bb0c07c767461e",
+        folder: "root",
+    }],
+};
+
 /// The kernel of GNU Mach for i386.
 pub(crate) const GNUMACH_I386: Set = Set {
     name: "gnumach-i386",

@@ -15,6 +15,9 @@ pub(crate) enum Kernel {
     /// GNU Mach of 2025 for x86_64.
     #[value(name = "x86_64")]
     X86_64,
+    /// GNU Mach of 2026 for x86_64 and several processors, which is not tested and needs more memory.
+    #[value(name = "x86_64-smp")]
+    X86_64Smp,
     /// GNU Mach of 2025 for i386.
     #[value(name = "i386")]
     I386,
@@ -28,6 +31,7 @@ impl Kernel {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kernel::X86_64 => "x86_64",
+            Kernel::X86_64Smp => "x86_64-smp",
             Kernel::I386 => "i386",
             Kernel::I3862022 => "i386-2022",
         }
@@ -35,12 +39,13 @@ impl Kernel {
 
     /// Whether its programs are 32-bit ones.
     pub(crate) fn is_i386(self) -> bool {
-        self != Kernel::X86_64
+        matches!(self, Kernel::I386 | Kernel::I3862022)
     }
 
     fn package(self) -> (&'static Set, &'static str) {
         match self {
             Kernel::X86_64 => (&packages::GNUMACH_X86_64, "gnumach-1.8-amd64-up.gz"),
+            Kernel::X86_64Smp => (&packages::GNUMACH_X86_64_SMP, "gnumach-1.8-amd64-smp.gz"),
             Kernel::I386 => (&packages::GNUMACH_I386, "gnumach-1.8-486-up.gz"),
             Kernel::I3862022 => (&packages::GNUMACH_I386_2022, "gnumach-1.8-486.gz"),
         }

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// The memory that the program uses, such as 256M.
     #[arg(long, value_name = "MIB", default_value = "256M", value_parser = mebibytes)]
     size: u32,
-    /// Processors. The kernels that are fetched use one of them.
+    /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
     /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, copy, ask or attack.
@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Run the first program, `gnumach/hello`, instead.
     #[arg(long)]
     hello: bool,
-    /// Make the terminal the machine's console, with QEMU's monitor behind it, and let the machine run as long as it does.
+    /// Make the terminal the machine's console, with QEMU's monitor behind it, and let the machine run until the monitor ends it.
     #[arg(long)]
     interactive: bool,
 }
@@ -219,7 +219,7 @@ fn open_faults(kernel: Kernel) -> &'static [&'static str] {
     match kernel {
         // A program that reads back much at once can use up the memory that the kernel keeps for emergencies, and the kernel panics: the pages
         // that it returns wait for the disk meanwhile.
-        Kernel::X86_64 => &[
+        Kernel::X86_64 | Kernel::X86_64Smp => &[
             "more memory than there is",
             "two programs at once",
             "questions to the pager",

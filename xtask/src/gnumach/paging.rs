@@ -64,7 +64,7 @@ impl Program {
 /// The least memory that a kernel and the programs start in, and how much of it the pager takes away then, in MiB.
 fn least_memory(kernel: Kernel) -> (u32, u32) {
     match kernel {
-        Kernel::X86_64 => (64, 24),
+        Kernel::X86_64 | Kernel::X86_64Smp => (64, 24),
         Kernel::I386 | Kernel::I3862022 => (32, 0),
     }
 }

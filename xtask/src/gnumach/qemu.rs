@@ -61,6 +61,7 @@ impl Machine {
     /// Starts it, shows its console, and returns that when it has ended well. The error has what the console said.
     pub(crate) fn run(&self) -> Result<String, String> {
         let mut command = self.command();
+        command.args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.as_mut().map_err(|error| format!("{QEMU}: {error}"))?;
         let mut console = String::new();
@@ -77,7 +78,7 @@ impl Machine {
         }
     }
 
-    /// Starts it with the terminal as its console, and leaves it alone.
+    /// Starts it with the terminal as its console, and leaves it alone: programs cannot end it.
     pub(crate) fn run_interactively(&self) -> Result<(), String> {
         println!("QEMU's keys: ctrl-A X ends it, ctrl-A C is its monitor");
         let mut command = self.command();
@@ -96,8 +97,7 @@ impl Machine {
         let mut command = Command::new(QEMU);
         command
             .current_dir(&self.programs)
-            .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
-            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+            .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .args(["-m", &format!("{}M", self.memory), "-smp", &self.processors.to_string()])
             .args(["-append", "console=com0"])
             .arg("-kernel")

@@ -28,6 +28,12 @@ mod boot {
     mig_runtime::include_interface!("boot");
 }
 
+/// A call that only newer kernels have.
+#[allow(dead_code)]
+mod newer {
+    mig_runtime::include_interface!("newer");
+}
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 

@@ -10,6 +10,7 @@ use mig_runtime::platform::Mutex;
 use mig_runtime::{KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
 
 use crate::boot::{self, Boot, Natural};
+use crate::newer::{self, VmSize};
 use crate::{Pager, set_manager};
 
 /// `TASK_BOOTSTRAP_PORT`
@@ -86,6 +87,8 @@ impl<'a> Supervisor<'a> {
         for program in self.programs.lock().iter() {
             mach::task_set_special_port(&program.task, TASK_BOOTSTRAP_PORT, &right)?;
             exception::send_to(&program.task, &self.exceptions)?;
+            // Newer kernels give a task no more address space than the machine has memory, and it can be as large as the paging space, too.
+            let _ = newer::vm_set_size_limit(self.host, &program.task, VmSize::MAX, VmSize::MAX);
             program.task.request_dead_name(&self.notify)?;
             mach::task_resume(&program.task)?;
         }
