@@ -39,8 +39,8 @@ pub enum Duty {
     Internal,
     /// Serves other objects, for whoever has a right to them.
     External,
-    /// Reads pages from the store, into memory that it allocates.
-    Reads,
+    /// Reads pages from the store and supplies them, for which the kernel takes memory.
+    Supplies,
     /// Writes pages to the store, on which the memory of the whole machine depends.
     Writes,
 }
@@ -75,13 +75,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             transfers: Vec::new(),
             failure: Arc::default(),
         };
-        for duty in (0..threads.2).flat_map(|_| [Duty::Reads, Duty::Writes]) {
-            let (pager, prepare) = (service.pager.clone(), prepare.clone());
-            let body = Box::new(move || {
-                prepare(duty);
-                if duty == Duty::Reads { pager.serve_reads() } else { pager.serve_writes() }
-            });
-            service.transfers.push(P::spawn("pager transfers", body)?);
+        for _ in 0..threads.2 {
+            let memory = service.pager.page_memory()?;
+            let supplies = move |pager: &SwapPager<K, P, S>| pager.serve_supplies(memory);
+            service.spawn_transfers(Duty::Supplies, &prepare, supplies)?;
+            service.spawn_transfers(Duty::Writes, &prepare, SwapPager::serve_writes)?;
         }
         let ready = prepare.clone();
         service.spawn("pager manager", move |pager, stop| {
@@ -102,6 +100,21 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             serve_objects(pager, pager.external_ports().into(), stop, threads.1)
         })?;
         Ok(service)
+    }
+
+    fn spawn_transfers(
+        &mut self,
+        duty: Duty,
+        prepare: &Arc<dyn Fn(Duty) + Send + Sync>,
+        serve: impl FnOnce(&SwapPager<K, P, S>) + Send + 'static,
+    ) -> Result<(), SpawnError> {
+        let (pager, prepare) = (self.pager.clone(), prepare.clone());
+        let body = Box::new(move || {
+            prepare(duty);
+            serve(&pager);
+        });
+        self.transfers.push(P::spawn("pager transfers", body)?);
+        Ok(())
     }
 
     /// Starts a thread that serves.

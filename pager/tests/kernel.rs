@@ -144,7 +144,7 @@ fn run(world: World, steps: Vec<Step>) {
             Step::Initialize(page) => kernel.initialize(page),
             Step::Hear => kernel.object.some_answers(1).into_iter().for_each(|answer| kernel.hear(answer)),
             Step::Serve => world.serve_some(1),
-            Step::Transfer => drop(world.pager.transfer_one()),
+            Step::Transfer => drop(world.transfer_one()),
             Step::Fail(fails) => {
                 let mut bad = world.pager.store().bad.lock().unwrap();
                 if fails { bad.extend(0..=255) } else { bad.clear() }

@@ -40,12 +40,14 @@ fn a_page_whose_write_is_not_finished_is_supplied_as_precious() {
     object.data_return(0, &page(1));
     object.request(0, SIZE);
     world.serve();
+    world.supply();
     assert_eq!(object.answers(), [Supply { offset: 0, tag: 1, precious: true }]);
     // The later of two returns wins, though the store has seen neither.
     object.data_return(0, &page(2));
     object.data_return(0, &page(3));
     object.request(0, SIZE);
     world.serve();
+    world.supply();
     assert_eq!(object.answers(), [Supply { offset: 0, tag: 3, precious: true }]);
     world.transfer();
     assert_eq!((world.pager.statistics().superseded, world.pager.statistics().written), (2, 1));
@@ -62,7 +64,7 @@ fn a_page_of_zeros_that_was_returned_is_supplied() {
     let object = world.create();
     object.data_return(0, &[0; PAGE]);
     object.request(0, SIZE);
-    world.serve();
+    world.settle();
     // Unavailable would show what a shadow object has.
     assert_eq!(object.answers(), [Same { offset: 0, byte: 0, precious: false }]);
     assert_eq!(world.pager.store().space().used(), 0);
@@ -160,6 +162,7 @@ fn a_page_that_comes_back_too_often_is_lost_and_no_other() {
     object.data_return(0, &page(3));
     object.request(0, SIZE);
     world.serve();
+    world.supply();
     assert_eq!(object.answers(), [Supply { offset: 0, tag: 3, precious: true }]);
     object.terminate();
     world.end();
@@ -236,6 +239,7 @@ fn without_a_free_buffer_pages_stay_in_their_message_and_then_go_back() {
     assert_eq!((world.pager.statistics().held, world.pager.statistics().handed_back), (2, 1));
     object.request(0, 3 * SIZE);
     world.serve();
+    (0..3).for_each(|_| world.supply());
     let early = [0, 1, 2].map(|tag| Supply { offset: tag * SIZE, tag: tag as u8, precious: true });
     assert_eq!(object.answers(), early);
     world.transfer();

@@ -187,6 +187,22 @@ impl<L, D: Clone> Object<L, D> {
         if self.transfers == 0 { NoSenders::Forget } else { NoSenders::Later }
     }
 
+    /// The kernel wants a page. If that takes a transfer, one begins.
+    pub fn request(&mut self, page: u64) -> Request<L> {
+        let request = self.pages.request(page);
+        self.transfers += usize::from(request.takes_transfer());
+        request
+    }
+
+    /// As [`Pages::lend`]. If what it says takes a transfer, another one begins.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub fn lend(&mut self, page: u64) -> Result<D, Request<L>> {
+        self.pages.lend(page).inspect_err(|request| self.transfers += usize::from(request.takes_transfer()))
+    }
+
     /// A transfer of one of its pages begins.
     pub fn transfer_begins(&mut self) {
         self.transfers += 1;

@@ -29,6 +29,8 @@ enum Page<L, D> {
         data: D,
         /// The content before.
         old: Option<L>,
+        /// The kernel has asked for it, and it was not lent since.
+        wanted: bool,
         /// The kernel has got this content again, as precious: it will not drop it.
         lent: bool,
         handed_back: u8,
@@ -51,11 +53,11 @@ enum Page<L, D> {
 
 /// What to do for a requested page.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Request<L, D> {
+pub enum Request<L> {
     /// It was never written: `data_unavailable`.
     Unavailable,
-    /// It is on its way to the store: supply this, as precious.
-    Supply(D),
+    /// It is on its way to the store: call [`Pages::lend`] when there is memory to supply it.
+    Lend,
     /// Read it, then call [`Pages::read`].
     Read(Read<L>),
     /// There is an answer, or will be: do nothing.
@@ -64,6 +66,13 @@ pub enum Request<L, D> {
     Lost,
     /// The kernel has it: `data_error`, because a request was made against the rules.
     Unexpected,
+}
+
+impl<L> Request<L> {
+    /// True if the answer comes later, after [`Pages::lend`] or [`Pages::read`].
+    pub fn takes_transfer(&self) -> bool {
+        matches!(self, Request::Lend | Request::Read(_))
+    }
 }
 
 /// A page that is being read, with its place in the store.
@@ -131,16 +140,16 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// The kernel wants a page.
-    pub fn request(&mut self, page: u64) -> Request<L, D> {
+    pub fn request(&mut self, page: u64) -> Request<L> {
         let Some(before) = self.pages.remove(&page) else { return Request::Unavailable };
         let (state, answer) = match before {
             Page::Out(place) | Page::In(place) => {
                 let ticket = self.ticket();
                 (Page::Reading { ticket }, Request::Read(Read { ticket, place }))
             }
-            Page::Writing { ticket, data, old, handed_back, .. } => {
-                let answer = Request::Supply(data.clone());
-                (Page::Writing { ticket, data, old, lent: true, handed_back }, answer)
+            Page::Writing { ticket, data, old, wanted, lent, handed_back } => {
+                let answer = if wanted { Request::Answered } else { Request::Lend };
+                (Page::Writing { ticket, data, old, wanted: true, lent, handed_back }, answer)
             }
             Page::Precious { unasked: true, handed_back } => {
                 (Page::Precious { unasked: false, handed_back }, Request::Answered)
@@ -153,13 +162,30 @@ impl<L, D: Clone> Pages<L, D> {
         answer
     }
 
+    /// There is memory for a page that was asked for on its way to the store: this is its content, to be supplied as precious. If the write has ended
+    /// meanwhile, the request is made again.
+    ///
+    /// # Errors
+    ///
+    /// What to do for the request.
+    pub fn lend(&mut self, page: u64) -> Result<D, Request<L>> {
+        match self.pages.get_mut(&page) {
+            Some(Page::Writing { data, wanted, lent, .. }) => {
+                (*wanted, *lent) = (false, true);
+                Ok(data.clone())
+            }
+            _ => Err(self.request(page)),
+        }
+    }
+
     /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more.
     pub fn write(&mut self, page: u64, data: D) -> Ticket {
         let ticket = self.ticket();
         let before = self.pages.remove(&page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
+        let wanted = matches!(before, Some(Page::Writing { wanted: true, .. }));
         let old = before.and_then(Page::into_place);
-        self.pages.insert(page, Page::Writing { ticket, data, old, lent: false, handed_back });
+        self.pages.insert(page, Page::Writing { ticket, data, old, wanted, lent: false, handed_back });
         ticket
     }
 

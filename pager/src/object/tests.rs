@@ -74,6 +74,7 @@ enum Outcome {
 enum Transfer {
     Write { page: u64, ticket: Ticket, version: Version },
     Read { page: u64, read: Read<Place> },
+    Lend { page: u64 },
 }
 
 /// What the test knows of a page without asking the object.
@@ -243,15 +244,23 @@ impl World {
 
     fn admit_request(&mut self, page: u64) {
         let answer = self.object.pages.request(page);
+        self.check_answer(page, answer);
+    }
+
+    fn check_answer(&mut self, page: u64, answer: Request<Place>) {
+        let to_be_lent = self
+            .transfers
+            .iter()
+            .any(|transfer| matches!(transfer, Transfer::Lend { page: of } if *of == page));
         let Some(expected) = self.pages.get_mut(&page) else {
             assert_eq!(answer, Request::Unavailable, "never stored");
             return;
         };
         match answer {
             Request::Unavailable => panic!("page {page} was stored"),
-            Request::Supply(version) => {
-                assert_eq!(version, expected.version);
-                expected.precious = true;
+            Request::Lend => {
+                self.object.transfer_begins();
+                self.transfers.push(Transfer::Lend { page });
             }
             Request::Read(read) => {
                 assert!(!core::mem::replace(&mut expected.requested, true));
@@ -260,7 +269,7 @@ impl World {
             }
             Request::Answered => {
                 assert!(
-                    expected.requested || core::mem::take(&mut expected.unasked),
+                    core::mem::take(&mut expected.unasked) || expected.requested || to_be_lent,
                     "an answer is on its way"
                 );
             }
@@ -273,7 +282,20 @@ impl World {
         match transfer {
             Transfer::Write { page, ticket, version } => self.end_write(page, ticket, version, outcome),
             Transfer::Read { page, read } => self.end_read(page, read, outcome),
+            Transfer::Lend { page } => self.lend(page),
         }
+    }
+
+    fn lend(&mut self, page: u64) {
+        match self.object.pages.lend(page) {
+            Ok(version) => {
+                let expected = self.pages.get_mut(&page).unwrap();
+                assert_eq!(version, expected.version);
+                expected.precious = true;
+            }
+            Err(answer) => self.check_answer(page, answer),
+        }
+        self.transfer_ended();
     }
 
     fn end_write(&mut self, page: u64, ticket: Ticket, version: Version, outcome: Outcome) {
@@ -415,6 +437,7 @@ impl World {
                     AfterRead::Superseded(place) => (page, Some(place)),
                     other => panic!("{other:?}"),
                 },
+                Transfer::Lend { page } => (page, None),
             };
             assert!(self.pages.contains_key(&page));
             self.free(place);
@@ -492,4 +515,16 @@ proptest! {
         }
         world.finish();
     }
+}
+
+#[test]
+fn many_requests_for_a_page_that_is_being_written_are_one_loan() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
+    pages.write(0, 1);
+    assert_eq!(pages.request(0), Request::Lend);
+    assert_eq!(pages.request(0), Request::Answered);
+    pages.write(0, 2);
+    assert_eq!(pages.request(0), Request::Answered);
+    assert_eq!(pages.lend(0), Ok(2));
+    assert_eq!(pages.request(0), Request::Lend);
 }

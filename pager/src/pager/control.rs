@@ -49,9 +49,11 @@ impl<K: Kernel<Abi = Native>> Control<K> {
         with_right!(self, right => right.name())
     }
 
-    /// `memory_object_data_supply` of a page, which moves to the kernel. A precious page comes back even if nobody changes it.
-    pub(crate) fn supply(&self, offset: u64, page: OolMemory<K>, precious: bool) -> Result<(), KernReturn> {
-        with_right!(self, right => supply(right, offset, page.into_region(), precious))
+    /// `memory_object_data_supply` of a page, which the kernel copies: it takes memory for that as the calling thread may, so that one without
+    /// privileges waits where there is little. The memory begins at a page's address, without which GNU Mach supplies what stands beside it. A
+    /// precious page comes back even if nobody changes it.
+    pub(crate) fn supply(&self, offset: u64, page: &OolMemory<K>, precious: bool) -> Result<(), KernReturn> {
+        with_right!(self, right => supply(right, offset, page, precious))
     }
 
     /// `memory_object_data_unavailable` for one page. GNU Mach takes a range that begins at 0 and has more than 8 KiB for something else.
@@ -85,10 +87,9 @@ impl<K: Kernel<Abi = Native>> Control<K> {
 fn supply<K: Kernel<Abi = Native>>(
     right: &SendRight<K>,
     offset: u64,
-    page: Option<K::Region>,
+    page: &[u8],
     precious: bool,
 ) -> Result<(), KernReturn> {
-    let page: OolMemory<K> = page.map_or(OolMemory::empty(), OolMemory::from_region);
     let no_reply = ReceiveRight::null(right.kernel().clone());
     code(mach::memory_object_data_supply(right, narrow(offset), page, VM_PROT_NONE, precious, &no_reply))
 }

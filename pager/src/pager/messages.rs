@@ -10,7 +10,7 @@ use mig_runtime::{KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRigh
 use super::SwapPager;
 use super::control::Control;
 use super::entry::{Admitted, Entry, Rights, Shared, User};
-use super::transfers::{ReadJob, WriteJob};
+use super::transfers::{Source, SupplyJob, WriteJob};
 use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Unstored};
 use crate::store::{Store, Stored};
 
@@ -180,14 +180,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             self.sent(user.control.error(offset, length));
             return Err(self.refused());
         };
-        let answer = |page| {
-            let request = object.pages.request(page);
-            if matches!(request, Request::Read(_)) {
-                object.transfer_begins();
-            }
-            (page, request)
-        };
-        let answers: Vec<_> = pages.map(answer).collect();
+        let answers: Vec<_> = pages.map(|page| (page, object.request(page))).collect();
         drop(admitted);
         for (page, request) in answers {
             self.answer(&entry, &user, page, request);
@@ -195,30 +188,22 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         Ok(())
     }
 
-    fn answer(
+    /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the kernel keeps for emergencies.
+    pub(super) fn answer(
         &self,
         entry: &Arc<Entry<K, P>>,
         user: &User<K>,
         page: u64,
-        request: Request<Stored, Shared<K, P>>,
+        request: Request<Stored>,
     ) {
+        let supply = |from| self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
         match request {
             Request::Unavailable => {
                 self.counters.unavailable.count();
                 self.sent(user.control.unavailable(self.offset(page), self.page_size));
             }
-            Request::Supply(data) => match self.copy(&data) {
-                Ok(memory) => {
-                    self.counters.supplied_early.count();
-                    self.supply(user, page, memory, true);
-                }
-                Err(_) => self.error(user, page),
-            },
-            Request::Read(read) => {
-                let at_once = read.place.same_filled().is_some();
-                let job = ReadJob { entry: entry.clone(), page, read };
-                if at_once { self.read(job) } else { self.transfers.read(job) }
-            }
+            Request::Lend => supply(Source::Write),
+            Request::Read(read) => supply(Source::Store(read)),
             Request::Answered => self.counters.answered.count(),
             Request::Lost | Request::Unexpected => self.error(user, page),
         }
@@ -379,15 +364,8 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         KernReturn::KERN_INVALID_ARGUMENT
     }
 
-    /// New memory with the content of a page.
-    fn copy(&self, page: &[u8]) -> Result<OolMemory<K>, KernReturn> {
-        let mut memory = OolMemory::allocate(&self.kernel, page.len())?;
-        memory.copy_from_slice(page);
-        Ok(memory)
-    }
-
     /// Supplies a page. True if the kernel has got it.
-    pub(super) fn supply(&self, user: &User<K>, page: u64, memory: OolMemory<K>, precious: bool) -> bool {
+    pub(super) fn supply(&self, user: &User<K>, page: u64, memory: &OolMemory<K>, precious: bool) -> bool {
         let sent = self.sent(user.control.supply(self.offset(page), memory, precious));
         self.counters.supplied.add(sent as u64);
         sent
@@ -408,8 +386,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         unstored: Unstored,
     ) {
         let gone_back = || {
-            let (Some(user), Ok(memory)) = (user, self.copy(data)) else { return false };
-            self.sent(user.control.supply(self.offset(page), memory, true))
+            let (Some(user), Ok(mut memory)) = (user, self.page_memory()) else { return false };
+            memory.copy_from_slice(data);
+            self.sent(user.control.supply(self.offset(page), &memory, true))
         };
         if unstored == Unstored::HandBack {
             if gone_back() {

@@ -41,7 +41,7 @@ pub struct Config {
     pub hand_backs: u8,
     /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious and no longer kept in the store.
     pub precious_below: u8,
-    /// Threads that write pages to the store, and as many again that read them.
+    /// Threads that write pages to the store, and as many again that supply them.
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
     pub internal_threads: usize,
@@ -69,7 +69,8 @@ impl Default for Config {
 ///
 /// It serves the requests of three kinds of ports: its own ([`manager_ports`](Self::manager_ports)), those of objects that the kernel has made
 /// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have
-/// threads of its own. The requests never wait for the store: that is for [`serve_reads`](Self::serve_reads) and [`serve_writes`](Self::serve_writes).
+/// threads of its own. Their threads never wait for the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and
+/// [`serve_writes`](Self::serve_writes).
 /// [`Service`](crate::Service) puts all of it together.
 pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     kernel: K,

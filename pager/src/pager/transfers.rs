@@ -1,15 +1,16 @@
 //! Transfers to and from the store: a queue, and what its threads do.
 //!
-//! Reading a page takes memory, which writing others frees. So the threads that read may have to wait for the kernel to find memory, and those
-//! that write must never wait for them.
+//! A page that the kernel gets takes memory, which writing others frees. So the threads that supply pages may have to wait for the kernel to
+//! find memory, and those that write must never wait for them.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use mig_runtime::abi::Native;
 use mig_runtime::platform::{Condvar, Mutex, Platform};
-use mig_runtime::{Kernel, OolMemory};
+use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
 use super::entry::{Entry, Shared};
@@ -24,49 +25,77 @@ pub(super) struct WriteJob<K: Kernel, P: Platform> {
     pub(super) data: Shared<K, P>,
 }
 
-/// A page to be read.
-pub(super) struct ReadJob<K: Kernel, P: Platform> {
+/// A page to be supplied.
+pub(super) struct SupplyJob<K: Kernel, P: Platform> {
     pub(super) entry: Arc<Entry<K, P>>,
     pub(super) page: u64,
-    pub(super) read: Read<Stored>,
+    pub(super) from: Source,
+}
+
+/// Where a page that is to be supplied was when the kernel asked for it.
+pub(super) enum Source {
+    /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits for.
+    Write,
+    Store(Read<Stored>),
+}
+
+impl Source {
+    /// True if there is nothing to read.
+    fn is_at_hand(&self) -> bool {
+        match self {
+            Self::Write => true,
+            Self::Store(read) => read.place.same_filled().is_some(),
+        }
+    }
 }
 
 /// What waits for a thread.
 pub(super) struct Transfers<K: Kernel, P: Platform> {
     queue: Mutex<P, Queue<K, P>>,
-    more_to_read: P::Condvar,
+    more_to_supply: P::Condvar,
     more_to_write: P::Condvar,
 }
 
 struct Queue<K: Kernel, P: Platform> {
-    reads: VecDeque<ReadJob<K, P>>,
+    /// Pages that are at hand. They go first.
+    at_hand: VecDeque<SupplyJob<K, P>>,
+    /// Pages to be read.
+    stored: VecDeque<SupplyJob<K, P>>,
     writes: VecDeque<WriteJob<K, P>>,
     forgotten: Vec<Pages<Stored, Shared<K, P>>>,
     stopped: bool,
 }
 
+/// What a thread that writes does.
 enum Job<K: Kernel, P: Platform> {
-    Read(ReadJob<K, P>),
     Write(Vec<WriteJob<K, P>>),
     Forget(Pages<Stored, Shared<K, P>>),
 }
 
 impl<K: Kernel, P: Platform> Default for Transfers<K, P> {
     fn default() -> Self {
-        let queue =
-            Queue { reads: VecDeque::new(), writes: VecDeque::new(), forgotten: Vec::new(), stopped: false };
+        let queue = Queue {
+            at_hand: VecDeque::new(),
+            stored: VecDeque::new(),
+            writes: VecDeque::new(),
+            forgotten: Vec::new(),
+            stopped: false,
+        };
         Self {
             queue: Mutex::<P, _>::new(queue),
-            more_to_read: P::Condvar::default(),
+            more_to_supply: P::Condvar::default(),
             more_to_write: P::Condvar::default(),
         }
     }
 }
 
 impl<K: Kernel, P: Platform> Transfers<K, P> {
-    pub(super) fn read(&self, job: ReadJob<K, P>) {
-        self.queue.lock().reads.push_back(job);
-        self.more_to_read.notify_one();
+    pub(super) fn supply(&self, job: SupplyJob<K, P>) {
+        let mut queue = self.queue.lock();
+        let jobs = if job.from.is_at_hand() { &mut queue.at_hand } else { &mut queue.stored };
+        jobs.push_back(job);
+        drop(queue);
+        self.more_to_supply.notify_one();
     }
 
     pub(super) fn write(&self, jobs: Vec<WriteJob<K, P>>) {
@@ -83,14 +112,14 @@ impl<K: Kernel, P: Platform> Transfers<K, P> {
 
     fn stop(&self) {
         self.queue.lock().stopped = true;
-        self.more_to_read.notify_all();
+        self.more_to_supply.notify_all();
         self.more_to_write.notify_all();
     }
 }
 
 impl<K: Kernel, P: Platform> Queue<K, P> {
-    fn next_read(&mut self) -> Option<Job<K, P>> {
-        self.reads.pop_front().map(Job::Read)
+    fn next_supply(&mut self) -> Option<SupplyJob<K, P>> {
+        self.at_hand.pop_front().or_else(|| self.stored.pop_front())
     }
 
     fn next_write(&mut self, batch: usize) -> Option<Job<K, P>> {
@@ -109,19 +138,36 @@ impl<K: Kernel, P: Platform> Queue<K, P> {
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Reads pages from the store for who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and
-    /// nothing is left to do. It allocates memory for each page.
-    pub fn serve_reads(&self) {
-        self.serve_transfers(&self.transfers.more_to_read, Queue::next_read);
+    /// Supplies pages to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and nothing is left to
+    /// do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
+    pub fn serve_supplies(&self, mut memory: OolMemory<K>) {
+        self.serve_transfers(&self.transfers.more_to_supply, Queue::next_supply, |job| {
+            self.transfer_supply(job, &mut memory);
+        });
     }
 
     /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
     /// makes some free.
     pub fn serve_writes(&self) {
-        self.serve_transfers(&self.transfers.more_to_write, |queue| queue.next_write(self.config.batch));
+        let next = |queue: &mut Queue<K, P>| queue.next_write(self.config.batch);
+        self.serve_transfers(&self.transfers.more_to_write, next, |job| self.transfer_write(job));
     }
 
-    fn serve_transfers(&self, more: &P::Condvar, next: impl Fn(&mut Queue<K, P>) -> Option<Job<K, P>>) {
+    /// Memory for a page, where a page begins.
+    ///
+    /// # Errors
+    ///
+    /// As `vm_allocate`.
+    pub fn page_memory(&self) -> Result<OolMemory<K>, KernReturn> {
+        OolMemory::allocate(&self.kernel, self.page_size)
+    }
+
+    fn serve_transfers<J>(
+        &self,
+        more: &P::Condvar,
+        next: impl Fn(&mut Queue<K, P>) -> Option<J>,
+        mut transfer: impl FnMut(J),
+    ) {
         loop {
             let job = {
                 let mut queue = self.transfers.queue.lock();
@@ -135,33 +181,42 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                     more.wait(&mut queue);
                 }
             };
-            self.transfer(job);
+            transfer(job);
         }
     }
 
-    /// Does one piece of the work of [`serve_reads`](Self::serve_reads) or [`serve_writes`](Self::serve_writes). False if there was none.
-    pub fn transfer_one(&self) -> bool {
-        let job = {
-            let mut queue = self.transfers.queue.lock();
-            queue.next_read().or_else(|| queue.next_write(self.config.batch))
-        };
-        match job {
-            Some(job) => {
-                self.transfer(job);
-                true
-            }
-            None => false,
+    /// Does one piece of the work of [`serve_supplies`](Self::serve_supplies) or [`serve_writes`](Self::serve_writes). False if there was none.
+    pub fn transfer_one(&self, memory: &mut OolMemory<K>) -> bool {
+        let mut queue = self.transfers.queue.lock();
+        if let Some(job) = queue.next_supply() {
+            drop(queue);
+            self.transfer_supply(job, memory);
+            return true;
         }
+        let job = queue.next_write(self.config.batch);
+        drop(queue);
+        let done = job.is_some();
+        job.into_iter().for_each(|job| self.transfer_write(job));
+        done
     }
 
-    /// Ends [`serve_reads`](Self::serve_reads) and [`serve_writes`](Self::serve_writes).
+    /// Ends [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).
     pub fn stop_transfers(&self) {
         self.transfers.stop();
     }
 
-    fn transfer(&self, job: Job<K, P>) {
+    /// Supplies a page, by way of `memory`.
+    fn transfer_supply(&self, job: SupplyJob<K, P>, memory: &mut OolMemory<K>) {
+        let SupplyJob { entry, page, from } = job;
+        match from {
+            Source::Write => self.lend(&entry, page, memory),
+            Source::Store(read) => self.read(&entry, page, read, memory),
+        }
+        self.transfer_ended(&entry);
+    }
+
+    fn transfer_write(&self, job: Job<K, P>) {
         match job {
-            Job::Read(job) => self.read(job),
             Job::Write(jobs) => self.write(jobs),
             Job::Forget(pages) => pages.into_places().for_each(|place| self.store.free(place)),
         }
@@ -204,7 +259,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             AfterWrite::Again(place) => {
                 self.store.free(place);
-                self.transfers.write(alloc::vec![job]);
+                self.transfers.write(vec![job]);
                 return;
             }
             AfterWrite::Precious => {}
@@ -215,23 +270,38 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.transfer_ended(&job.entry);
     }
 
-    /// Reads a page and supplies it.
-    pub(super) fn read(&self, job: ReadJob<K, P>) {
-        let ReadJob { entry, page, read } = job;
-        let takes_room = read.place.same_filled().is_none();
-        let (memory, result) = match self.read_page(&read.place) {
-            Ok(memory) => (Some(memory), Ok(())),
-            Err(failure) => {
-                self.counters.read_failures.count();
-                (None, Err(failure))
-            }
+    /// Supplies a page that is on its way to the store.
+    fn lend(&self, entry: &Arc<Entry<K, P>>, page: u64, memory: &mut OolMemory<K>) {
+        let (user, lent) = {
+            let mut state = entry.lock();
+            let Some(user) = state.rights.user.clone() else { return };
+            (user, state.object.lend(page))
         };
+        match lent {
+            Ok(data) => {
+                memory.copy_from_slice(&data);
+                drop(data);
+                let sent = self.supply(&user, page, memory, true);
+                self.counters.supplied_early.add(sent as u64);
+            }
+            Err(request) => self.answer(entry, &user, page, request),
+        }
+    }
+
+    /// Reads a page and supplies it.
+    fn read(&self, entry: &Entry<K, P>, page: u64, read: Read<Stored>, memory: &mut OolMemory<K>) {
+        let takes_room = read.place.same_filled().is_none();
+        let result = self.store.read(&read.place, memory).map_err(|error| match error {
+            StoreError::Corrupt | StoreError::NotAPage => ReadFailure::Corrupt,
+            StoreError::Io | StoreError::Full => ReadFailure::Transient,
+        });
+        self.counters.read_failures.add(result.is_err() as u64);
         let (after, user) = {
             let mut state = entry.lock();
             (state.object.pages.read(page, read, result), state.rights.user.clone())
         };
-        match (after, user, memory) {
-            (AfterRead::Supply, Some(user), Some(memory)) => {
+        match (after, user) {
+            (AfterRead::Supply, Some(user)) => {
                 self.counters.read.count();
                 let precious = takes_room && self.is_short();
                 if self.supply(&user, page, memory, precious) && precious {
@@ -240,27 +310,15 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                     self.free(place);
                 }
             }
-            (AfterRead::Supply, ..) => {}
-            (AfterRead::Error(place), user, _) => {
+            (AfterRead::Supply, None) => {}
+            (AfterRead::Error(place), user) => {
                 self.counters.lost.add(place.is_some() as u64);
                 self.free(place);
                 if let Some(user) = user {
                     self.error(&user, page);
                 }
             }
-            (AfterRead::Superseded(place), ..) => self.store.free(place),
-        }
-        self.transfer_ended(&entry);
-    }
-
-    /// Reads a page.
-    fn read_page(&self, place: &Stored) -> Result<OolMemory<K>, ReadFailure> {
-        let mut memory =
-            OolMemory::allocate(&self.kernel, self.page_size).map_err(|_| ReadFailure::Transient)?;
-        match self.store.read(place, &mut memory) {
-            Ok(()) => Ok(memory),
-            Err(StoreError::Corrupt | StoreError::NotAPage) => Err(ReadFailure::Corrupt),
-            Err(StoreError::Io | StoreError::Full) => Err(ReadFailure::Transient),
+            (AfterRead::Superseded(place), _) => self.store.free(place),
         }
     }
 

@@ -207,6 +207,13 @@ impl FileDisk {
     }
 }
 
+impl Drop for FileDisk {
+    /// Unlocks the file, because to close it may not be enough: a process that another thread starts at this moment has it open, too.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl Disk for FileDisk {
     fn size(&self) -> u64 {
         self.size
@@ -331,5 +338,20 @@ impl std::error::Error for FileError {
             Problem::Io(_, error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_goes_though_another_process_has_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let disk = FileDisk::open(file.path()).unwrap();
+        let inherited = disk.file.try_clone().unwrap();
+        drop(disk);
+        FileDisk::open(file.path()).unwrap();
+        drop(inherited);
     }
 }

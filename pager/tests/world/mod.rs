@@ -355,9 +355,19 @@ impl<S: Store> World<S> {
         }
     }
 
+    /// Does one transfer; false if there is none.
+    pub fn transfer_one(&self) -> bool {
+        self.pager.transfer_one(&mut self.pager.page_memory().unwrap())
+    }
+
+    /// Does one transfer, which is a page to be supplied if there is one.
+    pub fn supply(&self) {
+        assert!(self.transfer_one());
+    }
+
     /// Does all transfers.
     pub fn transfer(&self) {
-        while self.pager.transfer_one() {}
+        while self.transfer_one() {}
     }
 
     /// Both, until there is nothing left to do.

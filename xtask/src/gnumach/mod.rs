@@ -148,7 +148,7 @@ pub(crate) fn test_i386_2022() -> StepResult {
 }
 
 fn test(kernel: Kernel) -> StepResult {
-    for run in runs(kernel).iter().filter(|run| !open_faults(kernel).contains(&run.name)) {
+    for run in runs(kernel) {
         run.run()?;
     }
     Ok(Outcome::Passed)
@@ -170,9 +170,15 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             ..small("two programs at once", &[Program::new("touch", 24), Program::new("fork", 16)])
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
-        Run { disks: 2, ..small(CHANGED, &[Program::new("change", 12)]) },
-        Run { happens: &["init", "supplied"], ..small(SHARED, &[Program::new("share", 40)]) },
-        Run { happens: &["data_initialize"], ..small(COPIED, &[Program::new("copy", 12)]) },
+        Run { disks: 2, ..small("a change of the manager", &[Program::new("change", 12)]) },
+        Run {
+            happens: &["init", "supplied"],
+            ..small("an object in two tasks", &[Program::new("share", 40)])
+        },
+        Run {
+            happens: &["data_initialize"],
+            ..small("an object behind its copy", &[Program::new("copy", 12)])
+        },
         Run {
             happens: &["refused", "unclaimed"],
             ..small("messages that nobody expects", &[Program::new("attack", 16)])
@@ -205,28 +211,4 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             )
         },
     ]
-}
-
-/// At times, one run in six on i386, it stops for ever.
-const SHARED: &str = "an object in two tasks";
-/// The same, in one run of twenty.
-const COPIED: &str = "an object behind its copy";
-
-const CHANGED: &str = "a change of the manager";
-
-/// Runs that fail at times, for reasons that are not known yet. Until they are mended they are for `cargo xtask gnumach` alone.
-fn open_faults(kernel: Kernel) -> &'static [&'static str] {
-    match kernel {
-        // A program that reads back much at once can use up the memory that the kernel keeps for emergencies, and the kernel panics: the pages
-        // that it returns wait for the disk meanwhile.
-        Kernel::X86_64 | Kernel::X86_64Smp => &[
-            "more memory than there is",
-            "two programs at once",
-            "questions to the pager",
-            CHANGED,
-            SHARED,
-            COPIED,
-        ],
-        Kernel::I386 | Kernel::I3862022 => &[SHARED, COPIED],
-    }
 }
