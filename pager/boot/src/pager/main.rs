@@ -116,8 +116,8 @@ fn start(host: &gnumach::Send, disk: AnyDisk) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
-        // taken: it would use all of that up.
-        if duty != Duty::Supplies {
+        // taken: it would use all of that up. So does what anyone may ask for.
+        if !matches!(duty, Duty::External | Duty::Supplies) {
             gnumach::wire_current(&wire).expect("thread_wire");
         }
     };
