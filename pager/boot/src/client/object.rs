@@ -5,7 +5,7 @@ use mach_defs::native::mach::{self, VmAddress};
 use mach_defs::native::{default_pager, mach_port};
 use mig_runtime::ReceiveRight;
 
-use crate::memory::{Memory, PAGE, map_into, page};
+use crate::memory::{Memory, PAGE, make_room, map_into, page};
 use crate::{Checks, boot, supervisor};
 
 /// The default memory manager of the machine: the kernel tells it to who asks for a change to none.
@@ -40,6 +40,7 @@ pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
     memory.check(checks, 1, |page| page % 2 != 0);
 
     // Without any mapping for a while.
+    make_room();
     drop(memory);
     mach::task_terminate(&other).expect("task_terminate");
     let memory = Memory::map(&object, mebibytes, false);
@@ -64,6 +65,7 @@ pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
     memory.check(checks, 2, |_| true);
     copy.check(checks, 1, |_| true);
     drop(pressure);
+    make_room();
 }
 
 /// Has memory from before and after a change of the default memory manager: each keeps the objects that it has.
