@@ -66,8 +66,11 @@ impl Machine {
         let child = child.as_mut().map_err(|error| format!("{QEMU}: {error}"))?;
         let mut console = String::new();
         let end = self.watch(child, &mut console);
-        // It may have ended already.
-        let _ = child.kill();
+        // One that has closed its console is about to end, with the verdict.
+        if !matches!(end, End::Closed) {
+            // It may have ended already.
+            let _ = child.kill();
+        }
         let status = child.wait().map_err(|error| error.to_string())?;
         let good = i32::from(ALL_WELL) * 2 + 1;
         match end {
