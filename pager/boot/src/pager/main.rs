@@ -54,7 +54,7 @@ const FAILED: u8 = 17;
 
 /// Bytes for what the pager notes about a page, rounded up: its entry in the object's map, its handle, its place in a queue.
 const NOTES: u64 = 96;
-/// Bytes for all else that it allocates while it serves.
+/// Bytes for all else that a pager allocates while it serves.
 const HEAP: u64 = 2 << 20;
 
 fn main(mut arguments: Arguments) {
@@ -91,7 +91,11 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
-    let pagers = disks.into_iter().map(|disk| start(host, disk)).collect::<Result<Vec<_>, _>>()?;
+    let stores = disks.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
+    let memory: u64 = stores.iter().map(|store| HEAP + NOTES * store.space().total).sum();
+    drop(Vec::<u8>::with_capacity(memory as usize));
+    let pagers = stores.into_iter().map(|store| start(host, store)).collect::<Result<Vec<_>, _>>()?;
     let first = pagers.first().ok_or("no disk=")?;
     set_manager(host, first).map_err(|_| "the kernel does not take the pager")?;
     println!("pager: {} MiB of paging space; at work", (first.pager().store().space().total * 4096) >> 20);
@@ -102,17 +106,18 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     Ok(supervisor.verdict() & report::finish(&pagers, &before))
 }
 
-/// A pager on a disk.
-type Pager = Service<GnuMach, Bare, SwapStore<AnyDisk, Bare>>;
+type Swap = SwapStore<AnyDisk, Bare>;
+type Pager = Service<GnuMach, Bare, Swap>;
 
-/// Starts a pager, of which the kernel does not know yet.
-fn start(host: &gnumach::Send, disk: AnyDisk) -> Result<Pager, &'static str> {
-    let store = SwapStore::<_, Bare>::open(disk).map_err(|error| {
+fn open(disk: AnyDisk) -> Result<Swap, &'static str> {
+    Swap::open(disk).map_err(|error| {
         println!("pager: the disk: {error}");
         "its disk is of no use"
-    })?;
-    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
-    drop(Vec::<u8>::with_capacity((HEAP + NOTES * store.space().total) as usize));
+    })
+}
+
+/// Starts a pager, of which the kernel does not know yet.
+fn start(host: &gnumach::Send, store: Swap) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
