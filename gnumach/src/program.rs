@@ -14,7 +14,7 @@ use talc::source::Source;
 
 use crate::kernel::task;
 use crate::sync::RawMutex;
-use crate::thread::STACK;
+use crate::thread::{STACK, use_floating_point};
 use crate::{Arguments, println};
 
 // The kernel's stack has no block at its end, so the program begins on one of its own, all zeros as the block is to be at first.
@@ -58,6 +58,7 @@ unsafe extern "Rust" {
 }
 
 extern "C" fn begin(stack: *const usize) -> ! {
+    use_floating_point();
     // SAFETY: it is the stack pointer that the kernel has set.
     let arguments = unsafe { Arguments::from_stack(stack) };
     // SAFETY: `main!` defines it with this signature.

@@ -234,8 +234,16 @@ fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
     Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &registers)?)
 }
 
+/// Uses the floating-point unit, at the first use of which the kernel allocates memory for its state. That may mean to wait for memory, which a thread
+/// must not do later, in the middle of something, with a lock in its hands.
+pub(crate) fn use_floating_point() {
+    // SAFETY: the instruction does nothing.
+    unsafe { core::arch::asm!("fnop", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Where a thread begins.
 extern "C" fn enter() -> ! {
+    use_floating_point();
     let block = current();
     if block.wired.get() {
         let host = borrowed(Name(WIRED_BY.load(Ordering::Relaxed)));
