@@ -33,6 +33,10 @@ fn make_wrapper(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
         libraries.display(),
         folder.join("root/usr/bin").join(name).display()
     );
+    // One that is in use cannot be written.
+    if fs::read_to_string(&script).is_ok_and(|old| old == text) {
+        return Ok(script);
+    }
     fs::write(&script, text)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     Ok(script)
