@@ -101,8 +101,8 @@ impl<'b> Space<'b> {
 
     /// Appends the parts of a type word and its data, and zeros up to the ABI's alignment.
     #[inline(always)]
-    pub(crate) fn push_argument<A: Abi, const N: usize>(&mut self, word: [u32; N], data: &[u8]) {
-        let (word_len, unit) = (size_of_val(&word), A::FACTS.alignment);
+    pub(crate) fn push_argument<A: Abi, const N: usize>(&mut self, word: &[u32; N], data: &[u8]) {
+        let (word_len, unit) = (size_of_val(word), A::FACTS.alignment);
         let end = self.end + word_len + padded::<A>(data.len() as u64) as usize;
         if size_of_val(self.storage) < end {
             no_room();
@@ -110,7 +110,7 @@ impl<'b> Space<'b> {
         // The last unit first: what it has besides the padding is written below, if nothing else the end of the type word.
         // SAFETY: in front of `end`, which is in the storage, as just tested; a type word is no shorter than a unit.
         unsafe { self.at(end - unit).write_bytes(0, unit) };
-        for (index, part) in word.into_iter().enumerate() {
+        for (index, part) in word.iter().enumerate() {
             // SAFETY: in front of `end`.
             unsafe { self.at(self.end + 4 * index).cast::<u32>().write_unaligned(part.to_le()) };
         }

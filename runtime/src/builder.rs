@@ -302,7 +302,12 @@ impl<'b, K: Kernel> Builder<'b, K> {
             return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
         let bytes = values.as_bytes();
-        self.argument(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        let number = count::<K::Abi>(ty, bytes.len())?;
+        let before = self.space.len();
+        self.argument(ty.with_number(number), bytes);
+        let most = ty.word_len::<K::Abi>() + padded::<K::Abi>((max * size_of::<T>()) as u64) as usize;
+        // SAFETY: there are no more than `max` values, as just tested, and rounding up keeps that order.
+        unsafe { core::hint::assert_unchecked(self.space.len() <= before + most) };
         Ok(())
     }
 
@@ -508,10 +513,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
     fn argument(&mut self, ty: Type, data: &[u8]) {
         let first = ty.first::<K::Abi>();
         match (K::Abi::FACTS.type_words, ty.long) {
-            (TypeWords::Always8, _) => self.space.push_argument::<K::Abi, 2>([first, ty.number], data),
-            (TypeWords::Short4Long12, false) => self.space.push_argument::<K::Abi, 1>([first], data),
+            (TypeWords::Always8, _) => self.space.push_argument::<K::Abi, 2>(&[first, ty.number], data),
+            (TypeWords::Short4Long12, false) => self.space.push_argument::<K::Abi, 1>(&[first], data),
             (TypeWords::Short4Long12, true) => {
-                self.space.push_argument::<K::Abi, 3>([first, ty.long_kind(), ty.number], data);
+                self.space.push_argument::<K::Abi, 3>(&[first, ty.long_kind(), ty.number], data);
             }
         }
     }
@@ -559,14 +564,5 @@ fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
         bits if bits % 8 == 0 && bits != 0 => len / (bits / 8),
         bits => len * 8 / bits.max(1),
     };
-    // In two steps, because the first is one instruction: a processor compares with a number that fits in one.
-    let fits = if number < 1 << 30 { number <= max } else { large(number, max) };
-    if fits { Ok(number as u32) } else { Err(KernReturn::MIG_ARRAY_TOO_LARGE) }
-}
-
-/// As a function of C it does not unwind, and no builder has to be in memory for that.
-#[cold]
-#[inline(never)]
-extern "C" fn large(number: u64, max: u64) -> bool {
-    number <= max
+    if number > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(number as u32) }
 }

@@ -237,10 +237,15 @@ impl<'b, K: Kernel> Builder<'b, K> {
             options: options.bits,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
-        match result {
-            Ok(()) => Ok(()),
+        let code = result.err().unwrap_or_default();
+        // The codes of `mach_msg` are positive. With the sign, and not zero, as the question, the register that has the code stays the result's.
+        if code.0 > 0 {
             // SAFETY: the call that failed is this one.
-            Err(code) => Err(unsafe { failed(kernel, storage, code, None) }),
+            return Err(unsafe { failed(kernel, storage, code, None) });
+        }
+        match NonZeroI32::new(code.0) {
+            None => Ok(()),
+            Some(code) => Err(CallError { code, unsent: None }),
         }
     }
 
@@ -431,6 +436,9 @@ unsafe fn accept<K: Kernel>(
         // Nobody answers a reply; the sender put a right here that no stub looks at.
         release::right(kernel.clone(), header.remote_disposition(), header.remote);
     }
+    // Read again rather than kept during that call.
+    // SAFETY: as above.
+    let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
     let complex = header.is_complex();
     let size = (header.size as usize).wrapping_sub(K::Abi::FACTS.header);
     let fits = size <= shape.max - K::Abi::FACTS.header && shape.check::<K::Abi>(complex, size).is_ok();

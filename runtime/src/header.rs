@@ -78,11 +78,12 @@ impl Header {
         let mut put = |offset: usize, word: &[u8]| bytes[offset..offset + word.len()].copy_from_slice(word);
         put(0, &self.bits.to_le_bytes());
         put(4, &self.size.to_le_bytes());
-        put(A::FACTS.remote_port, &self.remote.0.to_le_bytes());
-        match A::FACTS.seqno - A::FACTS.local_port {
+        for (offset, end, name) in [
+            (A::FACTS.remote_port, A::FACTS.local_port, self.remote),
+            (A::FACTS.local_port, A::FACTS.seqno, self.local),
+        ] {
             // With its padding, at once.
-            8 => put(A::FACTS.local_port, &u64::from(self.local.0).to_le_bytes()),
-            _ => put(A::FACTS.local_port, &self.local.0.to_le_bytes()),
+            put(offset, &u64::from(name.0).to_le_bytes()[..end - offset]);
         }
         put(A::FACTS.seqno, &self.seqno.to_le_bytes());
         put(A::FACTS.id, &self.id.to_le_bytes());
