@@ -173,6 +173,22 @@ pub(crate) unsafe fn initialised(storage: &mut [MaybeUninit<u64>], len: usize) -
     unsafe { slice::from_raw_parts_mut(storage.as_mut_ptr().cast(), len) }
 }
 
+/// What stands behind the header of a message of `size` bytes. Nothing, if that is less than a header or more than the buffer has, which no
+/// kernel delivers.
+///
+/// # Safety
+///
+/// They are initialised.
+#[inline]
+pub(crate) unsafe fn arguments<A: Abi>(storage: &mut [MaybeUninit<u64>], size: usize) -> &mut [u8] {
+    if size < A::FACTS.header || size > size_of_val(storage) {
+        return &mut [];
+    }
+    // SAFETY: the caller's promise.
+    let message = unsafe { initialised(storage, size) };
+    &mut message[A::FACTS.header..]
+}
+
 /// The trailer behind a message of `size` bytes; empty where messages have none.
 ///
 /// # Safety

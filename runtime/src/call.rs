@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{initialised, trailer};
+use crate::buffer::{arguments, initialised, trailer};
 use crate::builder::{Builder, RETURN_CODE};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
@@ -477,8 +477,7 @@ unsafe fn unexpected<K: Kernel>(
     // SAFETY: a delivered message has a header.
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
     // SAFETY: all of a delivered message is initialised.
-    let message = unsafe { initialised(storage, header.size as usize) };
-    let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
+    let arguments = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
     // SAFETY: the caller's promise.
     let body = unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) };
     if header.id == id { error_reply(body) } else { mismatch(body, header.id, port) }

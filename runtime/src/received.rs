@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{initialised, trailer};
+use crate::buffer::{arguments, initialised, trailer};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
@@ -137,8 +137,7 @@ impl<'b, K: Kernel> Received<'b, K> {
             <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, header.size as usize) });
         header.release_voucher(&kernel);
         // SAFETY: a delivered message is initialised.
-        let message = unsafe { initialised(buffer, header.size as usize) };
-        let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
+        let arguments = unsafe { arguments::<K::Abi>(buffer, header.size as usize) };
         let head = Head {
             kernel,
             id: header.id,

@@ -29,41 +29,41 @@ use mig_tests::oracle::packages_or_skip;
 
 /// What is measured: the stubs, and a turn of a server's loop around them, from one `mach_msg` to the next.
 const CASES: [Case; 15] = [
-    Case { name: "client memory_object_create", which: 0, function: "memory_object_create", bound: 140 },
+    Case { name: "client memory_object_create", which: 0, function: "memory_object_create", bound: 125 },
     Case {
         name: "client memory_object_data_initialize",
         which: 1,
         function: "memory_object_data_initialize",
-        bound: 165,
+        bound: 138,
     },
     Case {
         name: "client memory_object_data_request",
         which: 2,
         function: "memory_object_data_request",
-        bound: 145,
+        bound: 125,
     },
-    Case { name: "client arrays_put", which: 3, function: "arrays_put", bound: 170 },
-    Case { name: "client arrays_get", which: 4, function: "arrays_get", bound: 290 },
+    Case { name: "client arrays_put", which: 3, function: "arrays_put", bound: 109 },
+    Case { name: "client arrays_get", which: 4, function: "arrays_get", bound: 108 },
     Case {
         name: "demux memory_object_create",
         which: 5,
         function: "memory_object_default_server",
-        bound: 100,
+        bound: 85,
     },
     Case {
         name: "demux memory_object_data_initialize",
         which: 6,
         function: "memory_object_default_server",
-        bound: 115,
+        bound: 85,
     },
-    Case { name: "demux memory_object_data_request", which: 7, function: "memory_object_server", bound: 125 },
-    Case { name: "demux arrays_put", which: 8, function: "arrays_server", bound: 215 },
-    Case { name: "demux arrays_get", which: 9, function: "arrays_server", bound: 660 },
-    Case { name: "turn memory_object_create", which: 5, function: "serve_message", bound: 180 },
-    Case { name: "turn memory_object_data_initialize", which: 6, function: "serve_message", bound: 190 },
-    Case { name: "turn memory_object_data_request", which: 7, function: "serve_message", bound: 200 },
-    Case { name: "turn arrays_put", which: 8, function: "serve_message", bound: 345 },
-    Case { name: "turn arrays_get", which: 9, function: "serve_message", bound: 650 },
+    Case { name: "demux memory_object_data_request", which: 7, function: "memory_object_server", bound: 94 },
+    Case { name: "demux arrays_put", which: 8, function: "arrays_server", bound: 105 },
+    Case { name: "demux arrays_get", which: 9, function: "arrays_server", bound: 85 },
+    Case { name: "turn memory_object_create", which: 5, function: "serve_message", bound: 168 },
+    Case { name: "turn memory_object_data_initialize", which: 6, function: "serve_message", bound: 173 },
+    Case { name: "turn memory_object_data_request", which: 7, function: "serve_message", bound: 177 },
+    Case { name: "turn arrays_put", which: 8, function: "serve_message", bound: 268 },
+    Case { name: "turn arrays_get", which: 9, function: "serve_message", bound: 262 },
 ];
 
 struct Case {
