@@ -511,7 +511,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     fn inline_array<T: Plain>(&self, ty: Type, max: usize) -> Result<(Type, usize), Malformed> {
         let found = ty.with_number(self.inline_number(ty)?);
         // The bound in elements of the type word, of which a value may have several. Below it no length has more than 32 bits.
-        let bound = max as u64 * bits::<T>() / u64::from(ty.bits).max(1);
+        let bound = (max as u64).saturating_mul(bits::<T>()) / u64::from(ty.bits).max(1);
         if u64::from(found.number) > bound {
             return Err(self.too_many(found));
         }

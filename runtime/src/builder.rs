@@ -20,6 +20,9 @@ use crate::types::{Type, name, padded};
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
 pub const INLINE_MAX: usize = 2048;
 
+/// No array of bounded length has more bytes in any message that there is; below it sums of a few lengths do not overflow.
+const INLINE_BOUND: usize = 1 << 24;
+
 /// The return code's type word, the first in every reply.
 pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 
@@ -305,9 +308,13 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let number = count::<K::Abi>(ty, bytes.len())?;
         let before = self.space.len();
         self.argument(ty.with_number(number), bytes);
-        let most = ty.word_len::<K::Abi>() + padded::<K::Abi>((max * size_of::<T>()) as u64) as usize;
-        // SAFETY: there are no more than `max` values, as just tested, and rounding up keeps that order.
-        unsafe { core::hint::assert_unchecked(self.space.len() <= before + most) };
+        // For the compiler, which then knows that what follows has room.
+        let most = max.checked_mul(size_of::<T>()).filter(|most| *most <= INLINE_BOUND);
+        if let Some(most) = most {
+            let most = ty.word_len::<K::Abi>() + padded::<K::Abi>(most as u64) as usize;
+            // SAFETY: there are no more than `max` values, as tested above, and rounding up keeps that order.
+            unsafe { core::hint::assert_unchecked(self.space.len() <= before + most) };
+        }
         Ok(())
     }
 
