@@ -1,6 +1,7 @@
 //! What the servers of the Hurd need: data that is inline while it is short, arrays of rights of which the sender chooses the kind, strings of
 //! a kilobyte, structures of C headers, and answers that go through an interface of their own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
@@ -89,9 +90,14 @@ macro_rules! hurd {
                     // From the first call on a thread has a reply port.
                     store_stat(&port).unwrap();
                     let before = task.census();
-                    test(&task, &port);
-                    assert_eq!(task.census(), before, "rights and memory before and after");
+                    let tested = catch_unwind(AssertUnwindSafe(|| {
+                        test(&task, &port);
+                        // What was sent before has been served then.
+                        store_stat(&port).unwrap();
+                        assert_eq!(task.census(), before, "rights and memory before and after");
+                    }));
                     server.stop();
+                    tested.unwrap_or_else(|panic| resume_unwind(panic));
                 });
             }
 

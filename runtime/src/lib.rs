@@ -90,9 +90,9 @@ pub use trailer::{AuditToken, SecurityToken};
 pub use types::Type;
 pub use untyped::Copying;
 
+/// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]
 pub use alloc::{ffi::CString, vec::Vec};
-/// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]
 pub use arrayvec::ArrayVec;
 #[doc(no_inline)]
