@@ -154,7 +154,7 @@ fn test(kernel: Kernel) -> StepResult {
     Ok(Outcome::Passed)
 }
 
-/// On i386 this stops for ever at times, one run in twenty; it is for `cargo xtask gnumach --run` alone there.
+/// On i386 this stops for ever at times; it is for `cargo xtask gnumach --run` alone there.
 const TWO_PROGRAMS: &str = "two programs at once";
 
 fn runs(kernel: Kernel) -> Vec<Run> {
