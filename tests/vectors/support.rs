@@ -13,8 +13,8 @@ use std::ops::{Deref, DerefMut};
 use mig_runtime::abi::Abi;
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use mig_runtime::{
-    AnyRight, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray, Receive,
-    ReceiveRight, Received, Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
+    AnyRight, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
+    Receive, ReceiveRight, Received, Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
 };
 use serde_json::Value;
 
@@ -443,6 +443,12 @@ impl<E: Element> Make for Vec<E> {
     }
 }
 
+impl<E: Element, const N: usize> Make for ArrayVec<E, N> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        Vec::make(values, name).into_iter().collect()
+    }
+}
+
 impl<E: Element> Make for &'static [E] {
     fn make(values: Values<'_>, name: &str) -> Self {
         let elements = Vec::leak(Vec::<E>::make(values, name));
@@ -482,6 +488,12 @@ impl<T: Seen> Seen for [T] {
 }
 
 impl<T: Seen> Seen for Vec<T> {
+    fn seen(&self) -> Vec<u8> {
+        self[..].seen()
+    }
+}
+
+impl<T: Seen, const N: usize> Seen for ArrayVec<T, N> {
     fn seen(&self) -> Vec<u8> {
         self[..].seen()
     }
