@@ -406,8 +406,7 @@ impl<K: Kernel> Unsent<K> {
         // SAFETY: a message has a header.
         let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
         // SAFETY: all of a message is initialised.
-        let message = unsafe { initialised(storage, header.size as usize) };
-        let bytes = message.get(K::Abi::FACTS.header..).unwrap_or_default();
+        let bytes = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
         let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
         arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
         Self { kernel, header, arguments, len: bytes.len() }

@@ -234,7 +234,7 @@ impl Generator<'_> {
         let reads = self.untyped_results(routine, message, reply, &local);
         let outs = outs(routine);
         let values: Vec<TokenStream> =
-            outs.iter().map(|(_, arg)| self.untyped_owned(arg, &local(arg))).collect();
+            outs.iter().map(|(_, arg)| self.owned_result(&local(arg), form(&arg.ty))).collect();
         let results = match &values[..] {
             [] => quote!(()),
             [value] => value.clone(),

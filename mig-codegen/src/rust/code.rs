@@ -224,7 +224,7 @@ impl Generator<'_> {
             Form::Slice(element, max) => {
                 let max = place.max(max);
                 match rest_behind(place.message, place.index).map(Literal::u32_unsuffixed) {
-                    _ if !self.is_aligned(element) => quote!(#from.packed_slice(#ty, #max)?),
+                    _ if !self.is_borrowed(element) => quote!(#from.packed_slice(#ty, #max)?),
                     Some(rest) => quote!(#from.slice_before(#ty, #max, #rest)?),
                     None => quote!(#from.slice(#ty, #max)?),
                 }
@@ -268,7 +268,7 @@ impl Generator<'_> {
         let rt = &self.rt;
         match form {
             Form::OutOfLine(element) if is_byte(element) => quote!(#name),
-            Form::Slice(element, max) => match (is_short(element, max), self.is_aligned(element)) {
+            Form::Slice(element, max) => match (is_short(element, max), self.is_borrowed(element)) {
                 (true, true) => quote!(#rt::array_vec(#name)),
                 (true, false) => quote!(#rt::array_vec(&#name)),
                 (false, true) => quote!(#name.to_vec()),

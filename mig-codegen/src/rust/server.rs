@@ -265,10 +265,7 @@ impl Generator<'_> {
                         reads.push(quote!(let #local = #read;));
                     }
                     match form {
-                        // What may not be aligned is a value that has been made of it.
-                        Form::Slice(element, _) if !self.is_typed() || !self.is_aligned(element) => {
-                            quote!(&#local)
-                        }
+                        Form::Slice(element, _) if !self.is_borrowed(element) => quote!(&#local),
                         _ => quote!(#local),
                     }
                 }

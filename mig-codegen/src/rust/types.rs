@@ -301,8 +301,13 @@ pub(super) fn bytes(ty: &Type) -> u32 {
 }
 
 impl Generator<'_> {
+    /// True if an inline array of this type is read as a slice of the message. Others are values that have been made of it.
+    pub(super) fn is_borrowed(&self, element: &Type) -> bool {
+        self.is_typed() && self.is_aligned(element)
+    }
+
     /// True if the ABI's alignment of arguments is enough for values of this type.
-    pub(super) fn is_aligned(&self, ty: &Type) -> bool {
+    fn is_aligned(&self, ty: &Type) -> bool {
         if self.extern_type(ty).is_some() {
             return false;
         }

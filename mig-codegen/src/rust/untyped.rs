@@ -5,7 +5,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::client::{declared_max, limit};
-use super::forms::{Form, is_byte, is_short};
+use super::forms::{Form, is_byte};
 use super::types::bytes;
 use super::{Generator, form, names};
 use crate::model::{Arg, Dealloc, Message, PortType, Role, Routine, Slot, TypeKind};
@@ -495,18 +495,6 @@ impl Generator<'_> {
             Form::Number(_) | Form::Aggregate(_) | Form::OutOfLineValue(..) => {
                 quote!(#rt::zerocopy::FromZeros::new_zeroed())
             }
-        }
-    }
-
-    /// A result that has been read, as a value on its own.
-    pub(super) fn untyped_owned(&self, arg: &Arg, name: &Ident) -> TokenStream {
-        let rt = &self.rt;
-        match form(&arg.ty) {
-            Form::OutOfLine(element) if is_byte(element) => quote!(#name),
-            Form::Slice(element, max) if is_short(element, max) => quote!(#rt::array_vec(&#name)),
-            Form::Slice(..) | Form::Indefinite(_) | Form::OutOfLine(_) => quote!(#name.into_vec()),
-            Form::FixedString | Form::BoundedString(_) => quote!(#name.into()),
-            _ => quote!(#name),
         }
     }
 }

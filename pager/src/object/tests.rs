@@ -243,7 +243,7 @@ impl World {
     }
 
     fn admit_request(&mut self, page: u64) {
-        let answer = self.object.pages.request(page);
+        let answer = self.object.request(page);
         self.check_answer(page, answer);
     }
 
@@ -258,13 +258,9 @@ impl World {
         };
         match answer {
             Request::Unavailable => panic!("page {page} was stored"),
-            Request::Lend => {
-                self.object.transfer_begins();
-                self.transfers.push(Transfer::Lend { page });
-            }
+            Request::Lend => self.transfers.push(Transfer::Lend { page }),
             Request::Read(read) => {
                 assert!(!core::mem::replace(&mut expected.requested, true));
-                self.object.transfer_begins();
                 self.transfers.push(Transfer::Read { page, read });
             }
             Request::Answered => {
@@ -287,7 +283,7 @@ impl World {
     }
 
     fn lend(&mut self, page: u64) {
-        match self.object.pages.lend(page) {
+        match self.object.lend(page) {
             Ok(version) => {
                 let expected = self.pages.get_mut(&page).unwrap();
                 assert_eq!(version, expected.version);

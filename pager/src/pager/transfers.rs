@@ -195,9 +195,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         let job = queue.next_write(self.config.batch);
         drop(queue);
-        let done = job.is_some();
-        job.into_iter().for_each(|job| self.transfer_write(job));
-        done
+        job.map(|job| self.transfer_write(job)).is_some()
     }
 
     /// Ends [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).

@@ -46,8 +46,8 @@ pub(crate) struct Options {
     interactive: bool,
 }
 
-const WORKS: [&str; 10] =
-    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "copy", "ask", "attack"];
+const WORKS: [&str; 11] =
+    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "change", "copy", "ask", "attack"];
 
 /// A number of MiB, with or without an M behind it.
 fn mebibytes(text: &str) -> Result<u32, String> {
@@ -88,16 +88,14 @@ fn start(options: &Options) -> Result<(), String> {
         return run.run();
     }
     let work = WORKS.into_iter().find(|work| *work == options.work).unwrap_or("touch");
-    let program = Program { dies: work == "die", ..Program::new(work, options.size) };
     let run = Run {
         memory: options.mem,
         ballast: 0,
         processors: options.smp,
-        disks: if work == "change" { 2 } else { 1 },
         // Objects, their copies, and what `copy` writes besides.
         space: 3 * options.size + 16,
         limit: Duration::from_secs(60 + 2 * u64::from(options.size)),
-        ..Run::small("paging", options.arch, &[program])
+        ..Run::small("paging", options.arch, &[Program::new(work, options.size)])
     };
     if options.interactive {
         let result = run.machine()?.run_interactively();
@@ -173,7 +171,7 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             ..small(TWO_PROGRAMS, &[Program::new("touch", 24), Program::new("fork", 16)])
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
-        Run { disks: 2, ..small("a change of the manager", &[Program::new("change", 12)]) },
+        small("a change of the manager", &[Program::new("change", 12)]),
         Run {
             happens: &["init", "supplied"],
             ..small("an object in two tasks", &[Program::new("share", 40)])
@@ -210,7 +208,7 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             space: 128,
             ..small(
                 "a program that ends in the middle",
-                &[Program::dying("die", 32), Program::new("touch", 16)],
+                &[Program::new("die", 32), Program::new("touch", 16)],
             )
         },
     ]

@@ -47,17 +47,26 @@ pub(crate) struct Program {
     pub(crate) work: &'static str,
     /// The memory that it does that with, in MiB.
     pub(crate) size: u32,
-    /// It ends before it is done.
-    pub(crate) dies: bool,
 }
 
 impl Program {
     pub(crate) const fn new(work: &'static str, size: u32) -> Self {
-        Program { work, size, dies: false }
+        Program { work, size }
     }
 
-    pub(crate) const fn dying(work: &'static str, size: u32) -> Self {
-        Program { dies: true, ..Program::new(work, size) }
+    /// Whether it ends before it is done.
+    fn dies(self) -> bool {
+        self.work == "die"
+    }
+
+    /// Whether it, or a program of its own, is to fail.
+    fn may_fail(self) -> bool {
+        self.dies() || ["lose", "outgrow"].contains(&self.work)
+    }
+
+    /// How many disks it needs: one for each default memory manager that it is to have.
+    fn disks(self) -> usize {
+        if self.work == "change" { 2 } else { 1 }
     }
 }
 
@@ -78,7 +87,7 @@ impl Run {
             memory: least_memory(kernel).0,
             ballast: least_memory(kernel).1,
             processors: 1,
-            disks: 1,
+            disks: programs.iter().map(|program| program.disks()).max().unwrap_or(1),
             space: 64,
             faults: &[],
             programs: programs.to_vec(),
@@ -100,7 +109,7 @@ impl Run {
         }
         let mut modules = Vec::new();
         for (index, program) in self.programs.iter().enumerate() {
-            let kind = if program.dies { "dying" } else { "client" };
+            let kind = if program.dies() { "dying" } else { "client" };
             pager += &format!(" {kind}=${{program-{index}}}");
             let arguments =
                 format!("{index} {} {} $(program-{index}=task-create)", program.work, program.size);
@@ -114,10 +123,7 @@ impl Run {
             programs: PAGER.build(self.kernel)?,
             modules,
             drives,
-            may_fail: self
-                .programs
-                .iter()
-                .any(|program| program.dies || ["lose", "outgrow"].contains(&program.work)),
+            may_fail: self.programs.iter().any(|program| program.may_fail()),
             limit: self.limit,
         })
     }
