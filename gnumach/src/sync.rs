@@ -1,12 +1,13 @@
-//! Locks and condition variables that wait in the kernel, on the value of a word (`gsync_wait`).
+//! Locks, and condition variables that wait in the kernel for a word to change (`gsync_wait`).
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
 
 use mach_defs::native::gnumach;
 use mig_runtime::platform;
 
 use crate::kernel::task;
+use crate::trap;
 
 /// `GSYNC_TIMED`
 const TIMED: i32 = 4;
@@ -31,38 +32,32 @@ fn address(word: &AtomicU32) -> gnumach::VmAddress {
     word.as_ptr().addr() as gnumach::VmAddress
 }
 
-/// The lock behind the platform's `Mutex`: a word that is free, held, or held and wanted.
+/// The lock behind the platform's `Mutex`: true if it is held.
+///
+/// Who wants it lets others run until it is free. To wait in the kernel and to be woken takes messages; where memory is short, a thread that is not
+/// wired waits for that of a message, and whom it was to wake may be the one that makes memory free.
 #[derive(Debug)]
-pub struct RawMutex(AtomicU32);
+pub struct RawMutex(AtomicBool);
 
-const FREE: u32 = 0;
-const HELD: u32 = 1;
-/// Held, and there may be threads that wait.
-const WANTED: u32 = 2;
-
-// SAFETY: only the thread that changed the word from `FREE` holds the lock, until it makes it `FREE` again.
+// SAFETY: only the thread that has changed it to true holds the lock, until it changes it back.
 unsafe impl lock_api::RawMutex for RawMutex {
     #[allow(clippy::declare_interior_mutable_const)]
-    const INIT: Self = Self(AtomicU32::new(FREE));
+    const INIT: Self = Self(AtomicBool::new(false));
 
     type GuardMarker = lock_api::GuardSend;
 
     fn lock(&self) {
-        if !self.try_lock() {
-            while self.0.swap(WANTED, Ordering::Acquire) != FREE {
-                wait(&self.0, WANTED, None);
-            }
+        while !self.try_lock() {
+            trap::yield_now();
         }
     }
 
     fn try_lock(&self) -> bool {
-        self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        !self.0.swap(true, Ordering::Acquire)
     }
 
     unsafe fn unlock(&self) {
-        if self.0.swap(FREE, Ordering::Release) == WANTED {
-            wake(&self.0, false);
-        }
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -49,6 +49,7 @@ traps! {
     "gnumach_trap_mach_task_self" "28": mach_task_self() -> Name;
     "gnumach_trap_mach_host_self" "29": mach_host_self() -> Name;
     "gnumach_trap_mach_print" "30": mach_print(text: *const core::ffi::c_char) -> i32;
+    "gnumach_trap_swtch_pri" "59": swtch_pri(priority: i32) -> i32;
 }
 
 /// A new port: the name of its receive right, or null if there is no room for it.
@@ -79,4 +80,10 @@ pub(crate) fn host_self() -> Name {
 pub(crate) fn print(text: &CStr) {
     // SAFETY: the kernel reads up to the NUL.
     unsafe { mach_print(text.as_ptr()) };
+}
+
+/// Lets other threads run, those of lower priority too.
+pub(crate) fn yield_now() {
+    // SAFETY: the trap has no precondition. It ignores the argument.
+    unsafe { swtch_pri(0) };
 }
