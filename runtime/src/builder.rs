@@ -38,6 +38,8 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 pub struct Builder<'b, K: Kernel> {
     pub(crate) space: Space<'b>,
     pub(crate) complex: bool,
+    /// Data out of line has more elements than its type word can count, so that the message cannot be sent.
+    too_large: bool,
     pub(crate) kernel: K,
     pub(crate) loans: Loans<K::Lent<'b>, K>,
 }
@@ -184,7 +186,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// A request in `storage`.
     #[inline]
     pub(crate) fn new(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
-        Self { space: Space::new::<K::Abi>(storage), complex: false, kernel, loans: Loans::none() }
+        let space = Space::new::<K::Abi>(storage);
+        Self { space, complex: false, too_large: false, kernel, loans: Loans::none() }
     }
 
     /// A reply in `storage`; where messages are typed, it starts with the return code of success.
@@ -304,10 +307,9 @@ impl<'b, K: Kernel> Builder<'b, K> {
         if values.len() > max {
             return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
-        let bytes = values.as_bytes();
-        let number = count::<K::Abi>(ty, bytes.len())?;
+        let number = count::<K::Abi>(ty, elements(ty, values))?;
         let before = self.space.len();
-        self.argument(ty.with_number(number), bytes);
+        self.argument(ty.with_number(number), values.as_bytes());
         // For the compiler, which then knows that what follows has room.
         let most = max.checked_mul(size_of::<T>()).filter(|most| *most <= INLINE_BOUND);
         if let Some(most) = most {
@@ -324,43 +326,55 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// As [`ool`](Self::ool).
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count, if not when the message is [sent](Self::ool).
     #[inline]
     pub fn indefinite(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) -> Result<(), KernReturn> {
         let data = data.into();
         if data.bytes().len() > INLINE_MAX {
-            return self.ool(ty, data);
+            self.ool(ty, data);
+            return Ok(());
         }
         self.indefinite_copy(ty, data.bytes())
     }
 
     /// Data that is always out of line (`^ array[] of`). The deallocate bit is set if the memory is given, not if it is lent.
     ///
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no memory for a copy.
+    /// With more elements than a type word can count the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`].
+    // To say so at once would divide a stub that is one row of stores.
     #[inline]
-    pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) -> Result<(), KernReturn> {
+    pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
         let data = data.into();
-        let number = count::<K::Abi>(ty, data.bytes().len())?;
+        let elements = elements(ty, data.bytes());
+        let too_large = elements > most::<K::Abi>(ty);
+        self.too_large |= too_large;
+        let ty = ty.with_number(elements as u32);
         match data {
             OolArg::Lend(bytes) => {
                 let address = self.lend(bytes);
-                self.out_of_line(Type { deallocate: false, ..ty }.with_number(number), address);
+                self.out_of_line(Type { deallocate: false, ..ty }, address);
             }
+            // What the type word says of it would not be released.
+            OolArg::Give(memory) if too_large => drop(memory),
             OolArg::Give(memory) => {
                 let address = self.give(memory);
-                self.out_of_line(ty.deallocate().with_number(number), address);
+                self.out_of_line(ty.deallocate(), address);
             }
         }
-        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]: the message cannot be sent.
+    #[inline(always)]
+    pub(crate) fn check(&self) -> Result<(), KernReturn> {
+        if self.too_large { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(()) }
     }
 
     /// As [`indefinite`](Self::indefinite), for data that does not live until the message is sent: that of a reply.
     ///
     /// # Errors
     ///
-    /// As [`ool`](Self::ool).
+    /// As [`ool_copy`](Self::ool_copy).
     #[inline]
     pub fn indefinite_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
         let bytes = values.as_bytes();
@@ -368,7 +382,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             return self.ool_copy(ty, values);
         }
         let ty = Type { inline: true, deallocate: false, ..ty };
-        self.argument(ty.with_number(count::<K::Abi>(ty, bytes.len())?), bytes);
+        self.argument(ty.with_number(count::<K::Abi>(ty, elements(ty, values))?), bytes);
         Ok(())
     }
 
@@ -376,10 +390,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// As [`ool`](Self::ool).
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no memory for a copy.
     pub fn ool_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
         let bytes = values.as_bytes();
-        let number = count::<K::Abi>(ty, bytes.len())?;
+        let number = count::<K::Abi>(ty, elements(ty, values))?;
         let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
         memory[..bytes.len()].copy_from_slice(bytes);
         let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, None) };
@@ -425,8 +439,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
         let slot = Type::port::<K::Abi>(ports.disposition());
         self.type_word(
-            Type { long: ty.long, ..slot }
-                .with_number(count::<K::Abi>(slot, ports.len() * K::Abi::FACTS.port)?),
+            Type { long: ty.long, ..slot }.with_number(count::<K::Abi>(slot, ports.len() as u64)?),
         );
         for name in ports.names_into_message() {
             self.space.push(port_slot::<K::Abi>(&name_bytes(*name)));
@@ -459,7 +472,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         const BITS: u16 = 8 * size_of::<Name>() as u16;
         let ty = Type { name: ports.disposition(), bits: BITS, inline: false, long: true, ..ty };
         let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;
-        let ty = ty.with_number(count::<K::Abi>(ty, memory.len())?);
+        let ty = ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?);
         for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
             slot.copy_from_slice(&name.0.to_le_bytes());
         }
@@ -558,18 +571,29 @@ fn port_slot<A: Abi>(name: &[u8; 8]) -> &[u8] {
     &name[..A::FACTS.port]
 }
 
-/// The number in the type word for `len` bytes of data.
+/// The number in the type word for so many elements.
 #[inline]
-fn count<A: Abi>(ty: Type, len: usize) -> Result<u32, KernReturn> {
-    let max = match (A::FACTS.type_words, ty.long) {
+fn count<A: Abi>(ty: Type, elements: u64) -> Result<u32, KernReturn> {
+    if elements > most::<A>(ty) { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(elements as u32) }
+}
+
+/// How many elements a type word can count.
+#[inline]
+fn most<A: Abi>(ty: Type) -> u64 {
+    match (A::FACTS.type_words, ty.long) {
         // The field has 12 bits; the compiler picks the long form for what may be more.
         (TypeWords::Short4Long12, false) => 0xfff,
         _ => u64::from(u32::MAX),
-    };
-    let len = len as u64;
-    let number = match u64::from(ty.bits) {
-        bits if bits % 8 == 0 && bits != 0 => len / (bits / 8),
-        bits => len * 8 / bits.max(1),
-    };
-    if number > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(number as u32) }
+    }
+}
+
+/// How many elements the values are, each of which may be several or a part of one.
+#[inline]
+fn elements<T>(ty: Type, values: &[T]) -> u64 {
+    let bytes = size_of_val(values) as u64;
+    match u64::from(ty.bits) {
+        bits if bits == 8 * size_of::<T>() as u64 => values.len() as u64,
+        bits if bits % 8 == 0 && bits != 0 => bytes / (bits / 8),
+        bits => bytes * 8 / bits.max(1),
+    }
 }

@@ -197,10 +197,11 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// The code of `mach_msg`; the request comes back in the error.
+    /// The code of `mach_msg`, and the request comes back in the error; or `MIG_ARRAY_TOO_LARGE`, and it has been released.
     // Each stub is a straight line of constant stores only if all of this is in it.
     #[inline(always)]
     pub fn send(self, id: i32, dest: Dest<'_, K>, options: SendOptions) -> Result<(), CallError<K>> {
+        self.check()?;
         self.one_way(id, dest, (Name::NULL, 0), options)
     }
 
@@ -217,6 +218,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         reply: AnyRight<'_, K>,
         options: SendOptions,
     ) -> Result<(), CallError<K>> {
+        self.check()?;
         self.one_way(id, dest, reply.into_wire(), options)
     }
 
@@ -237,24 +239,16 @@ impl<'b, K: Kernel> Builder<'b, K> {
             options: options.bits,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
-        let code = result.err().unwrap_or_default();
-        // The codes of `mach_msg` are positive. With the sign, and not zero, as the question, the register that has the code stays the result's.
-        if code.0 > 0 {
-            // SAFETY: the call that failed is this one.
-            return Err(unsafe { failed(kernel, storage, code, None) });
-        }
-        match NonZeroI32::new(code.0) {
-            None => Ok(()),
-            Some(code) => Err(CallError { code, unsent: None }),
-        }
+        // SAFETY: the call that failed is this one.
+        result.map_err(|code| unsafe { failed(kernel, storage, code, None) })
     }
 
     /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's arguments behind the return code.
     ///
     /// # Errors
     ///
-    /// The server's return code; what is wrong with the reply, everything in which has been released then; or the code of
-    /// `mach_msg`, with the request in the error if it was not sent.
+    /// The server's return code; what is wrong with the reply, everything in which has been released then; the code of
+    /// `mach_msg`, with the request in the error if it was not sent; or `MIG_ARRAY_TOO_LARGE`, and the request has been released.
     #[inline(always)]
     pub fn call(
         self,
@@ -263,6 +257,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Body<'b, K>, CallError<K>> {
+        self.check()?;
         let name = self.kernel.reply_port()?;
         let port = ReplyPort { name, implicit: true };
         Ok(self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)?.0)
@@ -283,6 +278,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
+        self.check()?;
         let implicit = reply.is_none();
         let local = match reply {
             Some(right) => right.into_wire(),
@@ -307,6 +303,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Body<'b, K>, CallError<K>> {
+        self.check()?;
         let local = reply.into_wire();
         let port = ReplyPort { name: local.0, implicit: false };
         Ok(self.round_trip(id, dest, local, port, shape, options)?.0)

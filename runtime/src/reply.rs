@@ -174,6 +174,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.discard();
         let mut builder = Builder::reply(self.kernel.clone(), room::<N>(self.storage));
         encode(&mut builder)?;
+        builder.check()?;
         let written = builder.into_reply();
         self.message = written.message;
         if !written.copies.is_none() {

@@ -287,7 +287,7 @@ fn a_reply_that_is_not_sent_releases_what_is_in_it() {
         reply
             .encode::<256>(|builder| {
                 builder.move_receive(kernel.receive_right(60));
-                builder.ool(Type::out_of_line(9, 8), memory)?;
+                builder.ool(Type::out_of_line(9, 8), memory);
                 builder.ool_copy(Type::out_of_line(9, 8), &[1u8; 5])
             })
             .unwrap();

@@ -189,7 +189,8 @@ fn the_deallocate_bit_says_whether_memory_is_given() {
         static BYTES_3: [u8; 100] = [3; 100];
         let (body, complex) = body::<A>(|request, kernel| {
             let memory = OolMemory::allocate(kernel, 100)?;
-            request.ool(BYTES, if give { OolArg::Give(memory) } else { OolArg::Lend(&BYTES_3) })
+            request.ool(BYTES, if give { OolArg::Give(memory) } else { OolArg::Lend(&BYTES_3) });
+            Ok(())
         });
         assert!(complex);
         body[..4].try_into().unwrap()
@@ -253,12 +254,42 @@ fn an_array_that_is_too_large_releases_what_was_moved_before_it() {
     request.move_receive(kernel.receive_right(21));
     request.move_send_once(kernel.send_once_right(22));
     request.make_send(&std::mem::ManuallyDrop::new(kernel.receive_right(23)));
-    request.ool(BYTES, OolMemory::allocate(&kernel, 10).unwrap()).unwrap();
+    request.ool(BYTES, OolMemory::allocate(&kernel, 10).unwrap());
     let error = request.slice(INTEGER_32, &[0u32; 4], 3).unwrap_err();
     assert_eq!(error, KernReturn::MIG_ARRAY_TOO_LARGE);
     drop(request);
     assert_eq!(kernel.released(), [(Send, 20), (Receive, 21), (SendOnce, 22)]);
     assert_eq!(kernel.memory(), (0, 0, 0));
+}
+
+#[test]
+fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
+    // It counts to 4095.
+    let short = Type { long: false, ..BYTES };
+    static DATA: [u8; 4096] = [1; 4096];
+    type Message<'a> = mig_runtime::Builder<'a, Recorder<GnuI386>>;
+    type To = Dest<'static, Recorder<GnuI386>>;
+    let send = |message: Message<'_>, to: To| message.send(1, to, SendOptions::NONE);
+    let call = |message: Message<'_>, to: To| {
+        let shape = Shape { min: 32, max: 32, complex: Complex::Never };
+        message.call(1, to, shape, CallOptions::NONE).map(drop)
+    };
+    let ways: [&dyn Fn(Message<'_>, To) -> Result<(), CallError<_>>; 2] = [&send, &call];
+    for (way, give) in [(0, true), (0, false), (1, true), (1, false)] {
+        let kernel = Recorder::<GnuI386>::new();
+        let mut buffer = MsgBuf::<256>::new();
+        let mut message = buffer.request(&kernel);
+        message.move_receive(kernel.receive_right(5));
+        let given = || OolMemory::allocate(&kernel, DATA.len()).unwrap();
+        message.ool(short, if give { OolArg::Give(given()) } else { OolArg::Lend(&DATA) });
+        let error = ways[way](message, Dest::move_send(kernel.send_right(9))).unwrap_err();
+        assert_eq!((error.code(), error.is_unsent()), (KernReturn::MIG_ARRAY_TOO_LARGE, false));
+        let mut released = kernel.released();
+        released.sort_by_key(|(_, name)| *name);
+        assert_eq!(released, [(Receive, 5), (Send, 9)]);
+        assert_eq!(kernel.memory(), (0, 0, 0));
+        assert!(kernel.state().sent.is_empty());
+    }
 }
 
 #[test]
@@ -270,7 +301,7 @@ fn a_failed_send_carries_the_request_back() {
         let mut request = buffer.request(kernel);
         request.move_receive(kernel.receive_right(5));
         request.data(INTEGER_64, &6u64);
-        request.ool(BYTES, OolMemory::allocate(kernel, 10).unwrap()).unwrap();
+        request.ool(BYTES, OolMemory::allocate(kernel, 10).unwrap());
         let error = request.send(1, Dest::move_send(kernel.send_right(9)), SendOptions::NONE).unwrap_err();
         assert_eq!(error.code(), code);
         assert_eq!(error.to_string(), "request not sent: MACH_SEND_INVALID_DEST (0x10000003)");
@@ -296,7 +327,7 @@ fn lent_memory_is_lent_until_the_message_is_sent() {
     let to = kernel.send_right(9);
     let mut buffer = MsgBuf::<256>::new();
     let mut request = buffer.request(&kernel);
-    request.ool(BYTES, &[1; 9]).unwrap();
+    request.ool(BYTES, &[1; 9]);
     request.ool_copy(BYTES, &[2u32; 9]).unwrap();
     assert_eq!(kernel.state().memory.len(), 2);
     request.send(1, Dest::copy_send(&to), SendOptions::NONE).unwrap();

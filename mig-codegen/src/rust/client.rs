@@ -40,10 +40,13 @@ impl Generator<'_> {
         let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
         // `impl Trait` can't have an anonymous lifetime.
         let lifetime = params.iter().any(is_impl).then(|| quote!('a,));
+        // A row of stores and one call: hardly more than to call a function with so many arguments.
+        let inline = routine.reply.is_none().then(|| quote!(#[inline]));
         let result = self.client_results_type(routine);
         let body = self.client_body(routine, &locals);
         quote! {
             #about
+            #inline
             #[allow(dead_code)]
             #many
             pub fn #name<#lifetime K: #rt::Kernel<Abi = Abi>>(#(#params),*) -> Result<#result, #rt::CallError<K>> {

@@ -68,15 +68,20 @@ impl Generator<'_> {
                 quote!(#to.slice(#ty, #value, #max)?;)
             }
             Form::Indefinite(element) | Form::OutOfLine(element) => {
-                let method = out_of_line_method(place.form);
+                let append = |value: TokenStream| match place.form {
+                    Form::Indefinite(_) => quote!(#to.indefinite(#ty, #value)?;),
+                    _ => quote!(#to.ool(#ty, #value);),
+                };
                 match place.arg.dealloc {
-                    Dealloc::No if is_byte(element) => quote!(#to.#method(#ty, #value)?;),
-                    Dealloc::No => quote!(#to.#method(#ty, #rt::OolArg::lend(#value))?;),
-                    Dealloc::Yes => quote!(#to.#method(#ty, #value)?;),
-                    Dealloc::RunTime => quote! {
-                        let #value: #rt::OolArg<'_, K> = #value.into();
-                        #to.#method(#ty, #value)?;
-                    },
+                    Dealloc::No if !is_byte(element) => append(quote!(#rt::OolArg::lend(#value))),
+                    Dealloc::No | Dealloc::Yes => append(quote!(#value)),
+                    Dealloc::RunTime => {
+                        let append = append(quote!(#value));
+                        quote! {
+                            let #value: #rt::OolArg<'_, K> = #value.into();
+                            #append
+                        }
+                    }
                 }
             }
             // Typed messages have no such thing.
@@ -114,7 +119,7 @@ impl Generator<'_> {
                 let max = Literal::u32_unsuffixed(max);
                 quote!(#to.slice(#ty, &#value, #max)?;)
             }
-            Form::OutOfLine(element) if is_byte(element) => quote!(#to.ool(#ty, #value)?;),
+            Form::OutOfLine(element) if is_byte(element) => quote!(#to.ool(#ty, #value);),
             Form::Indefinite(_) | Form::OutOfLine(_) => {
                 let ty = with_deallocate(place, quote!(#ty));
                 match place.form {
@@ -293,13 +298,6 @@ fn rights_method(name: &str, port: PortType) -> Ident {
     match port.receiver {
         Some(_) => format_ident!("{name}"),
         None => format_ident!("{}", name.replace("ports", "poly_ports")),
-    }
-}
-
-fn out_of_line_method(form: Form<'_>) -> TokenStream {
-    match form {
-        Form::Indefinite(_) => quote!(indefinite),
-        _ => quote!(ool),
     }
 }
 

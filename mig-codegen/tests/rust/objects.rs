@@ -37,6 +37,7 @@ pub mod id {
 /// | 40 | 8 | `object`: receive right, moved |
 /// | 56 | 8 | `size`: `vm_size_t` |
 /// | 72 | 8 | `control`: send right, made |
+#[inline]
 #[allow(dead_code)]
 pub fn object_create<K: rt::Kernel<Abi = Abi>>(
     manager: rt::SendRight<K>,
@@ -63,6 +64,7 @@ pub fn object_create<K: rt::Kernel<Abi = Abi>>(
 /// |-:|-:|-|
 /// | 40 | 8 | `offset`: `vm_size_t` |
 /// | 56 | 8 | `data`: ^array\[\] of BYTE, dealloc\[\] |
+#[inline]
 #[allow(dead_code)]
 pub fn object_data<'a, K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
@@ -73,7 +75,7 @@ pub fn object_data<'a, K: rt::Kernel<Abi = Abi>>(
     let mut request = buffer.request(object.kernel());
     request.data(INTEGER_64, &offset);
     let data: rt::OolArg<'_, K> = data.into();
-    request.ool(BYTE_OUT_OF_LINE, data)?;
+    request.ool(BYTE_OUT_OF_LINE, data);
     let dest = rt::Dest::copy_send(object);
     request.send(id::OBJECT_DATA, dest, rt::SendOptions::NONE)
 }

@@ -30,6 +30,7 @@ pub mod id {
 /// | 40 | 12 | `control`: send right, made |
 /// | 60 | 4 | `size`: `natural_t` |
 /// | 64 | 4 | `page_size`: `natural_t` |
+#[inline]
 #[allow(dead_code)]
 pub fn create<K: rt::Kernel<Abi = Abi>>(
     pager: &rt::SendRight<K>,
@@ -61,6 +62,7 @@ pub fn create<K: rt::Kernel<Abi = Abi>>(
 /// | 28 | 12 | `data`: ^array\[\] of BYTE |
 /// | 48 | 4 | `offset`: `natural_t` |
 /// | 52 | 4 | `dataCnt` |
+#[inline]
 #[allow(dead_code)]
 pub fn initialize<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,

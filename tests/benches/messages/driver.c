@@ -66,19 +66,66 @@ int null_arrays_get(port server, int *out, unsigned *count, char **bytes, unsign
 	return 0;
 }
 
-enum { CREATE, INITIALIZE, REQUEST, PUT, GET };
+/* A program that sends messages: what it has, and what it gets. */
+struct caller {
+	port server, object, control, name;
+	natural offset, size;
+	int access;
+	const int *numbers;
+	natural numbers_count;
+	char *bytes;
+	natural bytes_size;
+};
+
+struct results {
+	int count;
+	int numbers[16];
+	unsigned numbers_count;
+	char *bytes;
+	unsigned size;
+};
+
+__attribute__((noipa)) static int send_create(const struct caller *c)
+{
+	return memory_object_create(c->server, c->object, c->offset, c->control, c->name, c->size) == 0;
+}
+
+__attribute__((noipa)) static int send_initialize(const struct caller *c)
+{
+	return memory_object_data_initialize(c->server, c->control, c->offset, (natural)c->bytes, c->bytes_size) == 0;
+}
+
+__attribute__((noipa)) static int send_request(const struct caller *c)
+{
+	return memory_object_data_request(c->server, c->control, c->offset, c->size, c->access) == 0;
+}
+
+__attribute__((noipa)) static int call_put(const struct caller *c, struct results *out)
+{
+	return arrays_put(c->server, c->numbers, c->numbers_count, c->bytes, c->bytes_size, &out->count);
+}
+
+__attribute__((noipa)) static int call_get(const struct caller *c, struct results *out)
+{
+	out->numbers_count = 16;
+	return arrays_get(c->server, out->numbers, &out->numbers_count, &out->bytes, &out->size);
+}
+
+enum { CREATE, INITIALIZE, REQUEST, PUT };
 
 static inline __attribute__((always_inline)) int client(int routine)
 {
-	int out[16];
-	unsigned count = 16, size;
-	char *bytes;
+	static const struct caller caller = {
+		.server = 0x103, .object = 0x203, .control = 0x303, .name = 0x403, .offset = 0x10000, .size = 4096, .access = 1,
+		.numbers = numbers, .numbers_count = 8, .bytes = page, .bytes_size = sizeof page,
+	};
+	struct results results;
 	switch (routine) {
-	case CREATE: return memory_object_create(0x103, 0x203, 0x10000, 0x303, 0x403, 4096);
-	case INITIALIZE: return memory_object_data_initialize(0x103, 0x203, 0x10000, (natural)page, sizeof page);
-	case REQUEST: return memory_object_data_request(0x103, 0x203, 0x10000, 4096, 1);
-	case PUT: return arrays_put(0x103, numbers, 8, page, sizeof page, out);
-	default: return arrays_get(0x103, out, &count, &bytes, &size);
+	case CREATE: return send_create(&caller);
+	case INITIALIZE: return send_initialize(&caller);
+	case REQUEST: return send_request(&caller);
+	case PUT: return call_put(&caller, &results) == 0;
+	default: return call_get(&caller, &results) == 0;
 	}
 }
 
@@ -108,7 +155,7 @@ __attribute__((noinline)) long run_messages(unsigned which, long count)
 	int (*demux)(void *, void *) = demuxes[which % 5];
 	long good = 0;
 	for (long i = 0; i < count; i++)
-		good += which < 5 ? client(which) == 0 : serve_message(demux) == 1;
+		good += which < 5 ? client(which) : serve_message(demux);
 	return good;
 }
 

@@ -26,45 +26,80 @@ pub(crate) fn run(which: u32, count: u64) -> Duration {
 }
 
 type Result<T> = std::result::Result<T, CallError<Null>>;
-type Sender = SendRight<Null>;
-type Receiver = ReceiveRight<Null>;
-type Create = fn(Sender, Receiver, u64, &Receiver, &Receiver, u64) -> Result<()>;
-type Initialize = fn(&Sender, &Receiver, u64, &[u8]) -> Result<()>;
-type Request = fn(&Sender, &Receiver, u64, u64, i32) -> Result<()>;
-type Put = fn(&Sender, &[i32], &[u8]) -> Result<i32>;
-type Get = fn(&Sender) -> Result<ArraysGetReply<Null>>;
 type Demux = fn(&Server, &mut Received<'_, Null>, &mut Reply<'_, Null>) -> bool;
 
-/// Calls generated functions, none of them inlined, as C's are not.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn run_messages(which: u32, count: u64) -> u64 {
-    let create: Create = black_box(memory_object_default::memory_object_create);
-    let initialize: Initialize = black_box(memory_object_default::memory_object_data_initialize);
-    let request: Request = black_box(memory_object::memory_object_data_request);
-    let put: Put = black_box(arrays::arrays_put);
-    let get: Get = black_box(arrays::arrays_get);
     let demux: Demux = black_box(match which % 5 {
         0 | 1 => memory_object_default_server::<Null, Server>,
         2 => memory_object_server::<Null, Server>,
         _ => arrays_server::<Null, Server>,
     });
-    let (page, numbers) = (black_box([0u8; 4096]), black_box([0i32; 8]));
     let (mut message, mut storage) = (MsgBuf::<8192>::new(), MsgBuf::<8192>::new());
-    let server: Sender = right(0x103);
-    let (control, name): (Receiver, Receiver) = (right(0x303), right(0x403));
+    let c = Caller {
+        server: right(0x103),
+        object: Name(0x203),
+        control: right(0x303),
+        name: right(0x403),
+        offset: 0x10000,
+        size: 4096,
+        access: 1,
+        numbers: &black_box([0; 8]),
+        bytes: &black_box([0; 4096]),
+    };
     let mut good = 0;
     for _ in 0..count {
         good += u64::from(match which {
-            0 => create(right(0x103), right(0x203), 0x10000, &control, &name, 4096).is_ok(),
-            1 => initialize(&server, &control, 0x10000, &page).is_ok(),
-            2 => request(&server, &control, 0x10000, 4096, 1).is_ok(),
-            3 => put(&server, &numbers, &page).is_ok(),
-            4 => get(&server).is_ok(),
+            0 => send_create(&c),
+            1 => send_initialize(&c),
+            2 => send_request(&c),
+            3 => call_put(&c).is_ok(),
+            4 => call_get(&c).is_ok(),
             _ => serve_message(&mut message, &mut storage, demux),
         });
     }
     good
+}
+
+/// A program that sends messages: what it has. Its functions are those of `driver.c`.
+struct Caller<'a> {
+    server: SendRight<Null>,
+    object: Name,
+    control: ReceiveRight<Null>,
+    name: ReceiveRight<Null>,
+    offset: u64,
+    size: u64,
+    access: i32,
+    numbers: &'a [i32],
+    bytes: &'a [u8],
+}
+
+#[inline(never)]
+fn send_create(c: &Caller<'_>) -> bool {
+    let (server, object): (SendRight<Null>, ReceiveRight<Null>) =
+        (right(c.server.name().0), right(c.object.0));
+    memory_object_default::memory_object_create(server, object, c.offset, &c.control, &c.name, c.size).is_ok()
+}
+
+#[inline(never)]
+fn send_initialize(c: &Caller<'_>) -> bool {
+    memory_object_default::memory_object_data_initialize(&c.server, &c.control, c.offset, c.bytes).is_ok()
+}
+
+#[inline(never)]
+fn send_request(c: &Caller<'_>) -> bool {
+    memory_object::memory_object_data_request(&c.server, &c.control, c.offset, c.size, c.access).is_ok()
+}
+
+#[inline(never)]
+fn call_put(c: &Caller<'_>) -> Result<i32> {
+    arrays::arrays_put(&c.server, c.numbers, c.bytes)
+}
+
+#[inline(never)]
+fn call_get(c: &Caller<'_>) -> Result<ArraysGetReply<Null>> {
+    arrays::arrays_get(&c.server)
 }
 
 /// A right of which nobody keeps account.

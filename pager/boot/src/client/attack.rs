@@ -54,7 +54,7 @@ fn malformed(port: &Send) {
         }
         request.make_send(&right);
         let _ = request.slice(Type::inline(9, 8, 0), &[0x55_u8; 1024], 1024);
-        let _ = request.ool(Type::out_of_line(9, 8), &[1_u8; 16]);
+        request.ool(Type::out_of_line(9, 8), &[1_u8; 16]);
         let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
     }
 }
