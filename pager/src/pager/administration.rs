@@ -27,18 +27,13 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPag
         let pages = size.div_ceil(self.page_size as u64);
         let port = ReceiveRight::allocate(&self.kernel)?;
         let entry = self.add_object(Origin::External { pages }, Rights::unused(port))?;
-        let right = {
+        let port = {
             let mut state = entry.lock();
             state.object.right_made();
-            state.rights.port.make_send()
+            state.rights.port.clone()
         };
-        match right.and_then(|right| self.watch(&entry, 1).map(|()| right)) {
-            Ok(right) => Ok(right),
-            Err(code) => {
-                self.forget(&entry);
-                Err(code)
-            }
-        }
+        let right = port.make_send().and_then(|right| self.watch(&entry, 1).map(|()| right));
+        right.inspect_err(|_| self.forget(&entry))
     }
 
     fn default_pager_info(&self, default_pager: Port<'_, K>) -> Result<DefaultPagerInfo, KernReturn> {

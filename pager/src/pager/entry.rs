@@ -35,7 +35,8 @@ pub(crate) struct State<K: Kernel, P: Platform> {
 
 /// The rights of an object: released together when the object is forgotten.
 pub(crate) struct Rights<K: Kernel> {
-    pub(crate) port: ReceiveRight<K>,
+    /// Shared with calls to the kernel, for which the lock is not held: a thread may have to wait for memory in them.
+    pub(crate) port: Arc<ReceiveRight<K>>,
     /// The kernel that uses it.
     pub(crate) user: Option<Arc<User<K>>>,
     /// A kernel that has ended its use while transfers were on their way.
@@ -56,7 +57,7 @@ pub(crate) type Ended<K> = (Option<Arc<User<K>>>, [ReceiveRight<K>; 2]);
 impl<K: Kernel> Rights<K> {
     /// Of an object that no kernel uses.
     pub(crate) fn unused(port: ReceiveRight<K>) -> Self {
-        Self { port, user: None, ended: None, next: None }
+        Self { port: Arc::new(port), user: None, ended: None, next: None }
     }
 
     /// Everything, for release outside of the lock.

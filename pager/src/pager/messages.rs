@@ -69,9 +69,8 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// Asks to be told when nobody has a right to an object. If it is so already, the message comes at once.
     pub(super) fn watch(&self, entry: &Entry<K, P>, rights_made: u32) -> Result<(), KernReturn> {
-        let state = entry.lock();
-        let port = &state.rights.port;
-        port.request_notification(Notification::NoSenders { sync: rights_made }, port).map(drop)
+        let port = entry.lock().rights.port.clone();
+        port.request_notification(Notification::NoSenders { sync: rights_made }, &port).map(drop)
     }
 
     /// `memory_object_init`

@@ -194,14 +194,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             entry
         };
         // Only now, because from now on others look for it.
-        let inserted = set.insert(&entry.lock().rights.port);
-        match inserted {
-            Ok(()) => Ok(entry),
-            Err(code) => {
-                self.forget(&entry);
-                Err(code)
-            }
-        }
+        let port = entry.lock().rights.port.clone();
+        set.insert(&port).inspect_err(|_| self.forget(&entry))?;
+        Ok(entry)
     }
 
     /// Releases all that an object has. Its pages are given back in the background.

@@ -146,17 +146,16 @@ pub(crate) fn test_i386_2022() -> StepResult {
 }
 
 fn test(kernel: Kernel) -> StepResult {
-    for run in runs(kernel).iter().filter(|run| !(kernel.is_i386() && run.name == TWO_PROGRAMS)) {
-        run.run()?;
-    }
+    runs(kernel).iter().try_for_each(Run::run)?;
     Ok(Outcome::Passed)
 }
 
-/// On i386 this stops for ever at times; it is for `cargo xtask gnumach --run` alone there.
-const TWO_PROGRAMS: &str = "two programs at once";
-
 fn runs(kernel: Kernel) -> Vec<Run> {
     let small = |name, programs: &[Program]| Run::small(name, kernel, programs);
+    let two_programs = |sizes: [u32; 2]| Run {
+        happens: &["supplied"],
+        ..small("two programs at once", &[Program::new("touch", sizes[0]), Program::new("fork", sizes[1])])
+    };
     vec![
         Run {
             happens: &["data_request", "data_return", "supplied"],
@@ -166,9 +165,10 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             happens: &["unavailable"],
             ..small("pages that are never written", &[Program::new("sparse", 40)])
         },
-        Run {
-            happens: &["supplied"],
-            ..small(TWO_PROGRAMS, &[Program::new("touch", 24), Program::new("fork", 16)])
+        // With the least memory in which a kernel starts.
+        match kernel.is_i386() {
+            true => Run { memory: 24, space: 48, ..two_programs([20, 8]) },
+            false => two_programs([24, 16]),
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
         small("a change of the manager", &[Program::new("change", 12)]),

@@ -70,8 +70,8 @@ impl Program {
     }
 }
 
-/// The least memory that a kernel and the programs start in, and how much of it the pager takes away then, in MiB.
-fn least_memory(kernel: Kernel) -> (u32, u32) {
+/// The memory of a small machine, and how much of it the pager takes away, in MiB.
+fn small_memory(kernel: Kernel) -> (u32, u32) {
     match kernel {
         Kernel::X86_64 | Kernel::X86_64Smp => (64, 24),
         Kernel::I386 | Kernel::I3862022 => (32, 0),
@@ -79,13 +79,13 @@ fn least_memory(kernel: Kernel) -> (u32, u32) {
 }
 
 impl Run {
-    /// On the smallest machine.
+    /// On a small machine.
     pub(crate) fn small(name: &'static str, kernel: Kernel, programs: &[Program]) -> Self {
         Run {
             name,
             kernel,
-            memory: least_memory(kernel).0,
-            ballast: least_memory(kernel).1,
+            memory: small_memory(kernel).0,
+            ballast: small_memory(kernel).1,
             processors: 1,
             disks: programs.iter().map(|program| program.disks()).max().unwrap_or(1),
             space: 64,

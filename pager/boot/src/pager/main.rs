@@ -55,7 +55,7 @@ const FAILED: u8 = 17;
 /// Bytes for what the pager notes about a page, rounded up: its entry in the object's map, its handle, its place in a queue.
 const NOTES: u64 = 96;
 /// Bytes for all else that a pager allocates while it serves.
-const HEAP: u64 = 2 << 20;
+const HEAP: u64 = 3 << 19;
 
 fn main(mut arguments: Arguments) {
     let (host, device) = (arguments.port(), arguments.port());
@@ -129,7 +129,7 @@ fn start(host: &gnumach::Send, store: Swap) -> Result<Pager, &'static str> {
     // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
     // does not take pages back into an object that it is about to end.
     // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
-    let config = Config { buffers: 128, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
+    let config = Config { buffers: 64, external_buffers: 32, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
     let service = Service::start_with(&GnuMach, store, config, Arc::new(prepare));
     service.map_err(|_| "the pager does not start")
 }
