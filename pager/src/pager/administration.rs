@@ -90,12 +90,15 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// An object for the list, with its name port. One that has none now is left as zeros.
     fn describe(&self, entry: &Entry<K, P>) -> (DefaultPagerObject, SendRight<K>) {
-        let state = entry.lock();
-        let name = state.rights.user.as_ref().and_then(|user| user.name.try_clone().ok());
+        let (user, pages) = {
+            let state = entry.lock();
+            (state.rights.user.clone(), state.object.pages.in_store().count() as u64)
+        };
+        let name = user.and_then(|user| user.name.try_clone().ok());
         let Some(name) = name.filter(|name| !name.is_null()) else {
             return (DefaultPagerObject::default(), SendRight::null(self.kernel.clone()));
         };
-        let size = self.offset(state.object.pages.in_store().count() as u64);
+        let size = self.offset(pages);
         let object = DefaultPagerObject { dpo_object: entry.handle.into(), dpo_size: saturate(size) };
         (object, name)
     }
