@@ -25,8 +25,8 @@ const ABIS: [(&str, &str, &str); 5] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={DEFS}");
-    let mut all = TokenStream::new();
-    for (module, abi, folder) in ABIS {
+    let (mut all, mut arms) = (TokenStream::new(), TokenStream::new());
+    for (number, (module, abi, folder)) in (0u8..).zip(ABIS) {
         let folder = Path::new(DEFS).join(folder);
         let config = Config::new().include_dir(&folder).abi(abi);
         let mut bindings = Bindings::default();
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             bindings.add(&config, &file)?;
         }
         let module = format_ident!("{module}");
+        arms.extend(quote!(#number => { use $crate::#module as $abi; $body }));
         let Bindings { modules, demuxes, calls } = bindings;
         all.extend(quote! {
             /// An ABI.
@@ -50,6 +51,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         });
     }
+    let count = ABIS.len() as u8;
+    all.extend(quote! {
+        /// How many ABIs there are.
+        pub const ABIS: u8 = #count;
+        /// Evaluates an expression with the module of an ABI, which has this number if that is below [`ABIS`].
+        #[macro_export]
+        macro_rules! with_abi {
+            ($number:expr, $abi:ident => $body:expr) => {
+                match $number % $crate::ABIS { #arms _ => unreachable!() }
+            };
+        }
+    });
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs"), all.to_string())?;
     Ok(())
 }

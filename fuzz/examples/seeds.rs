@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mig_codegen::Config;
 use mig_codegen::abi::Abi;
 use mig_codegen::model::{Complex, InLine, Message, Role, Slot, TypeWord};
-use mig_fuzz::{Call, Choice, Demux, Formed, apple_32, apple_64, gnu_i386, gnu_x86_64, osf_32};
+use mig_fuzz::{ABIS, Call, Choice, Demux, Formed, with_abi};
 use mig_runtime::Type;
 use mig_runtime::abi::NDR;
 
@@ -25,11 +25,10 @@ fn main() -> Result<()> {
         find(&root.join(sources), &mut files)?;
     }
     texts(&folder.join("front_end"), &files)?;
-    messages(&folder, &root, 0, &files, gnu_i386::DEMUXES, gnu_i386::CALLS)?;
-    messages(&folder, &root, 1, &files, gnu_x86_64::DEMUXES, gnu_x86_64::CALLS)?;
-    messages(&folder, &root, 2, &files, apple_32::DEMUXES, apple_32::CALLS)?;
-    messages(&folder, &root, 3, &files, apple_64::DEMUXES, apple_64::CALLS)?;
-    messages(&folder, &root, 4, &files, osf_32::DEMUXES, osf_32::CALLS)
+    for number in 0..ABIS {
+        with_abi!(number, abi => messages(&folder, &root, number, &files, abi::DEMUXES, abi::CALLS))?;
+    }
+    Ok(())
 }
 
 /// Every `.defs` file below a folder.

@@ -3,19 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mig_fuzz::{Call, Choice, apple_32, apple_64, assert_nothing_left, gnu_i386, gnu_x86_64, osf_32, reply};
+use mig_fuzz::{Call, Choice, assert_nothing_left, reply, with_abi};
 use mig_runtime::KernReturn;
 use mig_tests::wire_kernel::{Formed, Wire};
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, body)) = Choice::split(input) else { return };
-    match choice.abi % 5 {
-        0 => call(gnu_i386::CALLS, choice, body),
-        1 => call(gnu_x86_64::CALLS, choice, body),
-        2 => call(apple_32::CALLS, choice, body),
-        3 => call(apple_64::CALLS, choice, body),
-        _ => call(osf_32::CALLS, choice, body),
-    }
+    with_abi!(choice.abi, abi => call(abi::CALLS, choice, body));
 });
 
 fn call<A: Formed>(calls: &[Call<A>], choice: Choice, body: &[u8]) {

@@ -3,22 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mig_fuzz::{
-    Choice, Demux, REQUEST_PORT, apple_32, apple_64, assert_nothing_left, gnu_i386, gnu_x86_64, osf_32,
-    request,
-};
+use mig_fuzz::{Choice, Demux, REQUEST_PORT, assert_nothing_left, request, with_abi};
 use mig_runtime::{MsgBuf, Receive, Received, Reply};
 use mig_tests::wire_kernel::{Formed, Wire};
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, body)) = Choice::split(input) else { return };
-    match choice.abi % 5 {
-        0 => serve(gnu_i386::DEMUXES, choice, body),
-        1 => serve(gnu_x86_64::DEMUXES, choice, body),
-        2 => serve(apple_32::DEMUXES, choice, body),
-        3 => serve(apple_64::DEMUXES, choice, body),
-        _ => serve(osf_32::DEMUXES, choice, body),
-    }
+    with_abi!(choice.abi, abi => serve(abi::DEMUXES, choice, body));
 });
 
 fn serve<A: Formed>(demuxes: &[Demux<A>], choice: Choice, body: &[u8]) {

@@ -53,17 +53,7 @@ impl Slots {
         self.at = at.map(|at| at + size);
         self.min += size;
         self.max += size;
-        self.push(Slot {
-            role,
-            arg,
-            offset: at.map(narrow),
-            size: Some(narrow(size)),
-            max: None,
-            element: None,
-            indirect: Indirect::Never,
-            check: Vec::new(),
-            word: None,
-        })
+        self.push(fixed(role, arg, at, size))
     }
 
     /// Data of variable size, `most` bytes at most, and its padding. `None` if it is too large.
@@ -111,17 +101,7 @@ impl Slots {
 
     /// A slot behind the message, which does not count to its size.
     pub(super) fn behind(&mut self, role: Role, arg: usize, offset: u64, size: u64) {
-        self.push(Slot {
-            role,
-            arg: Some(arg),
-            offset: self.at.map(|at| narrow(at + offset)),
-            size: Some(narrow(size)),
-            max: None,
-            element: None,
-            indirect: Indirect::Never,
-            check: Vec::new(),
-            word: None,
-        });
+        self.push(fixed(role, Some(arg), self.at.map(|at| at + offset), size));
     }
 
     /// Whether it is still small enough for a message, `arg` being the last that came.
@@ -137,6 +117,20 @@ impl Slots {
     fn push(&mut self, slot: Slot) -> &mut Slot {
         self.list.push(slot);
         self.list.last_mut().expect("a slot was just added")
+    }
+}
+
+fn fixed(role: Role, arg: Option<usize>, at: Option<u64>, size: u64) -> Slot {
+    Slot {
+        role,
+        arg,
+        offset: at.map(narrow),
+        size: Some(narrow(size)),
+        max: None,
+        element: None,
+        indirect: Indirect::Never,
+        check: Vec::new(),
+        word: None,
     }
 }
 
