@@ -250,12 +250,12 @@ extern "C" fn enter() -> ! {
         let wired = mach_host::thread_wire(&host, &current_port(), true);
         assert!(wired.is_ok(), "thread_wire: {wired:?}");
     }
-    if let Some(work) = block.work.take() {
-        let Work { body, ended } = *work;
-        body();
-        ended.0.store(1, Ordering::Release);
-        sync::wake(&ended.0, true);
-    }
+    let Work { body, ended } = *block.work.take().expect("a new thread has work");
+    body();
+    ended.0.store(1, Ordering::Release);
+    sync::wake(&ended.0, true);
+    // What follows does not return.
+    drop(ended);
     end(block)
 }
 

@@ -165,8 +165,8 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             happens: &["unavailable"],
             ..small("pages that are never written", &[Program::new("sparse", 40)])
         },
-        // With the least memory in which a kernel starts.
-        match kernel.is_i386() {
+        // With the least memory in which the kernel starts: that of 2025, for that of 2022 does not come through it.
+        match kernel == Kernel::I386 {
             true => Run { memory: 24, space: 48, ..two_programs([20, 8]) },
             false => two_programs([24, 16]),
         },
