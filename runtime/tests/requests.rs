@@ -6,7 +6,7 @@ use fixture::{REPLY_PORT, Recorder, message, words};
 use mig_runtime::abi::{GnuI386, GnuX86_64};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::{
-    AnyRight, CallError, CallOptions, Complex, Dest, KernReturn, MsgBuf, OolArg, OolMemory, PortArray,
+    AnyRight, CallError, CallOptions, Complex, Dest, KernReturn, MsgBuf, OolArg, OolMemory, PortArray, Reply,
     SendOptions, Shape, Type,
 };
 
@@ -267,22 +267,20 @@ fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
     // It counts to 4095.
     let short = Type { long: false, ..BYTES };
     static DATA: [u8; 4096] = [1; 4096];
-    type Message<'a> = mig_runtime::Builder<'a, Recorder<GnuI386>>;
-    type To = Dest<'static, Recorder<GnuI386>>;
-    let send = |message: Message<'_>, to: To| message.send(1, to, SendOptions::NONE);
-    let call = |message: Message<'_>, to: To| {
-        let shape = Shape { min: 32, max: 32, complex: Complex::Never };
-        message.call(1, to, shape, CallOptions::NONE).map(drop)
-    };
-    let ways: [&dyn Fn(Message<'_>, To) -> Result<(), CallError<_>>; 2] = [&send, &call];
-    for (way, give) in [(0, true), (0, false), (1, true), (1, false)] {
+    for (call, give) in [(true, true), (true, false), (false, true), (false, false)] {
         let kernel = Recorder::<GnuI386>::new();
         let mut buffer = MsgBuf::<256>::new();
         let mut message = buffer.request(&kernel);
         message.move_receive(kernel.receive_right(5));
         let given = || OolMemory::allocate(&kernel, DATA.len()).unwrap();
         message.ool(short, if give { OolArg::Give(given()) } else { OolArg::Lend(&DATA) });
-        let error = ways[way](message, Dest::move_send(kernel.send_right(9))).unwrap_err();
+        let to = Dest::move_send(kernel.send_right(9));
+        let shape = Shape { min: 32, max: 32, complex: Complex::Never };
+        let result = match call {
+            true => message.call(1, to, shape, CallOptions::NONE).map(drop),
+            false => message.send(1, to, SendOptions::NONE),
+        };
+        let error = result.unwrap_err();
         assert_eq!((error.code(), error.is_unsent()), (KernReturn::MIG_ARRAY_TOO_LARGE, false));
         let mut released = kernel.released();
         released.sort_by_key(|(_, name)| *name);
@@ -290,6 +288,17 @@ fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
         assert_eq!(kernel.memory(), (0, 0, 0));
         assert!(kernel.state().sent.is_empty());
     }
+
+    let kernel = Recorder::<GnuI386>::new();
+    let mut buffer = MsgBuf::<256>::new();
+    let result = Reply::new(&kernel, buffer.words()).encode::<256>(|reply| {
+        reply.move_receive(kernel.receive_right(5));
+        reply.ool(short, OolMemory::allocate(&kernel, DATA.len())?);
+        Ok(())
+    });
+    assert_eq!(result, Err(KernReturn::MIG_ARRAY_TOO_LARGE));
+    assert_eq!(kernel.released(), [(Receive, 5)]);
+    assert_eq!(kernel.memory(), (0, 0, 0));
 }
 
 #[test]

@@ -129,7 +129,8 @@ fn start(host: &gnumach::Send, store: Swap) -> Result<Pager, &'static str> {
     // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
     // does not take pages back into an object that it is about to end.
     // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
-    let config = Config { buffers: 64, external_buffers: 32, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
+    let config =
+        Config { buffers: 64, external_buffers: 32, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
     let service = Service::start_with(&GnuMach, store, config, Arc::new(prepare));
     service.map_err(|_| "the pager does not start")
 }
