@@ -48,6 +48,14 @@ struct Work {
     ended: Arc<Ended>,
 }
 
+impl Work {
+    fn run(self: Box<Self>) {
+        (self.body)();
+        self.ended.0.store(1, Ordering::Release);
+        sync::wake(&self.ended.0, true);
+    }
+}
+
 /// Whether a thread has ended: 0 or 1.
 #[derive(Default)]
 struct Ended(AtomicU32);
@@ -250,12 +258,7 @@ extern "C" fn enter() -> ! {
         let wired = mach_host::thread_wire(&host, &current_port(), true);
         assert!(wired.is_ok(), "thread_wire: {wired:?}");
     }
-    let Work { body, ended } = *block.work.take().expect("a new thread has work");
-    body();
-    ended.0.store(1, Ordering::Release);
-    sync::wake(&ended.0, true);
-    // What follows does not return.
-    drop(ended);
+    block.work.take().expect("a new thread has work").run();
     end(block)
 }
 

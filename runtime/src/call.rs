@@ -201,8 +201,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     // Each stub is a straight line of constant stores only if all of this is in it.
     #[inline(always)]
     pub fn send(self, id: i32, dest: Dest<'_, K>, options: SendOptions) -> Result<(), CallError<K>> {
-        self.check()?;
-        self.one_way(id, dest, (Name::NULL, 0), options)
+        self.one_way(id, dest, None, options)
     }
 
     /// Sends the request with a reply port, and waits for no reply.
@@ -218,8 +217,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         reply: AnyRight<'_, K>,
         options: SendOptions,
     ) -> Result<(), CallError<K>> {
-        self.check()?;
-        self.one_way(id, dest, reply.into_wire(), options)
+        self.one_way(id, dest, Some(reply), options)
     }
 
     #[inline(always)]
@@ -227,9 +225,11 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self,
         id: i32,
         dest: Dest<'_, K>,
-        local: (Name, u8),
+        reply: Option<AnyRight<'_, K>>,
         options: SendOptions,
     ) -> Result<(), CallError<K>> {
+        self.check()?;
+        let local = reply.map_or((Name::NULL, 0), AnyRight::into_wire);
         let call = MsgCall {
             send: true,
             receive: None,
@@ -257,10 +257,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Body<'b, K>, CallError<K>> {
-        self.check()?;
-        let name = self.kernel.reply_port()?;
-        let port = ReplyPort { name, implicit: true };
-        Ok(self.round_trip(id, dest, (name, name::MAKE_SEND_ONCE), port, shape, options)?.0)
+        Ok(self.round_trip(id, dest, None, shape, options)?.0)
     }
 
     /// As [`call`](Self::call), at a port that the caller gives or at the thread's own, and returns the trailer of the reply, too: who has
@@ -278,15 +275,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
-        self.check()?;
-        let implicit = reply.is_none();
-        let local = match reply {
-            Some(right) => right.into_wire(),
-            None => (self.kernel.reply_port()?, name::MAKE_SEND_ONCE),
-        };
-        let port = ReplyPort { name: local.0, implicit };
         let options = CallOptions { bits: options.bits | K::Abi::FACTS.trailer_options, ..options };
-        self.round_trip(id, dest, local, port, shape, options)
+        self.round_trip(id, dest, reply, shape, options)
     }
 
     /// Sends the request and waits for the reply at a port that the caller gives (`replyport`).
@@ -303,10 +293,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Body<'b, K>, CallError<K>> {
-        self.check()?;
-        let local = reply.into_wire();
-        let port = ReplyPort { name: local.0, implicit: false };
-        Ok(self.round_trip(id, dest, local, port, shape, options)?.0)
+        Ok(self.round_trip(id, dest, Some(reply), shape, options)?.0)
     }
 
     #[inline(always)]
@@ -314,11 +301,17 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self,
         id: i32,
         dest: Dest<'_, K>,
-        local: (Name, u8),
-        port: ReplyPort,
+        reply: Option<AnyRight<'_, K>>,
         shape: Shape,
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
+        self.check()?;
+        let implicit = reply.is_none();
+        let local = match reply {
+            Some(right) => right.into_wire(),
+            None => (self.kernel.reply_port()?, name::MAKE_SEND_ONCE),
+        };
+        let port = ReplyPort { name: local.0, implicit };
         let call = MsgCall {
             send: true,
             receive: Some(port.name),
