@@ -49,7 +49,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(self: Box<Self>) {
+    fn run(self) {
         (self.body)();
         self.ended.0.store(1, Ordering::Release);
         sync::wake(&self.ended.0, true);
