@@ -29,6 +29,7 @@
 //!
 //! [`apple_64`], [`apple_32`] and [`osf_32`] are the interfaces of macOS and its kin, and of OSF Mach. They are there on every machine: what
 //! is written with them can be tested against an emulated kernel of their ABI.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 /// Modules with what the build script has made of interfaces.
@@ -178,3 +179,8 @@ pub use gnu_i386 as native;
 #[cfg(target_pointer_width = "64")]
 #[doc(inline)]
 pub use gnu_x86_64 as native;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

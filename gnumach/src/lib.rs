@@ -21,6 +21,7 @@
 //!
 //! It runs on the kernels for i386 and x86_64. Code that is on no thread of such a program, like a test on the host, must not call anything here
 //! that makes a call to the kernel.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 
@@ -58,3 +59,8 @@ macro_rules! main {
         }
     };
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

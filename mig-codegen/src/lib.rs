@@ -173,3 +173,8 @@ pub fn check(ast: &Ast, abi: &'static Abi, elsewhere: &dyn Declarations, diagnos
         layout::lay_out(&mut interface, diagnostics);
     }
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

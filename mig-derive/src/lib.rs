@@ -117,6 +117,11 @@ fn at(arguments: &Arguments, error: &Error) -> syn::Error {
     syn::Error::new(span, format!("{error:?}"))
 }
 
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::*;

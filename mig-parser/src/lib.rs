@@ -81,3 +81,8 @@ pub fn parse(options: &Options, loader: &dyn Loader, path: impl AsRef<Path>) -> 
     let files = input.sources.files().map(Path::to_owned).collect();
     Parsed { sources: input.sources, ast, diagnostics, files }
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

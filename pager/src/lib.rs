@@ -59,6 +59,7 @@
 //! - Rights to objects and their control ports are given to nobody. Messages that do not come from the kernel that uses an object are refused.
 //!
 //! With the feature `std`, which is on by default, come swap files and the command `mach-pager`. Without it the library needs `alloc` only.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 extern crate alloc;
@@ -75,3 +76,8 @@ pub mod store;
 pub use counters::Statistics;
 pub use pager::{Config, SwapPager, Unsequenced};
 pub use service::{Duty, Service, StartError};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
