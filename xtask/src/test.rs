@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     ("sweep of GNU Mach's interface definitions", sweep::check_packages),
     ("examples of the documentation", doctests),
     ("documentation", documentation),
+    ("packages, packed and built against each other", packed),
     ("a program without std", no_std),
     ("instructions for a message, against C", bench::instructions),
     ("fuzzing, 20 seconds a target", fuzz::check),
@@ -98,6 +99,11 @@ fn doctests() -> StepResult {
 
 fn documentation() -> StepResult {
     done(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// What a registry would get of each package builds with what it would get of the others.
+fn packed() -> StepResult {
+    done(cargo().args(["publish", "--workspace", "--dry-run", "--allow-dirty", "--quiet"]))
 }
 
 /// Links a program that has the libraries and no standard library, and runs it.
