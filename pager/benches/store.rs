@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use mach_pager::store::file::{self, PAGE_SIZE};
-use mach_pager::store::{Disk, DiskError, Store, Stored, SwapStore, superblock};
+use mach_pager::store::{Disk, DiskError, Store, SwapStore, superblock};
 use mig_runtime::platform::Std;
 
 /// Pages of one call.
@@ -41,7 +41,7 @@ fn main() {
 }
 
 /// Prints a line.
-fn measure(name: &str, store: &impl Store, pages: &[Vec<u8>], rounds: usize) {
+fn measure<S: Store>(name: &str, store: &S, pages: &[Vec<u8>], rounds: usize) {
     let slices: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
     let mut times: [Vec<Duration>; 3] = Default::default();
     for _ in 0..rounds {
@@ -63,14 +63,14 @@ fn measure(name: &str, store: &impl Store, pages: &[Vec<u8>], rounds: usize) {
     println!();
 }
 
-fn write(store: &impl Store, pages: &[&[u8]], call: usize, stored: &mut Vec<Stored>) {
+fn write<S: Store>(store: &S, pages: &[&[u8]], call: usize, stored: &mut Vec<S::Place>) {
     for pages in pages.chunks(call) {
         store.write(pages, &mut |_, result| stored.push(result.expect("there is room")));
     }
 }
 
 /// Reads every page once.
-fn read(store: &impl Store, stored: &[Stored]) {
+fn read<S: Store>(store: &S, stored: &[S::Place]) {
     let mut page = vec![0; PAGE_SIZE];
     for at in 0..stored.len() {
         // An odd factor visits all places of a power of two.

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use mach_pager::store::{Store, StoreError, Stored, file};
+use mach_pager::store::{Slot, Store, StoreError, file};
 use mig_runtime::platform::Std;
 
 struct Counting;
@@ -38,7 +38,7 @@ fn nothing_is_allocated_once_a_store_is_open() {
     let pages: Vec<Vec<u8>> =
         (0..300_u32).map(|seed| (0..1024).flat_map(|at| (seed << 16 | at).to_le_bytes()).collect()).collect();
     let slices: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
-    let mut results: Vec<Result<Stored, StoreError>> = Vec::with_capacity(pages.len());
+    let mut results: Vec<Result<Slot, StoreError>> = Vec::with_capacity(pages.len());
     let mut back = vec![0; file::PAGE_SIZE];
 
     let store = file::open::<Std>(&path).unwrap();

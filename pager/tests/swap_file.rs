@@ -8,7 +8,7 @@ use std::process::Command;
 
 use mach_pager::store::file::{self, FileError, Problem};
 use mach_pager::store::superblock::{Format, HeaderError};
-use mach_pager::store::{Store, StoreError, Stored};
+use mach_pager::store::{Slot, Store, StoreError};
 use mig_runtime::platform::Std;
 use tempfile::TempDir;
 
@@ -43,13 +43,13 @@ fn page(seed: u8) -> Vec<u8> {
     (0..PAGE).map(|at| seed ^ (at / 7) as u8).collect()
 }
 
-fn write(store: &impl Store, page: &[u8]) -> Stored {
+fn write(store: &impl Store<Place = Slot>, page: &[u8]) -> Slot {
     let mut stored = None;
     store.write(&[page], &mut |_, result| stored = Some(result));
     stored.expect("told").expect("written")
 }
 
-fn read(store: &impl Store, stored: &Stored) -> Result<Vec<u8>, StoreError> {
+fn read(store: &impl Store<Place = Slot>, stored: &Slot) -> Result<Vec<u8>, StoreError> {
     let mut page = vec![0; PAGE];
     store.read(stored, &mut page).map(|()| page)
 }

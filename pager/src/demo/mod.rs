@@ -142,7 +142,7 @@ fn page<S: Store>(
     let start = Instant::now();
     work(plan, vm, &tally, progress);
     let time = start.elapsed();
-    let space = service.pager().store().space();
+    let space = service.pager().space();
     vm.end()?;
     wait_until_forgotten(service)?;
     Ok(Report {

@@ -65,7 +65,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPag
         _pages_max: u32,
     ) -> Result<Vec<DefaultPagerPage>, KernReturn> {
         self.administers(default_pager)?;
-        let is_it = |entry: &&Arc<Entry<K, P>>| {
+        let is_it = |entry: &&Arc<Entry<K, P, S>>| {
             let state = entry.lock();
             state.rights.user.as_ref().is_some_and(|user| user.name.name() == memory_object.name())
         };
@@ -84,12 +84,12 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         if port.name() == self.manager.name() { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
     }
 
-    fn entries(&self) -> Vec<Arc<Entry<K, P>>> {
+    fn entries(&self) -> Vec<Arc<Entry<K, P, S>>> {
         self.objects.lock().by_port.values().cloned().collect()
     }
 
     /// An object for the list, with its name port. One that has none now is left as zeros.
-    fn describe(&self, entry: &Entry<K, P>) -> (DefaultPagerObject, SendRight<K>) {
+    fn describe(&self, entry: &Entry<K, P, S>) -> (DefaultPagerObject, SendRight<K>) {
         let (user, pages) = {
             let state = entry.lock();
             (state.rights.user.clone(), state.object.pages.in_store().count() as u64)

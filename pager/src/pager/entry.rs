@@ -8,26 +8,26 @@ use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
 use super::control::Control;
 use crate::buffers::Data;
 use crate::object::{Object, Origin, Turn};
-use crate::store::Stored;
+use crate::store::{Store, Stored};
 
 /// A page's data that a write and the object share.
 pub(crate) type Shared<K, P> = Arc<Data<K, P>>;
 
 /// An object that the pager stores.
-pub(crate) struct Entry<K: Kernel, P: Platform> {
+pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
     /// The name of its port.
     pub(crate) name: Name,
     /// A number that tells it apart, for administrators.
     pub(crate) handle: u32,
     pub(crate) origin: Origin,
-    state: Mutex<P, State<K, P>>,
+    state: Mutex<P, State<K, P, S>>,
     /// A message has been admitted, and somebody waits for that.
     turn: P::Condvar,
 }
 
 /// What its lock guards.
-pub(crate) struct State<K: Kernel, P: Platform> {
-    pub(crate) object: Object<Stored, Shared<K, P>>,
+pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
+    pub(crate) object: Object<Stored<S::Place>, Shared<K, P>>,
     pub(crate) rights: Rights<K>,
     /// Threads that wait for their turn.
     waiting: usize,
@@ -67,24 +67,28 @@ impl<K: Kernel> Rights<K> {
     }
 }
 
-impl<K: Kernel, P: Platform> Entry<K, P> {
-    pub(crate) fn new(handle: u32, object: Object<Stored, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
+impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
+    pub(crate) fn new(
+        handle: u32,
+        object: Object<Stored<S::Place>, Shared<K, P>>,
+        rights: Rights<K>,
+    ) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
         let state = Mutex::<P, _>::new(State { object, rights, waiting: 0 });
         Arc::new(Self { name, handle, origin, state, turn: P::Condvar::default() })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P, S>> {
         self.state.lock()
     }
 
     /// The turn of a message that has been received. `None` stands for the next one, where one thread serves the port and nobody counts.
-    pub(crate) fn turn(&self, seqno: Option<Seqno>) -> Pending<'_, K, P> {
+    pub(crate) fn turn(&self, seqno: Option<Seqno>) -> Pending<'_, K, P, S> {
         Pending { entry: self, seqno, admitted: false }
     }
 
     /// Waits for the messages before this one. Each of their threads only has to get here.
-    fn admit(&self, seqno: Option<Seqno>) -> Admitted<'_, K, P> {
+    fn admit(&self, seqno: Option<Seqno>) -> Admitted<'_, K, P, S> {
         let mut state = self.lock();
         let Some(Seqno(seqno)) = seqno else { return Admitted { entry: self, counts: true, state } };
         while state.object.order.turn(seqno) == Turn::Later {
@@ -98,21 +102,21 @@ impl<K: Kernel, P: Platform> Entry<K, P> {
 }
 
 /// A message that has been received and not admitted. Dropped, it is rejected, which takes a turn as well.
-pub(crate) struct Pending<'e, K: Kernel, P: Platform> {
-    entry: &'e Entry<K, P>,
+pub(crate) struct Pending<'e, K: Kernel, P: Platform, S: Store> {
+    entry: &'e Entry<K, P, S>,
     seqno: Option<Seqno>,
     admitted: bool,
 }
 
-impl<'e, K: Kernel, P: Platform> Pending<'e, K, P> {
+impl<'e, K: Kernel, P: Platform, S: Store> Pending<'e, K, P, S> {
     /// Waits for the turn and takes it.
-    pub(crate) fn admit(mut self) -> Admitted<'e, K, P> {
+    pub(crate) fn admit(mut self) -> Admitted<'e, K, P, S> {
         self.admitted = true;
         self.entry.admit(self.seqno)
     }
 }
 
-impl<K: Kernel, P: Platform> Drop for Pending<'_, K, P> {
+impl<K: Kernel, P: Platform, S: Store> Drop for Pending<'_, K, P, S> {
     fn drop(&mut self) {
         if !self.admitted {
             drop(self.entry.admit(self.seqno));
@@ -121,14 +125,14 @@ impl<K: Kernel, P: Platform> Drop for Pending<'_, K, P> {
 }
 
 /// A message whose turn it is. Those behind it wait until this is dropped.
-pub(crate) struct Admitted<'e, K: Kernel, P: Platform> {
-    entry: &'e Entry<K, P>,
+pub(crate) struct Admitted<'e, K: Kernel, P: Platform, S: Store> {
+    entry: &'e Entry<K, P, S>,
     /// False for a position that has been passed, which no kernel gives.
     counts: bool,
-    pub(crate) state: MutexGuard<'e, P, State<K, P>>,
+    pub(crate) state: MutexGuard<'e, P, State<K, P, S>>,
 }
 
-impl<K: Kernel, P: Platform> Drop for Admitted<'_, K, P> {
+impl<K: Kernel, P: Platform, S: Store> Drop for Admitted<'_, K, P, S> {
     fn drop(&mut self) {
         if self.counts {
             self.state.object.order.advance();

@@ -28,9 +28,9 @@ pub(super) struct At {
 type Held<K> = Arc<OolMemory<K>>;
 
 /// A returned page.
-enum Taken<K: Kernel, P: Platform> {
+enum Taken<K: Kernel, P: Platform, S: Store> {
     /// It is in the store, without a transfer.
-    Stored(Stored),
+    Stored(Stored<S::Place>),
     /// It is to be written.
     Data(Shared<K, P>),
     /// There is no room for it: no buffer, and too many pages stay in their messages.
@@ -68,7 +68,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Asks to be told when nobody has a right to an object. If it is so already, the message comes at once.
-    pub(super) fn watch(&self, entry: &Entry<K, P>, rights_made: u32) -> Result<(), KernReturn> {
+    pub(super) fn watch(&self, entry: &Entry<K, P, S>, rights_made: u32) -> Result<(), KernReturn> {
         let port = entry.lock().rights.port.clone();
         port.request_notification(Notification::NoSenders { sync: rights_made }, &port).map(drop)
     }
@@ -190,10 +190,10 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the kernel keeps for emergencies.
     pub(super) fn answer(
         &self,
-        entry: &Arc<Entry<K, P>>,
+        entry: &Arc<Entry<K, P, S>>,
         user: &User<K>,
         page: u64,
-        request: Request<Stored>,
+        request: Request<Stored<S::Place>>,
     ) {
         let supply = |from| self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
         match request {
@@ -287,7 +287,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ///
     /// An object that is not the kernel's waits for buffers, for none of its messages concerns the memory of the machine. When the last mapping of
     /// it goes the kernel returns all of its pages at once, and takes none of them back.
-    fn take(&self, memory: OolMemory<K>, origin: Origin) -> (Vec<Taken<K, P>>, Option<Held<K>>) {
+    fn take(&self, memory: OolMemory<K>, origin: Origin) -> (Vec<Taken<K, P, S>>, Option<Held<K>>) {
         let buffers = &self.internal_buffers;
         let copy = |page| {
             if let Some(place) = self.store.same_filled(page) {
@@ -314,7 +314,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         (taken, Some(memory))
     }
 
-    fn discard(&self, taken: Vec<Taken<K, P>>) {
+    fn discard(&self, taken: Vec<Taken<K, P, S>>) {
         for taken in taken {
             if let Taken::Stored(place) = taken {
                 self.store.free(place);
@@ -342,7 +342,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// The kernel that uses an object, if this message comes from it.
     fn sender(
         &self,
-        admitted: &Admitted<'_, K, P>,
+        admitted: &Admitted<'_, K, P, S>,
         control: &SendRight<K>,
     ) -> Result<Arc<User<K>>, KernReturn> {
         let state = &admitted.state;
@@ -353,7 +353,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    fn entry(&self, port: Name) -> Result<Arc<Entry<K, P>>, KernReturn> {
+    fn entry(&self, port: Name) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
         self.find(port).ok_or_else(|| self.refused())
     }
 
@@ -378,7 +378,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Does what is to be done with a page that cannot be stored.
     pub(super) fn unstored(
         &self,
-        entry: &Entry<K, P>,
+        entry: &Entry<K, P, S>,
         user: Option<&Arc<User<K>>>,
         page: u64,
         data: &[u8],

@@ -20,7 +20,7 @@ use self::transfers::Transfers;
 use crate::buffers::Buffers;
 use crate::counters::{Counters, Statistics};
 use crate::object::{Object, Origin};
-use crate::store::Store;
+use crate::store::{SameFilled, Space, Store};
 
 pub use self::fronts::Unsequenced;
 
@@ -75,23 +75,23 @@ impl Default for Config {
 pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     kernel: K,
     config: Config,
-    store: S,
+    store: SameFilled<S>,
     page_size: usize,
     manager: ReceiveRight<K>,
     /// Around the manager port.
     service: PortSet<K>,
     internal: PortSet<K>,
     external: PortSet<K>,
-    objects: Mutex<P, Objects<K, P>>,
+    objects: Mutex<P, Objects<K, P, S>>,
     internal_buffers: Arc<Buffers<P>>,
     external_buffers: Arc<Buffers<P>>,
-    transfers: Transfers<K, P>,
+    transfers: Transfers<K, P, S>,
     counters: Counters,
 }
 
 /// The objects, by the name of their port.
-struct Objects<K: Kernel, P: Platform> {
-    by_port: BTreeMap<Name, Arc<Entry<K, P>>>,
+struct Objects<K: Kernel, P: Platform, S: Store> {
+    by_port: BTreeMap<Name, Arc<Entry<K, P, S>>>,
     last_handle: u32,
 }
 
@@ -122,7 +122,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             external_buffers: Buffers::new(page_size, config.external_buffers.max(1), 0),
             transfers: Transfers::default(),
             counters: Counters::default(),
-            store,
+            store: SameFilled::new(store),
             config,
         })
     }
@@ -149,7 +149,12 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// Where the pages are kept.
     pub fn store(&self) -> &S {
-        &self.store
+        self.store.store()
+    }
+
+    /// How much room there is, with the pages that take none.
+    pub fn space(&self) -> Space {
+        self.store.space()
     }
 
     /// What the pager has done so far.
@@ -175,12 +180,12 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    fn find(&self, port: Name) -> Option<Arc<Entry<K, P>>> {
+    fn find(&self, port: Name) -> Option<Arc<Entry<K, P, S>>> {
         self.objects.lock().by_port.get(&port).cloned()
     }
 
     /// Makes an entry for an object, and lets its messages come.
-    fn add_object(&self, origin: Origin, rights: Rights<K>) -> Result<Arc<Entry<K, P>>, KernReturn> {
+    fn add_object(&self, origin: Origin, rights: Rights<K>) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
         let set = match origin {
             Origin::Internal => &self.internal,
             Origin::External { .. } => &self.external,
@@ -200,7 +205,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Releases all that an object has. Its pages are given back in the background.
-    fn forget(&self, entry: &Arc<Entry<K, P>>) {
+    fn forget(&self, entry: &Arc<Entry<K, P, S>>) {
         // First of all, because the name may be in use again as soon as the port is gone.
         self.objects.lock().by_port.remove(&entry.name);
         let (rights, pages) = {

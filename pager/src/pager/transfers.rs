@@ -18,61 +18,61 @@ use crate::object::{AfterRead, AfterWrite, Drained, Pages, Read, ReadFailure, Ti
 use crate::store::{Store, StoreError, Stored};
 
 /// A page to be written.
-pub(super) struct WriteJob<K: Kernel, P: Platform> {
-    pub(super) entry: Arc<Entry<K, P>>,
+pub(super) struct WriteJob<K: Kernel, P: Platform, S: Store> {
+    pub(super) entry: Arc<Entry<K, P, S>>,
     pub(super) page: u64,
     pub(super) ticket: Ticket,
     pub(super) data: Shared<K, P>,
 }
 
 /// A page to be supplied.
-pub(super) struct SupplyJob<K: Kernel, P: Platform> {
-    pub(super) entry: Arc<Entry<K, P>>,
+pub(super) struct SupplyJob<K: Kernel, P: Platform, S: Store> {
+    pub(super) entry: Arc<Entry<K, P, S>>,
     pub(super) page: u64,
-    pub(super) from: Source,
+    pub(super) from: Source<S::Place>,
 }
 
 /// Where a page that is to be supplied was when the kernel asked for it.
-pub(super) enum Source {
+pub(super) enum Source<P> {
     /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits for.
     Write,
-    Store(Read<Stored>),
+    Store(Read<Stored<P>>),
 }
 
-impl Source {
+impl<P> Source<P> {
     /// True if there is nothing to read.
     fn is_at_hand(&self) -> bool {
         match self {
             Self::Write => true,
-            Self::Store(read) => read.place.same_filled().is_some(),
+            Self::Store(read) => read.place.is_same_filled(),
         }
     }
 }
 
 /// What waits for a thread.
-pub(super) struct Transfers<K: Kernel, P: Platform> {
-    queue: Mutex<P, Queue<K, P>>,
+pub(super) struct Transfers<K: Kernel, P: Platform, S: Store> {
+    queue: Mutex<P, Queue<K, P, S>>,
     more_to_supply: P::Condvar,
     more_to_write: P::Condvar,
 }
 
-struct Queue<K: Kernel, P: Platform> {
+struct Queue<K: Kernel, P: Platform, S: Store> {
     /// Pages that are at hand. They go first.
-    at_hand: VecDeque<SupplyJob<K, P>>,
+    at_hand: VecDeque<SupplyJob<K, P, S>>,
     /// Pages to be read.
-    stored: VecDeque<SupplyJob<K, P>>,
-    writes: VecDeque<WriteJob<K, P>>,
-    forgotten: Vec<Pages<Stored, Shared<K, P>>>,
+    stored: VecDeque<SupplyJob<K, P, S>>,
+    writes: VecDeque<WriteJob<K, P, S>>,
+    forgotten: Vec<Pages<Stored<S::Place>, Shared<K, P>>>,
     stopped: bool,
 }
 
 /// What a thread that writes does.
-enum Job<K: Kernel, P: Platform> {
-    Write(Vec<WriteJob<K, P>>),
-    Forget(Pages<Stored, Shared<K, P>>),
+enum Job<K: Kernel, P: Platform, S: Store> {
+    Write(Vec<WriteJob<K, P, S>>),
+    Forget(Pages<Stored<S::Place>, Shared<K, P>>),
 }
 
-impl<K: Kernel, P: Platform> Default for Transfers<K, P> {
+impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
     fn default() -> Self {
         let queue = Queue {
             at_hand: VecDeque::new(),
@@ -89,8 +89,8 @@ impl<K: Kernel, P: Platform> Default for Transfers<K, P> {
     }
 }
 
-impl<K: Kernel, P: Platform> Transfers<K, P> {
-    pub(super) fn supply(&self, job: SupplyJob<K, P>) {
+impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
+    pub(super) fn supply(&self, job: SupplyJob<K, P, S>) {
         let mut queue = self.queue.lock();
         let jobs = if job.from.is_at_hand() { &mut queue.at_hand } else { &mut queue.stored };
         jobs.push_back(job);
@@ -98,14 +98,14 @@ impl<K: Kernel, P: Platform> Transfers<K, P> {
         self.more_to_supply.notify_one();
     }
 
-    pub(super) fn write(&self, jobs: Vec<WriteJob<K, P>>) {
+    pub(super) fn write(&self, jobs: Vec<WriteJob<K, P, S>>) {
         if !jobs.is_empty() {
             self.queue.lock().writes.extend(jobs);
             self.more_to_write.notify_one();
         }
     }
 
-    pub(super) fn forget(&self, pages: Pages<Stored, Shared<K, P>>) {
+    pub(super) fn forget(&self, pages: Pages<Stored<S::Place>, Shared<K, P>>) {
         self.queue.lock().forgotten.push(pages);
         self.more_to_write.notify_one();
     }
@@ -117,12 +117,12 @@ impl<K: Kernel, P: Platform> Transfers<K, P> {
     }
 }
 
-impl<K: Kernel, P: Platform> Queue<K, P> {
-    fn next_supply(&mut self) -> Option<SupplyJob<K, P>> {
+impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
+    fn next_supply(&mut self) -> Option<SupplyJob<K, P, S>> {
         self.at_hand.pop_front().or_else(|| self.stored.pop_front())
     }
 
-    fn next_write(&mut self, batch: usize) -> Option<Job<K, P>> {
+    fn next_write(&mut self, batch: usize) -> Option<Job<K, P, S>> {
         // Before the writes, which may need the room.
         if let Some(pages) = self.forgotten.pop() {
             return Some(Job::Forget(pages));
@@ -149,7 +149,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
     /// makes some free.
     pub fn serve_writes(&self) {
-        let next = |queue: &mut Queue<K, P>| queue.next_write(self.config.batch);
+        let next = |queue: &mut Queue<K, P, S>| queue.next_write(self.config.batch);
         self.serve_transfers(&self.transfers.more_to_write, next, |job| self.transfer_write(job));
     }
 
@@ -165,7 +165,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn serve_transfers<J>(
         &self,
         more: &P::Condvar,
-        next: impl Fn(&mut Queue<K, P>) -> Option<J>,
+        next: impl Fn(&mut Queue<K, P, S>) -> Option<J>,
         mut transfer: impl FnMut(J),
     ) {
         loop {
@@ -204,7 +204,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Supplies a page, by way of `memory`.
-    fn transfer_supply(&self, job: SupplyJob<K, P>, memory: &mut OolMemory<K>) {
+    fn transfer_supply(&self, job: SupplyJob<K, P, S>, memory: &mut OolMemory<K>) {
         let SupplyJob { entry, page, from } = job;
         match from {
             Source::Write => self.lend(&entry, page, memory),
@@ -213,7 +213,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.transfer_ended(&entry);
     }
 
-    fn transfer_write(&self, job: Job<K, P>) {
+    fn transfer_write(&self, job: Job<K, P, S>) {
         match job {
             Job::Write(jobs) => self.write(jobs),
             Job::Forget(pages) => pages.into_places().for_each(|place| self.store.free(place)),
@@ -221,9 +221,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Writes pages, except those that were overtaken while they waited.
-    fn write(&self, jobs: Vec<WriteJob<K, P>>) {
+    fn write(&self, jobs: Vec<WriteJob<K, P, S>>) {
         let is_current =
-            |job: &WriteJob<K, P>| job.entry.lock().object.pages.is_current(job.page, job.ticket);
+            |job: &WriteJob<K, P, S>| job.entry.lock().object.pages.is_current(job.page, job.ticket);
         let (jobs, overtaken): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_current);
         overtaken.into_iter().for_each(|job| self.written(job, None));
         if jobs.is_empty() {
@@ -232,7 +232,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
         self.counters.pages_a_write.count(jobs.len() as u64);
         let pages: Vec<&[u8]> = jobs.iter().map(|job| &**job.data).collect();
-        let mut places: Vec<Option<Stored>> = jobs.iter().map(|_| None).collect();
+        let mut places: Vec<Option<Stored<S::Place>>> = jobs.iter().map(|_| None).collect();
         self.store.write(&pages, &mut |at, result| match result {
             Ok(place) => places[at] = Some(place),
             Err(_) => self.counters.write_failures.count(),
@@ -243,7 +243,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// What follows from a write.
-    fn written(&self, job: WriteJob<K, P>, place: Option<Stored>) {
+    fn written(&self, job: WriteJob<K, P, S>, place: Option<Stored<S::Place>>) {
         self.counters.written.add(place.is_some() as u64);
         let (after, user) = {
             let mut state = job.entry.lock();
@@ -269,7 +269,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Supplies a page that is on its way to the store.
-    fn lend(&self, entry: &Arc<Entry<K, P>>, page: u64, memory: &mut OolMemory<K>) {
+    fn lend(&self, entry: &Arc<Entry<K, P, S>>, page: u64, memory: &mut OolMemory<K>) {
         let (user, lent) = {
             let mut state = entry.lock();
             let Some(user) = state.rights.user.clone() else { return };
@@ -287,8 +287,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Reads a page and supplies it.
-    fn read(&self, entry: &Entry<K, P>, page: u64, read: Read<Stored>, memory: &mut OolMemory<K>) {
-        let takes_room = read.place.same_filled().is_none();
+    fn read(
+        &self,
+        entry: &Entry<K, P, S>,
+        page: u64,
+        read: Read<Stored<S::Place>>,
+        memory: &mut OolMemory<K>,
+    ) {
+        let takes_room = !read.place.is_same_filled();
         let result = self.store.read(&read.place, memory).map_err(|error| match error {
             StoreError::Corrupt | StoreError::NotAPage => ReadFailure::Corrupt,
             StoreError::Io | StoreError::Full => ReadFailure::Transient,
@@ -326,14 +332,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         space.free.saturating_mul(100) < space.total.saturating_mul(self.config.precious_below.into())
     }
 
-    fn free(&self, place: Option<Stored>) {
+    fn free(&self, place: Option<Stored<S::Place>>) {
         if let Some(place) = place {
             self.store.free(place);
         }
     }
 
     /// A transfer has ended, and all that follows from it is done. What has waited for the last one is done now.
-    pub(super) fn transfer_ended(&self, entry: &Arc<Entry<K, P>>) {
+    pub(super) fn transfer_ended(&self, entry: &Arc<Entry<K, P, S>>) {
         let mut state = entry.lock();
         let Some(drained) = state.object.transfer_ended() else { return };
         let ended = state.rights.ended.take();

@@ -7,12 +7,12 @@ use mig_runtime::platform::{Mutex, Platform};
 use super::disk::{self, Disk, DiskError, RUN};
 use super::slots::Slots;
 use super::superblock::{self, Header, HeaderError};
-use super::{Place, Space, Store, StoreError, Stored, fill, same_filled};
+use super::{Space, Store, StoreError};
 
 /// Keeps pages in the slots of a swap device.
 ///
-/// A page is always written to a free slot, never over another page. Its checksum is in its [`Stored`], not beside it on the device: whatever a
-/// write that was lost, torn or misdirected left in the slot does not match.
+/// A page is always written to a free slot, never over another page. Its checksum is in its place, a [`Slot`], not beside it on the device: whatever
+/// a write that was lost, torn or misdirected left in the slot does not match.
 ///
 /// A page whose write fails is written once more, to another slot. A slot that failed is not used again until the store is opened anew; if it
 /// failed because the device had no room ([`DiskError::Full`]) it is, since there may be room later. A page that cannot be read, or does not
@@ -23,8 +23,28 @@ pub struct SwapStore<D, P: Platform> {
     disk: D,
     header: Header,
     slots: Mutex<P, Slots>,
-    same_filled: AtomicU64,
     counts: Counts,
+}
+
+/// The place of a page in a [`SwapStore`]: the number of a slot, and the checksum of what is in it.
+#[must_use = "a page that is not freed takes space in the store"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Little-endian, in no more bytes than it takes: there is one for each page that is stored.
+    number: [u8; 5],
+    checksum: [u8; 4],
+}
+
+impl Slot {
+    fn new(number: u32, page: &[u8]) -> Self {
+        let [a, b, c, d] = number.to_le_bytes();
+        Slot { number: [a, b, c, d, 0], checksum: crc32fast::hash(page).to_le_bytes() }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        let [a, b, c, d, _] = self.number;
+        u32::from_le_bytes([a, b, c, d])
+    }
 }
 
 /// What a [`SwapStore`] has done so far.
@@ -60,13 +80,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     pub fn open(disk: D) -> Result<Self, HeaderError> {
         let header = superblock::read(&disk)?;
         let slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
-        Ok(SwapStore {
-            disk,
-            header,
-            slots: Mutex::<P, _>::new(slots),
-            same_filled: AtomicU64::new(0),
-            counts: Counts::default(),
-        })
+        Ok(SwapStore { disk, header, slots: Mutex::<P, _>::new(slots), counts: Counts::default() })
     }
 
     /// What the device says it is, and whether its superblocks are whole.
@@ -100,7 +114,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     }
 
     /// Writes pages to runs of slots, as few as there are.
-    fn write_batch(&self, batch: &Batch<'_>, done: &mut dyn FnMut(usize, Result<Stored, StoreError>)) {
+    fn write_batch(&self, batch: &Batch<'_>, done: &mut dyn FnMut(usize, Result<Slot, StoreError>)) {
         let mut at = 0;
         while at < batch.len {
             let Some(slots) = self.slots.lock().take_run(batch.len - at) else {
@@ -145,7 +159,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     }
 
     /// Writes a page to another slot than the one that failed.
-    fn write_elsewhere(&self, failed: u32, error: DiskError, page: &[u8]) -> Result<Stored, StoreError> {
+    fn write_elsewhere(&self, failed: u32, error: DiskError, page: &[u8]) -> Result<Slot, StoreError> {
         let other = self.slots.lock().take_run(1);
         self.give_up(failed, error);
         let slot = other.ok_or(error)?.start;
@@ -158,9 +172,9 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
         }
     }
 
-    fn written(&self, slot: u32, page: &[u8]) -> Stored {
+    fn written(&self, slot: u32, page: &[u8]) -> Slot {
         self.counts.pages_written.fetch_add(1, Relaxed);
-        Stored(Place::Slot { slot, checksum: crc32fast::hash(page) })
+        Slot::new(slot, page)
     }
 
     /// Does what the error of a slot asks for.
@@ -174,41 +188,36 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     }
 
     /// Reads a page, once more if need be.
-    fn read_slot(&self, slot: u32, checksum: u32, page: &mut [u8]) -> Result<(), StoreError> {
-        let result = self.read_once(slot, checksum, page).or_else(|_| self.read_once(slot, checksum, page));
+    fn read_slot(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
+        let result = self.read_once(slot, page).or_else(|_| self.read_once(slot, page));
         let count = if result.is_ok() { &self.counts.pages_read } else { &self.counts.failed_reads };
         count.fetch_add(1, Relaxed);
         // What was read instead may belong to somebody else.
         result.inspect_err(|_| page.fill(0))
     }
 
-    fn read_once(&self, slot: u32, checksum: u32, page: &mut [u8]) -> Result<(), StoreError> {
-        disk::read(&self.disk, self.offset(slot), page)?;
-        if crc32fast::hash(page) == checksum { Ok(()) } else { Err(StoreError::Corrupt) }
+    fn read_once(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
+        disk::read(&self.disk, self.offset(slot.number()), page)?;
+        let checksum = crc32fast::hash(page).to_le_bytes();
+        if checksum == slot.checksum { Ok(()) } else { Err(StoreError::Corrupt) }
     }
 }
 
 impl<D: Disk, P: Platform> Store for SwapStore<D, P> {
+    type Place = Slot;
+
     fn page_size(&self) -> usize {
         self.header.page_size
     }
 
-    fn same_filled(&self, page: &[u8]) -> Option<Stored> {
-        let word = same_filled(page)?;
-        self.same_filled.fetch_add(1, Relaxed);
-        Some(Stored(Place::Same(word)))
-    }
-
-    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Stored, StoreError>)) {
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Slot, StoreError>)) {
         let mut batch = Batch::new();
         for (index, &page) in pages.iter().enumerate() {
             if page.len() != self.page_size() {
                 done(index, Err(StoreError::NotAPage));
-            } else if let Some(stored) = self.same_filled(page) {
-                done(index, Ok(stored));
-            } else {
-                batch.push(index, page);
+                continue;
             }
+            batch.push(index, page);
             if batch.len == RUN {
                 self.write_batch(&batch, done);
                 batch = Batch::new();
@@ -217,36 +226,21 @@ impl<D: Disk, P: Platform> Store for SwapStore<D, P> {
         self.write_batch(&batch, done);
     }
 
-    fn read(&self, stored: &Stored, page: &mut [u8]) -> Result<(), StoreError> {
+    fn read(&self, place: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
         if page.len() != self.page_size() {
             return Err(StoreError::NotAPage);
         }
-        match stored.0 {
-            Place::Same(word) => {
-                fill(page, word);
-                Ok(())
-            }
-            Place::Slot { slot, checksum } => self.read_slot(slot, checksum, page),
-        }
+        self.read_slot(place, page)
     }
 
-    fn free(&self, stored: Stored) {
-        match stored.0 {
-            Place::Same(_) => {
-                self.same_filled.fetch_sub(1, Relaxed);
-            }
-            Place::Slot { slot, .. } => self.slots.lock().put(slot),
-        }
+    fn free(&self, place: Slot) {
+        self.slots.lock().put(place.number());
     }
 
     fn space(&self) -> Space {
         let slots = self.slots.lock();
-        Space {
-            total: slots.total().into(),
-            free: slots.free().into(),
-            bad: slots.bad().into(),
-            same_filled: self.same_filled.load(Relaxed),
-        }
+        let [total, free, bad] = [slots.total(), slots.free(), slots.bad()].map(u64::from);
+        Space { total, free, bad, same_filled: 0 }
     }
 }
 

@@ -17,6 +17,7 @@ const PAGE_SECTORS: u64 = (PAGE / SECTOR) as u64;
 const UUID: [u8; 16] = *b"a uuid for tests";
 
 type Swap = SwapStore<FaultyDisk, Std>;
+type Both = SameFilled<Swap>;
 
 fn formatted(pages: usize) -> FaultyDisk {
     let disk = FaultyDisk::new((pages + 2) * PAGE);
@@ -34,7 +35,7 @@ fn page(seed: u64) -> Vec<u8> {
     (0..PAGE as u64 / 8).flat_map(|word| (seed << 32 | word).to_le_bytes()).collect()
 }
 
-fn write(store: &impl Store, pages: &[Vec<u8>]) -> Vec<Result<Stored, StoreError>> {
+fn write<S: Store>(store: &S, pages: &[Vec<u8>]) -> Vec<Result<S::Place, StoreError>> {
     let slices: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
     let mut results: Vec<_> = pages.iter().map(|_| None).collect();
     store
@@ -42,11 +43,11 @@ fn write(store: &impl Store, pages: &[Vec<u8>]) -> Vec<Result<Stored, StoreError
     results.into_iter().map(|result| result.expect("told once")).collect()
 }
 
-fn write_one(store: &impl Store, page: &[u8]) -> Result<Stored, StoreError> {
+fn write_one<S: Store>(store: &S, page: &[u8]) -> Result<S::Place, StoreError> {
     write(store, &[page.to_vec()]).remove(0)
 }
 
-fn read(store: &impl Store, stored: &Stored) -> Result<Vec<u8>, StoreError> {
+fn read<S: Store>(store: &S, stored: &S::Place) -> Result<Vec<u8>, StoreError> {
     let mut page = vec![0xee; store.page_size()];
     let result = store.read(stored, &mut page);
     assert!(
@@ -72,26 +73,8 @@ impl Swap {
 
 #[test]
 fn handles_are_small() {
-    assert_eq!(size_of::<Stored>(), 12);
-    assert_eq!(size_of::<Option<Stored>>(), 12);
-}
-
-#[test]
-fn a_page_of_one_word_is_told_from_others() {
-    let mut page = vec![0; 4096];
-    assert_eq!(same_filled(&page), Some([0; 8]));
-    fill(&mut page, *b"deadbeef");
-    assert_eq!(same_filled(&page), Some(*b"deadbeef"));
-    for at in [0, 7, 8, 2048, 4095] {
-        page[at] ^= 1;
-        assert_eq!(same_filled(&page), None, "byte {at} differs");
-        page[at] ^= 1;
-    }
-    // A period of 16 bytes is none of 8.
-    assert_eq!(same_filled(&b"abcdefghABCDEFGH".repeat(256)), None);
-    assert_eq!(same_filled(&[]), None);
-    assert_eq!(same_filled(&[1; 7]), None);
-    assert_eq!(same_filled(&[1; 12]), None);
+    assert_eq!(size_of::<Slot>(), 9);
+    assert_eq!(size_of::<Option<Stored<Slot>>>(), 10);
 }
 
 #[test]
@@ -116,24 +99,39 @@ fn pages_of_one_call_lie_side_by_side() {
 
 #[test]
 fn same_filled_pages_take_no_room_and_no_transfer() {
-    let store = store(1);
-    let before = store.disk().state().writes;
+    let store = Both::new(store(1));
+    let before = store.store().disk().state().writes;
     let (zero, word) = (vec![0; PAGE], b"\0\0\x01\0\0\0\0\x80".repeat(PAGE / 8));
     let mut stored = write(&store, &[zero.clone(), word.clone()]);
     stored.push(Ok(store.same_filled(&word).unwrap()));
-    let state = store.disk().state();
-    assert_eq!((state.writes, state.reads), (before, state.reads));
-    drop(state);
     for (stored, page) in stored.iter().zip([&zero, &word, &word]) {
         let stored = stored.as_ref().unwrap();
-        assert_eq!(stored.same_filled(), page.first_chunk().copied());
+        assert_eq!(*stored, Stored::Same(*page.first_chunk().unwrap()));
         assert_eq!(read(&store, stored).as_ref(), Ok(page));
+        assert_eq!(store.read(stored, &mut [0; PAGE + 8]), Err(StoreError::NotAPage));
     }
+    let state = store.store().disk().state();
+    assert_eq!((state.writes, state.reads), (before, 2), "the superblocks were read");
+    drop(state);
     assert_eq!(store.space(), Space { total: 1, free: 1, bad: 0, same_filled: 3 });
     stored.into_iter().for_each(|stored| store.free(stored.unwrap()));
     assert_eq!(store.space(), Space { total: 1, free: 1, bad: 0, same_filled: 0 });
     assert_eq!(store.same_filled(&page(1)), None);
-    assert_eq!(store.counters(), Counters::default());
+    assert_eq!(store.store().counters(), Counters::default());
+    // What is no page is not one for being the same all over.
+    assert_eq!(write(&store, &[vec![0; PAGE - 8]]), [Err(StoreError::NotAPage)]);
+}
+
+#[test]
+fn pages_that_take_room_are_told_under_their_own_index() {
+    let store = Both::new(store(200));
+    let pages: Vec<_> =
+        (0..200).map(|seed| if seed % 3 == 0 { vec![seed as u8; PAGE] } else { page(seed) }).collect();
+    let stored = write(&store, &pages);
+    for (stored, page) in stored.iter().zip(&pages) {
+        assert_eq!(read(&store, stored.as_ref().unwrap()).as_ref(), Ok(page));
+    }
+    assert_eq!(store.space(), Space { total: 200, free: 67, bad: 0, same_filled: 67 });
 }
 
 #[test]
@@ -197,7 +195,7 @@ fn threads_share_a_store() {
 }
 
 /// Both kinds of disks: those that end a transfer before a bad sector, and those that fail all of it.
-fn with_one_bad_slot(slot: u64, times: u32, error: DiskError, all_or_nothing: bool) -> (Swap, Vec<Stored>) {
+fn with_one_bad_slot(slot: u64, times: u32, error: DiskError, all_or_nothing: bool) -> (Swap, Vec<Slot>) {
     let store = store(40);
     store.disk().state().faults.all_or_nothing = all_or_nothing;
     store.fail_writes(slot, times, error);
@@ -625,23 +623,21 @@ fn content(seed: u64) -> Vec<u8> {
 }
 
 /// What holds at any time.
-fn check(store: &Swap, held: &[(Stored, u64)]) {
-    store.slots().check();
+fn check(store: &Both, held: &[(Stored<Slot>, u64)]) {
+    store.store().slots().check();
     let space = store.space();
-    let (same, slots): (Vec<_>, Vec<_>) = held.iter().partition(|(stored, _)| stored.same_filled().is_some());
-    assert_eq!(space.same_filled, same.len() as u64);
+    let slots: Vec<_> = held.iter().filter_map(|(stored, _)| number(stored)).collect();
+    assert_eq!(space.same_filled, (held.len() - slots.len()) as u64);
     assert_eq!(space.used(), slots.len() as u64);
-    let distinct: BTreeSet<u32> = slots.iter().map(|(stored, _)| stored.slot().unwrap()).collect();
+    let distinct: BTreeSet<_> = slots.iter().collect();
     assert_eq!(distinct.len(), slots.len(), "two pages have one slot");
-    assert!(distinct.iter().all(|slot| store.header().usable().contains(slot)));
+    assert!(slots.iter().all(|slot| store.store().header().usable().contains(slot)));
 }
 
-impl Stored {
-    fn slot(&self) -> Option<u32> {
-        match self.0 {
-            Place::Slot { slot, .. } => Some(slot),
-            Place::Same(_) => None,
-        }
+fn number(stored: &Stored<Slot>) -> Option<u32> {
+    match stored {
+        Stored::In(slot) => Some(slot.number()),
+        Stored::Same(_) => None,
     }
 }
 
@@ -650,7 +646,7 @@ proptest! {
 
     #[test]
     fn on_a_good_disk_it_does_what_a_store_in_memory_does(steps in prop::collection::vec(step(), 1..80)) {
-        let (store, model) = (store(30), MemoryStore::<Std>::new(PAGE, 30));
+        let (store, model) = (Both::new(store(30)), SameFilled::new(MemoryStore::<Std>::new(PAGE, 30)));
         let (mut held, mut kept) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
@@ -678,7 +674,7 @@ proptest! {
             prop_assert_eq!(store.space(), model.space());
             check(&store, &held);
         }
-        prop_assert_eq!(store.counters().failed_slots + store.counters().failed_reads, 0);
+        prop_assert_eq!(store.store().counters().failed_slots + store.store().counters().failed_reads, 0);
     }
 
     #[test]
@@ -687,16 +683,16 @@ proptest! {
         most in prop::option::of(SECTOR..8 * PAGE),
         steps in prop::collection::vec(step_with_faults(), 1..80),
     ) {
-        let store = store(30);
-        store.disk().state().faults.all_or_nothing = all_or_nothing;
-        store.disk().state().faults.most = most;
-        let mut held: Vec<(Stored, u64)> = Vec::new();
+        let store = Both::new(store(30));
+        store.store().disk().state().faults.all_or_nothing = all_or_nothing;
+        store.store().disk().state().faults.most = most;
+        let mut held: Vec<(Stored<Slot>, u64)> = Vec::new();
         for step in steps {
             let before = store.space();
             match step {
                 Step::Write(seeds) => {
                     let pages: Vec<_> = seeds.iter().map(|seed| content(*seed)).collect();
-                    let broken = !store.disk().state().faults.bad_writes.is_empty();
+                    let broken = !store.store().disk().state().faults.bad_writes.is_empty();
                     let needed = seeds.iter().filter(|seed| **seed >= 3).count() as u64;
                     for (result, seed) in write(&store, &pages).into_iter().zip(seeds) {
                         prop_assert!(result.is_ok() || broken || before.free < needed);
@@ -706,8 +702,8 @@ proptest! {
                 }
                 Step::Read(at) if !held.is_empty() => {
                     let (stored, seed) = &held[at % held.len()];
-                    let failing = stored.slot().and_then(|slot| {
-                        store.disk().state().faults.bad_reads.get(&(u64::from(slot) * PAGE_SECTORS + 1)).copied()
+                    let failing = number(stored).and_then(|slot| {
+                        store.store().disk().state().faults.bad_reads.get(&(u64::from(slot) * PAGE_SECTORS + 1)).copied()
                     });
                     let result = read(&store, stored);
                     prop_assert!(result == Ok(content(*seed)) || result == Err(StoreError::Io) && failing > Some(1));
@@ -717,19 +713,19 @@ proptest! {
                     store.free(held.swap_remove(at).0);
                 }
                 Step::Break { slot, times, write: true, full } => {
-                    store.fail_writes(slot, times, if full { DiskError::Full } else { DiskError::Io });
+                    store.store().fail_writes(slot, times, if full { DiskError::Full } else { DiskError::Io });
                 }
-                Step::Break { slot, times, .. } => store.fail_reads(slot, times),
+                Step::Break { slot, times, .. } => store.store().fail_reads(slot, times),
                 Step::Mend => {
-                    store.disk().state().faults.bad_writes.clear();
-                    store.disk().state().faults.bad_reads.clear();
+                    store.store().disk().state().faults.bad_writes.clear();
+                    store.store().disk().state().faults.bad_reads.clear();
                 }
                 _ => {}
             }
             prop_assert!(store.space().bad >= before.bad);
             check(&store, &held);
         }
-        store.disk().state().faults = Default::default();
+        store.store().disk().state().faults = Default::default();
         for (stored, seed) in held {
             prop_assert_eq!(read(&store, &stored), Ok(content(seed)));
             store.free(stored);

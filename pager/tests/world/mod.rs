@@ -10,7 +10,7 @@ use mach_defs::native::mach::{self, Mach};
 use mach_defs::native::seqnos_memory_object_default::seqnos_memory_object_default;
 use mach_defs::native::{default_pager, memory_object, memory_object_default};
 use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
-use mach_pager::store::{MemoryStore, Space, Store, StoreError, Stored};
+use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
 use mach_pager::{Config, SwapPager};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
@@ -34,15 +34,13 @@ impl Scripted {
 }
 
 impl Store for Scripted {
+    type Place = Frame;
+
     fn page_size(&self) -> usize {
         self.store.page_size()
     }
 
-    fn same_filled(&self, page: &[u8]) -> Option<Stored> {
-        self.store.same_filled(page)
-    }
-
-    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Stored, StoreError>)) {
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Frame, StoreError>)) {
         for (at, page) in pages.iter().enumerate() {
             if self.bad.lock().unwrap().contains(&page[0]) {
                 done(at, Err(StoreError::Io));
@@ -52,14 +50,14 @@ impl Store for Scripted {
         }
     }
 
-    fn read(&self, stored: &Stored, page: &mut [u8]) -> Result<(), StoreError> {
+    fn read(&self, stored: &Frame, page: &mut [u8]) -> Result<(), StoreError> {
         match *self.bad_reads.lock().unwrap() {
             Some(error) => Err(error),
             None => self.store.read(stored, page),
         }
     }
 
-    fn free(&self, stored: Stored) {
+    fn free(&self, stored: Frame) {
         self.store.free(stored);
     }
 
@@ -384,7 +382,7 @@ impl<S: Store> World<S> {
         assert_eq!(self.pager.object_count(), 0);
         assert_eq!(self.pager.free_buffers(), self.buffers);
         assert_eq!(self.pager.store().space().free, self.free);
-        assert_eq!(self.pager.store().space().same_filled, 0);
+        assert_eq!(self.pager.space().same_filled, 0);
         assert_eq!([&self.kernel, &self.pager_task, &self.task].map(Local::census), self.before);
     }
 }

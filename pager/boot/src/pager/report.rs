@@ -45,7 +45,7 @@ impl Counts {
         let names = mach_port::mach_port_names(&gnumach::task()).map_or(0, |reply| reply.names.len());
         let counts = |service: &Pager| {
             let pager = service.pager();
-            let Space { total, free, bad, same_filled, .. } = pager.store().space();
+            let Space { total, free, bad, same_filled, .. } = pager.space();
             let stored = total - free - bad + same_filled;
             PagerCounts { objects: pager.object_count(), stored, buffers: pager.free_buffers() }
         };
@@ -78,7 +78,7 @@ pub(crate) fn finish(pagers: &[Pager], before: &Counts) -> bool {
     }
     let figures: Vec<_> = pagers.iter().map(|service| service.pager().statistics()).collect();
     for (figures, service) in figures.iter().zip(pagers) {
-        table(figures, &service.pager().store().space());
+        table(figures, &service.pager().space());
     }
     // No other memory manager is there, and nothing is on its way without objects.
     let counted = figures.iter().fold((0, 0), |sum, of| (sum.0 + of.requested, sum.1 + of.returned));
