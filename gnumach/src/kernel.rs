@@ -80,6 +80,7 @@ unsafe impl Kernel for GnuMach {
     type Lent<'a> = &'a [u8];
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        let call = call.with_times_of_options();
         // The trap has one timeout for both halves.
         let together = call.send_timeout.is_none() || call.send_timeout == call.receive_timeout;
         if call.send && call.receive.is_some() && !together {
@@ -245,7 +246,8 @@ unsafe fn message_once(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> KernRe
             timeout,
             Name::NULL,
         )
-    });
+    })
+    .without_shortage();
     if code == KernReturn::MACH_RCV_TOO_LARGE && call.large {
         // SAFETY: initialised by the sender, or above, and the kernel has written the size.
         unsafe { only_size(buffer) };

@@ -11,7 +11,7 @@ use crate::abi::{Abi, Family, TypeWords};
 use crate::buffer::{Space, initialised};
 use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, Name, Remains};
 use crate::memory::{OolArg, OolMemory, Plain};
 use crate::release;
 use crate::right::{AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight};
@@ -52,6 +52,14 @@ struct LoanList<G, K: Kernel> {
     lent: Vec<G>,
     /// In out-of-line memory.
     copies: Vec<Copied<K>>,
+    /// Descriptors whose memory the kernel copies physically.
+    physical: Vec<Physical>,
+}
+
+impl<G, K: Kernel> Default for LoanList<G, K> {
+    fn default() -> Self {
+        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new() }
+    }
 }
 
 impl<G, K: Kernel> Loans<G, K> {
@@ -73,15 +81,18 @@ impl<G, K: Kernel> Loans<G, K> {
     #[cold]
     #[inline(never)]
     fn list(&mut self) -> &mut LoanList<G, K> {
-        self.0.get_or_insert_with(|| Box::new(LoanList { lent: Vec::new(), copies: Vec::new() }))
+        self.0.get_or_insert_with(Box::default)
     }
 
-    /// The copies only.
+    /// All but what is lent.
     #[inline(always)]
     fn into_copies(mut self) -> Copies<K> {
         match self.0.take() {
             None => Loans::none(),
-            Some(list) => Loans(Some(Box::new(LoanList { lent: Vec::new(), copies: list.copies }))),
+            Some(list) => {
+                let LoanList { copies, physical, .. } = *list;
+                Loans(Some(Box::new(LoanList { lent: Vec::new(), copies, physical })))
+            }
         }
     }
 }
@@ -97,9 +108,14 @@ impl<G, K: Kernel> Loans<G, K> {
             result: Result<(), KernReturn>,
             storage: &mut [MaybeUninit<u64>],
         ) {
-            let unsent = result.is_err_and(KernReturn::is_send_error);
+            let remains = result.err().and_then(Remains::after::<K::Abi>);
+            let has_body = remains.is_some_and(Remains::has_body);
+            for physical in list.physical.drain(..).filter(|_| has_body) {
+                // SAFETY: the message was complete when it was sent, and has come back.
+                physical.came_back::<K::Abi>(unsafe { initialised(storage, physical.at + Physical::BYTES) });
+            }
             for copied in &mut list.copies {
-                let Some(moved) = copied.moved.take().filter(|_| unsent) else { continue };
+                let Some(moved) = copied.moved.take().filter(|_| has_body) else { continue };
                 // SAFETY: the message was complete when it was sent, and has come back.
                 let message = unsafe { initialised(storage, moved.at + K::Abi::FACTS.pointer) };
                 let address = message.get(moved.at..).and_then(release::address::<K::Abi>);
@@ -162,6 +178,31 @@ struct Copied<K: Kernel> {
     len: usize,
     /// The memory is an array of names of rights, which are this task's until the message is sent.
     moved: Option<Moved>,
+}
+
+/// Where an untyped message has a descriptor of memory that the kernel copies physically (`physicalcopy`).
+///
+/// Memory that comes back with a message that was not sent is this task's own, however it was sent. The descriptor says so by its deallocate
+/// bit, but not after a physical copy; there the memory is known by its address.
+pub(crate) struct Physical {
+    pub(crate) at: usize,
+    pub(crate) address: u64,
+    pub(crate) deallocate: bool,
+}
+
+impl Physical {
+    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit behind its eighth byte.
+    const BYTES: usize = 9;
+
+    /// Sets the deallocate bit if `message`, which has come back, has memory of its own here.
+    fn came_back<A: Abi>(&self, message: &mut [u8]) {
+        let Some(descriptor) = message.get_mut(self.at..) else { return };
+        let moved = release::address::<A>(descriptor) != Some(self.address);
+        let [.., deallocate] = descriptor else { return };
+        if moved || (self.deallocate && *deallocate == 0) {
+            *deallocate = 1;
+        }
+    }
 }
 
 /// Rights that a message moves, though not the memory with their names.
@@ -506,6 +547,12 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// Rights whose names are in memory; its address stands `before` bytes behind what has been appended.
     pub(crate) fn moved(&self, disposition: u8, before: usize) -> Moved {
         Moved { disposition, at: self.space.len() + before }
+    }
+
+    /// Remembers a descriptor whose memory the kernel copies physically.
+    #[cold]
+    pub(crate) fn physical(&mut self, physical: Physical) {
+        self.loans.list().physical.push(physical);
     }
 
     /// Refers to out-of-line memory that ends with the message, and returns its address.

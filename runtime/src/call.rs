@@ -15,7 +15,7 @@ use crate::buffer::{arguments, initialised, trailer};
 use crate::builder::{Builder, RETURN_CODE};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name};
+use crate::kernel::{Kernel, MsgCall, Name, Remains};
 use crate::release;
 use crate::right::{AnyRight, Dest};
 use crate::types::name;
@@ -133,7 +133,8 @@ impl<K: Kernel> fmt::Debug for CallError<K> {
 
 impl<K: Kernel> core::error::Error for CallError<K> {}
 
-/// A request that was not sent. It owns what was moved into it.
+/// A request that was not sent. It owns what was moved into it, as far as that is this task's still: a kernel that finds fault with a right or
+/// with memory in the body destroys a part of the message, and then nothing is left to take out ([`Remains`]).
 pub struct Unsent<K: Kernel> {
     kernel: K,
     header: Header,
@@ -365,9 +366,9 @@ unsafe fn failed<K: Kernel>(
 ) -> CallError<K> {
     let mut unsent = None;
     let implicit = port.filter(|port| port.implicit);
-    if code.is_send_error() {
-        // SAFETY: the message was complete when it was sent, and has come back.
-        let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage) };
+    if let Some(remains) = Remains::after::<K::Abi>(code) {
+        // SAFETY: the message was complete when it was sent, and this is what the call has left of it.
+        let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage, remains) };
         if implicit.is_some() {
             let (name, disposition) = request.header.take_local();
             release::right(kernel.clone(), disposition, name);
@@ -391,12 +392,19 @@ unsafe fn failed<K: Kernel>(
 impl<K: Kernel> Unsent<K> {
     /// # Safety
     ///
-    /// `storage` holds a message that could not be sent.
-    pub(crate) unsafe fn from_storage(kernel: K, storage: &mut [MaybeUninit<u64>]) -> Self {
+    /// `storage` holds a message that could not be sent, of which this remains.
+    pub(crate) unsafe fn from_storage(kernel: K, storage: &mut [MaybeUninit<u64>], remains: Remains) -> Self {
         // SAFETY: a message has a header.
-        let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+        let mut header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
         // SAFETY: all of a message is initialised.
-        let bytes = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
+        let mut bytes = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
+        if !remains.has_header() {
+            // The names are no longer this task's.
+            let _ = (header.take_remote(), header.take_local());
+        }
+        if !remains.has_body() {
+            bytes = &mut [];
+        }
         let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
         arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
         Self { kernel, header, arguments, len: bytes.len() }

@@ -179,16 +179,28 @@ impl KernReturn {
         if self.0 == 0 { Ok(()) } else { Err(self) }
     }
 
-    /// True for a failed send (`MACH_SEND_…`): the message has not left.
+    /// What the kernel adds to a code of `mach_msg` to say what it was short of (`MACH_MSG_MASK`): names, addresses, or memory of its own.
+    const SHORTAGE: i32 = 0x3e00;
+
+    /// True for a result of `mach_msg` that says that the send has failed (`MACH_SEND_…`): the message has not left. A kernel that runs out of
+    /// memory while it takes a message in may return `MACH_MSG_VM_KERNEL`, or one of its kin, with no other code.
     #[inline]
     pub const fn is_send_error(self) -> bool {
-        self.0 & 0x1000_4000 == 0x1000_0000 && self.0 > 0
+        let bare = self.0 != 0 && self.0 & !Self::SHORTAGE == 0;
+        bare || (self.0 & 0x1000_4000 == 0x1000_0000 && self.0 > 0)
     }
 
     /// True for a failed receive (`MACH_RCV_…`).
     #[inline]
     pub const fn is_receive_error(self) -> bool {
         self.0 & 0x1000_4000 == 0x1000_4000 && self.0 > 0
+    }
+
+    /// A code of `mach_msg` without the bits that say what the kernel was short of (`MACH_MSG_VM_SPACE` and its kin), unless there is nothing else.
+    #[must_use]
+    pub const fn without_shortage(self) -> Self {
+        let of_mach_msg = self.0 & 0x1000_0000 != 0 && self.0 > 0;
+        if of_mach_msg { Self(self.0 & !Self::SHORTAGE) } else { self }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::builder::{Builder, Copies, WrittenMessage};
 use crate::call::{REPLY_ID, Unsent};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name};
+use crate::kernel::{Kernel, MsgCall, Name, Remains};
 use crate::received::{Receive, ReceiveError, Received};
 use crate::release;
 use crate::right::AnyRight;
@@ -273,14 +273,14 @@ impl<'b, K: Kernel> Reply<'b, K> {
         result
     }
 
-    /// The message has been sent, or has come back.
+    /// The message has been sent, or what is left of it is released.
     fn sent(&mut self, result: Result<(), KernReturn>) {
-        if result.is_err_and(KernReturn::is_send_error) {
-            // SAFETY: it has come back.
-            drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage) });
-        }
         self.message = WrittenMessage::NONE;
         self.copies.take().end(result, self.storage);
+        if let Some(remains) = result.err().and_then(Remains::after::<K::Abi>) {
+            // SAFETY: the call has left this of it.
+            drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage, remains) });
+        }
     }
 
     /// Releases what has been put into the reply.

@@ -5,6 +5,7 @@ pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
 mod no_wait;
+mod remains;
 
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
@@ -15,6 +16,7 @@ use crate::abi::Abi;
 use crate::kern_return::KernReturn;
 
 pub use self::no_wait::NoWait;
+pub use self::remains::Remains;
 
 /// A port name: an index into a task's name table, of no meaning in another task.
 #[derive(
@@ -91,13 +93,28 @@ pub struct MsgCall {
     pub options: u32,
 }
 
+/// `MACH_SEND_TIMEOUT`
+const SEND_TIMEOUT: u32 = 0x10;
+/// `MACH_RCV_TIMEOUT`
+const RECEIVE_TIMEOUT: u32 = 0x100;
+
 impl MsgCall {
+    /// The same call with a time for each half that has one by its option bit (`msgoption MACH_SEND_TIMEOUT`) and by nothing else: the time of the
+    /// other half, for the trap has only one, or no time at all.
+    #[must_use]
+    pub const fn with_times_of_options(self) -> Self {
+        let Self { send_timeout, receive_timeout, options, .. } = self;
+        Self {
+            send_timeout: timeout(send_timeout, receive_timeout, options & SEND_TIMEOUT != 0),
+            receive_timeout: timeout(receive_timeout, send_timeout, options & RECEIVE_TIMEOUT != 0),
+            ..self
+        }
+    }
+
     /// The option bits (`mach_msg_option_t`) of this call.
     pub const fn option_bits<A: Abi>(&self) -> u32 {
         const SEND: u32 = 0x1;
         const RECEIVE: u32 = 0x2;
-        const SEND_TIMEOUT: u32 = 0x10;
-        const RECEIVE_TIMEOUT: u32 = 0x100;
         let mut bits = self.options;
         if self.send {
             bits |= SEND;
@@ -115,6 +132,16 @@ impl MsgCall {
             bits |= A::FACTS.receive_large;
         }
         bits
+    }
+}
+
+/// The time of one half of a call, which may have it by an option bit only.
+const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Option<u32> {
+    match (own, other) {
+        (Some(time), _) => Some(time),
+        (None, Some(time)) if by_option => Some(time),
+        (None, None) if by_option => Some(0),
+        _ => None,
     }
 }
 
@@ -149,8 +176,9 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A `MACH_SEND_…` or `MACH_RCV_…` code. After a failed send the buffer holds the message still, possibly in pseudo-received form: whatever
-    /// it describes with a move disposition or a deallocate bit is this task's again.
+    /// A `MACH_SEND_…` or `MACH_RCV_…` code, or nothing but what the kernel was short of (`MACH_MSG_VM_KERNEL` and its kin). After a failed send
+    /// the buffer holds the message still, possibly in pseudo-received form, and [`Remains::after`] says what of that is this task's: where it is,
+    /// whatever is described with a move disposition or a deallocate bit.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 
     /// Makes a port and returns the name of its receive right.

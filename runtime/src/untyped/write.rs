@@ -6,7 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
 use crate::abi::{Abi, Facts, NDR};
-use crate::builder::Builder;
+use crate::builder::{Builder, Physical};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
@@ -244,6 +244,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     #[inline]
     fn memory_descriptor(&mut self, address: u64, size: u32, copying: Copying, kind: u8, disposition: u8) {
+        if copying.physical && address != 0 {
+            let at = self.space.len();
+            self.physical(Physical { at, address, deallocate: copying.deallocate });
+        }
         let descriptor = OutOfLine {
             address,
             size,

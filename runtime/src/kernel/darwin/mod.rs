@@ -49,9 +49,6 @@ const SEND_TIMEOUT: u32 = 0x10;
 /// `MACH_RCV_TIMEOUT`
 const RCV_TIMEOUT: u32 = 0x100;
 
-/// `MACH_MSG_MASK`: what the kernel adds to a code to say what it was short of while it gave a message back.
-const SHORT_OF: i32 = 0x3e00;
-
 /// `MACH_PORT_RIGHT_…`
 mod right {
     pub(super) const SEND: u32 = 0;
@@ -165,6 +162,7 @@ unsafe impl Kernel for Darwin {
     type Lent<'a> = Lent<'a>;
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        let call = call.with_times_of_options();
         let differ =
             call.send_timeout.zip(call.receive_timeout).is_some_and(|(send, receive)| send != receive);
         if call.send && call.receive.is_some() && differ {
@@ -301,10 +299,8 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
     let message = buffer.as_mut_ptr().cast();
     let receive = call.receive.unwrap_or(Name::NULL);
     // SAFETY: `send_size` bytes may be read, as the caller says, and `receive_size` bytes written: they are the buffer.
-    let KernReturn(code) =
-        unsafe { system::mach_msg(message, options, send_size, receive_size, receive, time) };
-    let of_mach_msg = code & 0x1000_0000 != 0 && code > 0;
-    KernReturn(if of_mach_msg { code & !SHORT_OF } else { code }).ok()
+    let code = unsafe { system::mach_msg(message, options, send_size, receive_size, receive, time) };
+    code.without_shortage().ok()
 }
 
 /// `msgh_size`

@@ -1,6 +1,5 @@
 //! A message between its sender and its receiver: bytes, and beside them the rights and memory that the bytes speak of.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::region::Bytes;
@@ -56,11 +55,11 @@ pub(super) enum Content {
     Memory(Bytes),
 }
 
-/// Why a message was not taken in. The message is its sender's again.
+/// Why a message was not sent. What is its sender's still follows from the code ([`Remains`](crate::kernel::Remains)).
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) code: KernReturn,
-    /// The message as it is now, if it is no longer as it was.
+    /// The message as it has come back, if it has.
     pub(super) returned: Option<Wire>,
 }
 
@@ -118,8 +117,29 @@ impl Message {
         core::iter::once(self.reply.0).chain(body)
     }
 
-    /// Takes a message out of its sender's hands: rights leave the name table, memory the address space.
+    /// Takes a message out of its sender's hands: rights leave the name table, memory the address space. A message that is refused is lost as far
+    /// as it has been taken in by then, as on the kernel of this ABI.
     pub(super) fn copy_in(state: &mut State, task: TaskId, wire: Wire) -> Result<Self, Refused> {
+        if wire.facts().family == Family::Untyped {
+            wire.check_descriptors().map_err(KernReturn::from)?;
+        }
+        let mut message = Self::copy_in_header(state, task, wire)?;
+        if message.wire.u32(0) & COMPLEX != 0 {
+            if let Err(code) = message.copy_in_body(state, task) {
+                state.discard_message(message);
+                return Err(code.into());
+            }
+        }
+        if message.items.is_empty() {
+            // The receiver is told what is true, whatever the sender claimed.
+            let bits = message.wire.u32(0);
+            message.wire.set_u32(0, bits & !COMPLEX);
+        }
+        Ok(message)
+    }
+
+    /// Takes the rights of the header, or none of them.
+    fn copy_in_header(state: &mut State, task: TaskId, wire: Wire) -> Result<Self, KernReturn> {
         let facts = wire.facts();
         let bits = wire.u32(0);
         let (remote, local) = (bits & 0xff, bits >> 8 & 0xff);
@@ -131,35 +151,35 @@ impl Message {
             0 if reply_name == Name::NULL => None,
             _ => Some(sending(local).ok_or(KernReturn::MACH_SEND_INVALID_HEADER)?),
         };
-        if state.is_dead(task, destination_name) {
-            return Err(KernReturn::MACH_SEND_INVALID_DEST.into());
+        if !destination_name.is_valid() || state.is_dead(task, destination_name) {
+            return Err(KernReturn::MACH_SEND_INVALID_DEST);
         }
-        let destination_can = state.can_copy_in(task, destination_name, destination, 1);
-        let reply_can =
-            reply.is_none_or(|reply| !reply_name.is_valid() || state.can_copy_in(task, reply_name, reply, 1));
-        if destination_can && !reply_can {
-            return Err(KernReturn::MACH_SEND_INVALID_REPLY.into());
+        if !state.can_copy_in(task, destination_name, destination, 1) {
+            return Err(KernReturn::MACH_SEND_INVALID_DEST);
         }
-        let Ok(Transit::Right(destination)) = state.copy_in(task, destination_name, destination) else {
-            return Err(KernReturn::MACH_SEND_INVALID_DEST.into());
-        };
-        let mut message = Self::new(wire, destination, Vec::new());
-        message.sender = task.number();
-        if let Some(disposition) = reply {
-            // The destination may have been the same right.
-            let Ok(reply) = state.copy_in(task, reply_name, disposition) else {
-                return Err(message.return_to(state, task, KernReturn::MACH_SEND_INVALID_REPLY));
-            };
-            message.reply = (reply, disposition.gives().number());
-        }
-        if bits & COMPLEX != 0 {
-            if let Err(code) = message.copy_in_body(state, task) {
-                return Err(message.return_to(state, task, code));
+        if let Some(reply) = reply.filter(|_| reply_name.is_valid()) {
+            // The destination may be the same right.
+            let both = reply_name == destination_name && reply == destination && reply.moves();
+            if !state.can_copy_in(task, reply_name, reply, if both { 2 } else { 1 }) {
+                return Err(KernReturn::MACH_SEND_INVALID_REPLY);
             }
         }
-        if message.items.is_empty() {
-            // The receiver is told what is true, whatever the sender claimed.
-            message.wire.set_u32(0, bits & !COMPLEX);
+        // A reply right that is only copied first, for the destination may take the last reference of the same right.
+        let copied = match reply.filter(|reply| !reply.moves()) {
+            Some(reply) => Some(state.copy_in(task, reply_name, reply)?),
+            None => None,
+        };
+        let Transit::Right(to) = state.copy_in(task, destination_name, destination)? else {
+            return Err(KernReturn::MACH_SEND_INVALID_DEST);
+        };
+        let mut message = Self::new(wire, to, Vec::new());
+        message.sender = task.number();
+        if let Some(disposition) = reply {
+            let right = match copied {
+                Some(copied) => copied,
+                None => state.copy_in(task, reply_name, disposition)?,
+            };
+            message.reply = (right, disposition.gives().number());
         }
         Ok(message)
     }
@@ -178,29 +198,37 @@ impl Message {
         task: TaskId,
         descriptor: &Descriptor,
     ) -> Result<(), KernReturn> {
-        let content = match (descriptor.disposition(), descriptor.inline) {
+        let data = descriptor.data();
+        let (disposition, names) = match (descriptor.disposition(), descriptor.inline) {
             (None, true) => return Ok(()),
-            (None, false) => Content::Memory(self.copy_in_memory(state, task, descriptor)?),
+            (None, false) => {
+                let content = Content::Memory(self.copy_in_memory(state, task, descriptor)?);
+                self.wire.normalise(descriptor);
+                self.items.push(Item { data, content });
+                return Ok(());
+            }
             (Some(disposition), true) => {
                 let width = self.wire.facts().port;
-                let slots = (0..descriptor.number as usize).map(|i| descriptor.data() + i * width);
-                let names: Vec<_> = slots.map(|slot| Name(self.wire.port(slot))).collect();
-                Content::Ports(copy_in_ports(state, task, &names, disposition)?)
+                let slots = (0..descriptor.number as usize).map(|i| data + i * width);
+                (disposition, slots.map(|slot| Name(self.wire.port(slot))).collect::<Vec<_>>())
             }
             (Some(disposition), false) => {
-                let array = self.peek_memory(state, task, descriptor)?;
-                let names: Vec<_> = array
-                    .as_ref()
-                    .chunks_exact(4)
-                    .map(|name| Name(u32::from_ne_bytes(core::array::from_fn(|i| name[i]))))
-                    .collect();
-                let ports = copy_in_ports(state, task, &names, disposition)?;
-                self.copy_in_memory(state, task, descriptor)?;
-                Content::PortArray(ports)
+                let array = self.copy_in_memory(state, task, descriptor)?;
+                let names = array.as_ref().chunks_exact(4);
+                let name = |name: &[u8]| Name(u32::from_ne_bytes(core::array::from_fn(|i| name[i])));
+                (disposition, names.map(name).collect())
             }
         };
+        // Those before a bad one are the message's, which is then destroyed.
+        let mut ports = Vec::new();
+        let taken = names.iter().try_for_each(|name| {
+            ports.push(state.copy_in(task, *name, disposition)?);
+            Ok(())
+        });
+        let content = if descriptor.inline { Content::Ports(ports) } else { Content::PortArray(ports) };
+        self.items.push(Item { data, content });
+        taken.map_err(|_: KernReturn| KernReturn::MACH_SEND_INVALID_RIGHT)?;
         self.wire.normalise(descriptor);
-        self.items.push(Item { data: descriptor.data(), content });
         Ok(())
     }
 
@@ -331,23 +359,6 @@ impl Message {
 /// The disposition of a header port, if it is one that can be sent to.
 fn sending(number: u32) -> Option<Disposition> {
     Disposition::from_number(number).filter(|disposition| *disposition != Disposition::MoveReceive)
-}
-
-/// Takes all ports of one argument, or none.
-fn copy_in_ports(
-    state: &mut State,
-    task: TaskId,
-    names: &[Name],
-    disposition: Disposition,
-) -> Result<Vec<Transit>, KernReturn> {
-    let mut wanted = BTreeMap::<Name, u32>::new();
-    for name in names.iter().filter(|name| name.is_valid()) {
-        *wanted.entry(*name).or_default() += 1;
-    }
-    if wanted.into_iter().any(|(name, times)| !state.can_copy_in(task, name, disposition, times)) {
-        return Err(KernReturn::MACH_SEND_INVALID_RIGHT);
-    }
-    names.iter().map(|name| state.copy_in(task, *name, disposition)).collect()
 }
 
 /// Copies out to a task that is known to exist.

@@ -300,6 +300,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     type Lent<'a> = Lent<'a, A>;
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+        let call = call.with_times_of_options();
         if call.send {
             // SAFETY: the caller vouches for the header and as many bytes as it says.
             let wire = unsafe { sent_message(&A::FACTS, buffer) }?;

@@ -32,6 +32,11 @@ impl Disposition {
         })
     }
 
+    /// Whether the sender has the right no more.
+    pub(super) const fn moves(self) -> bool {
+        matches!(self, Self::MoveReceive | Self::MoveSend | Self::MoveSendOnce)
+    }
+
     /// What it gives the receiver.
     pub(super) const fn gives(self) -> Kind {
         match self {
@@ -160,6 +165,16 @@ impl Wire {
             Family::Untyped if self.size < header + 4 => Err(BadType::TooSmall),
             Family::Untyped => Ok(Arguments { at: header + 4, left: self.u32(header) as usize }),
         }
+    }
+
+    /// Looks at all descriptors of a complex message before anything is done with one.
+    pub(super) fn check_descriptors(&self) -> Result<(), BadType> {
+        if self.u32(0) & COMPLEX == 0 {
+            return Ok(());
+        }
+        let mut arguments = self.arguments()?;
+        while arguments.next(self)?.is_some() {}
+        Ok(())
     }
 
     /// Reads the descriptor at `at` of an untyped message, and says where the next one starts.

@@ -99,12 +99,10 @@ fn no_more_is_sent_than_there_is<A: Abi>() {
     let (to, from) = channel(&a, &b);
     let address = a.region_into_wire(a.allocate(16).unwrap());
     for (bits, number) in [(8, 17), (32, 5), (0xff, u32::MAX)] {
-        let (result, returned) =
-            Message::to(COPY_SEND, to).out_of_line(BYTE, bits, number, address, true).send_within(&a, None);
-        assert_eq!(result, Err(KernReturn::MACH_SEND_INVALID_MEMORY));
-        a.release(RightKind::Send, returned.remote());
+        let message = Message::to(COPY_SEND, to).out_of_line(BYTE, bits, number, address, true);
+        assert_eq!(message.send(&a), Err(KernReturn::MACH_SEND_INVALID_MEMORY));
     }
-    assert_eq!(a.census().regions, 1);
+    assert_eq!(a.census().regions, 1, "the bad argument is not touched");
     // Bits that do not fill a byte count as one.
     Message::to(COPY_SEND, to).out_of_line(0, 1, 9, address, true).send(&a).unwrap();
     assert_eq!(claim(&b, poll(&b, from).unwrap().first_address(), 2)[..], [0; 2]);

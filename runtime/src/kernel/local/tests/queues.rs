@@ -75,6 +75,40 @@ fn a_message_that_timed_out_is_given_back<A: Abi>() {
     end(a, b);
 }
 
+/// `msgoption MACH_SEND_TIMEOUT` in the `.defs`, and no `waittime`: the time of the call is 0.
+fn an_option_bit_without_a_time_is_no_time<A: Abi>() {
+    let (a, b) = pair::<A>();
+    let (to, from) = channel(&a, &b);
+    b.set_queue_limit(from, 1).unwrap();
+    let send = || {
+        let mut buffer = crate::MsgBuf::<64>::new();
+        // SAFETY: it is never released.
+        let to = std::mem::ManuallyDrop::new(unsafe { crate::SendRight::from_raw(a.clone(), to) });
+        let options = crate::SendOptions { bits: 0x10, ..crate::SendOptions::NONE };
+        buffer.request(&a).send(1, crate::Dest::copy_send(&to), options).map_err(KernReturn::from)
+    };
+    assert_eq!(send(), Ok(()));
+    assert_eq!(send(), Err(KernReturn::MACH_SEND_TIMED_OUT));
+    poll(&b, from).unwrap();
+    let receive = MsgCall { receive: Some(from), options: 0x100, ..MsgCall::default() };
+    assert_eq!(receive_with(&b, 64, receive).0, Err(KernReturn::MACH_RCV_TIMED_OUT));
+    end(a, b);
+}
+
+#[test]
+fn one_half_has_the_time_of_the_other() {
+    let times = |send, receive, options| {
+        let call = MsgCall { send_timeout: send, receive_timeout: receive, options, ..MsgCall::default() };
+        let call = call.with_times_of_options();
+        (call.send_timeout, call.receive_timeout)
+    };
+    assert_eq!(times(None, Some(5), 0), (None, Some(5)));
+    assert_eq!(times(None, Some(5), 0x10), (Some(5), Some(5)));
+    assert_eq!(times(Some(7), None, 0x100), (Some(7), Some(7)));
+    assert_eq!(times(Some(7), Some(5), 0x110), (Some(7), Some(5)));
+    assert_eq!(times(None, None, 0x110), (Some(0), Some(0)));
+}
+
 fn a_sender_waits_for_room<A: Abi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
@@ -370,6 +404,7 @@ on_both_abis! {
     a_full_queue_takes_no_more_but_from_the_privileged
     a_message_that_timed_out_is_given_back
     a_sender_waits_for_room
+    an_option_bit_without_a_time_is_no_time
     many_senders_and_receivers_lose_nothing
     a_set_gives_messages_in_order_of_arrival
     a_member_is_received_from_through_its_set

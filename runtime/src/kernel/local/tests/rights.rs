@@ -227,50 +227,67 @@ fn one_reference_cannot_be_destination_and_reply<A: Abi>() {
     let (a, b) = pair::<A>();
     let (to, _from) = channel(&a, &b);
     let before = a.census();
-    let (result, returned) = Message::<A>::to(MOVE_SEND, to).reply(MOVE_SEND, to).send_within(&a, None);
-    assert_eq!(result, Err(KernReturn::MACH_SEND_INVALID_REPLY));
-    assert_eq!((returned.remote(), returned.bits()), (to, MOVE_SEND));
+    let message = Message::<A>::to(MOVE_SEND, to).reply(MOVE_SEND, to);
+    assert_eq!(message.send(&a), Err(KernReturn::MACH_SEND_INVALID_REPLY));
     assert_eq!(a.census(), before);
+    // With two of them, or if one is copied, it can.
+    a.copy_send(to).unwrap();
+    message.send(&a).unwrap();
+    assert_eq!(a.census(), Census::default());
     end(a, b);
 }
 
-fn a_bad_body_leaves_everything_with_the_sender<A: Abi>() {
+fn a_right_is_copied_before_its_last_reference_moves<A: Abi>() {
+    for (destination, reply) in [(MOVE_SEND, COPY_SEND), (COPY_SEND, MOVE_SEND)] {
+        let (a, b) = pair::<A>();
+        let (to, from) = channel(&a, &b);
+        Message::<A>::to(destination, to).reply(reply, to).send(&a).unwrap();
+        assert_eq!(a.census(), Census::default());
+        assert_eq!(poll(&b, from).unwrap().remote(), from, "the port itself");
+        end(a, b);
+    }
+}
+
+/// `ipc_kmsg_clean_partial` of GNU Mach: nothing comes back.
+fn a_bad_body_takes_all_that_stood_before_it_along<A: Abi>() {
     let (a, b) = pair::<A>();
-    let (to, from) = channel(&a, &b);
-    let ports: Vec<Name> = (0..2).map(|_| a.allocate_port().unwrap()).collect();
-    a.make_send(ports[0]).unwrap();
+    let (_, from) = channel(&a, &b);
+    let kept = a.allocate_port().unwrap();
+    a.make_send(kept).unwrap();
     let bits = A::FACTS.port as u32 * 8;
     let before = (a.census(), b.census());
-    let good = || Message::<A>::to(COPY_SEND, to).ports(MOVE_RECEIVE, &[ports[1]]);
-    let word = |word: Type| good().raw(&word.bytes::<A>());
     let inline = Type { name: COPY_SEND, bits, number: 1, inline: true, deallocate: false };
-    for (message, code) in [
-        (good().ports(MOVE_RECEIVE, &[Name(99)]), KernReturn::MACH_SEND_INVALID_RIGHT),
-        (good().ports(MOVE_RECEIVE, &[ports[1]]), KernReturn::MACH_SEND_INVALID_RIGHT),
-        (good().ports(COPY_SEND, &[ports[1]]), KernReturn::MACH_SEND_INVALID_RIGHT),
-        // One reference cannot move twice, and then not even once.
-        (good().ports(MOVE_SEND, &[ports[0], ports[0]]), KernReturn::MACH_SEND_INVALID_RIGHT),
-        (word(Type { bits: 16, ..inline }).raw(&[0; 8]), KernReturn::MACH_SEND_INVALID_TYPE),
-        (word(Type { deallocate: true, ..inline }).raw(&[0; 8]), KernReturn::MACH_SEND_INVALID_TYPE),
-        (word(inline), KernReturn::MACH_SEND_MSG_TOO_SMALL),
-        (word(Type { number: 4000, ..inline }).raw(&[0; 8]), KernReturn::MACH_SEND_MSG_TOO_SMALL),
-        (good().out_of_line(9, 8, 1, 77, true), KernReturn::MACH_SEND_INVALID_MEMORY),
-        (good().out_of_line(COPY_SEND, 32, 1, 77, false), KernReturn::MACH_SEND_INVALID_MEMORY),
-        (good().out_of_line(COPY_SEND, 16, 1, 77, false), KernReturn::MACH_SEND_INVALID_TYPE),
-        (good().out_of_line(9, 0xff, !0, 77, false), KernReturn::MACH_SEND_INVALID_MEMORY),
-    ] {
-        let (result, returned) = message.send_within(&a, None);
-        assert_eq!(result, Err(code));
-        // The first argument, taken in already, is back: the message describes it.
-        assert_eq!(a.census().receive, before.0.receive);
-        assert_eq!(
-            a.census().send_references,
-            before.0.send_references + 1,
-            "the copied destination comes back as a right"
-        );
-        a.release(RightKind::Send, returned.remote());
+    let bad_type = KernReturn::MACH_SEND_INVALID_TYPE;
+    type Change<A> = fn(Message<A>, Name, Type) -> Message<A>;
+    let cases: [(Change<A>, KernReturn); 10] = [
+        (|m, _, _| m.ports(MOVE_RECEIVE, &[Name(99)]), KernReturn::MACH_SEND_INVALID_RIGHT),
+        (|m, kept, _| m.ports(MOVE_SEND_ONCE, &[kept]), KernReturn::MACH_SEND_INVALID_RIGHT),
+        // The rights in front of a bad one in the same array, too.
+        (|m, kept, _| m.ports(COPY_SEND, &[kept, Name(99), kept]), KernReturn::MACH_SEND_INVALID_RIGHT),
+        (|m, _, ty| m.raw(&Type { bits: 16, ..ty }.bytes::<A>()).raw(&[0; 8]), bad_type),
+        (|m, _, ty| m.raw(&Type { deallocate: true, ..ty }.bytes::<A>()).raw(&[0; 8]), bad_type),
+        (|m, _, ty| m.raw(&ty.bytes::<A>()), KernReturn::MACH_SEND_MSG_TOO_SMALL),
+        (
+            |m, _, ty| m.raw(&Type { number: 4000, ..ty }.bytes::<A>()).raw(&[0; 8]),
+            KernReturn::MACH_SEND_MSG_TOO_SMALL,
+        ),
+        (|m, _, _| m.out_of_line(9, 8, 1, 77, true), KernReturn::MACH_SEND_INVALID_MEMORY),
+        (|m, _, _| m.out_of_line(COPY_SEND, 32, 1, 77, false), KernReturn::MACH_SEND_INVALID_MEMORY),
+        (|m, _, _| m.out_of_line(COPY_SEND, 16, 1, 77, false), bad_type),
+    ];
+    for (change, code) in cases {
+        b.make_send(from).unwrap();
+        let to = b.give(RightKind::Send, from, &a).unwrap();
+        let lost = a.allocate_port().unwrap();
+        let memory = a.region_into_wire(a.allocate(8).unwrap());
+        let good =
+            Message::<A>::to(MOVE_SEND, to).ports(MOVE_RECEIVE, &[lost]).out_of_line(9, 8, 8, memory, true);
+        assert_eq!(change(good, kept, inline).send(&a), Err(code));
         assert_eq!((a.census(), b.census()), before, "{code:?}");
-        assert_eq!(returned.first_port(), ports[1]);
+        // What was destroyed is nobody's: to release it again is a mistake.
+        a.release(RightKind::Receive, lost);
+        assert_eq!(a.census().bad_releases, before.0.bad_releases + 1);
+        a.forget_bad_releases();
     }
     assert_eq!(poll(&b, from).err(), Some(KernReturn::MACH_RCV_TIMED_OUT));
     end(a, b);
@@ -349,7 +366,8 @@ on_both_abis! {
     a_bad_header_changes_nothing
     a_dead_destination_is_refused
     one_reference_cannot_be_destination_and_reply
-    a_bad_body_leaves_everything_with_the_sender
+    a_bad_body_takes_all_that_stood_before_it_along
+    a_right_is_copied_before_its_last_reference_moves
     unused_bits_of_a_type_word_must_be_zero
     sequence_numbers_restart_where_a_receive_right_arrives
     sizes_are_checked

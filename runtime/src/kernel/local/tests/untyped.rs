@@ -24,7 +24,7 @@ macro_rules! on_untyped_abis {
 on_untyped_abis! {
     the_receiver_sees_what_each_descriptor_gives
     memory_moves_or_is_copied
-    a_bad_descriptor_leaves_everything_with_the_sender
+    a_bad_descriptor_takes_along_what_stood_before_it
     trailers_are_as_long_as_was_asked
     a_message_needs_room_for_its_trailer
     notifications
@@ -150,37 +150,62 @@ fn memory_moves_or_is_copied<A: Abi>() {
     end(a, b);
 }
 
-fn a_bad_descriptor_leaves_everything_with_the_sender<A: Abi>() {
+/// What XNU looks at before it takes anything leaves the message alone; a right or memory that is not there takes along what stood before it.
+fn a_bad_descriptor_takes_along_what_stood_before_it<A: Abi>() {
     let (a, b) = pair::<A>();
-    let (to, _) = channel(&a, &b);
-    let mine = a.allocate_port().unwrap();
-    a.make_send(mine).unwrap();
+    let (_, from) = channel(&a, &b);
     let before = a.census();
-    let good = port(mine, MOVE_SEND);
-    let try_it = |descriptors: &[&[u8]], count: u32| {
-        let message = Message::<A>::to(COPY_SEND, to).complex();
-        let message = message.raw(&count.to_le_bytes()).raw(&descriptors.concat());
-        let code = message.try_send(&a).unwrap_err();
-        // The message came back with the destination in it, copied before.
-        a.release(RightKind::Send, to);
-        code
+    let make = || {
+        b.make_send(from).unwrap();
+        let mine = a.allocate_port().unwrap();
+        a.make_send(mine).unwrap();
+        (b.give(RightKind::Send, from, &a).unwrap(), mine)
     };
-    let mut unknown = good.clone();
-    unknown[11] = 9;
+    let try_it = |descriptors: &[&[u8]], count: u32, to: Name| {
+        let message = Message::<A>::to(MOVE_SEND, to).complex();
+        let message = message.raw(&count.to_le_bytes()).raw(&descriptors.concat());
+        message.try_send(&a).unwrap_err()
+    };
+    let good = |mine| port(mine, MOVE_RECEIVE);
     let too_small = KernReturn::MACH_SEND_MSG_TOO_SMALL;
-    assert_eq!(try_it(&[], 1), too_small);
-    assert_eq!(try_it(&[&good], 2), too_small, "the right comes back");
-    assert_eq!(try_it(&[&good], u32::MAX), too_small);
-    assert_eq!(try_it(&[&good, &unknown, &good], 2), KernReturn::MACH_SEND_INVALID_TYPE);
-    assert_eq!(try_it(&[&port(mine, 15)], 1), KernReturn::MACH_SEND_INVALID_TYPE);
-    assert_eq!(try_it(&[&good, &port(Name(999), COPY_SEND)], 2), KernReturn::MACH_SEND_INVALID_RIGHT);
-    assert_eq!(try_it(&[&good, &good], 2), KernReturn::MACH_SEND_INVALID_RIGHT, "there is one reference");
-    let nowhere = out_of_line::<A>(4096, 1, false, 1, 0, 1);
-    assert_eq!(try_it(&[&nowhere], 1), KernReturn::MACH_SEND_INVALID_MEMORY);
+
+    let (to, mine) = make();
+    let whole = a.census();
+    let good_one = good(mine);
+    let mut unknown = good_one.clone();
+    unknown[11] = 9;
+    assert_eq!(try_it(&[], 1, to), too_small);
+    assert_eq!(try_it(&[&good_one], 2, to), too_small);
+    assert_eq!(try_it(&[&good_one], u32::MAX, to), too_small);
+    assert_eq!(try_it(&[&good_one, &unknown, &good_one], 2, to), KernReturn::MACH_SEND_INVALID_TYPE);
+    assert_eq!(try_it(&[&port(mine, 15)], 1, to), KernReturn::MACH_SEND_INVALID_TYPE);
     // No room for a count.
-    let cut = Message::<A>::to(COPY_SEND, to).complex();
-    assert_eq!(cut.try_send(&a).unwrap_err(), too_small);
-    a.release(RightKind::Send, to);
+    assert_eq!(Message::<A>::to(MOVE_SEND, to).complex().try_send(&a), Err(too_small));
+    assert_eq!(a.census(), whole, "nothing was touched");
+
+    let nobody = port(Name(999), COPY_SEND);
+    let later = out_of_line::<A>(memory(&a, b"later"), 5, true, 1, 0, 1);
+    assert_eq!(try_it(&[&good_one, &nobody, &later], 3, to), KernReturn::MACH_SEND_INVALID_RIGHT);
+    assert_eq!(a.census().regions, 1, "a later descriptor is not touched");
+    assert_eq!(
+        (a.census().send, a.census().receive),
+        (before.send, 0),
+        "the header and an earlier one are destroyed"
+    );
+    a.release(RightKind::Send, mine); // The port has died.
+    // SAFETY: as above, not touched.
+    drop(unsafe { a.region_from_wire(address::<A>(&later, 0), 5) });
+
+    let (to, mine) = make();
+    let nowhere = out_of_line::<A>(4096, 1, false, 1, 0, 1);
+    assert_eq!(try_it(&[&good(mine), &nowhere], 2, to), KernReturn::MACH_SEND_INVALID_MEMORY);
+    a.release(RightKind::Send, mine);
+    // Of names out of line the memory is gone as well, if it was given.
+    let (to, mine) = make();
+    let names = memory(&a, &[mine.0.to_le_bytes(), 999_u32.to_le_bytes()].concat());
+    let array = out_of_line::<A>(names, 2, true, 1, MOVE_RECEIVE, 2);
+    assert_eq!(try_it(&[&array], 1, to), KernReturn::MACH_SEND_INVALID_RIGHT);
+    a.release(RightKind::Send, mine);
     assert_eq!(a.census(), before);
     end(a, b);
 }
