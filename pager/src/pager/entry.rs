@@ -7,11 +7,17 @@ use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
 
 use super::control::Control;
 use crate::buffers::Data;
-use crate::object::{Object, Origin, Turn};
+use crate::object::{Object, Origin, Pages, Turn};
 use crate::store::{Store, Stored};
 
 /// A page's data that a write and the object share.
 pub(crate) type Shared<K, P> = Arc<Data<K, P>>;
+
+/// Where a page is, in a store or without room.
+pub(crate) type Place<S> = Stored<<S as Store>::Place>;
+
+/// The pages of an object.
+pub(crate) type ObjectPages<K, P, S> = Pages<Place<S>, Shared<K, P>>;
 
 /// An object that the pager stores.
 pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
@@ -27,7 +33,7 @@ pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
 
 /// What its lock guards.
 pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
-    pub(crate) object: Object<Stored<S::Place>, Shared<K, P>>,
+    pub(crate) object: Object<Place<S>, Shared<K, P>>,
     pub(crate) rights: Rights<K>,
     /// Threads that wait for their turn.
     waiting: usize,
@@ -68,11 +74,7 @@ impl<K: Kernel> Rights<K> {
 }
 
 impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
-    pub(crate) fn new(
-        handle: u32,
-        object: Object<Stored<S::Place>, Shared<K, P>>,
-        rights: Rights<K>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(handle: u32, object: Object<Place<S>, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
         let state = Mutex::<P, _>::new(State { object, rights, waiting: 0 });
         Arc::new(Self { name, handle, origin, state, turn: P::Condvar::default() })

@@ -9,10 +9,10 @@ use mig_runtime::{KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRigh
 
 use super::SwapPager;
 use super::control::Control;
-use super::entry::{Admitted, Entry, Rights, Shared, User};
+use super::entry::{Admitted, Entry, Place, Rights, Shared, User};
 use super::transfers::{Source, SupplyJob, WriteJob};
 use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Unstored};
-use crate::store::{Store, Stored};
+use crate::store::Store;
 
 /// A message with more pages than this is refused. The kernel's have 32 at most.
 const MAX_PAGES: u64 = 256;
@@ -27,10 +27,13 @@ pub(super) struct At {
 /// The memory of a message that pages stay in.
 type Held<K> = Arc<OolMemory<K>>;
 
+/// The pages of a message, and its memory if some of them stay in it.
+type TakenMessage<K, P, S> = (Vec<Taken<K, P, S>>, Option<Held<K>>);
+
 /// A returned page.
 enum Taken<K: Kernel, P: Platform, S: Store> {
     /// It is in the store, without a transfer.
-    Stored(Stored<S::Place>),
+    Stored(Place<S>),
     /// It is to be written.
     Data(Shared<K, P>),
     /// There is no room for it: no buffer, and too many pages stay in their messages.
@@ -193,7 +196,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         entry: &Arc<Entry<K, P, S>>,
         user: &User<K>,
         page: u64,
-        request: Request<Stored<S::Place>>,
+        request: Request<Place<S>>,
     ) {
         let supply = |from| self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
         match request {
@@ -287,7 +290,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ///
     /// An object that is not the kernel's waits for buffers, for none of its messages concerns the memory of the machine. When the last mapping of
     /// it goes the kernel returns all of its pages at once, and takes none of them back.
-    fn take(&self, memory: OolMemory<K>, origin: Origin) -> (Vec<Taken<K, P, S>>, Option<Held<K>>) {
+    fn take(&self, memory: OolMemory<K>, origin: Origin) -> TakenMessage<K, P, S> {
         let buffers = &self.internal_buffers;
         let copy = |page| {
             if let Some(place) = self.store.same_filled(page) {

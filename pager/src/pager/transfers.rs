@@ -13,8 +13,8 @@ use mig_runtime::platform::{Condvar, Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
-use super::entry::{Entry, Shared};
-use crate::object::{AfterRead, AfterWrite, Drained, Pages, Read, ReadFailure, Ticket};
+use super::entry::{Entry, ObjectPages, Place, Shared};
+use crate::object::{AfterRead, AfterWrite, Drained, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError, Stored};
 
 /// A page to be written.
@@ -62,14 +62,14 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     /// Pages to be read.
     stored: VecDeque<SupplyJob<K, P, S>>,
     writes: VecDeque<WriteJob<K, P, S>>,
-    forgotten: Vec<Pages<Stored<S::Place>, Shared<K, P>>>,
+    forgotten: Vec<ObjectPages<K, P, S>>,
     stopped: bool,
 }
 
 /// What a thread that writes does.
 enum Job<K: Kernel, P: Platform, S: Store> {
     Write(Vec<WriteJob<K, P, S>>),
-    Forget(Pages<Stored<S::Place>, Shared<K, P>>),
+    Forget(ObjectPages<K, P, S>),
 }
 
 impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
@@ -105,7 +105,7 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         }
     }
 
-    pub(super) fn forget(&self, pages: Pages<Stored<S::Place>, Shared<K, P>>) {
+    pub(super) fn forget(&self, pages: ObjectPages<K, P, S>) {
         self.queue.lock().forgotten.push(pages);
         self.more_to_write.notify_one();
     }
@@ -232,7 +232,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
         self.counters.pages_a_write.count(jobs.len() as u64);
         let pages: Vec<&[u8]> = jobs.iter().map(|job| &**job.data).collect();
-        let mut places: Vec<Option<Stored<S::Place>>> = jobs.iter().map(|_| None).collect();
+        let mut places: Vec<Option<Place<S>>> = jobs.iter().map(|_| None).collect();
         self.store.write(&pages, &mut |at, result| match result {
             Ok(place) => places[at] = Some(place),
             Err(_) => self.counters.write_failures.count(),
@@ -243,7 +243,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// What follows from a write.
-    fn written(&self, job: WriteJob<K, P, S>, place: Option<Stored<S::Place>>) {
+    fn written(&self, job: WriteJob<K, P, S>, place: Option<Place<S>>) {
         self.counters.written.add(place.is_some() as u64);
         let (after, user) = {
             let mut state = job.entry.lock();
@@ -287,13 +287,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Reads a page and supplies it.
-    fn read(
-        &self,
-        entry: &Entry<K, P, S>,
-        page: u64,
-        read: Read<Stored<S::Place>>,
-        memory: &mut OolMemory<K>,
-    ) {
+    fn read(&self, entry: &Entry<K, P, S>, page: u64, read: Read<Place<S>>, memory: &mut OolMemory<K>) {
         let takes_room = !read.place.is_same_filled();
         let result = self.store.read(&read.place, memory).map_err(|error| match error {
             StoreError::Corrupt | StoreError::NotAPage => ReadFailure::Corrupt,
@@ -332,7 +326,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         space.free.saturating_mul(100) < space.total.saturating_mul(self.config.precious_below.into())
     }
 
-    fn free(&self, place: Option<Stored<S::Place>>) {
+    fn free(&self, place: Option<Place<S>>) {
         if let Some(place) = place {
             self.store.free(place);
         }
