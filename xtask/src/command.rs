@@ -1,6 +1,8 @@
 //! Running programs, and saying what is run.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -50,6 +52,16 @@ pub(crate) fn read(command: &mut Command) -> Result<String, String> {
 pub(crate) fn works(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+/// Writes a script that can be run, and returns its path.
+pub(crate) fn script(path: &Path, text: &str) -> std::io::Result<PathBuf> {
+    // One that is in use cannot be written.
+    if !fs::read_to_string(path).is_ok_and(|old| old == text) {
+        fs::write(path, text)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(path.to_path_buf())
 }
 
 /// The command as a person would type it.

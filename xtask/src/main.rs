@@ -12,6 +12,7 @@ mod packages;
 mod report;
 mod sweep;
 mod test;
+mod zig;
 
 use std::process::ExitCode;
 

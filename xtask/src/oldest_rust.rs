@@ -1,11 +1,11 @@
 //! The oldest compiler that the libraries promise to work with, from Debian's packages.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::cargo;
+use crate::command::{cargo, script};
 use crate::packages::{RUST, fetch};
 
 /// `cargo` with that compiler; the error says why it cannot be had.
@@ -27,19 +27,12 @@ fn wrapper(folder: &Path, name: &str) -> Result<PathBuf, String> {
 fn make_wrapper(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
     let libraries = folder.join("root/usr/lib");
     link_libraries(&libraries)?;
-    let script = folder.join(name);
     let text = format!(
         "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
         libraries.display(),
         folder.join("root/usr/bin").join(name).display()
     );
-    // One that is in use cannot be written.
-    if fs::read_to_string(&script).is_ok_and(|old| old == text) {
-        return Ok(script);
-    }
-    fs::write(&script, text)?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    Ok(script)
+    script(&folder.join(name), &text)
 }
 
 /// Makes the shared libraries of the architecture's folder visible in the one above, where the compiler looks.

@@ -1,4 +1,4 @@
-//! Pinned Debian packages, unpacked privately under the target folder: nothing is installed, no architecture is added.
+//! Pinned packages, of Debian above all, unpacked privately under the target folder: nothing is installed, no architecture is added.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -155,24 +155,35 @@ pub(crate) fn run() -> ExitCode {
 
 /// The folder with a set's packages unpacked; fetches what is not there yet.
 pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
-    let folder = target().join("packages").join(set.name);
-    let stamp = folder.join("unpacked");
     let pins: String =
         set.packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.file)).collect();
+    fetch_into(set.name, &pins, |folder| {
+        if !apt::available() {
+            return Err("fetching Debian packages needs apt-get, apt-helper and dpkg".to_string());
+        }
+        let work = folder.join("fetch");
+        unpack(set, folder, &work)?;
+        fs::remove_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))
+    })
+}
+
+/// A folder of this name that `fill` has filled, now or before with the same pins: what is fetched, with its checksums.
+pub(crate) fn fetch_into(
+    name: &str,
+    pins: &str,
+    fill: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let folder = target().join("packages").join(name);
+    let stamp = folder.join("unpacked");
     if fs::read_to_string(&stamp).is_ok_and(|text| text == pins) {
         return Ok(folder);
     }
-    if !apt::available() {
-        return Err("fetching Debian packages needs apt-get, apt-helper and dpkg".to_string());
-    }
-    println!("fetching {} packages of the set `{}`", set.packages.len(), set.name);
+    println!("fetching the packages of the set `{name}`");
     // In a folder of its own, so that who uses the set meanwhile never finds half of it.
-    let fresh = folder.with_file_name(format!("{}.{}", set.name, std::process::id()));
+    let fresh = folder.with_file_name(format!("{name}.{}", std::process::id()));
     empty(&fresh)?;
-    let work = fresh.join("fetch");
-    unpack(set, &fresh, &work)?;
+    fill(&fresh)?;
     let put = || {
-        fs::remove_dir_all(&work)?;
         fs::write(fresh.join("unpacked"), pins)?;
         if folder.exists() {
             fs::remove_dir_all(&folder)?;

@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     ("the pager on GNU Mach, i386", gnumach::test_i386),
     ("the pager on GNU Mach of 2022, i386", gnumach::test_i386_2022),
     ("macOS with Rust 1.85", darwin::check),
+    ("macOS: programs are linked", darwin::link),
 ];
 
 /// Runs the checks; CI, told by the variable `CI`, allows no check to be skipped.
