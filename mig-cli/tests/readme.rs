@@ -30,6 +30,17 @@ fn quoted_files_are_as_quoted() {
     assert!(quotations("docs/exception_server.md") >= 5);
 }
 
+/// Whoever copies the first example may be on any system.
+#[test]
+fn the_first_example_compiles_for_every_abi() {
+    for abi in ["gnu-i386", "gnu-x86_64", "gnu-x86_64-2022", "cmu-32", "apple-64", "apple-32", "osf-32"] {
+        let arguments = ["check", "--abi", abi, "examples/clock/defs/clock.defs"];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_mig")).args(arguments).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{abi}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Compares what a page quotes with the files, and returns how many quotations it has.
 fn quotations(page: &str) -> usize {
     let page = fs::read_to_string(root().join(page)).unwrap();

@@ -21,7 +21,8 @@
 //! let clock = "
 //!     subsystem clock 3100;
 //!     type clock_t = MACH_MSG_TYPE_COPY_SEND;
-//!     routine clock_get_time(clock : clock_t; out seconds : int);
+//!     type number_t = MACH_MSG_TYPE_INTEGER_32;
+//!     routine clock_get_time(clock : clock_t; out seconds : number_t);
 //! ";
 //! let rust = Config::new().abi("gnu-x86_64").text(Input::Text { name: "clock.defs", text: clock.as_bytes() })?.value;
 //! assert!(rust.contains("pub fn clock_get_time<"));

@@ -6,7 +6,8 @@
 //!         inline: "
 //!             subsystem clock 3100;
 //!             type clock_t = MACH_MSG_TYPE_COPY_SEND;
-//!             routine clock_get_time(clock : clock_t; out seconds : int);
+//!             type number_t = MACH_MSG_TYPE_INTEGER_32;
+//!             routine clock_get_time(clock : clock_t; out seconds : number_t);
 //!         ",
 //!     }
 //! }

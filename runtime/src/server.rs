@@ -32,11 +32,9 @@
 //! let ports = PortSet::allocate(&task)?;
 //! let counter = Counter(0.into());
 //! let server = Server::on(&ports).with(&counter).threads(3);
-//! std::thread::scope(|scope| {
-//!     scope.spawn(|| server.run());
+//! server.serve_while(|| {
 //!     // … clients call …
-//!     server.stop();
-//! });
+//! })?;
 //! # }
 //! # Ok::<(), mig_runtime::KernReturn>(())
 //! ```
@@ -281,6 +279,35 @@ impl<'s, K: Kernel> Server<'s, K> {
     #[cfg(feature = "std")]
     pub fn run(&self) -> Result<(), KernReturn> {
         self.run_on::<crate::platform::Std>()
+    }
+
+    /// Serves on threads of the standard library while `work` runs, and returns what `work` returns.
+    ///
+    /// The server stops when `work` ends, also where it leaves early with `?` or panics: a program that runs a server in a scope of threads and
+    /// calls [`stop`](Self::stop) by hand waits for ever where it does not come to that call.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_on`](Self::run_on), once `work` has ended. A client of a server that has ended by itself waits for as long as its call says.
+    #[cfg(feature = "std")]
+    pub fn serve_while<R>(&self, work: impl FnOnce() -> R) -> Result<R, KernReturn> {
+        /// Stops the server when `work` is over, however it ends.
+        struct Stopping<'a, 's, K: Kernel>(&'a Server<'s, K>);
+
+        impl<K: Kernel> Drop for Stopping<'_, '_, K> {
+            fn drop(&mut self) {
+                self.0.stop();
+            }
+        }
+
+        std::thread::scope(|scope| {
+            let stopping = Stopping(self);
+            let running = scope.spawn(|| self.run());
+            let result = work();
+            drop(stopping);
+            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(result)
+        })
     }
 
     /// Serves until [stopped](Self::stop), on threads of this platform.

@@ -1,7 +1,6 @@
 //! A server and a client of an interface of one's own, as two tasks of the in-process kernel.
 
 use std::sync::Mutex;
-use std::thread;
 use std::time::Instant;
 
 use mig_runtime::kernel::local::{Host, Local};
@@ -46,8 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let wall = Wall { start: Instant::now(), alarms: Mutex::new(Vec::new()) };
     let server = Server::on(&port).with(clock::clock(&wall));
-    thread::scope(|scope| {
-        let running = scope.spawn(|| server.run());
+    server.serve_while(|| {
         let time = clock::clock_get_time(&to_clock)?;
         println!("the clock has run for {} s and {} ns", time.seconds, time.nanoseconds);
 
@@ -55,8 +53,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock::clock_alarm(&to_clock, 60, bell.make_send_once()?)?;
         clock::clock_get_time(&to_clock)?; // one thread serves in order, so the alarm is set by now
         println!("alarms set: {}", wall.alarms.lock().unwrap().len());
-        server.stop();
-        running.join().expect("the server does not panic")?;
         Ok(())
-    })
+    })?
 }

@@ -9,7 +9,7 @@ pub mod registers;
 use mach_defs::apple_64::mach_exc::{
     Abi, ExceptionType, MachExc, MachExceptionRaiseStateIdentityReply as NewState, Natural,
 };
-use mig_runtime::{KernReturn, Kernel, Port, SendRight, Server};
+use mig_runtime::{KernReturn, Kernel, Port, SendRight};
 
 pub use forward::{Handlers, Raised};
 
@@ -61,22 +61,4 @@ where
         let new_state = repaired.map_or_else(|| self.previous.forward(&raised), Ok)?;
         Ok(NewState { flavor, new_state })
     }
-}
-
-/// Serves on another thread as long as `work` takes.
-pub fn while_serving<K: Kernel, R>(server: &Server<'_, K>, work: impl FnOnce() -> R) -> R {
-    /// Ends the server also where `work` panics.
-    struct Stop<'a, 's, K: Kernel>(&'a Server<'s, K>);
-
-    impl<K: Kernel> Drop for Stop<'_, '_, K> {
-        fn drop(&mut self) {
-            self.0.stop();
-        }
-    }
-
-    std::thread::scope(|scope| {
-        let _stop = Stop(server);
-        scope.spawn(|| server.run());
-        work()
-    })
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::Command;
 
 use exception_server_example::registers::NATIVE;
-use exception_server_example::{BEHAVIOR, Catcher, EXC_MASK_BAD_ACCESS, Raised, while_serving};
+use exception_server_example::{BEHAVIOR, Catcher, EXC_MASK_BAD_ACCESS, Raised};
 use mach_defs::apple_64::mach_exc::mach_exc;
 use mach_defs::apple_64::task::{task_set_exception_ports, task_swap_exception_ports};
 use mig_runtime::kernel::darwin::Darwin;
@@ -44,7 +44,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let catcher = Catcher::new(old.into(), |raised: &Raised<'_, Darwin>| step_over_null(raised, LOAD));
     let server = Server::on(&exceptions).with(mach_exc(&catcher));
     let mut child = child?;
-    let status = while_serving(&server, || child.wait())?;
+    let status = server.serve_while(|| child.wait())??;
     println!("the program ended with {status}");
     Ok(())
 }

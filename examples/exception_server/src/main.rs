@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     use exception_server_example::emulated::{Instruction::Load, MEMORY, Machine};
     use exception_server_example::registers::ARM_THREAD_STATE64;
-    use exception_server_example::{BEHAVIOR, Catcher, EXC_MASK_BAD_ACCESS, while_serving};
+    use exception_server_example::{BEHAVIOR, Catcher, EXC_MASK_BAD_ACCESS};
     use mach_defs::apple_64::mach_exc::mach_exc;
     use mach_defs::apple_64::task::{task, task_swap_exception_ports};
     use mach_defs::apple_64::thread_act::thread_act;
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to_task = Local::transfer(machine.task.make_send()?, &debugger)?;
     let exceptions = ReceiveRight::allocate(&debugger)?;
 
-    while_serving(&calls, || {
+    calls.serve_while(|| {
         let previous = task_swap_exception_ports(
             &to_task,
             EXC_MASK_BAD_ACCESS,
@@ -60,10 +60,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         )?;
         let repair = |raised: &Raised<'_, Local<Apple64>>| step_over_null(raised, 4);
         let catcher = Catcher::new(previous.into(), repair);
-        while_serving(&Server::on(&exceptions).with(mach_exc(&catcher)), || {
+        Server::on(&exceptions).with(mach_exc(&catcher)).serve_while(|| {
             println!("{:?}", machine.run(&[Load(MEMORY), Load(0x18), Load(MEMORY)]));
             println!("{:?}", machine.run(&[Load(MEMORY), Load(0xdead_0000_0000), Load(0x18)]));
-        });
+        })?;
         Ok(())
-    })
+    })?
 }

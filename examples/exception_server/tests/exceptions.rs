@@ -6,9 +6,7 @@ use exception_server_example::emulated::{
     DEFAULT_WIDE, EXC_BREAKPOINT, Exit, Instruction, MEMORY, Machine, PROGRAM, STATE_NARROW, STATE_WIDE,
 };
 use exception_server_example::registers::{ARM_THREAD_STATE64, program_counter, with_program_counter};
-use exception_server_example::{
-    BEHAVIOR, Catcher, EXC_BAD_ACCESS, EXC_MASK_BAD_ACCESS, Handlers, Raised, while_serving,
-};
+use exception_server_example::{BEHAVIOR, Catcher, EXC_BAD_ACCESS, EXC_MASK_BAD_ACCESS, Handlers, Raised};
 use mach_defs::apple_64::exc::{self, Exc};
 use mach_defs::apple_64::mach_exc::{self, MachExc};
 use mach_defs::apple_64::task::{task, task_swap_exception_ports};
@@ -48,7 +46,7 @@ impl World {
         ports.insert(&machine.task).unwrap();
         ports.insert(&machine.thread).unwrap();
         let server = Server::on(&ports).with(task(&machine)).with(thread_act(&machine));
-        while_serving(&server, || work(&self, &machine));
+        server.serve_while(|| work(&self, &machine)).unwrap();
         drop(server);
         drop((machine, ports));
         // Only the reply ports of this thread may be there still.
@@ -163,7 +161,7 @@ fn a_bad_access_is_repaired() {
         let catcher = Catcher::new(previous, step_over_null(&seen));
         let server = Server::on(&port).with(mach_exc::mach_exc(&catcher));
         let program = [Load(MEMORY), Load(0x18), Load(MEMORY), Load(0)];
-        while_serving(&server, || assert_eq!(machine.run(&program), Exit::Done));
+        server.serve_while(|| assert_eq!(machine.run(&program), Exit::Done)).unwrap();
         let faults = [(0x18, PROGRAM + 4), (0, PROGRAM + 12)];
         let expected =
             faults.map(|(address, counter)| (EXC_BAD_ACCESS, vec![1, address], Some(counter))).to_vec();
@@ -179,10 +177,12 @@ fn without_another_server_the_kernel_is_told() {
         let seen = Mutex::default();
         let catcher = Catcher::new(take_over(machine, mask, &port, BEHAVIOR), step_over_null(&seen));
         let server = Server::on(&port).with(mach_exc::mach_exc(&catcher));
-        while_serving(&server, || {
-            assert_eq!(machine.run(&[Load(WILD)]), Exit::Killed(EXC_BAD_ACCESS));
-            assert_eq!(machine.run(&[Breakpoint]), Exit::Killed(EXC_BREAKPOINT));
-        });
+        server
+            .serve_while(|| {
+                assert_eq!(machine.run(&[Load(WILD)]), Exit::Killed(EXC_BAD_ACCESS));
+                assert_eq!(machine.run(&[Breakpoint]), Exit::Killed(EXC_BREAKPOINT));
+            })
+            .unwrap();
         // It was asked about the first alone.
         assert_eq!(seen.lock().unwrap().len(), 1);
     });
@@ -203,9 +203,10 @@ fn forward(behavior: i32) -> Vec<Seen> {
         let server = Server::on(&port).with(mach_exc::mach_exc(&catcher));
 
         let program = [Load(0), Load(WILD), Breakpoint, Load(MEMORY)];
-        while_serving(&old, || {
-            while_serving(&server, || assert_eq!(machine.run(&program), Exit::Done));
-        });
+        old.serve_while(|| {
+            server.serve_while(|| assert_eq!(machine.run(&program), Exit::Done)).unwrap();
+        })
+        .unwrap();
         assert_eq!(seen.lock().unwrap().len(), 2);
     });
     debugger.seen()
@@ -243,10 +244,13 @@ fn a_refusal_is_passed_on() {
         let previous = take_over(machine, EXC_MASK_BAD_ACCESS, &port, BEHAVIOR);
         let catcher = Catcher::new(previous, |_: &Raised<'_, Task>| None);
         let server = Server::on(&port).with(mach_exc::mach_exc(&catcher));
-        while_serving(&old, || {
-            while_serving(&server, || {
-                assert_eq!(machine.run(&[Load(0)]), Exit::Killed(EXC_BAD_ACCESS));
-            });
-        });
+        old.serve_while(|| {
+            server
+                .serve_while(|| {
+                    assert_eq!(machine.run(&[Load(0)]), Exit::Killed(EXC_BAD_ACCESS));
+                })
+                .unwrap();
+        })
+        .unwrap();
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! On macOS both sides are in this task; elsewhere they are tasks of an emulated kernel.
 
-use std::thread::{scope, yield_now};
+use std::thread::yield_now;
 
 use mach_defs::apple_64::notify::notify;
 use mig_runtime::platform::Std;
@@ -23,22 +23,17 @@ fn run<K: Kernel<Abi = Abi>>(
     let news = Server::on(&watch.port).with(notify(&watch));
 
     let requests = Server::on(&service.ports).with(sessions(&service)).with(notify(&service));
-    let result = scope(|threads| {
-        threads.spawn(|| requests.run());
-        let result = (|| {
-            let (first, second) = (session_open(&to_service)?, session_open(&to_service)?);
-            println!("sums {} and {}", session_add(&first, 2)?, session_add(&second, 5)?);
-            println!("sessions: {}", service.len());
-            drop(first); // as the kernel does when a client ends
-            while service.len() > 1 {
-                yield_now();
-            }
-            println!("after one has left: {}, sum {}", service.len(), session_add(&second, 1)?);
-            Ok(())
-        })();
-        requests.stop();
-        result
-    });
+    let result = requests.serve_while(|| {
+        let (first, second) = (session_open(&to_service)?, session_open(&to_service)?);
+        println!("sums {} and {}", session_add(&first, 2)?, session_add(&second, 5)?);
+        println!("sessions: {}", service.len());
+        drop(first); // as the kernel does when a client ends
+        while service.len() > 1 {
+            yield_now();
+        }
+        println!("after one has left: {}, sum {}", service.len(), session_add(&second, 1)?);
+        Ok(())
+    })?;
     drop(requests);
     drop(service);
     news.serve_one::<Std>(Some(1000))?;

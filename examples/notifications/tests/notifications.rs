@@ -1,6 +1,6 @@
 //! Sessions end with their clients, and clients hear of the end of the service; no right and no name is left over.
 
-use std::thread::{scope, yield_now};
+use std::thread::yield_now;
 
 use mach_defs::apple_64::notify::notify;
 use mig_runtime::abi::Apple64;
@@ -21,12 +21,7 @@ fn world() -> (Host<Apple64>, [Task; 2]) {
 /// Serves until `work` has ended.
 fn serving<R>(service: &Service<Task>, work: impl FnOnce() -> R) -> R {
     let server = Server::on(&service.ports).with(sessions(service)).with(notify(service));
-    scope(|threads| {
-        threads.spawn(|| server.run());
-        let result = work();
-        server.stop();
-        result
-    })
+    server.serve_while(work).unwrap()
 }
 
 fn wait_for(sessions: usize, service: &Service<Task>) {

@@ -1,5 +1,6 @@
 //! Clients and servers, each a task of `local`. Every test ends with what it began with.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -446,6 +447,18 @@ fn a_running_server_ends_with_its_task() {
         let result = running.join().unwrap();
         assert!(matches!(result, Err(KernReturn::MACH_RCV_PORT_DIED | KernReturn::MACH_RCV_INVALID_NAME)));
     });
+}
+
+#[test]
+fn a_server_stops_with_the_work_that_it_serves() {
+    let world = World::new();
+    let server = world.server();
+    let sum_of = |a, b| server.serve_while(|| sum(&world.to_server, a, b).map_err(KernReturn::from)).unwrap();
+    assert_eq!(sum_of(1, 2), Ok(3));
+    assert_eq!(sum_of(1, u32::MAX), Err(KernReturn::KERN_INVALID_ARGUMENT), "work that fails stops it, too");
+    let panicked = panic::catch_unwind(AssertUnwindSafe(|| server.serve_while(|| panic!("the work"))));
+    assert!(panicked.is_err());
+    assert_eq!(sum_of(2, 2), Ok(4), "and it can serve again");
 }
 
 #[test]
