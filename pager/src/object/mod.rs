@@ -199,7 +199,7 @@ impl<L, D: Clone> Object<L, D> {
     /// # Errors
     ///
     /// As that.
-    pub fn lend(&mut self, page: u64) -> Result<D, Request<L>> {
+    pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
         self.pages.lend(page).inspect_err(|request| self.transfers += usize::from(request.takes_transfer()))
     }
 

@@ -31,8 +31,8 @@ enum Page<L, D> {
         old: Option<L>,
         /// The kernel has asked for it, and it was not lent since.
         wanted: bool,
-        /// The kernel has got this content again, as precious: it will not drop it.
-        lent: bool,
+        /// How many times the kernel gets this content again, or has got it, as precious: it will not drop it then.
+        lent: u32,
         handed_back: u8,
     },
     /// Only the store has it.
@@ -41,14 +41,26 @@ enum Page<L, D> {
     In(L),
     /// It is being read for the kernel; the read has the place.
     Reading { ticket: Ticket },
+    /// It is being supplied as precious. The store has it until the kernel does.
+    GivingAway { ticket: Ticket, place: L },
     /// Only the kernel has it, and knows that.
     Precious {
-        /// It went back without a request, so that one request may be on its way that is answered already.
-        unasked: bool,
+        /// It went back without a request.
+        gone_back: Option<GoneBack>,
         handed_back: u8,
     },
     /// Nobody has it.
     Lost,
+}
+
+/// A page that goes back to the kernel, or has gone, without a request. One request may be on its way that is answered by that.
+#[derive(Clone, Copy, Debug)]
+struct GoneBack {
+    ticket: Ticket,
+    /// How many times: as often as it was lent before, or once.
+    times: u32,
+    /// That request has come.
+    answers: bool,
 }
 
 /// What to do for a requested page.
@@ -95,8 +107,10 @@ pub enum ReadFailure {
 /// What to do after a read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AfterRead<L> {
-    /// Supply what was read.
+    /// Supply what was read. The store keeps it.
     Supply,
+    /// Supply what was read as precious, then call [`Pages::given_away`], or [`Pages::not_supplied`] if that fails.
+    GiveAway(Ticket),
     /// `data_error`, and give back this place.
     Error(Option<L>),
     /// The kernel has returned the page since, so it does not wait for it. Give back this place.
@@ -121,8 +135,8 @@ pub enum AfterWrite<L> {
 /// What to do with a page that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unstored {
-    /// Send it back to the kernel, as precious. If that fails, call [`Pages::lose`].
-    HandBack,
+    /// Send it back to the kernel, as precious. If that fails, call [`Pages::not_supplied`].
+    HandBack(Ticket),
     /// It has gone back too often, and is lost.
     Lost,
 }
@@ -143,7 +157,7 @@ impl<L, D: Clone> Pages<L, D> {
     pub fn request(&mut self, page: u64) -> Request<L> {
         let Some(before) = self.pages.remove(&page) else { return Request::Unavailable };
         let (state, answer) = match before {
-            Page::Out(place) | Page::In(place) => {
+            Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => {
                 let ticket = self.ticket();
                 (Page::Reading { ticket }, Request::Read(Read { ticket, place }))
             }
@@ -151,8 +165,9 @@ impl<L, D: Clone> Pages<L, D> {
                 let answer = if wanted { Request::Answered } else { Request::Lend };
                 (Page::Writing { ticket, data, old, wanted: true, lent, handed_back }, answer)
             }
-            Page::Precious { unasked: true, handed_back } => {
-                (Page::Precious { unasked: false, handed_back }, Request::Answered)
+            Page::Precious { gone_back: Some(gone @ GoneBack { answers: false, .. }), handed_back } => {
+                let gone_back = Some(GoneBack { answers: true, ..gone });
+                (Page::Precious { gone_back, handed_back }, Request::Answered)
             }
             state @ Page::Precious { .. } => (state, Request::Unexpected),
             state @ Page::Reading { .. } => (state, Request::Answered),
@@ -162,17 +177,18 @@ impl<L, D: Clone> Pages<L, D> {
         answer
     }
 
-    /// There is memory for a page that was asked for on its way to the store: this is its content, to be supplied as precious. If the write has ended
-    /// meanwhile, the request is made again.
+    /// There is memory for a page that was asked for on its way to the store: this is its content, to be supplied as precious; if that fails, call
+    /// [`not_supplied`](Self::not_supplied). If the write has ended meanwhile, the request is made again.
     ///
     /// # Errors
     ///
     /// What to do for the request.
-    pub fn lend(&mut self, page: u64) -> Result<D, Request<L>> {
+    pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
         match self.pages.get_mut(&page) {
-            Some(Page::Writing { data, wanted, lent, .. }) => {
-                (*wanted, *lent) = (false, true);
-                Ok(data.clone())
+            Some(Page::Writing { ticket, data, wanted, lent, .. }) => {
+                *wanted = false;
+                *lent += 1;
+                Ok((data.clone(), *ticket))
             }
             _ => Err(self.request(page)),
         }
@@ -185,7 +201,7 @@ impl<L, D: Clone> Pages<L, D> {
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
         let wanted = matches!(before, Some(Page::Writing { wanted: true, .. }));
         let old = before.and_then(Page::into_place);
-        self.pages.insert(page, Page::Writing { ticket, data, old, wanted, lent: false, handed_back });
+        self.pages.insert(page, Page::Writing { ticket, data, old, wanted, lent: 0, handed_back });
         ticket
     }
 
@@ -195,17 +211,19 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often that happens, it is not lost by
-    /// that: nothing has failed. Gives back the place of what it replaces.
-    pub fn refuse(&mut self, page: u64) -> Option<L> {
+    /// that: nothing has failed. Gives back the place of what it replaces, and the ticket for [`not_supplied`](Self::not_supplied).
+    pub fn refuse(&mut self, page: u64) -> (Option<L>, Ticket) {
+        let ticket = self.ticket();
         let before = self.pages.remove(&page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
-        self.pages.insert(page, Page::Precious { unasked: true, handed_back });
-        before.and_then(Page::into_place)
+        self.pages.insert(page, Page::going_back(ticket, handed_back));
+        (before.and_then(Page::into_place), ticket)
     }
 
     fn unstored(&mut self, page: u64, handed_back: u8) -> Unstored {
         let (state, unstored) = if handed_back < self.hand_backs {
-            (Page::Precious { unasked: true, handed_back: handed_back + 1 }, Unstored::HandBack)
+            let ticket = self.ticket();
+            (Page::going_back(ticket, handed_back + 1), Unstored::HandBack(ticket))
         } else {
             (Page::Lost, Unstored::Lost)
         };
@@ -234,59 +252,88 @@ impl<L, D: Clone> Pages<L, D> {
         let (old, lent, handed_back) = (old.take(), *lent, *handed_back);
         match (place, old) {
             (Some(place), old) => {
-                *state = if lent { Page::In(place) } else { Page::Out(place) };
+                *state = if lent > 0 { Page::In(place) } else { Page::Out(place) };
                 AfterWrite::Stored(old)
             }
             (None, Some(old)) => AfterWrite::Again(old),
-            (None, None) if lent => {
-                *state = Page::Precious { unasked: false, handed_back: 0 };
+            (None, None) if lent > 0 => {
+                // The loan was the answer to a request.
+                let lent = GoneBack { ticket: write, times: lent, answers: true };
+                *state = Page::Precious { gone_back: Some(lent), handed_back: 0 };
                 AfterWrite::Precious
             }
             (None, None) => AfterWrite::Unstored(self.unstored(page, handed_back)),
         }
     }
 
-    /// A page that was to go back to the kernel did not get there.
-    pub fn lose(&mut self, page: u64) {
-        if let Some(state @ Page::Precious { .. }) = self.pages.get_mut(&page) {
-            *state = Page::Lost;
-        }
-    }
-
-    /// A read has ended.
-    pub fn read(&mut self, page: u64, read: Read<L>, result: Result<(), ReadFailure>) -> AfterRead<L> {
+    /// A read has ended. With `give_away` a page that was read well is supplied as precious, so that the store need not keep it.
+    pub fn read(
+        &mut self,
+        page: u64,
+        read: Read<L>,
+        result: Result<(), ReadFailure>,
+        give_away: bool,
+    ) -> AfterRead<L> {
         let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(read.ticket))
         else {
             return AfterRead::Superseded(read.place);
         };
+        let Read { ticket, place } = read;
         match result {
+            Ok(()) if give_away => {
+                *state = Page::GivingAway { ticket, place };
+                AfterRead::GiveAway(ticket)
+            }
             Ok(()) => {
-                *state = Page::In(read.place);
+                *state = Page::In(place);
                 AfterRead::Supply
             }
             Err(ReadFailure::Transient) => {
-                *state = Page::Out(read.place);
+                *state = Page::Out(place);
                 AfterRead::Error(None)
             }
             Err(ReadFailure::Corrupt) => {
                 *state = Page::Lost;
-                AfterRead::Error(Some(read.place))
+                AfterRead::Error(Some(place))
             }
         }
     }
 
-    /// A page that was read has been supplied as precious, so that the store need not keep it. Gives back its place.
-    pub fn give_away(&mut self, page: u64) -> Option<L> {
-        let state = self.pages.get_mut(&page)?;
-        if !matches!(state, Page::In(_)) {
-            return None;
-        }
-        mem::replace(state, Page::Precious { unasked: false, handed_back: 0 }).into_place()
+    /// A page has been supplied after [`AfterRead::GiveAway`]. Gives back its place, unless something else has become of the page since.
+    pub fn given_away(&mut self, page: u64, given: Ticket) -> Option<L> {
+        let state = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(given))?;
+        let only_the_kernel_has_it = Page::Precious { gone_back: None, handed_back: 0 };
+        mem::replace(state, only_the_kernel_has_it).into_place()
+    }
+
+    /// The kernel has not got a page that was to be supplied as precious. True if a request is left without an answer: `data_error`.
+    #[must_use = "somebody may wait for the page"]
+    pub fn not_supplied(&mut self, page: u64, supply: Ticket) -> bool {
+        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(supply)) else {
+            return false;
+        };
+        let (after, unanswered) = match mem::replace(state, Page::Lost) {
+            Page::Writing { ticket, data, old, wanted, lent, handed_back } => {
+                let lent = lent.saturating_sub(1);
+                (Page::Writing { ticket, data, old, wanted, lent, handed_back }, !wanted)
+            }
+            Page::GivingAway { place, .. } => (Page::Out(place), true),
+            Page::Precious { gone_back: Some(gone @ GoneBack { times: 2.., .. }), handed_back } => {
+                let gone_back = Some(GoneBack { times: gone.times - 1, ..gone });
+                (Page::Precious { gone_back, handed_back }, true)
+            }
+            Page::Precious { gone_back, .. } => (Page::Lost, gone_back.is_some_and(|gone| gone.answers)),
+            other => (other, false),
+        };
+        *state = after;
+        unanswered
     }
 
     /// The pages that the store has, in order.
     pub fn in_store(&self) -> impl Iterator<Item = u64> {
-        let stored = |state: &Page<L, D>| matches!(state, Page::Out(_) | Page::In(_) | Page::Reading { .. });
+        let stored = |state: &Page<L, D>| {
+            matches!(state, Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. })
+        };
         self.pages.iter().filter(move |(_, state)| stored(state)).map(|(page, _)| *page)
     }
 
@@ -297,10 +344,18 @@ impl<L, D: Clone> Pages<L, D> {
 }
 
 impl<L, D> Page<L, D> {
+    fn going_back(ticket: Ticket, handed_back: u8) -> Self {
+        Page::Precious { gone_back: Some(GoneBack { ticket, times: 1, answers: false }), handed_back }
+    }
+
+    /// That of the transfer that is on its way, or was the last one.
     fn ticket(&self) -> Option<Ticket> {
         match self {
-            Page::Writing { ticket, .. } | Page::Reading { ticket } => Some(*ticket),
-            _ => None,
+            Page::Writing { ticket, .. } | Page::Reading { ticket } | Page::GivingAway { ticket, .. } => {
+                Some(*ticket)
+            }
+            Page::Precious { gone_back, .. } => gone_back.map(|gone| gone.ticket),
+            Page::Out(_) | Page::In(_) | Page::Lost => None,
         }
     }
 
@@ -314,7 +369,7 @@ impl<L, D> Page<L, D> {
     /// The place that goes back to the store when the page is forgotten. That of a page that is being read goes back after the read.
     fn into_place(self) -> Option<L> {
         match self {
-            Page::Out(place) | Page::In(place) => Some(place),
+            Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => Some(place),
             Page::Writing { old, .. } => old,
             Page::Reading { .. } | Page::Precious { .. } | Page::Lost => None,
         }

@@ -267,9 +267,10 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                     writes.push(WriteJob { entry: entry.clone(), page, ticket, data });
                 }
                 Taken::Refused => {
-                    free.extend(object.pages.refuse(page));
+                    let (replaced, ticket) = object.pages.refuse(page);
+                    free.extend(replaced);
                     object.transfer_begins();
-                    back.push(page);
+                    back.push((page, ticket));
                 }
             }
         }
@@ -277,10 +278,10 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
 
         free.into_iter().for_each(|place| self.store.free(place));
         self.transfers.write(writes);
-        for page in back {
+        for (page, ticket) in back {
             let at = (self.offset(page) - offset) as usize;
             let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
-            self.unstored(&entry, Some(&user), page, data, Unstored::HandBack);
+            self.unstored(&entry, Some(&user), page, data, Unstored::HandBack(ticket));
             self.transfer_ended(&entry);
         }
         Ok(())
@@ -392,12 +393,16 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             memory.copy_from_slice(data);
             self.sent(user.control.supply(self.offset(page), &memory, true))
         };
-        if unstored == Unstored::HandBack {
+        if let Unstored::HandBack(ticket) = unstored {
             if gone_back() {
                 self.counters.handed_back.count();
                 return;
             }
-            entry.lock().object.pages.lose(page);
+            match user {
+                Some(user) => self.not_supplied(entry, user, page, ticket),
+                // No kernel is there to wait for it.
+                None => drop(entry.lock().object.pages.not_supplied(page, ticket)),
+            }
         }
         // An object of the kernel's that it does not use any more has no content to lose.
         let is_of_use = user.is_some() || entry.origin != Origin::Internal;

@@ -13,7 +13,7 @@ use mig_runtime::platform::{Condvar, Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
-use super::entry::{Entry, ObjectPages, Place, Shared};
+use super::entry::{Entry, ObjectPages, Place, Shared, User};
 use crate::object::{AfterRead, AfterWrite, Drained, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError, Stored};
 
@@ -276,11 +276,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             (user, state.object.lend(page))
         };
         match lent {
-            Ok(data) => {
+            Ok((data, ticket)) => {
                 memory.copy_from_slice(&data);
                 drop(data);
-                let sent = self.supply(&user, page, memory, true);
-                self.counters.supplied_early.add(sent as u64);
+                if self.supply(&user, page, memory, true) {
+                    self.counters.supplied_early.count();
+                } else {
+                    self.not_supplied(entry, &user, page, ticket);
+                }
             }
             Err(request) => self.answer(entry, &user, page, request),
         }
@@ -294,21 +297,30 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             StoreError::Io | StoreError::Full => ReadFailure::Transient,
         });
         self.counters.read_failures.add(result.is_err() as u64);
+        let give_away = takes_room && self.is_short();
         let (after, user) = {
             let mut state = entry.lock();
-            (state.object.pages.read(page, read, result), state.rights.user.clone())
+            (state.object.pages.read(page, read, result, give_away), state.rights.user.clone())
         };
         match (after, user) {
             (AfterRead::Supply, Some(user)) => {
                 self.counters.read.count();
-                let precious = takes_room && self.is_short();
-                if self.supply(&user, page, memory, precious) && precious {
-                    self.counters.supplied_precious.count();
-                    let place = entry.lock().object.pages.give_away(page);
-                    self.free(place);
+                if !self.supply(&user, page, memory, false) {
+                    self.error(&user, page);
                 }
             }
-            (AfterRead::Supply, None) => {}
+            (AfterRead::GiveAway(ticket), Some(user)) => {
+                self.counters.read.count();
+                if self.supply(&user, page, memory, true) {
+                    self.counters.supplied_precious.count();
+                    let place = entry.lock().object.pages.given_away(page, ticket);
+                    self.free(place);
+                } else {
+                    self.not_supplied(entry, &user, page, ticket);
+                }
+            }
+            // No kernel is there to wait for it.
+            (AfterRead::Supply | AfterRead::GiveAway(_), None) => {}
             (AfterRead::Error(place), user) => {
                 self.counters.lost.add(place.is_some() as u64);
                 self.free(place);
@@ -317,6 +329,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                 }
             }
             (AfterRead::Superseded(place), _) => self.store.free(place),
+        }
+    }
+
+    /// A page has not got to the kernel. Whoever waits for it is told so.
+    pub(super) fn not_supplied(&self, entry: &Entry<K, P, S>, user: &User<K>, page: u64, supply: Ticket) {
+        let unanswered = entry.lock().object.pages.not_supplied(page, supply);
+        if unanswered {
+            self.error(user, page);
         }
     }
 
