@@ -29,7 +29,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(options::arguments(std::env::args_os()));
     let result = match arguments.verb {
         Verb::Rust(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),

@@ -1,5 +1,6 @@
 //! The options that all verbs share, and reading of inputs.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -21,9 +22,22 @@ pub(crate) struct Options {
     /// Undefine a macro that the ABI predefines
     #[arg(short = 'U', value_name = "NAME", action = clap::ArgAction::Append)]
     undefine: Vec<String>,
-    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, cmu-32; for checking also osf-32, apple-32, apple-64
+    /// Take the macros of this file, but nothing else of it (also -imacros FILE)
+    #[arg(long, value_name = "FILE", action = clap::ArgAction::Append)]
+    imacros: Vec<PathBuf>,
+    /// Read this file before each input (also -include FILE)
+    #[arg(long = "include", value_name = "FILE", action = clap::ArgAction::Append)]
+    first: Vec<PathBuf>,
+    /// Put this in front of the names of functions (also -prefix PREFIX)
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    prefix: String,
+    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, cmu-32, osf-32, apple-32, apple-64, apple-64-arm64,
+    /// apple-64-x86_64
     #[arg(long, value_name = "ABI")]
     abi: Option<String>,
+    /// Predefine the macros of this processor (also -arch NAME): x86_64 or arm64 for apple-64
+    #[arg(long, value_name = "NAME")]
+    arch: Option<String>,
 }
 
 impl Options {
@@ -40,11 +54,36 @@ impl Options {
         for name in &self.undefine {
             config = config.undefine(name);
         }
-        match &self.abi {
-            Some(abi) => config.abi(abi),
-            None => config,
+        for file in &self.imacros {
+            config = config.macros_of(file);
         }
+        for file in &self.first {
+            config = config.read_first(file);
+        }
+        if let Some(abi) = &self.abi {
+            config = config.abi(abi);
+        }
+        if let Some(processor) = &self.arch {
+            config = config.arch(processor);
+        }
+        config.prefix(&self.prefix)
     }
+}
+
+/// The arguments as clap takes them: long options of C compilers and of MIG have one dash only.
+pub(crate) fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut options = true;
+    given
+        .map(|word| {
+            options &= word != "--";
+            match word.to_str() {
+                Some(word @ ("-imacros" | "-include" | "-prefix" | "-arch")) if options => {
+                    format!("-{word}").into()
+                }
+                _ => word,
+            }
+        })
+        .collect()
 }
 
 /// An input of the command: a file, or standard input.

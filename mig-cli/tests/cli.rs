@@ -297,3 +297,17 @@ fn a_type_of_the_user() {
         folder.mig(&["rust", "vm.defs", "--extern-type", "vm_prot_t=crate::Protection"]).expect(0).out();
     assert!(out.contains("a: crate::Protection,") && !out.contains("type VmProt"), "{out}");
 }
+
+/// Spelled as C compilers and MIG spell them.
+#[test]
+fn files_of_macros_and_prefixes() {
+    let folder = Folder::new("macros");
+    folder.write("switches.h", "#define WITH 1\nskip; this is not read\n");
+    folder.write("first.defs", "subsystem s 100; type p_t = MACH_MSG_TYPE_COPY_SEND;\n");
+    folder.write("rest.defs", "#if WITH\nroutine one(p : p_t);\n#endif\n");
+    let options = ["-imacros", "switches.h", "-include", "first.defs", "-prefix", "k_"];
+    let out = folder.mig(&[&["abi", "rest.defs"], &options[..]].concat()).expect(0).out();
+    assert!(out.contains("demux k_s_server") && out.contains("100 one"), "{out}");
+    let said = folder.mig(&["check", "rest.defs", "-include", "nothing.defs"]).expect(1).err();
+    assert!(said.contains("`nothing.defs` is not found") && said.contains("<command line>:1:10"), "{said}");
+}

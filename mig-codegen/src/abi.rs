@@ -4,10 +4,14 @@
 //! the words of a `.defs` file). The grammar accepts the words of all dialects; a dialect's `Language` says which of them
 //! it takes.
 
+mod target;
+
 use mig_parser::diagnostics::Severity;
 use mig_runtime::abi::{
     Abi as _, Apple32, Apple64, Facts, Family, GnuI386, GnuX86_64, GnuX86_64Of2022, Osf32,
 };
+
+pub use target::Target;
 
 /// An ABI and the language of the C compiler for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +20,8 @@ pub struct Abi {
     pub facts: Facts,
     /// The type in `mig_runtime::abi`; one with the same wire format where the dialect has none of its own.
     pub rust_name: &'static str,
-    /// Macros that its C compiler or its MIG script predefines.
-    pub predefined: &'static [(&'static str, &'static str)],
+    /// The processors that it is for; where the host is none of them, the first.
+    pub targets: &'static [&'static Target],
     /// Types that exist without a declaration: name, message type number, bits.
     pub built_in: &'static [(&'static str, u32, u32)],
     /// What its compiler accepts.
@@ -138,6 +142,39 @@ impl Abi {
         Abi::for_pointer_width(usize::BITS)
     }
 
+    /// The ABI with this name, and the processor if the name ends in one: `apple-64-x86_64`.
+    pub fn with_target(name: &str) -> Option<(&'static Abi, Option<&'static Target>)> {
+        if let Some(abi) = Abi::by_name(name) {
+            return Some((abi, None));
+        }
+        let (abi, target) = name.rsplit_once('-')?;
+        let abi = Abi::by_name(abi).filter(|abi| abi.targets.len() > 1)?;
+        Some((abi, Some(abi.target(target)?)))
+    }
+
+    /// Every name that [`with_target`](Self::with_target) knows.
+    pub fn names() -> Vec<String> {
+        let mut names = Vec::new();
+        for abi in Abi::ALL {
+            names.push(abi.name().to_owned());
+            if abi.targets.len() > 1 {
+                names.extend(abi.targets.iter().map(|target| format!("{}-{}", abi.name(), target.processor)));
+            }
+        }
+        names
+    }
+
+    /// The target with this processor, as `-arch` names it.
+    pub fn target(&self, processor: &str) -> Option<&'static Target> {
+        let processor = if processor == "aarch64" { "arm64" } else { processor };
+        self.targets.iter().copied().find(|target| target.processor == processor)
+    }
+
+    /// The target where none is asked for: the host's processor, if the ABI is for it.
+    pub fn default_target(&self) -> &'static Target {
+        self.target(std::env::consts::ARCH).unwrap_or(self.targets[0])
+    }
+
     /// Its name on the command line.
     pub fn name(&self) -> &'static str {
         self.facts.name
@@ -248,7 +285,7 @@ static APPLE: Language = Language {
 pub static GNU_I386: Abi = Abi {
     facts: GnuI386::FACTS,
     rust_name: "GnuI386",
-    predefined: &[("__i386__", "1")],
+    targets: &[&target::GNU_I386],
     built_in: &[
         ("char", 8, 8),
         ("short", 1, 16),
@@ -264,7 +301,7 @@ pub static GNU_I386: Abi = Abi {
 pub static GNU_X86_64: Abi = Abi {
     facts: GnuX86_64::FACTS,
     rust_name: "GnuX86_64",
-    predefined: &[("__x86_64__", "1"), ("__LP64__", "1")],
+    targets: &[&target::GNU_X86_64],
     built_in: &[
         ("char", 8, 8),
         ("short", 1, 16),
@@ -294,20 +331,25 @@ pub static GNU_X86_64_2022: Abi = Abi {
 pub static CMU_32: Abi = Abi {
     facts: Facts { name: "cmu-32", ..GnuI386::FACTS },
     rust_name: "GnuI386",
-    predefined: &[],
+    targets: &[&target::MACH_I386],
     built_in: &[],
     language: &CMU,
 };
 
 /// `osf-32`: OSF Mach on i386.
-pub static OSF_32: Abi =
-    Abi { facts: Osf32::FACTS, rust_name: "Osf32", predefined: &[], built_in: &[], language: &OSF };
+pub static OSF_32: Abi = Abi {
+    facts: Osf32::FACTS,
+    rust_name: "Osf32",
+    targets: &[&target::MACH_I386],
+    built_in: &[],
+    language: &OSF,
+};
 
 /// `apple-32`: Apple's kernels, tasks of 32 bits.
 pub static APPLE_32: Abi = Abi {
     facts: Apple32::FACTS,
     rust_name: "Apple32",
-    predefined: &[("__MACH30__", "1")],
+    targets: &[&target::APPLE_I386],
     built_in: &[],
     language: &APPLE,
 };
@@ -316,7 +358,7 @@ pub static APPLE_32: Abi = Abi {
 pub static APPLE_64: Abi = Abi {
     facts: Apple64::FACTS,
     rust_name: "Apple64",
-    predefined: &[("__LP64__", "1"), ("__MACH30__", "1")],
+    targets: &[&target::APPLE_ARM64, &target::APPLE_X86_64],
     built_in: &[],
     language: &APPLE,
 };

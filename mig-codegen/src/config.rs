@@ -5,11 +5,12 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mig_parser::ast::Ast;
 use mig_parser::diagnostics::Diagnostics;
 use mig_parser::{FileSystem, Loader, Memory, Parsed};
 use proc_macro2::TokenStream;
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Target};
 use crate::error::Error;
 use crate::model::Interface;
 use crate::rust::{self, Side};
@@ -31,6 +32,10 @@ pub struct Config {
     include_dirs: Vec<PathBuf>,
     macros: BTreeMap<String, Option<String>>,
     abi: Option<String>,
+    arch: Option<String>,
+    macro_files: Vec<PathBuf>,
+    first_files: Vec<PathBuf>,
+    prefix: String,
     side: Side,
     runtime_crate: String,
     extern_types: BTreeMap<String, String>,
@@ -96,6 +101,10 @@ impl Config {
             include_dirs: Vec::new(),
             macros: BTreeMap::new(),
             abi: None,
+            arch: None,
+            macro_files: Vec::new(),
+            first_files: Vec::new(),
+            prefix: String::new(),
             side: Side::Both,
             runtime_crate: "mig_runtime".to_owned(),
             extern_types: BTreeMap::new(),
@@ -132,6 +141,38 @@ impl Config {
     #[must_use]
     pub fn abi(mut self, name: impl Into<String>) -> Self {
         self.abi = Some(name.into());
+        self
+    }
+
+    /// Predefines the macros of this processor, for an ABI that several have: `x86_64` or `arm64` for `apple-64`.
+    ///
+    /// Without it that of cargo's target in a build script for one of Apple's systems, else that of the machine, else `arm64`. The ABI's name may
+    /// say it, too: `apple-64-x86_64`.
+    #[must_use]
+    pub fn arch(mut self, processor: impl Into<String>) -> Self {
+        self.arch = Some(processor.into());
+        self
+    }
+
+    /// Takes the macros that this file defines, but nothing else of it (`-imacros`). It is looked for in the working folder, then in those of
+    /// [`include_dir`](Self::include_dir).
+    #[must_use]
+    pub fn macros_of(mut self, file: impl Into<PathBuf>) -> Self {
+        self.macro_files.push(file.into());
+        self
+    }
+
+    /// Reads this file before the input (`-include`), found as by [`macros_of`](Self::macros_of).
+    #[must_use]
+    pub fn read_first(mut self, file: impl Into<PathBuf>) -> Self {
+        self.first_files.push(file.into());
+        self
+    }
+
+    /// Puts this in front of the names of functions, on both sides, and of the demux function (`-prefix` of MIG).
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
         self
     }
 
@@ -190,9 +231,7 @@ impl Config {
     /// [`Error::Diagnostics`] with everything that is wrong with the input, [`Error::Config`] for an unknown ABI.
     pub fn interface<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<Interface>, Error> {
         let abi = self.find_abi()?;
-        self.run(input.into(), abi, |parsed| {
-            analyze(&parsed.ast, abi, &self.declarations(), &mut parsed.diagnostics)
-        })
+        self.run(input.into(), abi, |parsed| self.analyze(&parsed.ast, abi, &mut parsed.diagnostics))
     }
 
     /// Only checks an input, also one that declares nothing but types.
@@ -233,7 +272,7 @@ impl Config {
         let options = self.rust_options()?;
         self.run(input, abi, |parsed| {
             let Parsed { ast, diagnostics, .. } = parsed;
-            let interface = analyze(ast, abi, &self.declarations(), diagnostics)?;
+            let interface = self.analyze(ast, abi, diagnostics)?;
             rust::generate(&interface, &options, diagnostics)
         })
     }
@@ -245,7 +284,7 @@ impl Config {
         abi: &'static Abi,
         make: impl FnOnce(&mut Parsed) -> Option<T>,
     ) -> Result<Output<T>, Error> {
-        let mut parsed = self.parse(input, abi);
+        let mut parsed = self.parse(input, self.find_target(abi)?);
         let value = make(&mut parsed);
         let rendered = self.render(&parsed, &parsed.diagnostics);
         match value.filter(|_| !parsed.diagnostics.has_errors()) {
@@ -254,15 +293,21 @@ impl Config {
         }
     }
 
-    fn parse(&self, input: Input<'_>, abi: &Abi) -> Parsed {
+    fn analyze(&self, ast: &Ast, abi: &'static Abi, diagnostics: &mut Diagnostics) -> Option<Interface> {
+        let interface = analyze(ast, abi, &self.declarations(), diagnostics)?;
+        Some(interface.with_prefix(&self.prefix))
+    }
+
+    fn parse(&self, input: Input<'_>, target: &Target) -> Parsed {
         let mut options = mig_parser::Options::new();
         for directory in &self.include_dirs {
             options = options.include_dir(directory);
         }
-        let predefined = abi.predefined.iter().filter(|(name, _)| !self.macros.contains_key(*name));
-        for (name, value) in predefined {
-            options = options.define(*name, *value);
+        for lines in target.predefined {
+            options = options.predefine(lines);
         }
+        options.macro_files.clone_from(&self.macro_files);
+        options.first_files.clone_from(&self.first_files);
         for (name, value) in &self.macros {
             options = match value {
                 Some(value) => options.define(name, value),
@@ -305,13 +350,31 @@ impl Config {
     /// The ABI: the one asked for, else that of cargo's target in a build script, else that of this machine.
     fn find_abi(&self) -> Result<&'static Abi, Error> {
         if let Some(name) = &self.abi {
-            return Abi::by_name(name).ok_or_else(|| {
-                let known: Vec<&str> = Abi::ALL.iter().map(|abi| abi.name()).collect();
-                Error::Config(format!("unknown ABI `{name}`; there are {}", known.join(", ")))
+            return Abi::with_target(name).map(|(abi, _)| abi).ok_or_else(|| {
+                Error::Config(format!("unknown ABI `{name}`; there are {}", Abi::names().join(", ")))
             });
         }
         let width = env::var("CARGO_CFG_TARGET_POINTER_WIDTH").ok().and_then(|width| width.parse().ok());
         Ok(width.map_or_else(Abi::host, Abi::for_pointer_width))
+    }
+
+    /// The target: the one asked for, else that of cargo in a build script for one of Apple's systems, else this machine's or the first.
+    fn find_target(&self, abi: &'static Abi) -> Result<&'static Target, Error> {
+        let named = self.abi.as_deref().and_then(Abi::with_target).and_then(|(_, target)| target);
+        if let Some(processor) = &self.arch {
+            let target = abi.target(processor).filter(|target| named.is_none_or(|named| named == *target));
+            return target.ok_or_else(|| {
+                let known: Vec<&str> = abi.targets.iter().map(|target| target.processor).collect();
+                let name = self.abi.as_deref().unwrap_or(abi.name());
+                Error::Config(format!("`{name}` is not for `{processor}`, but for {}", known.join(" or ")))
+            });
+        }
+        let cargo = || {
+            let vendor = env::var("CARGO_CFG_TARGET_VENDOR").ok()?;
+            let processor = env::var("CARGO_CFG_TARGET_ARCH").ok()?;
+            abi.target(&processor).filter(|_| vendor == "apple")
+        };
+        Ok(named.or_else(cargo).unwrap_or_else(|| abi.default_target()))
     }
 
     /// The first line of the output: what it was made of, and how.
@@ -322,7 +385,12 @@ impl Config {
             }
             Input::Text { name, .. } => name.to_owned(),
         };
-        let mut how = format!("abi {}", self.find_abi()?.name());
+        let mut how = format!("abi {}", self.abi.as_deref().unwrap_or(self.find_abi()?.name()));
+        for (option, value) in
+            [("arch", self.arch.as_deref()), ("prefix", Some(&*self.prefix).filter(|p| !p.is_empty()))]
+        {
+            how += &value.map_or_else(String::new, |value| format!("; {option} {value}"));
+        }
         for (name, value) in &self.macros {
             how += &match value {
                 Some(value) => format!("; {name}={value}"),

@@ -35,6 +35,19 @@ pub struct Interface {
     pub span: Span,
 }
 
+impl Interface {
+    /// The same with this in front of the names of both sides' functions and of the demux function, as MIG's option `-prefix` has it.
+    pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {
+        for routine in &mut self.routines {
+            routine.user.insert_str(0, prefix);
+            routine.server.insert_str(0, prefix);
+        }
+        self.demux.insert_str(0, prefix);
+        self.server_prefix.insert_str(0, prefix);
+        self
+    }
+}
+
 /// A routine with its two messages.
 #[derive(Clone, Debug)]
 pub struct Routine {

@@ -71,6 +71,12 @@ fn option(config: Config, key: &Ident, input: ParseStream<'_>) -> syn::Result<Co
         "include" => list::<LitStr>(input)?
             .iter()
             .fold(config, |config, dir| config.include_dir(file_path(dir).absolute)),
+        "imacros" => list::<LitStr>(input)?
+            .iter()
+            .fold(config, |config, file| config.macros_of(file_path(file).absolute)),
+        "first" => list::<LitStr>(input)?
+            .iter()
+            .fold(config, |config, file| config.read_first(file_path(file).absolute)),
         "define" => map::<Lit>(input)?.into_iter().try_fold(config, |config, (name, value)| {
             Ok::<_, syn::Error>(config.define(name, text(&value)?))
         })?,
@@ -81,10 +87,12 @@ fn option(config: Config, key: &Ident, input: ParseStream<'_>) -> syn::Result<Co
             config.extern_type(name, path.to_token_stream().to_string())
         }),
         "abi" => config.abi(input.parse::<LitStr>()?.value()),
+        "arch" => config.arch(input.parse::<LitStr>()?.value()),
+        "prefix" => config.prefix(input.parse::<LitStr>()?.value()),
         "side" => config.side(side(&input.parse()?)?),
         "crate" => config.runtime_crate(input.parse::<Ident>()?.to_string()),
         _ => {
-            let known = "path, inline, include, define, undefine, abi, side, extern_type, crate";
+            let known = "path, inline, include, imacros, first, define, undefine, abi, arch, prefix, side, extern_type, crate";
             return Err(syn::Error::new(key.span(), format!("unknown argument `{key}`; there are {known}")));
         }
     })

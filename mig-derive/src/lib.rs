@@ -34,8 +34,11 @@ use arguments::{Arguments, Source};
 ///
 /// - `path: "file.defs"`, relative to the folder of `Cargo.toml`, or `inline: "subsystem …"`
 /// - `include: ["folder", …]`: where to look for included files, relative to the same folder
+/// - `imacros: ["file", …]`, `first: ["file", …]`: files of which only the macros count, and files that are read before the interface
 /// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor
 /// - `abi: "gnu-i386"`: the ABI of the messages; by default GNU Mach's for the machine that the compiler runs on
+/// - `arch: "arm64"`: the processor whose macros are predefined, for an ABI that several have
+/// - `prefix: "text"`: what stands in front of the names of functions
 /// - `side: client`, `server` or `both`
 /// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they are translated to
 /// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`

@@ -39,6 +39,8 @@ pub const MACRO_LIMIT: &str = "MIG0115";
 pub const INPUT_LIMIT: &str = "MIG0116";
 /// The name given to `-D` or `-U` is not a name.
 pub const OPTION: &str = "MIG0117";
+/// An `#if` computes with a name that is no macro, which counts as 0 (a warning).
+pub const UNKNOWN_MACRO: &str = "MIG0118";
 
 /// A character that the language does not have.
 pub const ILLEGAL: &str = "MIG0200";

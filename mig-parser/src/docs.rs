@@ -32,6 +32,12 @@ impl Docs {
         }
     }
 
+    /// A text is at its end: its comments describe nothing of the next one.
+    pub(crate) fn end_of_text(&mut self) {
+        self.pending.clear();
+        self.trailing = false;
+    }
+
     /// A line that says nothing itself: it separates no comment from its statement.
     pub(crate) fn directive(&mut self) {
         self.newlines = 0;

@@ -13,14 +13,24 @@ pub(crate) struct Lexer {
     /// Offset of the text in the source map.
     base: u32,
     at: usize,
-    /// The last token was an import keyword: `<` opens a file name.
-    after_import: bool,
+    /// Whether `<` opens a file name.
+    file_name: FileName,
+}
+
+/// How near the lexer is to a file name in `<…>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileName {
+    No,
+    /// The last token was `__has_include`: its `(` follows.
+    AfterParen,
+    /// The last token was an import keyword, or the `(` of `__has_include`.
+    Next,
 }
 
 impl Lexer {
     pub(crate) fn new(text: Arc<str>, base: u32) -> Self {
         let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, base, at, after_import: false }
+        Self { text, base, at, file_name: FileName::No }
     }
 
     /// The place of the next byte in the source map.
@@ -34,10 +44,20 @@ impl Lexer {
         let start = self.at;
         let (kind, symbol) = self.scan(start, names);
         if kind != Kind::Comment {
-            self.after_import =
-                kind == Kind::Ident && names.keyword(symbol).is_some_and(|keyword| keyword.is_import());
+            self.file_name = self.file_name_after(kind, symbol, names);
         }
         Token { space, ..Token::new(kind, symbol, self.span_from(start)) }
+    }
+
+    fn file_name_after(&self, kind: Kind, symbol: Symbol, names: &Names) -> FileName {
+        match kind {
+            Kind::Ident if matches!(symbol, Symbol::HAS_INCLUDE | Symbol::HAS_INCLUDE_NEXT) => {
+                FileName::AfterParen
+            }
+            Kind::Ident if names.keyword(symbol).is_some_and(|keyword| keyword.is_import()) => FileName::Next,
+            Kind::Punct(Punct::LParen) if self.file_name == FileName::AfterParen => FileName::Next,
+            _ => FileName::No,
+        }
     }
 
     /// `"…"` or `<…>` behind `#include`; nothing is taken if there is neither.
@@ -82,7 +102,7 @@ impl Lexer {
     /// Goes to the next `#` that starts a line (the present one, if nothing of it has been taken) and past it. False at the
     /// end of the text.
     pub(crate) fn skip_to_directive(&mut self) -> bool {
-        self.after_import = false;
+        self.file_name = FileName::No;
         loop {
             self.skip_blanks();
             match self.peek() {
@@ -90,6 +110,10 @@ impl Lexer {
                 b'\n' => self.at += 1,
                 b'#' => {
                     self.at += 1;
+                    return true;
+                }
+                b'%' if self.byte(1) == b':' => {
+                    self.at += 2;
                     return true;
                 }
                 b'/' if self.comment().is_some() => {}
@@ -145,9 +169,13 @@ impl Lexer {
                     (true, b'"') => Kind::Str,
                     (true, _) => Kind::Char,
                 };
-                (kind, names.intern(&self.text[start..self.at]))
+                let text = &self.text[start..self.at];
+                if text.contains("\\\n") || text.contains("\\\r\n") {
+                    return (kind, names.intern(&text.replace("\\\r\n", "").replace("\\\n", "")));
+                }
+                (kind, names.intern(text))
             }
-            b'<' if self.after_import => match self.file_name(names) {
+            b'<' if self.file_name == FileName::Next => match self.file_name(names) {
                 Some(name) => (Kind::Angled, name.symbol),
                 None => self.punct(names),
             },
@@ -156,8 +184,16 @@ impl Lexer {
                 Some(false) => (Kind::UnclosedComment, Symbol::NONE),
                 None => self.punct(names),
             },
+            b'%' if self.byte(1) == b':' => self.digraph(),
             _ => self.punct(names),
         }
+    }
+
+    /// C's other spelling of `#`. Those of brackets and braces are C's alone: no MIG knows them.
+    fn digraph(&mut self) -> (Kind, Symbol) {
+        let double = self.text[self.at..].starts_with("%:%:");
+        self.at += if double { 4 } else { 2 };
+        (Kind::Punct(if double { Punct::HashHash } else { Punct::Hash }), Symbol::NONE)
     }
 
     fn punct(&mut self, names: &mut Names) -> (Kind, Symbol) {

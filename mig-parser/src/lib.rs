@@ -70,6 +70,23 @@ pub struct Parsed {
     pub files: Vec<PathBuf>,
 }
 
+/// What is left of the file at `path` behind the preprocessor: its tokens as they are spelled, without comments and macros, and what the
+/// preprocessor had to say, as text.
+///
+/// ```
+/// use mig_parser::{Memory, Options, preprocessed};
+///
+/// let files = Memory::new().file("a.defs", "#define P(x) x##_port\nsubsystem P(name) 100; /* … */");
+/// let (tokens, said) = preprocessed(&Options::new(), &files, "a.defs");
+/// assert_eq!(tokens.join(" "), "subsystem name_port 100 ;");
+/// assert_eq!(said, "");
+/// ```
+pub fn preprocessed(options: &Options, loader: &dyn Loader, path: impl AsRef<Path>) -> (Vec<String>, String) {
+    let mut output = preprocess::preprocess(options, loader, path.as_ref());
+    output.diagnostics.sort(&output.sources);
+    (preprocess::spelled(&output), output.diagnostics.render(&output.sources, false))
+}
+
 /// Reads the file at `path` and all that it includes.
 ///
 /// What cannot be read is a diagnostic, too.

@@ -15,6 +15,11 @@ pub trait Loader {
     ///
     /// [`io::ErrorKind::NotFound`] lets the search go on in the next folder; anything else ends it.
     fn load(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// One path for all ways to the same file, by which `#import` and `#pragma once` know it.
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
 }
 
 /// Reads from the file system.
@@ -31,6 +36,10 @@ impl Loader for FileSystem {
         // One byte more than is allowed: enough to be told that it is too much.
         file.take(limits::TEXT as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 }
 

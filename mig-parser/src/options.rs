@@ -1,4 +1,4 @@
-//! What the command line says: `-I`, `-D`, `-U`.
+//! What the command line says: `-I`, `-D`, `-U`, `-imacros`, `-include`.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,14 @@ use std::path::PathBuf;
 pub struct Options {
     /// The folders of `-I`, in the order of the search.
     pub include_dirs: Vec<PathBuf>,
-    /// The macros of `-D` and `-U`; a later one overrides an earlier one. Put what an ABI predefines first.
+    /// The macros of `-D` and `-U`; a later one overrides an earlier one.
     pub macros: Vec<MacroOption>,
+    /// What the target's C compiler defines: lines of `#define` and `#assert`, obeyed before the options.
+    pub predefined: Vec<&'static str>,
+    /// The files of `-imacros`: only the macros that they define count.
+    pub macro_files: Vec<PathBuf>,
+    /// The files of `-include`: read before the file itself.
+    pub first_files: Vec<PathBuf>,
 }
 
 /// One `-D` or `-U`.
@@ -44,6 +50,29 @@ impl Options {
     #[must_use]
     pub fn undefine(mut self, name: impl Into<String>) -> Self {
         self.macros.push(MacroOption::Undefine(name.into()));
+        self
+    }
+}
+
+impl Options {
+    /// Obeys these lines first, as a C compiler does those that describe its target.
+    #[must_use]
+    pub fn predefine(mut self, lines: &'static str) -> Self {
+        self.predefined.push(lines);
+        self
+    }
+
+    /// Takes the macros of this file, but nothing else of it (`-imacros`).
+    #[must_use]
+    pub fn macros_of(mut self, file: impl Into<PathBuf>) -> Self {
+        self.macro_files.push(file.into());
+        self
+    }
+
+    /// Reads this file before the file itself (`-include`).
+    #[must_use]
+    pub fn read_first(mut self, file: impl Into<PathBuf>) -> Self {
+        self.first_files.push(file.into());
         self
     }
 }

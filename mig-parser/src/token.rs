@@ -13,6 +13,15 @@ pub(crate) struct Symbol(u32);
 impl Symbol {
     /// The text of tokens that have none.
     pub(crate) const NONE: Self = Self(0);
+    /// `__has_include`, behind whose `(` the lexer takes a file name.
+    pub(crate) const HAS_INCLUDE: Self = Self(1);
+    /// `__has_include_next`, likewise.
+    pub(crate) const HAS_INCLUDE_NEXT: Self = Self(2);
+
+    /// The symbol with this index.
+    pub(crate) fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
 
     pub(crate) fn index(self) -> usize {
         self.0 as usize
@@ -29,7 +38,9 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn new() -> Self {
         let mut names = Self { texts: Vec::new(), symbols: HashMap::new() };
-        names.intern("");
+        for fixed in ["", "__has_include", "__has_include_next"] {
+            names.intern(fixed);
+        }
         names
     }
 

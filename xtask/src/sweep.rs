@@ -187,14 +187,15 @@ fn config(options: &Options) -> Result<Config, String> {
 
 /// The same settings for the parser alone.
 fn parser_options(options: &Options) -> Result<mig_parser::Options, String> {
-    let abi = mig_codegen::abi::Abi::by_name(&options.abi)
+    let (abi, target) = mig_codegen::abi::Abi::with_target(&options.abi)
         .ok_or_else(|| format!("there is no ABI `{}`", options.abi))?;
+    let target = target.unwrap_or_else(|| abi.default_target());
     let mut parser = mig_parser::Options::new();
     for folder in options.folders.iter().chain(&options.include) {
         parser = parser.include_dir(folder);
     }
-    for (name, value) in abi.predefined {
-        parser = parser.define(*name, *value);
+    for lines in target.predefined {
+        parser = parser.predefine(lines);
     }
     for text in &options.define {
         let (name, value) = text.split_once('=').unwrap_or((text, "1"));

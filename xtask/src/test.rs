@@ -20,6 +20,7 @@ type Step = (&'static str, fn() -> StepResult);
 /// In this order: what is quick and often wrong comes first.
 const STEPS: &[Step] = &[
     ("set-up: a C compiler for both ABIs", c_compiler),
+    ("set-up: clang, for the macros of its targets", clang),
     ("set-up: the C MIG of Debian", c_mig),
     ("format", format),
     ("lints", lints),
@@ -63,6 +64,19 @@ fn c_compiler() -> StepResult {
         Ok(()) if probe() => Ok(Outcome::Passed),
         Ok(()) => Err("gcc -m32 does not work, although gcc-multilib is installed".to_string()),
         Err(why) => Ok(Outcome::Skipped(format!("gcc -m32 does not work; {why}"))),
+    }
+}
+
+/// Prints what it predefines for Apple's systems and for the Hurd.
+fn clang() -> StepResult {
+    let probe = || works(program("clang").args(["-E", "-x", "c", "/dev/null"]));
+    if probe() {
+        return Ok(Outcome::Passed);
+    }
+    match apt::install(&["clang"]) {
+        Ok(()) if probe() => Ok(Outcome::Passed),
+        Ok(()) => Err("clang does not work, although it is installed".to_string()),
+        Err(why) => Ok(Outcome::Skipped(why)),
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn check(path: &str, abi: &str) -> String {
 }
 
 fn predefined(abi: &Abi) -> Options {
-    abi.predefined.iter().fold(Options::new(), |options, (name, text)| options.define(*name, *text))
+    abi.default_target().predefined.iter().fold(Options::new(), |options, lines| options.predefine(lines))
 }
 
 fn run(files: &dyn Loader, path: &Path, options: Options, abi: &str) -> (Option<Interface>, String) {

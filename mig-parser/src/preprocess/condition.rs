@@ -5,11 +5,19 @@ use crate::source::Span;
 use crate::token::{Kind, Names, Punct, Token};
 use crate::{codes, limits};
 
-/// Whether the expression is not zero.
-pub(super) fn evaluate(tokens: &[Token], names: &Names, directive: Span) -> Result<bool, Diagnostic> {
+/// Whether the expression is not zero. `unknown` gets the names that are no macros and whose values count: as plain switches, as in
+/// `#if KERNEL && !SEQNOS`, they do not.
+pub(super) fn evaluate(
+    tokens: &[Token],
+    names: &Names,
+    directive: Span,
+    unknown: &mut Vec<Token>,
+) -> Result<bool, Diagnostic> {
     let end = tokens.last().map_or(directive, |t| t.span);
-    let mut parser = Parser { tokens, names, at: 0, end, depth: 0, unevaluated: 0 };
-    let value = parser.comma()?;
+    let mut parser = Parser { tokens, names, at: 0, end, depth: 0, unevaluated: 0, unknown: Vec::new() };
+    let value = parser.comma();
+    unknown.append(&mut parser.unknown);
+    let value = value?;
     match parser.peek() {
         None => Ok(value.bits != 0),
         Some(token) => Err(parser.wrong(token.span, "the expression ends in front of this")),
@@ -20,11 +28,17 @@ pub(super) fn evaluate(tokens: &[Token], names: &Names, directive: Span) -> Resu
 struct Value {
     bits: u64,
     unsigned: bool,
+    /// The name that is no macro and makes this value.
+    unknown: Option<Token>,
 }
 
 impl Value {
+    fn new(bits: u64, unsigned: bool) -> Self {
+        Self { bits, unsigned, unknown: None }
+    }
+
     fn truth(value: bool) -> Self {
-        Self { bits: value.into(), unsigned: false }
+        Self::new(value.into(), false)
     }
 
     fn signed(self) -> i64 {
@@ -41,6 +55,7 @@ struct Parser<'a> {
     depth: usize,
     /// How many operators around here make the value irrelevant: `0 && 1/0` is fine.
     unevaluated: usize,
+    unknown: Vec<Token>,
 }
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
@@ -144,7 +159,18 @@ impl Parser<'_> {
         (binds >= level).then_some((punct, binds, token.span))
     }
 
-    fn apply(&self, operator: Punct, left: Value, right: Value, span: Span) -> Result<Value> {
+    /// The value of an operand counts.
+    fn counts(&mut self, value: Value) {
+        if self.unevaluated == 0 {
+            self.unknown.extend(value.unknown);
+        }
+    }
+
+    fn apply(&mut self, operator: Punct, left: Value, right: Value, span: Span) -> Result<Value> {
+        if !matches!(operator, Punct::OrOr | Punct::AndAnd) {
+            self.counts(left);
+            self.counts(right);
+        }
         let unsigned = left.unsigned || right.unsigned;
         let (a, b) = (left.bits, right.bits);
         let order = if unsigned { a.cmp(&b) } else { left.signed().cmp(&right.signed()) };
@@ -179,7 +205,7 @@ impl Parser<'_> {
             _ if unsigned => a % b,
             _ => left.signed().wrapping_rem(right.signed()) as u64,
         };
-        Ok(Value { bits, unsigned })
+        Ok(Value::new(bits, unsigned))
     }
 
     fn unary(&mut self) -> Result<Value> {
@@ -188,12 +214,16 @@ impl Parser<'_> {
             Kind::Punct(operator @ (Punct::Not | Punct::Tilde | Punct::Minus | Punct::Plus)) => {
                 self.at += 1;
                 let value = self.nested(Self::unary)?;
-                Ok(match operator {
-                    Punct::Not => Value::truth(value.bits == 0),
-                    Punct::Tilde => Value { bits: !value.bits, ..value },
-                    Punct::Minus => Value { bits: value.bits.wrapping_neg(), ..value },
-                    _ => value,
-                })
+                if operator == Punct::Not {
+                    return Ok(Value::truth(value.bits == 0));
+                }
+                self.counts(value);
+                let bits = match operator {
+                    Punct::Tilde => !value.bits,
+                    Punct::Minus => value.bits.wrapping_neg(),
+                    _ => value.bits,
+                };
+                Ok(Value::new(bits, value.unsigned))
             }
             Kind::Punct(Punct::LParen) => {
                 self.at += 1;
@@ -207,7 +237,7 @@ impl Parser<'_> {
                     let name = self.names.text(token.symbol);
                     return Err(self.wrong(token.span, format!("`{name}` is not a macro that can be called")));
                 }
-                Ok(Value::truth(false))
+                Ok(Value { unknown: Some(token), ..Value::truth(false) })
             }
             Kind::Number => {
                 self.at += 1;
@@ -217,7 +247,7 @@ impl Parser<'_> {
             Kind::Char => {
                 self.at += 1;
                 let bits = character(self.names.text(token.symbol));
-                bits.map(|bits| Value { bits, unsigned: false })
+                bits.map(|bits| Value::new(bits, false))
                     .ok_or_else(|| self.wrong(token.span, "not one character"))
             }
             _ => Err(self.missing("an operand")),
@@ -237,7 +267,7 @@ fn shift(operator: Punct, left: Value, right: Value) -> Value {
     } else {
         (left.signed() >> by.min(63)) as u64
     };
-    Value { bits, ..left }
+    Value::new(bits, left.unsigned)
 }
 
 /// An integer constant of C with its prefix and suffix.
@@ -258,22 +288,56 @@ fn number(text: &str) -> Option<Value> {
     };
     // `0l` and `0u` are zeros, too: the prefix of an octal number is its first digit.
     let bits = if digits.is_empty() && radix == 8 { 0 } else { u64::from_str_radix(digits, radix).ok()? };
-    Some(Value { bits, unsigned: unsigned || bits > i64::MAX as u64 })
+    Some(Value::new(bits, unsigned || bits > i64::MAX as u64))
 }
 
-/// The value of a character constant.
+/// The value of a character constant: each character moves the earlier ones up by eight bits, in an `int`.
 fn character(text: &str) -> Option<u64> {
-    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
-    let mut chars = inner.chars();
-    let value = match chars.next()? {
-        '\\' => match chars.next()? {
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            '0' => '\0',
-            other => other,
-        },
-        other => other,
+    let mut rest = text.strip_prefix('\'')?.strip_suffix('\'')?.as_bytes();
+    let mut value = 0i32;
+    let mut count = 0;
+    while let Some((byte, behind)) = one_character(rest)? {
+        // A single character is a signed `char`.
+        value = if count == 0 { i32::from(byte as i8) } else { value << 8 | i32::from(byte) };
+        count += 1;
+        rest = behind;
+    }
+    (count > 0).then_some(i64::from(value) as u64)
+}
+
+/// The first character of a constant and what stands behind it; `None` if it is none.
+fn one_character(text: &[u8]) -> Option<Option<(u8, &[u8])>> {
+    let (first, rest) = match text {
+        [] => return Some(None),
+        [b'\\', escaped, rest @ ..] => (*escaped, rest),
+        [plain, rest @ ..] => return plain.is_ascii().then_some(Some((*plain, rest))),
     };
-    (chars.next().is_none() && value.is_ascii()).then_some(u64::from(u32::from(value)))
+    let digits = |rest: &[u8], radix: u32, most: usize| {
+        rest.iter().take(most).take_while(|b| char::from(**b).is_digit(radix)).count()
+    };
+    let number = |digits: &[u8], radix| {
+        let text = std::str::from_utf8(digits).ok()?;
+        u8::try_from(u32::from_str_radix(text, radix).ok()?).ok()
+    };
+    Some(Some(match first {
+        b'n' => (b'\n', rest),
+        b't' => (b'\t', rest),
+        b'r' => (b'\r', rest),
+        b'a' => (0x07, rest),
+        b'b' => (0x08, rest),
+        b'v' => (0x0b, rest),
+        b'f' => (0x0c, rest),
+        b'e' => (0x1b, rest),
+        b'x' => {
+            let len = digits(rest, 16, usize::MAX);
+            (number(&rest[..len], 16)?, &rest[len..])
+        }
+        b'0'..=b'7' => {
+            let all = &text[1..];
+            let len = digits(all, 8, 3);
+            (number(&all[..len], 8)?, &all[len..])
+        }
+        other if other.is_ascii() => (other, rest),
+        _ => return None,
+    }))
 }

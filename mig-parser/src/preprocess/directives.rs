@@ -1,11 +1,11 @@
 //! Lines that start with `#`.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::macros::Macro;
-use super::{Conditional, Preprocessor};
+use super::built_in::BuiltIn;
+use super::include::Include;
+use super::macros::{Definition, Macro};
+use super::{Conditional, Preprocessor, substitute};
 use crate::diagnostics::Diagnostic;
 use crate::source::Span;
 use crate::token::{Kind, Punct, Symbol, Token};
@@ -18,8 +18,27 @@ type Parameters = (Vec<Symbol>, bool, usize);
 
 /// The words behind `#`.
 const DIRECTIVES: &[&str] = &[
-    "include", "define", "undef", "if", "ifdef", "ifndef", "elif", "else", "endif", "error", "warning",
-    "pragma", "line", "ident",
+    "include",
+    "include_next",
+    "import",
+    "define",
+    "undef",
+    "if",
+    "ifdef",
+    "ifndef",
+    "elif",
+    "elifdef",
+    "elifndef",
+    "else",
+    "endif",
+    "error",
+    "warning",
+    "pragma",
+    "line",
+    "ident",
+    "sccs",
+    "assert",
+    "unassert",
 ];
 
 impl Preprocessor<'_> {
@@ -37,13 +56,23 @@ impl Preprocessor<'_> {
         match (word.kind, self.names.text(word.symbol)) {
             (Kind::Newline | Kind::End, _) => {}
             (Kind::Number, _) => self.line_marker(Some(word), hash.span),
-            (Kind::Ident, "include") => self.include(hash.span),
+            (Kind::Ident, "include") => self.include(hash.span, Include::Plain),
+            (Kind::Ident, "include_next") => self.include(hash.span, Include::Next),
+            (Kind::Ident, "import") => self.include(hash.span, Include::Once),
             (Kind::Ident, "define") => self.define(hash.span),
             (Kind::Ident, "undef") => self.undefine(hash.span),
-            (Kind::Ident, "if" | "ifdef" | "ifndef" | "elif" | "else" | "endif") => self.conditional(word),
+            (Kind::Ident, "if" | "ifdef" | "ifndef" | "elif" | "elifdef" | "elifndef" | "else" | "endif") => {
+                self.conditional(word)
+            }
             (Kind::Ident, "error") => self.message(word.span, true),
             (Kind::Ident, "warning") => self.message(word.span, false),
-            (Kind::Ident, "pragma" | "ident") => self.skip_line(),
+            (Kind::Ident, "pragma") => {
+                let tokens = self.line_tokens();
+                self.pragma(&tokens, word.span);
+            }
+            (Kind::Ident, "assert") => self.assert(hash.span),
+            (Kind::Ident, "unassert") => self.unassert(hash.span),
+            (Kind::Ident, "ident" | "sccs") => self.skip_line(),
             (Kind::Ident, "line") => self.line_marker(None, hash.span),
             _ => self.unknown(word),
         }
@@ -66,7 +95,7 @@ impl Preprocessor<'_> {
         self.error(diagnostic);
     }
 
-    fn malformed(&mut self, span: Span, message: &str, label: &str) {
+    pub(super) fn malformed(&mut self, span: Span, message: &str, label: &str) {
         self.error(Diagnostic::error(codes::DIRECTIVE, span, message, label));
     }
 
@@ -92,7 +121,7 @@ impl Preprocessor<'_> {
     }
 
     /// The rest of the directive.
-    fn line_tokens(&mut self) -> Vec<Token> {
+    pub(super) fn line_tokens(&mut self) -> Vec<Token> {
         let mut tokens = Vec::new();
         loop {
             let token = self.line_token();
@@ -108,7 +137,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    fn skip_line(&mut self) {
+    pub(super) fn skip_line(&mut self) {
         if let Some(frame) = self.frames.last_mut() {
             frame.lexer.skip_line();
             frame.line_start = true;
@@ -144,8 +173,10 @@ impl Preprocessor<'_> {
         if name.kind != Kind::Ident {
             return Err((Some(name.span), "not a name"));
         }
-        if self.names.text(name.symbol) == "defined" {
-            return Err((Some(name.span), "`defined` cannot be a macro"));
+        if let Some(Some(Definition::BuiltIn(built_in))) = self.macros.get(name.symbol.index())
+            && (!built_in.is_macro() || matches!(built_in, BuiltIn::HasInclude { .. }))
+        {
+            return Err((Some(name.span), "this operator cannot be a macro"));
         }
         let called = rest.first().is_some_and(|t| t.is(Punct::LParen) && !t.space);
         let (parameters, variadic, body) = if called {
@@ -154,12 +185,13 @@ impl Preprocessor<'_> {
         } else {
             (None, false, rest)
         };
-        if let Some(edge) = [body.first(), body.last()].into_iter().flatten().find(|t| t.is(Punct::HashHash))
-        {
-            return Err((Some(edge.span), "`##` needs something on both sides"));
-        }
         let body = body.to_vec();
-        Ok(Macro { name: name.symbol, span: name.span, parameters, variadic, body, active: false.into() })
+        let definition =
+            Macro { name: name.symbol, span: name.span, parameters, variadic, body, active: false.into() };
+        match substitute::wrong_body(&definition, &self.names) {
+            Some((place, label)) => Err((Some(place), label)),
+            None => Ok(definition),
+        }
     }
 
     /// The parameters up to `)`.
@@ -187,6 +219,11 @@ impl Preprocessor<'_> {
             if names.len() > limits::PARAMETERS {
                 return Err((Some(name.span), "more than 256 parameters"));
             }
+            // GNU's name for the arguments that are left: `rest...`.
+            if !variadic && tokens.get(at + 1).is_some_and(|t| t.is(Punct::Ellipsis)) {
+                variadic = true;
+                at += 1;
+            }
             let end = tokens.get(at + 1).ok_or((None, "the list of parameters has no `)`"))?;
             at += 2;
             match end.kind {
@@ -198,19 +235,23 @@ impl Preprocessor<'_> {
     }
 
     fn add_macro(&mut self, definition: Macro) {
-        let index = definition.name.index();
-        if self.macros.len() <= index {
-            self.macros.resize_with(index + 1, || None);
-        }
-        if let Some(old) = self.macros[index].as_ref().filter(|old| !old.same(&definition)) {
+        let old = match self.definition_of(definition.name) {
+            Some(Definition::Written(old)) if !old.same(&definition) => Some(old.span),
+            _ => None,
+        };
+        // What the options say about the target overrides it.
+        if let Some(old) =
+            old.filter(|old| !(self.in_predefined(*old) && self.in_command_line(definition.span)))
+        {
             let message = format!("the macro `{}` is defined again", self.names.text(definition.name));
             let diagnostic =
                 Diagnostic::warning(codes::REDEFINED, definition.span, message, "from here on it means this")
-                    .with_note(old.span, "it meant this")
+                    .with_note(old, "it meant this")
                     .with_help("`#undef` in front says that this is wanted");
             self.error(diagnostic);
         }
-        self.macros[index] = Some(Rc::new(definition));
+        let name = definition.name;
+        *self.definition_of(name) = Some(Definition::Written(Rc::new(definition)));
     }
 
     fn undefine(&mut self, hash: Span) {
@@ -219,8 +260,8 @@ impl Preprocessor<'_> {
             self.skip_rest(name);
             return self.malformed(hash, "`#undef` without a name", "a name is missing");
         }
-        if let Some(slot) = self.macros.get_mut(name.symbol.index()) {
-            *slot = None;
+        if self.is_macro(name.symbol) {
+            *self.definition_of(name.symbol) = None;
         }
         self.skip_line();
     }
@@ -284,7 +325,13 @@ impl Preprocessor<'_> {
             // The condition of a branch that cannot be taken is not looked at.
             self.skip_line();
         }
-        let taken_now = !taken && (name == "else" || self.condition(span));
+        let taken_now = !taken
+            && match name {
+                "else" => true,
+                "elifdef" => self.is_defined(span),
+                "elifndef" => !self.is_defined(span),
+                _ => self.condition(span),
+            };
         if let Some(conditional) = self.frames.last_mut().and_then(|f| f.conditionals.last_mut()) {
             conditional.taken |= taken_now;
         }
@@ -303,7 +350,7 @@ impl Preprocessor<'_> {
             match &*name {
                 "if" | "ifdef" | "ifndef" => depth += 1,
                 "endif" if depth > 0 => depth -= 1,
-                "elif" | "else" | "endif" if depth == 0 => {
+                "elif" | "elifdef" | "elifndef" | "else" | "endif" if depth == 0 => {
                     if self.branch(&name, word.span) {
                         return;
                     }
@@ -323,41 +370,45 @@ impl Preprocessor<'_> {
             self.malformed(span, "this directive needs a name", "a name is missing");
             return false;
         }
-        self.macros.get(name.symbol.index()).is_some_and(Option::is_some)
+        self.is_macro(name.symbol)
     }
 
     /// The expression behind `#if`; false if it is wrong.
     fn condition(&mut self, span: Span) -> bool {
         let tokens = self.line_tokens();
         let outer = std::mem::replace(&mut self.in_condition, true);
+        let tokens = self.answer_assertions(tokens);
         let expanded = self.expand_apart(tokens, span);
         self.in_condition = outer;
         if self.stopped {
             return false;
         }
-        match super::condition::evaluate(&expanded, &self.names, span) {
-            Ok(value) => value,
-            Err(diagnostic) => {
-                self.error(diagnostic);
-                false
-            }
+        let mut unknown = Vec::new();
+        let value = super::condition::evaluate(&expanded, &self.names, span, &mut unknown);
+        for name in unknown {
+            self.unknown_name(name);
         }
+        value.unwrap_or_else(|diagnostic| {
+            self.error(diagnostic);
+            false
+        })
     }
 
-    /// The operator `defined`, whose operand follows, as a number.
-    pub(super) fn defined(&mut self, operator: Token) -> Token {
-        let mut name = self.unexpanded();
-        let paren = name.is(Punct::LParen);
-        if paren {
-            name = self.unexpanded();
+    /// A name that is no macro is computed with in an `#if`: it counts as 0, most likely not what was meant.
+    fn unknown_name(&mut self, name: Token) {
+        if !self.unknown_names.insert(name.symbol) {
+            return;
         }
-        let closed = !paren || self.unexpanded().is(Punct::RParen);
-        if name.kind != Kind::Ident || !closed {
-            let message = "`defined` needs the name of a macro";
-            self.error(Diagnostic::error(codes::CONDITION, operator.span, message, "a name is missing"));
-        }
-        let defined = self.macros.get(name.symbol.index()).is_some_and(Option::is_some);
-        Token { kind: Kind::Number, symbol: self.names.intern(if defined { "1" } else { "0" }), ..operator }
+        let text = self.names.shared(name.symbol);
+        let known = self.macros.iter().enumerate().filter(|(_, definition)| definition.is_some());
+        let known = known.map(|(index, _)| self.names.text(Symbol::at(index)));
+        let help = match crate::suggest::nearest(&text, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("define it with `-D {text}=…`, or ask `defined({text})` first"),
+        };
+        let message = format!("`{text}` is no macro here");
+        let diagnostic = Diagnostic::warning(codes::UNKNOWN_MACRO, name.span, message, "it counts as 0");
+        self.error(diagnostic.with_help(help));
     }
 
     // The others
@@ -366,6 +417,11 @@ impl Preprocessor<'_> {
         let Some(frame) = self.frames.last_mut() else { return };
         let (text, _) = frame.lexer.rest_of_line();
         self.skip_line();
+        self.said(span, &text, is_error);
+    }
+
+    /// What a file says itself.
+    pub(super) fn said(&mut self, span: Span, text: &str, is_error: bool) {
         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
         self.error(if is_error {
             Diagnostic::error(codes::ERROR, span, text, "the file says so")
@@ -395,109 +451,5 @@ impl Preprocessor<'_> {
         if let Some(frame) = self.frames.last() {
             self.sources.mark(frame.lexer.offset(), line, name);
         }
-    }
-
-    fn include(&mut self, hash: Span) {
-        let Some((name, quoted, span)) = self.included_name(hash) else { return };
-        if self.frames.len() >= limits::INCLUDE_DEPTH {
-            return self.too_deep(span);
-        }
-        if self.includes_left == 0 {
-            return self.stop(codes::INPUT_LIMIT, span, "there is too much input", "more than 10000 files");
-        }
-        self.includes_left -= 1;
-        let mut tried = Vec::new();
-        for path in self.candidates(&name, quoted) {
-            match self.loader.load(&path) {
-                Ok(bytes) => return self.open(&path, bytes, Some(span)),
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    tried.push(path);
-                }
-                Err(error) => {
-                    let message = format!("cannot read `{}`: {error}", path.display());
-                    return self.error(Diagnostic::error(codes::INCLUDE, span, message, "included here"));
-                }
-            }
-        }
-        let diagnostic = Diagnostic::error(
-            codes::INCLUDE,
-            span,
-            format!("`{name}` is not found"),
-            "in no folder that is searched",
-        );
-        self.error(diagnostic.with_help(searched(&tried, &name)));
-    }
-
-    /// The name behind `#include`, and whether it stands in quotes.
-    fn included_name(&mut self, hash: Span) -> Option<(String, bool, Span)> {
-        if let Some(token) = self.frames.last_mut()?.lexer.file_name(&mut self.names) {
-            self.skip_line();
-            let text = self.names.text(token.symbol);
-            return Some((text[1..text.len() - 1].to_owned(), token.kind == Kind::Str, token.span));
-        }
-        let tokens = self.line_tokens();
-        let tokens = self.expand_apart(tokens, hash);
-        if self.stopped {
-            return None;
-        }
-        let span = tokens.first().map_or(hash, |t| t.span);
-        let text: String = tokens.iter().map(|t| self.names.spelled(t)).collect();
-        let stripped = |open, close| text.strip_prefix(open).and_then(|t| t.strip_suffix(close));
-        let found =
-            stripped('"', '"').map(|name| (name, true)).or(stripped('<', '>').map(|name| (name, false)));
-        match found {
-            Some((name, quoted)) => Some((name.to_owned(), quoted, span)),
-            None => {
-                self.malformed(span, "`#include` needs a file", "`\"…\"` or `<…>` was expected");
-                None
-            }
-        }
-    }
-
-    /// Where a file may be: `"…"` first in the folder of the file that includes it, then in those of `-I`.
-    fn candidates(&self, name: &str, quoted: bool) -> Vec<PathBuf> {
-        let here = self.frames.last().and_then(|f| f.path.parent()).filter(|_| quoted);
-        let folders = here.into_iter().chain(self.options.include_dirs.iter().map(PathBuf::as_path));
-        if Path::new(name).is_absolute() {
-            vec![name.into()]
-        } else {
-            folders.map(|f| f.join(name)).collect()
-        }
-    }
-
-    fn too_deep(&mut self, span: Span) {
-        let paths: Vec<_> = self.frames.iter().map(|f| f.path.clone()).collect();
-        let last = paths.last().cloned().unwrap_or_default();
-        let diagnostic = Diagnostic::error(
-            codes::INCLUDE_DEPTH,
-            span,
-            "files include one another too deep",
-            "64 files are open here",
-        );
-        let diagnostic = match paths[..paths.len() - 1].iter().rposition(|path| *path == last) {
-            Some(first) => {
-                let cycle: Vec<_> = paths[first..].iter().map(|p| format!("`{}`", p.display())).collect();
-                diagnostic.with_help(format!("a cycle: {}", cycle.join(" includes ")))
-            }
-            None => diagnostic,
-        };
-        self.error(diagnostic);
-        // Without an end here a cycle of two includes would double at each of 64 levels.
-        self.halt();
-    }
-}
-
-fn searched(tried: &[PathBuf], name: &str) -> String {
-    let folders: Vec<_> = tried
-        .iter()
-        .map(|path| {
-            let folder = path.to_string_lossy();
-            let folder = folder.strip_suffix(name).unwrap_or(&folder).trim_end_matches('/');
-            if folder.is_empty() { "`.`".to_owned() } else { format!("`{folder}`") }
-        })
-        .collect();
-    match folders.as_slice() {
-        [] => "no folder is searched: add one with `-I`".to_owned(),
-        _ => format!("searched {}; `-I` adds folders", folders.join(", ")),
     }
 }

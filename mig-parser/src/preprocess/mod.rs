@@ -3,11 +3,16 @@
 //! [`Preprocessor::next`] gives one token at a time, from the innermost expansion of a macro, or else from the innermost
 //! file. Nothing is handed to a C compiler, and every token knows its place.
 
+mod assertions;
+mod built_in;
 mod condition;
 mod directives;
+mod include;
 mod macros;
+mod pragma;
+mod substitute;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,9 +21,12 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::docs::Docs;
 use crate::lexer::Lexer;
 use crate::source::{SourceMap, Span};
-use crate::token::{Kind, Names, Punct, Token};
+use crate::token::{Kind, Names, Punct, Symbol, Token};
 use crate::{Loader, Options, codes, limits};
-use macros::{Context, Macro};
+use assertions::Assertions;
+use include::Found;
+use macros::{Context, Definition};
+use pragma::Pushed;
 
 /// What is left of the input behind the preprocessor.
 pub(crate) struct Preprocessed {
@@ -39,12 +47,29 @@ pub(crate) struct Preprocessor<'a> {
     names: Names,
     docs: Docs,
     /// The macros by the symbol of their name.
-    macros: Vec<Option<Rc<Macro>>>,
+    macros: Vec<Option<Definition>>,
+    /// What `#pragma push_macro` has put away.
+    pushed: Pushed,
+    /// Names that must not be used any more.
+    poisoned: HashSet<Symbol>,
+    assertions: Assertions,
+    /// The value of the next `__COUNTER__`.
+    counter: u32,
+    /// Names that are no macros and stood in an `#if`: each is warned of once.
+    unknown_names: HashSet<Symbol>,
+    /// The file that is compiled.
+    main: PathBuf,
+    /// Where the text ends that describes the target, and where that of the options ends.
+    predefined_end: u32,
+    command_line_end: u32,
     /// The files being read, the innermost last.
     frames: Vec<Frame>,
     /// The expansions being read, the innermost last.
     contexts: Vec<Context>,
     texts: HashMap<PathBuf, (Arc<str>, u32)>,
+    /// The files that have been read, and those that are not read again.
+    read: HashSet<PathBuf>,
+    once: HashSet<PathBuf>,
     bytes_left: usize,
     includes_left: u32,
     macro_tokens_left: usize,
@@ -59,6 +84,8 @@ pub(crate) struct Preprocessor<'a> {
 struct Frame {
     lexer: Lexer,
     path: PathBuf,
+    /// In which folder of `-I` it was found.
+    folder: Option<usize>,
     line_start: bool,
     conditionals: Vec<Conditional>,
 }
@@ -71,8 +98,16 @@ struct Conditional {
     else_seen: bool,
 }
 
-/// The text of `-D` options as a file.
+/// The macros of the target as a file.
+const PREDEFINED: &str = "<built-in>";
+/// The text of options as a file.
 const COMMAND_LINE: &str = "<command line>";
+
+/// What comes out of the preprocessor, a token each, spelled as it stands.
+pub(crate) fn spelled(preprocessed: &Preprocessed) -> Vec<String> {
+    let tokens = preprocessed.tokens.iter().filter(|token| token.kind != Kind::End);
+    tokens.map(|token| preprocessed.names.spelled(token).to_owned()).collect()
+}
 
 /// Reads the file at `path` and all that it includes.
 pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) -> Preprocessed {
@@ -84,9 +119,19 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
         names: Names::new(),
         docs: Docs::new(),
         macros: Vec::new(),
+        pushed: HashMap::new(),
+        poisoned: HashSet::new(),
+        assertions: HashMap::new(),
+        counter: 0,
+        unknown_names: HashSet::new(),
+        main: path.to_owned(),
+        predefined_end: 0,
+        command_line_end: 0,
         frames: Vec::new(),
         contexts: Vec::new(),
         texts: HashMap::new(),
+        read: HashSet::new(),
+        once: HashSet::new(),
         bytes_left: limits::TEXT,
         includes_left: limits::INCLUDES,
         macro_tokens_left: limits::MACRO_TOKENS,
@@ -101,18 +146,34 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
 
 impl Preprocessor<'_> {
     fn run(&mut self, path: &Path) -> Vec<Token> {
+        self.add_built_ins();
+        self.predefined();
         self.command_line();
         let mut tokens = Vec::new();
-        match self.loader.load(path) {
-            Ok(bytes) => self.open(path, bytes, None),
-            Err(error) => self.unreadable(path, &error),
+        let options = self.options;
+        self.read_first(&options.macro_files, &mut tokens);
+        tokens.clear();
+        self.read_first(&options.first_files, &mut tokens);
+        if !self.stopped {
+            match self.loader.load(path) {
+                Ok(bytes) => self.open(Found { path: path.to_owned(), folder: None, bytes }, None),
+                Err(error) => self.unreadable(path, &error),
+            }
         }
+        let end = self.read_to_end(&mut tokens);
+        tokens.push(end);
+        tokens
+    }
+
+    /// Adds all that the open file has to `tokens` and returns its end.
+    fn read_to_end(&mut self, tokens: &mut Vec<Token>) -> Token {
         loop {
             let token = self.next();
-            tokens.push(token);
             if token.kind == Kind::End {
-                return tokens;
+                self.docs.end_of_text();
+                return token;
             }
+            tokens.push(token);
             if tokens.len() == limits::TOKENS {
                 self.stop(
                     codes::INPUT_LIMIT,
@@ -122,6 +183,39 @@ impl Preprocessor<'_> {
                 );
             }
         }
+    }
+
+    /// The files of `-imacros` and `-include`, as if a file in this folder included them.
+    fn read_first(&mut self, files: &[PathBuf], tokens: &mut Vec<Token>) {
+        let lines: String = files.iter().map(|file| format!("#include \"{}\"\n", file.display())).collect();
+        if lines.is_empty() || self.stopped {
+            return;
+        }
+        if let Some((text, base)) = self.sources.add(COMMAND_LINE, None, lines.into_bytes(), None) {
+            self.push_frame(text, base, COMMAND_LINE.into(), None);
+            self.read_to_end(tokens);
+        }
+    }
+
+    /// What the target's compiler defines.
+    fn predefined(&mut self) {
+        let text = self.options.predefined.concat();
+        if text.is_empty() {
+            return;
+        }
+        if let Some((text, base)) = self.sources.add(PREDEFINED, None, text.into_bytes(), None) {
+            self.push_frame(text, base, PathBuf::new(), None);
+            self.read_to_end(&mut Vec::new());
+            self.predefined_end = self.sources.last_place().start;
+        }
+    }
+
+    fn in_predefined(&self, span: Span) -> bool {
+        self.sources.spelling(span).start < self.predefined_end
+    }
+
+    fn in_command_line(&self, span: Span) -> bool {
+        (self.predefined_end..self.command_line_end).contains(&self.sources.spelling(span).start)
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
@@ -155,35 +249,37 @@ impl Preprocessor<'_> {
             let span = Span::new(base + *start as u32, base + *end as u32);
             self.error(Diagnostic::error(codes::OPTION, span, "this defines no macro", "not a name of C"));
         }
+        self.command_line_end = self.sources.last_place().start;
         if wrong.is_empty() {
-            self.push_frame(text.into(), base, PathBuf::new());
-            while self.next().kind != Kind::End {}
+            self.push_frame(text.into(), base, PathBuf::new(), None);
+            self.read_to_end(&mut Vec::new());
         }
     }
 
     /// Reads on in a file; `site` is the `#include`.
-    fn open(&mut self, path: &Path, bytes: Vec<u8>, site: Option<Span>) {
+    fn open(&mut self, Found { path, folder, bytes }: Found, site: Option<Span>) {
         if bytes.len() > self.bytes_left {
             let span = site.unwrap_or_default();
             return self.stop(codes::INPUT_LIMIT, span, "there is too much input", "more than 256 MiB");
         }
         self.bytes_left -= bytes.len();
-        let (text, base) = match self.texts.get(path) {
+        let (text, base) = match self.texts.get(&path) {
             Some(known) => known.clone(),
             None => {
-                let Some(added) = self.sources.add(&path.to_string_lossy(), Some(path), bytes, site) else {
+                let Some(added) = self.sources.add(&path.to_string_lossy(), Some(&path), bytes, site) else {
                     return;
                 };
-                self.texts.insert(path.to_owned(), added.clone());
+                self.texts.insert(path.clone(), added.clone());
+                self.read.insert(self.loader.identity(&path));
                 added
             }
         };
-        self.push_frame(text, base, path.to_owned());
+        self.push_frame(text, base, path, folder);
     }
 
-    fn push_frame(&mut self, text: Arc<str>, base: u32, path: PathBuf) {
+    fn push_frame(&mut self, text: Arc<str>, base: u32, path: PathBuf, folder: Option<usize>) {
         let lexer = Lexer::new(text, base);
-        self.frames.push(Frame { lexer, path, line_start: true, conditionals: Vec::new() });
+        self.frames.push(Frame { lexer, path, folder, line_start: true, conditionals: Vec::new() });
     }
 
     /// The next token, macros expanded.
@@ -193,15 +289,21 @@ impl Preprocessor<'_> {
             if token.kind != Kind::Ident || token.painted {
                 return token;
             }
-            if self.in_condition && self.names.text(token.symbol) == "defined" {
-                return self.defined(token);
+            if !self.poisoned.is_empty() && self.poisoned.contains(&token.symbol) {
+                self.poisoned_name(token);
             }
             let Some(Some(definition)) = self.macros.get(token.symbol.index()) else { return token };
+            let definition: Rc<_> = match definition {
+                Definition::Written(definition) => definition.clone(),
+                Definition::BuiltIn(built_in) => match self.built_in(*built_in, token) {
+                    Some(token) => return token,
+                    None => continue,
+                },
+            };
             if definition.active.get() {
                 token.painted = true;
                 return token;
             }
-            let definition = definition.clone();
             if !self.expand(&definition, token) {
                 return token;
             }

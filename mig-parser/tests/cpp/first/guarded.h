@@ -1,0 +1,4 @@
+#ifndef GUARDED
+#define GUARDED
+guarded __FILE__ __LINE__
+#endif

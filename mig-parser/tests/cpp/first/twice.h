@@ -1,0 +1,1 @@
+twice __INCLUDE_LEVEL__

@@ -1,0 +1,1 @@
+layered in second
