@@ -120,6 +120,44 @@ fn what_is_ours_is_made_anew_in_its_size_or_another() {
 }
 
 #[test]
+fn a_file_that_is_made_anew_keeps_its_mode_and_links() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let [path, link] = ["swap", "link"].map(|name| folder.path().join(name));
+    assert_eq!(format(folder.path(), "swap --size 64K").0, 0);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::hard_link(&path, &link).unwrap();
+    let before = fs::metadata(&path).unwrap();
+    for size in ["", "--size 128K", "--size 32K", "--force"] {
+        assert_eq!(format(folder.path(), &format!("swap {size}")).0, 0);
+        let after = fs::metadata(&link).unwrap();
+        assert_eq!((after.ino(), after.mode(), after.nlink()), (before.ino(), before.mode(), 2), "{size}");
+        assert_eq!(file::open::<Std>(&path).unwrap().header().slots * 4096, after.len());
+    }
+}
+
+#[test]
+fn a_format_that_is_killed_leaves_nothing() {
+    let folder = folder();
+    // At any time of its work: each round kills it a bit later, until it has made the file.
+    for round in 0..1000 {
+        let script = format!(
+            "\"$0\" format swap --size 64M & sleep 0.{round:03}; kill -9 $! 2>/dev/null; wait $! 2>/dev/null; ls -A"
+        );
+        let (_, left) = shell(folder.path(), &script);
+        match left.lines().last() {
+            None => {}
+            Some("swap") => {
+                assert_eq!(file::open::<Std>(&folder.path().join("swap")).unwrap().space().total, 16382);
+                return;
+            }
+            Some(other) => panic!("{other} is left, after {round} ms"),
+        }
+    }
+    panic!("it never ends");
+}
+
+#[test]
 fn a_link_stays_and_what_it_points_to_is_replaced() {
     let folder = folder();
     fs::create_dir(folder.path().join("disk")).unwrap();
@@ -201,10 +239,10 @@ fn a_full_disk_is_told_and_nothing_is_left_on_it() {
             "error: swap cannot have 2097152 bytes: the disk is full; make room, or say less with --size\n";
         assert_eq!(told, (0, format!("1\n{message}")));
     }
-    // One that is there keeps its content when there is no room beside it.
-    let script = "\"$0\" format swap --size 600K >/dev/null && before=$(cksum swap) && \"$0\" format swap 2>&1; test \"$before\" = \"$(cksum swap)\" && ls -A";
+    // One that is there is made anew without room beside it, and keeps its content when it cannot grow.
+    let script = "\"$0\" format swap --size 600K >/dev/null && \"$0\" format swap >/dev/null && before=$(cksum swap) && \"$0\" format swap --size 2M 2>&1; test \"$before\" = \"$(cksum swap)\" && ls -A";
     if let Some((_, told)) = on_small_file_system("rw", script) {
-        assert!(told.starts_with("error: swap cannot have 614400 bytes: the disk is full"), "{told}");
+        assert!(told.starts_with("error: swap cannot have 2097152 bytes: the disk is full"), "{told}");
         assert!(told.ends_with("\nswap\n"), "{told}");
     }
 }

@@ -29,8 +29,9 @@ pub(crate) struct Format {
 impl Format {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         let header = file::format(&self.file, self.size.map(|size| size.0), self.force)?;
-        let size = Bytes(u64::from(header.slots) * header.page_size as u64);
-        let pages = header.usable().len();
+        let size = Bytes(header.slots * header.page_size as u64);
+        let usable = header.usable();
+        let pages = usable.end - usable.start;
         println!(
             "{}: {size} of swap space, {pages} pages of {} bytes",
             self.file.display(),

@@ -33,6 +33,9 @@ pub trait Disk: Send + Sync + 'static {
     ///
     /// [`DiskError`] if something written is not.
     fn flush(&self) -> Result<(), DiskError>;
+
+    /// Nothing in this range is needed any more. What the device makes of that is up to it, and so is what is read there afterwards.
+    fn discard(&self, _offset: u64, _len: u64) {}
 }
 
 /// Why a transfer failed.

@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// Calls of `write_at` and `read_at` that were made.
     pub(crate) writes: u64,
     pub(crate) reads: u64,
+    /// Ranges that are not needed any more: offsets and lengths.
+    pub(crate) discarded: Vec<(u64, u64)>,
 }
 
 /// What goes wrong. Nothing by default.
@@ -60,7 +62,13 @@ impl FaultyDisk {
 
     /// A disk that says it has another size than it has.
     pub(crate) fn claiming(bytes: usize, claimed: u64) -> Self {
-        let state = State { bytes: vec![0; bytes], faults: Faults::default(), writes: 0, reads: 0 };
+        let state = State {
+            bytes: vec![0; bytes],
+            faults: Faults::default(),
+            writes: 0,
+            reads: 0,
+            discarded: Vec::new(),
+        };
         FaultyDisk { claimed, state: Mutex::new(state) }
     }
 
@@ -152,5 +160,9 @@ impl Disk for FaultyDisk {
 
     fn flush(&self) -> Result<(), DiskError> {
         Ok(())
+    }
+
+    fn discard(&self, offset: u64, len: u64) {
+        self.state().discarded.push((offset, len));
     }
 }

@@ -15,14 +15,14 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use mig_runtime::platform::Platform;
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use tempfile::NamedTempFile;
 
 use super::disk::{Disk, DiskError, RUN};
 use super::superblock::{self, Format, Header, HeaderError};
@@ -39,9 +39,9 @@ const SIZE_MIN: u64 = 3 * PAGE_SIZE as u64;
 
 /// Makes a swap file, or makes a block device swap space.
 ///
-/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete when it appears under its name. It
-/// takes the place of a file that was there, with that one's size unless `size` says otherwise, so that for a moment there must be room for
-/// both. A block device is used whole, and its superblock is written last.
+/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete when it appears under its name; whenever
+/// this ends before, nothing is left of it. A file that was there stays the same file, with its mode and links, and keeps its size unless `size` says
+/// otherwise. A block device is used whole. The superblock is written last.
 ///
 /// What is there already is overwritten only if it is swap space that this function made, or if `force` says so.
 ///
@@ -63,7 +63,7 @@ pub fn format(path: &Path, size: Option<u64>, force: bool) -> Result<Header, Fil
             None => make_swap(&disk),
             Some(_) => Err(Problem::SizeOfDevice),
         },
-        Some(disk) => replace(path, size.unwrap_or(disk.size)),
+        Some(disk) => remake(disk, size),
         None => create(path, size.unwrap_or(DEFAULT_SIZE)),
     }
     .map_err(told)
@@ -91,32 +91,112 @@ fn is_ours(disk: &FileDisk) -> bool {
 }
 
 fn create(path: &Path, size: u64) -> Result<Header, Problem> {
-    let (file, header) = make_beside(path, size)?;
-    file.persist_noclobber(path).map_err(|error| Problem::Io("cannot be made", error.error))?;
-    Ok(header)
-}
-
-fn replace(path: &Path, size: u64) -> Result<Header, Problem> {
-    // A link stays a link.
-    let path = fs::canonicalize(path).map_err(|error| Problem::Io("cannot be followed", error))?;
-    let (file, header) = make_beside(&path, size)?;
-    file.persist(path).map_err(|error| Problem::Io("cannot be replaced", error.error))?;
-    Ok(header)
-}
-
-/// Makes a swap file that has no name yet, in the same folder.
-fn make_beside(path: &Path, size: u64) -> Result<(NamedTempFile, Header), Problem> {
-    if size < SIZE_MIN {
-        return Err(Problem::TooSmall(size));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let cannot_make = |error| Problem::Io("cannot be made", error);
-    let named = NamedTempFile::new_in(folder).map_err(cannot_make)?;
-    let file = named.as_file().try_clone().map_err(cannot_make)?;
-    let disk = FileDisk { file, size: size - size % PAGE_SIZE as u64, is_device: false };
+    let size = whole_pages(size)?;
+    let cannot_make = |error: Errno| Problem::Io("cannot be made", error.into());
+    let new = NewFile::beside(path).map_err(cannot_make)?;
+    let file = new.file.try_clone().map_err(|error| Problem::Io("cannot be made", error))?;
+    let disk = FileDisk { file, size, is_device: false };
     disk.reserve()?;
     let header = make_swap(&disk)?;
-    Ok((named, header))
+    new.appear(path).map_err(cannot_make)?;
+    Ok(header)
+}
+
+/// Makes a file swap space that was there. Whenever this ends, the file is what it was or swap space.
+fn remake(mut disk: FileDisk, size: Option<u64>) -> Result<Header, Problem> {
+    let before = disk.size;
+    disk.size = whole_pages(size.unwrap_or(before))?;
+    let made = disk.reserve().and_then(|()| make_swap(&disk));
+    // A larger file that has not become one gives its new space back; a smaller one has its backup where it will end.
+    let end = if made.is_ok() { disk.size } else { before };
+    disk.file.set_len(end).map_err(|error| Problem::Io("cannot get its size", error))?;
+    made
+}
+
+/// The size of swap space in a file of this many bytes.
+fn whole_pages(size: u64) -> Result<u64, Problem> {
+    if size < SIZE_MIN { Err(Problem::TooSmall(size)) } else { Ok(size - size % PAGE_SIZE as u64) }
+}
+
+/// A file that has no name yet, or, where the file system does not have such files, one by which it is known to be of no use.
+struct NewFile {
+    file: File,
+    named: Option<PathBuf>,
+}
+
+impl NewFile {
+    fn beside(path: &Path) -> Result<Self, Errno> {
+        let folder = folder_of(path);
+        let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+        match rustix::fs::open(folder, flags | OFlags::TMPFILE, mode) {
+            Ok(file) => return Ok(Self { file: file.into(), named: None }),
+            // As file systems or systems say it that do not know the flag.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) => return Err(error),
+        }
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".mach-pager-format");
+        let named = folder.join(name);
+        let create = || rustix::fs::open(&named, flags | OFlags::CREATE | OFlags::EXCL, mode);
+        let file = match create() {
+            Err(Errno::EXIST) => {
+                remove_left_over(&named);
+                create()
+            }
+            other => other,
+        }?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { file: file.into(), named: Some(named) })
+    }
+
+    /// Gives the file its name, which nothing may have, for good.
+    fn appear(mut self, path: &Path) -> Result<(), Errno> {
+        match self.named.take() {
+            Some(named) => {
+                let renamed = rustix::fs::renameat_with(CWD, &named, CWD, path, RenameFlags::NOREPLACE);
+                if renamed.is_err() {
+                    self.named = Some(named);
+                }
+                renamed?;
+            }
+            None => {
+                let open = std::format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                rustix::fs::linkat(CWD, &*open, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+            }
+        }
+        let folder = rustix::fs::open(
+            folder_of(path),
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        match rustix::fs::fsync(&folder) {
+            // Not every file system does that for folders.
+            Err(Errno::INVAL) => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(named) = &self.named {
+            let _ = fs::remove_file(named);
+        }
+    }
+}
+
+/// Removes what a run that was killed has left under the name that only those use, unless one is at work.
+fn remove_left_over(named: &Path) {
+    let unused = File::open(named)
+        .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+    if unused {
+        let _ = fs::remove_file(named);
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn make_swap(disk: &FileDisk) -> Result<Header, Problem> {
@@ -271,7 +351,7 @@ pub enum Problem {
     NotOurs,
     /// So many bytes have no room for a page.
     TooSmall(u64),
-    /// The file system has no room for so many bytes.
+    /// The file system has no room for this many bytes.
     NoRoom(u64),
     /// A file of so many bytes is more than a limit of the process or of the file system.
     Limit(u64),

@@ -60,6 +60,7 @@
 mod disk;
 #[cfg(feature = "std")]
 pub mod file;
+mod health;
 mod memory;
 mod same_filled;
 mod slots;
@@ -111,6 +112,12 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets a page. Its place must be one that this store gave.
     fn free(&self, place: Self::Place);
 
+    /// Does some work that is not urgent, such as telling a device of the room that is empty. False if there was nothing to do. Called by threads
+    /// that have nothing else to do.
+    fn tidy(&self) -> bool {
+        false
+    }
+
     /// How much room there is now.
     fn space(&self) -> Space;
 }
@@ -148,7 +155,7 @@ pub struct Space {
     pub total: u64,
     /// What can be stored still.
     pub free: u64,
-    /// What the store does not use again because the device failed there.
+    /// What the store does not use for now because the device failed there.
     pub bad: u64,
     /// Pages that are stored without taking room, as [`SameFilled`] does. Not part of the other figures.
     pub same_filled: u64,

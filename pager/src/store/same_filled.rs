@@ -109,6 +109,10 @@ impl<S: Store> Store for SameFilled<S> {
         }
     }
 
+    fn tidy(&self) -> bool {
+        self.store.tidy()
+    }
+
     fn space(&self) -> Space {
         let space = self.store.space();
         Space { same_filled: space.same_filled + self.pages.load(Relaxed), ..space }

@@ -1,8 +1,8 @@
 //! What the first and the last slot of a swap device say about it.
 //!
-//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`, version, page size, number of
-//! slots, a UUID, and at its end a CRC-32 of all bytes before. Numbers are little-endian. The first slot and the last one hold the same; all
-//! others hold pages.
+//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`, version, page size, the lower half of
+//! the number of slots, a UUID, the upper half of that number, and at its end a CRC-32 of all bytes before. Numbers are little-endian and have 32
+//! bits. The first slot and the last one hold the same; all others hold pages.
 //!
 //! Swap devices of Linux (and the Hurd, which uses theirs) are known too, in version 1 with pages of 4096 bytes: the first slot has the text
 //! `SWAPSPACE2` at its end, and from byte 1024 on the version, the number of the last slot, and the numbers of the slots to stay away from.
@@ -24,7 +24,10 @@ const VERSION: u32 = 1;
 const PAGE_SIZES: RangeInclusive<usize> = 512..=65536;
 
 /// A device has two superblocks and room for a page.
-const SLOTS_MIN: u32 = 3;
+const SLOTS_MIN: u64 = 3;
+
+/// What a [place](super::Slot) can tell apart. A device with more, which has 256 TiB with pages of 4 KiB, is not used to its end.
+pub(super) const SLOTS_MAX: u64 = 1 << 36;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -32,9 +35,10 @@ struct Superblock {
     magic: [u8; 8],
     version: U32,
     page_size: U32,
-    slots: U32,
+    slots_low: U32,
     uuid: [u8; 16],
-    reserved: [u8; 472],
+    slots_high: U32,
+    reserved: [u8; 468],
     checksum: U32,
 }
 
@@ -66,7 +70,7 @@ pub struct Header {
     /// Bytes in a page, and in a slot.
     pub page_size: usize,
     /// Slots of the device, with those that hold no pages.
-    pub slots: u32,
+    pub slots: u64,
     /// Slots that the format says not to use.
     pub bad: Vec<u32>,
 }
@@ -86,7 +90,7 @@ pub enum Format {
 
 impl Header {
     /// The slots between the superblocks, which hold pages.
-    pub fn usable(&self) -> Range<u32> {
+    pub fn usable(&self) -> Range<u64> {
         match self.format {
             Format::Linux => 1..self.slots,
             _ => 1..self.slots - 1,
@@ -165,7 +169,7 @@ pub fn format(disk: &impl Disk, page_size: usize, uuid: [u8; 16]) -> Result<Head
     }
     let page = Superblock::new(page_size, slots, uuid).to_page();
     for slot in [slots - 1, 0] {
-        disk::write(disk, slot as u64 * page_size as u64, &[&page]).map_err(|(_, error)| error)?;
+        disk::write(disk, slot * page_size as u64, &[&page]).map_err(|(_, error)| error)?;
         disk.flush()?;
     }
     Ok(Header { format: Format::Ours, uuid, page_size, slots, bad: Vec::new() })
@@ -180,7 +184,7 @@ pub fn format(disk: &impl Disk, page_size: usize, uuid: [u8; 16]) -> Result<Head
 ///
 /// [`HeaderError`] if it is no swap space that can be used.
 pub fn read(disk: &impl Disk) -> Result<Header, HeaderError> {
-    if disk.size() < u64::from(SLOTS_MIN) * *PAGE_SIZES.start() as u64 {
+    if disk.size() < SLOTS_MIN * *PAGE_SIZES.start() as u64 {
         return Err(HeaderError::NotSwap);
     }
     let first = Superblock::read(disk, 0);
@@ -194,7 +198,7 @@ pub fn read(disk: &impl Disk) -> Result<Header, HeaderError> {
             .ok_or(error)?,
     };
     check_page_size(disk, header.page_size)?;
-    let said = u64::from(header.slots) * header.page_size as u64;
+    let said = header.slots * header.page_size as u64;
     match disk.size() {
         found if found < said => Err(HeaderError::CutShort { said, found }),
         found if header.usable().is_empty() => Err(HeaderError::TooSmall(found)),
@@ -204,7 +208,7 @@ pub fn read(disk: &impl Disk) -> Result<Header, HeaderError> {
 
 /// Whether the last slot says the same as the first one.
 fn compare_backup(disk: &impl Disk, first: &Header) -> Format {
-    let offset = u64::from(first.slots - 1) * first.page_size as u64;
+    let offset = (first.slots - 1) * first.page_size as u64;
     match Superblock::read(disk, offset).map(|backup| backup.header()) {
         Ok(Ok(backup)) if backup == *first => Format::Ours,
         _ => Format::OursWithoutBackup,
@@ -215,7 +219,7 @@ fn compare_backup(disk: &impl Disk, first: &Header) -> Format {
 fn backup(disk: &impl Disk) -> Option<Header> {
     PAGE_SIZES.filter(|size| size.is_power_of_two()).find_map(|page_size| {
         let slots = slots_in(disk.size(), page_size);
-        let offset = u64::from(slots.checked_sub(1)?) * page_size as u64;
+        let offset = slots.checked_sub(1)? * page_size as u64;
         let header = Superblock::read(disk, offset).ok()?.header().ok()?;
         let in_place = (header.page_size, header.slots) == (page_size, slots);
         in_place.then_some(Header { format: Format::OursFromBackup, ..header })
@@ -232,7 +236,7 @@ fn linux(disk: &impl Disk) -> Option<Header> {
         format: Format::Linux,
         uuid: header.uuid,
         page_size: LINUX_PAGE_SIZE,
-        slots: header.last_page.get().checked_add(1).filter(|_| header.version.get() == 1)?,
+        slots: (header.version.get() == 1).then_some(u64::from(header.last_page.get()) + 1)?,
         bad: bad.iter().map(|slot| slot.get()).collect(),
     })
 }
@@ -243,20 +247,21 @@ fn check_page_size(disk: &impl Disk, page_size: usize) -> Result<(), HeaderError
     if fits { Ok(()) } else { Err(HeaderError::PageSize(page_size)) }
 }
 
-/// How many slots a device has room for. Numbers of slots have 32 bits; a larger device is not used to its end.
-fn slots_in(bytes: u64, page_size: usize) -> u32 {
-    u32::try_from(bytes / page_size as u64).unwrap_or(u32::MAX)
+/// How many slots a device has room for.
+fn slots_in(bytes: u64, page_size: usize) -> u64 {
+    (bytes / page_size as u64).min(SLOTS_MAX)
 }
 
 impl Superblock {
-    fn new(page_size: usize, slots: u32, uuid: [u8; 16]) -> Self {
+    fn new(page_size: usize, slots: u64, uuid: [u8; 16]) -> Self {
         let mut superblock = Superblock {
             magic: MAGIC,
             version: VERSION.into(),
             page_size: (page_size as u32).into(),
-            slots: slots.into(),
+            slots_low: (slots as u32).into(),
             uuid,
-            reserved: [0; 472],
+            slots_high: ((slots >> 32) as u32).into(),
+            reserved: [0; 468],
             checksum: 0.into(),
         };
         superblock.checksum = superblock.expected_checksum().into();
@@ -281,6 +286,10 @@ impl Superblock {
         Self::read_from_prefix(&start).map(|(superblock, _)| superblock).map_err(|_| DiskError::Io)
     }
 
+    fn slots(&self) -> u64 {
+        u64::from(self.slots_high.get()) << 32 | u64::from(self.slots_low.get())
+    }
+
     /// What it says, if it is whole.
     fn header(&self) -> Result<Header, HeaderError> {
         if self.magic != MAGIC {
@@ -290,12 +299,12 @@ impl Superblock {
             return Err(HeaderError::Damaged);
         }
         match self.version.get() {
-            VERSION if self.slots.get() < SLOTS_MIN => Err(HeaderError::Damaged),
+            VERSION if !(SLOTS_MIN..=SLOTS_MAX).contains(&self.slots()) => Err(HeaderError::Damaged),
             VERSION => Ok(Header {
                 format: Format::Ours,
                 uuid: self.uuid,
                 page_size: self.page_size.get() as usize,
-                slots: self.slots.get(),
+                slots: self.slots(),
                 bad: Vec::new(),
             }),
             version => Err(HeaderError::Version(version)),

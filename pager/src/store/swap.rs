@@ -1,28 +1,44 @@
 //! A store on a swap device.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::time::Duration;
 
 use mig_runtime::platform::{Mutex, Platform};
 
 use super::disk::{self, Disk, DiskError, RUN};
+use super::health::Health;
 use super::slots::Slots;
 use super::superblock::{self, Header, HeaderError};
 use super::{Space, Store, StoreError};
 
+/// How many other places a page goes to whose slot has failed, before the device is taken for one that does not work.
+const OTHERS: u64 = 3;
+
+/// How long a slot that failed is left alone while others are free, or nothing is.
+const BAD_AGAIN: Duration = Duration::from_secs(1);
+
 /// Keeps pages in the slots of a swap device.
 ///
 /// A page is always written to a free slot, never over another page. Its checksum is in its place, a [`Slot`], not beside it on the device: whatever
-/// a write that was lost, torn or misdirected left in the slot does not match.
+/// a write that was lost, torn or misdirected left in the slot does not match. Many pages that are written together go where many slots lie side by
+/// side, and fewer fill the holes.
 ///
-/// A page whose write fails is written once more, to another slot. A slot that failed is not used again until the store is opened anew; if it
-/// failed because the device had no room ([`DiskError::Full`]) it is, since there may be room later. A page that cannot be read, or does not
-/// match, is read once more. A device that fails thus costs the pages that it fails for.
+/// A page whose write fails is written to other places, far apart. Where one of them works, the slots that failed are bad spots, which are tried
+/// again only when there are no others left or many have failed since. Where none does it is an outage: no slot is given up, writes are refused
+/// ([`StoreError::Io`]) but for one now and then, and all is as before once one of them works. A slot that failed because the device had no room
+/// ([`DiskError::Full`]) is used again, since there may be room later.
+///
+/// A page that cannot be read, or does not match, is read once more; during an outage, for some seconds. A device that fails thus costs the pages that
+/// it fails for.
 ///
 /// Memory is allocated when the store is opened, a little more than a bit for each slot, and not later.
 pub struct SwapStore<D, P: Platform> {
     disk: D,
     header: Header,
     slots: Mutex<P, Slots>,
+    health: Health<P>,
+    /// When slots that failed were last given another chance.
+    bad_tried: AtomicU64,
     counts: Counts,
 }
 
@@ -36,14 +52,14 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn new(number: u32, page: &[u8]) -> Self {
-        let [a, b, c, d] = number.to_le_bytes();
-        Slot { number: [a, b, c, d, 0], checksum: crc32fast::hash(page).to_le_bytes() }
+    fn new(number: u64, page: &[u8]) -> Self {
+        let [a, b, c, d, e, ..] = number.to_le_bytes();
+        Slot { number: [a, b, c, d, e], checksum: crc32fast::hash(page).to_le_bytes() }
     }
 
-    pub(super) fn number(&self) -> u32 {
-        let [a, b, c, d, _] = self.number;
-        u32::from_le_bytes([a, b, c, d])
+    pub(super) fn number(&self) -> u64 {
+        let [a, b, c, d, e] = self.number;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
     }
 }
 
@@ -60,6 +76,8 @@ pub struct Counters {
     pub pages_read: u64,
     /// Times that a page could not be read, or not the one that was stored.
     pub failed_reads: u64,
+    /// Times that the device stopped to work.
+    pub outages: u64,
 }
 
 #[derive(Default)]
@@ -69,7 +87,11 @@ struct Counts {
     failed_slots: AtomicU64,
     pages_read: AtomicU64,
     failed_reads: AtomicU64,
+    outages: AtomicU64,
 }
+
+/// Told for each page, with its index in the caller's list.
+type Done<'a> = dyn FnMut(usize, Result<Slot, StoreError>) + 'a;
 
 impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// Opens a device that was [formatted](superblock::format). All its slots are free: pages do not outlive the store that they were written to.
@@ -80,7 +102,14 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     pub fn open(disk: D) -> Result<Self, HeaderError> {
         let header = superblock::read(&disk)?;
         let slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
-        Ok(SwapStore { disk, header, slots: Mutex::<P, _>::new(slots), counts: Counts::default() })
+        Ok(SwapStore {
+            disk,
+            header,
+            slots: Mutex::<P, _>::new(slots),
+            health: Health::default(),
+            bad_tried: AtomicU64::new(P::now()),
+            counts: Counts::default(),
+        })
     }
 
     /// What the device says it is, and whether its superblocks are whole.
@@ -93,6 +122,11 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
         &self.disk
     }
 
+    /// False during an outage of the device: it has failed wherever it was tried, and is tried again now and then.
+    pub fn is_at_work(&self) -> bool {
+        self.health.is_good()
+    }
+
     /// What the store has done so far.
     pub fn counters(&self) -> Counters {
         Counters {
@@ -101,6 +135,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
             failed_slots: self.counts.failed_slots.load(Relaxed),
             pages_read: self.counts.pages_read.load(Relaxed),
             failed_reads: self.counts.failed_reads.load(Relaxed),
+            outages: self.counts.outages.load(Relaxed),
         }
     }
 
@@ -109,91 +144,156 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
         self.slots.lock()
     }
 
-    fn offset(&self, slot: u32) -> u64 {
-        u64::from(slot) * self.header.page_size as u64
+    fn offset(&self, slot: u64) -> u64 {
+        slot * self.header.page_size as u64
     }
 
     /// Writes pages to runs of slots, as few as there are.
-    fn write_batch(&self, batch: &Batch<'_>, done: &mut dyn FnMut(usize, Result<Slot, StoreError>)) {
+    fn write_batch(&self, batch: &Batch<'_>, done: &mut Done<'_>) {
         let mut at = 0;
         while at < batch.len {
-            let Some(slots) = self.slots.lock().take_run(batch.len - at) else {
-                return batch.indices[at..batch.len]
-                    .iter()
-                    .for_each(|&index| done(index, Err(StoreError::Full)));
-            };
-            let pages = &batch.pages[at..at + slots.len()];
-            let mut results = [Ok(()); RUN];
-            self.write_run(slots.start, pages, &mut results);
-            for (((slot, page), result), index) in slots.zip(pages).zip(results).zip(&batch.indices[at..]) {
-                let stored = match result {
-                    Ok(()) => Ok(self.written(slot, page)),
-                    Err(error) => self.write_elsewhere(slot, error, page),
-                };
-                done(*index, stored);
+            let rest = &batch.indices[at..batch.len];
+            if !self.health.admits() {
+                return rest.iter().for_each(|&index| done(index, Err(StoreError::Io)));
             }
-            at += pages.len();
+            let Some(slots) = self.take_run(rest.len()) else {
+                return rest.iter().for_each(|&index| done(index, Err(StoreError::Full)));
+            };
+            let len = (slots.end - slots.start) as usize;
+            self.write_run(slots.start, &batch.pages[at..at + len], &mut |offset, result| {
+                done(rest[offset], result);
+            });
+            at += len;
         }
     }
 
-    /// Writes pages to slots that lie side by side. Those in `results` whose page was not written are set to the error.
-    fn write_run(&self, start: u32, pages: &[&[u8]], results: &mut [Result<(), DiskError>; RUN]) {
+    /// Free slots that lie side by side. If there are none, those that failed some time ago.
+    fn take_run(&self, most: usize) -> Option<core::ops::Range<u64>> {
+        let mut slots = self.slots.lock();
+        slots.take_run(most).or_else(|| {
+            let (now, before) = (P::now(), self.bad_tried.load(Relaxed));
+            if now - before < BAD_AGAIN.as_nanos() as u64 || !slots.try_bad_again() {
+                return None;
+            }
+            self.bad_tried.store(now, Relaxed);
+            slots.take_run(most)
+        })
+    }
+
+    /// Writes pages to slots that lie side by side.
+    fn write_run(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_>) {
         let mut at = 0;
         while at < pages.len() {
-            self.counts.runs_written.fetch_add(1, Relaxed);
-            let Err((written, error)) = disk::write(&self.disk, self.offset(start + at as u32), &pages[at..])
-            else {
-                return;
+            let first = start + at as u64;
+            let (written, error) = match self.write_slots(first, &pages[at..]) {
+                Ok(()) => (pages.len() - at, None),
+                Err((written, error)) => (written, Some(error)),
             };
-            let alone = pages.len() - at == 1;
-            at += written;
+            for slot in 0..written {
+                done(at + slot, Ok(self.written(first + slot as u64, pages[at + slot])));
+            }
             // The error of many is not one of each: only a page that is written alone is known to have failed.
-            results[at] = if alone { Err(error) } else { self.write_one(start + at as u32, pages[at]) };
-            at += 1;
-        }
-    }
-
-    fn write_one(&self, slot: u32, page: &[u8]) -> Result<(), DiskError> {
-        self.counts.runs_written.fetch_add(1, Relaxed);
-        disk::write(&self.disk, self.offset(slot), &[page]).map_err(|(_, error)| error)
-    }
-
-    /// Writes a page to another slot than the one that failed.
-    fn write_elsewhere(&self, failed: u32, error: DiskError, page: &[u8]) -> Result<Slot, StoreError> {
-        let other = self.slots.lock().take_run(1);
-        self.give_up(failed, error);
-        let slot = other.ok_or(error)?.start;
-        match self.write_one(slot, page) {
-            Ok(()) => Ok(self.written(slot, page)),
-            Err(error) => {
-                self.give_up(slot, error);
-                Err(error.into())
+            let was_alone = pages.len() - at == 1;
+            at += written;
+            if let Some(error) = error {
+                let slot = start + at as u64;
+                let error = if was_alone {
+                    Err(error)
+                } else {
+                    self.write_slots(slot, &pages[at..=at]).map_err(|(_, error)| error)
+                };
+                let result = match error {
+                    Ok(()) => Ok(self.written(slot, pages[at])),
+                    Err(error) => self.write_elsewhere(slot, error, pages[at]),
+                };
+                done(at, result);
+                at += 1;
+            }
+            if !self.health.is_good() {
+                // The others would fare no better.
+                let mut slots = self.slots.lock();
+                (start + at as u64..start + pages.len() as u64).for_each(|slot| slots.put(slot));
+                drop(slots);
+                return (at..pages.len()).for_each(|at| done(at, Err(StoreError::Io)));
             }
         }
     }
 
-    fn written(&self, slot: u32, page: &[u8]) -> Slot {
+    /// Writes pages to slots that lie side by side.
+    ///
+    /// # Errors
+    ///
+    /// The number of pages that were written before the one that failed.
+    fn write_slots(&self, start: u64, pages: &[&[u8]]) -> Result<(), (usize, DiskError)> {
+        self.counts.runs_written.fetch_add(1, Relaxed);
+        let result = disk::write(&self.disk, self.offset(start), pages);
+        if !matches!(result, Err((0, _))) && !self.health.is_good() {
+            self.health.worked();
+        }
+        result
+    }
+
+    /// Writes a page to another slot than the one that failed, and finds out what has failed.
+    fn write_elsewhere(&self, failed: u64, error: DiskError, page: &[u8]) -> Result<Slot, StoreError> {
+        let mut all = [failed; 1 + OTHERS as usize];
+        let (mut count, mut error) = (1, error);
+        let mut written = None;
+        for turn in 0..OTHERS {
+            let Some(slot) = self.slots.lock().take_elsewhere(failed, turn) else { break };
+            match self.write_slots(slot, &[page]) {
+                Ok(()) => {
+                    written = Some(slot);
+                    break;
+                }
+                Err((_, other)) => (all[count], count, error) = (slot, count + 1, other),
+            }
+        }
+        self.counts.failed_slots.fetch_add(count as u64, Relaxed);
+        // With nothing to compare it with, a slot that fails is a bad spot.
+        let is_outage = written.is_none() && count > 1 && error == DiskError::Io;
+        if is_outage && self.health.failed() {
+            self.counts.outages.fetch_add(1, Relaxed);
+        }
+        let are_bad = !is_outage && error == DiskError::Io;
+        let mut slots = self.slots.lock();
+        for slot in &all[..count] {
+            if are_bad {
+                slots.retire(*slot);
+            } else {
+                slots.put(*slot);
+            }
+        }
+        drop(slots);
+        written.map(|slot| self.written(slot, page)).ok_or(error.into())
+    }
+
+    fn written(&self, slot: u64, page: &[u8]) -> Slot {
         self.counts.pages_written.fetch_add(1, Relaxed);
         Slot::new(slot, page)
     }
 
-    /// Does what the error of a slot asks for.
-    fn give_up(&self, slot: u32, error: DiskError) {
-        self.counts.failed_slots.fetch_add(1, Relaxed);
-        let mut slots = self.slots.lock();
-        match error {
-            DiskError::Io => slots.retire(),
-            DiskError::Full => slots.put(slot),
-        }
-    }
-
     /// Reads a page, once more if need be.
     fn read_slot(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
-        let result = self.read_once(slot, page).or_else(|_| self.read_once(slot, page));
+        let mut result = self.read_once(slot, page).or_else(|_| self.read_once(slot, page));
+        while result == Err(StoreError::Io) && self.is_out(page) && self.health.wait() {
+            result = self.read_once(slot, page);
+        }
         let count = if result.is_ok() { &self.counts.pages_read } else { &self.counts.failed_reads };
         count.fetch_add(1, Relaxed);
         // What was read instead may belong to somebody else.
         result.inspect_err(|_| page.fill(0))
+    }
+
+    /// Whether the device has stopped to work, rather than one of its slots: the superblock cannot be read either.
+    fn is_out(&self, page: &mut [u8]) -> bool {
+        if disk::read(&self.disk, 0, page).is_ok() {
+            self.health.worked();
+            return false;
+        }
+        if self.health.is_good() && self.health.failed() {
+            self.counts.outages.fetch_add(1, Relaxed);
+        }
+        true
     }
 
     fn read_once(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
@@ -237,10 +337,17 @@ impl<D: Disk, P: Platform> Store for SwapStore<D, P> {
         self.slots.lock().put(place.number());
     }
 
+    fn tidy(&self) -> bool {
+        let Some(slots) = self.slots.lock().take_empty_zone() else { return false };
+        self.disk.discard(self.offset(slots.start), self.offset(slots.end - slots.start));
+        let mut all = self.slots.lock();
+        slots.for_each(|slot| all.put(slot));
+        true
+    }
+
     fn space(&self) -> Space {
         let slots = self.slots.lock();
-        let [total, free, bad] = [slots.total(), slots.free(), slots.bad()].map(u64::from);
-        Space { total, free, bad, same_filled: 0 }
+        Space { total: slots.total(), free: slots.free(), bad: slots.bad(), same_filled: 0 }
     }
 }
 
