@@ -28,6 +28,7 @@ fn blocks(text: &str) -> Vec<(&str, &str, String)> {
 fn quoted_files_are_as_quoted() {
     assert!(quotations("README.md") >= 4);
     assert!(quotations("docs/exception_server.md") >= 5);
+    assert!(quotations("docs/guide.md") >= 10);
 }
 
 /// Whoever copies the first example may be on any system.

@@ -305,8 +305,10 @@ impl<'s, K: Kernel> Server<'s, K> {
             let running = scope.spawn(|| self.run());
             let result = work();
             drop(stopping);
-            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(result)
+            let ended = running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            // Where the server had ended before, the order of `stopping` would be for the next run.
+            self.ports.as_ref().map_err(|code| *code)?.stop.0.stopped.store(false, Ordering::SeqCst);
+            ended.map(|()| result)
         })
     }
 

@@ -459,6 +459,8 @@ fn a_server_stops_with_the_work_that_it_serves() {
     let panicked = panic::catch_unwind(AssertUnwindSafe(|| server.serve_while(|| panic!("the work"))));
     assert!(panicked.is_err());
     assert_eq!(sum_of(2, 2), Ok(4), "and it can serve again");
+    server.serve_while(|| server.stop()).unwrap();
+    assert_eq!(sum_of(3, 3), Ok(6), "nor is it stopped twice");
 }
 
 #[test]
