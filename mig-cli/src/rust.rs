@@ -29,6 +29,9 @@ pub(crate) struct Rust {
     /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it
     #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
     extern_type: Vec<(String, String)>,
+    /// The ports of this interface are objects of the kernel (a task's, the host's, …), which XNU wants to be told with each request
+    #[arg(long)]
+    kernel_objects: bool,
     /// The name of the crate mig-runtime in the generated code
     #[arg(long, value_name = "NAME", default_value = "mig_runtime")]
     runtime_crate: String,
@@ -68,7 +71,7 @@ impl Rust {
 
     fn config(&self) -> Config {
         let config = self.options.config().side(self.side.into()).check(self.check);
-        let config = config.runtime_crate(&self.runtime_crate);
+        let config = config.runtime_crate(&self.runtime_crate).kernel_objects(self.kernel_objects);
         self.extern_type.iter().fold(config, |config, (name, path)| config.extern_type(name, path))
     }
 

@@ -311,3 +311,14 @@ fn files_of_macros_and_prefixes() {
     let said = folder.mig(&["check", "rest.defs", "-include", "nothing.defs"]).expect(1).err();
     assert!(said.contains("`nothing.defs` is not found") && said.contains("<command line>:1:10"), "{said}");
 }
+
+#[test]
+fn an_interface_of_the_kernel() {
+    let folder = Folder::new("kernel_objects");
+    folder.write("task.defs", "subsystem task 1; type p_t = MACH_MSG_TYPE_COPY_SEND; routine f(p : p_t);");
+    let arguments = ["rust", "task.defs", "--abi", "apple-64"];
+    let [to_task, to_kernel] = [&[][..], &["--kernel-objects"]]
+        .map(|option| folder.mig(&[&arguments[..], option].concat()).expect(0).out());
+    assert!(to_kernel.contains("CallOptions::KERNEL_OBJECT"), "{to_kernel}");
+    assert!(!to_task.contains("KERNEL_OBJECT"), "{to_task}");
+}

@@ -81,3 +81,5 @@ pub const NOT_GENERATED: &str = "MIG0390";
 pub const ARGUMENT_NOT_GENERATED: &str = "MIG0502";
 /// A time or an option whose value only a C compiler knows.
 pub const C_EXPRESSION: &str = "MIG0503";
+/// A request that no object of the kernel takes.
+pub const KERNEL_OBJECT: &str = "MIG0504";

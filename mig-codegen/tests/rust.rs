@@ -95,3 +95,54 @@ fn a_time_that_only_c_knows_is_an_error() {
         assert!(error.contains(hint), "{error}");
     }
 }
+
+/// A request to the kernel: with a time of its own, too.
+#[test]
+fn requests_to_objects_of_the_kernel_say_so() {
+    let source = "subsystem s 10; type int = MACH_MSG_TYPE_INTEGER_32; type p_t = MACH_MSG_TYPE_COPY_SEND;
+         routine f(p : p_t); waittime 7; routine g(p : p_t);";
+    let input = Input::Text { name: "s.defs", text: source.as_bytes() };
+    for (kernel_objects, calls) in [(true, [1, 1, 0]), (false, [0, 0, 2])] {
+        let config = Config::new().abi("apple-64").kernel_objects(kernel_objects);
+        let text = config.text(input).unwrap().value;
+        let calls_of = [
+            text.matches("rt::CallOptions::KERNEL_OBJECT)").count(),
+            text.matches("..rt::CallOptions::KERNEL_OBJECT").count(),
+            text.matches("rt::CallOptions::NONE").count(),
+        ];
+        assert_eq!(calls_of, calls, "{text}");
+        let first = text.lines().next().unwrap();
+        assert_eq!(first.contains("abi apple-64; kernel objects"), kernel_objects, "{first}");
+    }
+}
+
+/// What no object of the kernel takes is an error on the ABIs whose kernel asks, and only where a client is made.
+#[test]
+fn what_the_kernel_does_not_take_is_an_error() {
+    let error = |config: Config, routine: &str| {
+        let source = format!(
+            "subsystem s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; type o_t = ^array[] of MACH_MSG_TYPE_BYTE; {routine}"
+        );
+        let input = Input::Text { name: "s.defs", text: source.as_bytes() };
+        config.text(input).err().map(|error| error.to_string())
+    };
+    let four = "routine f(p : p_t; a : p_t; b : o_t; c : p_t; d : o_t);";
+    let three = "routine f(p : p_t; a : p_t; b : o_t; c : p_t; out d : o_t);";
+    let one_way = "simpleroutine f(p : p_t);";
+    let kernel = |abi: &str| Config::new().abi(abi).kernel_objects(true);
+    for abi in ["apple-64", "apple-32"] {
+        let said = error(kernel(abi), four).unwrap();
+        assert!(said.contains("MIG0504") && said.contains("the request of `f` has 4 descriptors"), "{said}");
+        let said = error(kernel(abi), one_way).unwrap();
+        assert!(said.contains("MIG0504") && said.contains("`f` waits for no reply"), "{said}");
+        assert_eq!(error(kernel(abi), three), None);
+        for routine in [four, one_way] {
+            assert_eq!(error(kernel(abi).side(Side::Server), routine), None);
+            assert_eq!(error(Config::new().abi(abi), routine), None);
+        }
+    }
+    for routine in [four, one_way] {
+        assert_eq!(error(kernel("osf-32"), routine), None);
+        assert_eq!(error(kernel("gnu-x86_64"), routine.replace("MACH_MSG_TYPE_BYTE", "char").as_str()), None);
+    }
+}

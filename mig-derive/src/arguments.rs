@@ -9,7 +9,7 @@ use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Ident, Lit, LitStr, Path, Token, braced, bracketed};
+use syn::{Ident, Lit, LitBool, LitStr, Path, Token, braced, bracketed};
 
 /// The arguments of `interface!`.
 pub(crate) struct Arguments {
@@ -90,9 +90,10 @@ fn option(config: Config, key: &Ident, input: ParseStream<'_>) -> syn::Result<Co
         "arch" => config.arch(input.parse::<LitStr>()?.value()),
         "prefix" => config.prefix(input.parse::<LitStr>()?.value()),
         "side" => config.side(side(&input.parse()?)?),
+        "kernel_objects" => config.kernel_objects(input.parse::<LitBool>()?.value),
         "crate" => config.runtime_crate(input.parse::<Ident>()?.to_string()),
         _ => {
-            let known = "path, inline, include, imacros, first, define, undefine, abi, arch, prefix, side, extern_type, crate";
+            let known = "path, inline, include, imacros, first, define, undefine, abi, arch, prefix, side, extern_type, kernel_objects, crate";
             return Err(syn::Error::new(key.span(), format!("unknown argument `{key}`; there are {known}")));
         }
     })

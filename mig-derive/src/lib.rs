@@ -41,6 +41,7 @@ use arguments::{Arguments, Source};
 /// - `prefix: "text"`: what stands in front of the names of functions
 /// - `side: client`, `server` or `both`
 /// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they are translated to
+/// - `kernel_objects: true`: requests go to objects of the kernel, a task's or the host's port for example, which XNU wants to be told
 /// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`
 ///
 /// Everything wrong with the `.defs` files is in the compile error, with file, line and the marked line. The code is compiled again when

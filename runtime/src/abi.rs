@@ -14,6 +14,17 @@ pub enum Family {
     Untyped,
 }
 
+/// Whose kernel speaks an ABI: what its codes mean, and what it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// GNU Mach, and the Mach 3 that it comes from.
+    GnuMach,
+    /// OSF Mach.
+    Osf,
+    /// XNU: macOS and its kin.
+    Xnu,
+}
+
 /// The shape of a typed ABI's type words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeWords {
@@ -30,6 +41,8 @@ pub struct Facts {
     pub name: &'static str,
     /// Which wire format.
     pub family: Family,
+    /// Whose kernel speaks it.
+    pub system: System,
     /// The shape of the type words; of no meaning for an untyped ABI.
     pub type_words: TypeWords,
     /// Every argument's data is padded to a multiple of this.
@@ -93,6 +106,7 @@ impl Abi for GnuI386 {
     const FACTS: Facts = Facts {
         name: "gnu-i386",
         family: Family::Typed,
+        system: System::GnuMach,
         type_words: TypeWords::Short4Long12,
         alignment: 4,
         header: 24,
@@ -120,6 +134,7 @@ impl Abi for GnuX86_64 {
     const FACTS: Facts = Facts {
         name: "gnu-x86_64",
         family: Family::Typed,
+        system: System::GnuMach,
         type_words: TypeWords::Always8,
         alignment: 8,
         header: 32,
@@ -164,6 +179,7 @@ impl Abi for Osf32 {
     const FACTS: Facts = Facts {
         name: "osf-32",
         family: Family::Untyped,
+        system: System::Osf,
         type_words: TypeWords::Short4Long12,
         alignment: 4,
         header: 24,
@@ -191,6 +207,7 @@ impl Abi for Apple32 {
     type Trailer = Trailer;
     const FACTS: Facts = Facts {
         name: "apple-32",
+        system: System::Xnu,
         // Up to the context of the port.
         trailer: 60,
         trailer_options: 4 << 24,

@@ -49,11 +49,20 @@ pub struct CallOptions {
     pub receive_timeout: Option<u32>,
     /// Further `mach_msg` options (`msgoption`).
     pub bits: u32,
+    /// The destination is an object of the kernel; see [`KERNEL_OBJECT`](Self::KERNEL_OBJECT).
+    pub kernel_object: bool,
 }
 
 impl CallOptions {
     /// Waits as long as it takes.
-    pub const NONE: Self = Self { send_timeout: None, receive_timeout: None, bits: 0 };
+    pub const NONE: Self = Self { send_timeout: None, receive_timeout: None, bits: 0, kernel_object: false };
+
+    /// The same, to an object of the kernel: a task, a thread, the host and their like, as opposed to a port from which some task receives.
+    ///
+    /// Since macOS 13 the kernel compares this with the destination, and ends the program whose call is of the wrong kind. The stubs of an
+    /// interface know it from `kernel_objects`, an option of the compiler. Such a call sends and receives at once; what limits its sending has
+    /// no effect, since a call to the kernel never waits for room in a queue.
+    pub const KERNEL_OBJECT: Self = Self { kernel_object: true, ..Self::NONE };
 }
 
 /// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why `mach_msg` failed.
@@ -238,6 +247,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             receive_timeout: None,
             large: false,
             options: options.bits,
+            kernel_object: false,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
         // SAFETY: the call that failed is this one.
@@ -320,6 +330,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             receive_timeout: options.receive_timeout,
             large: false,
             options: options.bits,
+            kernel_object: options.kernel_object,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
         match result {

@@ -138,6 +138,8 @@ codes! {
     MACH_SEND_INVALID_TYPE = 0x1000_000f;
     /// The header's bits are not valid.
     MACH_SEND_INVALID_HEADER = 0x1000_0010;
+    /// XNU: the options do not fit together, or not the destination.
+    MACH_SEND_INVALID_OPTIONS = 0x1000_0013;
 
     /// A receive was interrupted before it was tried.
     MACH_RCV_IN_PROGRESS = 0x1000_4001;
@@ -166,6 +168,10 @@ codes! {
 }
 
 impl KernReturn {
+    /// XNU: the message is larger than the kernel carries, or has too many descriptors. The same number as
+    /// [`MACH_SEND_NO_NOTIFY`](Self::MACH_SEND_NO_NOTIFY).
+    pub const MACH_SEND_TOO_LARGE: Self = Self(0x1000_000e);
+
     /// Untyped ABIs: the trailer is not of a known type or too short. The same number as [`MIG_DESTROY_REQUEST`](Self::MIG_DESTROY_REQUEST).
     pub const MIG_TRAILER_ERROR: Self = Self(-309);
 

@@ -42,6 +42,7 @@ impl Receive {
             receive_timeout: self.timeout,
             large: true,
             options: A::FACTS.trailer_options,
+            kernel_object: false,
         }
     }
 }

@@ -42,6 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host: Host<Apple64> = Host::new();
     let (kernel, debugger) = (host.new_task("kernel"), host.new_task("debugger"));
     let machine = Machine::new(&kernel)?;
+    kernel.make_kernel_object(machine.task.name())?;
+    kernel.make_kernel_object(machine.thread.name())?;
     let ports = PortSet::allocate(&kernel)?;
     ports.insert(&machine.task)?;
     ports.insert(&machine.thread)?;

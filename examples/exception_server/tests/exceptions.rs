@@ -42,6 +42,10 @@ impl World {
     fn with_machine(self, work: impl FnOnce(&Self, &Machine<Task>)) {
         let census = [&self.kernel, &self.ours, &self.before].map(Local::census);
         let machine = Machine::new(&self.kernel).unwrap();
+        // XNU tells these ports from those that a task receives from.
+        for port in [&machine.task, &machine.thread] {
+            self.kernel.make_kernel_object(port.name()).unwrap();
+        }
         let ports = PortSet::allocate(&self.kernel).unwrap();
         ports.insert(&machine.task).unwrap();
         ports.insert(&machine.thread).unwrap();

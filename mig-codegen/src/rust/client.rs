@@ -311,9 +311,13 @@ impl Generator<'_> {
             }
         };
         fields.extend(bits.map(|bits| quote!(bits: #bits)));
+        let rest = match self.kernel_objects && routine.reply.is_some() {
+            true => quote!(#rt::#kind::KERNEL_OBJECT),
+            false => quote!(#rt::#kind::NONE),
+        };
         match fields.is_empty() {
-            true => quote!(#rt::#kind::NONE),
-            false => quote!(#rt::#kind { #(#fields,)* ..#rt::#kind::NONE }),
+            true => rest,
+            false => quote!(#rt::#kind { #(#fields,)* ..#rest }),
         }
     }
 

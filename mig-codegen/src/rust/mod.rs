@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) runtime_crate: String,
     /// Rust paths for types of the `.defs`.
     pub(crate) extern_types: BTreeMap<String, String>,
+    /// Requests go to objects of the kernel.
+    pub(crate) kernel_objects: bool,
 }
 
 /// Generates the items of an interface. `None` if something in it is not generated yet; that is a diagnostic.
@@ -66,7 +68,7 @@ pub(crate) fn generate(
     options: &Options,
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<TokenStream>> {
-    refuse::refuse(interface, diagnostics);
+    refuse::refuse(interface, options, diagnostics);
     if diagnostics.has_errors() {
         return None;
     }
@@ -110,6 +112,7 @@ struct Generator<'a> {
     rt: TokenStream,
     runtime_crate: &'a str,
     extern_types: BTreeMap<&'a str, TokenStream>,
+    kernel_objects: bool,
     /// The Rust names of the interface's types.
     type_names: BTreeMap<String, Ident>,
     /// The names of the client's functions; no other function may have one of them.
@@ -124,6 +127,7 @@ impl<'a> Generator<'a> {
             rt: quote!(rt),
             runtime_crate: &options.runtime_crate,
             extern_types: extern_types(options),
+            kernel_objects: options.kernel_objects,
             type_names: type_names(interface),
             functions: interface.routines.iter().map(|routine| names::snake(&routine.user)).collect(),
         }

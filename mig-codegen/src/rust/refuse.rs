@@ -3,19 +3,25 @@
 use mig_parser::ast::Direction;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
+use mig_runtime::abi::System;
 use proc_macro2::TokenStream;
 
+use super::Options;
 use super::client::{milliseconds, option_bits};
 use super::forms::Form;
 use super::types::is_port;
 use super::untyped::trailer_field;
 use crate::abi::Language;
 use crate::codes;
-use crate::model::{Arg, Interface, Routine, TypeKind};
+use crate::model::{Arg, Interface, Role, Routine, TypeKind};
 
 /// Reports everything in an interface that can't be generated.
-pub(super) fn refuse(interface: &Interface, diagnostics: &mut Diagnostics) {
+pub(super) fn refuse(interface: &Interface, options: &Options, diagnostics: &mut Diagnostics) {
+    let of_xnu = interface.abi.facts.system == System::Xnu;
     for routine in &interface.routines {
+        if of_xnu && options.kernel_objects && options.side.client() {
+            refuse_kernel_call(routine, diagnostics);
+        }
         refuse_options(routine, interface.abi.language, diagnostics);
         for arg in &routine.args {
             refuse_argument(arg, diagnostics);
@@ -37,6 +43,29 @@ fn refuse_options(routine: &Routine, language: &Language, diagnostics: &mut Diag
     }
     if let Some(bits) = routine.msg_option.as_deref().filter(|bits| option_bits(bits, language).is_none()) {
         expression(routine.span, "message option", bits, diagnostics);
+    }
+}
+
+/// What XNU does not take for an object of the kernel.
+fn refuse_kernel_call(routine: &Routine, diagnostics: &mut Diagnostics) {
+    /// `IPC_KOBJECT_DESC_MAX`
+    const DESCRIPTORS: usize = 3;
+    let mut refused = |message: String, label: &str| {
+        let error = Diagnostic::error(codes::KERNEL_OBJECT, routine.span, message, label);
+        diagnostics.push(error.with_help(
+            "`kernel_objects` is for interfaces of the kernel; leave it out if a task receives from this port",
+        ));
+    };
+    if routine.reply.is_none() {
+        let message = format!("`{}` waits for no reply, and is sent to the kernel", routine.name);
+        refused(message, "the kernel ends a program that sends to it without receiving");
+    }
+    let is_descriptor = |role| matches!(role, Role::Port | Role::Ool | Role::OolPorts);
+    let descriptors = routine.request.slots.iter().filter(|slot| is_descriptor(slot.role)).count();
+    if descriptors > DESCRIPTORS {
+        let message = format!("the request of `{}` has {descriptors} descriptors", routine.name);
+        let label = format!("the kernel takes {DESCRIPTORS} at most: of rights, and of memory out of line");
+        refused(message, &label);
     }
 }
 

@@ -91,6 +91,9 @@ pub struct MsgCall {
     pub large: bool,
     /// Further `MACH_MSG_OPTION` bits of the ABI, as the `.defs` gave them.
     pub options: u32,
+    /// The destination is an object of the kernel: a task, a thread, the host and their like. XNU wants to be told, and ends a program that is
+    /// wrong about it (see [`CallOptions::KERNEL_OBJECT`](crate::CallOptions::KERNEL_OBJECT)); other kernels do not ask.
+    pub kernel_object: bool,
 }
 
 /// `MACH_SEND_TIMEOUT`

@@ -8,6 +8,8 @@ use crate::right::{Right, SendRight};
 
 /// The same task, except that a message that would have to wait for room in a queue is not sent: `MACH_SEND_TIMED_OUT`.
 ///
+/// Nothing else about a call changes; one to an [object of the kernel](MsgCall::kernel_object) stays one.
+///
 /// For a server that speaks to ports of tasks it does not trust, and that no such task may stop by not listening. Stubs know nothing of it:
 /// they send as the kernel of the destination's right sends.
 ///

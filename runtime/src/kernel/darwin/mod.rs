@@ -11,6 +11,12 @@
 //! # Ok::<(), mig_runtime::KernReturn>(())
 //! ```
 //!
+//! The kernel has two kinds of ports: queues, from which tasks receive, and objects of its own, which are tasks, threads, the host, clocks and so on.
+//! Since macOS 13 each send says which kind it is for, and a program that says the wrong one is ended (`EXC_GUARD`, `kGUARD_EXC_INVALID_OPTIONS`).
+//! What `mach_msg` of `libSystem` sends is always for a queue. Stubs of an interface that was compiled with `kernel_objects` call
+//! `mach_msg2_internal`, which all stubs of `libSystem` use for such calls; where there is none, on macOS 12 and before, `mach_msg` does for both. The
+//! function is looked up with the first such call. `mach-defs` has its interfaces of the kernel in that form.
+//!
 //! The names of the foreign functions are in the module `system` alone; elsewhere a stand-in has its place in the tests.
 
 use core::fmt;
@@ -20,10 +26,11 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 use crate::abi::Abi;
+use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use crate::right::SendRight;
-use crate::types::name;
+use crate::types::{name, word_at};
 
 #[cfg(not(target_vendor = "apple"))]
 #[path = "stand_in.rs"]
@@ -162,7 +169,11 @@ unsafe impl Kernel for Darwin {
     type Lent<'a> = Lent<'a>;
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
-        let call = call.with_times_of_options();
+        let mut call = call.with_times_of_options();
+        if call.kernel_object && call.receive.is_some() {
+            // Such a call must not be divided, and its send does not wait.
+            call.send_timeout = None;
+        }
         let differ =
             call.send_timeout.zip(call.receive_timeout).is_some_and(|(send, receive)| send != receive);
         if call.send && call.receive.is_some() && differ {
@@ -296,11 +307,55 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
             buffer[..header].fill(MaybeUninit::new(0));
         }
     }
-    let message = buffer.as_mut_ptr().cast();
     let receive = call.receive.unwrap_or(Name::NULL);
+    // SAFETY: a message that is sent is initialised, as the caller says.
+    let words = (call.send && call.kernel_object)
+        .then(|| unsafe { to_kernel_object(buffer, options, send_size, receive_size, receive, time) });
+    let message = buffer.as_mut_ptr().cast();
     // SAFETY: `send_size` bytes may be read, as the caller says, and `receive_size` bytes written: they are the buffer.
-    let code = unsafe { system::mach_msg(message, options, send_size, receive_size, receive, time) };
+    let answer = words.and_then(|words| unsafe { system::mach_msg2_internal(message, words) });
+    let code = match answer {
+        Some(code) => code,
+        // SAFETY: as above.
+        None => unsafe { system::mach_msg(message, options, send_size, receive_size, receive, time) },
+    };
     code.without_shortage().ok()
+}
+
+/// `MACH64_SEND_KOBJECT_CALL`
+const KERNEL_OBJECT_CALL: u64 = 0x2_0000_0000;
+
+/// The arguments of `mach_msg2_internal`, behind the message, for a call to an object of the kernel. It takes the fields of the header from here.
+///
+/// # Safety
+///
+/// The buffer begins with an initialised message of `send_size` bytes.
+unsafe fn to_kernel_object(
+    buffer: &[MaybeUninit<u64>],
+    options: u32,
+    send_size: u32,
+    receive_size: u32,
+    receive: Name,
+    timeout: u32,
+) -> [u64; 7] {
+    let facts = const { Native::FACTS };
+    let len = size_of_val(buffer).min(send_size as usize);
+    // SAFETY: the caller's promise.
+    let message = unsafe { slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), len) };
+    let word = |at| word_at(message, at).unwrap_or(0);
+    let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let bits = word(0);
+    let descriptors = if bits & COMPLEX == 0 { 0 } else { word(facts.header) };
+    // There is no priority.
+    [
+        u64::from(options) | KERNEL_OBJECT_CALL,
+        pair(bits, send_size),
+        pair(word(facts.remote_port), word(facts.local_port)),
+        pair(word(facts.seqno), word(facts.id)),
+        pair(descriptors, receive.0),
+        pair(receive_size, 0),
+        timeout.into(),
+    ]
 }
 
 /// `msgh_size`

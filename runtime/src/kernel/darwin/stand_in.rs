@@ -14,6 +14,7 @@ use crate::kernel::{Kernel, MsgCall, Name, RightKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     MachMsg { options: u32, sent: Vec<u8>, receive_size: u32, receive: Name, timeout: u32 },
+    MachMsg2Internal { sent: Vec<u8>, words: [u64; 7] },
     MachPortAllocate { right: u32 },
     MachPortDeallocate { name: Name },
     MachPortModRefs { name: Name, right: u32, delta: i32 },
@@ -45,6 +46,8 @@ struct World {
     calls: Vec<Call>,
     answers: VecDeque<Answer>,
     memory: Vec<Vec<u64>>,
+    /// `libSystem` is that of macOS 12 or before.
+    old: bool,
 }
 
 std::thread_local! {
@@ -55,6 +58,11 @@ std::thread_local! {
 /// From now on this thread is one of this task.
 pub(super) fn play_on(task: &Local<Apple64>) {
     TASK.set(Some(task.clone()));
+}
+
+/// From now on this thread has a `libSystem` without `mach_msg2_internal`.
+pub(super) fn be_old() {
+    WORLD.with_borrow_mut(|world| world.old = true);
 }
 
 fn task() -> Option<Local<Apple64>> {
@@ -117,20 +125,69 @@ pub(super) unsafe fn mach_msg(
             receive_timeout: has(0x100).then_some(timeout),
             large: has(0x4),
             options: options & !0x117,
+            kernel_object: false,
         };
-        let words = send_size.max(receive_size).div_ceil(8) as usize;
-        // SAFETY: the caller's buffer has so many words.
-        let buffer = unsafe { std::slice::from_raw_parts_mut(message.cast(), words) };
         // SAFETY: the caller's promise.
-        return unsafe { task.mach_msg(buffer, call) }.into();
+        return unsafe { on_task(&task, message, send_size.max(receive_size), call) };
     }
     // SAFETY: the caller sends so many bytes.
     let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
-    match enter(Call::MachMsg { options, sent, receive_size, receive, timeout }) {
+    let call = Call::MachMsg { options, sent, receive_size, receive, timeout };
+    // SAFETY: the caller's promise.
+    unsafe { message_call(call, message, send_size.max(receive_size)) }
+}
+
+pub(super) unsafe fn mach_msg2_internal(message: *mut u8, words: [u64; 7]) -> Option<KernReturn> {
+    if WORLD.with_borrow(|world| world.old) {
+        return None;
+    }
+    let [options, bits, ports, voucher, descriptors, receive, timeout] = words;
+    let low = |pair: u64| pair as u32;
+    let high = |pair: u64| (pair >> 32) as u32;
+    let (send_size, room) = (high(bits), high(bits).max(low(receive)));
+    // SAFETY: the caller sends so many bytes.
+    let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
+    let word = |at: usize| u32::from_ne_bytes(core::array::from_fn(|i| sent[at + i]));
+    let header = [low(bits), low(ports), high(ports), low(voucher), high(voucher)];
+    assert_eq!(header, [0, 8, 12, 16, 20].map(word), "the arguments are those of the header");
+    assert_eq!(low(descriptors), if word(0) >> 31 == 0 { 0 } else { word(24) });
+    let Some(task) = task() else {
+        // SAFETY: the caller's promise.
+        return Some(unsafe { message_call(Call::MachMsg2Internal { sent, words }, message, room) });
+    };
+    let has = |bit: u64| options & bit != 0;
+    let call = MsgCall {
+        send: has(0x1),
+        receive: has(0x2).then_some(Name(high(descriptors))),
+        send_timeout: has(0x10).then_some(low(timeout)),
+        receive_timeout: has(0x100).then_some(low(timeout)),
+        large: has(0x4),
+        options: low(options) & !0x117,
+        kernel_object: has(0x2_0000_0000),
+    };
+    // SAFETY: the caller's promise.
+    Some(unsafe { on_task(&task, message, room, call) })
+}
+
+/// # Safety
+///
+/// `message` is the buffer of a call, of `room` bytes.
+unsafe fn on_task(task: &Local<Apple64>, message: *mut u8, room: u32, call: MsgCall) -> KernReturn {
+    // SAFETY: the caller's buffer has this many words.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(message.cast(), room.div_ceil(8) as usize) };
+    // SAFETY: the caller's promise.
+    unsafe { task.mach_msg(buffer, call) }.into()
+}
+
+/// # Safety
+///
+/// `message` is the buffer of this call, of `room` bytes.
+unsafe fn message_call(call: Call, message: *mut u8, room: u32) -> KernReturn {
+    match enter(call) {
         None => KernReturn::KERN_SUCCESS,
         Some(Answer::Code(code)) => KernReturn(code),
         Some(Answer::Message(code, bytes)) => {
-            assert!(bytes.len() <= receive_size.max(send_size) as usize, "it fits in the buffer");
+            assert!(bytes.len() <= room as usize, "it fits in the buffer");
             // SAFETY: the buffer has room for it, as just tested.
             unsafe { message.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
             KernReturn(code)
@@ -160,8 +217,7 @@ pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {
 
 pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {
     if let Some(task) = task() {
-        task.release(RightKind::Send, name);
-        return Ok(());
+        return task.deallocate(name);
     }
     result(Call::MachPortDeallocate { name })
 }

@@ -2,6 +2,10 @@
 //!
 //! Those that cannot harm memory, whatever their arguments are, are safe here.
 
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
 use mach2::kern_return::kern_return_t;
 use mach2::mach_init;
 use mach2::mach_port;
@@ -18,6 +22,42 @@ unsafe extern "C" {
     // `mach2` has not got it.
     #[link_name = "mach_port_move_member"]
     safe fn move_member(task: mach_port_t, member: mach_port_t, after: mach_port_t) -> kern_return_t;
+
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+}
+
+/// A function that not every version of `libSystem` has.
+struct Optional {
+    name: &'static CStr,
+    /// Null until it has been looked up, [`missing`] if there is none.
+    address: AtomicPtr<c_void>,
+}
+
+/// The address of nothing.
+fn missing() -> *mut c_void {
+    ptr::without_provenance_mut(1)
+}
+
+impl Optional {
+    const fn new(name: &'static CStr) -> Self {
+        Self { name, address: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    fn address(&self) -> Option<*mut c_void> {
+        let mut address = self.address.load(Ordering::Relaxed);
+        if address.is_null() {
+            /// `RTLD_DEFAULT`
+            const ANY_LIBRARY: isize = -2;
+            let any = ptr::without_provenance_mut(ANY_LIBRARY as usize);
+            // SAFETY: the name is a string of C, and the handle one that is always open.
+            address = unsafe { dlsym(any, self.name.as_ptr()) };
+            if address.is_null() {
+                address = missing();
+            }
+            self.address.store(address, Ordering::Relaxed);
+        }
+        (address != missing()).then_some(address)
+    }
 }
 
 /// `mach_task_self ()`
@@ -67,6 +107,25 @@ pub(super) unsafe fn mach_msg(
         mach2::message::mach_msg(message.cast(), options, send_size, receive_size, receive.0, timeout, 0)
     };
     KernReturn(code)
+}
+
+/// `mach_msg` with the header's fields and all sizes in `words`, where this version of `libSystem` has it.
+///
+/// # Safety
+///
+/// As [`mach_msg`], of the sizes and the rights that `words` speaks of.
+pub(super) unsafe fn mach_msg2_internal(message: *mut u8, words: [u64; 7]) -> Option<KernReturn> {
+    type Function = unsafe extern "C" fn(*mut c_void, u64, u64, u64, u64, u64, u64, u64) -> kern_return_t;
+    static FUNCTION: Optional = Optional::new(c"mach_msg2_internal");
+    let address = FUNCTION.address()?;
+    // SAFETY: this is its type in `mach/message.h`.
+    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(address) };
+    let [options, bits, ports, voucher, descriptors, receive_size, timeout] = words;
+    // SAFETY: the caller's promise.
+    let code = unsafe {
+        function(message.cast(), options, bits, ports, voucher, descriptors, receive_size, timeout)
+    };
+    Some(KernReturn(code))
 }
 
 pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {

@@ -3,11 +3,11 @@
 use std::vec::Vec;
 
 use super::Darwin;
-use super::system::{Answer, Call, answer, calls, memory, play_on};
+use super::system::{Answer, Call, answer, be_old, calls, memory, play_on};
 use crate::abi::Apple64;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::Local;
-use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::kernel::{Kernel, MsgCall, Name, NoWait, Notification, RightKind};
 use crate::{
     CallError, CallOptions, Complex, Dest, MsgBuf, OolMemory, PortSet, Receive, ReceiveError, ReceiveRight,
     Received, Reply, SendRight, Seqno, Server, Shape, Subsystem,
@@ -83,6 +83,51 @@ fn a_round_trip_is_one_call() {
         messages(),
         [(0x3, 24, 128, Name(0x707), 0), (0x113, 24, 128, Name(0x707), 9), (0x13, 24, 128, Name(0x707), 0),]
     );
+}
+
+/// A task, with a descriptor: 52 bytes.
+fn to_task() -> Vec<u8> {
+    let descriptor = [1, 0x903, 0, 19 << 16, 0, 0, 0].iter().flat_map(|word: &u32| word.to_ne_bytes());
+    header(0x8000_1513, 52, 0x203, 0x707, 3415).into_iter().chain(descriptor).collect()
+}
+
+/// All that a call to an object of the kernel says: the mark, the header once more, and the number of descriptors.
+fn kernel_call(options: u64, timeout: u64) -> Call {
+    let words = [
+        0x2_0000_0000 | options,
+        52 << 32 | 0x8000_1513,
+        0x707 << 32 | 0x203,
+        3415 << 32,
+        0x707 << 32 | 1,
+        128,
+        timeout,
+    ];
+    Call::MachMsg2Internal { sent: to_task(), words }
+}
+
+#[test]
+fn a_call_to_an_object_of_the_kernel_says_so() {
+    let call = MsgCall { send: true, receive: Some(Name(0x707)), kernel_object: true, ..MsgCall::default() };
+    assert_eq!(mach_msg(&to_task(), call).0, Ok(()));
+    assert_eq!(calls(), [kernel_call(0x3, 0)]);
+    // It is one call, whatever its times are; the kernel does not keep it waiting for room.
+    let timed = MsgCall { send_timeout: Some(1), receive_timeout: Some(1000), ..call };
+    assert_eq!(mach_msg(&to_task(), timed).0, Ok(()));
+    assert_eq!(calls(), [kernel_call(0x103, 1000)]);
+    answer([Answer::Code(KernReturn::MACH_SEND_INVALID_DEST.0 | 0x2000)]);
+    assert_eq!(mach_msg(&to_task(), call).0, Err(KernReturn::MACH_SEND_INVALID_DEST));
+    assert_eq!(calls(), [kernel_call(0x3, 0)]);
+    // What only receives is like any other.
+    assert_eq!(mach_msg(&[], MsgCall { send: false, ..call }).0, Ok(()));
+    assert_eq!(messages(), [(0x2, 0, 128, Name(0x707), 0)]);
+}
+
+#[test]
+fn before_macos_13_all_calls_are_alike() {
+    be_old();
+    let call = MsgCall { send: true, receive: Some(Name(0x707)), kernel_object: true, ..MsgCall::default() };
+    assert_eq!(mach_msg(&to_task(), call).0, Ok(()));
+    assert_eq!(messages(), [(0x3, 52, 128, Name(0x707), 0)]);
 }
 
 #[test]
@@ -327,9 +372,13 @@ impl Subsystem<Darwin> for &Doubles {
     }
 }
 
-fn double(service: &SendRight<Darwin>, number: i32, options: CallOptions) -> Result<i32, CallError<Darwin>> {
+fn double<K: Kernel<Abi = Apple64>>(
+    service: &SendRight<K>,
+    number: i32,
+    options: CallOptions,
+) -> Result<i32, CallError<K>> {
     let mut buffer = MsgBuf::<48>::new();
-    let mut request = buffer.request(&Darwin);
+    let mut request = buffer.request(service.kernel());
     request.ndr();
     request.value(&number);
     let shape = Shape::new(40, 40, Complex::Never);
@@ -369,5 +418,40 @@ fn calls_and_replies_on_a_whole_kernel() {
     drop(port);
     assert_eq!(double(&service, 1, nobody).unwrap_err().code(), KernReturn::MACH_SEND_INVALID_DEST);
     drop(service);
+    assert_eq!(task.census(), census);
+}
+
+/// An object of the kernel, and a queue: each takes its own kind of call, with a reply port of the caller's too, and from [`NoWait`].
+#[test]
+fn objects_of_the_kernel_on_a_whole_kernel() {
+    let task: Local<Apple64> = Local::new();
+    play_on(&task);
+    let census = task.census();
+    let [object, queue] = [(); 2].map(|()| ReceiveRight::allocate(&Darwin).unwrap());
+    task.make_kernel_object(object.name()).unwrap();
+    let ports = PortSet::allocate(&Darwin).unwrap();
+    ports.insert(&object).unwrap();
+    ports.insert(&queue).unwrap();
+    let server = Server::on(&ports).with(&Doubles);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            play_on(&task);
+            server.run()
+        });
+        let [object, queue] = [&object, &queue].map(|port| port.make_send().unwrap());
+        let call =
+            |right: &SendRight<Darwin>, options| double(right, 21, options).map_err(|error| error.code());
+        let refused = Err(KernReturn::MACH_SEND_INVALID_OPTIONS);
+        let answers = [&object, &queue]
+            .map(|right| [CallOptions::NONE, CallOptions::KERNEL_OBJECT].map(|options| call(right, options)));
+        let object = NoWait::right(object);
+        let without_waiting = double(&object, 4, CallOptions::KERNEL_OBJECT).map_err(|error| error.code());
+        server.stop();
+        assert_eq!(answers, [[refused, Ok(42)], [Ok(42), refused]]);
+        assert_eq!(without_waiting, Ok(8));
+        assert_eq!(running.join().unwrap(), Ok(()));
+    });
+    drop(server);
+    drop((ports, object, queue));
     assert_eq!(task.census(), census);
 }

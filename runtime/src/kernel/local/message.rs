@@ -7,7 +7,7 @@ use super::state::{Right, State, TaskId, Transit};
 use super::wire::{BadType, COMPLEX, Descriptor, Disposition, Wire};
 use crate::abi::{Facts, Family};
 use crate::kern_return::KernReturn;
-use crate::kernel::Name;
+use crate::kernel::{MsgCall, Name};
 
 /// Bytes of a trailer up to the port's context.
 const MOST_TRAILER: usize = 60;
@@ -119,11 +119,20 @@ impl Message {
 
     /// Takes a message out of its sender's hands: rights leave the name table, memory the address space. A message that is refused is lost as far
     /// as it has been taken in by then, as on the kernel of this ABI.
-    pub(super) fn copy_in(state: &mut State, task: TaskId, wire: Wire) -> Result<Self, Refused> {
+    pub(super) fn copy_in(
+        state: &mut State,
+        task: TaskId,
+        wire: Wire,
+        call: &MsgCall,
+    ) -> Result<Self, Refused> {
         if wire.facts().family == Family::Untyped {
             wire.check_descriptors().map_err(KernReturn::from)?;
         }
         let mut message = Self::copy_in_header(state, task, wire)?;
+        if let Err(code) = state.check_destination(task, message.destination.port, call) {
+            state.discard_message(message);
+            return Err(code.into());
+        }
         if message.wire.u32(0) & COMPLEX != 0 {
             if let Err(code) = message.copy_in_body(state, task) {
                 state.discard_message(message);

@@ -24,12 +24,14 @@
 //! ```
 //!
 //! Where it differs from the real thing: names have no generation and are soon used again; an address of out-of-line memory denotes a whole
-//! region and means nothing to the processor; a port whose receive right is in its own queue lives as long as the host.
+//! region and means nothing to the processor; a port whose receive right is in its own queue lives as long as the host. What XNU refuses of all that, and
+//! does not say in its messages, is in [`Policies`].
 
 mod census;
 mod message;
 mod names;
 mod notify;
+mod policy;
 mod region;
 mod state;
 #[cfg(test)]
@@ -57,6 +59,7 @@ use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use crate::right::Right;
 
 pub use self::census::{Census, ReceiveStatus};
+pub use self::policy::Policies;
 pub use self::region::{Lent, Region};
 
 /// A machine: tasks whose messages reach each other, and nobody else.
@@ -78,9 +81,14 @@ impl<A: Abi> Default for Host<A> {
 }
 
 impl<A: Abi> Host<A> {
-    /// A machine without tasks.
+    /// A machine without tasks, whose kernel is the newest that speaks this ABI.
     pub fn new() -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(&A::FACTS))), abi: PhantomData }
+        Self::with_policies(Policies::of::<A>())
+    }
+
+    /// A machine whose kernel refuses this beyond Mach's rules.
+    pub fn with_policies(policies: Policies) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(&A::FACTS, policies))), abi: PhantomData }
     }
 
     /// Makes a task. The label is for people.
@@ -175,9 +183,25 @@ impl<A: Abi> Local<A> {
         Host { state: self.task.state.clone(), abi: PhantomData }
     }
 
-    /// From now on this task's messages ignore queue limits, as a kernel's do.
+    /// From now on this task's messages ignore queue limits and [`Policies`], as a kernel's do.
     pub fn send_always(&self) {
         self.with_task(|task| task.send_always = true);
+    }
+
+    /// From now on this port is an object of the kernel: XNU takes other calls for it than for the queues of tasks ([`Policies`]). It is received
+    /// from as before, by the task that plays the kernel.
+    ///
+    /// # Errors
+    ///
+    /// `KERN_INVALID_NAME` or `KERN_INVALID_RIGHT` if `receive` is not the name of a receive right.
+    pub fn make_kernel_object(&self, receive: Name) -> Result<(), KernReturn> {
+        self.with(|state, task| {
+            let id = state.receive_right(task, receive)?;
+            if let Some(port) = state.ports.get_mut(&id) {
+                port.kernel_object = true;
+            }
+            Ok(())
+        })
     }
 
     /// Ends the task: its ports die, its rights are released, threads that wait in it return, and whoever asked for it is notified.
@@ -251,6 +275,19 @@ impl<A: Abi> Local<A> {
         }
     }
 
+    /// Releases one reference of the send right, the send-once right or the dead name that this name denotes (`mach_port_deallocate`): for
+    /// programs that know it by its name alone. Others drop their rights.
+    ///
+    /// # Errors
+    ///
+    /// `KERN_INVALID_NAME` if it denotes nothing, `KERN_INVALID_RIGHT` if it denotes something else.
+    pub fn deallocate(&self, name: Name) -> Result<(), KernReturn> {
+        self.with(|state, task| {
+            let kind = state.deallocated_kind(task, name)?;
+            if state.release(task, kind, name) { Ok(()) } else { Err(KernReturn::KERN_INVALID_RIGHT) }
+        })
+    }
+
     fn with_task<R>(&self, operation: impl FnOnce(&mut state::Task) -> R) -> Option<R> {
         self.task.state.lock().task(self.task.id).map(operation).ok()
     }
@@ -304,7 +341,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         if call.send {
             // SAFETY: the caller vouches for the header and as many bytes as it says.
             let wire = unsafe { sent_message(&A::FACTS, buffer) }?;
-            self.send(wire, call.send_timeout).map_err(|refused| {
+            self.send(wire, &call).map_err(|refused| {
                 if let Some(returned) = refused.returned {
                     write(buffer, &returned);
                 }

@@ -14,6 +14,7 @@ use parking_lot::Condvar;
 use super::message::Message;
 use super::names::{Entry, NameTable};
 use super::notify::Notice;
+use super::policy::Policies;
 use super::region::Regions;
 use super::wire::{Disposition, Kind};
 use crate::abi::Facts;
@@ -74,6 +75,8 @@ pub(super) struct Port {
     pub(super) make_send_count: u32,
     /// What its receiver wants to find in the trailers of its messages.
     pub(super) context: u64,
+    /// It stands for an object of the kernel.
+    pub(super) kernel_object: bool,
     no_senders_request: Option<PortId>,
     port_destroyed_request: Option<PortId>,
     /// Every name of a right to this port.
@@ -125,6 +128,7 @@ enum Pending {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) facts: &'static Facts,
+    pub(super) policies: Policies,
     pub(super) tasks: BTreeMap<TaskId, Task>,
     pub(super) ports: BTreeMap<PortId, Port>,
     pub(super) sets: BTreeMap<SetId, PortSet>,
@@ -133,9 +137,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(facts: &'static Facts) -> Self {
+    pub(super) fn new(facts: &'static Facts, policies: Policies) -> Self {
         Self {
             facts,
+            policies,
             tasks: BTreeMap::new(),
             ports: BTreeMap::new(),
             sets: BTreeMap::new(),
@@ -290,6 +295,7 @@ impl State {
             send_once_rights: 0,
             make_send_count: 0,
             context: 0,
+            kernel_object: false,
             no_senders_request: None,
             port_destroyed_request: None,
             holders: BTreeSet::new(),
@@ -567,6 +573,14 @@ impl State {
             _ => return false,
         }
         true
+    }
+
+    /// What `mach_port_deallocate` takes of this name.
+    pub(super) fn deallocated_kind(&mut self, task: TaskId, name: Name) -> Result<RightKind, KernReturn> {
+        Ok(match self.entry(task, name)? {
+            Entry::SendOnce { .. } => RightKind::SendOnce,
+            _ => RightKind::Send,
+        })
     }
 
     fn move_away(&mut self, task: TaskId, name: Name, disposition: Disposition) {

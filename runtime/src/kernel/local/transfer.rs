@@ -29,11 +29,12 @@ enum Ended {
 
 impl<A: Abi> Local<A> {
     /// Sends a message, and waits while the queue is full.
-    pub(super) fn send(&self, wire: Wire, timeout: Option<u32>) -> Result<(), Refused> {
+    pub(super) fn send(&self, wire: Wire, call: &MsgCall) -> Result<(), Refused> {
         let id = self.task.id;
-        let mut wait = Wait::new(self, timeout);
+        let mut wait = Wait::new(self, call.send_timeout);
         let mut state = self.lock();
-        let message = Message::copy_in(&mut state, id, wire);
+        state.policies_for(id).check_schema(&wire, call)?;
+        let message = Message::copy_in(&mut state, id, wire, call);
         // Before the wait: what follows from this may be what is waited for.
         state.settle();
         let result = message.and_then(|message| deliver(&mut state, &mut wait, id, message));

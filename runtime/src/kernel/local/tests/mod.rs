@@ -1,6 +1,7 @@
 mod memory;
 mod names;
 mod notifications;
+mod policies;
 mod queues;
 mod random;
 mod rights;

@@ -145,12 +145,16 @@ impl<A: Abi> Message<A> {
         task: &Local<A>,
         timeout: Option<u32>,
     ) -> (Result<(), KernReturn>, Received<A>) {
+        self.send_with(task, MsgCall { send_timeout: timeout, ..MsgCall::default() })
+    }
+
+    /// Sends in a call like this, and returns what is in the buffer afterwards.
+    pub(super) fn send_with(&self, task: &Local<A>, call: MsgCall) -> (Result<(), KernReturn>, Received<A>) {
         let mut message = self.clone();
         let size = message.bytes.len();
         message.set(4, size as u32);
         let mut buffer = Buffer::new(&message.bytes, size);
-        let call = MsgCall { send: true, send_timeout: timeout, ..MsgCall::default() };
-        let result = buffer.call(task, call);
+        let result = buffer.call(task, MsgCall { send: true, ..call });
         (result, buffer.received(size))
     }
 }

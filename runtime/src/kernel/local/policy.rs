@@ -1,0 +1,99 @@
+//! What XNU refuses beyond Mach's rules: as data, so that a test can choose a version.
+
+use super::state::{Port, PortId, State, TaskId};
+use super::wire::{COMPLEX, Wire};
+use crate::abi::{Abi, Facts, System};
+use crate::kern_return::KernReturn;
+use crate::kernel::MsgCall;
+
+/// What a host refuses although Mach's rules allow it.
+///
+/// Each of these is how a version of XNU treats every program; most of what they refuse, XNU punishes with the end of the program. Here the call fails
+/// with the code that the program would have seen. A task that plays the kernel
+/// ([`send_always`](super::Local::send_always)) may do everything.
+///
+/// ```
+/// use mig_runtime::abi::Apple64;
+/// use mig_runtime::kernel::local::{Host, Policies};
+///
+/// let monterey: Host<Apple64> = Host::with_policies(Policies::MACOS_12);
+/// let newest: Host<Apple64> = Host::new(); // Policies::MACOS_26
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policies {
+    /// A send says whether its destination is an object of the kernel ([`MsgCall::kernel_object`]); if it is wrong about that, it is
+    /// `MACH_SEND_INVALID_OPTIONS`.
+    pub kernel_objects: bool,
+    /// A call to an object of the kernel sends and receives at once, else it is `MACH_SEND_INVALID_OPTIONS`. So it is for programs that are built
+    /// with the SDK of macOS 15 or a newer one.
+    pub kernel_calls_receive: bool,
+    /// How many descriptors a message to an object of the kernel may have; with more it is `MACH_SEND_TOO_LARGE`.
+    pub kernel_descriptors: u32,
+}
+
+impl Policies {
+    /// Mach's rules alone.
+    pub const NONE: Self =
+        Self { kernel_objects: false, kernel_calls_receive: false, kernel_descriptors: u32::MAX };
+
+    /// XNU of macOS 12.
+    pub const MACOS_12: Self = Self::NONE;
+
+    /// XNU of macOS 13 (xnu-8792).
+    pub const MACOS_13: Self = Self { kernel_objects: true, kernel_descriptors: 3, ..Self::MACOS_12 };
+
+    /// XNU of macOS 15 (xnu-11215).
+    pub const MACOS_15: Self = Self { kernel_calls_receive: true, ..Self::MACOS_13 };
+
+    /// XNU of macOS 26.
+    pub const MACOS_26: Self = Self::MACOS_15;
+
+    /// Those of the newest kernel that speaks this ABI.
+    pub const fn of<A: Abi>() -> Self {
+        match A::FACTS.system {
+            System::Xnu => Self::MACOS_26,
+            System::GnuMach | System::Osf => Self::NONE,
+        }
+    }
+
+    /// What can be told before anything is taken from the sender.
+    pub(super) fn check_schema(&self, wire: &Wire, call: &MsgCall) -> Result<(), KernReturn> {
+        let facts: &Facts = wire.facts();
+        let complex = wire.u32(0) & COMPLEX != 0 && wire.size() >= facts.header + 4;
+        let descriptors = if complex { wire.u32(facts.header) } else { 0 };
+        if self.kernel_objects && call.kernel_object && descriptors > self.kernel_descriptors {
+            return Err(KernReturn::MACH_SEND_TOO_LARGE);
+        }
+        Ok(())
+    }
+
+    /// Whether a message may go to this port in this call.
+    fn check_destination(&self, port: &Port, call: &MsgCall) -> Result<(), KernReturn> {
+        let wrong = call.kernel_object != port.kernel_object;
+        let half = call.kernel_object && call.receive.is_none() && self.kernel_calls_receive;
+        match self.kernel_objects && (wrong || half) {
+            true => Err(KernReturn::MACH_SEND_INVALID_OPTIONS),
+            false => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// What is refused to this task.
+    pub(super) fn policies_for(&self, task: TaskId) -> Policies {
+        let is_kernel = self.tasks.get(&task).is_some_and(|task| task.send_always);
+        if is_kernel { Policies::NONE } else { self.policies }
+    }
+
+    /// Whether a message of this task may go to this port in this call.
+    pub(super) fn check_destination(
+        &self,
+        task: TaskId,
+        port: PortId,
+        call: &MsgCall,
+    ) -> Result<(), KernReturn> {
+        let port = self.ports.get(&port);
+        port.map_or(Ok(()), |port| self.policies_for(task).check_destination(port, call))
+    }
+}

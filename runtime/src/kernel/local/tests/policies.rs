@@ -1,0 +1,105 @@
+//! What XNU refuses beyond Mach's rules.
+
+use std::vec::Vec;
+
+use super::wire::{COPY_SEND, MAKE_SEND, Message, poll};
+use crate::abi::{Abi, Apple32, Apple64, GnuX86_64, Osf32};
+use crate::kern_return::KernReturn;
+use crate::kernel::local::{Host, Local, Policies};
+use crate::kernel::{Kernel, MsgCall, Name};
+
+/// Whether a call is marked as one to the kernel, and whether it receives, too.
+const CALLS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
+/// What becomes of each of [`CALLS`] to a port.
+fn outcomes<A: Abi>(task: &Local<A>, port: Name) -> [Result<(), KernReturn>; 4] {
+    CALLS.map(|(kernel_object, receives)| {
+        let receive = receives.then_some(port);
+        let message = Message::<A>::to(MAKE_SEND, port);
+        let call = MsgCall { receive, kernel_object, receive_timeout: Some(0), ..MsgCall::default() };
+        let before = task.census();
+        let result = message.send_with(task, call).0;
+        match result {
+            Ok(()) if !receives => drop(poll(task, port).unwrap()),
+            // There is no room for a trailer: it got as far as being received.
+            Err(KernReturn::MACH_RCV_TOO_LARGE) if receives => return Ok(()),
+            _ => {}
+        }
+        // What was refused has lost the rights of its header.
+        assert_eq!(task.census(), before);
+        result
+    })
+}
+
+/// For a queue, and for an object of the kernel.
+fn all_outcomes<A: Abi>(policies: Policies) -> [[Result<(), KernReturn>; 4]; 2] {
+    let task = Host::<A>::with_policies(policies).new_task("task");
+    let [queue, object] = [(); 2].map(|()| task.allocate_port().unwrap());
+    task.make_kernel_object(object).unwrap();
+    [outcomes(&task, queue), outcomes(&task, object)]
+}
+
+const REFUSED: Result<(), KernReturn> = Err(KernReturn::MACH_SEND_INVALID_OPTIONS);
+
+#[test]
+fn since_macos_13_a_send_says_what_it_is_for() {
+    let queue = [Ok(()), Ok(()), REFUSED, REFUSED];
+    assert_eq!(all_outcomes::<Apple64>(Policies::MACOS_13), [queue, [REFUSED, REFUSED, Ok(()), Ok(())]]);
+    let newest = [queue, [REFUSED, REFUSED, REFUSED, Ok(())]];
+    assert_eq!(all_outcomes::<Apple64>(Policies::MACOS_15), newest);
+    assert_eq!(all_outcomes::<Apple64>(Policies::of::<Apple64>()), newest);
+    assert_eq!(all_outcomes::<Apple32>(Policies::of::<Apple32>()), newest);
+}
+
+#[test]
+fn other_kernels_do_not_ask() {
+    let all = [[Ok(()); 4]; 2];
+    assert_eq!(all_outcomes::<Apple64>(Policies::MACOS_12), all);
+    assert_eq!(all_outcomes::<GnuX86_64>(Policies::of::<GnuX86_64>()), all);
+    assert_eq!(all_outcomes::<Osf32>(Policies::of::<Osf32>()), all);
+}
+
+#[test]
+fn the_kernel_may_send_as_it_likes() {
+    let task: Local<Apple64> = Local::new();
+    let object = task.allocate_port().unwrap();
+    task.make_kernel_object(object).unwrap();
+    task.send_always();
+    assert_eq!(outcomes(&task, object), [Ok(()); 4]);
+}
+
+#[test]
+fn only_a_receiver_makes_an_object_of_the_kernel() {
+    let task: Local<Apple64> = Local::new();
+    assert_eq!(task.make_kernel_object(Name(7)), Err(KernReturn::KERN_INVALID_NAME));
+    let set = task.allocate_port_set().unwrap();
+    assert_eq!(task.make_kernel_object(set), Err(KernReturn::KERN_INVALID_RIGHT));
+}
+
+#[test]
+fn a_message_to_the_kernel_has_three_descriptors_at_most() {
+    let task: Local<Apple64> = Local::new();
+    let [queue, object] = [(); 2].map(|()| task.allocate_port().unwrap());
+    task.make_kernel_object(object).unwrap();
+    task.make_send(queue).unwrap();
+    let send = |to, descriptors: u32, kernel_object: bool| {
+        let port = [queue.0, 0, COPY_SEND << 16];
+        let ports: Vec<u32> = (0..descriptors).flat_map(|_| port).collect();
+        let body: Vec<u8> = [descriptors].into_iter().chain(ports).flat_map(u32::to_ne_bytes).collect();
+        let message = Message::<Apple64>::to(MAKE_SEND, to).complex().raw(&body);
+        let receive = kernel_object.then_some(to);
+        let census = task.census();
+        let call =
+            MsgCall { receive, receive_timeout: Some(0), large: true, kernel_object, ..MsgCall::default() };
+        let (result, left) = message.send_with(&task, call);
+        let untouched = left.bytes[24..] == body[..];
+        if !kernel_object {
+            drop(poll(&task, to).unwrap());
+        }
+        (result, untouched, task.census() == census)
+    };
+    assert_eq!(send(object, 4, true), (Err(KernReturn::MACH_SEND_TOO_LARGE), true, true));
+    // Three are sent, and received: there is only no room for a trailer.
+    assert_eq!(send(object, 3, true).0, Err(KernReturn::MACH_RCV_TOO_LARGE));
+    assert_eq!(send(queue, 9, false).0, Ok(()));
+}
