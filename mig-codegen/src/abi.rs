@@ -43,7 +43,7 @@ pub struct Language {
     pub subsystem_first: bool,
     /// A `waittime` limits the sending, too.
     pub wait_time_sends: bool,
-    /// Message options that have other bits than in GNU Mach's `mach/message.h`, or no name there.
+    /// Message options of its `mach/message.h`, but for those that have the same bits everywhere.
     pub options: &'static [(&'static str, u32)],
 }
 
@@ -186,6 +186,14 @@ impl Abi {
     }
 }
 
+/// The options of `mach/message.h` in CMU's Mach 3 and in GNU Mach.
+const MACH3_OPTIONS: &[(&str, u32)] = &[
+    ("MACH_SEND_NOTIFY", 0x20),
+    ("MACH_SEND_CANCEL", 0x80),
+    ("MACH_RCV_NOTIFY", 0x200),
+    ("MACH_RCV_LARGE", 0x800),
+];
+
 /// GNU MIG since 2023.
 static GNU: Language = Language {
     name: "GNU MIG",
@@ -205,7 +213,7 @@ static GNU: Language = Language {
     second_subsystem: Severity::Error,
     subsystem_first: true,
     wait_time_sends: false,
-    options: &[],
+    options: MACH3_OPTIONS,
 };
 
 /// The MIG of Carnegie Mellon's Mach 3.
@@ -228,7 +236,7 @@ static CMU: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: false,
-    options: &[],
+    options: MACH3_OPTIONS,
 };
 
 /// The MIG of OSF's MK6 and MK7.
@@ -252,7 +260,13 @@ static OSF: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: false,
-    options: &[],
+    options: &[
+        ("MACH_RCV_LARGE", 0x4),
+        ("MACH_SEND_CANCEL", 0x80),
+        ("MACH_RCV_NOTIFY", 0x200),
+        ("MACH_RCV_OVERWRITE", 0x1000),
+        ("MACH_SEND_TRAILER", 0x2_0000),
+    ],
 };
 
 /// Apple's MIG.
@@ -272,12 +286,27 @@ static APPLE: Language = Language {
     subsystem_first: false,
     wait_time_sends: true,
     options: &[
-        ("MACH_SEND_OVERRIDE", 0x20),
-        ("MACH_SEND_NOTIFY", 0x80),
-        ("MACH_SEND_ALWAYS", 0x1_0000),
         ("MACH_RCV_LARGE", 0x4),
         ("MACH_RCV_LARGE_IDENTITY", 0x8),
+        ("MACH_SEND_OVERRIDE", 0x20),
+        ("MACH_SEND_NOTIFY", 0x80),
+        ("MACH_MSG_STRICT_REPLY", 0x200),
+        ("MACH_RCV_NOTIFY", 0),
         ("MACH_RCV_VOUCHER", 0x800),
+        ("MACH_RCV_OVERWRITE", 0),
+        ("MACH_RCV_GUARDED_DESC", 0x1000),
+        ("MACH_RCV_SYNC_WAIT", 0x4000),
+        ("MACH_RCV_SYNC_PEEK", 0x8000),
+        ("MACH_SEND_FILTER_NONFATAL", 0x1_0000),
+        ("MACH_SEND_TRAILER", 0x2_0000),
+        ("MACH_SEND_NOIMPORTANCE", 0x4_0000),
+        ("MACH_SEND_NODENAP", 0x4_0000),
+        ("MACH_SEND_IMPORTANCE", 0x8_0000),
+        ("MACH_SEND_SYNC_OVERRIDE", 0x10_0000),
+        ("MACH_SEND_PROPAGATE_QOS", 0x20_0000),
+        ("MACH_SEND_SYNC_USE_THRPRI", 0x20_0000),
+        ("MACH_SEND_KERNEL", 0x40_0000),
+        ("MACH_SEND_SYNC_BOOTSTRAP_CHECKIN", 0x80_0000),
     ],
 };
 

@@ -48,6 +48,17 @@ impl Interface {
     }
 }
 
+/// A number that a statement gives to the routines behind it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// As written.
+    pub text: String,
+    /// What it means; `None` if only a C compiler knows.
+    pub value: Option<u32>,
+    /// The statement.
+    pub span: Span,
+}
+
 /// A routine with its two messages.
 #[derive(Clone, Debug)]
 pub struct Routine {
@@ -67,12 +78,12 @@ pub struct Routine {
     pub request_port: usize,
     /// Index of the argument that carries the value of a `function`; it is the first one, named like the routine.
     pub result: Option<usize>,
-    /// `waittime` in force, as written.
-    pub wait_time: Option<String>,
-    /// `sendtime` in force, as written.
-    pub send_time: Option<String>,
-    /// `msgoption` in force, as written.
-    pub msg_option: Option<String>,
+    /// `waittime` in force: milliseconds.
+    pub wait_time: Option<Setting>,
+    /// `sendtime` in force: milliseconds.
+    pub send_time: Option<Setting>,
+    /// `msgoption` in force: bits of `mach_msg`'s options.
+    pub msg_option: Option<Setting>,
     /// The request; without slots until `layout` has filled it in.
     pub request: Message,
     /// The reply of success; `None` for one-way kinds.

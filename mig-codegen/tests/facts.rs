@@ -5,7 +5,7 @@ mod common;
 use common::{analyze, data_slots, interface, word_of};
 use mig_codegen::abi::Abi;
 use mig_codegen::model::{
-    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, TypeKind, TypeWord,
+    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Setting, TypeKind, TypeWord,
 };
 use mig_parser::ast::Direction;
 
@@ -270,8 +270,9 @@ fn statements_are_positional() {
     let [one, two, three] = ["one", "two", "three"].map(|name| routine(&interface, name));
     assert_eq!((one.user.as_str(), one.server.as_str()), ("u_one", "s_one"));
     assert_eq!((two.user.as_str(), two.server.as_str()), ("v_two", "s_two"));
-    assert_eq!((one.wait_time.as_deref(), two.wait_time.as_deref()), (Some("500"), None));
-    assert_eq!((one.msg_option.as_deref(), two.msg_option.as_deref()), (Some("MACH_SEND_TIMEOUT"), None));
+    let values = |setting: &Option<Setting>| setting.as_ref().map(|setting| setting.value);
+    assert_eq!((values(&one.wait_time), values(&two.wait_time)), (Some(Some(500)), None));
+    assert_eq!((values(&one.msg_option), values(&two.msg_option)), (Some(Some(0x10)), Some(Some(0))));
     assert_eq!((one.id, two.id, three.id, interface.end), (100, 102, 106, 109));
     assert_eq!(one.reply_id(), 200);
     assert_eq!(interface.server_prefix, "s_");

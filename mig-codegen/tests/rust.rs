@@ -85,12 +85,18 @@ fn a_server_in_a_kernel_has_ids_and_sizes() {
 fn a_time_that_only_c_knows_is_an_error() {
     let interface = |time: &str, option: &str| {
         format!(
-            "subsystem s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; waittime {time}; msgoption {option}; routine f(p : p_t);"
+            "subsystem s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; waittime {time}; msgoption {option}; routine f(p : p_t); routine g(p : p_t);"
         )
     };
     let rust = text(&interface("0x10", "MACH_RCV_LARGE"), "gnu-i386").unwrap();
     assert!(rust.contains("receive_timeout: Some(16)") && rust.contains("bits: 2048"), "{rust}");
     let error = text(&interface("PATIENCE", "SOME_BITS"), "gnu-i386").unwrap_err();
+    assert_eq!(error.matches("error[").count(), 2, "{error}");
+    let marked = text(&interface("1", "MACH_RCV_LARG"), "osf-32").unwrap_err();
+    assert!(
+        marked.contains("did you mean `MACH_RCV_LARGE`?") && marked.contains("^^^^^^^^^^^^^^^^^^^^^^^ only"),
+        "{marked}"
+    );
     for hint in ["the waiting time `PATIENCE`", "`-D PATIENCE=…`", "the message option `SOME_BITS`"] {
         assert!(error.contains(hint), "{error}");
     }

@@ -20,8 +20,9 @@
 mod flags;
 mod names;
 mod native;
+pub(crate) mod options;
 mod routines;
-mod suggest;
+pub(crate) mod suggest;
 mod types;
 
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ use types::Types;
 
 use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
-use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
+use crate::model::{Interface, REPLY_ID_OFFSET, Routine, Setting};
 
 /// Message ids are signed.
 const LARGEST_ID: u64 = i32::MAX as u64;
@@ -96,9 +97,9 @@ fn subsystem<'a>(ast: &'a Ast, abi: &Abi, out: &mut Diagnostics) -> Option<(&'a 
 /// What the statements so far say about the routines that follow.
 #[derive(Default)]
 struct State {
-    wait_time: Option<String>,
-    send_time: Option<String>,
-    msg_option: Option<String>,
+    wait_time: Option<Setting>,
+    send_time: Option<Setting>,
+    msg_option: Option<Setting>,
     user_prefix: String,
     server_prefix: String,
     demux: Option<String>,
@@ -151,18 +152,17 @@ impl<'a> Resolver<'a> {
     fn statement(&mut self, statement: &'a Statement, out: &mut Diagnostics) {
         let span = statement.span;
         let state = &mut self.state;
-        let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.clone());
+        let time = |text: &Option<Text>| text.as_ref().map(|text| options::time(text, span));
         match &statement.kind {
             StatementKind::Subsystem(_) | StatementKind::RcsId(_) => {}
-            StatementKind::WaitTime(time) => state.wait_time = text(time),
-            StatementKind::SendTime(time) => {
+            StatementKind::WaitTime(value) => state.wait_time = time(value),
+            StatementKind::SendTime(value) => {
                 if language(self.abi, Feature::SendTime, span, out) {
-                    self.state.send_time = text(time);
+                    self.state.send_time = time(value);
                 }
             }
             StatementKind::MsgOption(option) => {
-                let none = option.text == "MACH_MSG_OPTION_NONE";
-                state.msg_option = (!none).then(|| option.text.clone());
+                state.msg_option = Some(options::option(option, self.abi.language, span));
             }
             StatementKind::ServerPrefix(prefix) => state.server_prefix.clone_from(&prefix.name),
             StatementKind::UserPrefix(prefix) => state.user_prefix.clone_from(&prefix.name),

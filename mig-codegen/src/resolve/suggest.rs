@@ -85,7 +85,7 @@ const LONGEST_NAME: usize = 100;
 const MOST_CANDIDATES: usize = 10_000;
 
 /// The candidate that looks most like a name, if one is near enough to be what was meant.
-pub(super) fn nearest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
+pub(crate) fn nearest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
     if name.len() > LONGEST_NAME {
         return None;
     }

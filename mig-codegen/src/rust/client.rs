@@ -10,8 +10,7 @@ use super::results::outs;
 use super::untyped::{client_trailer, trailer_field};
 use super::words::End;
 use super::{Generator, form, names};
-use crate::abi::Language;
-use crate::model::{Arg, Message, Routine, TypeKind};
+use crate::model::{Arg, Message, Routine, Setting, TypeKind};
 
 /// The variables of a client function that are not its parameters.
 struct Locals {
@@ -285,12 +284,15 @@ impl Generator<'_> {
     fn options(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
         let kind = names::ident(if routine.reply.is_some() { "CallOptions" } else { "SendOptions" });
-        let time = |direction, statement: &Option<String>| match routine.find(&[direction]) {
+        let number = |direction, statement: &Option<Setting>| match routine.find(&[direction]) {
             Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
-            None => statement.as_deref().and_then(milliseconds).map(|time| quote!(#time)),
+            None => {
+                let value = statement.as_ref().and_then(|statement| statement.value);
+                value.map(Literal::u32_unsuffixed).map(|value| quote!(#value))
+            }
         };
-        let wait = time(Direction::WaitTime, &routine.wait_time);
-        let send = time(Direction::SendTime, &routine.send_time)
+        let wait = number(Direction::WaitTime, &routine.wait_time);
+        let send = number(Direction::SendTime, &routine.send_time)
             .or_else(|| wait.clone().filter(|_| self.wait_time_sends()));
         let mut fields = Vec::new();
         if routine.reply.is_some() {
@@ -299,17 +301,7 @@ impl Generator<'_> {
         } else {
             fields.extend(send.map(|time| quote!(timeout: Some(#time))));
         }
-        let bits = match routine.find(&[Direction::MsgOption]) {
-            Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
-            None => {
-                let language = self.interface.abi.language;
-                let bits = |text| option_bits(text, language);
-                routine.msg_option.as_deref().and_then(bits).filter(|bits| *bits != 0).map(|bits| {
-                    let bits = Literal::u32_unsuffixed(bits);
-                    quote!(#bits)
-                })
-            }
-        };
+        let bits = number(Direction::MsgOption, &routine.msg_option).filter(|bits| bits.to_string() != "0");
         fields.extend(bits.map(|bits| quote!(bits: #bits)));
         let rest = match self.kernel_objects && routine.reply.is_some() {
             true => quote!(#rt::#kind::KERNEL_OBJECT),
@@ -366,55 +358,4 @@ fn is_impl(param: &TokenStream) -> bool {
 
 fn is_polymorphic(arg: &Arg) -> bool {
     matches!(&arg.ty.kind, TypeKind::Port(port) if port.sender.is_none())
-}
-
-/// A `waittime` in milliseconds.
-pub(super) fn milliseconds(text: &str) -> Option<Literal> {
-    number(text).map(Literal::u32_unsuffixed)
-}
-
-/// An integer as C writes it: decimal, `0x…`, or octal behind a `0`; a suffix for its size has no effect.
-fn number(text: &str) -> Option<u32> {
-    let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
-    match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {
-        (Some(hexadecimal), _) => u32::from_str_radix(hexadecimal, 16).ok(),
-        (None, Some(octal)) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
-        _ => digits.parse().ok(),
-    }
-}
-
-/// The options that `mach/message.h` names, which a `.defs` file can name too.
-pub(super) fn option_bits(text: &str, language: &Language) -> Option<u32> {
-    if let Some((_, bits)) = language.options.iter().find(|(name, _)| *name == text) {
-        return Some(*bits);
-    }
-    Some(match text {
-        "MACH_MSG_OPTION_NONE" => 0,
-        "MACH_SEND_TIMEOUT" => 0x10,
-        "MACH_SEND_NOTIFY" => 0x20,
-        "MACH_SEND_INTERRUPT" => 0x40,
-        "MACH_SEND_CANCEL" => 0x80,
-        "MACH_RCV_TIMEOUT" => 0x100,
-        "MACH_RCV_NOTIFY" => 0x200,
-        "MACH_RCV_INTERRUPT" => 0x400,
-        "MACH_RCV_LARGE" => 0x800,
-        text => number(text)?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_those_of_c() {
-        assert_eq!(
-            [number("100"), number("0x1F"), number("010"), number("0")],
-            [Some(100), Some(31), Some(8), Some(0)]
-        );
-        assert_eq!([number("7UL"), number("08"), number("-1"), number("x")], [Some(7), None, None, None]);
-        let bits = |abi: &str, text| option_bits(text, crate::abi::Abi::by_name(abi).unwrap().language);
-        assert_eq!(bits("gnu-i386", "MACH_RCV_LARGE"), bits("gnu-i386", "0x800"));
-        assert_eq!(bits("apple-64", "MACH_RCV_LARGE"), Some(4));
-    }
 }

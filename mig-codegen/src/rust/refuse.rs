@@ -1,5 +1,7 @@
 //! What the back end does not generate yet, as diagnostics: never as code that may be wrong.
 
+use std::collections::HashSet;
+
 use mig_parser::ast::Direction;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
@@ -7,22 +9,23 @@ use mig_runtime::abi::System;
 use proc_macro2::TokenStream;
 
 use super::Options;
-use super::client::{milliseconds, option_bits};
 use super::forms::Form;
 use super::types::is_port;
 use super::untyped::trailer_field;
 use crate::abi::Language;
 use crate::codes;
 use crate::model::{Arg, Interface, Role, Routine, TypeKind};
+use crate::resolve::{self, suggest};
 
 /// Reports everything in an interface that can't be generated.
 pub(super) fn refuse(interface: &Interface, options: &Options, diagnostics: &mut Diagnostics) {
     let of_xnu = interface.abi.facts.system == System::Xnu;
+    let mut reported = HashSet::new();
     for routine in &interface.routines {
         if of_xnu && options.kernel_objects && options.side.client() {
             refuse_kernel_call(routine, diagnostics);
         }
-        refuse_options(routine, interface.abi.language, diagnostics);
+        refuse_options(routine, interface.abi.language, &mut reported, diagnostics);
         for arg in &routine.args {
             refuse_argument(arg, diagnostics);
             if !interface.abi.is_typed() {
@@ -32,17 +35,42 @@ pub(super) fn refuse(interface: &Interface, options: &Options, diagnostics: &mut
     }
 }
 
-fn refuse_options(routine: &Routine, language: &Language, diagnostics: &mut Diagnostics) {
+/// Statements whose value only a C compiler knows; each is reported once, whatever the number of routines behind it.
+fn refuse_options(
+    routine: &Routine,
+    language: &Language,
+    reported: &mut HashSet<Span>,
+    diagnostics: &mut Diagnostics,
+) {
     let waits = routine.reply.is_some() || language.wait_time_sends;
-    for (what, time, counts) in
-        [("waiting time", &routine.wait_time, waits), ("sending time", &routine.send_time, true)]
-    {
-        if let Some(time) = time.as_deref().filter(|time| counts && milliseconds(time).is_none()) {
-            expression(routine.span, what, time, diagnostics);
+    for (what, setting, counts) in [
+        ("waiting time", &routine.wait_time, waits),
+        ("sending time", &routine.send_time, true),
+        ("message option", &routine.msg_option, true),
+    ] {
+        let Some(setting) = setting.as_ref().filter(|setting| counts && setting.value.is_none()) else {
+            continue;
+        };
+        if !reported.insert(setting.span) {
+            continue;
         }
-    }
-    if let Some(bits) = routine.msg_option.as_deref().filter(|bits| option_bits(bits, language).is_none()) {
-        expression(routine.span, "message option", bits, diagnostics);
+        let text = &setting.text;
+        let near = (what == "message option")
+            .then(|| suggest::nearest(text, resolve::options::names(language).map(str::to_owned)))
+            .flatten();
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("give its value: `-D {text}=…`"),
+        };
+        diagnostics.push(
+            Diagnostic::error(
+                codes::C_EXPRESSION,
+                setting.span,
+                format!("the {what} `{text}` is not a number"),
+                "only a C compiler knows this macro",
+            )
+            .with_help(help),
+        );
     }
 }
 
@@ -67,19 +95,6 @@ fn refuse_kernel_call(routine: &Routine, diagnostics: &mut Diagnostics) {
         let label = format!("the kernel takes {DESCRIPTORS} at most: of rights, and of memory out of line");
         refused(message, &label);
     }
-}
-
-/// A statement whose value only a C compiler knows.
-fn expression(span: Span, what: &str, text: &str, diagnostics: &mut Diagnostics) {
-    diagnostics.push(
-        Diagnostic::error(
-            codes::C_EXPRESSION,
-            span,
-            format!("the {what} `{text}` is not a number"),
-            "only a C compiler knows this macro",
-        )
-        .with_help(format!("give its value: `-D {text}=…`")),
-    );
 }
 
 fn refuse_argument(arg: &Arg, diagnostics: &mut Diagnostics) {

@@ -1,0 +1,77 @@
+//! The values of `waittime`, `sendtime` and `msgoption`: numbers as C writes them, and the options that `mach/message.h` names.
+
+use mig_parser::ast::Text;
+use mig_parser::source::Span;
+
+use crate::abi::Language;
+use crate::model::Setting;
+
+/// Options that have the same bits in every `mach/message.h`; those of one dialect are in its [`Language`].
+const OPTIONS: &[(&str, u32)] = &[
+    ("MACH_MSG_OPTION_NONE", 0),
+    ("MACH_SEND_MSG", 0x1),
+    ("MACH_RCV_MSG", 0x2),
+    ("MACH_SEND_TIMEOUT", 0x10),
+    ("MACH_SEND_INTERRUPT", 0x40),
+    ("MACH_RCV_TIMEOUT", 0x100),
+    ("MACH_RCV_INTERRUPT", 0x400),
+    ("MACH_SEND_ALWAYS", 0x1_0000),
+];
+
+/// A time in milliseconds, given by a statement.
+pub(super) fn time(text: &Text, statement: Span) -> Setting {
+    Setting { text: text.text.clone(), value: number(&text.text), span: statement }
+}
+
+/// Bits of options, given by a statement.
+pub(super) fn option(text: &Text, language: &Language, statement: Span) -> Setting {
+    Setting { text: text.text.clone(), value: option_bits(&text.text, language), span: statement }
+}
+
+/// An integer as C writes it: decimal, `0x…`, or octal behind a `0`; a suffix for its size has no effect.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
+    match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {
+        (Some(hexadecimal), _) => u32::from_str_radix(hexadecimal, 16).ok(),
+        (None, Some(octal)) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
+        _ => digits.parse().ok(),
+    }
+}
+
+fn option_bits(text: &str, language: &Language) -> Option<u32> {
+    let mut known = language.options.iter().chain(OPTIONS);
+    known.find(|(name, _)| *name == text).map(|(_, bits)| *bits).or_else(|| number(text))
+}
+
+/// The names of a dialect's options, for a suggestion.
+pub(crate) fn names(language: &Language) -> impl Iterator<Item = &'static str> {
+    language.options.iter().chain(OPTIONS).map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        assert_eq!(
+            [number("100"), number("0x1F"), number("010"), number("0")],
+            [Some(100), Some(31), Some(8), Some(0)]
+        );
+        assert_eq!([number("7UL"), number("08"), number("-1"), number("x")], [Some(7), None, None, None]);
+    }
+
+    #[test]
+    fn options_are_those_of_the_dialect() {
+        let bits = |abi: &str, text| option_bits(text, crate::abi::Abi::by_name(abi).unwrap().language);
+        assert_eq!(bits("gnu-i386", "MACH_RCV_LARGE"), Some(0x800));
+        assert_eq!(bits("cmu-32", "MACH_RCV_LARGE"), Some(0x800));
+        assert_eq!(bits("osf-32", "MACH_RCV_LARGE"), Some(0x4));
+        assert_eq!(bits("apple-64", "MACH_RCV_LARGE"), Some(0x4));
+        assert_eq!(bits("apple-64", "MACH_SEND_SYNC_USE_THRPRI"), Some(0x20_0000));
+        assert_eq!(bits("gnu-x86_64", "MACH_SEND_NOTIFY"), Some(0x20));
+        assert_eq!(bits("apple-32", "MACH_SEND_NOTIFY"), Some(0x80));
+        assert_eq!(bits("osf-32", "MACH_SEND_NOTIFY"), None);
+        assert_eq!(bits("gnu-i386", "MACH_SEND_OVERRIDE"), None);
+    }
+}
