@@ -36,6 +36,47 @@ pub(crate) fn link() -> StepResult {
     Ok(Outcome::Passed)
 }
 
+/// What a program prints under `machrun`, among other things.
+const OUTPUT: [(&str, &[&str]); 2] = [
+    ("notifications-example", &["sums 2 and 5", "after one has left: 1, sum 6", "the service is gone: true"]),
+    (
+        "exception-server-example",
+        &[
+            "bad access, code 1, address 0x18",
+            ": stepped over",
+            "loaded 0x0 from a null pointer",
+            ": left to the server before",
+            "the program ended with signal: 11 (SIGSEGV)",
+        ],
+    ),
+];
+
+/// Runs the programs, their tests and those of the runtime on XNU's rules, as far as `machrun` goes.
+pub(crate) fn run_programs() -> StepResult {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(Outcome::Skipped("programs for macOS are run by Linux on x86_64".to_string()));
+    }
+    run(command::cargo().args(["build", "--quiet", "-p", "machrun"]))?;
+    let cargo = |verb| {
+        let mut cargo = cargo_that_links(verb, X86_64)?;
+        cargo.env("CARGO_TARGET_X86_64_APPLE_DARWIN_RUNNER", target().join("debug/machrun"));
+        Ok(cargo)
+    };
+    match cargo("test") {
+        Ok(mut cargo) => run(cargo.args(["--lib", "-p", "mig-runtime"]))?,
+        Err(why) => return Ok(Outcome::Skipped(why)),
+    }
+    run(cargo("test")?.arg("--tests").args(PROGRAMS))?;
+    for (program, lines) in OUTPUT {
+        let output = read(cargo("run")?.args(["-p", program]))?;
+        print!("{output}");
+        if let Some(line) = lines.iter().find(|line| !output.contains(*line)) {
+            return Err(format!("{program} does not print `{line}`"));
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
 /// `cargo VERB` for a target of macOS, with a standard library and a linker; the error says what is missing.
 fn cargo_that_links(verb: &str, triple: &str) -> Result<Command, String> {
     let mut cargo = if toolchain_has(triple) {

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     ("the pager on GNU Mach of 2022, i386", gnumach::test_i386_2022),
     ("macOS with Rust 1.85", darwin::check),
     ("macOS: programs are linked", darwin::link),
+    ("macOS: programs are run on Linux", darwin::run_programs),
 ];
 
 /// Runs the checks; CI, told by the variable `CI`, allows no check to be skipped.

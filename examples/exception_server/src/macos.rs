@@ -22,7 +22,7 @@ const LOAD: u64 = if cfg!(target_arch = "x86_64") { 3 } else { 4 };
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(1).as_deref() == Some(WATCHED) {
         println!("loaded {:#x} from a null pointer", load(0x18));
-        println!("loaded {:#x} from a wild one", load(0xdead_0000_0000));
+        println!("loaded {:#x} from a wild one", load(0x0ead_0000_0000));
         return Ok(());
     }
     let this_task = Darwin.task()?;
