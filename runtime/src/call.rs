@@ -16,6 +16,7 @@ use crate::builder::{Builder, RETURN_CODE};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
+use crate::received::Received;
 use crate::release;
 use crate::right::{AnyRight, Dest};
 use crate::types::name;
@@ -385,6 +386,11 @@ unsafe fn failed<K: Kernel>(
             release::right(kernel.clone(), disposition, name);
         }
         unsent = Some(Box::new(request));
+    }
+    if code.without_shortage() == KernReturn::MACH_RCV_BODY_ERROR {
+        // A reply for which there was no room here: what there was room for has come.
+        // SAFETY: the kernel has delivered it.
+        drop(unsafe { Received::delivered(kernel.clone(), storage) });
     }
     // These codes say that nothing has been done: no reply can come.
     let keep = K::Abi::FACTS.family == Family::Untyped

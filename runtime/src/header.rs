@@ -3,7 +3,7 @@
 use crate::abi::{Abi, Family};
 use crate::kernel::{Kernel, Name};
 use crate::release;
-use crate::types::{wide_at, word_at};
+use crate::types::{name, wide_at, word_at};
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
 pub(crate) const COMPLEX: u32 = 0x8000_0000;
@@ -99,6 +99,12 @@ impl Header {
         if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
             release::right(kernel.clone(), disposition, Name(self.seqno));
         }
+    }
+
+    /// The name of the request port of a received message; null where a payload stands for it.
+    #[inline]
+    pub(crate) fn local_name(&self) -> Name {
+        if self.local_disposition() == name::PROTECTED_PAYLOAD { Name::NULL } else { self.local }
     }
 
     /// The remote port and its disposition; none is left.

@@ -83,7 +83,7 @@ pub use call::{Answer, CallError, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Elements, OolArg, OolMemory, Plain, array_vec};
-pub use received::{Port, Receive, ReceiveError, Received, Seqno};
+pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Stop, Unclaimed};

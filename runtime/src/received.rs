@@ -5,13 +5,13 @@ use core::mem::MaybeUninit;
 
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{arguments, initialised, trailer};
+use crate::buffer::{MsgBuf, arguments, initialised, trailer};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
 use crate::memory::Plain;
 use crate::release;
-use crate::reply::ReplyTo;
+use crate::reply::{Reply, ReplyTo};
 use crate::types::name;
 
 /// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
@@ -33,6 +33,7 @@ impl Receive {
         Self { from, timeout: None }
     }
 
+    /// The call; a message that is too large stays in its queue.
     #[inline]
     pub(crate) const fn call<A: Abi>(self, send: bool) -> MsgCall {
         MsgCall {
@@ -55,8 +56,24 @@ pub enum ReceiveError {
         /// `msgh_size` of that message, and the largest trailer.
         size: usize,
     },
-    /// `mach_msg` failed.
+    /// A message has left its queue and could not be delivered. What had come of it has been released; the next one can be received.
+    Lost(Lost),
+    /// `mach_msg` failed, and no message has left its queue.
     Failed(KernReturn),
+}
+
+/// A message that its receiver did not get: it did not fit into the buffer, or the kernel had no room in this task for what it brings. Whoever
+/// counts sequence numbers must count this one as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The port that it was sent to.
+    pub port: Name,
+    /// `msgh_id`
+    pub id: i32,
+    /// Its position in the queue of that port.
+    pub seqno: Seqno,
+    /// `MACH_RCV_TOO_LARGE`, `MACH_RCV_HEADER_ERROR` or `MACH_RCV_BODY_ERROR`.
+    pub code: KernReturn,
 }
 
 /// A received message. It owns every right and every region that came with it, until they are taken out.
@@ -98,6 +115,29 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Self::after_call(kernel.clone(), buffer, result) }
     }
 
+    /// As [`receive`](Self::receive), except that a message which does not fit is [lost](ReceiveError::Lost).
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]
+    pub(crate) fn receive_or_lose(
+        kernel: &K,
+        buffer: &'b mut [MaybeUninit<u64>],
+        receive: Receive,
+    ) -> Result<Self, ReceiveError> {
+        let call = MsgCall { large: false, ..receive.call::<K::Abi>(false) };
+        // SAFETY: nothing is sent.
+        let result = unsafe { kernel.mach_msg(buffer, call) };
+        match result {
+            Err(KernReturn::MACH_RCV_TOO_LARGE) => {
+                // SAFETY: the kernel has returned this for the message.
+                Err(ReceiveError::Lost(unsafe { lost::<K>(buffer, KernReturn::MACH_RCV_TOO_LARGE) }))
+            }
+            // SAFETY: the result is that of this call.
+            result => unsafe { Self::after_call(kernel.clone(), buffer, result) },
+        }
+    }
+
     /// What a call that receives has left in `buffer`.
     ///
     /// # Safety
@@ -112,13 +152,8 @@ impl<'b, K: Kernel> Received<'b, K> {
         match result {
             // SAFETY: the kernel has just delivered this message.
             Ok(()) => Ok(unsafe { Self::delivered(kernel, buffer) }),
-            Err(KernReturn::MACH_RCV_TOO_LARGE) => {
-                // SAFETY: with `large` the kernel writes the header of a message that it leaves in the queue.
-                let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
-                let size = header.size as usize + K::Abi::FACTS.trailer;
-                Err(ReceiveError::TooLarge { size })
-            }
-            Err(code) => Err(ReceiveError::Failed(code)),
+            // SAFETY: the caller's promise.
+            Err(code) => Err(unsafe { failed(kernel, buffer, code) }),
         }
     }
 
@@ -128,7 +163,7 @@ impl<'b, K: Kernel> Received<'b, K> {
     ///
     /// It has, and nobody else owns what came with it.
     #[inline]
-    unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
+    pub(crate) unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: a delivered message has a header.
         let bytes = unsafe { initialised(buffer, K::Abi::FACTS.header) };
         let header = Header::read::<K::Abi>(bytes);
@@ -143,11 +178,7 @@ impl<'b, K: Kernel> Received<'b, K> {
             kernel,
             id: header.id,
             bits: header.bits,
-            name: if header.local_disposition() == name::PROTECTED_PAYLOAD {
-                Name::NULL
-            } else {
-                header.local
-            },
+            name: header.local_name(),
             port,
             seqno: match K::Abi::FACTS.family {
                 Family::Typed => Seqno(header.seqno),
@@ -246,6 +277,71 @@ impl<'b, K: Kernel> Received<'b, K> {
         self.head.take_reply_right()
     }
 }
+
+/// Why there is no message in `buffer`, of which nothing is left then.
+///
+/// # Safety
+///
+/// As [`Received::after_call`], for a call that has failed.
+#[cold]
+#[inline(never)]
+unsafe fn failed<K: Kernel>(kernel: K, buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> ReceiveError {
+    match code.without_shortage() {
+        KernReturn::MACH_RCV_TOO_LARGE => {
+            // SAFETY: with `large` the kernel writes the header of a message that it leaves in the queue.
+            let header = Header::read::<K::Abi>(unsafe { initialised(buffer, K::Abi::FACTS.header) });
+            ReceiveError::TooLarge { size: header.size as usize + K::Abi::FACTS.trailer }
+        }
+        code @ KernReturn::MACH_RCV_HEADER_ERROR => {
+            // SAFETY: the kernel has returned this for the message.
+            ReceiveError::Lost(unsafe { lost::<K>(buffer, code) })
+        }
+        code @ KernReturn::MACH_RCV_BODY_ERROR => {
+            // SAFETY: the kernel has delivered the message, but for what it had no room for.
+            let received = unsafe { Received::delivered(kernel, buffer) };
+            let lost =
+                Lost { port: received.port().name(), id: received.id(), seqno: received.seqno(), code };
+            received.refuse(KernReturn::KERN_RESOURCE_SHORTAGE);
+            ReceiveError::Lost(lost)
+        }
+        _ => ReceiveError::Failed(code),
+    }
+}
+
+/// A message of which the kernel has delivered nothing but a header, and a trailer where there are any; it has destroyed the rest.
+///
+/// # Safety
+///
+/// It has, into this buffer, for a receive that returned `code`.
+unsafe fn lost<K: Kernel>(buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> Lost {
+    let facts = K::Abi::FACTS;
+    // SAFETY: the caller's promise.
+    let header = Header::read::<K::Abi>(unsafe { initialised(buffer, facts.header) });
+    let seqno = match facts.family {
+        Family::Typed => Some(Seqno(header.seqno)),
+        Family::Untyped => {
+            // SAFETY: the caller's promise.
+            <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, facts.header) }).seqno()
+        }
+    };
+    Lost { port: header.local_name(), id: header.id, seqno: seqno.unwrap_or_default(), code }
+}
+
+impl<K: Kernel> Received<'_, K> {
+    /// Answers that the request failed, if anybody waits, and releases all of it.
+    #[cold]
+    fn refuse(self, code: KernReturn) {
+        let kernel = self.kernel().clone();
+        let mut buffer = MsgBuf::<ERROR_REPLY>::new();
+        let mut reply = Reply::new(&kernel, buffer.words());
+        reply.fail(code);
+        // A client that cannot be answered is gone, or does not want to hear.
+        let _ = reply.answer(self);
+    }
+}
+
+/// Room for an error reply of any ABI.
+const ERROR_REPLY: usize = 64;
 
 impl<K: Kernel> Head<K> {
     /// The reply right; null from the second call on.

@@ -114,7 +114,8 @@ pub(crate) fn ports<K: Kernel>(kernel: &K, disposition: u8, data: &[u8], slot: u
 /// As [`typed`].
 unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
     let (Some(address), Ok(len)) = (address::<K::Abi>(data), usize::try_from(ty.data_len())) else { return };
-    if !ty.deallocate || len == 0 {
+    // A message that was delivered in part has no address for what there was no room for.
+    if !ty.deallocate || len == 0 || address == 0 {
         return;
     }
     // SAFETY: the type word has the deallocate bit, so the memory is the message's, and the caller's promise.

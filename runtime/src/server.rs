@@ -53,13 +53,13 @@ use crate::abi::Abi;
 use crate::call::SendOptions;
 use crate::kernel::{Kernel, Name};
 use crate::platform::{Panicked, Platform};
-use crate::received::{Receive, ReceiveError};
+use crate::received::{Lost, Receive, ReceiveError};
 use crate::{Dest, KernReturn, MsgBuf, PortSet, ReceiveRight, Received, Reply, Seqno, Subsystem};
 
 #[cfg(test)]
 mod tests;
 
-/// A message that no routine took. Whoever counts sequence numbers must count this one as well.
+/// A message that no routine took, or that could not even be received. Whoever counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclaimed {
     /// The port that it was sent to.
@@ -69,9 +69,21 @@ pub struct Unclaimed {
     /// Its position in the queue of that port.
     pub seqno: Seqno,
     /// What its sender is answered: [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) if no routine has this id or the routine is not implemented,
-    /// [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS) if the message is not as declared.
+    /// [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS) if the message is not as declared. Or why it could not be received, which is a code of
+    /// `mach_msg` ([`Lost`]): its sender has been answered [`KERN_RESOURCE_SHORTAGE`](KernReturn::KERN_RESOURCE_SHORTAGE) then, or is told that the
+    /// reply right was destroyed.
     pub code: KernReturn,
 }
+
+impl From<Lost> for Unclaimed {
+    fn from(Lost { port, id, seqno, code }: Lost) -> Self {
+        Self { port, id, seqno, code }
+    }
+}
+
+/// Bytes of the largest message that is received although no subsystem declares one so large, so that its sender can be told. A larger one is taken
+/// from its queue and destroyed: what a stranger sends costs no more memory than this in each thread.
+const LARGEST_UNDECLARED: usize = 1 << 16;
 
 /// Serves subsystems on the ports of a set, with one thread or several.
 ///
@@ -79,7 +91,8 @@ pub struct Unclaimed {
 /// but served at once by as many threads as there are. After the routine the reply goes out, unless the routine keeps it for later
 /// ([`Port::defer`](crate::Port::defer)); a client that no longer takes its reply does no harm. What a routine did not take of a request
 /// is released. A routine that panics is answered with [`KERN_FAILURE`](KernReturn::KERN_FAILURE), where panics unwind, and the loop goes on.
-/// A message larger than any subsystem declares is received all the same, and rejected like any other that is malformed.
+/// A message larger than any subsystem declares is received all the same, and rejected like any other that is malformed; one of more than 64 KiB,
+/// or for which there is no memory, is taken from its queue and destroyed. No message ends a server, whatever it brings.
 pub struct Server<'s, K: Kernel> {
     ports: Result<Ports<'s, K>, KernReturn>,
     subsystems: Vec<Entry<'s, K>>,
@@ -219,6 +232,13 @@ impl<K: Kernel> Set<'_, K> {
     }
 }
 
+/// What was received.
+enum Served {
+    Message,
+    /// An order to stop that holds no more.
+    OldOrder,
+}
+
 /// Why a thread stops receiving.
 enum End {
     Stopped,
@@ -288,7 +308,8 @@ impl<'s, K: Kernel> Server<'s, K> {
     ///
     /// # Errors
     ///
-    /// As [`run_on`](Self::run_on), once `work` has ended. A client of a server that has ended by itself waits for as long as its call says.
+    /// As [`run_on`](Self::run_on), once `work` has ended. A client of a server that has ended by itself waits for as long as its call says. If the
+    /// server cannot begin, or there is no thread for it (`KERN_RESOURCE_SHORTAGE`), `work` is not begun.
     #[cfg(feature = "std")]
     pub fn serve_while<R>(&self, work: impl FnOnce() -> R) -> Result<R, KernReturn> {
         /// Stops the server when `work` is over, however it ends.
@@ -300,14 +321,17 @@ impl<'s, K: Kernel> Server<'s, K> {
             }
         }
 
+        let ports = self.ports.as_ref().map_err(|code| *code)?;
         std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("server".into());
+            let running = thread.spawn_scoped(scope, || self.run());
+            let running = running.map_err(|_| KernReturn::KERN_RESOURCE_SHORTAGE)?;
             let stopping = Stopping(self);
-            let running = scope.spawn(|| self.run());
             let result = work();
             drop(stopping);
             let ended = running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // Where the server had ended before, the order of `stopping` would be for the next run.
-            self.ports.as_ref().map_err(|code| *code)?.stop.0.stopped.store(false, Ordering::SeqCst);
+            ports.stop.0.stopped.store(false, Ordering::SeqCst);
             ended.map(|()| result)
         })
     }
@@ -346,28 +370,36 @@ impl<'s, K: Kernel> Server<'s, K> {
     /// The code of the receive, such as `MACH_RCV_TIMED_OUT` after `timeout` milliseconds without a message.
     pub fn serve_one<P: Platform>(&self, timeout: Option<u32>) -> Result<bool, KernReturn> {
         let ports = self.ports.as_ref().map_err(|code| *code)?;
-        let mut size = self.buffer_size();
+        let (mut request, mut reply) = (buffer(self.buffer_size())?, buffer(self.buffer_size())?);
+        let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
+        let receive = Receive { timeout, ..ports.receive() };
         loop {
-            match self.receive_and_serve::<P>(ports, size, timeout) {
-                Ok(()) => return Ok(true),
-                Err(End::Stopped) => return Ok(false),
-                Err(End::Receive(ReceiveError::TooLarge { size: larger })) => size = larger,
-                Err(End::Receive(ReceiveError::Failed(code))) => return Err(code),
+            let first = Received::receive(ports.kernel(), &mut *request, receive);
+            let mut result = self.serve_received::<P>(ports, first, reply);
+            while let Err(End::Receive(ReceiveError::TooLarge { size })) = result {
+                result = self.serve_large::<P>(ports, size, timeout, request, reply);
             }
+            return match result {
+                Ok(Served::Message) => Ok(true),
+                // That is no message of anybody's.
+                Ok(Served::OldOrder) => continue,
+                Err(End::Stopped) => Ok(false),
+                Err(End::Receive(ReceiveError::Failed(code))) => Err(code),
+                Err(End::Receive(error)) => self.go_on::<P>(error).map(|()| true),
+            };
         }
     }
 
     /// What each of the threads does.
     fn work<P: Platform>(&self, ports: &Ports<'_, K>) -> Result<(), KernReturn> {
-        let mut request = buffer(self.buffer_size())?;
-        let mut reply = buffer(self.buffer_size())?;
+        let (mut request, mut reply) = (buffer(self.buffer_size())?, buffer(self.buffer_size())?);
+        let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
         while !ports.stop.is_stopped() {
-            let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
             let Err(mut end) = self.serve_by_turns::<P>(ports, request, reply);
             // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next may be larger still.
             while let End::Receive(ReceiveError::TooLarge { size }) = end {
-                match self.receive_and_serve::<P>(ports, size, Some(0)) {
-                    Ok(()) => break,
+                match self.serve_large::<P>(ports, size, Some(0), request, reply) {
+                    Ok(_) => break,
                     Err(other) => end = other,
                 }
             }
@@ -376,15 +408,32 @@ impl<'s, K: Kernel> Server<'s, K> {
                     // For the next thread. The last one leaves it, to be ignored.
                     let _ = ports.stop.wake();
                 }
-                End::Receive(ReceiveError::Failed(code))
-                    if code != KernReturn::MACH_RCV_INTERRUPTED && code != KernReturn::MACH_RCV_TIMED_OUT =>
-                {
-                    return Err(code);
-                }
-                End::Receive(_) => {}
+                End::Receive(error) => self.go_on::<P>(error)?,
             }
         }
         Ok(())
+    }
+
+    /// After a receive without a message: tells of one that was lost.
+    ///
+    /// # Errors
+    ///
+    /// The code, if no message can be received any more. After each of the others a message has left its queue, or the thread has waited.
+    fn go_on<P: Platform>(&self, error: ReceiveError) -> Result<(), KernReturn> {
+        match error {
+            ReceiveError::Lost(lost) => {
+                // A panic of the listener ends here, as that of a routine does.
+                let _ = P::catch_unwind(|| (self.unclaimed)(lost.into()));
+                Ok(())
+            }
+            ReceiveError::TooLarge { .. }
+            | ReceiveError::Failed(
+                KernReturn::MACH_RCV_INTERRUPTED
+                | KernReturn::MACH_RCV_TIMED_OUT
+                | KernReturn::MACH_RCV_INVALID_DATA,
+            ) => Ok(()),
+            ReceiveError::Failed(code) => Err(code),
+        }
     }
 
     /// Serves as long as messages fit, two buffers changing roles: the reply to one message and the receive of the next are one call.
@@ -417,26 +466,46 @@ impl<'s, K: Kernel> Server<'s, K> {
         Ok(reply.answer_and_receive(request, ports.receive())?)
     }
 
-    /// Receives a message of at most `size` bytes and serves it.
-    fn receive_and_serve<P: Platform>(
+    /// Receives a message of `size` bytes, which is more than any subsystem declares, and serves it. If it is too large even for that, or if there is no
+    /// memory for it, it is taken from its queue and lost.
+    fn serve_large<P: Platform>(
         &self,
         ports: &Ports<'_, K>,
         size: usize,
         timeout: Option<u32>,
-    ) -> Result<(), End> {
-        let failed = |code| End::Receive(ReceiveError::Failed(code));
-        let mut storage = buffer(size).map_err(failed)?;
-        let mut reply = buffer(self.buffer_size()).map_err(failed)?;
+        request: &mut [MaybeUninit<u64>],
+        reply: &mut [MaybeUninit<u64>],
+    ) -> Result<Served, End> {
         let receive = Receive { timeout, ..ports.receive() };
-        let mut request = Received::receive(ports.kernel(), storage.spare_capacity_mut(), receive)?;
-        if self.is_order(ports, &request)? {
-            return Ok(());
+        let large = if size <= LARGEST_UNDECLARED { buffer(size).ok() } else { None };
+        match large {
+            Some(mut large) => {
+                let received = Received::receive(ports.kernel(), large.spare_capacity_mut(), receive);
+                self.serve_received::<P>(ports, received, reply)
+            }
+            None => {
+                let received = Received::receive_or_lose(ports.kernel(), request, receive);
+                self.serve_received::<P>(ports, received, reply)
+            }
         }
-        let mut reply = Reply::new(ports.kernel(), reply.spare_capacity_mut());
+    }
+
+    /// Serves the message that was received, if one was.
+    fn serve_received<P: Platform>(
+        &self,
+        ports: &Ports<'_, K>,
+        received: Result<Received<'_, K>, ReceiveError>,
+        reply: &mut [MaybeUninit<u64>],
+    ) -> Result<Served, End> {
+        let mut request = received?;
+        if self.is_order(ports, &request)? {
+            return Ok(Served::OldOrder);
+        }
+        let mut reply = Reply::new(ports.kernel(), reply);
         self.serve::<P>(&mut request, &mut reply);
         // A client that cannot be answered is gone, or does not want to hear.
         let _ = reply.answer(request);
-        Ok(())
+        Ok(Served::Message)
     }
 
     /// True if the message is an order of this server's own, `Stopped` if it holds.

@@ -140,7 +140,8 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8],
             }
             _ => {
                 let found = OutOfLine::read::<K::Abi>(descriptor);
-                if origin == Origin::Delivered || found.deallocate {
+                // A message that was delivered in part has no address for what there was no room for.
+                if found.address != 0 && (origin == Origin::Delivered || found.deallocate) {
                     // SAFETY: the kernel delivers memory as the receiver's, and the deallocate bit gives away what was the sender's; the
                     // caller's promise.
                     let memory = unsafe { found.memory(&kernel) };

@@ -182,6 +182,12 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// A `MACH_SEND_…` or `MACH_RCV_…` code, or nothing but what the kernel was short of (`MACH_MSG_VM_KERNEL` and its kin). After a failed send
     /// the buffer holds the message still, possibly in pseudo-received form, and [`Remains::after`] says what of that is this task's: where it is,
     /// whatever is described with a move disposition or a deallocate bit.
+    ///
+    /// After `MACH_RCV_BODY_ERROR` the buffer holds the message as after success, except that what there was no room for is missing: a name is null or
+    /// dead, an address null. After `MACH_RCV_HEADER_ERROR`, and after `MACH_RCV_TOO_LARGE` without [`large`](MsgCall::large), the message is
+    /// destroyed, and the buffer holds its header, with the receiver's port, the id and, in a typed message, the sequence number; in an untyped one a
+    /// trailer stands behind the header. With `large` the header has the true size, and all else may be zero. After any other failed receive no
+    /// message has left its queue.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 
     /// Makes a port and returns the name of its receive right.

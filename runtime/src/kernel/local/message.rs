@@ -276,14 +276,16 @@ impl Message {
             return code.into();
         }
         let (reply, reply_type) = self.reply;
-        let remote = put(state, task, Transit::Right(self.destination));
-        let local = put(state, task, reply);
+        let mut short_of = 0;
+        let remote = put(state, task, Transit::Right(self.destination), &mut short_of);
+        let local = put(state, task, reply, &mut short_of);
         self.write_header((remote, self.destination.kind.number()), (local, reply_type));
-        self.copy_out_body(state, task);
-        Refused { code, returned: Some(self.wire) }
+        self.copy_out_body(state, task, &mut short_of);
+        Refused { code: KernReturn(code.0 | short_of), returned: Some(self.wire) }
     }
 
-    /// Gives a message to its receiver, whose port is `port`, with a trailer of this size where the ABI has one.
+    /// Gives a message to its receiver, whose port is `port`, with a trailer of this size where the ABI has one. With an error comes what there was
+    /// room for: the message without a part of its body, or nothing but the header.
     pub(super) fn copy_out(
         mut self,
         state: &mut State,
@@ -291,10 +293,25 @@ impl Message {
         port: Name,
         seqno: u32,
         trailer: usize,
-    ) -> Wire {
+    ) -> (Wire, Result<(), KernReturn>) {
         let (reply, reply_type) = self.reply;
-        let remote = put(state, task, reply);
+        let mut short_of = 0;
+        let remote = put(state, task, reply, &mut short_of);
+        if short_of != 0 {
+            self.reply = (Transit::Null, 0);
+            let code = KernReturn(KernReturn::MACH_RCV_HEADER_ERROR.0 | short_of);
+            return (self.copy_out_header(state, port, seqno, trailer), Err(code));
+        }
         self.write_header((remote, reply_type), (port, self.destination.kind.number()));
+        self.write_seqno(state, seqno, trailer);
+        self.copy_out_body(state, task, &mut short_of);
+        state.consume_destination(self.destination);
+        let code = KernReturn(KernReturn::MACH_RCV_BODY_ERROR.0 | short_of);
+        (self.wire, if short_of == 0 { Ok(()) } else { Err(code) })
+    }
+
+    /// Where a message stood in its queue: in the header, or in a trailer of this size.
+    fn write_seqno(&mut self, state: &State, seqno: u32, trailer: usize) {
         match self.wire.facts().family {
             Family::Typed => self.wire.set_u32(self.wire.facts().seqno, seqno),
             Family::Untyped => {
@@ -304,9 +321,6 @@ impl Message {
                 self.wire.append_trailer(&bytes[..trailer]);
             }
         }
-        self.copy_out_body(state, task);
-        state.consume_destination(self.destination);
-        self.wire
     }
 
     /// The fields of a trailer, the largest that there is: its type is 0, all users are 0, and the process is the sending task.
@@ -320,15 +334,26 @@ impl Message {
         trailer
     }
 
-    /// The header alone of a message that its receiver has no room for, with its true size; the rest is discarded.
-    pub(super) fn copy_out_header(self, state: &mut State, port: Name, seqno: u32) -> Wire {
+    /// The header alone of a message that its receiver has no room for; the rest is discarded. A typed one has its true size; behind an untyped one
+    /// there is a trailer.
+    pub(super) fn copy_out_header(
+        mut self,
+        state: &mut State,
+        port: Name,
+        seqno: u32,
+        trailer: usize,
+    ) -> Wire {
         let facts = self.wire.facts();
         let mut header = Wire::zeroed(facts, facts.header);
         header.set_u32(0, self.destination.kind.number() << 8);
-        header.set_u32(4, self.wire.size() as u32);
+        if facts.family == Family::Typed {
+            header.set_u32(4, self.wire.size() as u32);
+        }
         header.set_port(facts.local_port, port.0);
-        header.set_u32(facts.seqno, seqno);
         header.set_u32(facts.id, self.wire.u32(facts.id));
+        core::mem::swap(&mut self.wire, &mut header);
+        self.write_seqno(state, seqno, trailer);
+        core::mem::swap(&mut self.wire, &mut header);
         state.consume_destination(self.destination);
         self.into_contents().for_each(|transit| state.discard_transit(transit));
         header
@@ -342,20 +367,34 @@ impl Message {
         self.wire.set_port(facts.local_port, local.0.0);
     }
 
-    fn copy_out_body(&mut self, state: &mut State, task: TaskId) {
+    /// Names that there is no room for are null, and so are addresses.
+    fn copy_out_body(&mut self, state: &mut State, task: TaskId, short_of: &mut i32) {
         let width = self.wire.facts().port;
         for item in core::mem::take(&mut self.items) {
             match item.content {
                 Content::Ports(ports) => {
                     for (i, port) in ports.into_iter().enumerate() {
-                        let name = put(state, task, port);
+                        let name = put(state, task, port, short_of);
                         self.wire.set_port(item.data + i * width, name.0);
                     }
                 }
+                Content::PortArray(ports) if !state.has_room(task) => {
+                    *short_of |= MACH_MSG_VM_SPACE;
+                    ports.into_iter().for_each(|port| state.discard_transit(port));
+                    self.wire.set_address(item.data, 0);
+                }
                 Content::PortArray(ports) => {
-                    let names = ports.into_iter().flat_map(|port| put(state, task, port).0.to_ne_bytes());
+                    let mut names = Vec::new();
+                    for port in ports {
+                        names.extend(put(state, task, port, short_of).0.to_ne_bytes());
+                    }
                     let array = Bytes::from_iter(names);
                     self.wire.set_address(item.data, insert(state, task, array));
+                }
+                Content::Memory(bytes) if bytes.len() != 0 && !state.has_room(task) => {
+                    *short_of |= MACH_MSG_VM_SPACE;
+                    self.wire.set_address(item.data, 0);
+                    self.wire.forget_size(item.data);
                 }
                 Content::Memory(bytes) => {
                     self.wire.set_address(item.data, insert(state, task, bytes));
@@ -365,14 +404,22 @@ impl Message {
     }
 }
 
+/// What `mach_msg` adds to a code when there is no room for a name.
+const MACH_MSG_IPC_SPACE: i32 = 0x2000;
+/// The same for an address.
+const MACH_MSG_VM_SPACE: i32 = 0x1000;
+
 /// The disposition of a header port, if it is one that can be sent to.
 fn sending(number: u32) -> Option<Disposition> {
     Disposition::from_number(number).filter(|disposition| *disposition != Disposition::MoveReceive)
 }
 
-/// Copies out to a task that is known to exist.
-fn put(state: &mut State, task: TaskId, transit: Transit) -> Name {
-    state.copy_out(task, transit).unwrap_or(Name::NULL)
+/// Copies out to a task that is known to exist, but may have no room for a name.
+fn put(state: &mut State, task: TaskId, transit: Transit, short_of: &mut i32) -> Name {
+    state.copy_out(task, transit).unwrap_or_else(|_| {
+        *short_of |= MACH_MSG_IPC_SPACE;
+        Name::NULL
+    })
 }
 
 /// Gives memory to a task that is known to exist, and returns its address.

@@ -204,6 +204,18 @@ impl<A: Abi> Local<A> {
         })
     }
 
+    /// From now on the task has room for this many names. What needs one more fails, and of a message that brings more a part is lost, as on a
+    /// real kernel that is short of names: `MACH_RCV_HEADER_ERROR` or `MACH_RCV_BODY_ERROR`.
+    pub fn limit_names(&self, most: usize) {
+        self.with_task(|task| task.name_limit = most);
+    }
+
+    /// From now on the task has room for this many pieces of out-of-line memory, as [`Census::regions`] counts them; see
+    /// [`limit_names`](Self::limit_names).
+    pub fn limit_regions(&self, most: usize) {
+        self.with_task(|task| task.region_limit = most);
+    }
+
     /// Ends the task: its ports die, its rights are released, threads that wait in it return, and whoever asked for it is notified.
     /// Further calls fail, and releases do nothing.
     pub fn terminate(&self) {

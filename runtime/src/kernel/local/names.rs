@@ -97,6 +97,11 @@ impl NameTable {
         self.by_port.get(&port).copied()
     }
 
+    /// How many names are in use.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     /// Every name in use, in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Name, &Entry)> {
         let named = self.entries.iter().zip(1..);

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Condvar;
 
@@ -113,6 +113,10 @@ pub(super) struct Task {
     pub(super) waiting: Vec<Arc<Condvar>>,
     /// Releases of what it did not have.
     pub(super) bad_releases: usize,
+    /// How many names it may have.
+    pub(super) name_limit: usize,
+    /// How many pieces of out-of-line memory it has room for.
+    pub(super) region_limit: usize,
 }
 
 /// Something that is no longer anybody's.
@@ -168,6 +172,8 @@ impl State {
             interruptions: 0,
             waiting: Vec::new(),
             bad_releases: 0,
+            name_limit: usize::MAX,
+            region_limit: usize::MAX,
         };
         self.tasks.insert(id, task);
         id
@@ -175,6 +181,13 @@ impl State {
 
     pub(super) fn task(&mut self, id: TaskId) -> Result<&mut Task, KernReturn> {
         self.tasks.get_mut(&id).ok_or(KernReturn::KERN_INVALID_TASK)
+    }
+
+    /// Whether a task has room for another piece of memory.
+    pub(super) fn has_room(&self, task: TaskId) -> bool {
+        self.tasks.get(&task).is_some_and(|task| {
+            task.regions.len() + task.claimed_regions.load(Ordering::Relaxed) < task.region_limit
+        })
     }
 
     /// Ends a task: everything that it had is released.
@@ -209,7 +222,11 @@ impl State {
             Entry::Port { port, .. } | Entry::SendOnce { port, .. } => Some(*port),
             Entry::Dead { .. } | Entry::Set(_) => None,
         };
-        let name = self.task(task)?.names.insert(entry);
+        let owner = self.task(task)?;
+        if owner.names.len() >= owner.name_limit {
+            return Err(KernReturn::KERN_NO_SPACE);
+        }
+        let name = owner.names.insert(entry);
         if let Some(port) = port.and_then(|port| self.ports.get_mut(&port)) {
             port.holders.insert((task, name));
         }
@@ -495,12 +512,17 @@ impl State {
         }
     }
 
-    /// Gives a right to a task and returns its name there.
+    /// Gives a right to a task and returns its name there. If it fails the right is discarded.
     pub(super) fn copy_out(&mut self, task: TaskId, transit: Transit) -> Result<Name, KernReturn> {
-        if !self.tasks.contains_key(&task) {
+        let result = self.try_copy_out(task, transit);
+        if result.is_err() {
             self.discard_transit(transit);
-            return Err(KernReturn::KERN_INVALID_TASK);
         }
+        result
+    }
+
+    fn try_copy_out(&mut self, task: TaskId, transit: Transit) -> Result<Name, KernReturn> {
+        self.task(task)?;
         let right = match transit {
             Transit::Null => return Ok(Name::NULL),
             Transit::Right(right) if self.ports.contains_key(&right.port) => right,

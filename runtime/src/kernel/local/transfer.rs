@@ -139,7 +139,7 @@ impl State {
         .unwrap_or_default()
     }
 
-    /// Takes the first message out of a queue that has one. What is returned with an error is the header.
+    /// Takes the first message out of a queue that has one. What is returned with an error is the header, or what there was room for.
     fn take_message(
         &mut self,
         task: TaskId,
@@ -171,9 +171,10 @@ impl State {
             set.ready.pop_front();
         }
         if fits {
-            (message.copy_out(self, task, name, seqno, trailer), Ok(()))
+            message.copy_out(self, task, name, seqno, trailer)
         } else {
-            (message.copy_out_header(self, name, seqno), Err(KernReturn::MACH_RCV_TOO_LARGE))
+            let header = message.copy_out_header(self, name, seqno, trailer);
+            (header, Err(KernReturn::MACH_RCV_TOO_LARGE))
         }
     }
 }

@@ -148,6 +148,18 @@ impl Wire {
         self.set_word(at, width, address);
     }
 
+    /// Of memory that a receiver has no room for: Apple's kernels say that it has no bytes, GNU Mach leaves the number in the type word.
+    pub(super) fn forget_size(&mut self, descriptor: usize) {
+        if self.facts.family == Family::Untyped {
+            self.set_u32(descriptor + self.size_at(), 0);
+        }
+    }
+
+    /// Where an untyped descriptor has its size: behind an address of 8 bytes and the single bytes, or between them.
+    fn size_at(&self) -> usize {
+        if self.facts.pointer == 8 { 12 } else { 4 }
+    }
+
     /// Writes 4 or 8 bytes.
     fn set_word(&mut self, at: usize, width: usize, value: u64) {
         match width {
@@ -191,8 +203,7 @@ impl Wire {
         if end > self.size {
             return Err(BadType::TooSmall);
         }
-        // Behind an address of 8 bytes and the single bytes, or between them.
-        let size_at = if self.facts.pointer == 8 { 12 } else { 4 };
+        let size_at = self.size_at();
         let port = Descriptor {
             at,
             name: disposition.into(),
