@@ -117,6 +117,8 @@ counters! {
     written: Counter => u64,
     /// Pages whose write another one made needless: a later one, or one before `memory_object_data_initialize`.
     superseded: Counter => u64,
+    /// Pages that went back because there was no memory to note them, or were lost in that way.
+    unnoted: Counter => u64,
     /// Writes that the store refused.
     write_failures: Counter => u64,
     /// Pages read from the store.

@@ -68,6 +68,7 @@ extern crate std;
 
 mod buffers;
 mod counters;
+mod notes;
 pub mod object;
 mod pager;
 mod service;

@@ -249,3 +249,78 @@ fn without_a_free_buffer_pages_stay_in_their_message_and_then_go_back() {
     object.terminate();
     world.end();
 }
+
+#[test]
+fn pages_that_cannot_be_noted_go_back_and_memory_is_bounded() {
+    let bytes = 16 << 10;
+    let config = Config { map_bytes: bytes, map_ahead: bytes, hand_backs: 1, ..Config::default() };
+    let world = World::with(Scripted::new(100), config);
+    let object = world.create();
+    // As far apart as it takes for each to need a leaf of its own. None of them takes room in the store.
+    let offset = |page: u64| page * 64 * SIZE;
+    let mut kept = 0;
+    for page in 0..1000 {
+        object.data_return(offset(page), &[page as u8; PAGE]);
+        world.settle();
+        match object.answers()[..] {
+            [] if page == kept && kept < 100 => kept += 1,
+            [] => {}
+            [Same { offset: at, byte, precious: true }] => {
+                assert_eq!((at, byte), (offset(page), page as u8));
+            }
+            ref other => panic!("{other:?}"),
+        }
+        assert!(world.pager.map_memory().1 <= bytes);
+    }
+    assert!(kept > 10 && kept < 30, "{kept} pages are noted");
+    let statistics = world.pager.statistics();
+    assert_eq!((statistics.handed_back, statistics.lost), (64, 1000 - kept - 64));
+    assert_eq!((statistics.unnoted, world.pager.space().same_filled), (1000 - kept, kept));
+    // Those that are noted are right, and of the others no zeros are shown: nor of those that were never written.
+    for page in [0, kept - 1] {
+        object.request(offset(page), SIZE);
+        world.settle();
+        assert_eq!(object.answers(), [Same { offset: offset(page), byte: page as u8, precious: false }]);
+    }
+    for page in [kept, 999, 5000] {
+        object.request(offset(page), SIZE);
+        world.settle();
+        assert_eq!(object.answers(), [Error { offset: offset(page), size: SIZE }]);
+    }
+    // Another object has its own, and all of it once the first one is gone.
+    object.terminate();
+    world.settle();
+    assert_eq!(world.pager.map_memory().1, 0);
+    let object = world.create();
+    object.request(offset(5000), SIZE);
+    object.data_return(0, &page(1));
+    object.request(0, SIZE);
+    world.serve();
+    world.supply();
+    let expected =
+        [Unavailable { offset: offset(5000), size: SIZE }, Supply { offset: 0, tag: 1, precious: true }];
+    assert_eq!(object.answers(), expected);
+    object.terminate();
+    world.end();
+}
+
+#[test]
+fn a_write_does_not_wait_for_all_of_an_object_to_be_forgotten() {
+    let world = World::new();
+    let (huge, other) = (world.create(), world.create());
+    let pages = [7; 32 * PAGE];
+    for at in 0..200 {
+        huge.data_return(at * 32 * SIZE, &pages);
+        world.serve();
+    }
+    assert_eq!(world.pager.space().same_filled, 6400);
+    huge.terminate();
+    world.serve();
+    other.data_return(0, &page(1));
+    world.serve();
+    assert!(world.transfer_one() && world.transfer_one());
+    assert_eq!(world.pager.statistics().written, 1);
+    assert!(world.pager.space().same_filled > 5000);
+    other.terminate();
+    world.end();
+}

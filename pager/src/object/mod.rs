@@ -2,11 +2,15 @@
 //!
 //! Plain data: no kernel, no threads, no transfers. Whoever drives it does what it says, and tells it what became of that.
 
+use alloc::sync::Arc;
+
+mod map;
 mod order;
 mod page;
 #[cfg(test)]
 mod tests;
 
+pub use map::{Node, Nodes};
 pub use order::{Order, Turn};
 pub use page::{AfterRead, AfterWrite, Pages, Read, ReadFailure, Request, Ticket, Unstored};
 
@@ -97,15 +101,15 @@ pub enum Drained {
 }
 
 impl<L, D: Clone> Object<L, D> {
-    /// A new object without contents. `hand_backs` as for [`Pages::new`].
-    pub fn new(origin: Origin, hand_backs: u8) -> Self {
+    /// A new object without contents. `hand_backs` and `nodes` as for [`Pages::new`].
+    pub fn new(origin: Origin, hand_backs: u8, nodes: Arc<dyn Nodes<L>>) -> Self {
         let phase = match origin {
             Origin::Internal => Phase::Live,
             Origin::External { .. } => Phase::Idle,
         };
         Self {
             order: Order::default(),
-            pages: Pages::new(hand_backs),
+            pages: Pages::new(hand_backs, nodes),
             origin,
             phase,
             transfers: 0,
@@ -165,7 +169,7 @@ impl<L, D: Clone> Object<L, D> {
 
     /// Takes the pages out, to give their places back; the object is of no use then.
     pub fn take_pages(&mut self) -> Pages<L, D> {
-        core::mem::replace(&mut self.pages, Pages::new(0))
+        self.pages.take_all()
     }
 
     /// How many rights to the object the pager has given.

@@ -4,22 +4,30 @@
 //! page's data on its way to the store.
 
 use alloc::collections::BTreeMap;
-use core::mem;
+use alloc::sync::Arc;
+
+use super::map::{Map, Nodes, Note, Precious};
 
 /// Tells one transfer of an object from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
 /// The pages of an object that were ever written, by number.
+///
+/// Pages at rest are in a [packed map](super::Nodes), whose memory is bounded. One that cannot be noted is refused, as if the store were full.
 #[derive(Debug)]
 pub struct Pages<L, D> {
-    pages: BTreeMap<u64, Page<L, D>>,
-    next: u64,
+    notes: Map<L>,
+    /// What is known of pages that the map notes as moving.
+    moving: BTreeMap<u64, Page<L, D>>,
+    last_ticket: u64,
+    /// How many times a page without a note has gone back or was lost, if any: a page without a note may be one of those.
+    unnoted: Option<u32>,
     /// How many times in a row a page that cannot be stored goes back to the kernel before it is given up.
     hand_backs: u8,
 }
 
-/// A page that was written at least once. One that never was has no entry.
+/// A page that was written at least once.
 #[derive(Debug)]
 enum Page<L, D> {
     /// Its newest content is on the way to the store.
@@ -141,21 +149,74 @@ pub enum Unstored {
     Lost,
 }
 
+/// Pages without a note go back to the kernel as often as this many pages with one, before they are lost.
+const UNNOTED: u32 = 64;
+
 impl<L, D: Clone> Pages<L, D> {
     /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes back to the kernel before it is
-    /// given up.
-    pub fn new(hand_backs: u8) -> Self {
-        Self { pages: BTreeMap::new(), next: 0, hand_backs }
+    /// given up. What is noted of pages takes its memory from `nodes`.
+    pub fn new(hand_backs: u8, nodes: Arc<dyn Nodes<L>>) -> Self {
+        Self::with(hand_backs, Map::new(nodes))
+    }
+
+    fn with(hand_backs: u8, notes: Map<L>) -> Self {
+        Self { notes, moving: BTreeMap::new(), last_ticket: 0, unnoted: None, hand_backs }
+    }
+
+    /// Takes all pages out.
+    pub(super) fn take_all(&mut self) -> Self {
+        let nothing = Self::with(self.hand_backs, self.notes.another());
+        core::mem::replace(self, nothing)
     }
 
     fn ticket(&mut self) -> Ticket {
-        self.next += 1;
-        Ticket(self.next)
+        self.last_ticket = self.last_ticket % Precious::TICKETS + 1;
+        Ticket(self.last_ticket)
+    }
+
+    /// Takes what is known of a page. It is to be [put](Self::put) back, or something else.
+    fn take(&mut self, page: u64) -> Option<Page<L, D>> {
+        match self.notes.take(page) {
+            Note::Never => None,
+            Note::Moving => self.moving.remove(&page),
+            Note::Precious(precious) => Some(Page::from_note(precious)),
+            Note::Lost => Some(Page::Lost),
+            Note::Out(place) => Some(Page::Out(place)),
+            Note::In(place) => Some(Page::In(place)),
+        }
+    }
+
+    /// The same if this is the page's transfer.
+    fn take_with(&mut self, page: u64, ticket: Ticket) -> Option<Page<L, D>> {
+        let state = self.take(page)?;
+        if state.ticket() == Some(ticket) {
+            return Some(state);
+        }
+        self.put(page, state);
+        None
+    }
+
+    /// Notes what is known of a page that was noted before, or for which there is room.
+    fn put(&mut self, page: u64, state: Page<L, D>) {
+        let note = match state {
+            Page::Out(place) => Note::Out(place),
+            Page::In(place) => Note::In(place),
+            Page::Lost => Note::Lost,
+            Page::Precious { gone_back, handed_back } => Note::Precious(note(gone_back, handed_back)),
+            Page::Writing { .. } | Page::Reading { .. } | Page::GivingAway { .. } => {
+                self.moving.insert(page, state);
+                Note::Moving
+            }
+        };
+        let noted = self.notes.put(page, note);
+        debug_assert!(noted.is_ok(), "a page without room for a note");
     }
 
     /// The kernel wants a page.
     pub fn request(&mut self, page: u64) -> Request<L> {
-        let Some(before) = self.pages.remove(&page) else { return Request::Unavailable };
+        let Some(before) = self.take(page) else {
+            return if self.unnoted.is_some() { Request::Lost } else { Request::Unavailable };
+        };
         let (state, answer) = match before {
             Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => {
                 let ticket = self.ticket();
@@ -173,7 +234,7 @@ impl<L, D: Clone> Pages<L, D> {
             state @ Page::Reading { .. } => (state, Request::Answered),
             Page::Lost => (Page::Lost, Request::Lost),
         };
-        self.pages.insert(page, state);
+        self.put(page, state);
         answer
     }
 
@@ -184,7 +245,7 @@ impl<L, D: Clone> Pages<L, D> {
     ///
     /// What to do for the request.
     pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
-        match self.pages.get_mut(&page) {
+        match self.moving.get_mut(&page) {
             Some(Page::Writing { ticket, data, wanted, lent, .. }) => {
                 *wanted = false;
                 *lent += 1;
@@ -194,30 +255,57 @@ impl<L, D: Clone> Pages<L, D> {
         }
     }
 
-    /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more.
-    pub fn write(&mut self, page: u64, data: D) -> Ticket {
+    /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more. `None` if
+    /// there is no memory to note it: it is to be [refused](Self::refuse).
+    pub fn write(&mut self, page: u64, data: D) -> Option<Ticket> {
+        if !self.notes.make_room(page) {
+            return None;
+        }
         let ticket = self.ticket();
-        let before = self.pages.remove(&page);
+        let before = self.take(page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
         let wanted = matches!(before, Some(Page::Writing { wanted: true, .. }));
         let old = before.and_then(Page::into_place);
-        self.pages.insert(page, Page::Writing { ticket, data, old, wanted, lent: 0, handed_back });
-        ticket
+        self.put(page, Page::Writing { ticket, data, old, wanted, lent: 0, handed_back });
+        Some(ticket)
     }
 
     /// The kernel returns a page that is stored at once. Gives back the place of what it replaces.
-    pub fn store(&mut self, page: u64, place: L) -> Option<L> {
-        self.pages.insert(page, Page::Out(place)).and_then(Page::into_place)
+    ///
+    /// # Errors
+    ///
+    /// The place, if there is no memory to note the page: it is to be [refused](Self::refuse).
+    pub fn store(&mut self, page: u64, place: L) -> Result<Option<L>, L> {
+        if !self.notes.make_room(page) {
+            return Err(place);
+        }
+        let before = self.take(page);
+        self.put(page, Page::Out(place));
+        Ok(before.and_then(Page::into_place))
     }
 
     /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often that happens, it is not lost by
-    /// that: nothing has failed. Gives back the place of what it replaces, and the ticket for [`not_supplied`](Self::not_supplied).
-    pub fn refuse(&mut self, page: u64) -> (Option<L>, Ticket) {
+    /// that, for nothing has failed; but if there is no memory to note even this, it may be. Gives back the place of what it replaces.
+    pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
+        if !self.notes.make_room(page) {
+            return (None, self.refuse_unnoted());
+        }
         let ticket = self.ticket();
-        let before = self.pages.remove(&page);
+        let before = self.take(page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
-        self.pages.insert(page, Page::going_back(ticket, handed_back));
-        (before.and_then(Page::into_place), ticket)
+        self.put(page, Page::going_back(ticket, handed_back));
+        (before.and_then(Page::into_place), Unstored::HandBack(ticket))
+    }
+
+    /// A page goes back without a note of that. Where some have, a page without a note is not known to have never been written: whoever asks for one
+    /// is told of an error, and not that it is all zeros.
+    fn refuse_unnoted(&mut self) -> Unstored {
+        let times = self.unnoted.get_or_insert(0);
+        if *times >= u32::from(self.hand_backs) * UNNOTED {
+            return Unstored::Lost;
+        }
+        *times += 1;
+        Unstored::HandBack(Ticket::NONE)
     }
 
     fn unstored(&mut self, page: u64, handed_back: u8) -> Unstored {
@@ -227,39 +315,45 @@ impl<L, D: Clone> Pages<L, D> {
         } else {
             (Page::Lost, Unstored::Lost)
         };
-        self.pages.insert(page, state);
+        self.put(page, state);
         unstored
     }
 
     /// True if the page was ever written: `data_initialize` does not change it then.
     pub fn was_written(&self, page: u64) -> bool {
-        self.pages.contains_key(&page)
+        self.unnoted.is_some() || self.notes.contains(page)
     }
 
     /// True if no later write of this page has come, so that writing it is of use.
     pub fn is_current(&self, page: u64, write: Ticket) -> bool {
-        matches!(self.pages.get(&page), Some(Page::Writing { ticket, .. }) if *ticket == write)
+        matches!(self.moving.get(&page), Some(Page::Writing { ticket, .. }) if *ticket == write)
     }
 
     /// A write has ended: with a place, or without.
     pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
-        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(write)) else {
-            return AfterWrite::Superseded(place);
+        let (data, old, wanted, lent, handed_back) = match self.take_with(page, write) {
+            Some(Page::Writing { data, old, wanted, lent, handed_back, .. }) => {
+                (data, old, wanted, lent, handed_back)
+            }
+            Some(other) => {
+                self.put(page, other);
+                return AfterWrite::Superseded(place);
+            }
+            None => return AfterWrite::Superseded(place),
         };
-        let Page::Writing { old, lent, handed_back, .. } = state else {
-            return AfterWrite::Superseded(place);
-        };
-        let (old, lent, handed_back) = (old.take(), *lent, *handed_back);
         match (place, old) {
             (Some(place), old) => {
-                *state = if lent > 0 { Page::In(place) } else { Page::Out(place) };
+                self.put(page, if lent > 0 { Page::In(place) } else { Page::Out(place) });
                 AfterWrite::Stored(old)
             }
-            (None, Some(old)) => AfterWrite::Again(old),
+            (None, Some(old)) => {
+                self.put(page, Page::Writing { ticket: write, data, old: None, wanted, lent, handed_back });
+                AfterWrite::Again(old)
+            }
             (None, None) if lent > 0 => {
                 // The loan was the answer to a request.
                 let lent = GoneBack { ticket: write, times: lent, answers: true };
-                *state = Page::Precious { gone_back: Some(lent), handed_back: 0 };
+                self.put(page, Page::Precious { gone_back: Some(lent), handed_back: 0 });
                 AfterWrite::Precious
             }
             (None, None) => AfterWrite::Unstored(self.unstored(page, handed_back)),
@@ -274,45 +368,32 @@ impl<L, D: Clone> Pages<L, D> {
         result: Result<(), ReadFailure>,
         give_away: bool,
     ) -> AfterRead<L> {
-        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(read.ticket))
-        else {
-            return AfterRead::Superseded(read.place);
-        };
         let Read { ticket, place } = read;
-        match result {
-            Ok(()) if give_away => {
-                *state = Page::GivingAway { ticket, place };
-                AfterRead::GiveAway(ticket)
-            }
-            Ok(()) => {
-                *state = Page::In(place);
-                AfterRead::Supply
-            }
-            Err(ReadFailure::Transient) => {
-                *state = Page::Out(place);
-                AfterRead::Error(None)
-            }
-            Err(ReadFailure::Corrupt) => {
-                *state = Page::Lost;
-                AfterRead::Error(Some(place))
-            }
+        if self.take_with(page, ticket).is_none() {
+            return AfterRead::Superseded(place);
         }
+        let (state, after) = match result {
+            Ok(()) if give_away => (Page::GivingAway { ticket, place }, AfterRead::GiveAway(ticket)),
+            Ok(()) => (Page::In(place), AfterRead::Supply),
+            Err(ReadFailure::Transient) => (Page::Out(place), AfterRead::Error(None)),
+            Err(ReadFailure::Corrupt) => (Page::Lost, AfterRead::Error(Some(place))),
+        };
+        self.put(page, state);
+        after
     }
 
     /// A page has been supplied after [`AfterRead::GiveAway`]. Gives back its place, unless something else has become of the page since.
     pub fn given_away(&mut self, page: u64, given: Ticket) -> Option<L> {
-        let state = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(given))?;
-        let only_the_kernel_has_it = Page::Precious { gone_back: None, handed_back: 0 };
-        mem::replace(state, only_the_kernel_has_it).into_place()
+        let given = self.take_with(page, given)?;
+        self.put(page, Page::Precious { gone_back: None, handed_back: 0 });
+        given.into_place()
     }
 
     /// The kernel has not got a page that was to be supplied as precious. True if a request is left without an answer: `data_error`.
     #[must_use = "somebody may wait for the page"]
     pub fn not_supplied(&mut self, page: u64, supply: Ticket) -> bool {
-        let Some(state) = self.pages.get_mut(&page).filter(|state| state.ticket() == Some(supply)) else {
-            return false;
-        };
-        let (after, unanswered) = match mem::replace(state, Page::Lost) {
+        let Some(state) = self.take_with(page, supply) else { return false };
+        let (after, unanswered) = match state {
             Page::Writing { ticket, data, old, wanted, lent, handed_back } => {
                 let lent = lent.saturating_sub(1);
                 (Page::Writing { ticket, data, old, wanted, lent, handed_back }, !wanted)
@@ -325,25 +406,70 @@ impl<L, D: Clone> Pages<L, D> {
             Page::Precious { gone_back, .. } => (Page::Lost, gone_back.is_some_and(|gone| gone.answers)),
             other => (other, false),
         };
-        *state = after;
+        self.put(page, after);
         unanswered
+    }
+
+    /// True if only the store has the page, and the kernel does not wait for it: it may be supplied before it is asked for.
+    pub fn is_out(&self, page: u64) -> bool {
+        self.notes.is_out(page)
     }
 
     /// The pages that the store has, in order.
     pub fn in_store(&self) -> impl Iterator<Item = u64> {
-        let stored = |state: &Page<L, D>| {
-            matches!(state, Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. })
-        };
-        self.pages.iter().filter(move |(_, state)| stored(state)).map(|(page, _)| *page)
+        let stored = |page: &u64| self.moving.get(page).is_some_and(Page::is_in_store);
+        self.notes
+            .stored_or_moving()
+            .filter(move |(page, moves)| !moves || stored(page))
+            .map(|(page, _)| page)
+    }
+
+    /// How many there are. They are not counted one by one, but for those that move.
+    pub fn count_in_store(&self) -> u64 {
+        self.notes.stored() + self.moving.values().filter(|page| page.is_in_store()).count() as u64
+    }
+
+    /// Forgets some of the pages, and gives back their places: so many that it takes no time to speak of. `None` if there are none left.
+    pub fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L, D>> {
+        let moved = self.moving.pop_first().and_then(|(_, page)| page.into_place());
+        let places = self.notes.forget_some();
+        (moved.is_some() || places.is_some()).then(|| moved.into_iter().chain(places.into_iter().flatten()))
     }
 
     /// Forgets every page, and gives back the places.
-    pub fn into_places(self) -> impl Iterator<Item = L> {
-        self.pages.into_values().filter_map(Page::into_place)
+    pub fn into_places(mut self) -> impl Iterator<Item = L> {
+        core::iter::from_fn(move || self.forget_some()).flatten()
     }
 }
 
+/// What the map notes of a page that only the kernel has.
+fn note(gone_back: Option<GoneBack>, handed_back: u8) -> Precious {
+    match gone_back {
+        Some(GoneBack { ticket, times, answers }) => Precious::new(ticket.0, times, answers, handed_back),
+        None => Precious::new(0, 0, false, handed_back),
+    }
+}
+
+impl Ticket {
+    /// That of no transfer.
+    const NONE: Self = Self(0);
+}
+
 impl<L, D> Page<L, D> {
+    fn from_note(precious: Precious) -> Self {
+        let ticket = Ticket(precious.ticket());
+        let gone_back = GoneBack { ticket, times: precious.times(), answers: precious.answers };
+        Page::Precious {
+            gone_back: (ticket != Ticket::NONE).then_some(gone_back),
+            handed_back: precious.handed_back,
+        }
+    }
+
+    /// True if the store has it.
+    fn is_in_store(&self) -> bool {
+        matches!(self, Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. })
+    }
+
     fn going_back(ticket: Ticket, handed_back: u8) -> Self {
         Page::Precious { gone_back: Some(GoneBack { ticket, times: 1, answers: false }), handed_back }
     }

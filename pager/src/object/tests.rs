@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::map::tests::Heap;
 use super::*;
 
 /// How many threads have received a message that is not admitted yet.
@@ -155,7 +156,7 @@ impl World {
     fn new(external: bool) -> Self {
         let origin = if external { Origin::External { pages: PAGES } } else { Origin::Internal };
         Self {
-            object: Object::new(origin, HAND_BACKS),
+            object: Object::new(origin, HAND_BACKS, Heap::new(1000)),
             received: Vec::new(),
             sent: 0,
             transfers: Vec::new(),
@@ -265,18 +266,20 @@ impl World {
         self.pages.insert(page, Expected { version, handed_back, ..Expected::default() });
         match how {
             Take::Buffer => {
-                let ticket = self.object.pages.write(page, version);
+                let ticket = self.object.pages.write(page, version).expect("there is memory");
                 assert!(self.object.pages.is_current(page, ticket));
                 self.object.transfer_begins();
                 self.transfers.push(Transfer::Write { page, ticket, version });
             }
             Take::AtOnce => {
                 let place = self.new_place(version);
-                let old = self.object.pages.store(page, place);
+                let old = self.object.pages.store(page, place).expect("there is memory");
                 self.free(old);
             }
             Take::Refuse => {
-                let (old, ticket) = self.object.pages.refuse(page);
+                let (old, Unstored::HandBack(ticket)) = self.object.pages.refuse(page) else {
+                    panic!("it is lost")
+                };
                 self.free(old);
                 self.object.transfer_begins();
                 self.goes_back(page, ticket);
@@ -575,8 +578,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn two_writes_of_a_page_that_end_in_the_other_order() {
-    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
-    let (first, second) = (pages.write(0, 1), pages.write(0, 2));
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
+    let (first, second) = (pages.write(0, 1).unwrap(), pages.write(0, 2).unwrap());
     assert_eq!(pages.written(0, second, Some(Place(22))), AfterWrite::Stored(None));
     assert_eq!(pages.written(0, first, Some(Place(11))), AfterWrite::Superseded(Some(Place(11))));
     assert!(matches!(pages.request(0), Request::Read(Read { place: Place(22), .. })));
@@ -584,25 +587,25 @@ fn two_writes_of_a_page_that_end_in_the_other_order() {
 
 #[test]
 fn a_page_that_is_returned_while_it_is_read_is_not_supplied_as_it_was() {
-    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
-    pages.store(0, Place(1));
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
+    pages.store(0, Place(1)).unwrap();
     let Request::Read(read) = pages.request(0) else { panic!("it is in the store") };
-    assert_eq!(pages.store(0, Place(2)), None, "the read has the place");
+    assert_eq!(pages.store(0, Place(2)), Ok(None), "the read has the place");
     assert_eq!(pages.read(0, read, Ok(()), false), AfterRead::Superseded(Place(1)));
     assert_eq!(pages.into_places().collect::<Vec<_>>(), [Place(2)]);
 }
 
 #[test]
 fn what_one_thread_has_given_away_is_not_what_another_one_has_read_since() {
-    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
     let read = |pages: &mut Pages<Place, Version>, give_away| {
         let Request::Read(read) = pages.request(0) else { panic!("it is in the store") };
         pages.read(0, read, Ok(()), give_away)
     };
-    pages.store(0, Place(1));
+    pages.store(0, Place(1)).unwrap();
     let AfterRead::GiveAway(first) = read(&mut pages, true) else { panic!("it is given away") };
     // The kernel has got it, changes it and returns it, and gets it again before the first thread says what it has done.
-    assert_eq!(pages.store(0, Place(2)), Some(Place(1)));
+    assert_eq!(pages.store(0, Place(2)), Ok(Some(Place(1))));
     assert_eq!(read(&mut pages, false), AfterRead::Supply);
     assert_eq!(pages.given_away(0, first), None);
     assert!(matches!(pages.request(0), Request::Read(Read { place: Place(2), .. })));
@@ -610,9 +613,9 @@ fn what_one_thread_has_given_away_is_not_what_another_one_has_read_since() {
 
 #[test]
 fn whoever_was_to_be_answered_by_a_page_that_does_not_come_gets_an_error() {
-    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
     for asked in [false, true] {
-        let (_, ticket) = pages.refuse(0);
+        let (_, Unstored::HandBack(ticket)) = pages.refuse(0) else { panic!("it is lost") };
         if asked {
             assert_eq!(pages.request(0), Request::Answered);
         }
@@ -620,7 +623,7 @@ fn whoever_was_to_be_answered_by_a_page_that_does_not_come_gets_an_error() {
         assert_eq!(pages.request(0), Request::Lost);
     }
     // The same of a loan, while the write goes on.
-    let write = pages.write(0, 1);
+    let write = pages.write(0, 1).unwrap();
     assert_eq!(pages.request(0), Request::Lend);
     let (_, ticket) = pages.lend(0).unwrap();
     assert!(pages.not_supplied(0, ticket));
@@ -630,7 +633,8 @@ fn whoever_was_to_be_answered_by_a_page_that_does_not_come_gets_an_error() {
 
 #[test]
 fn that_nobody_has_a_right_is_old_news_once_another_is_made() {
-    let mut object = Object::<Place, Version>::new(Origin::External { pages: 1 }, HAND_BACKS);
+    let mut object =
+        Object::<Place, Version>::new(Origin::External { pages: 1 }, HAND_BACKS, Heap::new(1000));
     object.right_made();
     object.right_made();
     assert_eq!((object.no_senders(1), object.phase()), (NoSenders::Stale, Phase::Idle));
@@ -652,12 +656,53 @@ proptest! {
 
 #[test]
 fn many_requests_for_a_page_that_is_being_written_are_one_loan() {
-    let mut pages = Pages::<Place, Version>::new(HAND_BACKS);
-    pages.write(0, 1);
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
+    pages.write(0, 1).unwrap();
     assert_eq!(pages.request(0), Request::Lend);
     assert_eq!(pages.request(0), Request::Answered);
-    pages.write(0, 2);
+    pages.write(0, 2).unwrap();
     assert_eq!(pages.request(0), Request::Answered);
     assert_eq!(pages.lend(0).map(|(version, _)| version), Ok(2));
     assert_eq!(pages.request(0), Request::Lend);
+}
+
+#[test]
+fn without_memory_for_a_note_a_page_goes_back_and_no_other_is_taken_for_zeros() {
+    let nodes = Heap::new(1);
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, nodes.clone());
+    assert!(pages.write(3, 1).is_some());
+    assert_eq!(pages.request(70), Request::Unavailable);
+    assert!(!pages.was_written(70));
+    assert_eq!((pages.write(70, 2), pages.store(70, Place(1))), (None, Err(Place(1))));
+    for _ in 0..u32::from(HAND_BACKS) * 64 {
+        assert!(matches!(pages.refuse(70), (None, Unstored::HandBack(_))));
+    }
+    assert_eq!(pages.refuse(70), (None, Unstored::Lost));
+    // Nothing tells it from a page that was never written, nor that from it.
+    for page in [70, 71, u64::MAX] {
+        assert_eq!(pages.request(page), Request::Lost);
+        assert!(pages.was_written(page), "older content must not take its place");
+    }
+    // With memory everything is as usual.
+    nodes.left.store(10, core::sync::atomic::Ordering::Relaxed);
+    assert_eq!(pages.store(70, Place(2)), Ok(None));
+    assert!(matches!(pages.request(70), Request::Read(Read { place: Place(2), .. })));
+    assert_eq!(pages.request(71), Request::Lost);
+}
+
+#[test]
+fn pages_in_the_store_are_counted() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(100));
+    let count = |pages: &Pages<Place, Version>| (pages.in_store().count() as u64, pages.count_in_store());
+    (0..200).for_each(|page| assert_eq!(pages.store(page * 3, Place(page as u32)), Ok(None)));
+    let write = pages.write(0, 1).unwrap();
+    pages.write(1, 2).unwrap();
+    let Request::Read(read) = pages.request(3) else { panic!("it is in the store") };
+    assert_eq!((count(&pages), pages.is_out(6), pages.is_out(3)), ((199, 199), true, false));
+    assert_eq!(pages.written(0, write, Some(Place(500))), AfterWrite::Stored(Some(Place(0))));
+    let AfterRead::GiveAway(ticket) = pages.read(3, read, Ok(()), true) else { panic!("it was read") };
+    assert_eq!(count(&pages), (200, 200));
+    assert_eq!(pages.given_away(3, ticket), Some(Place(1)));
+    assert_eq!((count(&pages), pages.is_out(3)), ((199, 199), false));
+    assert_eq!(pages.into_places().count(), 199);
 }

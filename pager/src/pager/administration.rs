@@ -92,7 +92,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn describe(&self, entry: &Entry<K, P, S>) -> (DefaultPagerObject, SendRight<K>) {
         let (user, pages) = {
             let state = entry.lock();
-            (state.rights.user.clone(), state.object.pages.in_store().count() as u64)
+            (state.rights.user.clone(), state.object.pages.count_in_store())
         };
         let name = user.and_then(|user| user.name.try_clone().ok());
         let Some(name) = name.filter(|name| !name.is_null()) else {

@@ -1,6 +1,7 @@
 //! What each message of an object does.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use mig_runtime::abi::Native;
@@ -257,31 +258,47 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
                 continue;
             }
             match taken {
-                Taken::Stored(place) => {
-                    self.counters.same_filled.count();
-                    free.extend(object.pages.store(page, place));
-                }
-                Taken::Data(data) => {
-                    let ticket = object.pages.write(page, data.clone());
-                    object.transfer_begins();
-                    writes.push(WriteJob { entry: entry.clone(), page, ticket, data });
-                }
-                Taken::Refused => {
-                    let (replaced, ticket) = object.pages.refuse(page);
-                    free.extend(replaced);
-                    object.transfer_begins();
-                    back.push((page, ticket));
-                }
+                Taken::Stored(place) => match object.pages.store(page, place) {
+                    Ok(replaced) => {
+                        self.counters.same_filled.count();
+                        free.extend(replaced);
+                        continue;
+                    }
+                    Err(place) => back.push((page, Taken::Stored(place))),
+                },
+                Taken::Data(data) => match object.pages.write(page, data.clone()) {
+                    Some(ticket) => writes.push(WriteJob { entry: entry.clone(), page, ticket, data }),
+                    None => back.push((page, Taken::Data(data))),
+                },
+                Taken::Refused => back.push((page, Taken::Refused)),
             }
+            object.transfer_begins();
         }
+        let refuse = |(page, taken)| {
+            let (replaced, unstored) = object.pages.refuse(page);
+            free.extend(replaced);
+            (page, taken, unstored)
+        };
+        let back: Vec<_> = back.into_iter().map(refuse).collect();
         drop(admitted);
+        if self.nodes.is_low() {
+            self.transfers.provide();
+        }
 
         free.into_iter().for_each(|place| self.store.free(place));
         self.transfers.write(writes);
-        for (page, ticket) in back {
-            let at = (self.offset(page) - offset) as usize;
-            let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
-            self.unstored(&entry, Some(&user), page, data, Unstored::HandBack(ticket));
+        for (page, taken, unstored) in back {
+            self.counters.unnoted.add(!matches!(taken, Taken::Refused) as u64);
+            self.unstored(&entry, Some(&user), page, unstored, |content| match &taken {
+                Taken::Stored(place) => drop(self.store.read(place, content)),
+                Taken::Data(data) => content.copy_from_slice(data),
+                Taken::Refused => {
+                    let at = (self.offset(page) - offset) as usize;
+                    let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
+                    content.copy_from_slice(data);
+                }
+            });
+            self.discard(vec![taken]);
             self.transfer_ended(&entry);
         }
         Ok(())
@@ -385,12 +402,12 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         entry: &Entry<K, P, S>,
         user: Option<&Arc<User<K>>>,
         page: u64,
-        data: &[u8],
         unstored: Unstored,
+        content: impl FnOnce(&mut [u8]),
     ) {
         let gone_back = || {
             let (Some(user), Ok(mut memory)) = (user, self.page_memory()) else { return false };
-            memory.copy_from_slice(data);
+            content(&mut memory);
             self.sent(user.control.supply(self.offset(page), &memory, true))
         };
         if let Unstored::HandBack(ticket) = unstored {

@@ -15,10 +15,11 @@ use mig_runtime::abi::Native;
 use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
-use self::entry::{Entry, Rights};
+use self::entry::{Entry, Place, Rights};
 use self::transfers::Transfers;
 use crate::buffers::Buffers;
 use crate::counters::{Counters, Statistics};
+use crate::notes::Pool;
 use crate::object::{Object, Origin};
 use crate::store::{SameFilled, Space, Store};
 
@@ -41,6 +42,12 @@ pub struct Config {
     pub hand_backs: u8,
     /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious and no longer kept in the store.
     pub precious_below: u8,
+    /// Memory for what is noted of pages, those of all objects together, in bytes: ten and a half for each page where many of an object follow each
+    /// other, up to 650 where they are far apart. Beyond it pages go back to the kernel, as if the store were full.
+    pub map_bytes: usize,
+    /// Of that, what is taken before it is needed, at the start and whenever half of it has been used. Where the threads that write must not wait
+    /// for memory, this is to be all of it.
+    pub map_ahead: usize,
     /// Threads that write pages to the store, and as many again that supply them.
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
@@ -58,6 +65,8 @@ impl Default for Config {
             batch: 64,
             hand_backs: 16,
             precious_below: 10,
+            map_bytes: 256 << 20,
+            map_ahead: 256 << 10,
             io_threads: 2,
             internal_threads: 2,
             external_threads: 1,
@@ -86,6 +95,7 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     internal_buffers: Arc<Buffers<P>>,
     external_buffers: Arc<Buffers<P>>,
     transfers: Transfers<K, P, S>,
+    nodes: Arc<Pool<P, Place<S>>>,
     counters: Counters,
 }
 
@@ -121,6 +131,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             internal_buffers: Buffers::new(page_size, config.buffers, config.held_pages),
             external_buffers: Buffers::new(page_size, config.external_buffers.max(1), 0),
             transfers: Transfers::default(),
+            nodes: Pool::new(config.map_bytes, config.map_ahead),
             counters: Counters::default(),
             store: SameFilled::new(store),
             config,
@@ -157,6 +168,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.store.space()
     }
 
+    /// Bytes for what is noted of pages: how many there may be, and how many are in use.
+    pub fn map_memory(&self) -> (usize, usize) {
+        self.nodes.bytes()
+    }
+
     /// What the pager has done so far.
     pub fn statistics(&self) -> Statistics {
         self.counters.figures()
@@ -190,7 +206,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             Origin::Internal => &self.internal,
             Origin::External { .. } => &self.external,
         };
-        let object = Object::new(origin, self.config.hand_backs);
+        let object = Object::new(origin, self.config.hand_backs, self.nodes.clone());
         let entry = {
             let mut objects = self.objects.lock();
             objects.last_handle = objects.last_handle.wrapping_add(1).max(1);

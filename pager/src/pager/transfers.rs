@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
 use mig_runtime::abi::Native;
 use mig_runtime::platform::{Condvar, Mutex, Platform};
@@ -16,6 +17,9 @@ use super::SwapPager;
 use super::entry::{Entry, ObjectPages, Place, Shared, User};
 use crate::object::{AfterRead, AfterWrite, Drained, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError, Stored};
+
+/// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its turn.
+const PIECE: usize = 16;
 
 /// A page to be written.
 pub(super) struct WriteJob<K: Kernel, P: Platform, S: Store> {
@@ -62,7 +66,11 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     /// Pages to be read.
     stored: VecDeque<SupplyJob<K, P, S>>,
     writes: VecDeque<WriteJob<K, P, S>>,
-    forgotten: Vec<ObjectPages<K, P, S>>,
+    forgotten: VecDeque<ObjectPages<K, P, S>>,
+    /// The last job was to forget pages.
+    forgot: bool,
+    /// There is little memory to note pages.
+    notes_low: bool,
     stopped: bool,
 }
 
@@ -70,6 +78,8 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
 enum Job<K: Kernel, P: Platform, S: Store> {
     Write(Vec<WriteJob<K, P, S>>),
     Forget(ObjectPages<K, P, S>),
+    /// Take memory to note pages.
+    Provide,
 }
 
 impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
@@ -78,7 +88,9 @@ impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
             at_hand: VecDeque::new(),
             stored: VecDeque::new(),
             writes: VecDeque::new(),
-            forgotten: Vec::new(),
+            forgotten: VecDeque::new(),
+            forgot: false,
+            notes_low: false,
             stopped: false,
         };
         Self {
@@ -106,7 +118,12 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
     }
 
     pub(super) fn forget(&self, pages: ObjectPages<K, P, S>) {
-        self.queue.lock().forgotten.push(pages);
+        self.queue.lock().forgotten.push_back(pages);
+        self.more_to_write.notify_one();
+    }
+
+    pub(super) fn provide(&self) {
+        self.queue.lock().notes_low = true;
         self.more_to_write.notify_one();
     }
 
@@ -123,8 +140,13 @@ impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
     }
 
     fn next_write(&mut self, batch: usize) -> Option<Job<K, P, S>> {
-        // Before the writes, which may need the room.
-        if let Some(pages) = self.forgotten.pop() {
+        if mem::take(&mut self.notes_low) {
+            return Some(Job::Provide);
+        }
+        // Before the writes, which may need the room, but not all at once: those are what the kernel waits for.
+        let forgot = mem::take(&mut self.forgot) && !self.writes.is_empty();
+        if let Some(pages) = (!forgot).then(|| self.forgotten.pop_front()).flatten() {
+            self.forgot = true;
             return Some(Job::Forget(pages));
         }
         if self.writes.is_empty() {
@@ -141,16 +163,17 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Supplies pages to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and nothing is left to
     /// do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
     pub fn serve_supplies(&self, mut memory: OolMemory<K>) {
-        self.serve_transfers(&self.transfers.more_to_supply, Queue::next_supply, |job| {
-            self.transfer_supply(job, &mut memory);
-        });
+        let more = &self.transfers.more_to_supply;
+        let supply = |job| self.transfer_supply(job, &mut memory);
+        self.serve_transfers(more, Queue::next_supply, supply, || false);
     }
 
     /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
     /// makes some free.
     pub fn serve_writes(&self) {
         let next = |queue: &mut Queue<K, P, S>| queue.next_write(self.config.batch);
-        self.serve_transfers(&self.transfers.more_to_write, next, |job| self.transfer_write(job));
+        let write = |job| self.transfer_write(job);
+        self.serve_transfers(&self.transfers.more_to_write, next, write, || self.store.tidy());
     }
 
     /// Memory for a page, where a page begins.
@@ -167,21 +190,25 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         more: &P::Condvar,
         next: impl Fn(&mut Queue<K, P, S>) -> Option<J>,
         mut transfer: impl FnMut(J),
+        tidy: impl Fn() -> bool,
     ) {
+        let mut queue = self.transfers.queue.lock();
+        let mut is_tidy = false;
         loop {
-            let job = {
-                let mut queue = self.transfers.queue.lock();
-                loop {
-                    if let Some(job) = next(&mut queue) {
-                        break job;
-                    }
-                    if queue.stopped {
-                        return;
-                    }
-                    more.wait(&mut queue);
-                }
-            };
-            transfer(job);
+            if let Some(job) = next(&mut queue) {
+                drop(queue);
+                transfer(job);
+                is_tidy = false;
+            } else if queue.stopped {
+                return;
+            } else if !is_tidy {
+                drop(queue);
+                is_tidy = !tidy();
+            } else {
+                more.wait(&mut queue);
+                continue;
+            }
+            queue = self.transfers.queue.lock();
         }
     }
 
@@ -216,8 +243,18 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn transfer_write(&self, job: Job<K, P, S>) {
         match job {
             Job::Write(jobs) => self.write(jobs),
-            Job::Forget(pages) => pages.into_places().for_each(|place| self.store.free(place)),
+            Job::Forget(pages) => self.forget_some(pages),
+            Job::Provide => self.nodes.provide(),
         }
+    }
+
+    /// Gives back the places of an object that is gone, a piece at a time.
+    fn forget_some(&self, mut pages: ObjectPages<K, P, S>) {
+        for _ in 0..PIECE {
+            let Some(places) = pages.forget_some() else { return };
+            places.for_each(|place| self.store.free(place));
+        }
+        self.transfers.forget(pages);
     }
 
     /// Writes pages, except those that were overtaken while they waited.
@@ -262,7 +299,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             AfterWrite::Precious => {}
             AfterWrite::Unstored(unstored) => {
-                self.unstored(&job.entry, user.as_ref(), job.page, &job.data, unstored)
+                self.unstored(&job.entry, user.as_ref(), job.page, unstored, |page| {
+                    page.copy_from_slice(&job.data);
+                });
             }
         }
         self.transfer_ended(&job.entry);
