@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// The memory that the program uses, such as 256M.
     #[arg(long, value_name = "MIB", default_value = "256M", value_parser = mebibytes)]
     size: u32,
+    /// The paging space, such as 1024M; three times the size and a little more, unless it is said.
+    #[arg(long, value_name = "MIB", value_parser = mebibytes)]
+    disk: Option<u32>,
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
@@ -93,7 +96,7 @@ fn start(options: &Options) -> Result<(), String> {
         ballast: 0,
         processors: options.smp,
         // Objects, their copies, and what `copy` writes besides.
-        space: 3 * options.size + 16,
+        space: options.disk.unwrap_or(3 * options.size + 16),
         limit: Duration::from_secs(60 + 2 * u64::from(options.size)),
         ..Run::small("paging", options.arch, &[Program::new(work, options.size)])
     };
@@ -188,6 +191,11 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             space: 8,
             happens: &["lost"],
             ..small("a disk that is too small", &[Program::new("outgrow", 40)])
+        },
+        Run {
+            space: 4096,
+            happens: &["of 4095 MiB of paging space", "supplied"],
+            ..small("a disk with more pages than can be noted", &[Program::new("touch", 28)])
         },
         Run {
             faults: &[

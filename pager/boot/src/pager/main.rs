@@ -52,8 +52,10 @@ gnumach::main!(main);
 const ALL_WELL: u8 = 16;
 const FAILED: u8 = 17;
 
-/// Bytes for what the pager notes about a page, rounded up: its entry in the object's map, its handle, its place in a queue.
-const NOTES: u64 = 96;
+/// Bytes for what a pager notes of a page, for each page of its disk: pages follow each other in their objects, if not always.
+const NOTES: u64 = 12;
+/// What share of the free memory the notes of all pagers may take.
+const NOTES_SHARE: u64 = 8;
 /// Bytes for all else that a pager allocates while it serves.
 const HEAP: u64 = 3 << 19;
 
@@ -92,10 +94,14 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let stores = disks.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let share = free_memory() / NOTES_SHARE / stores.len().max(1) as u64;
+    let notes: Vec<_> = stores.iter().map(|store| memory_for_notes(store, share)).collect();
     // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
-    let memory: u64 = stores.iter().map(|store| HEAP + NOTES * store.space().total).sum();
-    drop(Vec::<u8>::with_capacity(memory as usize));
-    let pagers = stores.into_iter().map(|store| start(host, store)).collect::<Result<Vec<_>, _>>()?;
+    let memory: u64 = notes.iter().map(|notes| HEAP + notes).sum();
+    let reserved = Vec::<u8>::new().try_reserve_exact(memory as usize);
+    reserved.map_err(|_| "there is not enough memory for what the pager needs while it serves")?;
+    let pagers = stores.into_iter().zip(notes).map(|(store, notes)| start(host, store, notes));
+    let pagers = pagers.collect::<Result<Vec<_>, _>>()?;
     let first = pagers.first().ok_or("no disk=")?;
     set_manager(host, first).map_err(|_| "the kernel does not take the pager")?;
     println!("pager: {} MiB of paging space; at work", (first.pager().store().space().total * 4096) >> 20);
@@ -116,8 +122,33 @@ fn open(disk: AnyDisk) -> Result<Swap, &'static str> {
     })
 }
 
+/// Bytes of memory that the kernel has left.
+fn free_memory() -> u64 {
+    /// Where `vm_statistics` has these.
+    const PAGE_SIZE: usize = 0;
+    const FREE_COUNT: usize = 1;
+    let statistics = mach::vm_statistics(&gnumach::task()).unwrap_or_default();
+    u64::from(statistics[PAGE_SIZE] as u32) * u64::from(statistics[FREE_COUNT] as u32)
+}
+
+/// Bytes for what is noted of the pages of a store, no more than `share`. Says so if that is too little to use all of its disk.
+fn memory_for_notes(store: &Swap, share: u64) -> u64 {
+    let pages = store.space().total;
+    let (wanted, usable) = (pages * NOTES + (64 << 10), share / NOTES);
+    if wanted > share {
+        println!(
+            "pager: {} of {} MiB of paging space are used at a time: {} KiB of memory, of {} KiB free, note no more pages",
+            usable * 4096 >> 20,
+            pages * 4096 >> 20,
+            share >> 10,
+            free_memory() >> 10
+        );
+    }
+    wanted.min(share)
+}
+
 /// Starts a pager, of which the kernel does not know yet.
-fn start(host: &gnumach::Send, store: Swap) -> Result<Pager, &'static str> {
+fn start(host: &gnumach::Send, store: Swap, notes: u64) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
@@ -129,8 +160,18 @@ fn start(host: &gnumach::Send, store: Swap) -> Result<Pager, &'static str> {
     // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
     // does not take pages back into an object that it is about to end.
     // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
-    let config =
-        Config { buffers: 64, external_buffers: 32, held_pages: 1 << 20, hand_backs: 4, ..Config::default() };
+    // All memory for notes is taken now: the threads that write must not wait for any.
+    let (map_bytes, map_ahead) = (notes as usize, notes as usize);
+    let (buffers, external_buffers, held_pages, hand_backs) = (64, 32, 1 << 20, 4);
+    let config = Config {
+        buffers,
+        external_buffers,
+        held_pages,
+        hand_backs,
+        map_bytes,
+        map_ahead,
+        ..Config::default()
+    };
     let service = Service::start_with(&GnuMach, store, config, Arc::new(prepare));
     service.map_err(|_| "the pager does not start")
 }
