@@ -131,13 +131,16 @@ impl<K: Kernel> From<CallError<K>> for KernReturn {
 impl<K: Kernel> fmt::Display for CallError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sent = if self.is_unsent() { "request not sent: " } else { "" };
-        write!(f, "{sent}{}", self.code())
+        write!(f, "{sent}{}", self.code().on::<K::Abi>())
     }
 }
 
 impl<K: Kernel> fmt::Debug for CallError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallError").field("code", &self.code()).field("unsent", &self.is_unsent()).finish()
+        f.debug_struct("CallError")
+            .field("code", &self.code().on::<K::Abi>())
+            .field("unsent", &self.is_unsent())
+            .finish()
     }
 }
 

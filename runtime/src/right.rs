@@ -5,7 +5,7 @@ use core::fmt;
 use alloc::vec::Vec;
 
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name, Notification, RightKind};
+use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
 use crate::types::name;
 
 mod sealed {
@@ -171,6 +171,33 @@ impl<K: Kernel> ReceiveRight<K> {
     /// As that call: out of names or memory.
     pub fn allocate(kernel: &K) -> Result<Self, KernReturn> {
         Ok(Self { name: kernel.allocate_port()?, kernel: kernel.clone() })
+    }
+
+    /// Makes a port for the replies of calls: for `replyport` arguments, which take it as `AnyRight::make_send_once(&port)`.
+    ///
+    /// To XNU it is a reply port (`mach_port_construct` with `MPO_REPLY_PORT`), as the one that each thread has for calls without such an argument.
+    /// macOS 26 ends a program that calls a service of launchd with a plain port for the reply. From macOS 13 on, no right to a reply port can be
+    /// made but the one in the header of a request, and neither that one nor the receive right moves in a message. On other kernels, and before
+    /// macOS 13, it is a port like any other.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_construct`: out of names or memory.
+    pub fn allocate_reply(kernel: &K) -> Result<Self, KernReturn> {
+        Ok(Self { name: kernel.construct_port(PortKind::Reply)?, kernel: kernel.clone() })
+    }
+
+    /// Makes a port for the exceptions of threads and tasks.
+    ///
+    /// To XNU it is an exception port (`mach_port_construct` with `MPO_EXCEPTION_PORT`) from macOS 15 on: its receive right never leaves the task,
+    /// and it is the only kind of immovable port that can be set for exceptions, as a hardened program must. On other kernels, and
+    /// before that, it is a port like any other.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_construct`: out of names or memory.
+    pub fn allocate_exception(kernel: &K) -> Result<Self, KernReturn> {
+        Ok(Self { name: kernel.construct_port(PortKind::Exception)?, kernel: kernel.clone() })
     }
 
     /// Makes a send right to this port (`mach_port_insert_right` with `MAKE_SEND`).

@@ -62,6 +62,19 @@ pub enum RightKind {
     PortSet,
 }
 
+/// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PortKind {
+    /// Messages of any kind.
+    #[default]
+    Plain,
+    /// Replies (`MPO_REPLY_PORT`): see [`ReceiveRight::allocate_reply`](crate::ReceiveRight::allocate_reply).
+    Reply,
+    /// Exceptions (`MPO_EXCEPTION_PORT`): see [`ReceiveRight::allocate_exception`](crate::ReceiveRight::allocate_exception).
+    Exception,
+}
+
 /// Which notification to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notification {
@@ -196,6 +209,16 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     ///
     /// As `mach_port_allocate`.
     fn allocate_port(&self) -> Result<Name, KernReturn>;
+
+    /// Makes a port of a kind and returns the name of its receive right. On a kernel whose ports are all alike it is any port.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_construct`.
+    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+        let _ = kind;
+        self.allocate_port()
+    }
 
     /// Makes an empty port set.
     ///

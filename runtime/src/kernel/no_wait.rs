@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Kernel, MsgCall, Name, Notification, RightKind};
+use super::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::kern_return::KernReturn;
 use crate::right::{Right, SendRight};
 
@@ -58,6 +58,10 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
         self.0.allocate_port()
+    }
+
+    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+        self.0.construct_port(kind)
     }
 
     fn allocate_port_set(&self) -> Result<Name, KernReturn> {

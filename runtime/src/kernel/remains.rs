@@ -50,7 +50,7 @@ const TYPED: Table = &[
             KernReturn::MACH_SEND_INVALID_REPLY,
             KernReturn::MACH_SEND_INVALID_NOTIFY,
             KernReturn::MACH_SEND_NO_BUFFER,
-            MACH_SEND_NO_NOTIFY,
+            KernReturn::MACH_SEND_NO_NOTIFY,
             KernReturn::MACH_SEND_INVALID_HEADER,
         ],
     ),
@@ -58,7 +58,7 @@ const TYPED: Table = &[
         Remains::Nothing,
         &[
             // It has been queued all the same.
-            MACH_SEND_WILL_NOTIFY,
+            KernReturn::MACH_SEND_WILL_NOTIFY,
             // For a size that is none the message is not touched, but the runtime sends none of those.
             KernReturn::MACH_SEND_MSG_TOO_SMALL,
             KernReturn::MACH_SEND_INVALID_TYPE,
@@ -79,28 +79,26 @@ const UNTYPED: Table = &[
             KernReturn::MACH_SEND_INVALID_DATA,
             KernReturn::MACH_SEND_INVALID_DEST,
             KernReturn::MACH_SEND_TIMED_OUT,
-            MACH_SEND_INVALID_VOUCHER,
+            KernReturn::MACH_SEND_INVALID_VOUCHER,
             KernReturn::MACH_SEND_INTERRUPTED,
             KernReturn::MACH_SEND_MSG_TOO_SMALL,
             KernReturn::MACH_SEND_INVALID_REPLY,
             KernReturn::MACH_SEND_NO_BUFFER,
-            MACH_SEND_TOO_LARGE,
+            KernReturn::MACH_SEND_TOO_LARGE,
             KernReturn::MACH_SEND_INVALID_TYPE,
             KernReturn::MACH_SEND_INVALID_HEADER,
         ],
     ),
-    (Remains::Body, &[MACH_SEND_INVALID_OPTIONS, MACH_SEND_NO_GRANT_DEST, MACH_SEND_MSG_FILTERED]),
+    (
+        Remains::Body,
+        &[
+            KernReturn::MACH_SEND_INVALID_OPTIONS,
+            KernReturn::MACH_SEND_NO_GRANT_DEST,
+            KernReturn::MACH_SEND_MSG_FILTERED,
+        ],
+    ),
     (Remains::Nothing, &[KernReturn::MACH_SEND_INVALID_RIGHT, KernReturn::MACH_SEND_INVALID_MEMORY]),
 ];
-
-// The same number means another thing to each family.
-const MACH_SEND_WILL_NOTIFY: KernReturn = KernReturn(0x1000_0005);
-const MACH_SEND_INVALID_VOUCHER: KernReturn = KernReturn(0x1000_0005);
-const MACH_SEND_NO_NOTIFY: KernReturn = KernReturn(0x1000_000e);
-const MACH_SEND_TOO_LARGE: KernReturn = KernReturn(0x1000_000e);
-const MACH_SEND_INVALID_OPTIONS: KernReturn = KernReturn(0x1000_0013);
-const MACH_SEND_NO_GRANT_DEST: KernReturn = KernReturn(0x1000_0016);
-const MACH_SEND_MSG_FILTERED: KernReturn = KernReturn(0x1000_0017);
 
 impl Remains {
     /// What `mach_msg` has left when it returned this code. `None` if the message was sent, whatever failed then.

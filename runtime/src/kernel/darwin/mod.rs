@@ -19,6 +19,7 @@
 //!
 //! The names of the foreign functions are in the module `system` alone; elsewhere a stand-in has its place in the tests.
 
+use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
@@ -28,8 +29,8 @@ use core::slice;
 use crate::abi::Abi;
 use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
-use crate::right::SendRight;
+use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use crate::right::{ReceiveRight, SendRight};
 use crate::types::{name, word_at};
 
 #[cfg(not(target_vendor = "apple"))]
@@ -63,6 +64,12 @@ mod right {
     pub(super) const PORT_SET: u32 = 3;
 }
 
+/// `MPO_…`, of `mach/port.h`.
+mod port_options {
+    pub(super) const REPLY_PORT: u32 = 0x1000;
+    pub(super) const EXCEPTION_PORT: u32 = 0x8000;
+}
+
 /// The task that the program runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Darwin;
@@ -84,6 +91,41 @@ impl Darwin {
     pub fn thread(&self) -> SendRight<Self> {
         // SAFETY: each call gives a reference to its caller.
         unsafe { SendRight::from_raw(*self, system::mach_thread_self()) }
+    }
+
+    /// Takes the receive right of a service of this name from launchd (`bootstrap_check_in`): one that the program's `launchd.plist` lists under
+    /// `MachServices`, or any name that is free, for a program that no sandbox holds.
+    ///
+    /// ```no_run
+    /// use mig_runtime::kernel::darwin::Darwin;
+    ///
+    /// let service = Darwin.check_in(c"org.example.clock")?;
+    /// // In another process:
+    /// let to_service = Darwin.look_up(c"org.example.clock")?;
+    /// # Ok::<(), mig_runtime::KernReturn>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BOOTSTRAP_NOT_PRIVILEGED`](KernReturn::BOOTSTRAP_NOT_PRIVILEGED), also in a sandbox;
+    /// [`BOOTSTRAP_SERVICE_ACTIVE`](KernReturn::BOOTSTRAP_SERVICE_ACTIVE) if another process has it.
+    pub fn check_in(&self, service: &CStr) -> Result<ReceiveRight<Self>, KernReturn> {
+        let name = system::bootstrap_check_in(service)?;
+        // SAFETY: launchd has just given the right to the caller.
+        Ok(unsafe { ReceiveRight::from_raw(*self, name) })
+    }
+
+    /// A send right to the service that has this name (`bootstrap_look_up`). If nobody serves it yet, launchd may start whoever does, and keeps
+    /// messages until then.
+    ///
+    /// # Errors
+    ///
+    /// [`BOOTSTRAP_UNKNOWN_SERVICE`](KernReturn::BOOTSTRAP_UNKNOWN_SERVICE) if there is none;
+    /// [`BOOTSTRAP_NOT_PRIVILEGED`](KernReturn::BOOTSTRAP_NOT_PRIVILEGED) in a sandbox.
+    pub fn look_up(&self, service: &CStr) -> Result<SendRight<Self>, KernReturn> {
+        let name = system::bootstrap_look_up(service)?;
+        // SAFETY: launchd has just given the right to the caller.
+        Ok(unsafe { SendRight::from_raw(*self, name) })
     }
 
     /// The port of the host that anyone may hold (`mach_host_self`); the privileged one if the program may have that. Null if there is no
@@ -189,6 +231,14 @@ unsafe impl Kernel for Darwin {
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
         system::mach_port_allocate(right::RECEIVE)
+    }
+
+    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+        system::mach_port_construct(match kind {
+            PortKind::Plain => 0,
+            PortKind::Reply => port_options::REPLY_PORT,
+            PortKind::Exception => port_options::EXCEPTION_PORT,
+        })
     }
 
     fn allocate_port_set(&self) -> Result<Name, KernReturn> {

@@ -3,12 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
 use std::vec::Vec;
 
 use crate::abi::Apple64;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::Local;
-use crate::kernel::{Kernel, MsgCall, Name, RightKind};
+use crate::kernel::{Kernel, MsgCall, Name, PortKind, RightKind};
 
 /// A call, with its arguments in the order of C; the task is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub(super) enum Call {
     MachMsg { options: u32, sent: Vec<u8>, receive_size: u32, receive: Name, timeout: u32 },
     MachMsg2Internal { sent: Vec<u8>, words: [u64; 7] },
     MachPortAllocate { right: u32 },
+    MachPortConstruct { flags: u32 },
+    BootstrapCheckIn { service: CString },
+    BootstrapLookUp { service: CString },
     MachPortDeallocate { name: Name },
     MachPortModRefs { name: Name, right: u32, delta: i32 },
     MachPortInsertRight { name: Name, right: Name, disposition: u8 },
@@ -213,6 +217,26 @@ pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {
         return if right == 1 { task.allocate_port() } else { task.allocate_port_set() };
     }
     name(Call::MachPortAllocate { right })
+}
+
+pub(super) fn mach_port_construct(flags: u32) -> Result<Name, KernReturn> {
+    if let Some(task) = task() {
+        return task.construct_port(match flags {
+            0 => PortKind::Plain,
+            0x1000 => PortKind::Reply,
+            0x8000 => PortKind::Exception,
+            flags => panic!("{flags:#x}"),
+        });
+    }
+    name(Call::MachPortConstruct { flags })
+}
+
+pub(super) fn bootstrap_check_in(service: &CStr) -> Result<Name, KernReturn> {
+    name(Call::BootstrapCheckIn { service: service.into() })
+}
+
+pub(super) fn bootstrap_look_up(service: &CStr) -> Result<Name, KernReturn> {
+    name(Call::BootstrapLookUp { service: service.into() })
 }
 
 pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {

@@ -6,6 +6,7 @@ use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use mach2::bootstrap;
 use mach2::kern_return::kern_return_t;
 use mach2::mach_init;
 use mach2::mach_port;
@@ -19,11 +20,28 @@ use crate::kern_return::KernReturn;
 use crate::kernel::Name;
 
 unsafe extern "C" {
-    // `mach2` has not got it.
+    // `mach2` does not have it.
     #[link_name = "mach_port_move_member"]
     safe fn move_member(task: mach_port_t, member: mach_port_t, after: mach_port_t) -> kern_return_t;
 
+    // `mach2` does not have these.
+    #[link_name = "mach_port_construct"]
+    fn construct(
+        task: mach_port_t,
+        options: *const PortOptions,
+        context: u64,
+        name: *mut mach_port_t,
+    ) -> kern_return_t;
+
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+}
+
+/// `mach_port_options_t`
+#[repr(C)]
+struct PortOptions {
+    flags: u32,
+    queue_limit: u32,
+    reserved: [u64; 2],
 }
 
 /// A function that not every version of `libSystem` has.
@@ -132,6 +150,33 @@ pub(super) fn mach_port_allocate(right: u32) -> Result<Name, KernReturn> {
     let mut name = 0;
     // SAFETY: `name` outlives the call.
     let code = unsafe { mach_port::mach_port_allocate(this_task(), right, &mut name) };
+    with(Name(name), code)
+}
+
+/// A port with these `MPO_…` flags.
+pub(super) fn mach_port_construct(flags: u32) -> Result<Name, KernReturn> {
+    let options = PortOptions { flags, queue_limit: 0, reserved: [0; 2] };
+    let mut name = 0;
+    // SAFETY: `options` and `name` outlive the call.
+    let code = unsafe { construct(this_task(), &options, 0, &mut name) };
+    with(Name(name), code)
+}
+
+/// A receive right for the caller.
+pub(super) fn bootstrap_check_in(service: &CStr) -> Result<Name, KernReturn> {
+    let mut name = 0;
+    // SAFETY: `bootstrap_port` is set before `main`; `service` and `name` outlive the call.
+    let code =
+        unsafe { bootstrap::bootstrap_check_in(bootstrap::bootstrap_port, service.as_ptr(), &mut name) };
+    with(Name(name), code)
+}
+
+/// A reference of a send right for the caller.
+pub(super) fn bootstrap_look_up(service: &CStr) -> Result<Name, KernReturn> {
+    let mut name = 0;
+    // SAFETY: as above.
+    let code =
+        unsafe { bootstrap::bootstrap_look_up(bootstrap::bootstrap_port, service.as_ptr(), &mut name) };
     with(Name(name), code)
 }
 

@@ -268,6 +268,42 @@ fn ports_of_the_task_itself_are_owned_like_any_other() {
 }
 
 #[test]
+fn ports_are_made_for_what_they_are() {
+    answer([Answer::Name(0x1103), Answer::Name(0x1203)]);
+    let reply = ReceiveRight::allocate_reply(&Darwin).unwrap();
+    let exceptions = ReceiveRight::allocate_exception(&Darwin).unwrap();
+    assert_eq!((reply.name(), exceptions.name()), (Name(0x1103), Name(0x1203)));
+    let without_waiting = NoWait::right(SendRight::null(Darwin));
+    answer([Answer::Code(KernReturn::KERN_INVALID_ARGUMENT.0)]);
+    let refused = ReceiveRight::allocate_reply(without_waiting.kernel());
+    assert_eq!(refused.err(), Some(KernReturn::KERN_INVALID_ARGUMENT));
+    // `MPO_REPLY_PORT` and `MPO_EXCEPTION_PORT` of `mach/port.h`.
+    let made = [0x1000, 0x8000, 0x1000].map(|flags| Call::MachPortConstruct { flags });
+    assert_eq!(calls(), made);
+}
+
+#[test]
+fn launchd_gives_rights_to_services() {
+    answer([Answer::Name(0x1103), Answer::Name(0x1203), Answer::Code(1102)]);
+    let service = Darwin.check_in(c"org.example.clock").unwrap();
+    let to_service = Darwin.look_up(c"org.example.clock").unwrap();
+    let unknown = Darwin.look_up(c"org.example.none").err();
+    assert_eq!((service.name(), to_service.name()), (Name(0x1103), Name(0x1203)));
+    assert_eq!(unknown, Some(KernReturn::BOOTSTRAP_UNKNOWN_SERVICE));
+    drop((service, to_service));
+    assert_eq!(
+        calls(),
+        [
+            Call::BootstrapCheckIn { service: c"org.example.clock".into() },
+            Call::BootstrapLookUp { service: c"org.example.clock".into() },
+            Call::BootstrapLookUp { service: c"org.example.none".into() },
+            Call::MachPortModRefs { name: Name(0x1103), right: 1, delta: -1 },
+            Call::MachPortDeallocate { name: Name(0x1203) },
+        ]
+    );
+}
+
+#[test]
 fn notifications_have_the_ids_of_the_interface() {
     let name = Name(0x1003);
     for (which, id, sync) in [

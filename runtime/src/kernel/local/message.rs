@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::policy::Place;
 use super::region::Bytes;
 use super::state::{Right, State, TaskId, Transit};
 use super::wire::{BadType, COMPLEX, Descriptor, Disposition, Wire};
@@ -163,13 +164,17 @@ impl Message {
         if !destination_name.is_valid() || state.is_dead(task, destination_name) {
             return Err(KernReturn::MACH_SEND_INVALID_DEST);
         }
-        if !state.can_copy_in(task, destination_name, destination, 1) {
+        if !state.can_copy_in(task, destination_name, destination, 1)
+            || !state.is_allowed(task, destination_name, destination, Place::Destination)
+        {
             return Err(KernReturn::MACH_SEND_INVALID_DEST);
         }
         if let Some(reply) = reply.filter(|_| reply_name.is_valid()) {
             // The destination may be the same right.
             let both = reply_name == destination_name && reply == destination && reply.moves();
-            if !state.can_copy_in(task, reply_name, reply, if both { 2 } else { 1 }) {
+            if !state.can_copy_in(task, reply_name, reply, if both { 2 } else { 1 })
+                || !state.is_allowed(task, reply_name, reply, Place::Reply)
+            {
                 return Err(KernReturn::MACH_SEND_INVALID_REPLY);
             }
         }
@@ -231,6 +236,9 @@ impl Message {
         // Those before a bad one are the message's, which is then destroyed.
         let mut ports = Vec::new();
         let taken = names.iter().try_for_each(|name| {
+            if !state.is_allowed(task, *name, disposition, Place::Other) {
+                return Err(KernReturn::KERN_INVALID_CAPABILITY);
+            }
             ports.push(state.copy_in(task, *name, disposition)?);
             Ok(())
         });

@@ -55,7 +55,7 @@ use self::state::{State, TaskId};
 use self::wire::{Disposition, Wire};
 use crate::abi::{Abi, Facts, Native};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::right::Right;
 
 pub use self::census::{Census, ReceiveStatus};
@@ -367,7 +367,11 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     }
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
-        self.with(State::new_port)
+        self.construct_port(PortKind::Plain)
+    }
+
+    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+        self.with(|state, task| state.new_port(task, kind))
     }
 
     fn allocate_port_set(&self) -> Result<Name, KernReturn> {
@@ -394,6 +398,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         self.with(|state, task| {
             state.receive_right(task, receive)?;
+            state.check_made(task, receive, Disposition::MakeSend)?;
             let right = state.copy_in(task, receive, Disposition::MakeSend)?;
             state.copy_out(task, right).map(drop)
         })
@@ -402,6 +407,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         self.with(|state, task| {
             state.receive_right(task, receive)?;
+            state.check_made(task, receive, Disposition::MakeSendOnce)?;
             let right = state.copy_in(task, receive, Disposition::MakeSendOnce)?;
             state.copy_out(task, right)
         })
@@ -427,7 +433,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
             if let Some(cached) = cached {
                 return Ok(cached.name);
             }
-            let name = self.allocate_port()?;
+            let name = self.construct_port(PortKind::Reply)?;
             self.with_task(|task| task.reply_ports.insert(name));
             ports.push(ReplyPort { task: Arc::downgrade(&self.task), name });
             Ok(name)

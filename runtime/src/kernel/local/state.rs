@@ -19,7 +19,7 @@ use super::region::Regions;
 use super::wire::{Disposition, Kind};
 use crate::abi::Facts;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Name, Notification, RightKind};
+use crate::kernel::{Name, Notification, PortKind, RightKind};
 
 /// `MACH_PORT_QLIMIT_DEFAULT`
 pub(super) const QUEUE_LIMIT: usize = 5;
@@ -75,6 +75,7 @@ pub(super) struct Port {
     pub(super) make_send_count: u32,
     /// What its receiver wants to find in the trailers of its messages.
     pub(super) context: u64,
+    pub(super) kind: PortKind,
     /// It stands for an object of the kernel.
     pub(super) kernel_object: bool,
     no_senders_request: Option<PortId>,
@@ -289,6 +290,14 @@ impl State {
         }
     }
 
+    /// The port that this name denotes a right of.
+    pub(super) fn port_of(&mut self, task: TaskId, name: Name) -> Option<PortId> {
+        match self.entry(task, name).ok()? {
+            Entry::Port { port, .. } | Entry::SendOnce { port, .. } => Some(*port),
+            Entry::Dead { .. } | Entry::Set(_) => None,
+        }
+    }
+
     /// The port set that this name denotes.
     pub(super) fn port_set(&mut self, task: TaskId, name: Name) -> Result<SetId, KernReturn> {
         match self.entry(task, name)? {
@@ -299,7 +308,7 @@ impl State {
 
     // Ports and port sets
 
-    pub(super) fn new_port(&mut self, task: TaskId) -> Result<Name, KernReturn> {
+    pub(super) fn new_port(&mut self, task: TaskId, kind: PortKind) -> Result<Name, KernReturn> {
         self.task(task)?;
         let id = PortId(self.next_id());
         let port = Port {
@@ -312,6 +321,7 @@ impl State {
             send_once_rights: 0,
             make_send_count: 0,
             context: 0,
+            kind,
             kernel_object: false,
             no_senders_request: None,
             port_destroyed_request: None,

@@ -2,11 +2,12 @@
 
 use std::vec::Vec;
 
-use super::wire::{COPY_SEND, MAKE_SEND, Message, poll};
+use super::wire::{COPY_SEND, MAKE_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND_ONCE, Message, poll};
 use crate::abi::{Abi, Apple32, Apple64, GnuX86_64, Osf32};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local, Policies};
-use crate::kernel::{Kernel, MsgCall, Name};
+use crate::kernel::{Kernel, MsgCall, Name, PortKind, RightKind};
+use crate::{AnyRight, ReceiveRight};
 
 /// Whether a call is marked as one to the kernel, and whether it receives, too.
 const CALLS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
@@ -102,4 +103,105 @@ fn a_message_to_the_kernel_has_three_descriptors_at_most() {
     // Three are sent, and received: there is only no room for a trailer.
     assert_eq!(send(object, 3, true).0, Err(KernReturn::MACH_RCV_TOO_LARGE));
     assert_eq!(send(queue, 9, false).0, Ok(()));
+}
+
+/// A message with a port in its body.
+fn with_port(to: Name, name: Name, disposition: u32) -> Message<Apple64> {
+    let body = [1, name.0, 0, disposition << 16].map(u32::to_ne_bytes).concat();
+    Message::<Apple64>::to(MAKE_SEND, to).complex().raw(&body)
+}
+
+const NEWEST: Policies = Policies::of::<Apple64>();
+
+/// A task with a queue, and a port of this kind.
+fn with_kind(policies: Policies, kind: PortKind) -> (Local<Apple64>, Name, Name) {
+    let task = Host::with_policies(policies).new_task("task");
+    let queue = task.allocate_port().unwrap();
+    task.set_queue_limit(queue, 100).unwrap();
+    let port = task.construct_port(kind).unwrap();
+    (task, queue, port)
+}
+
+#[test]
+fn a_reply_port_has_no_right_but_that_of_a_request() {
+    for (policies, strict) in [(Policies::MACOS_12, false), (Policies::MACOS_13, true), (NEWEST, true)] {
+        let (task, queue, reply) = with_kind(policies, PortKind::Reply);
+        let refusal = |code| if strict { Err(code) } else { Ok(()) };
+        let capability = refusal(KernReturn::KERN_INVALID_CAPABILITY);
+        assert_eq!(task.make_send_once(reply).map(drop), capability);
+        assert_eq!(task.make_send(reply), capability);
+        let in_body = refusal(KernReturn::MACH_SEND_INVALID_RIGHT);
+        for disposition in [MAKE_SEND_ONCE, MAKE_SEND] {
+            assert_eq!(with_port(queue, reply, disposition).send(&task), in_body);
+        }
+        let message = |disposition| Message::<Apple64>::to(MAKE_SEND, queue).reply(disposition, reply);
+        assert_eq!(message(MAKE_SEND).send(&task), refusal(KernReturn::MACH_SEND_INVALID_REPLY));
+        assert_eq!(message(MAKE_SEND_ONCE).send(&task), Ok(()));
+        while poll(&task, queue).is_ok_and(|received| received.bits() & 0xff != MOVE_SEND_ONCE) {}
+        assert_eq!(with_port(queue, reply, MOVE_RECEIVE).send(&task), in_body);
+    }
+}
+
+/// The right that a request brought answers, and is not handed on.
+#[test]
+fn the_right_to_a_reply_port_only_answers() {
+    let (task, queue, reply) = with_kind(NEWEST, PortKind::Reply);
+    let request = Message::<Apple64>::to(MAKE_SEND, queue).reply(MAKE_SEND_ONCE, reply);
+    let rights = [(); 2].map(|()| {
+        request.send(&task).unwrap();
+        poll(&task, queue).unwrap().remote()
+    });
+    let moved = with_port(queue, rights[0], MOVE_SEND_ONCE).send(&task);
+    assert_eq!(moved, Err(KernReturn::MACH_SEND_INVALID_RIGHT));
+    assert_eq!(Message::<Apple64>::to(MOVE_SEND_ONCE, rights[1]).send(&task), Ok(()));
+    assert!(poll(&task, reply).is_ok());
+}
+
+#[test]
+fn an_exception_port_stays_in_its_task() {
+    for (policies, strict) in [(Policies::MACOS_13, false), (Policies::MACOS_15, true)] {
+        let (task, queue, port) = with_kind(policies, PortKind::Exception);
+        assert_eq!(task.make_send(port), Ok(()));
+        assert_eq!(with_port(queue, port, COPY_SEND).send(&task), Ok(()));
+        let moved = with_port(queue, port, MOVE_RECEIVE).send(&task);
+        let expected = if strict { Err(KernReturn::MACH_SEND_INVALID_RIGHT) } else { Ok(()) };
+        assert_eq!(moved, expected);
+    }
+    // So does an object of the kernel.
+    let (task, queue, port) = with_kind(NEWEST, PortKind::Plain);
+    task.make_kernel_object(port).unwrap();
+    let moved = with_port(queue, port, MOVE_RECEIVE).send(&task);
+    assert_eq!(moved, Err(KernReturn::MACH_SEND_INVALID_RIGHT));
+}
+
+/// The port that is given for the replies, and the thread's own.
+#[test]
+fn calls_have_reply_ports_of_the_right_kind() {
+    let task: Local<Apple64> = Local::new();
+    let given = ReceiveRight::allocate_reply(&task).unwrap();
+    assert!(given.make_send_once().is_err());
+    let own = task.reply_port().unwrap();
+    assert_eq!(task.make_send_once(own), Err(KernReturn::KERN_INVALID_CAPABILITY));
+    let queue = ReceiveRight::allocate(&task).unwrap();
+    let to_queue = queue.make_send().unwrap();
+    let mut buffer = crate::MsgBuf::<64>::new();
+    let sent = buffer.request(&task).send_with_reply_port(
+        1,
+        crate::Dest::copy_send(&to_queue),
+        AnyRight::make_send_once(&given),
+        crate::SendOptions::NONE,
+    );
+    assert!(sent.is_ok());
+    let reply = poll(&task, queue.name()).unwrap().remote();
+    task.release(RightKind::SendOnce, reply);
+}
+
+/// Where all ports are alike, such a port is one of them.
+#[test]
+fn on_other_kernels_any_port_will_do() {
+    let task: Local<GnuX86_64> = Local::new();
+    for port in [ReceiveRight::allocate_reply(&task), ReceiveRight::allocate_exception(&task)] {
+        let port = port.unwrap();
+        assert!(port.make_send().is_ok() && port.make_send_once().is_ok());
+    }
 }
