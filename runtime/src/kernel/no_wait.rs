@@ -35,6 +35,11 @@ use crate::right::{Right, SendRight};
 pub struct NoWait<K>(K);
 
 impl<K: Kernel> NoWait<K> {
+    /// The same task: all that is made with it sends without waiting.
+    pub fn new(kernel: K) -> Self {
+        Self(kernel)
+    }
+
     /// The same right, for sends that do not wait.
     pub fn right(right: SendRight<K>) -> SendRight<Self> {
         let kernel = Self(right.kernel().clone());

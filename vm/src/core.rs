@@ -1,0 +1,124 @@
+//! The kernel's half: what it knows, and who does what with it.
+//!
+//! One thread takes faults (`faults`), another what managers say (`managers`); `evict` takes pages away for both, and `objects` makes and ends
+//! objects. All of them decide by [`Pages`] under one lock, and do what it says without: no message is sent, and no page moved, with the lock
+//! held. Neither ever waits for a manager. What cannot be done at once
+//! is tried again a moment later, by waking the thread that wants it, which faults again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mig_runtime::kernel::NoWait;
+use mig_runtime::kernel::local::Local;
+use mig_runtime::{Name, PortSet, SendRight};
+
+use crate::objects::Object;
+use crate::pages::{ObjectId, Pages};
+use crate::space::{PAGE, Space};
+use crate::uffd::Uffd;
+use crate::{Limits, Statistics, VmError};
+
+/// The kernel's task. A kernel does not wait for its managers.
+pub(crate) type Task = NoWait<Local>;
+
+pub(crate) struct Core {
+    pub(crate) task: Local,
+    pub(crate) kernel: Task,
+    /// The control ports of all objects.
+    pub(crate) ports: PortSet<Task>,
+    pub(crate) manager: Mutex<SendRight<Task>>,
+    pub(crate) uffd: Uffd,
+    /// For memory that pages are moved out to.
+    pub(crate) staging: Uffd,
+    pub(crate) stages: Mutex<Vec<Space>>,
+    pub(crate) hasher: ahash::RandomState,
+    pub(crate) state: Mutex<State>,
+    /// A page has come or gone, or a manager is ready.
+    pub(crate) changed: Condvar,
+    pub(crate) patience: Duration,
+    pub(crate) start: Instant,
+    pub(crate) counts: Counts,
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) requests: AtomicU64,
+    pub(crate) returned: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) destroyed: AtomicU64,
+}
+
+pub(crate) struct State {
+    pub(crate) pages: Pages,
+    pub(crate) objects: HashMap<ObjectId, Arc<Object>>,
+    pub(crate) by_address: BTreeMap<u64, Arc<Object>>,
+    pub(crate) by_control: HashMap<Name, Arc<Object>>,
+}
+
+impl Core {
+    pub(crate) fn new(task: Local, limits: Limits) -> Result<Self, VmError> {
+        let frames = limits.resident / PAGE;
+        if frames < Limits::LEAST / PAGE {
+            return Err(VmError::LimitTooSmall(limits.resident));
+        }
+        let kernel = NoWait::new(task.clone());
+        let hasher = ahash::RandomState::new();
+        let zeros = hash(&hasher, &[0; PAGE]);
+        let state = State {
+            pages: Pages::new(frames, zeros),
+            objects: HashMap::new(),
+            by_address: BTreeMap::new(),
+            by_control: HashMap::new(),
+        };
+        Ok(Self {
+            ports: PortSet::allocate(&kernel)?,
+            manager: Mutex::new(SendRight::null(kernel.clone())),
+            uffd: Uffd::new()?,
+            staging: Uffd::new()?,
+            stages: Mutex::default(),
+            hasher,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            patience: limits.patience,
+            start: Instant::now(),
+            counts: Counts::default(),
+            kernel,
+            task,
+        })
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let state = self.lock();
+        let (resident, peak_resident) = (state.pages.used() * PAGE, state.pages.peak() * PAGE);
+        let Counts { requests, returned, dropped, destroyed } = &self.counts;
+        Statistics {
+            resident,
+            peak_resident,
+            requests: requests.load(Relaxed),
+            returned: returned.load(Relaxed),
+            dropped: dropped.load(Relaxed),
+            destroyed: destroyed.load(Relaxed),
+        }
+    }
+
+    /// Nobody leaves the state half changed, panics included.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Microseconds since this began.
+    pub(crate) fn now(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+}
+
+/// What tells whether a page was changed. The key is random, so that nobody can make a page that passes for another.
+pub(crate) fn hash(hasher: &ahash::RandomState, page: &[u8; PAGE]) -> u64 {
+    hasher.hash_one(page)
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,141 @@
+//! What happens when a thread touches a page that is not there.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use mach_defs::native::memory_object;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::core::Core;
+use crate::objects::{NotSent, Object};
+use crate::pages::Fault;
+use crate::space::PAGE;
+
+const VM_PROT_READ: i32 = 1;
+const VM_PROT_WRITE: i32 = 2;
+
+/// How long it takes until something that could not be done is tried again.
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+impl Core {
+    /// Takes faults until `stop` can be read.
+    pub(crate) fn run(&self, stop: &impl AsFd) {
+        let mut again = Vec::new();
+        loop {
+            let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let timeout = self.next_look(&again).map(|time| Timespec {
+                tv_sec: time.as_secs() as i64,
+                tv_nsec: i64::from(time.subsec_nanos()),
+            });
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+            if fds[1].revents().contains(PollFlags::IN) {
+                return;
+            }
+            while let Ok(Some(address)) = self.uffd.next_fault() {
+                if !self.fault(address) {
+                    again.push(address);
+                }
+            }
+            self.look_after(&mut again);
+        }
+    }
+
+    /// How long the thread of faults may sleep.
+    fn next_look(&self, again: &[u64]) -> Option<Duration> {
+        if !again.is_empty() {
+            return Some(MOMENT);
+        }
+        self.lock().pages.is_anything_owed().then(|| (self.patience / 4).max(MOMENT))
+    }
+
+    /// Gives another try to what could not be done, and gives up on managers that owe an answer for too long.
+    fn look_after(&self, again: &mut Vec<u64>) {
+        let then = self.now().saturating_sub(self.patience.as_micros() as u64);
+        let mut state = self.lock();
+        if !again.is_empty() {
+            state.pages.unblock();
+        }
+        let overdue: Vec<Arc<Object>> =
+            state.pages.overdue(then).iter().filter_map(|id| state.objects.get(id).cloned()).collect();
+        drop(state);
+        overdue.iter().for_each(|object| self.bury(object));
+        if !again.is_empty() {
+            // They fault again at once if there is still no room.
+            std::thread::yield_now();
+        }
+        for address in again.drain(..) {
+            let _ = self.uffd.wake(address);
+        }
+    }
+
+    /// Somebody waits for a page. False if that must be looked at again.
+    fn fault(&self, address: u64) -> bool {
+        for has_made_room in [false, true] {
+            let mut state = self.lock();
+            let Some((_, object)) = state.by_address.range(..=address).next_back() else { return true };
+            let object = object.clone();
+            let page = (address - object.space.start()) as usize / PAGE;
+            let now = self.now();
+            let what = state.pages.fault(object.id, page, now);
+            drop(state);
+            match what {
+                Fault::Wake => drop(self.uffd.wake(address)),
+                Fault::Wait => {}
+                Fault::Fail => self.poison(address),
+                Fault::Zero => {
+                    let _ = self.uffd.place_zeros(address);
+                    self.placed(&object, page);
+                }
+                Fault::Request => return self.request(&object, page),
+                Fault::NoRoom if has_made_room => return false,
+                Fault::NoRoom => {
+                    self.make_room();
+                    continue;
+                }
+            }
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn placed(&self, object: &Object, page: usize) {
+        self.lock().pages.placed(object.id, page);
+        self.changed.notify_all();
+    }
+
+    /// Asks an object's manager for a page. False if it has no room for the message.
+    fn request(&self, object: &Arc<Object>, page: usize) -> bool {
+        self.counts.requests.fetch_add(1, Relaxed);
+        let offset = object.offset + (page * PAGE) as u64;
+        let access = if object.writable { VM_PROT_READ | VM_PROT_WRITE } else { VM_PROT_READ };
+        let sent = self.ports_of(object).and_then(|ports| {
+            let (to, control) = (&ports.object, &ports.control);
+            Ok(memory_object::memory_object_data_request(to, control, offset, PAGE as u64, access)?)
+        });
+        match sent {
+            Ok(()) => self.lock().pages.took_message(object.id),
+            Err(NotSent::Gone) => self.bury(object),
+            Err(NotSent::Full) => {
+                self.lock().pages.not_requested(object.id, page);
+                self.wait_no_more(object);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A manager has no room for a message. It is given up when that has been so for too long.
+    pub(crate) fn wait_no_more(&self, object: &Object) {
+        let now = self.now();
+        let since = self.lock().pages.took_nothing(object.id, now);
+        if now - since > self.patience.as_micros() as u64 {
+            self.bury(object);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The kernel's half of memory objects, for a process of Linux.
+//!
+//! On Mach a program maps a *memory object*, and whoever serves the object is asked for its pages as they are touched, and given those back
+//! that were changed. Here a [`Vm`] does that for one process: a memory object is a Rust type that implements the generated trait
+//! `MemoryObject`, and the memory is a slice. Page faults are real ones, taken by userfaultfd; the messages are those of Mach, on the
+//! kernel [`local`](mig_runtime::kernel::local).
+//!
+//! ```
+//! use mach_defs::native::memory_object::{self, MemoryObject};
+//! use mach_defs::native::mach;
+//! use mach_vm::{Limits, Protection, Vm, VmError};
+//! use mig_runtime::kernel::local::{Host, Local};
+//! use mig_runtime::{KernReturn, Name, Port, ReceiveRight, SendRight, Server};
+//!
+//! /// A memory object whose page with the number n is full of n.
+//! struct Numbers;
+//!
+//! impl MemoryObject<Local> for Numbers {
+//!     fn memory_object_init(
+//!         &self,
+//!         _object: Port<'_, Local>,
+//!         control: SendRight<Local>,
+//!         _name: SendRight<Local>,
+//!         _page_size: u64,
+//!     ) -> Result<(), KernReturn> {
+//!         mach::memory_object_ready(&control, false, 0).map_err(KernReturn::from)
+//!     }
+//!
+//!     fn memory_object_data_request(
+//!         &self,
+//!         _object: Port<'_, Local>,
+//!         control: SendRight<Local>,
+//!         offset: u64,
+//!         length: u64,
+//!         _access: i32,
+//!     ) -> Result<(), KernReturn> {
+//!         let page = vec![(offset / 4096) as u8; length as usize];
+//!         let no_reply = ReceiveRight::null(control.kernel().clone());
+//!         mach::memory_object_data_supply(&control, offset, &page[..], 0, false, &no_reply).map_err(KernReturn::from)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let host: Host = Host::new();
+//! let vm = match Vm::new(&host, Limits { resident: 1 << 20, ..Limits::default() }) {
+//!     Err(VmError::NotPermitted) => return Ok(()), // no userfaultfd for this user
+//!     vm => vm?,
+//! };
+//! let port = ReceiveRight::allocate(&host.new_task("manager"))?;
+//! Server::on(&port).with(memory_object::memory_object(&Numbers)).serve_while(|| {
+//!     let numbers = vm.map(port.make_send()?, 0, 200 * 4096, Protection::Read)?;
+//!     assert_eq!(numbers[77 * 4096], 77);
+//!     Ok(())
+//! })?
+//! # }
+//! ```
+//!
+//! # What a manager may rely on, and what not
+//!
+//! - It is asked for one page at a time, and given back runs of pages that lie side by side. Pages leave when more than
+//!   [`Limits::resident`] would be there, those first that came first; a page that was not changed is dropped without a word, unless it
+//!   was supplied as precious.
+//! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a page that was written with the
+//!   same bytes was not changed.
+//! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a page that was there before must be
+//!   what it had, or was given. Anything else is an error of the manager, and the page is lost.
+//! - `memory_object_lock_request` takes the pages of its range away, whatever it asks for, and returns those that were changed.
+//! - A manager has [`Limits::patience`] to answer. One that is slower, gone, or that destroys its object costs its own mapping: access to
+//!   what is not there is SIGBUS, as it is for a page that a manager answers with an error.
+//!
+//! # Limits of this version
+//!
+//! Pages are requested one by one. A child process does not have the memory: after `fork` absent pages read as zeros there.
+#![cfg(target_os = "linux")]
+
+mod core;
+mod evict;
+mod faults;
+mod managers;
+mod objects;
+mod pages;
+mod space;
+mod uffd;
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mach_defs::native::mach::mach;
+use mig_runtime::kernel::NoWait;
+use mig_runtime::kernel::local::{Host, Local};
+use mig_runtime::{KernReturn, SendRight, Server, Stop};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::core::{Core, Task};
+use crate::objects::Object;
+use space::PAGE;
+use uffd::Unusable;
+
+/// What a [`Vm`] may use, and how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes that may be resident, of all mappings together.
+    pub resident: usize,
+    /// How long a manager may take for an answer, or take no message.
+    pub patience: Duration,
+}
+
+impl Limits {
+    /// The least that may be resident, in bytes: 64 pages.
+    pub const LEAST: usize = 64 * PAGE;
+}
+
+impl Default for Limits {
+    /// 64 MiB, and ten seconds.
+    fn default() -> Self {
+        Self { resident: 64 << 20, patience: Duration::from_secs(10) }
+    }
+}
+
+/// What may be done with a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// `VM_PROT_READ`
+    Read,
+    /// `VM_PROT_READ | VM_PROT_WRITE`: what is written goes back to the manager.
+    ReadWrite,
+}
+
+/// What has been done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Bytes that are resident, or about to be.
+    pub resident: usize,
+    /// The most that ever were. A page that its manager could not keep may be here beyond the limit.
+    pub peak_resident: usize,
+    /// Pages that managers were asked for.
+    pub requests: u64,
+    /// Pages that were returned to managers.
+    pub returned: u64,
+    /// Pages that were dropped, since their managers have them.
+    pub dropped: u64,
+    /// Objects whose managers were given up.
+    pub destroyed: u64,
+}
+
+/// Why memory is not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VmError {
+    /// userfaultfd is not permitted.
+    NotPermitted,
+    /// The kernel is older than Linux 6.8, whose userfaultfd cannot move pages.
+    OldKernel,
+    /// [`Limits::resident`] is less than [`Limits::LEAST`].
+    LimitTooSmall(usize),
+    /// A size of 0, a size or an offset that is no multiple of a page, or an end beyond the address space.
+    BadRange,
+    /// There is no default manager for anonymous memory.
+    NoManager,
+    /// The manager has destroyed the object.
+    Refused,
+    /// The manager did not say in time that it is ready.
+    NotReady,
+    /// A call of Mach failed.
+    Kernel(KernReturn),
+    /// A call of Linux failed.
+    System(i32),
+}
+
+impl fmt::Display for VmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPermitted => f.write_str(
+                "userfaultfd is not permitted: run as root, or with CAP_SYS_PTRACE, or give access to /dev/userfaultfd, or \
+                 set the sysctl vm.unprivileged_userfaultfd to 1",
+            ),
+            Self::OldKernel => f.write_str("this kernel's userfaultfd cannot move pages: Linux 6.8 or newer is needed"),
+            Self::LimitTooSmall(limit) => {
+                write!(f, "{limit} bytes may be resident, and at least {} are needed", Limits::LEAST)
+            }
+            Self::BadRange => write!(f, "the size or the offset is not a multiple of {PAGE}, or zero, or too large"),
+            Self::NoManager => f.write_str("no default memory manager has been set"),
+            Self::Refused => f.write_str("the memory manager refused the object"),
+            Self::NotReady => f.write_str("the memory manager did not say in time that it is ready"),
+            Self::Kernel(code) => write!(f, "a call failed: {code}"),
+            Self::System(error) => std::io::Error::from_raw_os_error(*error).fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VmError {}
+
+impl From<KernReturn> for VmError {
+    fn from(code: KernReturn) -> Self {
+        Self::Kernel(code)
+    }
+}
+
+impl From<rustix::io::Errno> for VmError {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::System(error.raw_os_error())
+    }
+}
+
+impl From<Unusable> for VmError {
+    fn from(why: Unusable) -> Self {
+        match why {
+            Unusable::NotPermitted => Self::NotPermitted,
+            Unusable::OldKernel => Self::OldKernel,
+            Unusable::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// The kernel's half for this process. Clones are the same one; its threads end with the last of them and of its mappings.
+#[derive(Clone)]
+pub struct Vm(Arc<Running>);
+
+/// A core with its threads.
+struct Running {
+    core: Arc<Core>,
+    stop: Arc<OwnedFd>,
+    stop_server: Stop<Task>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_server.stop();
+        // The counter is far from its end, so that this does not wait.
+        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
+        for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // It has said by its panic what there is to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Vm {
+    /// A task of `host` that is this process's kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::NotPermitted`], [`VmError::OldKernel`], [`VmError::LimitTooSmall`]; or a call failed.
+    pub fn new(host: &Host, limits: Limits) -> Result<Self, VmError> {
+        let core = Arc::new(Core::new(host.new_task("vm"), limits)?);
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let stop_server = Stop::new(core.ports.kernel())?;
+        let running = Running { core, stop, stop_server, threads: Mutex::default() };
+        let (core, stop) = (running.core.clone(), running.stop.clone());
+        running.spawn("vm faults", move || core.run(&stop))?;
+        let (core, stop) = (running.core.clone(), running.stop_server.clone());
+        running.spawn("vm ports", move || {
+            // It ends when it is told to, or when the task is gone; then managers are overdue one by one.
+            let _ = Server::until(&core.ports, &stop).with(mach(&*core)).run();
+        })?;
+        Ok(Self(Arc::new(running)))
+    }
+
+    /// The port of the default memory manager, which pages anonymous memory from now on: one for which `memory_object_create` is served, such
+    /// as that of `mach_pager::Service`.
+    ///
+    /// # Errors
+    ///
+    /// If the right is of another host.
+    pub fn set_default_manager(&self, manager: SendRight<Local>) -> Result<(), VmError> {
+        let manager = NoWait::right(Local::transfer(manager, &self.0.core.task)?);
+        let before = std::mem::replace(
+            &mut *self.0.core.manager.lock().unwrap_or_else(PoisonError::into_inner),
+            manager,
+        );
+        drop(before);
+        Ok(())
+    }
+
+    /// New memory, all zeros (`vm_allocate`).
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`], [`VmError::NoManager`]; or a call failed.
+    pub fn allocate(&self, len: usize) -> Result<Memory, VmError> {
+        check_range(0, len)?;
+        let object = self.0.core.allocate(len)?;
+        Ok(Memory(Mapping { running: self.0.clone(), object }))
+    }
+
+    /// Maps a part of a memory object (`vm_map`): `len` bytes from `offset`, both multiples of a page.
+    ///
+    /// With [`Protection::ReadWrite`] the slice can be had by [`Mapping::into_memory`].
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::BadRange`], [`VmError::Refused`], [`VmError::NotReady`]; or a call failed.
+    pub fn map(
+        &self,
+        object: SendRight<Local>,
+        offset: u64,
+        len: usize,
+        protection: Protection,
+    ) -> Result<Mapping, VmError> {
+        check_range(offset, len)?;
+        let writable = protection == Protection::ReadWrite;
+        let object = self.0.core.map(object, offset, len, writable)?;
+        Ok(Mapping { running: self.0.clone(), object })
+    }
+
+    /// What has been done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.0.core.statistics()
+    }
+}
+
+impl fmt::Debug for Vm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Vm").field(&self.statistics()).finish()
+    }
+}
+
+impl Running {
+    fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), VmError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        let thread = thread.map_err(|error| VmError::System(error.raw_os_error().unwrap_or(0)))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+}
+
+fn check_range(offset: u64, len: usize) -> Result<(), VmError> {
+    let page = PAGE as u64;
+    let is_good = len != 0
+        && len % PAGE == 0
+        && offset % page == 0
+        && len <= isize::MAX as usize
+        && offset.checked_add(len as u64).is_some();
+    if is_good { Ok(()) } else { Err(VmError::BadRange) }
+}
+
+/// A mapped memory object, as a slice. When it is dropped what was changed goes back to the manager, and the object is terminated.
+///
+/// Access is SIGBUS where the page cannot be had; see [the crate](crate).
+pub struct Mapping {
+    running: Arc<Running>,
+    object: Arc<Object>,
+}
+
+impl Mapping {
+    /// The same as a slice that can be written; itself again if it was mapped for reading only.
+    ///
+    /// # Errors
+    ///
+    /// The mapping.
+    pub fn into_memory(self) -> Result<Memory, Self> {
+        if self.object.writable { Ok(Memory(self)) } else { Err(self) }
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the memory is mapped as long as this lives, readable, and its bytes do not change except by a `Memory`, which is borrowed
+        // for that: a page that leaves comes back with the same content or not at all.
+        unsafe { std::slice::from_raw_parts(self.object.space.pointer().as_ptr(), self.object.space.len()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        self.running.core.remove(&self.object);
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mapping({} bytes at {:#x})", self.object.space.len(), self.object.space.start())
+    }
+}
+
+/// Memory that can be written: anonymous, or a memory object that was mapped for it.
+#[derive(Debug)]
+pub struct Memory(Mapping);
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let space = &self.0.object.space;
+        // SAFETY: as in `Mapping::deref`; it is writable, and borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(space.pointer().as_ptr(), space.len()) }
+    }
+}
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

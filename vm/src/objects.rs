@@ -1,0 +1,234 @@
+//! Objects, from their first message to their last.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mach_defs::native::{memory_object, memory_object_default};
+use mig_runtime::kernel::NoWait;
+use mig_runtime::kernel::local::Local;
+use mig_runtime::{CallError, KernReturn, ReceiveRight, SendRight};
+
+use crate::VmError;
+use crate::core::{Core, State, Task, lock};
+use crate::evict::BATCH;
+use crate::faults::MOMENT;
+use crate::pages::ObjectId;
+use crate::space::{PAGE, Space};
+
+/// An object and its memory.
+pub(crate) struct Object {
+    pub(crate) id: ObjectId,
+    pub(crate) space: Space,
+    pub(crate) writable: bool,
+    /// The manager had it before it was mapped, and keeps it.
+    pub(crate) external: bool,
+    /// Where in the manager's object it begins, in bytes.
+    pub(crate) offset: u64,
+    pub(crate) ports: Mutex<Option<Arc<Ports>>>,
+    pub(crate) ready: Mutex<Option<Attributes>>,
+}
+
+/// What a manager has said of its object.
+#[derive(Clone, Copy)]
+pub(crate) struct Attributes {
+    pub(crate) may_cache: bool,
+    pub(crate) copy_strategy: i32,
+}
+
+/// The rights of an object that has a manager.
+pub(crate) struct Ports {
+    pub(crate) object: SendRight<Task>,
+    pub(crate) control: ReceiveRight<Task>,
+    pub(crate) name: ReceiveRight<Task>,
+}
+
+/// Why a message did not go out.
+pub(crate) enum NotSent {
+    /// The manager's queue is full.
+    Full,
+    Gone,
+}
+
+impl From<CallError<Task>> for NotSent {
+    fn from(error: CallError<Task>) -> Self {
+        if error.code() == KernReturn::MACH_SEND_TIMED_OUT { Self::Full } else { Self::Gone }
+    }
+}
+
+impl Object {
+    /// The pages of a range of the manager's object that are mapped here, by the number that they have here.
+    pub(crate) fn range(&self, offset: u64, size: u64) -> std::ops::Range<usize> {
+        let pages = self.space.len() / PAGE;
+        let page = |at: u64| {
+            usize::try_from(at.saturating_sub(self.offset) / PAGE as u64).map_or(pages, |at| at.min(pages))
+        };
+        page(offset)..page(offset.saturating_add(size).saturating_add(PAGE as u64 - 1))
+    }
+}
+
+impl Core {
+    /// Anonymous memory, which gets a manager when the first of its pages has to go.
+    pub(crate) fn allocate(&self, len: usize) -> Result<Arc<Object>, VmError> {
+        if !lock(&self.manager).name().is_valid() {
+            return Err(VmError::NoManager);
+        }
+        self.add(Space::new(len, true)?, true, 0, None)
+    }
+
+    /// Memory that a manager has already.
+    pub(crate) fn map(
+        &self,
+        right: SendRight<Local>,
+        offset: u64,
+        len: usize,
+        writable: bool,
+    ) -> Result<Arc<Object>, VmError> {
+        let space = Space::new(len, writable)?;
+        let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?))?;
+        let object = self.add(space, writable, offset, Some(ports.clone()))?;
+        let started =
+            memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as u64);
+        drop(ports);
+        let ready = match started {
+            Ok(()) => self.wait_until_ready(&object),
+            Err(error) => Err(VmError::Kernel(error.code())),
+        };
+        if let Err(error) = ready {
+            self.bury(&object);
+            self.remove(&object);
+            return Err(error);
+        }
+        Ok(object)
+    }
+
+    fn wait_until_ready(&self, object: &Object) -> Result<(), VmError> {
+        let state = self.lock();
+        let wait = |state: &mut State| lock(&object.ready).is_none() && !state.pages.is_dead(object.id);
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, self.patience, wait)
+            .unwrap_or_else(PoisonError::into_inner);
+        match (&*lock(&object.ready), state.pages.is_dead(object.id)) {
+            (Some(_), false) => Ok(()),
+            (_, true) => Err(VmError::Refused),
+            (None, false) => Err(VmError::NotReady),
+        }
+    }
+
+    fn add(
+        &self,
+        space: Space,
+        writable: bool,
+        offset: u64,
+        ports: Option<Arc<Ports>>,
+    ) -> Result<Arc<Object>, VmError> {
+        self.uffd.register(&space)?;
+        let control = ports.as_ref().map(|ports| ports.control.name());
+        let external = control.is_some();
+        let mut state = self.lock();
+        let id = state.pages.add(space.len() / PAGE, external);
+        let (ports, ready) = (Mutex::new(ports), Mutex::default());
+        let object = Arc::new(Object { id, space, writable, external, offset, ports, ready });
+        state.objects.insert(id, object.clone());
+        state.by_address.insert(object.space.start(), object.clone());
+        state.by_control.extend(control.map(|control| (control, object.clone())));
+        Ok(object)
+    }
+
+    fn new_ports(&self, object: SendRight<Task>) -> Result<Arc<Ports>, KernReturn> {
+        let (control, name) = (ReceiveRight::allocate(&self.kernel)?, ReceiveRight::allocate(&self.kernel)?);
+        // A kernel's port makes nobody wait. What is asked of a manager at once is bounded by the frames that wait for it.
+        self.task.set_queue_limit(control.name(), 4096)?;
+        self.ports.insert(&control)?;
+        Ok(Arc::new(Ports { object, control, name }))
+    }
+
+    /// The rights of an object, which gets the default manager if it has none yet.
+    pub(crate) fn ports_of(&self, object: &Arc<Object>) -> Result<Arc<Ports>, NotSent> {
+        let mut ports = lock(&object.ports);
+        if let Some(ports) = &*ports {
+            return Ok(ports.clone());
+        }
+        let gone = |_| NotSent::Gone;
+        let manager = lock(&self.manager).try_clone().map_err(gone)?;
+        let port = ReceiveRight::allocate(&self.kernel).map_err(gone)?;
+        let made = port.make_send().and_then(|right| self.new_ports(right)).map_err(gone)?;
+        self.lock().by_control.insert(made.control.name(), object.clone());
+        let size = object.space.len() as u64;
+        let sent = memory_object_default::memory_object_create(
+            manager,
+            port,
+            size,
+            &made.control,
+            &made.name,
+            PAGE as u64,
+        );
+        if let Err(error) = sent {
+            self.lock().by_control.remove(&made.control.name());
+            return Err(error.into());
+        }
+        Ok(ports.insert(made).clone())
+    }
+
+    /// Forgets an object that nobody touches any more: what its manager does not have is returned first.
+    pub(crate) fn remove(&self, object: &Arc<Object>) {
+        if object.writable && object.external {
+            self.flush(object, 0..usize::MAX);
+        }
+        let mut state = self.lock();
+        while state.pages.is_busy(object.id) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.pages.remove(object.id);
+        state.objects.remove(&object.id);
+        state.by_address.remove(&object.space.start());
+        drop(state);
+        let Some(mut ports) = lock(&object.ports).take() else { return };
+        self.lock().by_control.remove(&ports.control.name());
+        let ports = loop {
+            match Arc::try_unwrap(ports) {
+                Ok(ports) => break ports,
+                // A message is being sent with them.
+                Err(shared) => ports = shared,
+            }
+            std::thread::yield_now();
+        };
+        let Ports { object, control, name } = ports;
+        let _ = control.leave_set();
+        // A manager that takes no message hears of the end by the death of the ports.
+        let _ = memory_object::memory_object_terminate(object, control, name);
+    }
+
+    /// Returns the resident pages of a range that their manager does not have, and drops the others.
+    pub(crate) fn flush(&self, object: &Arc<Object>, range: std::ops::Range<usize>) {
+        loop {
+            let victims = self.lock().pages.take(object.id, range.clone(), BATCH);
+            if victims.is_empty() {
+                return;
+            }
+            if !self.take_away(&victims) {
+                std::thread::sleep(MOMENT);
+            }
+        }
+    }
+
+    /// An object's manager is gone, or as good as gone.
+    pub(crate) fn bury(&self, object: &Object) {
+        let mut state = self.lock();
+        if state.pages.is_dead(object.id) {
+            return;
+        }
+        let failed = state.pages.bury(object.id);
+        drop(state);
+        self.counts.destroyed.fetch_add(1, Relaxed);
+        for page in failed {
+            self.poison(object.space.page(page));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whoever touches the page gets SIGBUS. If even that is not to be had, it waits; but memory that is registered can be poisoned.
+    pub(crate) fn poison(&self, address: u64) {
+        let _ = self.uffd.poison(address);
+    }
+}

@@ -1,0 +1,416 @@
+//! Which pages there are, where each of them is, and what to do about it: plain data, without memory or messages.
+//!
+//! Whoever uses this does what it says, and tells it what became of that. A page holds a frame, one of a limited number, from the moment in
+//! which it is decided to bring it in until it has left. Nothing here waits: where there is no room the answer is
+//! [`NoRoom`](Fault::NoRoom), and the thread that wants the page asks again.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Pages that managers could not keep and have given back may be this many more than there should be. Room is made for each of them, so that
+/// this is reached only where no other page can leave.
+const OVERDRAFT: usize = 64;
+
+/// The number of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ObjectId(pub(crate) u64);
+
+/// Where a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nobody has touched it yet.
+    Untouched,
+    /// Its manager has been asked for it, at this time; a frame waits.
+    Requested {
+        since: u64,
+    },
+    /// Its content is here, and is being put in its place.
+    Placing,
+    Resident,
+    /// It is being taken away, and may be on its way to its manager.
+    Leaving,
+    /// Its manager has it.
+    Out,
+    /// It cannot be had any more.
+    Failed,
+}
+
+/// What is known of a page.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    state: State,
+    /// The hash of what its manager has, or had: what comes back must be the same.
+    content: Option<u64>,
+    /// The manager has given its only copy away.
+    precious: bool,
+}
+
+/// One object.
+#[derive(Debug)]
+struct Object {
+    manager: Manager,
+    pages: Vec<Page>,
+}
+
+/// What is known of an object's manager.
+#[derive(Debug, Default)]
+struct Manager {
+    /// It has the pages that nobody has touched, too.
+    external: bool,
+    /// It is gone: what is not here will not come.
+    dead: bool,
+    /// Requests that may be open still, in the order in which they were made.
+    requests: VecDeque<(u64, usize)>,
+    /// Since when it takes no messages.
+    congested: Option<u64>,
+    /// Nothing is sent to it for a while.
+    blocked: bool,
+}
+
+/// What to do for a thread that wants a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Wake the thread: the page is here.
+    Wake,
+    /// Nothing: the thread is woken when the page has come, or has gone.
+    Wait,
+    /// Put a page of zeros there, and then say [`placed`](Pages::placed).
+    Zero,
+    /// Ask the manager for the page.
+    Request,
+    /// Make room, and let the thread try again.
+    NoRoom,
+    /// The access is an error.
+    Fail,
+}
+
+/// What to do with a page that a manager has supplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Put it in its place, and then say [`placed`](Pages::placed).
+    Place,
+    /// The same, but first make room: there is one page more than there should be.
+    PlaceBeyondLimit,
+    /// It is being taken away at this moment. Wait until it is gone, and ask again.
+    Later,
+    /// Forget it: the page is here, or its manager has it.
+    Refuse,
+    /// It is not what the manager was given, or there is no place for it: the page has failed, and whoever waits for it must be told.
+    Fail,
+}
+
+/// A page that has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Victim {
+    pub(crate) object: ObjectId,
+    pub(crate) page: usize,
+}
+
+/// What to do with the content of a page that has been taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Nothing: it can be had again.
+    Drop,
+    /// Return it to its manager.
+    Return,
+}
+
+/// All objects, and the frames that their pages share.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    objects: HashMap<ObjectId, Object>,
+    next: u64,
+    /// Resident pages, in the order in which they came. Some may have left since.
+    queue: VecDeque<Victim>,
+    limit: usize,
+    used: usize,
+    peak: usize,
+    /// The hash of a page of zeros.
+    zeros: u64,
+}
+
+impl Pages {
+    pub(crate) fn new(limit: usize, zeros: u64) -> Self {
+        Self { objects: HashMap::new(), next: 0, queue: VecDeque::new(), limit, used: 0, peak: 0, zeros }
+    }
+
+    /// A new object of this many pages. A manager has those of an `external` one from the start.
+    pub(crate) fn add(&mut self, pages: usize, external: bool) -> ObjectId {
+        let id = ObjectId(self.next);
+        self.next += 1;
+        let page = Page { state: State::Untouched, content: None, precious: false };
+        let manager = Manager { external, ..Manager::default() };
+        self.objects.insert(id, Object { manager, pages: vec![page; pages] });
+        id
+    }
+
+    /// Frames in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// The most frames that were ever in use.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// True if more frames are in use than there should be.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.used > self.limit
+    }
+
+    /// A thread wants a page. `now` is a time in any unit.
+    pub(crate) fn fault(&mut self, id: ObjectId, index: usize, now: u64) -> Fault {
+        let has_room = self.used < self.limit;
+        let Some((manager, page)) = self.object_and_page(id, index) else { return Fault::Fail };
+        let wanted = match page.state {
+            State::Resident => return Fault::Wake,
+            State::Requested { .. } | State::Placing | State::Leaving => return Fault::Wait,
+            State::Failed => return Fault::Fail,
+            State::Untouched if !manager.external => Fault::Zero,
+            State::Untouched | State::Out if manager.dead => {
+                page.state = State::Failed;
+                return Fault::Fail;
+            }
+            State::Untouched | State::Out => Fault::Request,
+        };
+        if !has_room {
+            return Fault::NoRoom;
+        }
+        page.state = match wanted {
+            Fault::Zero => State::Placing,
+            _ => {
+                manager.requests.push_back((now, index));
+                State::Requested { since: now }
+            }
+        };
+        self.take_frame();
+        wanted
+    }
+
+    /// A request could not be sent.
+    pub(crate) fn not_requested(&mut self, id: ObjectId, index: usize) {
+        let Some((_, page)) = self.object_and_page(id, index) else { return };
+        if matches!(page.state, State::Requested { .. }) {
+            page.state = if page.content.is_some() { State::Out } else { State::Untouched };
+            self.used -= 1;
+        }
+    }
+
+    /// A manager supplies a page, whose hash this is.
+    pub(crate) fn arrived(&mut self, id: ObjectId, index: usize, content: u64, precious: bool) -> Arrival {
+        let has_room = self.used < self.limit;
+        let is_full = self.used >= self.limit + OVERDRAFT;
+        let Some((manager, page)) = self.object_and_page(id, index) else { return Arrival::Refuse };
+        let requested = matches!(page.state, State::Requested { .. });
+        match page.state {
+            _ if manager.dead => return Arrival::Refuse,
+            State::Resident | State::Placing | State::Failed => return Arrival::Refuse,
+            State::Untouched if !manager.external => return Arrival::Refuse,
+            State::Leaving => return Arrival::Later,
+            State::Requested { .. } => {}
+            // The manager has it still, and is asked for it when somebody wants it.
+            State::Untouched | State::Out if !has_room && !precious => return Arrival::Refuse,
+            State::Untouched if !has_room => return Arrival::Refuse,
+            State::Untouched | State::Out => {}
+        }
+        let changed = page.content.is_some_and(|before| before != content);
+        if changed || (is_full && !requested) {
+            page.state = State::Failed;
+            self.used -= usize::from(requested);
+            return Arrival::Fail;
+        }
+        *page = Page { state: State::Placing, content: Some(content), precious };
+        if requested {
+            return Arrival::Place;
+        }
+        self.take_frame();
+        if self.is_over_limit() { Arrival::PlaceBeyondLimit } else { Arrival::Place }
+    }
+
+    /// A manager says that it does not have a page: it is all zeros, if it was not returned once.
+    pub(crate) fn unavailable(&mut self, id: ObjectId, index: usize) -> Arrival {
+        let zeros = self.zeros;
+        match self.object_and_page(id, index) {
+            Some((_, Page { state: State::Requested { .. }, .. })) => self.arrived(id, index, zeros, false),
+            _ => Arrival::Refuse,
+        }
+    }
+
+    /// A manager cannot give a page that was requested. False if none was.
+    pub(crate) fn refused(&mut self, id: ObjectId, index: usize) -> bool {
+        let Some((_, page)) = self.object_and_page(id, index) else { return false };
+        let requested = matches!(page.state, State::Requested { .. });
+        if requested {
+            page.state = State::Failed;
+            self.used -= 1;
+        }
+        requested
+    }
+
+    /// The page is in its place.
+    pub(crate) fn placed(&mut self, object: ObjectId, index: usize) {
+        let Some((_, page)) = self.object_and_page(object, index) else { return };
+        page.state = State::Resident;
+        self.queue.push_back(Victim { object, page: index });
+    }
+
+    /// Pages to be taken away, at most this many: those that have been here longest, except where a manager takes nothing at present.
+    /// Those that lie side by side follow each other.
+    pub(crate) fn victims(&mut self, most: usize) -> Vec<Victim> {
+        let mut victims = Vec::new();
+        for _ in 0..self.queue.len() {
+            if victims.len() == most {
+                break;
+            }
+            let Some(next) = self.queue.pop_front() else { break };
+            let Some((manager, page)) = self.object_and_page(next.object, next.page) else { continue };
+            if page.state != State::Resident {
+                continue;
+            }
+            if manager.blocked {
+                self.queue.push_back(next);
+                continue;
+            }
+            page.state = State::Leaving;
+            victims.push(next);
+        }
+        victims.sort_unstable();
+        victims
+    }
+
+    /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their way are not among them.
+    pub(crate) fn take(&mut self, id: ObjectId, range: std::ops::Range<usize>, most: usize) -> Vec<Victim> {
+        let Some(object) = self.objects.get_mut(&id) else { return Vec::new() };
+        let end = range.end.min(object.pages.len());
+        let resident =
+            (range.start.min(end)..end).filter(|page| object.pages[*page].state == State::Resident);
+        let taken: Vec<Victim> = resident.take(most).map(|page| Victim { object: id, page }).collect();
+        taken.iter().for_each(|victim| object.pages[victim.page].state = State::Leaving);
+        taken
+    }
+
+    /// A page has been taken away; this is the hash of what was in it.
+    pub(crate) fn taken(&mut self, victim: Victim, content: u64) -> Farewell {
+        let zeros = self.zeros;
+        let Some((manager, page)) = self.object_and_page(victim.object, victim.page) else {
+            return Farewell::Drop;
+        };
+        let same = manager.dead
+            || match page.content {
+                Some(before) => before == content && !page.precious,
+                None => !manager.external && content == zeros,
+            };
+        if same { Farewell::Drop } else { Farewell::Return }
+    }
+
+    /// A page that was taken away, with this hash, is gone: dropped, or on its way to its manager.
+    pub(crate) fn gone(&mut self, victim: Victim, content: u64, returned: bool) {
+        let zeros = self.zeros;
+        let Some((manager, page)) = self.object_and_page(victim.object, victim.page) else { return };
+        if returned {
+            (page.content, page.precious) = (Some(content), false);
+        }
+        page.state = match page.content {
+            _ if returned => State::Out,
+            None if content == zeros && !manager.external => State::Untouched,
+            // Nobody has it any more.
+            _ if manager.dead => State::Failed,
+            Some(_) => State::Out,
+            None => State::Untouched,
+        };
+        self.used -= 1;
+    }
+
+    /// A page that was to be taken away is in its place.
+    pub(crate) fn stays(&mut self, victim: Victim) {
+        self.placed(victim.object, victim.page);
+    }
+
+    /// A manager has taken a message.
+    pub(crate) fn took_message(&mut self, id: ObjectId) {
+        let Some(object) = self.objects.get_mut(&id) else { return };
+        (object.manager.congested, object.manager.blocked) = (None, false);
+    }
+
+    /// A manager has no room for a message. None of its pages is a victim until [`unblock`](Self::unblock). Returns since when it has had none.
+    pub(crate) fn took_nothing(&mut self, id: ObjectId, now: u64) -> u64 {
+        let Some(object) = self.objects.get_mut(&id) else { return now };
+        object.manager.blocked = true;
+        *object.manager.congested.get_or_insert(now)
+    }
+
+    /// Messages to all managers may be tried again.
+    pub(crate) fn unblock(&mut self) {
+        self.objects.values_mut().for_each(|object| object.manager.blocked = false);
+    }
+
+    /// The objects whose managers have owed an answer since before `then`.
+    pub(crate) fn overdue(&mut self, then: u64) -> Vec<ObjectId> {
+        let mut overdue = Vec::new();
+        for (id, object) in &mut self.objects {
+            let open =
+                |pages: &[Page], (since, page): (u64, usize)| pages[page].state == State::Requested { since };
+            while object.manager.requests.front().is_some_and(|first| !open(&object.pages, *first)) {
+                object.manager.requests.pop_front();
+            }
+            if object.manager.requests.front().is_some_and(|(since, _)| *since < then) {
+                overdue.push(*id);
+            }
+        }
+        overdue
+    }
+
+    /// True if a manager owes an answer.
+    pub(crate) fn is_anything_owed(&self) -> bool {
+        self.objects.values().any(|object| !object.manager.requests.is_empty())
+    }
+
+    /// An object's manager is gone. Returns the pages that somebody may wait for; they have failed.
+    pub(crate) fn bury(&mut self, id: ObjectId) -> Vec<usize> {
+        let Some(object) = self.objects.get_mut(&id) else { return Vec::new() };
+        object.manager.dead = true;
+        object.manager.requests.clear();
+        let mut failed = Vec::new();
+        for (index, page) in object.pages.iter_mut().enumerate() {
+            if matches!(page.state, State::Requested { .. }) {
+                page.state = State::Failed;
+                failed.push(index);
+            }
+        }
+        self.used -= failed.len();
+        failed
+    }
+
+    /// True if an object's manager is gone.
+    pub(crate) fn is_dead(&self, id: ObjectId) -> bool {
+        self.objects.get(&id).is_none_or(|object| object.manager.dead)
+    }
+
+    /// True if pages of an object are being put in their place or taken away.
+    pub(crate) fn is_busy(&self, id: ObjectId) -> bool {
+        let busy = |page: &Page| matches!(page.state, State::Placing | State::Leaving);
+        self.objects.get(&id).is_some_and(|object| object.pages.iter().any(busy))
+    }
+
+    /// Forgets an object that is not [busy](Self::is_busy), and whose memory is gone.
+    pub(crate) fn remove(&mut self, id: ObjectId) {
+        let Some(object) = self.objects.remove(&id) else { return };
+        let holds = |page: &&Page| {
+            matches!(page.state, State::Resident | State::Requested { .. } | State::Placing | State::Leaving)
+        };
+        self.used -= object.pages.iter().filter(holds).count();
+    }
+
+    fn take_frame(&mut self) {
+        self.used += 1;
+        self.peak = self.peak.max(self.used);
+    }
+
+    fn object_and_page(&mut self, id: ObjectId, index: usize) -> Option<(&mut Manager, &mut Page)> {
+        let Object { manager, pages } = self.objects.get_mut(&id)?;
+        Some((manager, pages.get_mut(index)?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The pages against a model that knows what is in each of them, with faults, evictions and answers in any order.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 6;
+const PAGES: usize = 12;
+/// The hash of zeros; every other content is its own hash.
+const ZEROS: u64 = 0;
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A thread touches a page, and writes this into it if it is there.
+    Touch(usize, Option<u64>),
+    /// The manager answers its oldest request.
+    Answer,
+    /// It answers that it has nothing.
+    Unavailable,
+    /// It supplies a page that nobody has asked for, perhaps as precious.
+    Unasked(usize, bool),
+    /// Pages are taken away; the manager has room for their return, or not.
+    Evict(usize, bool),
+    /// Those that were taken away are said to be gone.
+    Finish,
+    /// The manager goes.
+    Bury,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..PAGES, prop::option::of(1..9_u64)).prop_map(|(page, write)| Step::Touch(page, write)),
+        6 => Just(Step::Answer),
+        1 => Just(Step::Unavailable),
+        2 => (0..PAGES, any::<bool>()).prop_map(|(page, precious)| Step::Unasked(page, precious)),
+        5 => (1..5_usize, prop::bool::weighted(0.8)).prop_map(|(count, room)| Step::Evict(count, room)),
+        5 => Just(Step::Finish),
+        1 => Just(Step::Bury),
+    ]
+}
+
+/// Memory, a manager, and what a program would see.
+struct Model {
+    pages: Pages,
+    id: ObjectId,
+    /// What is in the frames.
+    memory: HashMap<usize, u64>,
+    /// What the manager has.
+    store: HashMap<usize, u64>,
+    /// What the program has written last.
+    truth: HashMap<usize, u64>,
+    requests: VecDeque<usize>,
+    /// Taken away, with their content, and whether they are returned.
+    leaving: Vec<(Victim, u64, bool)>,
+    buried: bool,
+    now: u64,
+}
+
+impl Model {
+    fn new(external: bool) -> Self {
+        let mut pages = Pages::new(LIMIT, ZEROS);
+        let id = pages.add(PAGES, external);
+        let store: HashMap<_, _> = if external {
+            (0..PAGES).map(|page| (page, 100 + page as u64)).collect()
+        } else {
+            HashMap::new()
+        };
+        let truth = store.clone();
+        let (memory, requests, leaving) = Default::default();
+        Self { pages, id, memory, store, truth, requests, leaving, buried: false, now: 0 }
+    }
+
+    fn place(&mut self, page: usize, content: u64) {
+        assert_eq!(self.memory.insert(page, content), None, "page {page} is there twice");
+        self.pages.placed(self.id, page);
+    }
+
+    /// What a program that reads the page must see.
+    fn expected(&self, page: usize) -> u64 {
+        self.truth.get(&page).copied().unwrap_or(ZEROS)
+    }
+
+    /// A thread touches the page.
+    fn touch(&mut self, page: usize, write: Option<u64>) -> Fault {
+        self.now += 1;
+        let fault = self.pages.fault(self.id, page, self.now);
+        match fault {
+            Fault::Wake => {
+                let expected = self.expected(page);
+                let content = self.memory.get_mut(&page).expect("it is said to be there");
+                assert_eq!(*content, expected, "page {page}");
+                if let Some(write) = write {
+                    *content = write;
+                    self.truth.insert(page, write);
+                }
+            }
+            Fault::Zero => {
+                assert_eq!(self.expected(page), ZEROS);
+                self.place(page, ZEROS);
+            }
+            Fault::Request => self.requests.push_back(page),
+            Fault::Fail => assert!(self.buried, "page {page} failed although its manager is there"),
+            Fault::Wait | Fault::NoRoom => {}
+        }
+        fault
+    }
+
+    fn arrived(&mut self, page: usize, content: u64, arrival: Arrival) {
+        match arrival {
+            Arrival::Place | Arrival::PlaceBeyondLimit => self.place(page, content),
+            Arrival::Later | Arrival::Refuse => {}
+            Arrival::Fail => panic!("page {page}: an honest manager's content is refused"),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Touch(page, write) => {
+                self.touch(page, write);
+            }
+            Step::Answer => {
+                let Some(page) = self.requests.pop_front() else { return };
+                // It has been returned before it could be asked for.
+                let Some(&content) = self.store.get(&page) else {
+                    assert!(self.buried);
+                    return;
+                };
+                let arrival = self.pages.arrived(self.id, page, content, false);
+                self.arrived(page, content, arrival);
+            }
+            Step::Unavailable => {
+                // Only for what nobody has asked for: an honest manager has the others.
+                let page = (0..PAGES).find(|page| !self.requests.contains(page)).unwrap_or(0);
+                if !self.requests.contains(&page) {
+                    assert_eq!(self.pages.unavailable(self.id, page), Arrival::Refuse);
+                }
+            }
+            Step::Unasked(page, precious) => {
+                if let (Some(&content), false) = (self.store.get(&page), self.requests.contains(&page)) {
+                    let arrival = self.pages.arrived(self.id, page, content, precious);
+                    self.arrived(page, content, arrival);
+                    if precious && matches!(arrival, Arrival::Place | Arrival::PlaceBeyondLimit) {
+                        self.store.remove(&page);
+                    }
+                }
+            }
+            Step::Evict(count, has_room) => {
+                for victim in self.pages.victims(count) {
+                    let content = self.memory.remove(&victim.page).expect("it was resident");
+                    let farewell = self.pages.taken(victim, content);
+                    if farewell == Farewell::Drop {
+                        self.leaving.push((victim, content, false));
+                    } else if has_room {
+                        self.store.insert(victim.page, content);
+                        self.leaving.push((victim, content, true));
+                    } else {
+                        self.pages.took_nothing(self.id, self.now);
+                        self.memory.insert(victim.page, content);
+                        self.pages.stays(victim);
+                    }
+                }
+                self.pages.unblock();
+            }
+            Step::Finish => {
+                for (victim, content, returned) in self.leaving.drain(..) {
+                    self.pages.gone(victim, content, returned);
+                }
+            }
+            Step::Bury => {
+                // What was returned before that is lost with it.
+                self.step(&Step::Finish);
+                self.pages.bury(self.id);
+                self.requests.clear();
+                self.buried = true;
+            }
+        }
+        let held = self.memory.len() + self.requests.len() + self.leaving.len();
+        assert_eq!(self.pages.used(), held, "frames are counted");
+        assert!(self.pages.used() <= LIMIT + PAGES);
+    }
+
+    /// At the end every page can be had, with the right content.
+    fn end(mut self) {
+        self.step(&Step::Finish);
+        let pages = if self.buried { 0 } else { PAGES };
+        for page in 0..pages {
+            let had = (0..2 * PAGES).any(|_| {
+                let fault = self.touch(page, None);
+                if fault == Fault::NoRoom {
+                    self.step(&Step::Evict(1, true));
+                    self.step(&Step::Finish);
+                }
+                self.step(&Step::Answer);
+                fault == Fault::Wake
+            });
+            assert!(had, "page {page} cannot be had");
+        }
+        self.step(&Step::Finish);
+        self.pages.bury(self.id);
+        assert!(!self.pages.is_busy(self.id));
+        self.pages.remove(self.id);
+        assert_eq!(self.pages.used(), 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_page_is_as_it_was_left(external: bool, steps in prop::collection::vec(step(), 1..200)) {
+        let mut model = Model::new(external);
+        steps.iter().for_each(|step| model.step(step));
+        model.end();
+    }
+}
+
+#[test]
+fn a_request_that_nobody_answers_is_overdue() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(PAGES, true);
+    assert_eq!(pages.fault(id, 0, 10), Fault::Request);
+    assert_eq!(pages.fault(id, 1, 20), Fault::Request);
+    assert_eq!(pages.arrived(id, 0, 5, false), Arrival::Place);
+    pages.placed(id, 0);
+    assert_eq!(pages.overdue(15), [], "the first has come");
+    assert_eq!(pages.overdue(21), [id]);
+    assert_eq!(pages.bury(id), [1]);
+    assert_eq!((pages.fault(id, 1, 30), pages.fault(id, 0, 30)), (Fault::Fail, Fault::Wake));
+    assert_eq!(pages.overdue(100), []);
+    assert_eq!(pages.used(), 1);
+}
+
+#[test]
+fn pages_that_come_back_have_a_bound() {
+    let mut pages = Pages::new(LIMIT, ZEROS);
+    let id = pages.add(1000, false);
+    let mut out = Vec::new();
+    for page in 0..1000 {
+        assert_eq!(pages.fault(id, page, 0), Fault::Zero);
+        pages.placed(id, page);
+        for victim in pages.victims(1) {
+            assert_eq!(pages.taken(victim, 7), Farewell::Return);
+            pages.gone(victim, 7, true);
+            out.push(victim.page);
+        }
+    }
+    let arrivals: Vec<_> = out.iter().map(|page| pages.arrived(id, *page, 7, true)).collect();
+    assert_eq!(arrivals[..LIMIT], [Arrival::Place; LIMIT]);
+    assert_eq!(arrivals[LIMIT..LIMIT + OVERDRAFT], [Arrival::PlaceBeyondLimit; OVERDRAFT]);
+    assert!(arrivals[LIMIT + OVERDRAFT..].iter().all(|arrival| *arrival == Arrival::Fail));
+    assert_eq!(pages.peak(), LIMIT + OVERDRAFT);
+}

@@ -1,0 +1,92 @@
+//! A piece of the address space.
+
+use std::ptr::NonNull;
+
+use rustix::io;
+use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+
+/// Private anonymous memory, with small pages only. It is unmapped when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Space {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: it is an address and a length; whoever makes references of them answers for those.
+unsafe impl Send for Space {}
+// SAFETY: as above.
+unsafe impl Sync for Space {}
+
+impl Space {
+    /// `len` bytes of address space, a multiple of a page.
+    pub(crate) fn new(len: usize, writable: bool) -> io::Result<Self> {
+        let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: new memory at an address of the kernel's choice takes nobody else's.
+        let start = unsafe { mm::mmap_anonymous(std::ptr::null_mut(), len, access, flags) }?;
+        // SAFETY: it has just been mapped, and advice does not change what is in it.
+        let small = unsafe { mm::madvise(start, len, Advice::LinuxNoHugepage) };
+        let start = NonNull::new(start.cast()).ok_or(io::Errno::NOMEM)?;
+        let space = Self { start, len };
+        small.map(|()| space)
+    }
+
+    pub(crate) fn start(&self) -> u64 {
+        self.start.addr().get() as u64
+    }
+
+    pub(crate) fn pointer(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The address of a page.
+    pub(crate) fn page(&self, index: usize) -> u64 {
+        self.start() + (index * PAGE) as u64
+    }
+
+    /// The bytes of this many pages.
+    ///
+    /// # Safety
+    ///
+    /// The pages are there, and nobody writes to them as long as this is borrowed.
+    pub(crate) unsafe fn pages(&self, index: usize, count: usize) -> &[u8] {
+        let start = self.at(index, count);
+        // SAFETY: the memory is mapped as long as the space is borrowed, and the caller's promise.
+        unsafe { std::slice::from_raw_parts(start, count * PAGE) }
+    }
+
+    /// Gives the memory of a page back; what is there next is new.
+    ///
+    /// # Safety
+    ///
+    /// Nobody has a reference into the page that sees the difference.
+    pub(crate) unsafe fn discard(&self, index: usize) {
+        // SAFETY: the page is this space's, and the caller's promise. It cannot fail for memory that is mapped.
+        let _ = unsafe { mm::madvise(self.at(index, 1).cast(), PAGE, Advice::LinuxDontNeed) };
+    }
+
+    /// Makes a page this process's alone, where a fork has left it shared.
+    pub(crate) fn populate(&self, index: usize) {
+        // SAFETY: the page is this space's, and what is in it does not change.
+        let _ = unsafe { mm::madvise(self.at(index, 1).cast(), PAGE, Advice::LinuxPopulateWrite) };
+    }
+
+    fn at(&self, index: usize, count: usize) -> *mut u8 {
+        assert!(index.checked_add(count).is_some_and(|end| end <= self.len / PAGE));
+        self.start.as_ptr().wrapping_add(index * PAGE)
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped by `new`, and nobody refers to it any more.
+        let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}

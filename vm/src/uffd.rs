@@ -1,0 +1,234 @@
+//! Linux's userfaultfd: who touches a page that is not there waits, and somebody else puts the page there or takes it away.
+//!
+//! The numbers are those of `linux/userfaultfd.h`.
+
+use std::ffi::c_void;
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::io::{self, Errno};
+use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, Updater, opcode};
+use rustix::mm::UserfaultfdFlags;
+
+use crate::space::{PAGE, Space};
+
+const MAGIC: u8 = 0xaa;
+const API: u64 = 0xaa;
+const MISSING: u64 = 1;
+const EVENT_PAGEFAULT: u8 = 0x12;
+/// `UFFD_FEATURE_POISON`, of Linux 6.6
+const FEATURE_POISON: u64 = 1 << 14;
+/// `UFFD_FEATURE_MOVE`, of Linux 6.8
+const FEATURE_MOVE: u64 = 1 << 16;
+
+/// `struct uffdio_api`
+#[repr(C)]
+struct ApiArgument {
+    api: u64,
+    features: u64,
+    ioctls: u64,
+}
+
+/// `struct uffdio_range`
+#[repr(C)]
+struct Range {
+    start: u64,
+    len: u64,
+}
+
+/// `struct uffdio_register`
+#[repr(C)]
+struct Register {
+    range: Range,
+    mode: u64,
+    ioctls: u64,
+}
+
+/// `struct uffdio_copy`, and `struct uffdio_move`, which is alike
+#[repr(C)]
+struct Copy {
+    to: u64,
+    from: u64,
+    len: u64,
+    mode: u64,
+    done: i64,
+}
+
+/// `struct uffdio_zeropage`, and `struct uffdio_poison`, which is alike
+#[repr(C)]
+struct Fill {
+    range: Range,
+    mode: u64,
+    done: i64,
+}
+
+/// `struct uffd_msg`
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Message {
+    event: u8,
+    reserved: [u8; 7],
+    flags: u64,
+    address: u64,
+    thread: u64,
+}
+
+const REGISTER: Opcode = opcode::read_write::<Register>(MAGIC, 0);
+const WAKE: Opcode = opcode::read::<Range>(MAGIC, 2);
+const COPY: Opcode = opcode::read_write::<Copy>(MAGIC, 3);
+const ZEROPAGE: Opcode = opcode::read_write::<Fill>(MAGIC, 4);
+const MOVE: Opcode = opcode::read_write::<Copy>(MAGIC, 5);
+const POISON: Opcode = opcode::read_write::<Fill>(MAGIC, 8);
+const SET_API: Opcode = opcode::read_write::<ApiArgument>(MAGIC, 0x3f);
+
+/// `USERFAULTFD_IOC_NEW` of the device: the argument is the flags, and the result a descriptor.
+struct New;
+
+// SAFETY: the call takes an integer and returns a new descriptor, which nobody else has.
+unsafe impl Ioctl for New {
+    type Output = OwnedFd;
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        opcode::none(MAGIC, 0)
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        std::ptr::without_provenance_mut(flags().bits() as usize)
+    }
+
+    unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> io::Result<OwnedFd> {
+        // SAFETY: as above.
+        Ok(unsafe { OwnedFd::from_raw_fd(out) })
+    }
+}
+
+fn flags() -> UserfaultfdFlags {
+    UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::NONBLOCK
+}
+
+/// A userfaultfd.
+pub(crate) struct Uffd(OwnedFd);
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unusable {
+    NotPermitted,
+    /// It cannot move pages: the kernel is older than 6.8.
+    OldKernel,
+    Failed(Errno),
+}
+
+impl Uffd {
+    /// A new one, by the system call, or by the device where only that is permitted.
+    pub(crate) fn new() -> Result<Self, Unusable> {
+        // SAFETY: the descriptor does nothing until memory is registered with it.
+        let fd = match unsafe { rustix::mm::userfaultfd(flags()) } {
+            Err(Errno::PERM) => by_device(),
+            other => other,
+        };
+        let fd = fd.map_err(|error| match error {
+            Errno::PERM | Errno::ACCESS | Errno::NOENT => Unusable::NotPermitted,
+            Errno::NOSYS => Unusable::OldKernel,
+            other => Unusable::Failed(other),
+        })?;
+        let uffd = Self(fd);
+        let mut api = ApiArgument { api: API, features: FEATURE_MOVE | FEATURE_POISON, ioctls: 0 };
+        uffd.call::<SET_API, _>(&mut api).map_err(|error| match error {
+            Errno::INVAL => Unusable::OldKernel,
+            other => Unusable::Failed(other),
+        })?;
+        Ok(uffd)
+    }
+
+    /// Events of missing pages of this memory come here from now on.
+    pub(crate) fn register(&self, space: &Space) -> io::Result<()> {
+        let range = Range { start: space.start(), len: space.len() as u64 };
+        self.call::<REGISTER, _>(&mut Register { range, mode: MISSING, ioctls: 0 })
+    }
+
+    /// The next address that somebody waits for, rounded down to a page; `None` if there is none at present.
+    pub(crate) fn next_fault(&self) -> io::Result<Option<u64>> {
+        loop {
+            let mut bytes = [0; size_of::<Message>()];
+            match io::read(&self.0, &mut bytes) {
+                Ok(len) if len == bytes.len() => {}
+                Ok(_) | Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error),
+            }
+            let address = u64::from_ne_bytes(bytes[16..24].try_into().unwrap_or_default());
+            if bytes[0] == EVENT_PAGEFAULT {
+                return Ok(Some(address & !(PAGE as u64 - 1)));
+            }
+        }
+    }
+
+    /// Puts a copy of a page at an address of registered memory, and wakes whoever waits for it. A page that is there already stays.
+    pub(crate) fn place(&self, at: u64, page: &[u8; PAGE]) -> io::Result<()> {
+        self.until_done(at, |uffd| {
+            let from = page.as_ptr().addr() as u64;
+            uffd.call::<COPY, _>(&mut Copy { to: at, from, len: PAGE as u64, mode: 0, done: 0 })
+        })
+    }
+
+    /// Puts a page of zeros there.
+    pub(crate) fn place_zeros(&self, at: u64) -> io::Result<()> {
+        self.until_done(at, |uffd| uffd.call::<ZEROPAGE, _>(&mut Fill { range: page(at), mode: 0, done: 0 }))
+    }
+
+    /// From now on whoever touches the page gets SIGBUS.
+    pub(crate) fn poison(&self, at: u64) -> io::Result<()> {
+        self.until_done(at, |uffd| uffd.call::<POISON, _>(&mut Fill { range: page(at), mode: 0, done: 0 }))
+    }
+
+    fn until_done(&self, at: u64, put: impl Fn(&Self) -> io::Result<()>) -> io::Result<()> {
+        loop {
+            match put(self) {
+                // The address space is being changed.
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                Err(Errno::EXIST) => return self.wake(at),
+                done => return done,
+            }
+        }
+    }
+
+    /// Moves a page to memory that is registered here, from memory that is not.
+    pub(crate) fn move_page(&self, to: u64, from: u64) -> io::Result<()> {
+        loop {
+            match self.call::<MOVE, _>(&mut Copy { to, from, len: PAGE as u64, mode: 0, done: 0 }) {
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                done => return done,
+            }
+        }
+    }
+
+    /// Whoever waits for the page tries again.
+    pub(crate) fn wake(&self, at: u64) -> io::Result<()> {
+        self.call::<WAKE, _>(&mut page(at))
+    }
+
+    fn call<const OPCODE: Opcode, T>(&self, argument: &mut T) -> io::Result<()> {
+        // SAFETY: the constants above have each call's number with its argument, and this module calls with no others.
+        let call = unsafe { Updater::<OPCODE, T>::new(argument) };
+        // SAFETY: what the calls do to memory is done to memory that was registered, which is a `Space`'s.
+        unsafe { ioctl::ioctl(&self.0, call) }
+    }
+}
+
+impl AsFd for Uffd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn page(start: u64) -> Range {
+    Range { start, len: PAGE as u64 }
+}
+
+fn by_device() -> io::Result<OwnedFd> {
+    let device = OpenOptions::new().read(true).write(true).open("/dev/userfaultfd");
+    let device = device.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))?;
+    // SAFETY: a new descriptor does nothing until memory is registered with it.
+    unsafe { ioctl::ioctl(device, New) }
+}

@@ -1,0 +1,42 @@
+//! A kernel's half with the default pager behind it.
+#![allow(dead_code, unreachable_pub)]
+
+use mach_pager::store::MemoryStore;
+use mach_pager::{Config, Service};
+use mach_vm::{Limits, Vm, VmError};
+use mig_runtime::kernel::local::Host;
+use mig_runtime::platform::Std;
+
+pub const PAGE: usize = 4096;
+
+/// A kernel's half, unless this user may not have one; CI may.
+pub fn vm(host: &Host, limits: Limits) -> Option<Vm> {
+    match Vm::new(host, limits) {
+        Err(why @ (VmError::NotPermitted | VmError::OldKernel)) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {why}");
+            None
+        }
+        vm => Some(vm.unwrap()),
+    }
+}
+
+/// Runs `test` with this many resident pages, and counts rights at its end.
+pub fn paged(resident: usize, test: impl FnOnce(&Vm, &Host)) {
+    let host = Host::new();
+    let pager = host.new_task("pager");
+    let Some(vm) = vm(&host, Limits { resident: resident * PAGE, ..Limits::default() }) else { return };
+    let store = MemoryStore::<Std>::new(PAGE, 4000);
+    let service = Service::<_, Std, _>::start(&pager, store, Config::default()).unwrap();
+    vm.set_default_manager(service.right().unwrap()).unwrap();
+    test(&vm, &host);
+    assert_eq!(vm.statistics().resident, 0, "all memory has been given back");
+    drop(vm);
+    service.stop().unwrap();
+}
+
+/// Fills a page with what says which one it is.
+pub fn stamp(page: &mut [u8], number: u64) {
+    for (at, word) in page.chunks_exact_mut(8).enumerate() {
+        word.copy_from_slice(&(number * 512 + at as u64).to_le_bytes());
+    }
+}

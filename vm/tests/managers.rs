@@ -1,0 +1,327 @@
+//! Memory objects that a trait impl serves, and managers that are slow, wrong or gone.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::{PAGE, stamp};
+use mach_defs::native::mach;
+use mach_defs::native::memory_object::{MemoryObject, memory_object};
+use mach_vm::{Limits, Protection, Vm, VmError};
+use mig_runtime::kernel::local::{Host, Local};
+use mig_runtime::{KernReturn, OolMemory, Port, ReceiveRight, SendRight, Server};
+
+const PAGES: usize = 300;
+
+/// What a manager does with a request.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Good,
+    /// All pages at once, although it was asked for one.
+    Generous,
+    /// It has nothing.
+    Empty,
+    Errors,
+    Silent,
+    /// Another content each time.
+    Changing,
+    Destroys,
+    NeverReady,
+    Refuses,
+}
+
+/// A manager with its pages in memory.
+struct Manager {
+    manner: Manner,
+    pages: Mutex<Vec<u8>>,
+    requests: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// What a manager has at first.
+fn expected() -> Vec<u8> {
+    let mut pages = vec![0; PAGES * PAGE];
+    pages.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+    pages
+}
+
+impl Manager {
+    fn new(manner: Manner) -> Self {
+        Self { manner, pages: Mutex::new(expected()), requests: AtomicU64::new(0), ended: AtomicU64::new(0) }
+    }
+
+    fn supply(&self, control: &SendRight<Local>, offset: u64, data: &[u8]) -> Result<(), KernReturn> {
+        let no_reply = ReceiveRight::null(control.kernel().clone());
+        mach::memory_object_data_supply(control, offset, data, 0, false, &no_reply).map_err(KernReturn::from)
+    }
+}
+
+impl MemoryObject<Local> for Manager {
+    fn memory_object_init(
+        &self,
+        _: Port<'_, Local>,
+        control: SendRight<Local>,
+        _name: SendRight<Local>,
+        page_size: u64,
+    ) -> Result<(), KernReturn> {
+        assert_eq!(page_size, PAGE as u64);
+        match self.manner {
+            Manner::NeverReady => Ok(()),
+            Manner::Refuses => {
+                mach::memory_object_destroy(&control, KernReturn::KERN_NO_ACCESS).map_err(KernReturn::from)
+            }
+            _ => mach::memory_object_ready(&control, false, 0).map_err(KernReturn::from),
+        }
+    }
+
+    fn memory_object_data_request(
+        &self,
+        _: Port<'_, Local>,
+        control: SendRight<Local>,
+        offset: u64,
+        length: u64,
+        _access: i32,
+    ) -> Result<(), KernReturn> {
+        let count = self.requests.fetch_add(1, Ordering::SeqCst);
+        let pages = self.pages.lock().unwrap();
+        let range = offset as usize..(offset + length) as usize;
+        match self.manner {
+            Manner::Generous => self.supply(&control, 0, &pages),
+            Manner::Empty => {
+                mach::memory_object_data_unavailable(&control, offset, length).map_err(KernReturn::from)
+            }
+            Manner::Errors => {
+                mach::memory_object_data_error(&control, offset, length, KernReturn::KERN_FAILURE)
+                    .map_err(KernReturn::from)
+            }
+            Manner::Silent => Ok(()),
+            Manner::Changing => self.supply(&control, offset, &vec![count as u8 + 1; length as usize]),
+            Manner::Destroys => {
+                mach::memory_object_destroy(&control, KernReturn::KERN_FAILURE).map_err(KernReturn::from)
+            }
+            _ => self.supply(&control, offset, &pages[range]),
+        }
+    }
+
+    fn memory_object_data_return(
+        &self,
+        _: Port<'_, Local>,
+        _control: SendRight<Local>,
+        offset: u64,
+        data: OolMemory<Local>,
+        dirty: bool,
+        _kernel_copy: bool,
+    ) -> Result<(), KernReturn> {
+        assert!(dirty);
+        self.pages.lock().unwrap()[offset as usize..][..data.len()].copy_from_slice(&data);
+        Ok(())
+    }
+
+    fn memory_object_terminate(
+        &self,
+        _: Port<'_, Local>,
+        _control: ReceiveRight<Local>,
+        _name: ReceiveRight<Local>,
+    ) -> Result<(), KernReturn> {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Serves a manager while `test` maps its object, with 64 resident pages and half a second of patience. Counts rights at the end.
+fn with(manager: &Manager, test: impl FnOnce(&Vm, &dyn Fn() -> SendRight<Local>)) {
+    with_patience(Duration::from_millis(500), manager, test);
+}
+
+fn with_patience(
+    patience: Duration,
+    manager: &Manager,
+    test: impl FnOnce(&Vm, &dyn Fn() -> SendRight<Local>),
+) {
+    let host = Host::new();
+    let task = host.new_task("manager");
+    let before = task.census();
+    let limits = Limits { resident: 64 * PAGE, patience };
+    let Some(vm) = common::vm(&host, limits) else { return };
+    let port = ReceiveRight::allocate(&task).unwrap();
+    let server = Server::on(&port).with(memory_object(manager));
+    server
+        .serve_while(|| {
+            test(&vm, &|| port.make_send().unwrap());
+            assert_eq!(vm.statistics().resident, 0);
+            while manager.ended.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+        })
+        .unwrap();
+    drop((vm, server));
+    drop(port);
+    assert_eq!(task.census(), before);
+}
+
+/// True in the process in which the test `name` is to end by SIGBUS; its parent comes out of here when it has seen that.
+fn in_child(name: &str) -> bool {
+    if std::env::var_os("VM_CHILD").is_some() {
+        return true;
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("VM_CHILD", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stderr).into_owned();
+    if !text.contains("skipped: ") {
+        assert_eq!(child.status.signal(), Some(7), "SIGBUS: {text}");
+        assert!(text.contains("as far as that"), "{text}");
+    }
+    false
+}
+
+/// What the compiler does not leave out.
+fn look(byte: u8) {
+    std::hint::black_box(byte);
+}
+
+/// Touches a page of the object of a manager that will not have it.
+fn dies(name: &str, manner: Manner, touch: impl FnOnce(&[u8])) {
+    if in_child(name) {
+        with(&Manager::new(manner), |vm, right| {
+            let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
+            eprintln!("as far as that");
+            touch(&mapping);
+            panic!("it should have ended");
+        });
+    }
+}
+
+#[test]
+fn a_trait_impl_is_mapped() {
+    let manager = Manager::new(Manner::Good);
+    with(&manager, |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
+        assert!(mapping[..] == expected()[..]);
+        assert!(mapping[..] == expected()[..], "and again, through 64 pages");
+        assert!(vm.statistics().peak_resident <= 64 * PAGE);
+        assert_eq!(vm.statistics().returned, 0);
+        assert!(mapping.into_memory().is_err());
+    });
+    assert!(manager.requests.load(Ordering::SeqCst) >= 2 * PAGES as u64 - 64);
+}
+
+#[test]
+fn a_part_of_an_object_is_mapped() {
+    let manager = Manager::new(Manner::Generous);
+    with(&manager, |vm, right| {
+        let mapping = vm.map(right(), 100 * PAGE as u64, 50 * PAGE, Protection::Read).unwrap();
+        assert!(mapping[..] == expected()[100 * PAGE..150 * PAGE]);
+    });
+    assert_eq!(manager.requests.load(Ordering::SeqCst), 1, "the others came unasked");
+}
+
+#[test]
+fn what_is_written_returns() {
+    let manager = Manager::new(Manner::Good);
+    with(&manager, |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::ReadWrite).unwrap();
+        let mut memory = mapping.into_memory().unwrap();
+        memory.chunks_exact_mut(PAGE).step_by(3).for_each(|page| page.reverse());
+        memory.chunks_exact_mut(PAGE).step_by(5).for_each(|page| page[17] ^= 0xff);
+    });
+    let mut expected = expected();
+    expected.chunks_exact_mut(PAGE).step_by(3).for_each(|page| page.reverse());
+    expected.chunks_exact_mut(PAGE).step_by(5).for_each(|page| page[17] ^= 0xff);
+    assert!(*manager.pages.lock().unwrap() == expected);
+}
+
+#[test]
+fn a_page_that_is_unavailable_is_zeros() {
+    with(&Manager::new(Manner::Empty), |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
+        assert!(mapping.iter().all(|byte| *byte == 0));
+    });
+}
+
+#[test]
+fn threads_that_touch_one_page_all_get_it() {
+    with(&Manager::new(Manner::Good), |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for page in 0..PAGES {
+                        assert_eq!(mapping[page * PAGE + 8], ((page * 512 + 1) & 0xff) as u8);
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn an_object_that_is_refused_is_not_mapped() {
+    for (manner, error) in [(Manner::NeverReady, VmError::NotReady), (Manner::Refuses, VmError::Refused)] {
+        with(&Manager::new(manner), |vm, right| {
+            assert_eq!(vm.map(right(), 0, PAGE, Protection::Read).map(drop), Err(error));
+            assert_eq!(vm.statistics().destroyed, 1);
+        });
+    }
+}
+
+#[test]
+fn an_error_is_sigbus() {
+    dies("an_error_is_sigbus", Manner::Errors, |memory| look(memory[0]));
+}
+
+#[test]
+fn silence_is_sigbus() {
+    dies("silence_is_sigbus", Manner::Silent, |memory| look(memory[5 * PAGE]));
+}
+
+#[test]
+fn a_destroyed_object_is_sigbus() {
+    dies("a_destroyed_object_is_sigbus", Manner::Destroys, |memory| look(memory[0]));
+}
+
+/// A slice does not change by itself.
+#[test]
+fn another_content_is_sigbus() {
+    dies("another_content_is_sigbus", Manner::Changing, |memory| {
+        let first = memory[0];
+        memory.iter().step_by(PAGE).for_each(|byte| look(*byte));
+        assert_eq!(memory[0], first);
+    });
+}
+
+/// One manager that does not answer is no harm to the memory of others.
+#[test]
+fn a_slow_manager_costs_its_own_mapping() {
+    let silent = Manager::new(Manner::Silent);
+    if !in_child("a_slow_manager_costs_its_own_mapping") {
+        return;
+    }
+    with_patience(Duration::from_secs(4), &silent, |vm, right| {
+        let stuck = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
+        let good = Manager::new(Manner::Good);
+        let host = right().kernel().host();
+        let port = ReceiveRight::allocate(&host.new_task("good")).unwrap();
+        let server = Server::on(&port).with(memory_object(&good));
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| stuck[0]);
+            server
+                .serve_while(|| {
+                    let mapping =
+                        vm.map(port.make_send().unwrap(), 0, PAGES * PAGE, Protection::Read).unwrap();
+                    assert!(mapping[..] == expected()[..]);
+                    eprintln!("as far as that");
+                })
+                .unwrap();
+            waits.join().unwrap();
+        });
+    });
+}

@@ -1,0 +1,95 @@
+//! Anonymous memory that is larger than may be resident, with the default pager behind it.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use common::{PAGE, paged, stamp};
+
+#[test]
+fn pages_come_back_as_they_were() {
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(1000 * PAGE).unwrap();
+        for (number, page) in memory.chunks_exact_mut(PAGE).enumerate() {
+            assert!(page.iter().all(|byte| *byte == 0), "new memory is zeros");
+            stamp(page, number as u64);
+        }
+        for round in 0..3 {
+            for number in (0..1000).map(|at| at * 377 % 1000) {
+                let page = &mut memory[number * PAGE..][..PAGE];
+                let mut expected = [0; PAGE];
+                stamp(&mut expected, number as u64 + round * 1000);
+                assert!(page == expected, "page {number} in round {round}");
+                stamp(page, number as u64 + (round + 1) * 1000);
+            }
+        }
+        let statistics = vm.statistics();
+        assert!(statistics.peak_resident <= 64 * PAGE, "{statistics:?}");
+        assert!(statistics.returned >= 3000, "{statistics:?}");
+    });
+}
+
+#[test]
+fn what_was_not_changed_is_not_returned() {
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(300 * PAGE).unwrap();
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        let sum = |memory: &[u8]| memory.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        let first = sum(&memory);
+        let returned = vm.statistics().returned;
+        assert_eq!((sum(&memory), sum(&memory)), (first, first));
+        // Those that were resident and changed are returned once.
+        assert!(vm.statistics().returned <= returned + 64, "{:?}", vm.statistics());
+        // Zeros that nobody has written take no place anywhere.
+        let untouched = vm.allocate(300 * PAGE).unwrap();
+        let returned = vm.statistics().returned;
+        assert_eq!(sum(&untouched), 0);
+        assert!(vm.statistics().returned <= returned + 64, "{:?}", vm.statistics());
+    });
+}
+
+/// The test of a lost update: threads count in memory that comes and goes under them.
+#[test]
+fn no_write_is_lost() {
+    const PAGES: usize = 256;
+    const ROUNDS: u64 = 30;
+    paged(64, |vm, _| {
+        let mut memory = vm.allocate(PAGES * PAGE).unwrap();
+        // SAFETY: the memory is aligned, and for this scope all of it is atomic counters.
+        let counters: &[AtomicU64] =
+            unsafe { std::slice::from_raw_parts(memory.as_mut_ptr().cast(), PAGES * PAGE / 8) };
+        thread::scope(|scope| {
+            for first in 0..3 {
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        for page in 0..PAGES {
+                            let page = (page * (2 * first + 1) + round as usize) % PAGES;
+                            counters[page * PAGE / 8 + first].fetch_add(1, Ordering::Relaxed);
+                            counters[page * PAGE / 8 + 8].fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        for page in 0..PAGES {
+            let counter = |at: usize| counters[page * PAGE / 8 + at].load(Ordering::Relaxed);
+            assert_eq!([0, 1, 2, 8].map(counter), [ROUNDS, ROUNDS, ROUNDS, 3 * ROUNDS], "page {page}");
+        }
+    });
+}
+
+#[test]
+fn memory_without_a_manager_is_refused() {
+    use mach_vm::{Limits, Vm, VmError};
+
+    let host = mig_runtime::kernel::local::Host::new();
+    let Some(vm) = common::vm(&host, Limits::default()) else { return };
+    assert_eq!(vm.allocate(PAGE).map(drop), Err(VmError::NoManager));
+    for len in [0, 1, PAGE + 1] {
+        assert_eq!(vm.allocate(len).map(drop), Err(VmError::BadRange));
+    }
+    let small = Limits { resident: 1000, ..Limits::default() };
+    assert!(matches!(Vm::new(&host, small), Err(VmError::LimitTooSmall(1000))));
+}
