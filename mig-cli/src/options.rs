@@ -94,8 +94,8 @@ pub(crate) struct Source {
 
 /// What standard input is called in messages.
 const STDIN: &str = "<stdin>";
-/// More than any interface has.
-const LARGEST: u64 = 1 << 27;
+/// One byte more than the parser takes: enough to be told that it is too much.
+const LARGEST: u64 = (1 << 28) + 1;
 
 impl Source {
     /// Opens an input; `-` is standard input, which is read now.
@@ -121,9 +121,18 @@ impl Source {
         }
     }
 
+    /// True for standard input, which has no name.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.text.is_some()
+    }
+
     /// True if a path is the file of this input.
     pub(crate) fn is(&self, path: &Path) -> bool {
-        self.text.is_none()
-            && matches!((fs::canonicalize(&self.path), fs::canonicalize(path)), (Ok(a), Ok(b)) if a == b)
+        self.text.is_none() && is_same(&self.path, path)
     }
+}
+
+/// Whether both paths lead to one file.
+pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }

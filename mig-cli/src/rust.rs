@@ -1,28 +1,32 @@
 //! `mig rust`
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use mig_codegen::Config;
 
-use crate::options::{Options, Source};
+use crate::options::{Options, Source, is_same};
 use crate::{Failure, print, tell};
 
 /// Generate Rust: clients, server traits and demux functions
 #[derive(Args)]
 pub(crate) struct Rust {
-    /// The .defs file; `-` is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The .defs files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Which side to generate
     #[arg(long, value_enum, default_value_t = Side::Both)]
     side: Side,
     /// Write to this file; `-`, the default, is standard output
     #[arg(short = 'o', value_name = "FILE", conflicts_with = "out_dir")]
     output: Option<PathBuf>,
-    /// Write to a file in this folder, named after the input
+    /// Write to a file in this folder, which is made if it is missing; the file is named after the input
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
+    /// The name of the file in that folder, without `.rs`
+    #[arg(long, value_name = "NAME", requires = "out_dir")]
+    name: Option<String>,
     /// Write nothing; fail if the file that would be written is not up to date
     #[arg(long)]
     check: bool,
@@ -59,37 +63,87 @@ impl From<Side> for mig_codegen::Side {
 impl Rust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let config = self.config();
-        let source = Source::open(&self.file)?;
-        let file = self.output_file(&config, &source)?;
-        let output = config.text(source.input())?;
-        tell(&output.warnings);
-        match file {
-            Some(file) => Ok(config.write(&file, &output.value)?),
-            None => print(&output.value),
+        let sources = self.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?;
+        let outputs = self.outputs(&config, &sources).map_err(|wrong| usage(&wrong))?;
+        let mut result = Ok(());
+        for (source, output) in sources.iter().zip(outputs) {
+            // The others are compiled all the same: everything that is wrong comes in one run.
+            match compile(&config, source, output.as_deref()) {
+                Err(Failure(2)) => return Err(Failure(2)),
+                Err(failure) => result = Err(failure),
+                Ok(()) => {}
+            }
         }
+        result
     }
 
     fn config(&self) -> Config {
         let config = self.options.config().side(self.side.into()).check(self.check);
         let config = config.runtime_crate(&self.runtime_crate).kernel_objects(self.kernel_objects);
+        let config = match &self.name {
+            Some(name) => config.name(name),
+            None => config,
+        };
         self.extern_type.iter().fold(config, |config, (name, path)| config.extern_type(name, path))
     }
 
-    /// Where to write; `None` is standard output.
-    fn output_file(&self, config: &Config, source: &Source) -> Result<Option<PathBuf>, Failure> {
-        let file = match (&self.output, &self.out_dir) {
-            (Some(file), _) if file != Path::new("-") => Some(file.clone()),
-            (None, Some(folder)) => Some(config.output_in(source.input(), folder)),
-            _ => None,
+    /// Where to write the output of each input; `None` is standard output.
+    fn outputs(&self, config: &Config, sources: &[Source]) -> Result<Vec<Option<PathBuf>>, String> {
+        let single = sources.len() == 1;
+        let outputs: Vec<Option<PathBuf>> = match (&self.output, &self.out_dir) {
+            (_, Some(folder)) => {
+                if self.name.is_none() && sources.iter().any(Source::is_nameless) {
+                    return Err(
+                        "standard input has no name for a file in a folder: give `--name NAME`".to_owned()
+                    );
+                }
+                if self.name.is_some() && !single {
+                    return Err("`--name` is for one file".to_owned());
+                }
+                sources.iter().map(|source| Some(config.output_in(source.input(), folder))).collect()
+            }
+            _ if !single => return Err("several files need `--out-dir DIR`".to_owned()),
+            (Some(file), None) if file != Path::new("-") => vec![Some(file.clone())],
+            _ => vec![None],
         };
-        let wrong = match &file {
-            None if self.check => "`--check` needs a file: give `-o FILE` or `--out-dir DIR`",
-            Some(file) if source.is(file) => "the output would replace the input",
-            _ => return Ok(file),
-        };
-        tell(&format!("error: {wrong}\n"));
-        Err(Failure(2))
+        if self.check && outputs.contains(&None) {
+            return Err("`--check` needs a file: give `-o FILE` or `--out-dir DIR`".to_owned());
+        }
+        for (index, output) in outputs.iter().enumerate() {
+            let first = outputs[..index].iter().position(|other| other.is_some() && other == output);
+            if let (Some(first), Some(output)) = (first, output) {
+                let [a, b] = [first, index].map(|index| self.files[index].display());
+                return Err(format!("`{a}` and `{b}` would both be written to `{}`", output.display()));
+            }
+        }
+        if outputs
+            .iter()
+            .zip(sources)
+            .any(|(output, source)| output.as_ref().is_some_and(|file| source.is(file)))
+        {
+            return Err("the output would replace the input".to_owned());
+        }
+        if let Some(folder) = self.out_dir.as_deref().filter(|_| !self.check) {
+            fs::create_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+        }
+        Ok(outputs)
     }
+}
+
+/// Compiles one input into a file, or to standard output.
+fn compile(config: &Config, source: &Source, file: Option<&Path>) -> Result<(), Failure> {
+    let output = config.text(source.input())?;
+    tell(&output.warnings);
+    let Some(file) = file else { return print(&output.value) };
+    match output.files.iter().find(|read| is_same(read, file)) {
+        Some(read) => Err(usage(&format!("the output would replace `{}`, which was read", read.display()))),
+        None => Ok(config.write(file, &output.value)?),
+    }
+}
+
+fn usage(wrong: &str) -> Failure {
+    tell(&format!("error: {wrong}\n"));
+    Failure(2)
 }
 
 /// `A=B`

@@ -301,7 +301,7 @@ fn a_type_of_the_user() {
 /// Spelled as C compilers and MIG spell them.
 #[test]
 fn files_of_macros_and_prefixes() {
-    let folder = Folder::new("macros");
+    let folder = Folder::new("files_of_macros");
     folder.write("switches.h", "#define WITH 1\nskip; this is not read\n");
     folder.write("first.defs", "subsystem s 100; type p_t = MACH_MSG_TYPE_COPY_SEND;\n");
     folder.write("rest.defs", "#if WITH\nroutine one(p : p_t);\n#endif\n");
@@ -321,4 +321,85 @@ fn an_interface_of_the_kernel() {
         .map(|option| folder.mig(&[&arguments[..], option].concat()).expect(0).out());
     assert!(to_kernel.contains("CallOptions::KERNEL_OBJECT"), "{to_kernel}");
     assert!(!to_task.contains("KERNEL_OBJECT"), "{to_task}");
+}
+
+#[test]
+fn several_files_into_a_folder() {
+    let folder = Folder::new("several");
+    folder.write("clock.defs", GOOD);
+    folder.write("bad.defs", BAD);
+    fs::create_dir(folder.0.join("other")).unwrap();
+    folder.write("other/clock.defs", GOOD);
+    let run = folder.mig(&["rust", "clock.defs", "bad.defs", "--out-dir", "made/here"]);
+    assert!(run.expect(1).err().contains("`seconds_t`"), "{}", run.err());
+    assert!(folder.read("made/here/clock.rs").contains("pub trait Clock<"));
+    let run = folder.mig(&["rust", "clock.defs", "other/clock.defs", "--out-dir", "made"]);
+    let said = "error: `clock.defs` and `other/clock.defs` would both be written to `made/clock.rs`\n";
+    assert_eq!(run.expect(2).err(), said);
+    folder.mig(&["rust", "clock.defs", "other/clock.defs"]).expect(2);
+    folder.mig(&["rust", "clock.defs", "other/clock.defs", "-o", "x.rs"]).expect(2);
+    let run = folder.mig_with_input(&["rust", "-", "--out-dir", "made"], GOOD);
+    assert!(run.expect(2).err().contains("give `--name NAME`"), "{}", run.err());
+    folder.mig_with_input(&["rust", "-", "--out-dir", "made", "--name", "given"], GOOD).expect(0);
+    assert!(folder.read("made/given.rs").contains("pub trait Clock<"));
+    folder.write("part.defs", "type clock_t = MACH_MSG_TYPE_COPY_SEND;");
+    folder.write("whole.defs", "subsystem clock 3100;\n#include \"part.defs\"\nroutine f(c : clock_t);");
+    let run = folder.mig(&["rust", "whole.defs", "-o", "part.defs"]);
+    assert!(run.expect(2).err().contains("which was read"), "{}", run.err());
+    assert_eq!(folder.read("part.defs"), "type clock_t = MACH_MSG_TYPE_COPY_SEND;");
+}
+
+#[test]
+fn folders_and_missing_files_are_called_so() {
+    let folder = Folder::new("folders");
+    folder.write("clock.defs", GOOD);
+    fs::create_dir(folder.0.join("sub")).unwrap();
+    let said = |arguments: &[&str]| folder.mig(arguments).expect(1).err();
+    assert!(said(&["check", "sub"]).contains("`sub` is a folder, not a file"));
+    assert!(said(&["check", "no.defs"]).contains("there is no file `no.defs`"));
+    assert_eq!(said(&["rust", "clock.defs", "-o", "sub"]), "error: `sub`: it is a folder\n");
+    assert!(said(&["rust", "clock.defs", "-o", "no/x.rs"]).contains("there is no folder `no`"));
+}
+
+/// A fifo and standard output by its path are written to; nothing is left beside them.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_written_to() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = Folder::new("streams");
+    folder.write("clock.defs", GOOD);
+    let expected = folder.mig(&["rust", "clock.defs"]).expect(0).out();
+    assert_eq!(folder.mig(&["rust", "clock.defs", "-o", "/dev/stdout"]).expect(0).out(), expected);
+    assert!(Command::new("mkfifo").arg(folder.0.join("fifo")).status().unwrap().success());
+    let fifo = folder.0.join("fifo");
+    let reader = std::thread::spawn(move || fs::read_to_string(fifo).unwrap());
+    folder.mig(&["rust", "clock.defs", "-o", "fifo"]).expect(0);
+    assert_eq!(reader.join().unwrap(), expected);
+    assert!(fs::symlink_metadata(folder.0.join("fifo")).unwrap().file_type().is_fifo());
+    let run = folder.mig(&["rust", "clock.defs", "-o", "fifo", "--check"]);
+    assert!(run.expect(1).err().contains("nothing to compare"), "{}", run.err());
+    let script = "\"$0\" rust clock.defs -o >(cat > through.rs); sleep 0.2; \"$0\" rust clock.defs -o /dev/stdout > redirected.rs";
+    let bash = Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .arg(env!("CARGO_BIN_EXE_mig"))
+        .current_dir(&folder.0)
+        .status();
+    if bash.is_ok_and(|status| status.success()) {
+        assert_eq!(folder.read("redirected.rs"), expected);
+        assert_eq!(folder.read("through.rs"), expected);
+    }
+    assert!(folder.names().iter().all(|name| !name.ends_with(".new")), "{:?}", folder.names());
+}
+
+/// Whatever is read without an end is cut off, and said to be too much.
+#[cfg(unix)]
+#[test]
+fn an_endless_input_has_an_end() {
+    if !std::path::Path::new("/dev/zero").exists() {
+        return;
+    }
+    let folder = Folder::new("endless");
+    let run = folder.mig(&["check", "/dev/zero"]);
+    assert!(run.expect(1).err().contains("MIG0116"), "{}", run.err());
 }

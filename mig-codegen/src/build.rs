@@ -1,13 +1,14 @@
 //! The verbs that write files.
 
+use std::collections::BTreeMap;
 use std::env;
-use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::sync::{Mutex, PoisonError};
 
 use crate::config::{Config, Input};
 use crate::error::Error;
+use crate::output::{self, Target};
 
 impl Config {
     /// Compiles a `.defs` file into cargo's `OUT_DIR`, for a build script.
@@ -31,7 +32,9 @@ impl Config {
         for line in output.warnings.lines() {
             println!("cargo::warning={line}");
         }
-        self.write(&self.output_file(path, Path::new(&folder)), &output.value)
+        let file = self.output_file(path, Path::new(&folder));
+        claim(&file, path, &output.files)?;
+        self.write(&file, &output.value)
     }
 
     /// Compiles a `.defs` file into a folder, for code that is kept with the sources. Returns the file that was written.
@@ -45,27 +48,34 @@ impl Config {
         let path = path.as_ref();
         let output = self.text(path)?;
         let file = self.output_file(path, folder.as_ref());
+        claim(&file, path, &output.files)?;
         self.write(&file, &output.value)?;
         Ok(file)
     }
 
-    /// Compiles an input into a file, or compares it with the file.
+    /// Writes generated text into a file, or compares it with the file.
+    ///
+    /// A regular file is replaced in one step, with its permissions; one with several names (hard links) is written in place. A link stays, and its target
+    /// is replaced. What is no regular file, such as a fifo or a device, is written to.
     ///
     /// # Errors
     ///
     /// As [`compile_into`](Self::compile_into).
     pub fn write(&self, file: &Path, text: &str) -> Result<(), Error> {
-        let old = match fs::read(file) {
-            Ok(old) => Some(old),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::Io { path: file.to_owned(), error }),
+        let failed = |error: io::Error| Error::Io { path: file.to_owned(), error };
+        let target = match Target::of(file) {
+            Err(error) if self.check && error.kind() == ErrorKind::NotFound => Target::New(file.to_owned()),
+            target => target.map_err(failed)?,
         };
-        match old {
+        if self.check && matches!(target, Target::Stream(_)) {
+            return Err(failed(io::Error::other("it is no file, so there is nothing to compare with")));
+        }
+        match target.content(text.len()).map_err(failed)? {
             Some(old) if old == text.as_bytes() => Ok(()),
             old if self.check => {
                 Err(Error::Stale { path: file.to_owned(), difference: difference(old.as_deref(), text) })
             }
-            _ => replace(file, text).map_err(|error| Error::Io { path: file.to_owned(), error }),
+            _ => target.write(text).map_err(failed),
         }
     }
 
@@ -78,17 +88,28 @@ impl Config {
     }
 }
 
-/// Replaces a file in one step, so that nobody ever sees half of it.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let mut new = file.to_owned().into_os_string();
-    new.push(format!(".{}.new", process::id()));
-    let new = PathBuf::from(new);
-    let result = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
-    if result.is_err() {
-        // What is left of the attempt; it may not even exist.
-        let _ = fs::remove_file(&new);
+/// What each file of this process was compiled from: a second input of the same name must not replace it without a word.
+static WRITTEN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Notes that an input is compiled into a file; an error if another one was, or if it is one of the files that were read.
+fn claim(file: &Path, input: &Path, read: &[PathBuf]) -> Result<(), Error> {
+    if let Some(read) = read.iter().find(|read| output::is_same(read, file)) {
+        return Err(Error::Config(format!("the output would replace `{}`, which was read", read.display())));
     }
-    result
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = whole(file.parent().unwrap_or(file));
+    let place = folder.join(file.file_name().unwrap_or_default());
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = written.entry(place).or_insert_with(|| whole(input));
+    if *first == whole(input) {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "`{}` and `{}` would both be written to `{}`: give one of them another name",
+        first.display(),
+        input.display(),
+        file.display()
+    )))
 }
 
 /// The first lines that differ.
@@ -122,6 +143,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, process};
+
     use super::*;
 
     #[test]
@@ -145,6 +168,29 @@ mod tests {
         assert_eq!(names, ["a.rs"], "nothing else is left behind");
         assert!(matches!(config.clone().check(true).write(&file, "three\n"), Err(Error::Stale { .. })));
         config.check(true).write(&file, "two\n").unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn two_inputs_do_not_share_an_output() {
+        let folder = env::temp_dir().join(format!("mig-codegen-stems-{}", process::id()));
+        let text = "subsystem x 1; type p_t = MACH_MSG_TYPE_COPY_SEND; routine f(p : p_t);";
+        for name in ["a", "b", "out"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("x.defs"), text).unwrap();
+        }
+        let (out, config) = (folder.join("out"), Config::new());
+        config.compile_into(folder.join("a/x.defs"), &out).unwrap();
+        config.compile_into(folder.join("a/../a/x.defs"), &out).unwrap();
+        let error = config.compile_into(folder.join("b/x.defs"), &out).unwrap_err().to_string();
+        assert!(
+            error.contains("a/x.defs") && error.contains("b/x.defs") && error.contains("out/x.rs"),
+            "{error}"
+        );
+        config.clone().name("other").compile_into(folder.join("b/x.defs"), &out).unwrap();
+        fs::copy(folder.join("a/x.defs"), folder.join("a/x.rs")).unwrap();
+        let error = config.compile_into(folder.join("a/x.rs"), folder.join("a")).unwrap_err().to_string();
+        assert!(error.contains("would replace"), "{error}");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -136,6 +136,7 @@ mod config;
 mod error;
 mod layout;
 pub mod model;
+mod output;
 mod resolve;
 mod rust;
 pub mod table;

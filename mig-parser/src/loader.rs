@@ -13,7 +13,7 @@ pub trait Loader {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] lets the search go on in the next folder; anything else ends it.
+    /// [`io::ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends it.
     fn load(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// One path for all ways to the same file, by which `#import` and `#pragma once` know it.
@@ -30,7 +30,7 @@ impl Loader for FileSystem {
     fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
         if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
         }
         let mut bytes = Vec::new();
         // One byte more than is allowed: enough to be told that it is too much.

@@ -88,7 +88,12 @@ impl Preprocessor<'_> {
         for Candidate { path, folder } in self.candidates(name, quoted, next) {
             match self.loader.load(&path) {
                 Ok(bytes) => return Ok(Found { path, folder, bytes }),
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+                    ) =>
+                {
                     tried.push(path);
                 }
                 Err(error) => {

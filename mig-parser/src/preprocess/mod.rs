@@ -13,6 +13,7 @@ mod pragma;
 mod substitute;
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -220,7 +221,12 @@ impl Preprocessor<'_> {
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
         let (_, at) = self.sources.add(&path.to_string_lossy(), None, Vec::new(), None).unwrap_or_default();
-        let message = format!("cannot read `{}`: {error}", path.display());
+        let path = path.display();
+        let message = match error.kind() {
+            ErrorKind::NotFound => format!("there is no file `{path}`"),
+            ErrorKind::IsADirectory => format!("`{path}` is a folder, not a file"),
+            _ => format!("cannot read `{path}`: {error}"),
+        };
         self.error(Diagnostic::error(codes::UNREADABLE, Span::new(at, at), message, ""));
     }
 

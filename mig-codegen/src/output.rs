@@ -1,0 +1,263 @@
+//! Writing of an output, so that nothing else is hurt by it.
+//!
+//! - A regular file is replaced in one step: nobody sees half of it, and on an error the old one stays. Its permissions are kept. One that has other names (hard
+//!   links) or that cannot be replaced, because its folder cannot be written to, is written in place, so that all names keep the same file.
+//! - A link stays, and its target is replaced.
+//! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so is what a descriptor has open
+//!   (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Links to links, before they are taken for a circle.
+const LINKS: usize = 40;
+
+/// Where an output goes, links followed.
+pub(crate) enum Target {
+    /// A file that does not exist.
+    New(PathBuf),
+    /// A regular file.
+    File(PathBuf, Metadata),
+    /// Anything else, or what a descriptor has open.
+    Stream(PathBuf),
+}
+
+impl Target {
+    /// What a path means.
+    pub(crate) fn of(path: &Path) -> io::Result<Target> {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            let folder = match path.parent() {
+                Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+                Some(folder) => folder,
+                None => return Err(is_a_folder()),
+            };
+            let Some(name) = path.file_name() else { return Err(is_a_folder()) };
+            let folder = folder.canonicalize().map_err(|error| no_folder(folder, error))?;
+            let here = folder.join(name);
+            if folder.starts_with("/proc") && folder.ends_with("fd") {
+                return Ok(Target::Stream(here));
+            }
+            let metadata = match fs::symlink_metadata(&here) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::New(path)),
+                Err(error) => return Err(error),
+            };
+            let kind = metadata.file_type();
+            if kind.is_symlink() {
+                path = folder.join(fs::read_link(&here)?);
+                continue;
+            }
+            return match () {
+                () if kind.is_dir() => Err(is_a_folder()),
+                () if kind.is_file() => Ok(Target::File(path, metadata)),
+                () => Ok(Target::Stream(path)),
+            };
+        }
+        Err(io::Error::other("a link that leads to itself"))
+    }
+
+    /// The content, if it is a file of this size; of a larger one, enough to find the first difference.
+    pub(crate) fn content(&self, expected: usize) -> io::Result<Option<Vec<u8>>> {
+        let Target::File(path, _) = self else { return Ok(None) };
+        let mut content = Vec::new();
+        File::open(path)?.take(expected as u64 + 4096).read_to_end(&mut content)?;
+        Ok(Some(content))
+    }
+
+    /// Writes the text.
+    pub(crate) fn write(&self, text: &str) -> io::Result<()> {
+        match self {
+            Target::New(path) => replace(path, text, None),
+            Target::Stream(path) => OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes()),
+            Target::File(path, metadata) => {
+                // Whoever may not write to the file may not replace it, either.
+                let file = OpenOptions::new().write(true).open(path)?;
+                if has_other_names(metadata) {
+                    return rewrite(file, text);
+                }
+                match replace(path, text, Some(metadata)) {
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => rewrite(file, text),
+                    result => result,
+                }
+            }
+        }
+    }
+}
+
+fn is_a_folder() -> io::Error {
+    io::Error::new(ErrorKind::IsADirectory, "it is a folder")
+}
+
+fn no_folder(folder: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("there is no folder `{}`", folder.display()))
+        }
+        ErrorKind::NotADirectory => {
+            io::Error::new(error.kind(), format!("`{}` is no folder", folder.display()))
+        }
+        _ => error,
+    }
+}
+
+/// Writes an open file anew.
+fn rewrite(mut file: File, text: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Puts a new file in the place of a path in one step.
+fn replace(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
+    let new = Temporary::beside(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&new.0)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(old) = old {
+        file.set_permissions(old.permissions())?;
+    }
+    drop(file);
+    fs::rename(&new.0, path)
+}
+
+/// A file that is removed unless it has got another name.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// A name of its own in the folder of `path`, whichever threads and processes write there.
+    fn beside(path: &Path) -> io::Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let Some(name) = path.file_name() else { return Err(is_a_folder()) };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let mut new = std::ffi::OsString::from(".");
+        new.push(name);
+        new.push(format!(".{}-{number}.new", process::id()));
+        Ok(Self(path.with_file_name(new)))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After the file has been renamed there is none of this name.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(unix)]
+fn has_other_names(metadata: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) > 1
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_: &Metadata) -> bool {
+    false
+}
+
+/// Whether both paths lead to one file.
+pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("mig-output-{name}-{}", process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder).unwrap();
+            Folder(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names =
+                fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn write(path: &Path, text: &str) -> io::Result<()> {
+        Target::of(path)?.write(text)
+    }
+
+    #[test]
+    fn a_link_stays_and_its_target_is_replaced() {
+        let folder = Folder::new("link");
+        fs::write(folder.path("real.rs"), "old").unwrap();
+        symlink("real.rs", folder.path("near.rs")).unwrap();
+        symlink(folder.path("near.rs"), folder.path("far.rs")).unwrap();
+        symlink("new.rs", folder.path("dangling.rs")).unwrap();
+        symlink("loop.rs", folder.path("loop.rs")).unwrap();
+        write(&folder.path("far.rs"), "one").unwrap();
+        write(&folder.path("dangling.rs"), "two").unwrap();
+        assert_eq!(fs::read_to_string(folder.path("real.rs")).unwrap(), "one");
+        assert_eq!(fs::read_to_string(folder.path("new.rs")).unwrap(), "two");
+        assert!(write(&folder.path("loop.rs"), "three").is_err());
+        let is_link = |name: &str| fs::symlink_metadata(folder.path(name)).unwrap().file_type().is_symlink();
+        assert!(["near.rs", "far.rs", "dangling.rs", "loop.rs"].iter().all(|name| is_link(name)));
+        assert_eq!(folder.names(), ["dangling.rs", "far.rs", "loop.rs", "near.rs", "new.rs", "real.rs"]);
+    }
+
+    #[test]
+    fn permissions_and_hard_links_are_kept() {
+        let folder = Folder::new("mode");
+        let (file, other) = (folder.path("a.rs"), folder.path("b.rs"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        write(&file, "new").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::hard_link(&file, &other).unwrap();
+        write(&file, "both, longer than before").unwrap();
+        write(&file, "both").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "both");
+        assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(&other).unwrap().ino());
+    }
+
+    #[test]
+    fn a_socket_or_a_folder_is_not_replaced() {
+        let folder = Folder::new("socket");
+        let path = folder.path("socket");
+        let _listener = UnixListener::bind(&path).unwrap();
+        assert!(write(&path, "text").is_err(), "a socket cannot be opened");
+        assert!(matches!(Target::of(&path).unwrap(), Target::Stream(_)));
+        assert_eq!(write(&folder.0, "text").unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(write(&folder.0.join(".."), "text").unwrap_err().kind(), ErrorKind::IsADirectory);
+        let missing = write(&folder.path("no/such.rs"), "text").unwrap_err();
+        assert!(missing.to_string().contains("there is no folder"), "{missing}");
+        assert_eq!(folder.names(), ["socket"]);
+    }
+
+    /// What a descriptor has open is written to where it stands, and keeps what it has.
+    #[test]
+    fn a_descriptor_is_written_to() {
+        use std::os::fd::AsRawFd as _;
+        let folder = Folder::new("descriptor");
+        let mut file = OpenOptions::new().append(true).create(true).open(folder.path("log")).unwrap();
+        file.write_all(b"before ").unwrap();
+        let path = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+        if path.exists() {
+            write(&path, "after").unwrap();
+            assert_eq!(fs::read_to_string(folder.path("log")).unwrap(), "before after");
+        }
+    }
+}
