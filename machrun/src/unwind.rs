@@ -231,3 +231,77 @@ fn uleb(mut value: u32, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a frame pointer and rbx 8 bytes below it; without one, and 16 bytes of stack.
+    const WITH_FRAME: u32 = 0x0101_0001;
+    const FRAMELESS: u32 = 0x0202_0000;
+
+    /// `unwind_info_section_header`, as `mach-o/compact_unwind_encoding.h` has it, with a compressed and a regular page, of two functions each.
+    fn section() -> Vec<u8> {
+        let header = [1, 28, 1, 32, 1, 36, 3];
+        let (common, personality) = ([WITH_FRAME], [0x3000]);
+        // Where the functions begin, the page, and the functions' data.
+        let pages = [[0x1000, 80, 72], [0x2000, 104, 72], [0x2100, 0, 80]];
+        let data = [0x2000, 0x5000];
+        let encoding = WITH_FRAME | HAS_DATA | 1 << 28;
+        // Entries at 12, two of them; encodings of its own at 20, one. The first entry has the common one, the second its own.
+        let compressed = [COMPRESSED, 2 << 16 | 12, 1 << 16 | 20, 0, 1 << 24 | 0x20, FRAMELESS];
+        let regular = [REGULAR, 2 << 16 | 8, 0x2000, encoding, 0x2080, FRAMELESS];
+        let words = [&header[..], &common, &personality, pages.as_flattened(), &data, &compressed, &regular];
+        words.concat().into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn both_kinds_of_pages_are_read() {
+        let found = functions(&section()).unwrap();
+        let starts: Vec<_> = found.iter().map(|function| (function.start, function.end)).collect();
+        assert_eq!(starts, [(0x1000, 0x1020), (0x1020, 0x2000), (0x2000, 0x2080), (0x2080, 0x2100)]);
+        assert_eq!((found[0].encoding, found[1].encoding), (WITH_FRAME, FRAMELESS));
+        assert_eq!((found[2].personality, found[2].data), (Some(0x3000), Some(0x5000)));
+        assert_eq!((found[3].encoding, found[3].personality, found[3].data), (FRAMELESS, None, None));
+    }
+
+    #[test]
+    fn a_function_with_a_frame_pointer_is_translated() {
+        let function =
+            Function { start: 0x10, end: 0x30, encoding: WITH_FRAME, personality: None, data: None };
+        let frameless = Function { encoding: FRAMELESS, ..function_at(0x30) };
+        let mut out = Vec::new();
+        translate(&[function, frameless], &[], 0x1000, &mut out).unwrap();
+        let common = [16, 0, 0, 0, 0, 0, 0, 0, 1, b'z', b'R', 0, 1, 0x78, 16, 1, 0, 0, 0, 0];
+        // The common entry is padded to 24 bytes; of the other one this is all but the padding.
+        assert_eq!(out[4..17], common[4..17]);
+        let place = 4 + u32::from_le_bytes(out[..4].try_into().unwrap()) as usize;
+        assert_eq!(place % 8, 0);
+        let entry = &out[place..];
+        assert_eq!(u32::from_le_bytes(entry[4..8].try_into().unwrap()) as usize, place + 4);
+        assert_eq!(entry[8..16], 0x1010_u64.to_le_bytes());
+        assert_eq!(entry[16..24], 0x20_u64.to_le_bytes());
+        // The frame is 16 bytes above rbp; the return address, rbp and rbx are 1, 2 and 3 words below that.
+        assert_eq!(entry[24..34], [0, 0x0c, 6, 16, 0x90, 1, 0x86, 2, 0x83, 3]);
+        assert_eq!(out.len(), place + 4 + u32::from_le_bytes(entry[..4].try_into().unwrap()) as usize);
+    }
+
+    fn function_at(start: u32) -> Function {
+        Function { start, end: start + 0x10, encoding: 0, personality: None, data: None }
+    }
+
+    #[test]
+    fn no_bytes_bring_the_reader_down() {
+        let good = section();
+        for at in 0..good.len() {
+            for byte in [0, 0x7f, 0xff] {
+                let mut bad = good.clone();
+                bad[at] = byte;
+                if let Some(functions) = functions(&bad) {
+                    let _ = translate(&functions, &[0; 64], 0, &mut Vec::new());
+                }
+            }
+            let _ = functions(&good[..at]);
+        }
+    }
+}

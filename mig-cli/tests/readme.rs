@@ -29,6 +29,8 @@ fn quoted_files_are_as_quoted() {
     assert!(quotations("README.md") >= 4);
     assert!(quotations("docs/exception_server.md") >= 5);
     assert!(quotations("docs/guide.md") >= 10);
+    assert!(quotations("examples/trap_handler/README.md") >= 1);
+    assert!(quotations("examples/crash_handler/README.md") >= 1);
 }
 
 /// Whoever copies the first example may be on any system.

@@ -9,9 +9,11 @@ mod gnumach;
 mod i386;
 mod oldest_rust;
 mod packages;
+mod pip;
 mod report;
 mod sweep;
 mod test;
+mod workflows;
 mod zig;
 
 use std::process::ExitCode;

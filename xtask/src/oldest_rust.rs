@@ -5,17 +5,22 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{cargo, script};
+use crate::apt;
+use crate::command::{cargo, script, works};
 use crate::packages::{RUST, fetch};
 
 /// `cargo` with that compiler; the error says why it cannot be had.
 pub(crate) fn cargo_with_it() -> Result<Command, String> {
     let folder = fetch(&RUST)?;
+    let rustc = wrapper(&folder, "rustc")?;
+    let probe = || works(Command::new(&rustc).arg("--version"));
+    if !probe() {
+        // Unpacked packages do not bring what they depend on.
+        let libraries = ["libedit2", "libxml2", "libz3-4"];
+        apt::install(&libraries).map_err(|why| format!("the compiler does not start; {why}"))?;
+    }
     let mut cargo = cargo();
-    cargo
-        .env("RUSTC", wrapper(&folder, "rustc")?)
-        .env("RUSTDOC", wrapper(&folder, "rustdoc")?)
-        .env_remove("RUSTUP_TOOLCHAIN");
+    cargo.env("RUSTC", rustc).env("RUSTDOC", wrapper(&folder, "rustdoc")?).env_remove("RUSTUP_TOOLCHAIN");
     Ok(cargo)
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages, sweep};
+use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages, sweep, workflows};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("set-up: the C MIG of Debian", c_mig),
     ("format", format),
     ("lints", lints),
+    ("workflows", workflows::check),
     ("tests", tests),
     ("sweep of GNU Mach's interface definitions", sweep::check_packages),
     ("examples of the documentation", doctests),

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{program, read, script, target, works};
-use crate::{apt, packages};
+use crate::command::{script, target};
+use crate::pip;
 
 /// What pip is to install: the version, and the checksum of the wheel for Linux on x86_64.
 const REQUIREMENT: &str = "ziglang==0.17.1 \
@@ -23,26 +23,12 @@ install-name: '/usr/lib/libiconv.2.dylib'
 /// Makes `cargo` link for this target of macOS; the error says what is missing.
 pub(crate) fn link_with_it(cargo: &mut Command, triple: &str) -> Result<(), String> {
     let (architecture, _) = triple.split_once('-').unwrap_or_default();
-    let folder = packages::fetch_into("zig", REQUIREMENT, install)?;
+    let folder = pip::fetch("zig", REQUIREMENT)?;
     let linker = wrapper(&folder, architecture).map_err(|error| format!("{}: {error}", folder.display()))?;
     let variable = format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"));
     // Without an SDK the compiler would look for one with Apple's tools. Zig has its own.
     cargo.env(variable, linker).env("SDKROOT", &folder);
     Ok(())
-}
-
-/// pip checks the sum. With `--target` it needs no virtual environment, and installs nothing in the system.
-fn install(folder: &Path) -> Result<(), String> {
-    let probe = || works(program("python3").args(["-m", "pip", "--version"]));
-    if !probe() {
-        apt::install(&["python3-pip"]).map_err(|why| format!("python3 has no pip; {why}"))?;
-    }
-    let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENT).map_err(|error| format!("{}: {error}", requirements.display()))?;
-    let mut pip = program("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]);
-    pip.args(["--only-binary", ":all:", "--require-hashes", "--requirement"]).arg(&requirements);
-    read(pip.arg("--target").arg(folder)).map(drop)
 }
 
 /// A script that links for an architecture.

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
-use mig_runtime::kernel::{Kernel, Notification, RightKind};
+use mig_runtime::kernel::{Kernel, Notification, PortKind, RightKind};
 use mig_runtime::{KernReturn, Name, ReceiveRight};
 
 use super::objects::Thread;
@@ -77,9 +77,18 @@ unsafe extern "C" fn port_allocate(_task: u32, right: u32, name: *mut u32) -> i3
     unsafe { answer(made.map(|name| name.0), name) }
 }
 
-/// What the options ask for is not kept.
-unsafe extern "C" fn port_construct(_task: u32, _options: *const u8, context: u64, name: *mut u32) -> i32 {
-    let made = task().allocate_port().and_then(|name| {
+/// Of the options only the kind of the port is kept.
+unsafe extern "C" fn port_construct(_task: u32, options: *const u32, context: u64, name: *mut u32) -> i32 {
+    /// `MPO_REPLY_PORT`, `MPO_EXCEPTION_PORT`
+    const REPLY: u32 = 0x1000;
+    const EXCEPTION: u32 = 0x8000;
+    // SAFETY: the options begin with their flags.
+    let kind = match unsafe { *options } & (REPLY | EXCEPTION) {
+        0 => PortKind::Plain,
+        REPLY => PortKind::Reply,
+        _ => PortKind::Exception,
+    };
+    let made = task().construct_port(kind).and_then(|name| {
         task().set_context(name, context)?;
         Ok(name.0)
     });
@@ -195,18 +204,13 @@ extern "C" fn vm_deallocate(_task: u32, address: u64, size: u64) -> i32 {
     0
 }
 
-/// `BOOTSTRAP_UNKNOWN_SERVICE`
-const UNKNOWN_SERVICE: KernReturn = KernReturn(1102);
-/// `BOOTSTRAP_SERVICE_ACTIVE`
-const SERVICE_ACTIVE: KernReturn = KernReturn(1103);
-
 /// Makes a port for a service. Here any name will do; launchd knows some.
 unsafe extern "C" fn bootstrap_check_in(_bootstrap: u32, name: *const c_char, port: *mut u32) -> i32 {
     // SAFETY: the name is a string of C.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     let made = with_services(|services| {
         if services.iter().any(|(known, _)| known == name) {
-            return Err(SERVICE_ACTIVE);
+            return Err(KernReturn::BOOTSTRAP_SERVICE_ACTIVE);
         }
         let receive = ReceiveRight::allocate(task())?;
         services.push((name.to_vec(), Local::transfer(receive.make_send()?, &machine().kernel)?));
@@ -220,7 +224,8 @@ unsafe extern "C" fn bootstrap_look_up(_bootstrap: u32, name: *const c_char, por
     // SAFETY: the name is a string of C.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     let found = with_services(|services| {
-        let (_, service) = services.iter().find(|(known, _)| known == name).ok_or(UNKNOWN_SERVICE)?;
+        let (_, service) =
+            services.iter().find(|(known, _)| known == name).ok_or(KernReturn::BOOTSTRAP_UNKNOWN_SERVICE)?;
         Ok(Local::transfer(service.try_clone()?, task())?.into_raw().0)
     });
     // SAFETY: the program wants the name there.

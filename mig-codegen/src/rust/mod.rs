@@ -3,12 +3,10 @@
 //! The items only describe. What they describe is done by `mig_runtime`: the client functions append arguments and call, the server's
 //! stubs read arguments, call the trait's method and append its results.
 
-mod apart;
 mod client;
 mod code;
 mod docs;
 mod forms;
-mod item_names;
 mod layout;
 mod names;
 mod refuse;
@@ -27,7 +25,6 @@ use quote::{format_ident, quote};
 
 use self::docs::{doc, docs};
 use self::forms::Form;
-use self::item_names::ItemNames;
 use self::words::End;
 use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
 
@@ -75,7 +72,7 @@ pub(crate) fn generate(
     if diagnostics.has_errors() {
         return None;
     }
-    Some(Generator::new(&apart::told_apart(interface), options).items())
+    Some(Generator::new(interface, options).items())
 }
 
 /// Prints items, with an empty line between them.
@@ -116,7 +113,10 @@ struct Generator<'a> {
     runtime_crate: &'a str,
     extern_types: BTreeMap<&'a str, TokenStream>,
     kernel_objects: bool,
-    names: ItemNames,
+    /// The Rust names of the interface's types.
+    type_names: BTreeMap<String, Ident>,
+    /// The names of the client's functions; no other function may have one of them.
+    functions: Vec<Ident>,
 }
 
 impl<'a> Generator<'a> {
@@ -128,7 +128,8 @@ impl<'a> Generator<'a> {
             runtime_crate: &options.runtime_crate,
             extern_types: extern_types(options),
             kernel_objects: options.kernel_objects,
-            names: ItemNames::new(interface),
+            type_names: type_names(interface),
+            functions: interface.routines.iter().map(|routine| names::snake(&routine.user)).collect(),
         }
     }
 
@@ -158,12 +159,9 @@ impl<'a> Generator<'a> {
         let runtime = names::ident(self.runtime_crate);
         let abi = format_ident!("{}", self.interface.abi.rust_name);
         let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
-        // A client without functions does not need it.
-        let unused = self.interface.routines.is_empty().then(|| quote!(#[allow(dead_code)]));
         quote! {
             use ::#runtime as #rt;
             #doc
-            #unused
             pub type Abi = #rt::abi::#abi;
         }
     }
@@ -208,7 +206,18 @@ impl<'a> Generator<'a> {
     }
 
     fn type_name(&self, c_name: &str) -> Ident {
-        self.names.types.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
+        self.type_names.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
+    }
+
+    /// A name for a type that is not the name of a type of the interface.
+    fn new_type(&self, wanted: &str) -> Ident {
+        let taken: Vec<Ident> = self.type_names.values().cloned().collect();
+        names::unlike(wanted, &taken)
+    }
+
+    /// A name for a function that is not the name of a client's function.
+    fn new_function(&self, wanted: &str) -> Ident {
+        names::unlike(wanted, &self.functions)
     }
 
     /// True if messages have type words.

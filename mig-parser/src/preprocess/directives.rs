@@ -173,10 +173,10 @@ impl Preprocessor<'_> {
         if name.kind != Kind::Ident {
             return Err((Some(name.span), "not a name"));
         }
-        if let Some(Some(Definition::BuiltIn(built_in))) = self.macros.get(name.symbol.index())
-            && (!built_in.is_macro() || matches!(built_in, BuiltIn::HasInclude { .. }))
-        {
-            return Err((Some(name.span), "this operator cannot be a macro"));
+        if let Some(Some(Definition::BuiltIn(built_in))) = self.macros.get(name.symbol.index()) {
+            if !built_in.is_macro() || matches!(built_in, BuiltIn::HasInclude { .. }) {
+                return Err((Some(name.span), "this operator cannot be a macro"));
+            }
         }
         let called = rest.first().is_some_and(|t| t.is(Punct::LParen) && !t.space);
         let (parameters, variadic, body) = if called {

@@ -55,13 +55,11 @@ impl Preprocessor<'_> {
 
     /// The name in `push_macro("NAME")`.
     fn macro_named(&mut self, tokens: &[Token], span: Span) -> Option<Symbol> {
-        if let [_, open, name, close, ..] = tokens
-            && name.kind == Kind::Str
-            && open.is(Punct::LParen)
-            && close.is(Punct::RParen)
-        {
-            let name = unquoted(self.names.text(name.symbol));
-            return Some(self.names.intern(&name));
+        if let [_, open, name, close, ..] = tokens {
+            if name.kind == Kind::Str && open.is(Punct::LParen) && close.is(Punct::RParen) {
+                let name = unquoted(self.names.text(name.symbol));
+                return Some(self.names.intern(&name));
+            }
         }
         let message = "this `#pragma` needs the name of a macro";
         self.error(Diagnostic::warning(codes::DIRECTIVE, span, message, "`(\"NAME\")` was expected"));

@@ -1,0 +1,5 @@
+//! Makes `crash.rs` of `defs/crash.defs`, for the ABI of macOS on every machine.
+
+fn main() -> Result<(), mig_codegen::Error> {
+    mig_codegen::Config::new().abi("apple-64").compile("defs/crash.defs")
+}

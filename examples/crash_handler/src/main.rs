@@ -1,0 +1,14 @@
+//! Starts a program that crashes, and reports what it sees of it.
+
+#[cfg(target_vendor = "apple")]
+mod macos;
+
+#[cfg(target_vendor = "apple")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    macos::main()
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn main() {
+    println!("this program is for macOS; `cargo xtask test --only macOS` runs it on Linux");
+}
