@@ -1,107 +1,190 @@
 //! Memory for pages on their way to the store, bounded and taken at the start.
+//!
+//! Nothing here allocates once it is made: what frees the memory of a machine must not need any.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::mem;
-use core::ops::{Deref, Range};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{Kernel, OolMemory};
 
-/// A number of buffers, each of a page.
-pub(crate) struct Buffers<P: Platform> {
-    state: Mutex<P, State>,
-    /// A buffer is free again.
+/// A number of buffers, each of a page, and a number of places for pages that stay in the messages that brought them.
+pub(crate) struct Buffers<K: Kernel, P: Platform> {
+    /// First those with a buffer, then those for messages.
+    slots: Box<[Slot<K, P>]>,
+    free: Mutex<P, Free>,
+    /// A buffer is free again, or nobody may wait for one any more.
     freed: P::Condvar,
 }
 
-struct State {
-    free: Vec<Box<[u8]>>,
-    /// How many more pages may stay in the messages that brought them.
-    may_hold: usize,
+struct Slot<K: Kernel, P: Platform> {
+    content: Mutex<P, Content<K>>,
+    /// How many [`Data`] there are of it.
+    users: AtomicU32,
 }
 
-impl<P: Platform> Buffers<P> {
-    pub(crate) fn new(page_size: usize, buffers: usize, may_hold: usize) -> Arc<Self> {
-        let free = (0..buffers).map(|_| vec![0; page_size].into_boxed_slice()).collect();
-        Arc::new(Self { state: Mutex::<P, _>::new(State { free, may_hold }), freed: P::Condvar::default() })
+enum Content<K: Kernel> {
+    Buffer(Box<[u8]>),
+    Message(Option<Held<K>>),
+}
+
+/// A page that stays in the memory of a message.
+pub(crate) enum Held<K: Kernel> {
+    /// The message has no other page.
+    Whole(OolMemory<K>),
+    /// One of several.
+    Part(Arc<OolMemory<K>>, Range<usize>),
+}
+
+impl<K: Kernel> Held<K> {
+    pub(crate) fn page(&self) -> &[u8] {
+        match self {
+            Self::Whole(memory) => memory,
+            Self::Part(memory, page) => &memory[page.clone()],
+        }
+    }
+}
+
+/// The numbers of the slots that are not in use.
+struct Free {
+    buffers: Vec<u32>,
+    messages: Vec<u32>,
+    stopped: bool,
+}
+
+impl<K: Kernel, P: Platform> Buffers<K, P> {
+    pub(crate) fn new(page_size: usize, buffers: usize, messages: usize) -> Arc<Self> {
+        let slot = |content| Slot { content: Mutex::<P, _>::new(content), users: AtomicU32::new(0) };
+        let with_buffer = (0..buffers).map(|_| Content::Buffer(vec![0; page_size].into_boxed_slice()));
+        let without = (0..messages).map(|_| Content::Message(None));
+        let numbers = |slots: Range<usize>| slots.rev().map(|slot| slot as u32).collect();
+        let free = Free {
+            buffers: numbers(0..buffers),
+            messages: numbers(buffers..buffers + messages),
+            stopped: false,
+        };
+        Arc::new(Self {
+            slots: with_buffer.chain(without).map(slot).collect(),
+            free: Mutex::<P, _>::new(free),
+            freed: P::Condvar::default(),
+        })
+    }
+
+    /// How many pages there may be at once.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
     }
 
     /// A copy of a page; `None` if no buffer is free.
-    pub(crate) fn copy<K: Kernel>(self: &Arc<Self>, page: &[u8]) -> Option<Data<K, P>> {
-        let buffer = self.state.lock().free.pop()?;
-        Some(self.fill(buffer, page))
+    pub(crate) fn copy(self: &Arc<Self>, page: &[u8]) -> Option<Data<K, P>> {
+        let slot = self.free.lock().buffers.pop()?;
+        Some(self.fill(slot, page))
     }
 
-    /// The same, after a wait for a buffer if none is free.
-    pub(crate) fn wait_and_copy<K: Kernel>(self: &Arc<Self>, page: &[u8]) -> Data<K, P> {
-        let mut state = self.state.lock();
-        let buffer = loop {
-            match state.free.pop() {
-                Some(buffer) => break buffer,
-                None => self.freed.wait(&mut state),
+    /// The same, after a wait for a buffer if none is free; `None` if nobody may wait any more.
+    ///
+    /// Whoever waits must have nothing that others wait for: no buffer, and no page that is not on its way to the store.
+    pub(crate) fn wait_and_copy(self: &Arc<Self>, page: &[u8]) -> Option<Data<K, P>> {
+        let mut free = self.free.lock();
+        let slot = loop {
+            match free.buffers.pop() {
+                Some(slot) => break slot,
+                None if free.stopped => return None,
+                None => self.freed.wait(&mut free),
             }
         };
-        drop(state);
-        self.fill(buffer, page)
+        drop(free);
+        Some(self.fill(slot, page))
     }
 
-    fn fill<K: Kernel>(self: &Arc<Self>, mut buffer: Box<[u8]>, page: &[u8]) -> Data<K, P> {
-        buffer.copy_from_slice(page);
-        Data { source: Source::Buffer(buffer), buffers: self.clone() }
+    fn fill(self: &Arc<Self>, slot: u32, page: &[u8]) -> Data<K, P> {
+        if let Content::Buffer(buffer) = &mut *self.slots[slot as usize].content.lock() {
+            buffer.copy_from_slice(page);
+        }
+        self.data(slot)
     }
 
-    /// A page that stays where it is, in the memory of a message; `None` if too many do.
-    pub(crate) fn hold<K: Kernel>(
-        self: &Arc<Self>,
-        memory: &Arc<OolMemory<K>>,
-        page: Range<usize>,
-    ) -> Option<Data<K, P>> {
-        let mut state = self.state.lock();
-        state.may_hold = state.may_hold.checked_sub(1)?;
-        Some(Data { source: Source::Message(memory.clone(), page), buffers: self.clone() })
+    /// Keeps a page where it is, in the memory of a message. It comes back if too many do, of which `reserve` are for others.
+    pub(crate) fn hold(self: &Arc<Self>, page: Held<K>, reserve: usize) -> Result<Data<K, P>, Held<K>> {
+        let slot = {
+            let mut free = self.free.lock();
+            if free.messages.len() > reserve { free.messages.pop() } else { None }
+        };
+        let Some(slot) = slot else { return Err(page) };
+        *self.slots[slot as usize].content.lock() = Content::Message(Some(page));
+        Ok(self.data(slot))
+    }
+
+    /// The first [`Data`] of a slot.
+    fn data(self: &Arc<Self>, slot: u32) -> Data<K, P> {
+        self.slots[slot as usize].users.store(1, Ordering::Relaxed);
+        Data { buffers: self.clone(), slot }
+    }
+
+    /// Ends every wait, now and later.
+    pub(crate) fn stop(&self) {
+        self.free.lock().stopped = true;
+        self.freed.notify_all();
     }
 
     /// How many more pages can be taken, copied or held.
     pub(crate) fn free(&self) -> usize {
-        let state = self.state.lock();
-        state.free.len() + state.may_hold
+        let free = self.free.lock();
+        free.buffers.len() + free.messages.len()
     }
 }
 
-/// A page on its way to the store.
+/// A page on its way to the store. Clones are the same page, whose memory is free when the last of them is dropped.
 pub(crate) struct Data<K: Kernel, P: Platform> {
-    source: Source<K>,
-    buffers: Arc<Buffers<P>>,
+    buffers: Arc<Buffers<K, P>>,
+    slot: u32,
 }
 
-enum Source<K: Kernel> {
-    Buffer(Box<[u8]>),
-    Message(Arc<OolMemory<K>>, Range<usize>),
-}
+impl<K: Kernel, P: Platform> Data<K, P> {
+    fn slot(&self) -> &Slot<K, P> {
+        &self.buffers.slots[self.slot as usize]
+    }
 
-impl<K: Kernel, P: Platform> Deref for Data<K, P> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.source {
-            Source::Buffer(buffer) => buffer,
-            Source::Message(memory, page) => &memory[page.clone()],
+    /// Copies the page.
+    pub(crate) fn copy_to(&self, to: &mut [u8]) {
+        match &*self.slot().content.lock() {
+            Content::Buffer(buffer) => to.copy_from_slice(buffer),
+            Content::Message(Some(held)) => to.copy_from_slice(held.page()),
+            Content::Message(None) => {}
         }
+    }
+}
+
+impl<K: Kernel, P: Platform> Clone for Data<K, P> {
+    fn clone(&self) -> Self {
+        self.slot().users.fetch_add(1, Ordering::Relaxed);
+        Self { buffers: self.buffers.clone(), slot: self.slot }
     }
 }
 
 impl<K: Kernel, P: Platform> Drop for Data<K, P> {
     fn drop(&mut self) {
-        let mut state = self.buffers.state.lock();
-        match &mut self.source {
-            Source::Buffer(buffer) => {
-                state.free.push(mem::take(buffer));
-                self.buffers.freed.notify_one();
-            }
-            Source::Message(..) => state.may_hold += 1,
+        if self.slot().users.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let held = match &mut *self.slot().content.lock() {
+            Content::Buffer(_) => None,
+            Content::Message(held) => Some(held.take()),
+        };
+        let is_held = held.is_some();
+        // To give memory back is a call to the kernel, for which no lock is held.
+        drop(held);
+        let mut free = self.buffers.free.lock();
+        if is_held {
+            free.messages.push(self.slot);
+        } else {
+            free.buffers.push(self.slot);
+            drop(free);
+            self.buffers.freed.notify_one();
         }
     }
 }
@@ -113,36 +196,60 @@ mod tests {
 
     use super::*;
 
+    fn page(data: &Data<Local, Std>) -> [u8; 8] {
+        let mut page = [0; 8];
+        data.copy_to(&mut page);
+        page
+    }
+
     #[test]
-    fn there_are_so_many_and_each_comes_back() {
-        let task: Local = Local::new();
-        let buffers = Buffers::<Std>::new(8, 2, 1);
+    fn buffers_come_back_and_pages_may_stay_in_their_message() {
+        let task = Local::new();
+        let buffers = Buffers::<Local, Std>::new(8, 2, 2);
         let pages = [[1; 8], [2; 8], [3; 8]];
         let taken: Vec<Option<Data<Local, Std>>> = pages.iter().map(|page| buffers.copy(page)).collect();
-        assert_eq!(taken[1].as_deref(), Some(&[2; 8][..]));
+        assert_eq!(taken[1].as_ref().map(page), Some([2; 8]));
         assert!(taken[2].is_none());
 
         let mut memory = OolMemory::allocate(&task, 16).unwrap();
         memory[8..].fill(7);
         let memory = Arc::new(memory);
-        let held = buffers.hold(&memory, 8..16);
-        assert_eq!(held.as_deref(), Some(&[7; 8][..]));
-        assert!(buffers.hold(&memory, 0..8).is_none());
+        let part = |range| Held::Part(memory.clone(), range);
+        let held = buffers.hold(part(8..16), 1).ok().unwrap();
+        assert_eq!(page(&held), [7; 8]);
+        assert!(buffers.hold(part(0..8), 1).is_err(), "one is for others");
+        let another = buffers.hold(part(0..8), 0).ok().unwrap();
         assert_eq!(buffers.free(), 0);
-        drop((taken, held));
-        assert_eq!(buffers.free(), 3);
+        // A clone is the same page.
+        let clone = held.clone();
+        drop((taken, held, another));
+        assert_eq!((page(&clone), buffers.free()), ([7; 8], 3));
+        drop(clone);
+        assert_eq!(buffers.free(), 4);
         assert_eq!(Arc::strong_count(&memory), 1);
     }
 
     #[test]
     fn who_waits_gets_the_buffer_that_is_free_again() {
-        let buffers = Buffers::<Std>::new(8, 1, 0);
-        let first: Data<Local, Std> = buffers.wait_and_copy(&[1; 8]);
+        let buffers = Buffers::<Local, Std>::new(8, 1, 0);
+        let first = buffers.wait_and_copy(&[1; 8]);
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| buffers.wait_and_copy::<Local>(&[2; 8])[0]);
+            let second = scope.spawn(|| buffers.wait_and_copy(&[2; 8]).map(|data| page(&data)));
             drop(first);
-            assert_eq!(second.join().unwrap(), 2);
+            assert_eq!(second.join().unwrap(), Some([2; 8]));
         });
         assert_eq!(buffers.free(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_after_the_end() {
+        let buffers = Buffers::<Local, Std>::new(8, 1, 0);
+        let first = buffers.wait_and_copy(&[1; 8]);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| buffers.wait_and_copy(&[2; 8]).is_none());
+            buffers.stop();
+            assert!(second.join().unwrap());
+        });
+        assert!(first.is_some());
     }
 }

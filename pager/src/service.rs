@@ -33,8 +33,10 @@ pub struct Service<K: Kernel<Abi = Native>, P: Platform, S: Store> {
 /// What a thread of a [`Service`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// Serves the manager port.
+    /// Serves the port that the kernel knows.
     Manager,
+    /// Serves the administrators' port, for whoever has a right to it.
+    Administration,
     /// Serves the objects that the kernel has made, on which the memory of the whole machine depends.
     Internal,
     /// Serves other objects, for whoever has a right to them.
@@ -81,6 +83,9 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             service.spawn_transfers(Duty::Supplies, &prepare, supplies)?;
             service.spawn_transfers(Duty::Writes, &prepare, SwapPager::serve_writes)?;
         }
+        let memory = service.pager.page_memory()?;
+        let supplies = move |pager: &SwapPager<K, P, S>| pager.serve_other_supplies(memory);
+        service.spawn_transfers(Duty::Supplies, &prepare, supplies)?;
         let ready = prepare.clone();
         service.spawn("pager manager", move |pager, stop| {
             ready(Duty::Manager);
@@ -89,6 +94,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
                 .with(default_pager(pager))
                 .unclaimed(|message| pager.unclaimed(message))
                 .run_on::<P>()
+        })?;
+        let ready = prepare.clone();
+        service.spawn("pager administration", move |pager, stop| {
+            ready(Duty::Administration);
+            Server::until(pager.administration_ports(), stop).with(default_pager(pager)).run_on::<P>()
         })?;
         let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
@@ -141,13 +151,22 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
         &self.pager
     }
 
-    /// A right to the service port, for the kernel and for administrators.
+    /// A right to the port that the kernel is to know. Whoever has it is taken for the kernel.
     ///
     /// # Errors
     ///
     /// As `mach_port_insert_right`.
     pub fn right(&self) -> Result<SendRight<K>, KernReturn> {
         self.pager.manager_port().make_send()
+    }
+
+    /// A right to the port for administrators and those who want objects.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_insert_right`.
+    pub fn administration_right(&self) -> Result<SendRight<K>, KernReturn> {
+        self.pager.administration_port().make_send()
     }
 
     /// Stops serving, once what was received and what is on its way to the store is done.
@@ -171,6 +190,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
 
     fn end(&mut self) {
         self.stops.iter().for_each(Stop::stop);
+        self.pager.stop_waiting();
         join(&mut self.servers);
         self.pager.stop_transfers();
         join(&mut self.transfers);

@@ -1,9 +1,11 @@
 //! `mach-pager demo`: more memory than there is.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::error::ErrorKind;
@@ -90,37 +92,50 @@ fn problem(report: &Report, room: u64, pages: u64) -> String {
             "the swap space has room for {room} pages and {pages} are used: {errors} accesses failed, every other page was right; take a larger swap file"
         );
     }
+    if report.peak_resident > report.may_be_resident {
+        let [peak, limit] = [report.peak_resident, report.may_be_resident];
+        return format!("{peak} pages were resident at once, and no more than {limit} may be");
+    }
     if *errors > 0 {
         return format!("{errors} accesses failed, every other page was right");
     }
     format!("rights or memory are left over: before {:?}, after {:?}", report.before, report.after)
 }
 
-/// The progress bar, where there is a terminal.
+/// The progress: a bar where there is a terminal, a line now and then elsewhere.
 struct Bar<'a> {
     title: &'a str,
-    is_shown: bool,
+    is_terminal: bool,
+    last_line: Cell<Instant>,
 }
 
 const WIDTH: usize = 24;
 
+/// How often there is a line.
+const LINE: Duration = Duration::from_secs(5);
+
 impl<'a> Bar<'a> {
     fn new(title: &'a str) -> Self {
-        Self { title, is_shown: std::io::stderr().is_terminal() }
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { title, is_terminal, last_line: Cell::new(Instant::now()) }
     }
 
     fn show(&self, share: f64) {
-        if self.is_shown {
+        if self.is_terminal {
             let full = (share * WIDTH as f64) as usize;
             let (done, left) = ("█".repeat(full), "░".repeat(WIDTH - full.min(WIDTH)));
             eprint!("\r{}   {done}{left}  {:3.0} %", self.title, share * 100.0);
             // A terminal that cannot be written to shows no progress.
             let _ = std::io::stderr().flush();
+        } else if self.last_line.get().elapsed() >= LINE {
+            self.last_line.set(Instant::now());
+            // Not `eprintln`, which panics if nobody reads.
+            let _ = writeln!(std::io::stderr(), "{}: {:.0} %", self.title, share * 100.0);
         }
     }
 
     fn clear(&self) {
-        if self.is_shown {
+        if self.is_terminal {
             eprint!("\r\x1b[2K");
         }
     }
@@ -145,8 +160,9 @@ impl fmt::Display for Table<'_> {
         let micros = |nanos: u64| format!("{} us", nanos.div_ceil(1000));
         let messages = [
             ("memory_object_create", s.create),
-            ("data_request", s.data_request),
-            ("data_return", s.data_return),
+            // Pages: a message has several.
+            ("data_request", s.requested),
+            ("data_return", s.returned),
             ("memory_object_terminate", s.terminate),
             ("refused", s.refused + s.unclaimed),
         ];
@@ -171,6 +187,7 @@ impl fmt::Display for Table<'_> {
                 message.0, message.1, page.0, page.1, store.0, store.1
             )?;
         }
+        writeln!(f, "  in {} requests and {} returns", s.data_request, s.data_return)?;
         let count = |census: &[mig_runtime::kernel::local::Census; 2]| -> u64 {
             let rights = census
                 .iter()

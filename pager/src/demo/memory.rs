@@ -26,7 +26,7 @@ pub(super) struct FrameId(usize);
 pub(super) struct Memory {
     frames: Vec<Frame>,
     free: Vec<FrameId>,
-    /// How many frames may be in use. A page that the pager gives back comes on top of that, for a while.
+    /// How many frames may be in use.
     limit: usize,
     /// Where the search for a victim goes on.
     hand: usize,
@@ -57,7 +57,13 @@ pub(super) struct Object {
     pages: Vec<Page>,
     /// Its ports, once one of its pages had to go.
     pub(super) ports: Option<Arc<Ports>>,
+    /// Where the next fault is if its pages are touched in order, and how many were asked for at the last one.
+    next: usize,
+    window: usize,
 }
+
+/// The most pages that are asked for at once.
+const WINDOW: usize = 32;
 
 /// What the kernel has of an object that has a pager.
 pub(super) struct Ports {
@@ -101,7 +107,7 @@ impl Memory {
     }
 
     pub(super) fn add_object(&mut self, pages: usize) -> ObjectId {
-        self.objects.push(Object { pages: vec![Page::Absent; pages], ports: None });
+        self.objects.push(Object { pages: vec![Page::Absent; pages], ports: None, next: 0, window: 1 });
         ObjectId(self.objects.len() - 1)
     }
 
@@ -122,6 +128,33 @@ impl Memory {
     /// The state of a page; `None` beyond the end.
     pub(super) fn page(&mut self, object: ObjectId, page: usize) -> Option<&mut Page> {
         self.objects[object.0].pages.get_mut(page)
+    }
+
+    /// Notes a fault. Returns how many pages from there on are to be asked for: all are absent, and there are frames for them, of which the first is
+    /// given. Pages that are touched in order are asked for in ever larger pieces.
+    pub(super) fn request(&mut self, id: ObjectId, page: usize, frame: FrameId) -> usize {
+        let object = &mut self.objects[id.0];
+        object.window = if page == object.next { (2 * object.window).min(WINDOW) } else { 1 };
+        let window = object.window;
+        object.pages[page] = Page::Requested(frame);
+        let mut count = 1;
+        // Most of the frames are for pages that somebody wants.
+        while count < window.min(1 + self.limit / 64) {
+            let next = page + count;
+            if self.objects[id.0].pages.get(next) != Some(&Page::Absent) {
+                break;
+            }
+            let Some(frame) = self.take_frame() else { break };
+            self.objects[id.0].pages[next] = Page::Requested(frame);
+            count += 1;
+        }
+        self.objects[id.0].next = page + count;
+        count
+    }
+
+    /// How many pages go at once when room is wanted.
+    pub(super) fn batch(&self) -> usize {
+        (self.limit / 16).clamp(1, 64)
     }
 
     /// A frame for one more page, if there may be one more.
@@ -173,15 +206,14 @@ impl Memory {
         self.free.push(frame);
     }
 
-    /// Takes the content out of a frame, to be sent.
-    pub(super) fn take_data(&mut self, frame: FrameId) -> Box<[u8]> {
+    /// Takes the page out of a frame that is not free yet.
+    pub(super) fn take_out(&mut self, frame: FrameId) {
         self.frames[frame.0].page = None;
-        std::mem::take(&mut self.frames[frame.0].data)
     }
 
-    /// Puts a frame's memory back, and frees the frame.
-    pub(super) fn put_data(&mut self, frame: FrameId, data: Box<[u8]>) {
-        self.frames[frame.0].data = data;
+    /// Copies the content of a frame, to be sent, and frees the frame.
+    pub(super) fn take_data(&mut self, frame: FrameId, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.frames[frame.0].data);
         self.free_frame(frame);
     }
 

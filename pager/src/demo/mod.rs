@@ -7,6 +7,7 @@ mod workload;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,9 @@ pub(crate) struct Report {
     /// The store when everything had been written.
     pub(crate) space: Space,
     pub(crate) time: Duration,
+    /// The most pages that were resident at once, and how many might be.
     pub(crate) peak_resident: usize,
+    pub(crate) may_be_resident: usize,
     pub(crate) wrong: u64,
     pub(crate) errors: u64,
     /// What both tasks had before and after.
@@ -46,9 +49,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Every page was right, and nothing is left over.
+    /// Every page was right, no more were resident than might be, and nothing is left over.
     pub(crate) fn is_good(&self) -> bool {
-        self.wrong == 0 && self.errors == 0 && self.before == self.after
+        let in_bounds = self.peak_resident <= self.may_be_resident;
+        self.wrong == 0 && self.errors == 0 && in_bounds && self.before == self.after
     }
 }
 
@@ -59,6 +63,7 @@ pub(crate) enum Error {
     Folder(std::io::Error),
     PageSize(usize),
     Start(StartError),
+    Thread(std::io::Error),
     Kernel(KernReturn),
 }
 
@@ -71,6 +76,9 @@ impl fmt::Display for Error {
                 write!(f, "the swap space has pages of {size} bytes, and those of the demo have {PAGE}")
             }
             Self::Start(error) => error.fmt(f),
+            Self::Thread(error) => {
+                write!(f, "there is no thread for each client: {error}; take fewer --clients")
+            }
             Self::Kernel(code) => write!(f, "a call failed: {code}"),
         }
     }
@@ -109,16 +117,12 @@ pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Res
     let (kernel, pager) = (host.new_task("kernel"), host.new_task("pager"));
     let vm = Vm::new(&kernel, plan.resident)?;
     // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap space is too small.
-    let config = Config { hand_backs: 4, ..Config::default() };
+    // Each client may have a message with pages on its way.
+    let config = Config { hand_backs: 4, buffers: 512, held_pages: 1 << 14, ..Config::default() };
     let service = Service::<_, Std, _>::start(&pager, store, config).map_err(Error::Start)?;
 
     let server = Server::on(vm.ports()).with(mach::mach(&vm));
-    let report = thread::scope(|scope| {
-        scope.spawn(|| server.run());
-        let report = page(plan, &vm, &service, progress);
-        server.stop();
-        report
-    })?;
+    let report = server.serve_while(|| page(plan, &vm, &service, progress))??;
     service.stop()?;
     Ok(report)
 }
@@ -140,7 +144,7 @@ fn page<S: Store>(
 
     let tally = Tally::default();
     let start = Instant::now();
-    work(plan, vm, &tally, progress);
+    work(plan, vm, &tally, progress)?;
     let time = start.elapsed();
     let space = service.pager().space();
     vm.end()?;
@@ -150,6 +154,7 @@ fn page<S: Store>(
         space,
         time,
         peak_resident: vm.peak(),
+        may_be_resident: plan.resident,
         wrong: tally.wrong.into_inner(),
         errors: tally.errors.into_inner(),
         after: settled(&before, census),
@@ -157,23 +162,36 @@ fn page<S: Store>(
     })
 }
 
-/// Lets the clients work.
-fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) {
+/// Lets the clients work. If there is no room for a thread of one of them, those that there are end before they have done anything.
+fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<(), Error> {
     let share = plan.pages / plan.clients;
     let total = workload::accesses(share) * plan.clients as u64;
+    // Held until all threads are there; the word behind it says whether they are.
+    let begins = RwLock::new(false);
     thread::scope(|scope| {
+        let mut all = begins.write().unwrap_or_else(PoisonError::into_inner);
+        let begins = &begins;
         let clients: Vec<_> = (0..plan.clients)
             .map(|client| {
                 let client = Client::new(vm, share, tally, client as u64);
-                scope.spawn(move || client.run())
+                let run = move || {
+                    if *begins.read().unwrap_or_else(PoisonError::into_inner) {
+                        client.run();
+                    }
+                };
+                thread::Builder::new().spawn_scoped(scope, run).map_err(Error::Thread)
             })
-            .collect();
-        while !clients.iter().all(|client| client.is_finished()) {
+            .collect::<Result<_, _>>()?;
+        *all = true;
+        drop(all);
+        while !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
             progress(tally.done.load(Relaxed) as f64 / total as f64);
             thread::sleep(Duration::from_millis(50));
         }
-    });
+        Ok::<_, Error>(())
+    })?;
     progress(1.0);
+    Ok(())
 }
 
 /// How long what follows from the last messages may take.

@@ -1,8 +1,8 @@
 //! A small VM kernel: anonymous memory that is larger than the memory it has, with the default pager behind it.
 //!
-//! It does what GNU Mach does, with the same messages in the same order: an object gets a pager when the first of its pages has to go; a page
-//! that is not here is requested, and the thread that wants it waits; a page that was changed, or that the pager has given as precious, is
-//! returned, any other one dropped without a word.
+//! It does what a Mach kernel does, with the same messages in the same order: an object gets a pager when the first of its pages has to go; a page
+//! that is not here is requested, with some of those after it if pages are touched in order, and the thread that wants it waits; pages that were
+//! changed, or that the pager has given as precious, are returned, some in a message, any other one is dropped without a word.
 
 use std::sync::Arc;
 
@@ -23,9 +23,19 @@ pub(crate) struct Vm {
     ports: PortSet<Local>,
     manager: Mutex<Std, SendRight<Local>>,
     memory: Mutex<Std, Memory>,
-    /// Something has become of a page.
-    changed: <Std as Platform>::Condvar,
+    /// Something has become of a page. Whoever waits for one waits on that of its number.
+    changed: [Condvar; WAITS],
+    /// There may be room for a page.
+    room: Condvar,
 }
+
+type Condvar = <Std as Platform>::Condvar;
+
+/// How many groups of threads there are that are woken together.
+const WAITS: usize = 64;
+
+/// The most pages in one message.
+const RUN: usize = 32;
 
 /// A page could not be had: the bus error of the thread that wanted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +54,8 @@ impl Vm {
             ports,
             manager: Mutex::<Std, _>::new(SendRight::null(task.clone())),
             memory: Mutex::<Std, _>::new(Memory::new(frames)),
-            changed: Default::default(),
+            changed: std::array::from_fn(|_| Condvar::default()),
+            room: Condvar::default(),
             task: task.clone(),
         })
     }
@@ -81,14 +92,14 @@ impl Vm {
         loop {
             match *memory.page(object, page).ok_or(MemoryError)? {
                 Page::Resident(frame) => return Ok(body(memory.touch(frame, write))),
-                Page::Requested(_) | Page::Leaving => self.changed.wait(&mut memory),
+                Page::Requested(_) | Page::Leaving => self.changed(object, page).wait(&mut memory),
                 Page::Failed => {
                     set(&mut memory, object, page, Page::Absent);
                     return Err(MemoryError);
                 }
                 Page::Absent => match memory.take_frame() {
                     Some(frame) => memory = self.fault(memory, object, page, frame)?,
-                    None => memory = self.evict(memory)?,
+                    None => memory = self.make_room(memory)?,
                 },
             }
         }
@@ -107,53 +118,91 @@ impl Vm {
             memory.enter(object, page, frame, false, |data| data.fill(0));
             return Ok(memory);
         };
-        set(&mut memory, object, page, Page::Requested(frame));
+        let pages = memory.request(object, page, frame);
         drop(memory);
-        let (offset, length) = ((page * PAGE) as u64, PAGE as u64);
+        let (offset, length) = ((page * PAGE) as u64, (pages * PAGE) as u64);
         let access = 1;
         memory_object::memory_object_data_request(&ports.object, &ports.control, offset, length, access)
             .map_err(|_| MemoryError)?;
         Ok(self.memory.lock())
     }
 
-    /// Gets a page out of its frame, or waits if there is none.
-    fn evict<'a>(&'a self, mut memory: Guard<'a>) -> Result<Guard<'a>, MemoryError> {
-        let Some(victim) = memory.victim() else {
-            self.changed.wait(&mut memory);
-            return Ok(memory);
-        };
-        let Victim { object, page, frame, only_copy } = victim;
-        if !only_copy {
-            set(&mut memory, object, page, Page::Absent);
-            memory.free_frame(frame);
-            return Ok(memory);
+    /// Gets pages out of their frames, or waits if there are none.
+    fn make_room<'a>(&'a self, mut memory: Guard<'a>) -> Result<Guard<'a>, MemoryError> {
+        let most = memory.batch();
+        match self.evict(&mut memory, most)? {
+            None => {
+                self.room.wait(&mut memory);
+                Ok(memory)
+            }
+            Some(leaving) => {
+                drop(memory);
+                self.send(leaving)?;
+                Ok(self.memory.lock())
+            }
         }
-        let ports = match &memory.object(object).ports {
-            Some(ports) => ports.clone(),
-            None => self.give_pager(&mut memory, object)?,
-        };
-        // Nobody can ask for it before it is in the queue.
-        set(&mut memory, object, page, Page::Leaving);
-        let data = memory.take_data(frame);
-        drop(memory);
-        let offset = (page * PAGE) as u64;
-        let sent = memory_object::memory_object_data_return(
-            &ports.object,
-            &ports.control,
-            offset,
-            &data,
-            true,
-            false,
-        );
-        let mut memory = self.memory.lock();
-        memory.put_data(frame, data);
-        // The pager may have given it back already.
-        if memory.page(object, page) == Some(&mut Page::Leaving) {
-            set(&mut memory, object, page, Page::Absent);
+    }
+
+    /// Frees the frames of as many pages at once, as a pageout thread does. What is to be sent is returned; `None` if no page can go.
+    fn evict(&self, memory: &mut Memory, most: usize) -> Result<Option<Vec<Run>>, MemoryError> {
+        let mut freed = false;
+        let mut dirty = Vec::new();
+        for _ in 0..most {
+            let Some(Victim { object, page, frame, only_copy }) = memory.victim() else { break };
+            freed = true;
+            if only_copy {
+                // Nobody can ask for it before it is in the queue.
+                set(memory, object, page, Page::Leaving);
+                memory.take_out(frame);
+                dirty.push((object, page, frame));
+            } else {
+                set(memory, object, page, Page::Absent);
+                memory.free_frame(frame);
+            }
         }
-        self.changed.notify_all();
-        sent.map_err(|_| MemoryError)?;
-        Ok(memory)
+        dirty.sort_unstable_by_key(|(object, page, _)| (object.number(), *page));
+        let mut runs: Vec<Run> = Vec::new();
+        for (object, page, frame) in dirty {
+            let run = match runs.last_mut() {
+                Some(run) if run.goes_on_with(object, page) => run,
+                _ => {
+                    let ports = match &memory.object(object).ports {
+                        Some(ports) => ports.clone(),
+                        None => self.give_pager(memory, object)?,
+                    };
+                    runs.push(Run { ports, object, page, data: Vec::new() });
+                    let last = runs.len() - 1;
+                    &mut runs[last]
+                }
+            };
+            memory.take_data(frame, &mut run.data);
+        }
+        self.room.notify_all();
+        Ok(freed.then_some(runs))
+    }
+
+    /// Sends pages to the pager.
+    fn send(&self, runs: Vec<Run>) -> Result<(), MemoryError> {
+        let mut result = Ok(());
+        for Run { ports, object, page, data } in runs {
+            let offset = (page * PAGE) as u64;
+            let (to, control) = (&ports.object, &ports.control);
+            let sent = memory_object::memory_object_data_return(to, control, offset, &data, true, false);
+            result = result.and(sent.map_err(|_| MemoryError));
+            let mut memory = self.memory.lock();
+            for page in page..page + data.len() / PAGE {
+                // The pager may have given it back already.
+                if memory.page(object, page) == Some(&mut Page::Leaving) {
+                    set(&mut memory, object, page, Page::Absent);
+                }
+                self.changed(object, page).notify_all();
+            }
+        }
+        result
+    }
+
+    fn changed(&self, object: ObjectId, page: usize) -> &Condvar {
+        &self.changed[(object.number() as usize).wrapping_mul(31).wrapping_add(page) % WAITS]
     }
 
     /// Makes the default memory manager the pager of an object.
@@ -165,6 +214,8 @@ impl Vm {
                 control: ReceiveRight::allocate(&self.task)?,
                 name: ReceiveRight::allocate(&self.task)?,
             };
+            // No sender ever waits for a kernel.
+            self.task.set_queue_limit(ports.control.name(), usize::MAX)?;
             self.ports.insert(&ports.control)?;
             let manager = self.manager.lock().try_clone()?;
             let (size, page_size) = (0, PAGE as u64);
@@ -195,20 +246,59 @@ impl Vm {
         Ok(())
     }
 
-    /// What the pager says about a page that was requested.
+    /// What the pager says about pages that were requested.
     fn answered(
         &self,
         control: Port<'_, Local>,
         offset: mach::VmOffset,
-        answer: impl FnOnce(&mut Memory, ObjectId, usize, Page),
+        size: mach::VmSize,
+        answer: impl Fn(&mut Memory, ObjectId, usize, FrameId),
     ) -> Result<(), KernReturn> {
         let mut memory = self.memory.lock();
-        let page = offset as usize / PAGE;
         let object = memory.by_control(control.name()).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let state = *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        answer(&mut memory, object, page, state);
-        self.changed.notify_all();
+        let first = offset as usize / PAGE;
+        for page in first..first.saturating_add(size as usize / PAGE) {
+            let state = *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+            if let Page::Requested(frame) = state {
+                answer(&mut memory, object, page, frame);
+                self.changed(object, page).notify_all();
+            }
+        }
+        drop(memory);
+        self.room.notify_one();
         Ok(())
+    }
+
+    /// A frame for a page that could not be stored and is here again. Another one goes for it.
+    fn frame_for_return(&self) -> Result<(Guard<'_>, FrameId), MemoryError> {
+        loop {
+            let mut memory = self.memory.lock();
+            if let Some(frame) = memory.take_frame() {
+                return Ok((memory, frame));
+            }
+            let Some(leaving) = self.evict(&mut memory, 1)? else {
+                // Every frame waits for a page. This one more shows in the report.
+                let frame = memory.take_frame_beyond_limit();
+                return Ok((memory, frame));
+            };
+            drop(memory);
+            self.send(leaving)?;
+        }
+    }
+}
+
+/// Pages of an object, one after another, that are to be sent.
+struct Run {
+    ports: Arc<Ports>,
+    object: ObjectId,
+    page: usize,
+    data: Vec<u8>,
+}
+
+impl Run {
+    fn goes_on_with(&self, object: ObjectId, page: usize) -> bool {
+        let pages = self.data.len() / PAGE;
+        self.object == object && self.page + pages == page && pages < RUN
     }
 }
 
@@ -244,27 +334,48 @@ impl Mach<Local> for Vm {
         if data.len() != PAGE {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        self.answered(control, offset, |memory, object, page, state| {
-            let frame = match state {
-                Page::Requested(frame) => frame,
-                // It could not be stored, and is here again.
-                Page::Absent | Page::Leaving => memory.take_frame_beyond_limit(),
-                Page::Resident(_) | Page::Failed => return,
-            };
-            memory.enter(object, page, frame, precious, |to| to.copy_from_slice(&data));
-        })
+        let page = offset as usize / PAGE;
+        let mut memory = self.memory.lock();
+        let object = memory.by_control(control.name()).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let state = *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let frame = match state {
+            Page::Requested(frame) => frame,
+            Page::Absent | Page::Leaving => {
+                drop(memory);
+                let frame =
+                    self.frame_for_return().map_err(|MemoryError| KernReturn::KERN_RESOURCE_SHORTAGE)?;
+                memory = frame.0;
+                // A thread may have asked for it meanwhile.
+                match *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)? {
+                    Page::Absent | Page::Leaving => frame.1,
+                    Page::Requested(other) => {
+                        memory.free_frame(frame.1);
+                        other
+                    }
+                    Page::Resident(_) | Page::Failed => {
+                        memory.free_frame(frame.1);
+                        return Ok(());
+                    }
+                }
+            }
+            Page::Resident(_) | Page::Failed => return Ok(()),
+        };
+        memory.enter(object, page, frame, precious, |to| to.copy_from_slice(&data));
+        drop(memory);
+        self.changed(object, page).notify_all();
+        // Whoever wakes up makes room for the others.
+        self.room.notify_one();
+        Ok(())
     }
 
     fn memory_object_data_unavailable(
         &self,
         control: Port<'_, Local>,
         offset: mach::VmOffset,
-        _size: mach::VmSize,
+        size: mach::VmSize,
     ) -> Result<(), KernReturn> {
-        self.answered(control, offset, |memory, object, page, state| {
-            if let Page::Requested(frame) = state {
-                memory.enter(object, page, frame, false, |data| data.fill(0));
-            }
+        self.answered(control, offset, size, |memory, object, page, frame| {
+            memory.enter(object, page, frame, false, |data| data.fill(0));
         })
     }
 
@@ -272,14 +383,12 @@ impl Mach<Local> for Vm {
         &self,
         control: Port<'_, Local>,
         offset: mach::VmOffset,
-        _size: mach::VmSize,
+        size: mach::VmSize,
         _code: KernReturn,
     ) -> Result<(), KernReturn> {
-        self.answered(control, offset, |memory, object, page, state| {
-            if let Page::Requested(frame) = state {
-                memory.free_frame(frame);
-                set(memory, object, page, Page::Failed);
-            }
+        self.answered(control, offset, size, |memory, object, page, frame| {
+            memory.free_frame(frame);
+            set(memory, object, page, Page::Failed);
         })
     }
 }

@@ -167,6 +167,11 @@ impl<L, D: Clone> Object<L, D> {
         }
     }
 
+    /// The kernel that waits until the object is drained gives up. False if none waits.
+    pub fn give_up(&mut self) -> bool {
+        core::mem::take(&mut self.next)
+    }
+
     /// Takes the pages out, to give their places back; the object is of no use then.
     pub fn take_pages(&mut self) -> Pages<L, D> {
         self.pages.take_all()

@@ -299,7 +299,7 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// A page goes back without a note of that. Where some have, a page without a note is not known to have never been written: whoever asks for one
     /// is told of an error, and not that it is all zeros.
-    fn refuse_unnoted(&mut self) -> Unstored {
+    pub fn refuse_unnoted(&mut self) -> Unstored {
         let times = self.unnoted.get_or_insert(0);
         if *times >= u32::from(self.hand_backs) * UNNOTED {
             return Unstored::Lost;
@@ -324,9 +324,16 @@ impl<L, D: Clone> Pages<L, D> {
         self.unnoted.is_some() || self.notes.contains(page)
     }
 
-    /// True if no later write of this page has come, so that writing it is of use.
-    pub fn is_current(&self, page: u64, write: Ticket) -> bool {
-        matches!(self.moving.get(&page), Some(Page::Writing { ticket, .. }) if *ticket == write)
+    /// True if the map knows of this page.
+    pub fn is_noted(&self, page: u64) -> bool {
+        self.notes.contains(page)
+    }
+
+    /// True if nothing else has become of this page since a transfer began, so that going on with it is of use.
+    pub fn is_current(&mut self, page: u64, transfer: Ticket) -> bool {
+        let Some(state) = self.take_with(page, transfer) else { return transfer == Ticket::NONE };
+        self.put(page, state);
+        true
     }
 
     /// A write has ended: with a place, or without.

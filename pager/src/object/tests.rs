@@ -39,6 +39,8 @@ enum Message {
     },
     Init,
     Terminate,
+    /// The kernel that waits gives up.
+    GiveUp,
     /// What no routine took.
     Rejected,
 }
@@ -237,6 +239,9 @@ impl World {
                 assert_eq!(self.object.init(), expected);
                 self.live |= expected == Init::Ready;
                 self.waiting |= expected == Init::Later;
+            }
+            Message::GiveUp => {
+                assert_eq!(self.object.give_up(), core::mem::take(&mut self.waiting));
             }
             Message::Terminate => {
                 let expected = match (self.live, self.transfers.is_empty()) {
@@ -563,6 +568,7 @@ fn message() -> impl Strategy<Value = Message> {
         8 => (page, 1..4u64).prop_map(|(page, count)| Message::Request { page, count }),
         1 => Just(Message::Init),
         1 => Just(Message::Terminate),
+        1 => Just(Message::GiveUp),
         1 => Just(Message::Rejected),
     ]
 }

@@ -1,4 +1,4 @@
-//! The calls of `default_pager`: what administrators ask of the manager port.
+//! The calls of `default_pager`: what administrators ask.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -78,10 +78,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPag
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Counts a call, and refuses it unless it came to the manager port.
+    /// Counts a call, and refuses it unless it came to one of the ports for it.
     fn administers(&self, port: Port<'_, K>) -> Result<(), KernReturn> {
         self.counters.administration.count();
-        if port.name() == self.manager.name() { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
+        let is_for_it = [&self.administration, &self.manager].iter().any(|own| own.name() == port.name());
+        if is_for_it { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
     }
 
     fn entries(&self) -> Vec<Arc<Entry<K, P, S>>> {

@@ -2,8 +2,8 @@
 
 use mach_defs::native::mach;
 use mig_runtime::abi::Native;
-use mig_runtime::kernel::NoWait;
-use mig_runtime::{CallError, KernReturn, Kernel, Name, OolMemory, ReceiveRight, SendRight};
+use mig_runtime::kernel::{NoWait, RightKind};
+use mig_runtime::{CallError, KernReturn, Kernel, Name, Notification, ReceiveRight, SendRight};
 
 /// `VM_PROT_NONE`: no access is withheld.
 const VM_PROT_NONE: mach::VmProt = 0;
@@ -14,94 +14,73 @@ const COPY_DELAY: mach::MemoryObjectCopyStrategy = 2;
 /// `MEMORY_OBJECT_RETURN_NONE`
 const RETURN_NONE: mach::MemoryObjectReturn = 0;
 
-/// A control port.
-pub(crate) enum Control<K: Kernel> {
-    /// The kernel's, which takes every message.
-    Kernel(SendRight<K>),
-    /// That of a task that says it is a kernel. Who does not listen misses what is said.
-    Anybody(SendRight<NoWait<K>>),
-}
-
-/// Calls a function with either right.
-macro_rules! with_right {
-    ($control:expr, $right:ident => $call:expr) => {
-        match $control {
-            Control::Kernel($right) => $call,
-            Control::Anybody($right) => $call,
-        }
-    };
-}
+/// A control port. No message to it ever waits: a kernel takes every message at once, and a task that only says that it is a kernel stops nobody by
+/// not listening. Whoever does not listen misses what is said.
+pub(crate) struct Control<K: Kernel>(SendRight<NoWait<K>>);
 
 impl<K: Kernel<Abi = Native>> Control<K> {
-    /// That of an object that the kernel has made.
-    pub(crate) fn of_kernel(right: SendRight<K>) -> Self {
-        Self::Kernel(right)
+    pub(crate) fn new(right: SendRight<K>) -> Self {
+        Self(NoWait::right(right))
     }
 
-    /// That of an object that others can send to.
-    pub(crate) fn of_anybody(right: SendRight<K>) -> Self {
-        Self::Anybody(NoWait::right(right))
+    /// Asks for the message that the port has died, to be sent to `notify`.
+    pub(crate) fn watch(&self, notify: &ReceiveRight<K>) -> Result<(), KernReturn> {
+        let (kernel, which) = (self.0.kernel(), Notification::DeadName);
+        let before = kernel.request_notification(self.0.name(), which, notify.name())?;
+        kernel.release(RightKind::SendOnce, before);
+        Ok(())
     }
 
     /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have sent it then, because nobody
     /// else is ever given a right to the control port.
     pub(crate) fn name(&self) -> Name {
-        with_right!(self, right => right.name())
+        self.0.name()
     }
 
     /// `memory_object_data_supply` of a page, which the kernel copies: it takes memory for that as the calling thread may, so that one without
     /// privileges waits where there is little. The memory begins at a page's address, without which GNU Mach supplies what stands beside it. A
     /// precious page comes back even if nobody changes it.
-    pub(crate) fn supply(&self, offset: u64, page: &OolMemory<K>, precious: bool) -> Result<(), KernReturn> {
-        with_right!(self, right => supply(right, offset, page, precious))
+    pub(crate) fn supply(&self, offset: u64, page: &[u8], precious: bool) -> Result<(), KernReturn> {
+        let no_reply = ReceiveRight::null(self.0.kernel().clone());
+        code(mach::memory_object_data_supply(
+            &self.0,
+            narrow(offset),
+            page,
+            VM_PROT_NONE,
+            precious,
+            &no_reply,
+        ))
     }
 
     /// `memory_object_data_unavailable` for one page. GNU Mach takes a range that begins at 0 and has more than 8 KiB for something else.
     pub(crate) fn unavailable(&self, offset: u64, page_size: usize) -> Result<(), KernReturn> {
         let (offset, size) = (narrow(offset), narrow(page_size as u64));
-        with_right!(self, right => code(mach::memory_object_data_unavailable(right, offset, size)))
+        code(mach::memory_object_data_unavailable(&self.0, offset, size))
     }
 
     /// `memory_object_data_error`: whoever waits gets a memory error, and may try again.
     pub(crate) fn error(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
         let (offset, length, error) = (narrow(offset), narrow(length), KernReturn::KERN_MEMORY_ERROR);
-        with_right!(self, right => code(mach::memory_object_data_error(right, offset, length, error)))
+        code(mach::memory_object_data_error(&self.0, offset, length, error))
     }
 
     /// `memory_object_ready`: the contents go when nobody uses them, so there is nothing to cache.
     pub(crate) fn ready(&self) -> Result<(), KernReturn> {
-        with_right!(self, right => code(mach::memory_object_ready(right, false, COPY_DELAY)))
+        code(mach::memory_object_ready(&self.0, false, COPY_DELAY))
     }
 
     /// `memory_object_lock_request` that takes every lock away.
     pub(crate) fn unlock(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
-        with_right!(self, right => unlock(right, narrow(offset), narrow(length)))
+        let no_reply = ReceiveRight::null(self.0.kernel().clone());
+        let (offset, length, returns, flush) = (narrow(offset), narrow(length), RETURN_NONE, false);
+        let locked = VM_PROT_NONE;
+        code(mach::memory_object_lock_request(&self.0, offset, length, returns, flush, locked, &no_reply))
     }
 
     /// `memory_object_destroy`: the pager will have nothing to do with this kernel's use of the object.
     pub(crate) fn destroy(&self) -> Result<(), KernReturn> {
-        with_right!(self, right => code(mach::memory_object_destroy(right, KernReturn::KERN_FAILURE)))
+        code(mach::memory_object_destroy(&self.0, KernReturn::KERN_FAILURE))
     }
-}
-
-fn supply<K: Kernel<Abi = Native>>(
-    right: &SendRight<K>,
-    offset: u64,
-    page: &[u8],
-    precious: bool,
-) -> Result<(), KernReturn> {
-    let no_reply = ReceiveRight::null(right.kernel().clone());
-    code(mach::memory_object_data_supply(right, narrow(offset), page, VM_PROT_NONE, precious, &no_reply))
-}
-
-fn unlock<K: Kernel<Abi = Native>>(
-    right: &SendRight<K>,
-    offset: mach::VmOffset,
-    length: mach::VmSize,
-) -> Result<(), KernReturn> {
-    let no_reply = ReceiveRight::null(right.kernel().clone());
-    let (returns, flush) = (RETURN_NONE, false);
-    code(mach::memory_object_lock_request(right, offset, length, returns, flush, VM_PROT_NONE, &no_reply))
 }
 
 /// The reason alone: what could not be sent is released.

@@ -11,7 +11,7 @@ use crate::object::{Object, Origin, Pages, Turn};
 use crate::store::{Store, Stored};
 
 /// A page's data that a write and the object share.
-pub(crate) type Shared<K, P> = Arc<Data<K, P>>;
+pub(crate) type Shared<K, P> = Data<K, P>;
 
 /// Where a page is, in a store or without room.
 pub(crate) type Place<S> = Stored<<S as Store>::Place>;
@@ -35,8 +35,12 @@ pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
 pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
     pub(crate) object: Object<Place<S>, Shared<K, P>>,
     pub(crate) rights: Rights<K>,
+    /// How many of its pages count as those of others than the kernel.
+    pub(crate) charged: u64,
     /// Threads that wait for their turn.
     waiting: usize,
+    /// Nobody waits for a turn any more.
+    stopped: bool,
 }
 
 /// The rights of an object: released together when the object is forgotten.
@@ -57,8 +61,8 @@ pub(crate) struct User<K: Kernel> {
     pub(crate) name: SendRight<K>,
 }
 
-/// What a kernel leaves behind: the pager's rights, and then the control and name ports themselves.
-pub(crate) type Ended<K> = (Option<Arc<User<K>>>, [ReceiveRight<K>; 2]);
+/// What a kernel leaves behind: the pager's rights, and then the control and name ports themselves, unless they have died with it.
+pub(crate) type Ended<K> = (Option<Arc<User<K>>>, Option<[ReceiveRight<K>; 2]>);
 
 impl<K: Kernel> Rights<K> {
     /// Of an object that no kernel uses.
@@ -76,7 +80,7 @@ impl<K: Kernel> Rights<K> {
 impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
     pub(crate) fn new(handle: u32, object: Object<Place<S>, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
-        let state = Mutex::<P, _>::new(State { object, rights, waiting: 0 });
+        let state = Mutex::<P, _>::new(State { object, rights, charged: 0, waiting: 0, stopped: false });
         Arc::new(Self { name, handle, origin, state, turn: P::Condvar::default() })
     }
 
@@ -90,18 +94,32 @@ impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
     }
 
     /// Waits for the messages before this one. Each of their threads only has to get here.
-    fn admit(&self, seqno: Option<Seqno>) -> Admitted<'_, K, P, S> {
+    fn admit(&self, seqno: Option<Seqno>) -> Result<Admitted<'_, K, P, S>, Missed> {
+        let Some(Seqno(seqno)) = seqno else { return Ok(Admitted { entry: self }) };
         let mut state = self.lock();
-        let Some(Seqno(seqno)) = seqno else { return Admitted { entry: self, counts: true, state } };
-        while state.object.order.turn(seqno) == Turn::Later {
-            state.waiting += 1;
-            self.turn.wait(&mut state);
-            state.waiting -= 1;
+        loop {
+            match state.object.order.turn(seqno) {
+                Turn::Now => return Ok(Admitted { entry: self }),
+                Turn::Past => return Err(Missed),
+                Turn::Later if state.stopped => return Err(Missed),
+                Turn::Later => {
+                    state.waiting += 1;
+                    self.turn.wait(&mut state);
+                    state.waiting -= 1;
+                }
+            }
         }
-        let counts = state.object.order.turn(seqno) == Turn::Now;
-        Admitted { entry: self, counts, state }
+    }
+
+    /// Ends every wait for a turn, now and later.
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.turn.notify_all();
     }
 }
+
+/// A message has no turn: no kernel gives its position twice, or the pager stops.
+pub(crate) struct Missed;
 
 /// A message that has been received and not admitted. Dropped, it is rejected, which takes a turn as well.
 pub(crate) struct Pending<'e, K: Kernel, P: Platform, S: Store> {
@@ -112,7 +130,7 @@ pub(crate) struct Pending<'e, K: Kernel, P: Platform, S: Store> {
 
 impl<'e, K: Kernel, P: Platform, S: Store> Pending<'e, K, P, S> {
     /// Waits for the turn and takes it.
-    pub(crate) fn admit(mut self) -> Admitted<'e, K, P, S> {
+    pub(crate) fn admit(mut self) -> Result<Admitted<'e, K, P, S>, Missed> {
         self.admitted = true;
         self.entry.admit(self.seqno)
     }
@@ -126,21 +144,23 @@ impl<K: Kernel, P: Platform, S: Store> Drop for Pending<'_, K, P, S> {
     }
 }
 
-/// A message whose turn it is. Those behind it wait until this is dropped.
+/// A message whose turn it is. Those after it wait until this is dropped, while transfers of the object go on.
 pub(crate) struct Admitted<'e, K: Kernel, P: Platform, S: Store> {
     entry: &'e Entry<K, P, S>,
-    /// False for a position that has been passed, which no kernel gives.
-    counts: bool,
-    pub(crate) state: MutexGuard<'e, P, State<K, P, S>>,
+}
+
+impl<K: Kernel, P: Platform, S: Store> Admitted<'_, K, P, S> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P, S>> {
+        self.entry.lock()
+    }
 }
 
 impl<K: Kernel, P: Platform, S: Store> Drop for Admitted<'_, K, P, S> {
     fn drop(&mut self) {
-        if self.counts {
-            self.state.object.order.advance();
-            if self.state.waiting > 0 {
-                self.entry.turn.notify_all();
-            }
+        let mut state = self.entry.lock();
+        state.object.order.advance();
+        if state.waiting > 0 {
+            self.entry.turn.notify_all();
         }
     }
 }

@@ -6,7 +6,7 @@ use mach_defs::native::{
 };
 use mig_runtime::abi::Native;
 use mig_runtime::platform::Platform;
-use mig_runtime::{KernReturn, Kernel, OolMemory, Port, ReceiveRight, SendRight, Seqno};
+use mig_runtime::{KernReturn, Kernel, Name, OolMemory, Port, ReceiveRight, SendRight, Seqno};
 
 use super::SwapPager;
 use super::messages::At;
@@ -129,6 +129,14 @@ fronts! {
     notify::Notify, seqnos_notify::SeqnosNotify {
         fn mach_notify_no_senders(pager, port, at, rights_made: notify::MachPortMscount) {
             pager.no_senders(at, port.is_send_once(), rights_made)
+        }
+
+        fn mach_notify_dead_name(pager, port, at, name: Name) {
+            pager.control_died(at, port.is_send_once(), name)
+        }
+
+        fn mach_notify_port_deleted(pager, port, at, _name: Name) {
+            pager.control_released(at, port.is_send_once())
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What each message of an object does.
 
 use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
+use core::mem;
+use core::ops::Range;
 
 use mig_runtime::abi::Native;
-use mig_runtime::platform::Platform;
+use mig_runtime::platform::{MutexGuard, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno};
 
 use super::SwapPager;
 use super::control::Control;
-use super::entry::{Admitted, Entry, Place, Rights, Shared, User};
-use super::transfers::{Source, SupplyJob, WriteJob};
-use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Unstored};
+use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
+use super::transfers::{Returned, Source, SupplyJob, WriteJob};
+use crate::buffers::Held;
+use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
 use crate::store::Store;
 
 /// A message with more pages than this is refused. The kernel's have 32 at most.
@@ -25,21 +26,59 @@ pub(super) struct At {
     pub(super) seqno: Option<Seqno>,
 }
 
-/// The memory of a message that pages stay in.
-type Held<K> = Arc<OolMemory<K>>;
-
-/// The pages of a message, and its memory if some of them stay in it.
-type TakenMessage<K, P, S> = (Vec<Taken<K, P, S>>, Option<Held<K>>);
-
 /// A returned page.
 enum Taken<K: Kernel, P: Platform, S: Store> {
     /// It is in the store, without a transfer.
     Stored(Place<S>),
     /// It is to be written.
     Data(Shared<K, P>),
-    /// There is no room for it: no buffer, and too many pages stay in their messages.
-    Refused,
+    /// There is no room for it: no buffer, and too many pages stay in their messages. It goes back to the kernel.
+    GoesBack(Shared<K, P>),
+    /// There is not even room for it until it has gone back.
+    NoRoom(Held<K>),
+    /// The pager stops.
+    Stopped,
 }
+
+/// The memory of a message with returned pages.
+enum Pages<K: Kernel> {
+    /// Nobody else has it.
+    Own(OolMemory<K>),
+    /// Some of them stay in it.
+    Shared(Arc<OolMemory<K>>),
+    /// Its only page stays in it.
+    Held,
+}
+
+impl<K: Kernel> Pages<K> {
+    fn page(&self, at: Range<usize>) -> &[u8] {
+        match self {
+            Self::Own(memory) => &memory[at],
+            Self::Shared(memory) => &memory[at],
+            Self::Held => &[],
+        }
+    }
+
+    /// Lets a page stay. That takes no memory if there is no other, as in the messages of the kernel's objects.
+    fn hold(&mut self, at: Range<usize>) -> Held<K> {
+        match mem::replace(self, Self::Held) {
+            Self::Own(memory) if memory.len() == at.len() => Held::Whole(memory),
+            Self::Own(memory) => {
+                let memory = Arc::new(memory);
+                *self = Self::Shared(memory.clone());
+                Held::Part(memory, at)
+            }
+            Self::Shared(memory) => {
+                *self = Self::Shared(memory.clone());
+                Held::Part(memory, at)
+            }
+            Self::Held => unreachable!("a message of one page has no other"),
+        }
+    }
+}
+
+/// How many of the places for pages that stay in their messages are for those on their way back to the kernel.
+pub(super) const GOING_BACK: usize = 64;
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_create`
@@ -54,18 +93,19 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.counters.create.count();
         if at.port != self.manager.name() {
             // Only the kernel makes objects, and it knows where to say so.
-            let entry = self.entry(at.port)?;
-            drop(entry.turn(at.seqno));
+            if let Some(entry) = self.find(at.port) {
+                drop(entry.turn(at.seqno));
+            }
             return Err(self.refused());
         }
-        let ours = |name| name == self.manager.name() || self.find(name).is_some();
+        let ours = |name| self.is_own_port(name);
         let names = [port.name(), control.name(), name.name()];
         let valid = names.iter().all(|name| name.is_valid() && !ours(*name));
         let distinct = names[0] != names[1] && names[0] != names[2] && names[1] != names[2];
         if !valid || !distinct || page_size != self.page_size as u64 {
             return Err(self.refused());
         }
-        let user = Arc::new(User { control: Control::of_kernel(control), name });
+        let user = Arc::new(User { control: Control::new(control), name });
         let rights = Rights { user: Some(user), ..Rights::unused(port) };
         let entry = self.add_object(Origin::Internal, rights)?;
         self.watch(&entry, 0)
@@ -87,17 +127,31 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) -> Result<(), KernReturn> {
         self.counters.init.count();
         let entry = self.entry(at.port)?;
-        let ours = control.name() == self.manager.name() || self.find(control.name()).is_some();
+        let turn = self.turn(&entry, at)?;
+        let ours = self.is_own_port(control.name());
         let fits = page_size == self.page_size as u64 && !control.is_null() && !ours;
-        let user = Arc::new(User { control: Control::of_anybody(control), name });
-        let mut admitted = entry.turn(at.seqno).admit();
-        let decision = if fits { admitted.state.object.init() } else { Init::Refuse };
-        match decision {
-            Init::Ready => admitted.state.rights.user = Some(user.clone()),
-            Init::Later => admitted.state.rights.next = Some(user.clone()),
-            Init::Refuse => {}
-        }
-        drop(admitted);
+        let user = Arc::new(User { control: Control::new(control), name });
+        let decision = {
+            let mut state = turn.lock();
+            let Rights { user: now, next, .. } = &state.rights;
+            if [now, next].into_iter().flatten().any(|other| other.control.name() == user.control.name()) {
+                // The kernel repeats itself.
+                return Ok(());
+            }
+            let port = state.rights.port.clone();
+            // The death of its control port ends a kernel's use of the object, as its message does.
+            drop(state);
+            let fits = fits && user.control.watch(&port).is_ok();
+            state = turn.lock();
+            let decision = if fits { state.object.init() } else { Init::Refuse };
+            match decision {
+                Init::Ready => state.rights.user = Some(user.clone()),
+                Init::Later => state.rights.next = Some(user.clone()),
+                Init::Refuse => {}
+            }
+            decision
+        };
+        drop(turn);
         match decision {
             Init::Ready => {
                 self.sent(user.control.ready());
@@ -123,18 +177,63 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) -> Result<(), KernReturn> {
         self.counters.terminate.count();
         let entry = self.entry(at.port)?;
-        let mut admitted = entry.turn(at.seqno).admit();
-        let state = &mut *admitted.state;
-        let from_user = state.rights.user.as_ref().is_some_and(|user| user.control.name() == control.name());
-        let decision = if from_user { state.object.terminate() } else { Terminate::Refuse };
-        if decision == Terminate::Refuse {
-            drop(admitted);
+        let turn = self.turn(&entry, at)?;
+        let of = control.name();
+        self.end_use(turn, of, Some([control, name]))
+    }
+
+    /// The notification that a control port has died: whoever said that it was a kernel is gone.
+    pub(super) fn control_died(&self, at: At, asked_for: bool, control: Name) -> Result<(), KernReturn> {
+        let entry = self.entry(at.port)?;
+        let turn = self.turn(&entry, at)?;
+        if !asked_for {
             return Err(self.refused());
         }
-        let ended = (state.rights.user.take(), [control, name]);
-        let release =
-            if decision == Terminate::Later { state.rights.ended.replace(ended) } else { Some(ended) };
-        drop(admitted);
+        // SAFETY: the notification has added a reference to the dead name.
+        drop(unsafe { SendRight::from_raw(self.kernel.clone(), control) });
+        // If it is nobody's any more, then the kernel has said so before.
+        let _ = self.end_use(turn, control, None);
+        Ok(())
+    }
+
+    /// The notification that the pager has released the right to a control port: no news.
+    pub(super) fn control_released(&self, at: At, asked_for: bool) -> Result<(), KernReturn> {
+        let entry = self.entry(at.port)?;
+        let _turn = self.turn(&entry, at)?;
+        if asked_for { Ok(()) } else { Err(self.refused()) }
+    }
+
+    /// A kernel ends its use of an object, or no longer waits for it.
+    fn end_use(
+        &self,
+        turn: Admitted<'_, K, P, S>,
+        control: Name,
+        ports: Option<[ReceiveRight<K>; 2]>,
+    ) -> Result<(), KernReturn> {
+        let is_it = |user: &Option<Arc<User<K>>>| {
+            user.as_ref().is_some_and(|user| user.control.name() == control && control.is_valid())
+        };
+        let mut state = turn.lock();
+        let mut release = None;
+        if is_it(&state.rights.next) {
+            state.object.give_up();
+            release = Some((state.rights.next.take(), ports));
+        } else {
+            let decision =
+                if is_it(&state.rights.user) { state.object.terminate() } else { Terminate::Refuse };
+            let ended = (state.rights.user.take_if(|_| decision != Terminate::Refuse), ports);
+            match decision {
+                Terminate::Later => state.rights.ended = Some(ended),
+                Terminate::Release => release = Some(ended),
+                Terminate::Refuse => {
+                    drop(state);
+                    drop(turn);
+                    return Err(self.refused());
+                }
+            }
+        }
+        drop(state);
+        drop(turn);
         drop(release);
         Ok(())
     }
@@ -143,14 +242,15 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     pub(super) fn no_senders(&self, at: At, asked_for: bool, rights_made: u32) -> Result<(), KernReturn> {
         self.counters.no_senders.count();
         let entry = self.entry(at.port)?;
-        let mut admitted = entry.turn(at.seqno).admit();
+        let turn = self.turn(&entry, at)?;
         if !asked_for {
-            drop(admitted);
             return Err(self.refused());
         }
-        let decision = admitted.state.object.no_senders(rights_made);
-        let made = admitted.state.object.rights_made();
-        drop(admitted);
+        let (decision, made) = {
+            let object = &mut turn.lock().object;
+            (object.no_senders(rights_made), object.rights_made())
+        };
+        drop(turn);
         match decision {
             NoSenders::Stale => self.watch(&entry, made)?,
             NoSenders::Forget => self.forget(&entry),
@@ -169,26 +269,28 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) -> Result<(), KernReturn> {
         self.counters.data_request.count();
         let entry = self.entry(at.port)?;
-        let mut admitted = entry.turn(at.seqno).admit();
-        let user = self.sender(&admitted, &control)?;
+        let turn = self.turn(&entry, at)?;
+        let user = self.sender(&turn, &control)?;
         self.counters.requested.add(length / self.page_size as u64);
-        let object = &mut admitted.state.object;
-        let pages = self.pages(offset, length).filter(|pages| {
-            let count = pages.end - pages.start;
-            count <= MAX_PAGES && object.has_pages(pages.start, count)
-        });
-        let Some(pages) = pages else {
-            drop(admitted);
+        let Some(pages) = self.pages_of(&turn, offset, length) else {
+            drop(turn);
             self.counters.errors.count();
             self.sent(user.control.error(offset, length));
             return Err(self.refused());
         };
-        let answers: Vec<_> = pages.map(|page| (page, object.request(page))).collect();
-        drop(admitted);
-        for (page, request) in answers {
+        for page in pages {
+            let request = turn.lock().object.request(page);
             self.answer(&entry, &user, page, request);
         }
         Ok(())
+    }
+
+    /// The pages of an object that a message is about; `None` if it has none such, or they are too many.
+    fn pages_of(&self, turn: &Admitted<'_, K, P, S>, offset: u64, length: u64) -> Option<Range<u64>> {
+        self.pages(offset, length).filter(|pages| {
+            let count = pages.end - pages.start;
+            count <= MAX_PAGES && turn.lock().object.has_pages(pages.start, count)
+        })
     }
 
     /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the kernel keeps for emergencies.
@@ -225,120 +327,167 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let counter = if first { &self.counters.data_initialize } else { &self.counters.data_return };
         counter.count();
         let entry = self.entry(at.port)?;
-        let turn = entry.turn(at.seqno);
-        let pages =
-            self.pages(offset, data.len() as u64).filter(|pages| pages.end - pages.start <= MAX_PAGES);
-        let Some(pages) = pages else { return Err(self.refused()) };
-        let (taken, memory) = self.take(data, entry.origin);
-        if memory.is_none() {
-            self.counters.turnaround.count(P::now() - arrived);
-        }
-
-        let mut admitted = turn.admit();
-        let sender = self.sender(&admitted, &control);
-        let object = &mut admitted.state.object;
-        let user = match sender {
-            Ok(user) if object.has_pages(pages.start, taken.len() as u64) => user,
-            _ => {
-                drop(admitted);
-                self.discard(taken);
-                return Err(self.refused());
-            }
-        };
-        let mut free = Vec::new();
-        let mut writes = Vec::new();
-        let mut back = Vec::new();
-        for (page, taken) in pages.zip(taken) {
+        let turn = self.turn(&entry, at)?;
+        let user = self.sender(&turn, &control)?;
+        let pages = self.pages_of(&turn, offset, data.len() as u64).ok_or_else(|| self.refused())?;
+        let mut memory = Pages::Own(data);
+        let last = pages.end - 1;
+        let start = pages.start;
+        for page in pages {
             self.counters.returned.count();
-            if first && object.pages.was_written(page) {
+            let at = (page - start) as usize * self.page_size;
+            let at = at..at + self.page_size;
+            if first && turn.lock().object.pages.was_written(page) {
                 self.counters.superseded.count();
-                if let Taken::Stored(place) = taken {
-                    free.push(place);
-                }
                 continue;
             }
-            match taken {
-                Taken::Stored(place) => match object.pages.store(page, place) {
-                    Ok(replaced) => {
-                        self.counters.same_filled.count();
-                        free.extend(replaced);
-                        continue;
-                    }
-                    Err(place) => back.push((page, Taken::Stored(place))),
-                },
-                Taken::Data(data) => match object.pages.write(page, data.clone()) {
-                    Some(ticket) => writes.push(WriteJob { entry: entry.clone(), page, ticket, data }),
-                    None => back.push((page, Taken::Data(data))),
-                },
-                Taken::Refused => back.push((page, Taken::Refused)),
+            let fits = self.fits(&entry, &turn, page);
+            let taken = self.take(entry.origin, memory.page(at.clone()), fits).unwrap_or_else(|| {
+                let held = memory.hold(at);
+                self.hold(held)
+            });
+            if page == last && matches!(memory, Pages::Own(_)) {
+                // This is what the kernel waits for.
+                memory = Pages::Held;
+                self.counters.turnaround.count(P::now() - arrived);
             }
-            object.transfer_begins();
+            self.admit(&entry, &turn, &user, page, taken, fits);
         }
-        let refuse = |(page, taken)| {
-            let (replaced, unstored) = object.pages.refuse(page);
-            free.extend(replaced);
-            (page, taken, unstored)
-        };
-        let back: Vec<_> = back.into_iter().map(refuse).collect();
-        drop(admitted);
+        drop(turn);
         if self.nodes.is_low() {
             self.transfers.provide();
         }
-
-        free.into_iter().for_each(|place| self.store.free(place));
-        self.transfers.write(writes);
-        for (page, taken, unstored) in back {
-            self.counters.unnoted.add(!matches!(taken, Taken::Refused) as u64);
-            self.unstored(&entry, Some(&user), page, unstored, |content| match &taken {
-                Taken::Stored(place) => drop(self.store.read(place, content)),
-                Taken::Data(data) => content.copy_from_slice(data),
-                Taken::Refused => {
-                    let at = (self.offset(page) - offset) as usize;
-                    let data = memory.as_ref().map_or(&[][..], |memory| &memory[at..at + self.page_size]);
-                    content.copy_from_slice(data);
-                }
-            });
-            self.discard(vec![taken]);
-            self.transfer_ended(&entry);
-        }
+        self.transfers.wake_writers();
         Ok(())
     }
 
-    /// Takes the pages of a message, and gives back its memory unless some of them must stay in it.
+    /// Whether there is room for one more page of this object, if it is one more. The kernel's objects may have all.
+    fn fits(&self, entry: &Entry<K, P, S>, turn: &Admitted<'_, K, P, S>, page: u64) -> bool {
+        let mut state = turn.lock();
+        if entry.origin == Origin::Internal || state.object.pages.is_noted(page) {
+            return true;
+        }
+        let fits = self.charge_others();
+        state.charged += u64::from(fits);
+        fits
+    }
+
+    /// Takes a page out of the memory of a message, unless it has to stay there.
     ///
-    /// An object that is not the kernel's waits for buffers, for none of its messages concerns the memory of the machine. When the last mapping of
-    /// it goes the kernel returns all of its pages at once, and takes none of them back.
-    fn take(&self, memory: OolMemory<K>, origin: Origin) -> TakenMessage<K, P, S> {
-        let buffers = &self.internal_buffers;
-        let copy = |page| {
+    /// An object that is not the kernel's waits for a buffer, for none of its messages concerns the memory of the machine. When the last mapping of
+    /// it goes the kernel returns all of its pages at once, and takes none of them back. What was taken before is on its way to the store, so that
+    /// there is a buffer at some time.
+    fn take(&self, origin: Origin, page: &[u8], fits: bool) -> Option<Taken<K, P, S>> {
+        if fits {
             if let Some(place) = self.store.same_filled(page) {
                 return Some(Taken::Stored(place));
             }
-            let data = match origin {
-                Origin::Internal => buffers.copy(page),
-                Origin::External { .. } => Some(self.external_buffers.wait_and_copy(page)),
-            };
-            data.map(|data| Taken::Data(Arc::new(data)))
-        };
-        let mut taken: Vec<_> = memory.chunks_exact(self.page_size).map(copy).collect();
-        if taken.iter().all(Option::is_some) {
-            return (taken.into_iter().flatten().collect(), None);
         }
-        let memory = Arc::new(memory);
-        for (at, taken) in taken.iter_mut().enumerate().filter(|(_, taken)| taken.is_none()) {
-            let start = at * self.page_size;
-            let held = buffers.hold(&memory, start..start + self.page_size);
-            self.counters.held.add(held.is_some() as u64);
-            *taken = held.map(|data| Taken::Data(Arc::new(data)));
+        match origin {
+            Origin::Internal => self.internal_buffers.copy(page).map(Taken::Data),
+            Origin::External { .. } => {
+                let data = self.external_buffers.copy(page).or_else(|| {
+                    self.transfers.wake_writers();
+                    self.external_buffers.wait_and_copy(page)
+                });
+                Some(match data {
+                    Some(data) if fits => Taken::Data(data),
+                    Some(data) => Taken::GoesBack(data),
+                    None => Taken::Stopped,
+                })
+            }
         }
-        let taken = taken.into_iter().map(|taken| taken.unwrap_or(Taken::Refused)).collect();
-        (taken, Some(memory))
     }
 
-    fn discard(&self, taken: Vec<Taken<K, P, S>>) {
-        for taken in taken {
-            if let Taken::Stored(place) = taken {
-                self.store.free(place);
+    /// Lets a page of one of the kernel's objects stay in its message.
+    fn hold(&self, page: Held<K>) -> Taken<K, P, S> {
+        let buffers = &self.internal_buffers;
+        match buffers.hold(page, GOING_BACK) {
+            Ok(data) => {
+                self.counters.held.count();
+                Taken::Data(data)
+            }
+            Err(page) => buffers.hold(page, 0).map_or_else(Taken::NoRoom, Taken::GoesBack),
+        }
+    }
+
+    /// Notes what becomes of a page, and has it done.
+    fn admit(
+        &self,
+        entry: &Arc<Entry<K, P, S>>,
+        turn: &Admitted<'_, K, P, S>,
+        user: &User<K>,
+        page: u64,
+        taken: Taken<K, P, S>,
+        fits: bool,
+    ) {
+        let mut state = turn.lock();
+        match taken {
+            Taken::Stored(place) => match state.object.pages.store(page, place) {
+                Ok(replaced) => {
+                    drop(state);
+                    self.counters.same_filled.count();
+                    self.free(replaced);
+                }
+                Err(place) => {
+                    self.counters.unnoted.count();
+                    self.go_back(entry, state, page, Returned::Place(place), fits);
+                }
+            },
+            Taken::Data(data) => match state.object.pages.write(page, data.clone()) {
+                Some(ticket) => {
+                    state.object.transfer_begins();
+                    drop(state);
+                    self.transfers.write(WriteJob { entry: entry.clone(), page, ticket, data });
+                }
+                None => {
+                    self.counters.unnoted.count();
+                    self.go_back(entry, state, page, Returned::Data(data), fits);
+                }
+            },
+            Taken::GoesBack(data) => self.go_back(entry, state, page, Returned::Data(data), fits),
+            Taken::NoRoom(held) => {
+                let (replaced, unstored) = state.object.pages.refuse(page);
+                drop(state);
+                self.free(replaced);
+                let supply = || self.sent(user.control.supply(self.offset(page), held.page(), true));
+                match unstored {
+                    Unstored::HandBack(_) if supply() => self.counters.handed_back.count(),
+                    Unstored::HandBack(ticket) => self.lost(entry, Some(user), page, ticket),
+                    Unstored::Lost => self.counters.lost.count(),
+                }
+            }
+            Taken::Stopped => {
+                drop(state);
+                self.counters.lost.count();
+            }
+        }
+    }
+
+    /// Has a page supplied again that cannot be taken. One too many of those that are not the kernel's is not even noted.
+    fn go_back(
+        &self,
+        entry: &Arc<Entry<K, P, S>>,
+        mut state: MutexGuard<'_, P, State<K, P, S>>,
+        page: u64,
+        returned: Returned<K, P, S>,
+        fits: bool,
+    ) {
+        let pages = &mut state.object.pages;
+        let (replaced, unstored) = if fits { pages.refuse(page) } else { (None, pages.refuse_unnoted()) };
+        if let Unstored::HandBack(_) = unstored {
+            state.object.transfer_begins();
+        }
+        drop(state);
+        self.free(replaced);
+        match unstored {
+            Unstored::HandBack(ticket) => {
+                let from = Source::Return { returned, ticket };
+                self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
+            }
+            Unstored::Lost => {
+                self.counters.lost.count();
+                self.discard(returned);
             }
         }
     }
@@ -353,25 +502,35 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) -> Result<(), KernReturn> {
         self.counters.data_unlock.count();
         let entry = self.entry(at.port)?;
-        let admitted = entry.turn(at.seqno).admit();
-        let user = self.sender(&admitted, &control)?;
-        drop(admitted);
+        let turn = self.turn(&entry, at)?;
+        let user = self.sender(&turn, &control)?;
+        drop(turn);
         self.sent(user.control.unlock(offset, length));
         Ok(())
+    }
+
+    /// Waits for a message's turn.
+    fn turn<'e>(&self, entry: &'e Entry<K, P, S>, at: At) -> Result<Admitted<'e, K, P, S>, KernReturn> {
+        entry.turn(at.seqno).admit().map_err(|Missed| self.refused())
     }
 
     /// The kernel that uses an object, if this message comes from it.
     fn sender(
         &self,
-        admitted: &Admitted<'_, K, P, S>,
+        turn: &Admitted<'_, K, P, S>,
         control: &SendRight<K>,
     ) -> Result<Arc<User<K>>, KernReturn> {
-        let state = &admitted.state;
-        let user = state.rights.user.as_ref().filter(|user| user.control.name() == control.name());
-        match user {
-            Some(user) if state.object.phase() == Phase::Live => Ok(user.clone()),
-            _ => Err(self.refused()),
-        }
+        let state = turn.lock();
+        let user = state.rights.user.as_ref().filter(|_| state.object.phase() == Phase::Live);
+        let user = user.filter(|user| user.control.name() == control.name()).cloned();
+        drop(state);
+        user.ok_or_else(|| self.refused())
+    }
+
+    /// Whether a port is one of the pager's own, to which it must not be made to talk.
+    fn is_own_port(&self, name: Name) -> bool {
+        [&self.manager, &self.administration].iter().any(|port| port.name() == name)
+            || self.find(name).is_some()
     }
 
     fn entry(&self, port: Name) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
@@ -385,7 +544,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Supplies a page. True if the kernel has got it.
-    pub(super) fn supply(&self, user: &User<K>, page: u64, memory: &OolMemory<K>, precious: bool) -> bool {
+    pub(super) fn supply(&self, user: &User<K>, page: u64, memory: &[u8], precious: bool) -> bool {
         let sent = self.sent(user.control.supply(self.offset(page), memory, precious));
         self.counters.supplied.add(sent as u64);
         sent
@@ -396,30 +555,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.sent(user.control.error(self.offset(page), self.page_size as u64));
     }
 
-    /// Does what is to be done with a page that cannot be stored.
-    pub(super) fn unstored(
-        &self,
-        entry: &Entry<K, P, S>,
-        user: Option<&Arc<User<K>>>,
-        page: u64,
-        unstored: Unstored,
-        content: impl FnOnce(&mut [u8]),
-    ) {
-        let gone_back = || {
-            let (Some(user), Ok(mut memory)) = (user, self.page_memory()) else { return false };
-            content(&mut memory);
-            self.sent(user.control.supply(self.offset(page), &memory, true))
-        };
-        if let Unstored::HandBack(ticket) = unstored {
-            if gone_back() {
-                self.counters.handed_back.count();
-                return;
-            }
-            match user {
-                Some(user) => self.not_supplied(entry, user, page, ticket),
-                // No kernel is there to wait for it.
-                None => drop(entry.lock().object.pages.not_supplied(page, ticket)),
-            }
+    /// A page is lost: the store does not take it, and the kernel does not get it back. Whoever waits for it is told so.
+    pub(super) fn lost(&self, entry: &Entry<K, P, S>, user: Option<&User<K>>, page: u64, going_back: Ticket) {
+        let unanswered = entry.lock().object.pages.not_supplied(page, going_back);
+        if let Some(user) = user.filter(|_| unanswered) {
+            self.error(user, page);
         }
         // An object of the kernel's that it does not use any more has no content to lose.
         let is_of_use = user.is_some() || entry.origin != Origin::Internal;

@@ -9,7 +9,10 @@ mod transfers;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mig_runtime::abi::Native;
 use mig_runtime::platform::{Mutex, Platform};
@@ -35,7 +38,12 @@ pub struct Config {
     /// Buffers for pages of other objects, so that those cannot use up the kernel's; at least 1. Their messages wait for one to be free. Taken at
     /// the start.
     pub external_buffers: usize,
-    /// How many pages go to the store in one call at most.
+    /// How many objects there may be that are not the kernel's.
+    pub external_objects: usize,
+    /// Which share of the store, in percent, pages of objects that are not the kernel's may fill. Those that take no room because they are one word
+    /// over and over count as well.
+    pub external_share: u8,
+    /// How many pages go to the store in one call: 1 to 64.
     pub batch: usize,
     /// How many times in a row a page that the store does not take goes back to the kernel before it is given up as lost. In between the
     /// kernel keeps it, as precious.
@@ -48,7 +56,7 @@ pub struct Config {
     /// Of that, what is taken before it is needed, at the start and whenever half of it has been used. Where the threads that write must not wait
     /// for memory, this is to be all of it.
     pub map_ahead: usize,
-    /// Threads that write pages to the store, and as many again that supply them.
+    /// Threads that write pages to the store, and as many again that supply those of the kernel's objects. One more supplies those of others.
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
     pub internal_threads: usize,
@@ -62,6 +70,8 @@ impl Default for Config {
             buffers: 256,
             held_pages: 256,
             external_buffers: 64,
+            external_objects: 4096,
+            external_share: 50,
             batch: 64,
             hand_backs: 16,
             precious_below: 10,
@@ -76,10 +86,10 @@ impl Default for Config {
 
 /// A default memory manager that keeps pages in a [`Store`].
 ///
-/// It serves the requests of three kinds of ports: its own ([`manager_ports`](Self::manager_ports)), those of objects that the kernel has made
-/// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have
-/// threads of its own. Their threads never wait for the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and
-/// [`serve_writes`](Self::serve_writes).
+/// It serves the requests of four kinds of ports: the one that the kernel knows it by ([`manager_ports`](Self::manager_ports)), the one for administrators
+/// ([`administration_ports`](Self::administration_ports)), those of objects that the kernel has made ([`internal_ports`](Self::internal_ports)) and of
+/// objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have threads of its own. The kernel's never wait for
+/// the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).
 /// [`Service`](crate::Service) puts all of it together.
 pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     kernel: K,
@@ -89,11 +99,16 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     manager: ReceiveRight<K>,
     /// Around the manager port.
     service: PortSet<K>,
+    administration: ReceiveRight<K>,
+    /// Around the administrators' port.
+    administrators: PortSet<K>,
     internal: PortSet<K>,
     external: PortSet<K>,
     objects: Mutex<P, Objects<K, P, S>>,
-    internal_buffers: Arc<Buffers<P>>,
-    external_buffers: Arc<Buffers<P>>,
+    internal_buffers: Arc<Buffers<K, P>>,
+    external_buffers: Arc<Buffers<K, P>>,
+    /// Pages of objects that are not the kernel's.
+    others_pages: AtomicU64,
     transfers: Transfers<K, P, S>,
     nodes: Arc<Pool<P, Place<S>>>,
     counters: Counters,
@@ -102,7 +117,11 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
 /// The objects, by the name of their port.
 struct Objects<K: Kernel, P: Platform, S: Store> {
     by_port: BTreeMap<Name, Arc<Entry<K, P, S>>>,
+    /// How many of them are not the kernel's.
+    others: usize,
     last_handle: u32,
+    /// The pager stops: nobody waits for a message's turn.
+    stopped: bool,
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
@@ -118,27 +137,43 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     pub fn new(kernel: &K, store: S, config: Config) -> Result<Self, KernReturn> {
         let page_size = store.page_size();
         assert!(page_size.is_power_of_two(), "{page_size} bytes are not a page");
-        let (manager, service) = (ReceiveRight::allocate(kernel)?, PortSet::allocate(kernel)?);
-        service.insert(&manager)?;
+        let port_in_set = || {
+            let (port, set) = (ReceiveRight::allocate(kernel)?, PortSet::allocate(kernel)?);
+            set.insert(&port).map(|()| (port, set))
+        };
+        let (manager, service) = port_in_set()?;
+        let (administration, administrators) = port_in_set()?;
+        let internal_buffers =
+            Buffers::new(page_size, config.buffers, config.held_pages + messages::GOING_BACK);
+        let external_buffers = Buffers::new(page_size, config.external_buffers.max(1), 0);
         Ok(Self {
             kernel: kernel.clone(),
             page_size,
             manager,
             service,
+            administration,
+            administrators,
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
-            objects: Mutex::<P, _>::new(Objects { by_port: BTreeMap::new(), last_handle: 0 }),
-            internal_buffers: Buffers::new(page_size, config.buffers, config.held_pages),
-            external_buffers: Buffers::new(page_size, config.external_buffers.max(1), 0),
-            transfers: Transfers::default(),
             nodes: Pool::new(config.map_bytes, config.map_ahead),
+            objects: Mutex::<P, _>::new(Objects {
+                by_port: BTreeMap::new(),
+                others: 0,
+                last_handle: 0,
+                stopped: false,
+            }),
+            transfers: Transfers::new(internal_buffers.capacity(), external_buffers.capacity()),
+            internal_buffers,
+            external_buffers,
+            others_pages: AtomicU64::new(0),
             counters: Counters::default(),
             store: SameFilled::new(store),
             config,
         })
     }
 
-    /// The service port: for `memory_object_create`, and for the calls of `default_pager`.
+    /// The port that the kernel is to know: for `memory_object_create`, and for the calls of `default_pager`. Whoever has a right to it is taken for
+    /// the kernel, so nobody else gets one but by `vm_set_default_memory_manager`, which takes the privileged host port.
     pub fn manager_port(&self) -> &ReceiveRight<K> {
         &self.manager
     }
@@ -146,6 +181,16 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// The set that the service port is in.
     pub fn manager_ports(&self) -> &PortSet<K> {
         &self.service
+    }
+
+    /// The port for administrators and those who want objects: for the calls of `default_pager` alone.
+    pub fn administration_port(&self) -> &ReceiveRight<K> {
+        &self.administration
+    }
+
+    /// The set that the administrators' port is in.
+    pub fn administration_ports(&self) -> &PortSet<K> {
+        &self.administrators
     }
 
     /// The ports of the objects that the kernel has made. What comes here comes from the kernel.
@@ -183,7 +228,8 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.objects.lock().by_port.len()
     }
 
-    /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held, while nothing is on its way to the store.
+    /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held and a few more, while nothing is on its way to the
+    /// store.
     pub fn free_buffers(&self) -> usize {
         self.internal_buffers.free() + self.external_buffers.free()
     }
@@ -194,6 +240,25 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         if let Some(entry) = self.find(message.port) {
             drop(entry.turn(Some(message.seqno)));
         }
+    }
+
+    /// Ends every wait of a thread that serves: for a buffer, and for the turn of a message. What they have not done by then is refused.
+    pub fn stop_waiting(&self) {
+        self.external_buffers.stop();
+        let entries: Vec<_> = {
+            let mut objects = self.objects.lock();
+            objects.stopped = true;
+            objects.by_port.values().cloned().collect()
+        };
+        entries.iter().for_each(|entry| entry.stop());
+    }
+
+    /// Counts one more page of an object that is not the kernel's; false if they have as many as they may.
+    fn charge_others(&self) -> bool {
+        let share = u64::from(self.config.external_share.min(100));
+        let most = self.store.space().total.saturating_mul(share) / 100;
+        let one_more = |pages| (pages < most).then_some(pages + 1);
+        self.others_pages.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
     fn find(&self, port: Name) -> Option<Arc<Entry<K, P, S>>> {
@@ -209,9 +274,18 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         let object = Object::new(origin, self.config.hand_backs, self.nodes.clone());
         let entry = {
             let mut objects = self.objects.lock();
+            if origin != Origin::Internal {
+                if objects.others >= self.config.external_objects {
+                    return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
+                }
+                objects.others += 1;
+            }
             objects.last_handle = objects.last_handle.wrapping_add(1).max(1);
             let entry = Entry::new(objects.last_handle, object, rights);
             objects.by_port.insert(entry.name, entry.clone());
+            if objects.stopped {
+                entry.stop();
+            }
             entry
         };
         // Only now, because from now on others look for it.
@@ -223,11 +297,16 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Releases all that an object has. Its pages are given back in the background.
     fn forget(&self, entry: &Arc<Entry<K, P, S>>) {
         // First of all, because the name may be in use again as soon as the port is gone.
-        self.objects.lock().by_port.remove(&entry.name);
-        let (rights, pages) = {
+        {
+            let mut objects = self.objects.lock();
+            objects.by_port.remove(&entry.name);
+            objects.others -= usize::from(entry.origin != Origin::Internal);
+        }
+        let (rights, pages, charged) = {
             let mut state = entry.lock();
-            (state.rights.take(), state.object.take_pages())
+            (state.rights.take(), state.object.take_pages(), mem::take(&mut state.charged))
         };
+        self.others_pages.fetch_sub(charged, Relaxed);
         self.transfers.forget(pages);
         drop(rights);
     }

@@ -3,7 +3,8 @@
 //! A page that the kernel gets takes memory, which writing others frees. So the threads that supply pages may have to wait for the kernel to
 //! find memory, and those that write must never wait for them.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,11 +16,8 @@ use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
 use super::entry::{Entry, ObjectPages, Place, Shared, User};
-use crate::object::{AfterRead, AfterWrite, Drained, Read, ReadFailure, Ticket};
-use crate::store::{Store, StoreError, Stored};
-
-/// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its turn.
-const PIECE: usize = 16;
+use crate::object::{AfterRead, AfterWrite, Drained, Origin, Read, ReadFailure, Ticket, Unstored};
+use crate::store::{Store, StoreError};
 
 /// A page to be written.
 pub(super) struct WriteJob<K: Kernel, P: Platform, S: Store> {
@@ -33,39 +31,55 @@ pub(super) struct WriteJob<K: Kernel, P: Platform, S: Store> {
 pub(super) struct SupplyJob<K: Kernel, P: Platform, S: Store> {
     pub(super) entry: Arc<Entry<K, P, S>>,
     pub(super) page: u64,
-    pub(super) from: Source<S::Place>,
+    pub(super) from: Source<K, P, S>,
 }
 
-/// Where a page that is to be supplied was when the kernel asked for it.
-pub(super) enum Source<P> {
+/// Where a page that is to be supplied is.
+pub(super) enum Source<K: Kernel, P: Platform, S: Store> {
     /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits for.
     Write,
-    Store(Read<Stored<P>>),
+    Store(Read<Place<S>>),
+    /// Here, because the store does not take it: it goes back to the kernel.
+    Return {
+        returned: Returned<K, P, S>,
+        ticket: Ticket,
+    },
 }
 
-impl<P> Source<P> {
-    /// True if there is nothing to read.
-    fn is_at_hand(&self) -> bool {
-        match self {
-            Self::Write => true,
-            Self::Store(read) => read.place.is_same_filled(),
-        }
-    }
+/// A page that the kernel has returned, and is to have back.
+pub(super) enum Returned<K: Kernel, P: Platform, S: Store> {
+    Data(Shared<K, P>),
+    Place(Place<S>),
 }
+
+/// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its turn.
+const PIECE: usize = 16;
+
+/// The most pages in one call of the store.
+const MANY: usize = 64;
+
+/// How many requests of the kernel may wait before the queue takes more memory: more than there are threads in a system as a rule.
+const REQUESTS: usize = 1024;
+
+/// How many objects may wait to be forgotten before the queue takes more memory.
+const FORGOTTEN: usize = 64;
 
 /// What waits for a thread.
 pub(super) struct Transfers<K: Kernel, P: Platform, S: Store> {
     queue: Mutex<P, Queue<K, P, S>>,
     more_to_supply: P::Condvar,
+    more_to_supply_others: P::Condvar,
     more_to_write: P::Condvar,
 }
 
+/// The kernel's objects have queues of their own: whoever else pages does not keep the kernel waiting.
 struct Queue<K: Kernel, P: Platform, S: Store> {
-    /// Pages that are at hand. They go first.
-    at_hand: VecDeque<SupplyJob<K, P, S>>,
-    /// Pages to be read.
-    stored: VecDeque<SupplyJob<K, P, S>>,
+    supplies: Supplies<K, P, S>,
+    /// Of objects that are not the kernel's.
+    other_supplies: Fair<SupplyJob<K, P, S>>,
     writes: VecDeque<WriteJob<K, P, S>>,
+    /// The same. There are no more than such objects have buffers.
+    other_writes: VecDeque<WriteJob<K, P, S>>,
     forgotten: VecDeque<ObjectPages<K, P, S>>,
     /// The last job was to forget pages.
     forgot: bool,
@@ -74,21 +88,58 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     stopped: bool,
 }
 
-/// What a thread that writes does.
-enum Job<K: Kernel, P: Platform, S: Store> {
-    Write(Vec<WriteJob<K, P, S>>),
-    Forget(ObjectPages<K, P, S>),
-    /// Take memory to note pages.
-    Provide,
+/// Pages of the kernel's objects that are to be supplied, in the order in which they are.
+struct Supplies<K: Kernel, P: Platform, S: Store> {
+    /// There is nothing to read.
+    at_hand: VecDeque<SupplyJob<K, P, S>>,
+    /// They go back to the kernel, which makes room for others here.
+    returns: VecDeque<SupplyJob<K, P, S>>,
+    stored: VecDeque<SupplyJob<K, P, S>>,
 }
 
-impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
-    fn default() -> Self {
+/// Jobs of several objects: each has its turn, however many jobs another one has.
+struct Fair<J> {
+    /// By object.
+    jobs: BTreeMap<u32, VecDeque<J>>,
+    /// The objects that have any.
+    turns: VecDeque<u32>,
+}
+
+impl<J> Fair<J> {
+    fn push(&mut self, object: u32, job: J) {
+        let jobs = self.jobs.entry(object).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(object);
+        }
+        jobs.push_back(job);
+    }
+
+    fn pop(&mut self) -> Option<J> {
+        let object = self.turns.pop_front()?;
+        let jobs = self.jobs.get_mut(&object)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.jobs.remove(&object);
+        } else {
+            self.turns.push_back(object);
+        }
+        job
+    }
+}
+
+impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
+    /// An empty queue, with memory for as many writes and pages that go back as there can be.
+    pub(super) fn new(internal: usize, external: usize) -> Self {
         let queue = Queue {
-            at_hand: VecDeque::new(),
-            stored: VecDeque::new(),
-            writes: VecDeque::new(),
-            forgotten: VecDeque::new(),
+            supplies: Supplies {
+                at_hand: VecDeque::with_capacity(REQUESTS),
+                returns: VecDeque::with_capacity(internal),
+                stored: VecDeque::with_capacity(REQUESTS),
+            },
+            other_supplies: Fair { jobs: BTreeMap::new(), turns: VecDeque::new() },
+            writes: VecDeque::with_capacity(internal),
+            other_writes: VecDeque::with_capacity(external),
+            forgotten: VecDeque::with_capacity(FORGOTTEN),
             forgot: false,
             notes_low: false,
             stopped: false,
@@ -96,25 +147,45 @@ impl<K: Kernel, P: Platform, S: Store> Default for Transfers<K, P, S> {
         Self {
             queue: Mutex::<P, _>::new(queue),
             more_to_supply: P::Condvar::default(),
+            more_to_supply_others: P::Condvar::default(),
             more_to_write: P::Condvar::default(),
         }
     }
-}
 
-impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
     pub(super) fn supply(&self, job: SupplyJob<K, P, S>) {
         let mut queue = self.queue.lock();
-        let jobs = if job.from.is_at_hand() { &mut queue.at_hand } else { &mut queue.stored };
-        jobs.push_back(job);
+        let Queue { supplies: Supplies { at_hand, returns, stored }, other_supplies, .. } = &mut *queue;
+        let more = match (job.entry.origin, &job.from) {
+            (Origin::External { .. }, _) => {
+                other_supplies.push(job.entry.handle, job);
+                &self.more_to_supply_others
+            }
+            (Origin::Internal, from) => {
+                let jobs = match from {
+                    Source::Write => at_hand,
+                    Source::Store(read) if read.place.is_same_filled() => at_hand,
+                    Source::Store(_) => stored,
+                    Source::Return { .. } => returns,
+                };
+                jobs.push_back(job);
+                &self.more_to_supply
+            }
+        };
         drop(queue);
-        self.more_to_supply.notify_one();
+        more.notify_one();
     }
 
-    pub(super) fn write(&self, jobs: Vec<WriteJob<K, P, S>>) {
-        if !jobs.is_empty() {
-            self.queue.lock().writes.extend(jobs);
-            self.more_to_write.notify_one();
+    /// Queues a write. [`wake_writers`](Self::wake_writers) has it done, once all of a message are here, so that they go to the store together.
+    pub(super) fn write(&self, job: WriteJob<K, P, S>) {
+        let mut queue = self.queue.lock();
+        match job.entry.origin {
+            Origin::Internal => queue.writes.push_back(job),
+            Origin::External { .. } => queue.other_writes.push_back(job),
         }
+    }
+
+    pub(super) fn wake_writers(&self) {
+        self.more_to_write.notify_one();
     }
 
     pub(super) fn forget(&self, pages: ObjectPages<K, P, S>) {
@@ -129,51 +200,118 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
 
     fn stop(&self) {
         self.queue.lock().stopped = true;
-        self.more_to_supply.notify_all();
-        self.more_to_write.notify_all();
+        for more in [&self.more_to_supply, &self.more_to_supply_others, &self.more_to_write] {
+            more.notify_all();
+        }
     }
 }
 
 impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
     fn next_supply(&mut self) -> Option<SupplyJob<K, P, S>> {
-        self.at_hand.pop_front().or_else(|| self.stored.pop_front())
+        let Supplies { at_hand, returns, stored } = &mut self.supplies;
+        [at_hand, returns, stored].into_iter().find_map(VecDeque::pop_front)
     }
 
-    fn next_write(&mut self, batch: usize) -> Option<Job<K, P, S>> {
-        if mem::take(&mut self.notes_low) {
-            return Some(Job::Provide);
+    fn next_other_supply(&mut self) -> Option<SupplyJob<K, P, S>> {
+        self.other_supplies.pop()
+    }
+
+    /// Takes what is next for a thread that writes; false if there is nothing.
+    fn next_write(&mut self, batch: &mut Batch<K, P, S>) -> bool {
+        batch.provide = mem::take(&mut self.notes_low);
+        if batch.provide {
+            return true;
         }
         // Before the writes, which may need the room, but not all at once: those are what the kernel waits for.
-        let forgot = mem::take(&mut self.forgot) && !self.writes.is_empty();
-        if let Some(pages) = (!forgot).then(|| self.forgotten.pop_front()).flatten() {
-            self.forgot = true;
-            return Some(Job::Forget(pages));
+        let writes = self.writes.len() + self.other_writes.len();
+        if !mem::take(&mut self.forgot) || writes == 0 {
+            batch.forgotten = self.forgotten.pop_front();
+            self.forgot = batch.forgotten.is_some();
+            if self.forgot {
+                return true;
+            }
         }
-        if self.writes.is_empty() {
-            return None;
+        // The kernel's first.
+        for writes in [&mut self.writes, &mut self.other_writes] {
+            let room = batch.most - batch.jobs.len();
+            batch.jobs.extend(writes.drain(..room.min(writes.len())));
         }
-        let mut batch: Vec<_> = self.writes.drain(..batch.clamp(1, self.writes.len())).collect();
         // Side by side in the store if they are in the object.
-        batch.sort_by_key(|job| (job.entry.handle, job.page));
-        Some(Job::Write(batch))
+        batch.jobs.sort_unstable_by_key(|job| (job.entry.handle, job.page));
+        !batch.jobs.is_empty()
+    }
+}
+
+/// What a thread that writes has to do at once, and memory for that, which is taken when it starts.
+struct Batch<K: Kernel, P: Platform, S: Store> {
+    most: usize,
+    /// To take memory to note pages.
+    provide: bool,
+    forgotten: Option<ObjectPages<K, P, S>>,
+    jobs: Vec<WriteJob<K, P, S>>,
+    /// Those that no later write has overtaken, and their places when they are written.
+    current: Vec<WriteJob<K, P, S>>,
+    places: Vec<Option<Place<S>>>,
+    /// Their pages, one after another.
+    pages: Box<[u8]>,
+}
+
+impl<K: Kernel, P: Platform, S: Store> Batch<K, P, S> {
+    fn new(most: usize, page_size: usize) -> Self {
+        Self {
+            most,
+            provide: false,
+            forgotten: None,
+            jobs: Vec::with_capacity(most),
+            current: Vec::with_capacity(most),
+            places: Vec::with_capacity(most),
+            pages: vec![0; most * page_size].into_boxed_slice(),
+        }
     }
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Supplies pages to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and nothing is left to
-    /// do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
+    /// Supplies pages of the kernel's objects to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and
+    /// nothing is left to do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
     pub fn serve_supplies(&self, mut memory: OolMemory<K>) {
-        let more = &self.transfers.more_to_supply;
-        let supply = |job| self.transfer_supply(job, &mut memory);
-        self.serve_transfers(more, Queue::next_supply, supply, || false);
+        self.serve_transfers(&self.transfers.more_to_supply, Queue::next_supply, |job| {
+            self.transfer_supply(job, &mut memory);
+        });
+    }
+
+    /// The same for objects that are not the kernel's.
+    pub fn serve_other_supplies(&self, mut memory: OolMemory<K>) {
+        self.serve_transfers(&self.transfers.more_to_supply_others, Queue::next_other_supply, |job| {
+            self.transfer_supply(job, &mut memory);
+        });
     }
 
     /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
-    /// makes some free.
+    /// makes some free, so it takes memory at its start only.
     pub fn serve_writes(&self) {
-        let next = |queue: &mut Queue<K, P, S>| queue.next_write(self.config.batch);
-        let write = |job| self.transfer_write(job);
-        self.serve_transfers(&self.transfers.more_to_write, next, write, || self.store.tidy());
+        let mut batch = self.batch();
+        let mut queue = self.transfers.queue.lock();
+        let mut is_tidy = false;
+        loop {
+            if queue.next_write(&mut batch) {
+                drop(queue);
+                self.transfer_writes(&mut batch);
+                is_tidy = false;
+            } else if queue.stopped {
+                return;
+            } else if !is_tidy {
+                drop(queue);
+                is_tidy = !self.store.tidy();
+            } else {
+                self.transfers.more_to_write.wait(&mut queue);
+                continue;
+            }
+            queue = self.transfers.queue.lock();
+        }
+    }
+
+    fn batch(&self) -> Batch<K, P, S> {
+        Batch::new(self.config.batch.clamp(1, MANY), self.page_size)
     }
 
     /// Memory for a page, where a page begins.
@@ -190,42 +328,43 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         more: &P::Condvar,
         next: impl Fn(&mut Queue<K, P, S>) -> Option<J>,
         mut transfer: impl FnMut(J),
-        tidy: impl Fn() -> bool,
     ) {
-        let mut queue = self.transfers.queue.lock();
-        let mut is_tidy = false;
         loop {
-            if let Some(job) = next(&mut queue) {
-                drop(queue);
-                transfer(job);
-                is_tidy = false;
-            } else if queue.stopped {
-                return;
-            } else if !is_tidy {
-                drop(queue);
-                is_tidy = !tidy();
-            } else {
-                more.wait(&mut queue);
-                continue;
-            }
-            queue = self.transfers.queue.lock();
+            let job = {
+                let mut queue = self.transfers.queue.lock();
+                loop {
+                    if let Some(job) = next(&mut queue) {
+                        break job;
+                    }
+                    if queue.stopped {
+                        return;
+                    }
+                    more.wait(&mut queue);
+                }
+            };
+            transfer(job);
         }
     }
 
-    /// Does one piece of the work of [`serve_supplies`](Self::serve_supplies) or [`serve_writes`](Self::serve_writes). False if there was none.
+    /// Does one piece of the work of [`serve_supplies`](Self::serve_supplies), [`serve_other_supplies`](Self::serve_other_supplies) or
+    /// [`serve_writes`](Self::serve_writes). False if there was none.
     pub fn transfer_one(&self, memory: &mut OolMemory<K>) -> bool {
         let mut queue = self.transfers.queue.lock();
-        if let Some(job) = queue.next_supply() {
+        if let Some(job) = queue.next_supply().or_else(|| queue.next_other_supply()) {
             drop(queue);
             self.transfer_supply(job, memory);
             return true;
         }
-        let job = queue.next_write(self.config.batch);
+        let mut batch = self.batch();
+        let found = queue.next_write(&mut batch);
         drop(queue);
-        job.map(|job| self.transfer_write(job)).is_some()
+        if found {
+            self.transfer_writes(&mut batch);
+        }
+        found
     }
 
-    /// Ends [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).
+    /// Ends [`serve_supplies`](Self::serve_supplies), [`serve_other_supplies`](Self::serve_other_supplies) and [`serve_writes`](Self::serve_writes).
     pub fn stop_transfers(&self) {
         self.transfers.stop();
     }
@@ -236,15 +375,18 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         match from {
             Source::Write => self.lend(&entry, page, memory),
             Source::Store(read) => self.read(&entry, page, read, memory),
+            Source::Return { returned, ticket } => self.hand_back(&entry, page, returned, ticket, memory),
         }
         self.transfer_ended(&entry);
     }
 
-    fn transfer_write(&self, job: Job<K, P, S>) {
-        match job {
-            Job::Write(jobs) => self.write(jobs),
-            Job::Forget(pages) => self.forget_some(pages),
-            Job::Provide => self.nodes.provide(),
+    fn transfer_writes(&self, batch: &mut Batch<K, P, S>) {
+        if mem::take(&mut batch.provide) {
+            self.nodes.provide();
+        } else if let Some(pages) = batch.forgotten.take() {
+            self.forget_some(pages);
+        } else {
+            self.write(batch);
         }
     }
 
@@ -258,23 +400,32 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Writes pages, except those that were overtaken while they waited.
-    fn write(&self, jobs: Vec<WriteJob<K, P, S>>) {
-        let is_current =
-            |job: &WriteJob<K, P, S>| job.entry.lock().object.pages.is_current(job.page, job.ticket);
-        let (jobs, overtaken): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_current);
-        overtaken.into_iter().for_each(|job| self.written(job, None));
-        if jobs.is_empty() {
+    fn write(&self, batch: &mut Batch<K, P, S>) {
+        let Batch { jobs, current, places, pages, .. } = batch;
+        for job in jobs.drain(..) {
+            if job.entry.lock().object.pages.is_current(job.page, job.ticket) {
+                let start = current.len() * self.page_size;
+                job.data.copy_to(&mut pages[start..start + self.page_size]);
+                current.push(job);
+            } else {
+                self.written(job, None);
+            }
+        }
+        if current.is_empty() {
             return;
         }
 
-        self.counters.pages_a_write.count(jobs.len() as u64);
-        let pages: Vec<&[u8]> = jobs.iter().map(|job| &**job.data).collect();
-        let mut places: Vec<Option<Place<S>>> = jobs.iter().map(|_| None).collect();
-        self.store.write(&pages, &mut |at, result| match result {
+        self.counters.pages_a_write.count(current.len() as u64);
+        let mut slices = [&[][..]; MANY];
+        for (slice, page) in slices.iter_mut().zip(pages.chunks_exact(self.page_size)).take(current.len()) {
+            *slice = page;
+        }
+        places.resize_with(current.len(), || None);
+        self.store.write(&slices[..current.len()], &mut |at, result| match result {
             Ok(place) => places[at] = Some(place),
             Err(_) => self.counters.write_failures.count(),
         });
-        for (job, place) in jobs.into_iter().zip(places) {
+        for (job, place) in current.drain(..).zip(places.drain(..)) {
             self.written(job, place);
         }
     }
@@ -294,14 +445,21 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             AfterWrite::Again(place) => {
                 self.store.free(place);
-                self.transfers.write(vec![job]);
+                self.transfers.write(job);
+                self.transfers.wake_writers();
                 return;
             }
             AfterWrite::Precious => {}
-            AfterWrite::Unstored(unstored) => {
-                self.unstored(&job.entry, user.as_ref(), job.page, unstored, |page| {
-                    page.copy_from_slice(&job.data);
-                });
+            AfterWrite::Unstored(Unstored::HandBack(ticket)) => {
+                // By a thread that may wait for memory, as the kernel takes some for it.
+                let WriteJob { entry, page, data, .. } = job;
+                let from = Source::Return { returned: Returned::Data(data), ticket };
+                self.transfers.supply(SupplyJob { entry, page, from });
+                return;
+            }
+            AfterWrite::Unstored(Unstored::Lost) => {
+                let is_of_use = user.is_some() || job.entry.origin != Origin::Internal;
+                self.counters.lost.add(is_of_use as u64);
             }
         }
         self.transfer_ended(&job.entry);
@@ -316,7 +474,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         };
         match lent {
             Ok((data, ticket)) => {
-                memory.copy_from_slice(&data);
+                data.copy_to(memory);
                 drop(data);
                 if self.supply(&user, page, memory, true) {
                     self.counters.supplied_early.count();
@@ -371,8 +529,46 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
+    /// Gives a page back to the kernel, as precious, because the store does not take it.
+    fn hand_back(
+        &self,
+        entry: &Entry<K, P, S>,
+        page: u64,
+        returned: Returned<K, P, S>,
+        ticket: Ticket,
+        memory: &mut OolMemory<K>,
+    ) {
+        match &returned {
+            Returned::Data(data) => data.copy_to(memory),
+            // It is one word over and over, which is read without a transfer.
+            Returned::Place(place) => drop(self.store.read(place, memory)),
+        }
+        // The kernel may wait for that memory.
+        self.discard(returned);
+        let user = {
+            let mut state = entry.lock();
+            if !state.object.pages.is_current(page, ticket) {
+                // The kernel has returned another content since, against the rules.
+                return;
+            }
+            state.rights.user.clone()
+        };
+        let user = user.as_deref();
+        if user.is_some_and(|user| self.sent(user.control.supply(self.offset(page), memory, true))) {
+            self.counters.handed_back.count();
+        } else {
+            self.lost(entry, user, page, ticket);
+        }
+    }
+
+    pub(super) fn discard(&self, returned: Returned<K, P, S>) {
+        if let Returned::Place(place) = returned {
+            self.store.free(place);
+        }
+    }
+
     /// A page has not got to the kernel. Whoever waits for it is told so.
-    pub(super) fn not_supplied(&self, entry: &Entry<K, P, S>, user: &User<K>, page: u64, supply: Ticket) {
+    fn not_supplied(&self, entry: &Entry<K, P, S>, user: &User<K>, page: u64, supply: Ticket) {
         let unanswered = entry.lock().object.pages.not_supplied(page, supply);
         if unanswered {
             self.error(user, page);
@@ -385,7 +581,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         space.free.saturating_mul(100) < space.total.saturating_mul(self.config.precious_below.into())
     }
 
-    fn free(&self, place: Option<Place<S>>) {
+    pub(super) fn free(&self, place: Option<Place<S>>) {
         if let Some(place) = place {
             self.store.free(place);
         }

@@ -338,6 +338,8 @@ impl<S: Store> World<S> {
             .with(seqnos_memory_object_default(pager))
             .with(default_pager::default_pager(pager))
             .unclaimed(|message| pager.unclaimed(message));
+        let administration =
+            Server::on(pager.administration_ports()).with(default_pager::default_pager(pager));
         let objects = [pager.internal_ports(), pager.external_ports()].map(|set| {
             Server::on(set)
                 .with(seqnos_memory_object(pager))
@@ -345,7 +347,7 @@ impl<S: Store> World<S> {
                 .with(seqnos_notify(pager))
                 .unclaimed(|message| pager.unclaimed(message))
         });
-        let servers = [&manager, &objects[0], &objects[1]];
+        let servers = [&manager, &administration, &objects[0], &objects[1]];
         let serve_one = || servers.iter().any(|server| server.serve_one::<Std>(Some(0)).is_ok());
         let mut served = 0;
         while served < most && serve_one() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -109,6 +109,10 @@ impl Machine {
         for drive in &self.drives {
             command.args(["-drive", drive]);
         }
+        if has_virtualization() {
+            // QEMU falls back to translation by itself if it may not use the device.
+            command.args(["-accel", "kvm", "-accel", "tcg"]);
+        }
         command
     }
 
@@ -148,6 +152,13 @@ impl Machine {
         let has = |word: &&str| line.contains(*word);
         FATAL.iter().any(has) || !self.may_fail && FAILED.iter().any(has)
     }
+}
+
+/// Whether the processor runs a virtual machine itself. A KVM without hardware behind it (`kvm_pvm`, in a virtual machine) emulates a kernel's code, and does
+/// not know every instruction that GNU Mach begins with.
+fn has_virtualization() -> bool {
+    let exists = |path: &str| Path::new(path).exists();
+    exists("/dev/kvm") && (exists("/sys/module/kvm_intel") || exists("/sys/module/kvm_amd"))
 }
 
 enum End {

@@ -153,16 +153,16 @@ fn start(host: &gnumach::Send, store: Swap, notes: u64) -> Result<Pager, &'stati
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
         // taken: it would use all of that up. So does what anyone may ask for.
-        if !matches!(duty, Duty::External | Duty::Supplies) {
+        if !matches!(duty, Duty::Administration | Duty::External | Duty::Supplies) {
             gnumach::wire_current(&wire).expect("thread_wire");
         }
     };
-    // Pages for which no buffer is free stay in their messages, however many they are: the kernel's memory for them is in use either way, and it
-    // does not take pages back into an object that it is about to end.
+    // Pages for which no buffer is free stay in their messages: the kernel's memory for them is in use either way, and it does not take pages back
+    // into an object that it is about to end.
     // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
     // All memory for notes is taken now: the threads that write must not wait for any.
     let (map_bytes, map_ahead) = (notes as usize, notes as usize);
-    let (buffers, external_buffers, held_pages, hand_backs) = (64, 32, 1 << 20, 4);
+    let (buffers, external_buffers, held_pages, hand_backs) = (64, 32, 1 << 12, 4);
     let config = Config {
         buffers,
         external_buffers,
