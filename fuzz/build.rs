@@ -13,27 +13,29 @@ use syn::{FnArg, Item, ItemFn, Pat, Type};
 
 const DEFS: &str = "../defs";
 
-/// The module of an ABI, its name, and the folder of its interfaces.
-const ABIS: [(&str, &str, &str); 5] = [
-    ("gnu_i386", "gnu-i386", "gnu"),
-    ("gnu_x86_64", "gnu-x86_64", "gnu"),
-    ("apple_32", "apple-32", "apple"),
-    ("apple_64", "apple-64", "apple"),
-    ("osf_32", "osf-32", "osf"),
+/// The module of an ABI, its name, the folder of its interfaces and that of what they include, and one of the interfaces.
+const ABIS: [(&str, &str, &str, &str, &str); 7] = [
+    ("gnu_i386", "gnu-i386", "gnu", "gnu", "mach_host"),
+    ("gnu_x86_64", "gnu-x86_64", "gnu", "gnu", "mach_host"),
+    ("apple_32", "apple-32", "apple", "apple", "mach_host"),
+    ("apple_64", "apple-64", "apple", "apple", "mach_host"),
+    ("osf_32", "osf-32", "osf", "osf", "mach_host"),
+    ("hurd_i386", "gnu-i386", "hurd", "gnu", "io"),
+    ("hurd_x86_64", "gnu-x86_64", "hurd", "gnu", "io"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={DEFS}");
     let (mut all, mut arms) = (TokenStream::new(), TokenStream::new());
-    for (number, (module, abi, folder)) in (0u8..).zip(ABIS) {
+    for (number, (module, abi, folder, included, one)) in (0u8..).zip(ABIS) {
         let folder = Path::new(DEFS).join(folder);
-        let config = Config::new().include_dir(&folder).abi(abi);
+        let config = Config::new().include_dir(&folder).include_dir(Path::new(DEFS).join(included)).abi(abi);
         let mut bindings = Bindings::default();
         for file in interfaces(&folder)? {
             bindings.add(&config, &file)?;
         }
-        let module = format_ident!("{module}");
+        let (module, one) = (format_ident!("{module}"), format_ident!("{one}"));
         arms.extend(quote!(#number => { use $crate::#module as $abi; $body }));
         let Bindings { modules, demuxes, calls } = bindings;
         all.extend(quote! {
@@ -47,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 /// What there is to call.
                 pub const CALLS: &[Call<Abi>] = &[#calls];
                 /// The ABI.
-                pub type Abi = mach_host::Abi;
+                pub type Abi = #one::Abi;
             }
         });
     }

@@ -4,6 +4,8 @@
 //! ABI and in it a module for each interface. [`native`] is that of the target. A client calls functions, a server implements a trait:
 //!
 //! ```
+//! # #[cfg(all(feature = "gnu-mach", feature = "gnu-memory_object"))]
+//! # mod example {
 //! use mach_defs::native::{mach, memory_object};
 //! use mig_runtime::{CallError, KernReturn, Kernel, Port, SendRight, abi};
 //!
@@ -23,154 +25,81 @@
 //!         mach::memory_object_data_unavailable(&control, offset, length).map_err(|error| error.code())
 //!     }
 //! }
+//! # }
 //! ```
 //!
-//! Interfaces whose name begins with `seqnos_` are those that give a server the sequence number of each message.
+//! # Features
+//!
+//! Each interface is a feature, named by its family and its module: `gnu-mach`, `hurd-fs`, `apple-mach_exc`, `osf-memory_object`. The features
+//! `gnu`, `hurd`, `apple` and `osf` are all interfaces of a family. Without any of them there are no modules, which is the default:
+//!
+//! ```toml
+//! mach-defs = { version = "0.1", features = ["apple-mach_exc", "apple-task"] }
+//! ```
+//!
+//! A feature has the interface for every ABI of the family: which one a program uses is decided by the module that it names. Interfaces whose
+//! name begins with `seqnos_` are those that give a server the sequence number of each message; they come with the plain ones.
+//!
+//! The bindings are text in this package, held by its tests to what the generator writes. A program that uses them does not build the generator.
 //!
 //! [`apple_64`], [`apple_32`] and [`osf_32`] are the interfaces of macOS and its kin, and of OSF Mach. They are there on every machine: what
 //! is written with them can be tested against an emulated kernel of their ABI.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//!
+//! The feature `definitions` is for compilers: the module `definitions` has the texts of all `.defs` files.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// Modules with what the build script has made of interfaces.
-macro_rules! built {
-    ($prefix:literal, $($(#[$doc:meta])* $interface:ident,)*) => { $(
+#[macro_use]
+mod interfaces;
+#[cfg(feature = "definitions")]
+#[cfg_attr(docsrs, doc(cfg(feature = "definitions")))]
+pub mod definitions;
+
+/// Modules with what the generator has made of interfaces.
+macro_rules! modules {
+    ($folder:literal $($(#[$doc:meta])* $feature:literal $module:ident = $file:literal $(with $define:ident)? $(of $kernel:ident)?;)*) => { $(
         $(#[$doc])*
-        pub mod $interface {
-            include!(concat!(env!("OUT_DIR"), "/", $prefix, "_", stringify!($interface), ".rs"));
+        #[cfg(feature = $feature)]
+        #[cfg_attr(docsrs, doc(cfg(feature = $feature)))]
+        pub mod $module {
+            include!(concat!("generated/", $folder, "/", stringify!($module), ".rs"));
         }
     )* };
 }
 
-/// The interfaces of GNU Mach for one of its ABIs.
-macro_rules! gnu {
-    ($(#[$doc:meta])* $module:ident, $abi:literal, $prefix:literal) => {
-        $(#[$doc])*
-        pub mod $module {
-            built!($prefix,
-                /// Calls of tasks to the kernel: threads, memory, and a memory manager's answers (`mach`, 2000).
-                mach,
-                /// What the kernel asks of a memory manager (`memory_object`, 2200).
-                memory_object,
-                /// The same with sequence numbers.
-                seqnos_memory_object,
-                /// What the kernel tells about port rights (`notify`, 64).
-                notify,
-                /// The same with sequence numbers.
-                seqnos_notify,
-                /// What tasks ask of the default memory manager (`default_pager`, 2275).
-                default_pager,
-                /// Calls of tasks to the kernel about port names and rights (`mach_port`, 3200).
-                mach_port,
-                /// Calls to the kernel about processors, scheduling, time and wired memory (`mach_host`, 2600).
-                mach_host,
-                /// Calls that only GNU Mach has (`gnumach`, 4200).
-                gnumach,
-                /// Calls that only machines of the i386 family have (`mach_i386`, 3800).
-                mach_i386,
-                /// What tasks ask of a device (`device`, 2800).
-                device,
-                /// What the kernel tells about exceptions of threads (`exc`, 2400).
-                exc,
-            );
+/// GNU Mach and the Hurd on i386: `gnu-i386`.
+pub mod gnu_i386 {
+    gnu!(modules "gnu-i386");
 
-            /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).
-            pub mod memory_object_default {
-                mig_derive::interface! {
-                    path: "gnu/mach/memory_object_default.defs",
-                    include: ["gnu"],
-                    abi: $abi,
-                }
-            }
-
-            /// The same with sequence numbers.
-            pub mod seqnos_memory_object_default {
-                mig_derive::interface! {
-                    path: "gnu/mach/memory_object_default.defs",
-                    include: ["gnu"],
-                    define: { SEQNOS: 1 },
-                    abi: $abi,
-                }
-            }
-        }
-    };
+    /// The Hurd's servers.
+    pub mod hurd {
+        hurd!(modules "gnu-i386/hurd");
+    }
 }
 
-gnu! {
-    /// GNU Mach on i386: `gnu-i386`.
-    gnu_i386, "gnu-i386", "gnu_i386"
+/// GNU Mach and the Hurd on x86_64: `gnu-x86_64`.
+pub mod gnu_x86_64 {
+    gnu!(modules "gnu-x86_64");
+
+    /// The Hurd's servers.
+    pub mod hurd {
+        hurd!(modules "gnu-x86_64/hurd");
+    }
 }
 
-gnu! {
-    /// GNU Mach on x86_64: `gnu-x86_64`.
-    gnu_x86_64, "gnu-x86_64", "gnu_x86_64"
+/// Apple's kernels, tasks of 32 bits: `apple-32`.
+pub mod apple_32 {
+    apple!(modules "apple-32");
 }
 
-/// The interfaces of Apple's kernels for one of their ABIs.
-macro_rules! apple {
-    ($(#[$doc:meta])* $module:ident, $prefix:literal) => {
-        $(#[$doc])*
-        pub mod $module {
-            built!($prefix,
-                /// What the kernel tells about exceptions of threads, with codes of 32 bits (`exc`, 2401).
-                exc,
-                /// The same with codes of 64 bits (`mach_exc`, 2405).
-                mach_exc,
-                /// What the kernel tells about port rights (`notify`, 64).
-                notify,
-                /// The same with sequence numbers.
-                seqnos_notify,
-                /// What an exception server, a crash dumper or a debugger does with a task (`task`, 3400).
-                task,
-                /// What they do with a thread (`thread_act`, 3600).
-                thread_act,
-                /// Calls of tasks to the kernel about port names and rights (`mach_port`, 3200).
-                mach_port,
-                /// Calls of tasks to the kernel about memory (`mach_vm`, 4800).
-                mach_vm,
-                /// What the kernel tells about the machine (`mach_host`, 200).
-                mach_host,
-                /// What the kernel does for who holds the privileged port of the host (`host_priv`, 400).
-                host_priv,
-                /// What tasks ask of a clock (`clock`, 1000).
-                clock,
-                /// What a clock answers later (`clock_reply`, 3125107).
-                clock_reply,
-                /// What tasks do with a semaphore (`semaphore`, 617200).
-                semaphore,
-            );
-        }
-    };
-}
-
-apple! {
-    /// Apple's kernels, tasks of 32 bits: `apple-32`.
-    apple_32, "apple_32"
-}
-
-apple! {
-    /// Apple's kernels, tasks of 64 bits: `apple-64`.
-    apple_64, "apple_64"
+/// Apple's kernels, tasks of 64 bits: `apple-64`.
+pub mod apple_64 {
+    apple!(modules "apple-64");
 }
 
 /// OSF Mach on i386: `osf-32`.
 pub mod osf_32 {
-    built!("osf_32",
-        /// What the kernel asks of a memory manager (`memory_object`, 2200).
-        memory_object,
-        /// The same with sequence numbers.
-        seqnos_memory_object,
-        /// What the kernel asks of the default memory manager alone (`memory_object_default`, 2250).
-        memory_object_default,
-        /// The same with sequence numbers.
-        seqnos_memory_object_default,
-        /// A default memory manager's answers (`mach`, 2000).
-        mach,
-        /// What tasks ask of the default memory manager (`default_pager_object`, 2275).
-        default_pager_object,
-        /// What the kernel does for who pages its memory (`mach_host`, 2600).
-        mach_host,
-    );
+    osf!(modules "osf-32");
 }
 
 #[cfg(target_pointer_width = "32")]
@@ -181,6 +110,6 @@ pub use gnu_i386 as native;
 pub use gnu_x86_64 as native;
 
 /// The README's example, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "gnu-mach", feature = "gnu-memory_object"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

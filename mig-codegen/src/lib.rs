@@ -63,6 +63,32 @@
 //! # Ok::<(), mig_codegen::Error>(())
 //! ```
 //!
+//! # Names
+//!
+//! Functions, arguments and fields are written in `snake_case`, types in `UpperCamelCase` without C's `_t`, ids in capitals. A keyword of Rust becomes raw
+//! (`r#match`), or gets an underscore where it cannot (`self_`); a type that would hide a name of the prelude keeps its `_t` (`result_t` is `ResultT`). A name of
+//! underscores only is `unnamed`, `_1` is `number_1`.
+//!
+//! C tells `GetPort` and `get_port` apart, Rust's conventions do not. The name that is written in Rust's form already keeps it, else the first; each further one
+//! gets a number. What is named after a routine or the subsystem gives way to the interface's own names, with an underscore behind it.
+//!
+//! ```
+//! use mig_codegen::{Config, Input};
+//!
+//! let ports = "
+//!     subsystem ports 100;
+//!     type p_t = MACH_MSG_TYPE_COPY_SEND;
+//!     routine GetPort(p : p_t);
+//!     routine get_port(p : p_t; base : int; BASE : int);
+//!     routine __(p : p_t);
+//! ";
+//! let rust = Config::new().abi("gnu-x86_64").text(Input::Text { name: "ports.defs", text: ports.as_bytes() })?.value;
+//! for part in ["pub const GET_PORT_2: i32 = 100;", "pub const GET_PORT: i32 = 101;", "base_2: i32", "pub const UNNAMED: i32 = 102;"] {
+//!     assert!(rust.contains(part), "{part}");
+//! }
+//! # Ok::<(), mig_codegen::Error>(())
+//! ```
+//!
 //! # Translations
 //!
 //! `intran: node_t begin_node(file_t)` says that a server wants a `node_t` for the port. Given a Rust type for `node_t`, it gets one; the function

@@ -59,7 +59,8 @@ pub(crate) fn check() -> StepResult {
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
     build_std(&mut cargo, "check", ARM64);
-    run(cargo.args(["-p", "mig-runtime", "-p", "mach-defs"]).args(programs()))?;
+    cargo.args(["-p", "mig-runtime", "-p", "mach-defs", "--features", "mach-defs/apple"]);
+    run(cargo.args(programs()))?;
     Ok(Outcome::Passed)
 }
 

@@ -333,7 +333,7 @@ impl Generator<'_> {
 
 /// The parameter that says how many elements of a `countinout` array the caller takes.
 pub(super) fn limit(routine: &Routine, arg: &Arg) -> Ident {
-    param_name(routine, &format!("{}_max", names::snake(&arg.name)).replace("r#", ""))
+    param_name(routine, &format!("{}_max", names::snake_text(&arg.name)))
 }
 
 /// A name for a parameter that is no argument.

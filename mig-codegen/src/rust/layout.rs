@@ -13,6 +13,9 @@ impl Generator<'_> {
     /// The assertions of all messages.
     pub(super) fn layout_checks(&self) -> TokenStream {
         let rt = &self.rt;
+        if self.interface.routines.is_empty() {
+            return TokenStream::new();
+        }
         let mut checks = Vec::new();
         for routine in &self.interface.routines {
             checks.push(self.check(routine, &routine.request));

@@ -3,10 +3,12 @@
 //! The items only describe. What they describe is done by `mig_runtime`: the client functions append arguments and call, the server's
 //! stubs read arguments, call the trait's method and append its results.
 
+mod apart;
 mod client;
 mod code;
 mod docs;
 mod forms;
+mod item_names;
 mod layout;
 mod names;
 mod refuse;
@@ -25,6 +27,7 @@ use quote::{format_ident, quote};
 
 use self::docs::{doc, docs};
 use self::forms::Form;
+use self::item_names::ItemNames;
 use self::words::End;
 use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
 
@@ -72,7 +75,7 @@ pub(crate) fn generate(
     if diagnostics.has_errors() {
         return None;
     }
-    Some(Generator::new(interface, options).items())
+    Some(Generator::new(&apart::told_apart(interface), options).items())
 }
 
 /// Prints items, with an empty line between them.
@@ -113,10 +116,7 @@ struct Generator<'a> {
     runtime_crate: &'a str,
     extern_types: BTreeMap<&'a str, TokenStream>,
     kernel_objects: bool,
-    /// The Rust names of the interface's types.
-    type_names: BTreeMap<String, Ident>,
-    /// The names of the client's functions; no other function may have one of them.
-    functions: Vec<Ident>,
+    names: ItemNames,
 }
 
 impl<'a> Generator<'a> {
@@ -128,8 +128,7 @@ impl<'a> Generator<'a> {
             runtime_crate: &options.runtime_crate,
             extern_types: extern_types(options),
             kernel_objects: options.kernel_objects,
-            type_names: type_names(interface),
-            functions: interface.routines.iter().map(|routine| names::snake(&routine.user)).collect(),
+            names: ItemNames::new(interface),
         }
     }
 
@@ -159,9 +158,12 @@ impl<'a> Generator<'a> {
         let runtime = names::ident(self.runtime_crate);
         let abi = format_ident!("{}", self.interface.abi.rust_name);
         let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
+        // A client without functions does not need it.
+        let unused = self.interface.routines.is_empty().then(|| quote!(#[allow(dead_code)]));
         quote! {
             use ::#runtime as #rt;
             #doc
+            #unused
             pub type Abi = #rt::abi::#abi;
         }
     }
@@ -206,18 +208,7 @@ impl<'a> Generator<'a> {
     }
 
     fn type_name(&self, c_name: &str) -> Ident {
-        self.type_names.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
-    }
-
-    /// A name for a type that is not the name of a type of the interface.
-    fn new_type(&self, wanted: &str) -> Ident {
-        let taken: Vec<Ident> = self.type_names.values().cloned().collect();
-        names::unlike(wanted, &taken)
-    }
-
-    /// A name for a function that is not the name of a client's function.
-    fn new_function(&self, wanted: &str) -> Ident {
-        names::unlike(wanted, &self.functions)
+        self.names.types.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
     }
 
     /// True if messages have type words.

@@ -1,30 +1,59 @@
 //! Rust names for C names.
 
+use std::borrow::Cow;
+
 use heck::{ToShoutySnakeCase, ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, Span};
 
-/// Names that the generated code uses itself, and names of the prelude that an alias would hide.
+/// Names that the generated code uses itself, and names of the prelude, which an alias would hide.
 const TAKEN_TYPES: &[&str] = &[
     "Abi",
+    "AsMut",
+    "AsRef",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
     "Box",
     "Clone",
     "Copy",
     "Debug",
     "Default",
+    "DoubleEndedIterator",
+    "Drop",
     "Eq",
     "Err",
+    "ExactSizeIterator",
+    "Extend",
     "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
     "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Iterator",
     "K",
     "None",
     "Ok",
     "Option",
+    "Ord",
     "PartialEq",
+    "PartialOrd",
     "Result",
     "S",
     "Self",
+    "Send",
+    "Sized",
     "Some",
     "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
     "Vec",
 ];
 
@@ -33,18 +62,34 @@ const NEVER_RAW: &[&str] = &["crate", "self", "super", "Self", "_"];
 
 /// A function, argument, field or module: `snake_case`, raw if it is a keyword.
 pub(super) fn snake(c_name: &str) -> Ident {
-    let name = c_name.to_snake_case();
-    ident(if name.is_empty() { "_unnamed".to_owned() } else { name })
+    ident(snake_text(c_name))
+}
+
+/// The same as text, not raw.
+pub(super) fn snake_text(c_name: &str) -> String {
+    words(c_name).to_snake_case()
 }
 
 /// A constant: `SHOUTY_SNAKE_CASE`.
 pub(super) fn shouty(c_name: &str) -> Ident {
-    ident(c_name.to_shouty_snake_case())
+    ident(words(c_name).to_shouty_snake_case())
+}
+
+/// A name that has words: underscores alone are none, and neither are digits.
+fn words(c_name: &str) -> Cow<'_, str> {
+    if c_name.bytes().all(|byte| byte == b'_') {
+        return "unnamed".into();
+    }
+    match c_name.bytes().all(|byte| byte == b'_' || byte.is_ascii_digit()) {
+        true => format!("number_{}", c_name.trim_matches('_')).into(),
+        false => c_name.into(),
+    }
 }
 
 /// A type: `UpperCamelCase` without C's `_t`, unless that is the name of something else.
 pub(super) fn camel(c_name: &str) -> String {
-    let name = c_name.strip_suffix("_t").unwrap_or(c_name).to_upper_camel_case();
+    let stem = c_name.strip_suffix("_t").filter(|stem| !stem.is_empty()).unwrap_or(c_name);
+    let name = words(stem).to_upper_camel_case();
     if TAKEN_TYPES.contains(&name.as_str()) { name + "T" } else { name }
 }
 
@@ -66,10 +111,13 @@ pub(super) fn ident(name: impl Into<String>) -> Ident {
 /// A name that is not one of these: with underscores behind it until it is new.
 pub(super) fn unlike(wanted: &str, others: &[Ident]) -> Ident {
     let mut name = wanted.to_owned();
-    while others.iter().any(|other| *other == name) {
+    loop {
+        let ident = ident(name.as_str());
+        if !others.contains(&ident) {
+            return ident;
+        }
         name.push('_');
     }
-    ident(name)
 }
 
 #[cfg(test)]
@@ -84,6 +132,11 @@ mod tests {
         assert_eq!(snake("newSize").to_string(), "new_size");
         assert_eq!(camel("vm_size_t"), "VmSize");
         assert_eq!(camel("result_t"), "ResultT");
+        assert_eq!([camel("__"), camel("_t"), snake("_").to_string()], ["Unnamed", "T", "unnamed"]);
+        assert_eq!(
+            [camel("_1_t"), snake("_1").to_string(), shouty("__2").to_string()],
+            ["Number1", "number_1", "NUMBER_2"]
+        );
         assert_eq!(shouty("memory_object_create").to_string(), "MEMORY_OBJECT_CREATE");
     }
 

@@ -28,7 +28,7 @@ impl Generator<'_> {
         let about = doc(&format!("What `{}` returns.", routine.name));
         let travels = self.results_structure(
             routine,
-            &self.results_name(routine),
+            self.results_name(routine),
             &quote!(#about #derive),
             self.is_generic(routine),
             |arg| self.owned(form(&arg.ty)),
@@ -36,7 +36,7 @@ impl Generator<'_> {
         let returned = (self.side.server() && self.translates_results(routine)).then(|| {
             self.results_structure(
                 routine,
-                &self.returned_name(routine),
+                self.returned_name(routine),
                 &doc(&format!(
                     "What a server's `{}` returns: [`{}`] before `outtran`.",
                     names::snake(&routine.name),
@@ -148,12 +148,12 @@ impl Generator<'_> {
     }
 
     /// The name of the structure of results that a server's method returns.
-    fn returned_name(&self, routine: &Routine) -> Ident {
-        self.new_type(&format!("{}Results", names::camel(&routine.name)))
+    fn returned_name(&self, routine: &Routine) -> &Ident {
+        &self.names.returned[&routine.id]
     }
 
-    pub(super) fn results_name(&self, routine: &Routine) -> Ident {
-        self.new_type(&format!("{}Reply", names::camel(&routine.name)))
+    pub(super) fn results_name(&self, routine: &Routine) -> &Ident {
+        &self.names.results[&routine.id]
     }
 
     /// `<K: rt::Kernel<Abi = Abi>>`

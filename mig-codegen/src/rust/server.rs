@@ -25,23 +25,14 @@ impl Generator<'_> {
         items
     }
 
-    /// The demux function's name without `_server`; the trait and the adapter are named after it.
-    fn server_stem(&self) -> &str {
-        let demux = &self.interface.demux;
-        demux.strip_suffix("_server").unwrap_or(demux)
-    }
-
-    fn trait_name(&self) -> Ident {
-        let name = names::camel(self.server_stem());
-        let is_taken = self.type_names.values().any(|taken| *taken == name);
-        if is_taken { self.new_type(&(name + "Server")) } else { names::ident(name) }
-    }
-
     fn server_trait(&self) -> TokenStream {
         let rt = &self.rt;
-        let name = self.trait_name();
+        let name = &self.names.server;
         let methods = self.interface.routines.iter().map(|routine| self.method(routine));
         let translations = self.translations();
+        let conventions = self.breaks_conventions().then(|| {
+            quote!(, clippy::wrong_self_convention, clippy::new_ret_no_self, clippy::should_implement_trait)
+        });
         let mut about = comment(&self.interface.doc);
         if !about.is_empty() {
             about.push(String::new());
@@ -52,12 +43,20 @@ impl Generator<'_> {
         let about = docs(&about);
         quote! {
             #about
-            #[allow(unused_variables, clippy::too_many_arguments)]
+            #[allow(unused_variables, clippy::too_many_arguments #conventions)]
             pub trait #name<K: #rt::Kernel<Abi = Abi>> {
                 #(#translations)*
                 #(#methods)*
             }
         }
+    }
+
+    /// Whether a method has a name from which clippy expects another signature, such as `into_port` or `new`.
+    fn breaks_conventions(&self) -> bool {
+        const CONVENTIONS: &[&str] = &["as_", "from_", "into_", "is_", "to_", "new"];
+        let methods = self.interface.routines.iter().map(|routine| names::snake_text(&routine.name));
+        let translations = self.names.translations().map(|name| name.to_string());
+        methods.chain(translations).any(|name| CONVENTIONS.iter().any(|start| name.starts_with(start)))
     }
 
     fn method(&self, routine: &Routine) -> TokenStream {
@@ -113,7 +112,7 @@ impl Generator<'_> {
                 Some((translated, _)) => {
                     // The port itself follows: it is the way to answer later.
                     let port = (arg.direction == Direction::RequestPort).then(|| {
-                        let name = param_name(routine, &format!("{}_port", plain_snake(&arg.name)));
+                        let name = param_name(routine, &format!("{}_port", names::snake_text(&arg.name)));
                         ServerParam { name, ty: param.ty.clone(), ..param }
                     });
                     params.push(ServerParam { ty: translated.clone(), translated: true, ..param });
@@ -126,11 +125,11 @@ impl Generator<'_> {
 
     fn demux(&self) -> TokenStream {
         let rt = &self.rt;
-        let name = self.new_function(&self.interface.demux);
-        let trait_name = self.trait_name();
+        let name = &self.names.demux;
+        let trait_name = &self.names.server;
         let arms = self.interface.routines.iter().map(|routine| {
             let id = self.id(routine);
-            let stub = self.stub_name(routine);
+            let stub = &self.names.stubs[&routine.id];
             quote!(#id => #stub(server, request, reply),)
         });
         // Without routines there is nothing to choose from.
@@ -169,12 +168,8 @@ impl Generator<'_> {
     fn adapter(&self) -> TokenStream {
         let rt = &self.rt;
         let interface = self.interface;
-        let demux = self.new_function(&interface.demux);
-        let mut name = self.new_function(self.server_stem());
-        if name == demux {
-            name = self.new_function(&format!("{}_subsystem", self.server_stem()));
-        }
-        let trait_name = self.trait_name();
+        let (demux, name) = (&self.names.demux, &self.names.adapter);
+        let trait_name = &self.names.server;
         let (base, end) = (Literal::u32_unsuffixed(interface.base), Literal::u32_unsuffixed(interface.end));
         let error = interface.abi.facts.error_reply as u32;
         let header = interface.abi.facts.header as u32;
@@ -202,19 +197,11 @@ impl Generator<'_> {
         }
     }
 
-    fn stub_name(&self, routine: &Routine) -> Ident {
-        self.new_function(&format!("serve_{}", plain_snake(&routine.name)))
-    }
-
-    fn encoder_name(&self, routine: &Routine) -> Ident {
-        self.new_function(&format!("encode_{}", plain_snake(&routine.name)))
-    }
-
     /// Takes a request apart, calls the method, and encodes what it returns.
     fn stub(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
-        let name = self.stub_name(routine);
-        let trait_name = self.trait_name();
+        let name = &self.names.stubs[&routine.id];
+        let trait_name = &self.names.server;
         let to = if outs(routine).is_empty() { quote!(_) } else { quote!(reply) };
         let body = self.stub_body(routine);
         quote! {
@@ -316,7 +303,7 @@ impl Generator<'_> {
         let finish = match outs(routine).is_empty() {
             true => quote!(#call; Ok(())),
             false => {
-                let encoder = self.encoder_name(routine);
+                let encoder = &self.names.encoders[&routine.id];
                 let translate = self.translate_results(routine);
                 let size = Literal::u32_unsuffixed(self.reply_size(routine));
                 quote! {
@@ -337,7 +324,7 @@ impl Generator<'_> {
         let Some(message) = routine.reply.as_ref().filter(|_| !outs.is_empty()) else {
             return TokenStream::new();
         };
-        let name = self.encoder_name(routine);
+        let name = &self.names.encoders[&routine.id];
         let generics = self.kernel_generics();
         let results = self.results_type(routine);
         let to = names::ident("reply");
@@ -381,7 +368,7 @@ impl Generator<'_> {
         if routine.reply.is_none() {
             return TokenStream::new();
         }
-        let name = self.new_function(&format!("{}_reply", plain_snake(&routine.name)));
+        let name = &self.names.deferred[&routine.id];
         let generics = self.kernel_generics();
         let results = self.results_type(routine);
         let id = self.id(routine);
@@ -389,7 +376,7 @@ impl Generator<'_> {
         let encoder = match outs(routine).is_empty() {
             true => quote!(|_, ()| Ok(())),
             false => {
-                let encoder = self.encoder_name(routine);
+                let encoder = &self.names.encoders[&routine.id];
                 quote!(#encoder)
             }
         };
@@ -419,9 +406,4 @@ struct ServerParam<'r> {
     arg: &'r Arg,
     /// Its type is the one that `intran` makes.
     translated: bool,
-}
-
-/// Snake case as a part of another name.
-fn plain_snake(c_name: &str) -> String {
-    names::snake(c_name).to_string().replace("r#", "")
 }

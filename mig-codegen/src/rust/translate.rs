@@ -47,13 +47,13 @@ impl Generator<'_> {
     /// The value of a translated argument for its method, made of what arrived.
     pub(super) fn translate_in(&self, arg: &Arg, arrived: TokenStream) -> TokenStream {
         let Some((_, InTranslation { function, payload })) = self.in_translation(arg) else { return arrived };
-        let function = names::snake(function);
+        let function = self.names.translation(function);
         let source = match form(&arg.ty) {
             Form::Right(_) => quote!(#arrived.name()),
             _ => arrived.clone(),
         };
         let value = quote!(S::#function(server, #source)?);
-        let Some(payload) = payload.map(names::snake) else { return value };
+        let Some(payload) = payload.map(|payload| self.names.translation(payload)) else { return value };
         quote! {
             match #arrived.payload() {
                 Some(payload) => S::#payload(server, payload)?,
@@ -67,7 +67,7 @@ impl Generator<'_> {
         match self.out_translation(arg) {
             None => returned,
             Some((_, function)) => {
-                let function = names::snake(function);
+                let function = self.names.translation(function);
                 quote!(S::#function(server, #returned)?)
             }
         }
@@ -112,7 +112,7 @@ impl Generator<'_> {
     ) -> TokenStream {
         let rt = &self.rt;
         let doc = doc(&format!("`{function}` (`{keyword}`); an error answers the request."));
-        let function = names::snake(function);
+        let function = self.names.translation(function);
         quote! {
             #doc
             fn #function(&self, #name: #from) -> Result<#to, #rt::KernReturn>;

@@ -6,8 +6,8 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::Generator;
+use super::apart;
 use super::docs::doc;
-use super::names;
 use crate::model::{Member, Scalar, Type, TypeKind};
 
 /// `MACH_MSG_TYPE_BOOLEAN`, when it has 32 bits.
@@ -202,9 +202,8 @@ impl Generator<'_> {
         let mut fields = Vec::new();
         let mut checks = Vec::new();
         let mut end = 0;
-        for member in members {
+        for (member, field) in members.iter().zip(apart::fields(members)) {
             fields.extend(padding(end, member.offset));
-            let field = names::snake(&member.name);
             let ty = self.data_type(&member.ty);
             let doc = doc(&format!("`{}`", member.name));
             fields.push(quote!(#doc pub #field: #ty));

@@ -91,7 +91,7 @@ fn area(arg: &Arg) -> Literal {
 /// The variable with the number of elements that have gone into a descriptor.
 fn count_of(routine: &Routine, arg: &Arg) -> Ident {
     let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
-    names::unlike(&format!("{}_count", names::snake(&arg.name)).replace("r#", ""), &taken)
+    names::unlike(&format!("{}_count", names::snake_text(&arg.name)), &taken)
 }
 
 impl Generator<'_> {
