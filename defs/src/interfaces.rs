@@ -155,14 +155,30 @@ macro_rules! apple {
             "apple-notify" notify = "mach/notify";
             /// The same with sequence numbers.
             "apple-notify" seqnos_notify = "mach/notify" with SEQNOS;
-            /// What an exception server, a crash dumper or a debugger does with a task (`task`, 3400).
+            /// What the kernel tells about exceptions, with the audit token of each sender.
+            "apple-mach_exc" audited_mach_exc = "mach/mach_exc" with AUDIT_TOKENS;
+            /// What the kernel tells about port rights, with the audit token of each sender.
+            "apple-notify" audited_notify = "mach/notify" with AUDIT_TOKENS;
+            /// What the kernel does with a task (`task`, 3400).
             "apple-task" task = "mach/task" of kernel;
-            /// What they do with a thread (`thread_act`, 3600).
+            /// Two calls on a task in the form that they had before macOS 15 (3403 and 3404).
+            "apple-mach_ports" mach_ports = "mach/mach_ports" of kernel;
+            /// What the kernel does with a thread (`thread_act`, 3600).
             "apple-thread_act" thread_act = "mach/thread_act" of kernel;
             /// Calls of tasks to the kernel about port names and rights (`mach_port`, 3200).
             "apple-mach_port" mach_port = "mach/mach_port" of kernel;
             /// Calls of tasks to the kernel about memory (`mach_vm`, 4800).
             "apple-mach_vm" mach_vm = "mach/mach_vm" of kernel;
+            /// The same with addresses of the task's own width (`vm_map`, 3800).
+            "apple-vm_map" vm_map = "mach/vm_map" of kernel;
+            /// What the kernel does with a port that stands for memory (`memory_entry`, 4900).
+            "apple-memory_entry" memory_entry = "mach/memory_entry" of kernel;
+            /// What a voucher holds (`mach_voucher`, 5400).
+            "apple-mach_voucher" mach_voucher = "mach/mach_voucher" of kernel;
+            /// What the kernel does with a processor (`processor`, 3000).
+            "apple-processor" processor = "mach/processor" of kernel;
+            /// What the kernel tells about a processor set (`processor_set`, 4000).
+            "apple-processor_set" processor_set = "mach/processor_set" of kernel;
             /// What the kernel tells about the machine (`mach_host`, 200).
             "apple-mach_host" mach_host = "mach/mach_host" of kernel;
             /// What the kernel does for who holds the privileged port of the host (`host_priv`, 400).

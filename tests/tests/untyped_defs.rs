@@ -171,7 +171,7 @@ fn apple_memory() {
 4812 mach_vm_machine_attribute(target_task: send, address: i64, size: i64, attribute: i32, inout value: i32)
 4813 mach_vm_remap(target_task: send, inout target_address: i64, size: i64, mask: i64, flags: i32, src_task: send, src_address: i64, copy: bool, out cur_protection: i32, out max_protection: i32, inheritance: i32)
 4814 mach_vm_page_query(target_map: send, offset: i64, out disposition: i32, out ref_count: i32)
-4815 mach_vm_region_recurse(target_task: send, inout address: i64, out size: i64, inout nesting_depth: i32, out info: [i32; ..19])
+4815 mach_vm_region_recurse(target_task: send, inout address: i64, out size: i64, inout nesting_depth: i32, out info: [i32; ..21])
 4816 mach_vm_region(target_task: send, inout address: i64, out size: i64, flavor: i32, out info: [i32; ..10], out object_name: move send)
 4817 mach_make_memory_entry(target_task: send, inout size: i64, offset: i64, permission: i32, out object_handle: move send, parent_handle: send)
 4818 mach_vm_purgable_control(target_task: send, address: i64, control: i32, inout state: i32)
@@ -185,49 +185,69 @@ fn apple_memory() {
     }
 }
 
-/// Each `id name` of the interfaces that are parts of Apple's, and of `mach_port`.
+/// Every routine of the SDK that the kernel still has, with its id and the sizes of its messages, and no other.
+#[test]
+fn apple_routines_are_those_of_the_sdk() {
+    let lines: Vec<Vec<&str>> = include_str!("apple_sdk.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let mut files: Vec<&str> = lines.iter().map(|line| line[0]).collect();
+    files.sort_unstable();
+    files.dedup();
+    assert_eq!(files.len(), 10);
+    for file in files {
+        let expected: Vec<String> =
+            lines.iter().filter(|line| line[0] == file).map(|line| line[1..].join(" ")).collect();
+        let found = interface("apple-64", &format!("{file}.defs"));
+        let max = |message: Option<&Message>| message.map_or(0, |message| message.max_size);
+        let found = found.routines.iter().map(|routine| {
+            let sizes = (max(Some(&routine.request)), max(routine.reply.as_ref()));
+            format!("{} {} {} {}", routine.id, routine.name, sizes.0, sizes.1)
+        });
+        // The header of `mach_port` has no call for one that `libSystem` keeps to itself.
+        let found: Vec<String> = found.filter(|line| !line.starts_with("3236 ")).collect();
+        assert_eq!(found, expected, "{file}");
+    }
+}
+
+/// The ids are the same for tasks of 32 bits.
 #[test]
 fn apple_numbers() {
-    for (file, expected) in [
-        ("mach_host.defs", "200 host_info 201 host_kernel_version 202 _host_page_size 204 host_processor_info 205 host_get_io_main
-            206 host_get_clock_service 213 processor_set_default 216 host_statistics 217 host_request_notification
-            219 host_statistics64"),
-        ("host_priv.defs", "400 host_get_boot_info 401 host_reboot 402 host_priv_statistics 403 host_default_memory_manager
-            404 vm_wire 405 thread_wire 407 host_processors 412 host_get_special_port 413 host_set_special_port
-            414 host_set_exception_ports 415 host_get_exception_ports 416 host_swap_exception_ports 418 mach_vm_wire"),
-        ("mach_port.defs", "3200 mach_port_names 3201 mach_port_type 3203 mach_port_allocate_name 3204 mach_port_allocate
-            3205 mach_port_destroy 3206 mach_port_deallocate 3207 mach_port_get_refs 3208 mach_port_mod_refs
-            3209 mach_port_peek 3210 mach_port_set_mscount 3211 mach_port_get_set_status 3212 mach_port_move_member
-            3213 mach_port_request_notification 3214 mach_port_insert_right 3215 mach_port_extract_right
-            3216 mach_port_set_seqno 3217 mach_port_get_attributes 3218 mach_port_set_attributes
-            3219 mach_port_allocate_qos 3220 mach_port_allocate_full 3221 task_set_port_space 3222 mach_port_get_srights
-            3223 mach_port_space_info 3224 mach_port_dnrequest_info 3226 mach_port_insert_member
-            3227 mach_port_extract_member 3228 mach_port_get_context 3229 mach_port_set_context 3230 mach_port_kobject
-            3231 mach_port_construct 3232 mach_port_destruct 3233 mach_port_guard 3234 mach_port_unguard
-            3235 mach_port_space_basic_info 3236 mach_port_special_reply_port_reset_link 3237 mach_port_guard_with_flags
-            3238 mach_port_swap_guard 3239 mach_port_kobject_description 3240 mach_port_is_connection_for_service
-            3241 mach_port_get_service_port_info 3242 mach_port_assert_attributes"),
-        ("task.defs", "3401 task_terminate 3402 task_threads 3403 mach_ports_register 3404 mach_ports_lookup 3405 task_info
-            3407 task_suspend 3408 task_resume 3409 task_get_special_port 3410 task_set_special_port 3411 thread_create
-            3412 thread_create_running 3413 task_set_exception_ports 3414 task_get_exception_ports
-            3415 task_swap_exception_ports 3418 semaphore_create 3419 semaphore_destroy 3433 task_get_state
-            3434 task_set_state 3436 task_suspend2 3437 task_resume2 3438 task_purgable_info 3442 task_generate_corpse
-            3443 task_map_corpse_info 3446 task_get_dyld_image_infos 3449 task_register_dyld_get_process_state
-            3450 task_map_corpse_info_64 3451 task_inspect 3452 task_get_exc_guard_behavior
-            3453 task_set_exc_guard_behavior 3457 task_create_identity_token 3458 task_identity_token_get_task_port
-            3460 task_get_exception_ports_info"),
-        ("thread_act.defs", "3600 thread_terminate 3601 act_get_state 3602 act_set_state 3603 thread_get_state
-            3604 thread_set_state 3605 thread_suspend 3606 thread_resume 3607 thread_abort 3608 thread_abort_safely
-            3610 thread_get_special_port 3611 thread_set_special_port 3612 thread_info 3613 thread_set_exception_ports
-            3614 thread_get_exception_ports 3615 thread_swap_exception_ports 3628 thread_convert_thread_state
-            3630 thread_get_exception_ports_info"),
-    ] {
-        let expected: Vec<&str> = expected.split_whitespace().collect();
-        for abi in ["apple-64", "apple-32"] {
-            let interface = interface(abi, file);
-            let found = interface.routines.iter().flat_map(|routine| [routine.id.to_string(), routine.name.clone()]);
-            assert_eq!(found.collect::<Vec<_>>(), expected, "{file} for {abi}");
-        }
+    for file in ["task", "thread_act", "mach_host", "host_priv", "vm_map", "mach_port", "processor_set"] {
+        let numbers = |abi| -> Vec<(u32, String)> {
+            let interface = interface(abi, &format!("{file}.defs"));
+            interface.routines.iter().map(|routine| (routine.id, routine.name.clone())).collect()
+        };
+        assert_eq!(numbers("apple-32"), numbers("apple-64"), "{file}");
+    }
+}
+
+/// What the header of no SDK has: from `osfmk/mach/mach_voucher.defs` and `osfmk/mach/memory_entry.defs` of XNU.
+#[test]
+fn apple_vouchers_and_memory_entries() {
+    for abi in ["apple-64", "apple-32"] {
+        assert_table(
+            abi,
+            "memory_entry.defs",
+            "
+4900 mach_memory_entry_purgable_control(mem_entry: send, control: i32, inout state: i32)
+4901 mach_memory_entry_access_tracking(mem_entry: send, inout access_tracking: i32, out access_tracking_reads: i32, out access_tracking_writes: i32)
+4902 mach_memory_entry_ownership(mem_entry: send, owner: send, ledger_tag: i32, ledger_flags: i32)
+",
+        );
+        assert_table(
+            abi,
+            "mach_voucher.defs",
+            "
+5400 mach_voucher_extract_attr_content(voucher: send, key: i32, out content: [byte; ..4096])
+5401 mach_voucher_extract_attr_recipe(voucher: send, key: i32, out recipe: [byte; ..4096])
+5402 mach_voucher_extract_all_attr_recipes(voucher: send, out recipes: [byte; ..5120])
+5403 mach_voucher_attr_command(voucher: send, key: i32, command: i32, in_content: [byte; ..4096], out out_content: [byte; ..4096])
+5404 mach_voucher_debug_info(task: send, voucher_name: name, out recipes: [byte; ..5120])
+",
+        );
     }
 }
 

@@ -44,6 +44,8 @@ pub mod id {
     pub const VM_WIRE: i32 = 404;
     /// `thread_wire`
     pub const THREAD_WIRE: i32 = 405;
+    /// `vm_allocate_cpm`
+    pub const VM_ALLOCATE_CPM: i32 = 406;
     /// `host_processors`
     pub const HOST_PROCESSORS: i32 = 407;
     /// `host_get_special_port`
@@ -58,6 +60,16 @@ pub mod id {
     pub const HOST_SWAP_EXCEPTION_PORTS: i32 = 416;
     /// `mach_vm_wire`
     pub const MACH_VM_WIRE: i32 = 418;
+    /// `host_processor_sets`
+    pub const HOST_PROCESSOR_SETS: i32 = 419;
+    /// `host_processor_set_priv`
+    pub const HOST_PROCESSOR_SET_PRIV: i32 = 420;
+    /// `host_set_UNDServer`
+    pub const HOST_SET_UND_SERVER: i32 = 423;
+    /// `host_get_UNDServer`
+    pub const HOST_GET_UND_SERVER: i32 = 424;
+    /// `kext_request`
+    pub const KEXT_REQUEST: i32 = 425;
 }
 
 /// What `host_get_exception_ports` returns.
@@ -84,6 +96,17 @@ pub struct HostSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
     pub old_flavors: rt::ArrayVec<ThreadStateFlavor, 32>,
+}
+
+/// What `kext_request` returns.
+#[derive(Debug)]
+pub struct KextRequestReply<K: rt::Kernel<Abi = Abi>> {
+    /// `response_data`
+    pub response_data: rt::OolMemory<K>,
+    /// `log_data`
+    pub log_data: rt::OolMemory<K>,
+    /// `op_result`
+    pub op_result: rt::KernReturn,
 }
 
 /// Tells how the kernel was started, in words.
@@ -290,6 +313,49 @@ pub fn thread_wire<K: rt::Kernel<Abi = Abi>>(
         .call(id::THREAD_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     reply.end()?;
     Ok(())
+}
+
+/// Allocates memory whose pages are next to each other in the machine.
+///
+/// `vm_allocate_cpm`, routine, message 406.
+///
+/// Request, 60 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `task`: send right, copied |
+/// | 48 | 4 | `address`: `vm_address_t` |
+/// | 52 | 4 | `size`: `vm_size_t` |
+/// | 56 | 4 | `flags`: `int` |
+///
+/// Reply, 40 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `address`: `vm_address_t` |
+#[allow(dead_code)]
+pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
+    host_priv: &rt::SendRight<K>,
+    task: &rt::SendRight<K>,
+    address: VmAddress,
+    size: VmSize,
+    flags: i32,
+) -> Result<VmAddress, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(host_priv.kernel());
+    request.descriptors(1);
+    request.copy_send(task);
+    request.ndr();
+    request.value(&address);
+    request.value(&size);
+    request.value(&flags);
+    let dest = rt::Dest::copy_send(host_priv);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+    let mut reply = request
+        .call(id::VM_ALLOCATE_CPM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    let address = reply.value::<VmAddress>()?;
+    reply.end()?;
+    Ok(address)
 }
 
 /// Lists the processors.
@@ -588,9 +654,180 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
-/// What the kernel does for who holds the privileged port of the host.
+/// Lists the processor sets, by the ports that tell them apart.
 ///
-/// It is a part of Apple's interface `host_priv`, with the true ids.
+/// `host_processor_sets`, routine, message 419.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 52 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `processor_sets`: ^array\[\] of send right, copied |
+/// | 48 | 4 | `processor_setsCnt` |
+#[allow(dead_code)]
+pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
+    host_priv: &rt::SendRight<K>,
+) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let request = buffer.request(host_priv.kernel());
+    let dest = rt::Dest::copy_send(host_priv);
+    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+    let mut reply = request
+        .call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let processor_sets = reply.rights_memory::<rt::SendRight<K>>()?;
+    reply.ndr()?;
+    reply.counted(processor_sets.len())?;
+    reply.end()?;
+    Ok(processor_sets)
+}
+
+/// Returns the control port of a processor set.
+///
+/// `host_processor_set_priv`, routine, message 420.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `set_name`: send right, copied |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `set`: send right, copied |
+#[allow(dead_code)]
+pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
+    host_priv: &rt::SendRight<K>,
+    set_name: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(host_priv.kernel());
+    request.descriptors(1);
+    request.copy_send(set_name);
+    let dest = rt::Dest::copy_send(host_priv);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let set = reply.send_right()?;
+    reply.end()?;
+    Ok(set)
+}
+
+/// Sets the server that shows notices to the user.
+///
+/// `host_set_UNDServer`, routine, message 423.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `server`: send right, copied |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn host_set_und_server<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+    server: &rt::SendRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(host.kernel());
+    request.descriptors(1);
+    request.copy_send(server);
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::HOST_SET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Returns it.
+///
+/// `host_get_UNDServer`, routine, message 424.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `server`: send right, copied |
+#[allow(dead_code)]
+pub fn host_get_und_server<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::HOST_GET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let server = reply.send_right()?;
+    reply.end()?;
+    Ok(server)
+}
+
+/// Asks the kernel about its extensions, in a property list.
+///
+/// `kext_request`, routine, message 425.
+///
+/// Request, 56 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `request_data`: ^array\[\] of BYTE |
+/// | 48 | 4 | `user_log_flags`: `uint32_t` |
+/// | 52 | 4 | `request_dataCnt` |
+///
+/// Reply, 72 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `response_data`: ^array\[\] of BYTE |
+/// | 40 | 12 | `log_data`: ^array\[\] of BYTE |
+/// | 60 | 4 | `response_dataCnt` |
+/// | 64 | 4 | `log_dataCnt` |
+/// | 68 | 4 | `op_result`: `kern_return_t` |
+#[allow(dead_code)]
+pub fn kext_request<K: rt::Kernel<Abi = Abi>>(
+    host_priv: &rt::SendRight<K>,
+    user_log_flags: u32,
+    request_data: &[u8],
+) -> Result<KextRequestReply<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<80>::new();
+    let mut request = buffer.request(host_priv.kernel());
+    request.descriptors(1);
+    let request_data_count = request
+        .memory(rt::OolArg::lend(request_data), rt::Copying::VIRTUAL)?;
+    request.ndr();
+    request.value(&user_log_flags);
+    request.count(request_data_count)?;
+    let dest = rt::Dest::copy_send(host_priv);
+    let shape = rt::Shape::new(72, 72, rt::Complex::Always);
+    let mut reply = request
+        .call(id::KEXT_REQUEST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(2)?;
+    let response_data = reply.memory()?;
+    let log_data = reply.memory()?;
+    reply.ndr()?;
+    reply.counted(response_data.len())?;
+    reply.counted(log_data.len())?;
+    let op_result = reply.value::<rt::KernReturn>()?;
+    reply.end()?;
+    Ok(KextRequestReply {
+        response_data,
+        log_data,
+        op_result,
+    })
+}
+
+/// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in the kernel are skipped.
 ///
 /// A server of `host_priv`.
 ///
@@ -667,6 +904,20 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
         thread: rt::SendRight<K>,
         wired: bool,
     ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Allocates memory whose pages are next to each other in the machine.
+    ///
+    /// `vm_allocate_cpm`, sent by [`vm_allocate_cpm()`].
+    fn vm_allocate_cpm(
+        &self,
+        host_priv: rt::Port<'_, K>,
+        task: rt::SendRight<K>,
+        address: VmAddress,
+        size: VmSize,
+        flags: i32,
+    ) -> Result<VmAddress, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -756,6 +1007,60 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
+
+    /// Lists the processor sets, by the ports that tell them apart.
+    ///
+    /// `host_processor_sets`, sent by [`host_processor_sets()`].
+    fn host_processor_sets(
+        &self,
+        host_priv: rt::Port<'_, K>,
+    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Returns the control port of a processor set.
+    ///
+    /// `host_processor_set_priv`, sent by [`host_processor_set_priv()`].
+    fn host_processor_set_priv(
+        &self,
+        host_priv: rt::Port<'_, K>,
+        set_name: rt::SendRight<K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets the server that shows notices to the user.
+    ///
+    /// `host_set_UNDServer`, sent by [`host_set_und_server()`].
+    fn host_set_und_server(
+        &self,
+        host: rt::Port<'_, K>,
+        server: rt::SendRight<K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Returns it.
+    ///
+    /// `host_get_UNDServer`, sent by [`host_get_und_server()`].
+    fn host_get_und_server(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Asks the kernel about its extensions, in a property list.
+    ///
+    /// `kext_request`, sent by [`kext_request()`].
+    fn kext_request(
+        &self,
+        host_priv: rt::Port<'_, K>,
+        user_log_flags: u32,
+        request_data: rt::OolMemory<K>,
+    ) -> Result<KextRequestReply<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
 }
 
 /// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
@@ -777,6 +1082,7 @@ where
         }
         id::VM_WIRE => serve_vm_wire(server, request, reply),
         id::THREAD_WIRE => serve_thread_wire(server, request, reply),
+        id::VM_ALLOCATE_CPM => serve_vm_allocate_cpm(server, request, reply),
         id::HOST_PROCESSORS => serve_host_processors(server, request, reply),
         id::HOST_GET_SPECIAL_PORT => serve_host_get_special_port(server, request, reply),
         id::HOST_SET_SPECIAL_PORT => serve_host_set_special_port(server, request, reply),
@@ -790,6 +1096,13 @@ where
             serve_host_swap_exception_ports(server, request, reply)
         }
         id::MACH_VM_WIRE => serve_mach_vm_wire(server, request, reply),
+        id::HOST_PROCESSOR_SETS => serve_host_processor_sets(server, request, reply),
+        id::HOST_PROCESSOR_SET_PRIV => {
+            serve_host_processor_set_priv(server, request, reply)
+        }
+        id::HOST_SET_UND_SERVER => serve_host_set_und_server(server, request, reply),
+        id::HOST_GET_UND_SERVER => serve_host_get_und_server(server, request, reply),
+        id::KEXT_REQUEST => serve_kext_request(server, request, reply),
         _ => return false,
     }
     true
@@ -803,7 +1116,7 @@ where
     S: HostPriv<K> + ?Sized,
 {
     rt::subsystem(
-        400..419,
+        400..426,
         68,
         4140,
         move |request, reply| { host_priv_server(server, request, reply) },
@@ -939,6 +1252,37 @@ where
         let wired = body.value::<u32>()? != 0;
         body.end()?;
         S::thread_wire(server, request.port(), thread, wired)?;
+        Ok(())
+    });
+}
+
+fn serve_vm_allocate_cpm<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(60, 60, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let task = body.send_right()?;
+        body.ndr()?;
+        let address = body.value::<VmAddress>()?;
+        let size = body.value::<VmSize>()?;
+        let flags = body.value::<i32>()?;
+        body.end()?;
+        let results = S::vm_allocate_cpm(
+            server,
+            request.port(),
+            task,
+            address,
+            size,
+            flags,
+        )?;
+        reply.encode::<40>(|reply| encode_vm_allocate_cpm(reply, results))?;
         Ok(())
     });
 }
@@ -1110,6 +1454,107 @@ where
     });
 }
 
+fn serve_host_processor_sets<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::host_processor_sets(server, request.port())?;
+        reply.encode::<56>(|reply| encode_host_processor_sets(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_host_processor_set_priv<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let set_name = body.send_right()?;
+        body.end()?;
+        let results = S::host_processor_set_priv(server, request.port(), set_name)?;
+        reply.encode::<40>(|reply| encode_host_processor_set_priv(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_host_set_und_server<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let server_ = body.send_right()?;
+        body.end()?;
+        S::host_set_und_server(server, request.port(), server_)?;
+        Ok(())
+    });
+}
+
+fn serve_host_get_und_server<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::host_get_und_server(server, request.port())?;
+        reply.encode::<40>(|reply| encode_host_get_und_server(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_kext_request<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: HostPriv<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let request_data = body.memory()?;
+        body.ndr()?;
+        let user_log_flags = body.value::<u32>()?;
+        body.counted(request_data.len())?;
+        body.end()?;
+        let results = S::kext_request(
+            server,
+            request.port(),
+            user_log_flags,
+            request_data,
+        )?;
+        reply.encode::<72>(|reply| encode_kext_request(reply, results))?;
+        Ok(())
+    });
+}
+
 fn encode_host_get_boot_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::CString,
@@ -1134,6 +1579,15 @@ fn encode_host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     reply.move_send(results);
+    Ok(())
+}
+
+fn encode_vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: VmAddress,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results);
     Ok(())
 }
 
@@ -1185,6 +1639,51 @@ fn encode_host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
     reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
     reply.same_count(old_handlerss_count, results.masks.len())?;
+    Ok(())
+}
+
+fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::Vec<rt::SendRight<K>>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    let processor_sets_count = reply
+        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    reply.ndr();
+    reply.count(processor_sets_count)?;
+    Ok(())
+}
+
+fn encode_host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_host_get_und_server<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_kext_request<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: KextRequestReply<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(2);
+    let response_data_count = reply
+        .memory_result(results.response_data, rt::Copying::VIRTUAL)?;
+    let log_data_count = reply.memory_result(results.log_data, rt::Copying::VIRTUAL)?;
+    reply.ndr();
+    reply.count(response_data_count)?;
+    reply.count(log_data_count)?;
+    reply.value(&results.op_result);
     Ok(())
 }
 
@@ -1244,6 +1743,15 @@ pub fn thread_wire_reply<K: rt::Kernel<Abi = Abi>>(
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<40, _>(id::THREAD_WIRE, result, |_, ()| Ok(()))
+}
+
+/// Answers a `vm_allocate_cpm` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn vm_allocate_cpm_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<VmAddress, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::VM_ALLOCATE_CPM, result, encode_vm_allocate_cpm)
 }
 
 /// Answers a `host_processors` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1318,6 +1826,55 @@ pub fn mach_vm_wire_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<40, _>(id::MACH_VM_WIRE, result, |_, ()| Ok(()))
 }
 
+/// Answers a `host_processor_sets` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_processor_sets_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<56, _>(id::HOST_PROCESSOR_SETS, result, encode_host_processor_sets)
+}
+
+/// Answers a `host_processor_set_priv` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_processor_set_priv_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::HOST_PROCESSOR_SET_PRIV, result, encode_host_processor_set_priv)
+}
+
+/// Answers a `host_set_UNDServer` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_set_und_server_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::HOST_SET_UND_SERVER, result, |_, ()| Ok(()))
+}
+
+/// Answers a `host_get_UNDServer` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_get_und_server_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::HOST_GET_UND_SERVER, result, encode_host_get_und_server)
+}
+
+/// Answers a `kext_request` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn kext_request_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<KextRequestReply<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<72, _>(id::KEXT_REQUEST, result, encode_kext_request)
+}
+
 /// The runtime lays these messages out as the compiler's tables say.
 const _: () = {
     use rt::layout::Item::{self, *};
@@ -1340,6 +1897,12 @@ const _: () = {
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(4), Data(4)],
+        &[24, 28, 40, 48, 52, 56],
+        60,
+    );
+    check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[], &[], 24);
     check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
@@ -1460,4 +2023,18 @@ const _: () = {
         68,
     );
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[], &[], 24);
+    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[], &[], 24);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Data(4), OutOfLine, Ndr, Data(4), Data(4)], &[24, 28, 40, 48, 52], 56);
+    check(
+        &[Data(4), OutOfLine, OutOfLine, Ndr, Data(4), Data(4), Data(4)],
+        &[24, 28, 40, 52, 60, 64, 68],
+        72,
+    );
 };

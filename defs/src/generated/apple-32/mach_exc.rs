@@ -358,6 +358,9 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
 /// A port that is set with `MACH_EXCEPTION_CODES` (`task_set_exception_ports` and its kin) gets these messages; the behavior
 /// that it is set with says which of them.
 ///
+/// With `AUDIT_TOKENS` defined the server's functions also get the audit token of whoever sent the message, which comes in its trailer. An exception
+/// is raised in the name of the task that it happens in; a token of the kernel (process 0) is that of one which the kernel itself raises.
+///
 /// A server of `mach_exc`.
 ///
 /// What it does not implement answers `MIG_BAD_ID`.

@@ -167,7 +167,8 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
 /// Each notification was asked for with a send-once right (`mach_port_request_notification`) and comes to the port of that
 /// right.
 ///
-/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in its trailer.
+/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in its trailer, and with `AUDIT_TOKENS`
+/// the audit token of its sender: the kernel's, in which every word is 0 but those of its version, if the message is what it says.
 ///
 /// A server of `notify`.
 ///

@@ -9,10 +9,22 @@ pub type ClockId = i32;
 pub type HostFlavor = i32;
 /// `integer_t`
 pub type Integer = i32;
+/// `lockgroup_info_t`
+pub type LockgroupInfo = [u64; 33];
+/// `mach_memory_info_t`
+pub type MachMemoryInfo = [u64; 22];
+/// `mach_zone_info_t`
+pub type MachZoneInfo = [u64; 8];
+/// `mach_zone_name_t`
+pub type MachZoneName = [u8; 80];
+/// `memory_object_size_t`
+pub type MemoryObjectSize = u64;
 /// `natural_t`
 pub type Natural = u32;
 /// `processor_flavor_t`
 pub type ProcessorFlavor = i32;
+/// `vm_prot_t`
+pub type VmProt = i32;
 /// `vm_size_t`
 pub type VmSize = u64;
 
@@ -28,20 +40,46 @@ pub mod id {
     pub const HOST_KERNEL_VERSION: i32 = 201;
     /// `_host_page_size`
     pub const HOST_PAGE_SIZE: i32 = 202;
+    /// `mach_memory_object_memory_entry`
+    pub const MACH_MEMORY_OBJECT_MEMORY_ENTRY: i32 = 203;
     /// `host_processor_info`
     pub const HOST_PROCESSOR_INFO: i32 = 204;
     /// `host_get_io_main`
     pub const HOST_GET_IO_MAIN: i32 = 205;
     /// `host_get_clock_service`
     pub const HOST_GET_CLOCK_SERVICE: i32 = 206;
+    /// `kmod_get_info`
+    pub const KMOD_GET_INFO: i32 = 207;
     /// `processor_set_default`
     pub const PROCESSOR_SET_DEFAULT: i32 = 213;
+    /// `processor_set_create`
+    pub const PROCESSOR_SET_CREATE: i32 = 214;
+    /// `mach_memory_object_memory_entry_64`
+    pub const MACH_MEMORY_OBJECT_MEMORY_ENTRY_64: i32 = 215;
     /// `host_statistics`
     pub const HOST_STATISTICS: i32 = 216;
     /// `host_request_notification`
     pub const HOST_REQUEST_NOTIFICATION: i32 = 217;
+    /// `host_lockgroup_info`
+    pub const HOST_LOCKGROUP_INFO: i32 = 218;
     /// `host_statistics64`
     pub const HOST_STATISTICS64: i32 = 219;
+    /// `mach_zone_info`
+    pub const MACH_ZONE_INFO: i32 = 220;
+    /// `host_create_mach_voucher`
+    pub const HOST_CREATE_MACH_VOUCHER: i32 = 222;
+    /// `mach_memory_info`
+    pub const MACH_MEMORY_INFO: i32 = 227;
+    /// `host_set_multiuser_config_flags`
+    pub const HOST_SET_MULTIUSER_CONFIG_FLAGS: i32 = 228;
+    /// `host_get_multiuser_config_flags`
+    pub const HOST_GET_MULTIUSER_CONFIG_FLAGS: i32 = 229;
+    /// `host_check_multiuser_mode`
+    pub const HOST_CHECK_MULTIUSER_MODE: i32 = 230;
+    /// `mach_zone_info_for_zone`
+    pub const MACH_ZONE_INFO_FOR_ZONE: i32 = 231;
+    /// `mach_memory_info_redacted`
+    pub const MACH_MEMORY_INFO_REDACTED: i32 = 235;
 }
 
 /// What `host_processor_info` returns.
@@ -51,6 +89,46 @@ pub struct HostProcessorInfoReply {
     pub out_processor_count: Natural,
     /// `out_processor_info`
     pub out_processor_info: rt::Vec<Integer>,
+}
+
+/// What `processor_set_create` returns.
+#[derive(Debug)]
+pub struct ProcessorSetCreateReply<K: rt::Kernel<Abi = Abi>> {
+    /// `new_set`
+    pub new_set: rt::SendRight<K>,
+    /// `new_name`
+    pub new_name: rt::SendRight<K>,
+}
+
+/// What `mach_zone_info` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachZoneInfoReply {
+    /// `names`
+    pub names: rt::Vec<MachZoneName>,
+    /// `info`
+    pub info: rt::Vec<MachZoneInfo>,
+}
+
+/// What `mach_memory_info` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachMemoryInfoReply {
+    /// `names`
+    pub names: rt::Vec<MachZoneName>,
+    /// `info`
+    pub info: rt::Vec<MachZoneInfo>,
+    /// `memory_info`
+    pub memory_info: rt::Vec<MachMemoryInfo>,
+}
+
+/// What `mach_memory_info_redacted` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachMemoryInfoRedactedReply {
+    /// `names`
+    pub names: rt::Vec<MachZoneName>,
+    /// `info`
+    pub info: rt::Vec<MachZoneInfo>,
+    /// `memory_info`
+    pub memory_info: rt::Vec<MachMemoryInfo>,
 }
 
 /// Tells facts about the host.
@@ -141,6 +219,55 @@ pub fn host_page_size<K: rt::Kernel<Abi = Abi>>(
     let out_page_size = reply.value::<VmSize>()?;
     reply.end()?;
     Ok(out_page_size)
+}
+
+/// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes of the task.
+///
+/// `mach_memory_object_memory_entry`, routine, message 203.
+///
+/// Request, 64 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `pager`: send right, copied |
+/// | 48 | 4 | `internal`: `boolean_t` |
+/// | 52 | 8 | `size`: `vm_size_t` |
+/// | 60 | 4 | `permission`: `vm_prot_t` |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `entry_handle`: send right, moved |
+#[allow(dead_code)]
+pub fn mach_memory_object_memory_entry<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+    internal: bool,
+    size: VmSize,
+    permission: VmProt,
+    pager: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(host.kernel());
+    request.descriptors(1);
+    request.copy_send(pager);
+    request.ndr();
+    request.value(&u32::from(internal));
+    request.value(&size);
+    request.value(&permission);
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.descriptors(1)?;
+    let entry_handle = reply.send_right()?;
+    reply.end()?;
+    Ok(entry_handle)
 }
 
 /// Tells facts about each processor.
@@ -246,6 +373,36 @@ pub fn host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
     Ok(clock_serv)
 }
 
+/// Describes the modules of the kernel, as long as there were any.
+///
+/// `kmod_get_info`, routine, message 207.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 56 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `modules`: ^array\[\] of BYTE |
+/// | 52 | 4 | `modulesCnt` |
+#[allow(dead_code)]
+pub fn kmod_get_info<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+    let mut reply = request
+        .call(id::KMOD_GET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let modules = reply.memory()?;
+    reply.ndr()?;
+    reply.counted(modules.len())?;
+    reply.end()?;
+    Ok(modules)
+}
+
 /// Returns the name port of the default processor set.
 ///
 /// `processor_set_default`, routine, message 213.
@@ -271,6 +428,87 @@ pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
     let default_set = reply.send_right()?;
     reply.end()?;
     Ok(default_set)
+}
+
+/// Makes a processor set; no kernel of today does.
+///
+/// `processor_set_create`, routine, message 214.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 52 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `new_set`: send right, copied |
+/// | 40 | 12 | `new_name`: send right, copied |
+#[allow(dead_code)]
+pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<ProcessorSetCreateReply<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+    let mut reply = request
+        .call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(2)?;
+    let new_set = reply.send_right()?;
+    let new_name = reply.send_right()?;
+    reply.end()?;
+    Ok(ProcessorSetCreateReply {
+        new_set,
+        new_name,
+    })
+}
+
+/// Makes a port that stands for memory of a memory object, or of the kernel's if `internal` is true.
+///
+/// `mach_memory_object_memory_entry_64`, routine, message 215.
+///
+/// Request, 64 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `pager`: send right, copied |
+/// | 48 | 4 | `internal`: `boolean_t` |
+/// | 52 | 8 | `size`: `memory_object_size_t` |
+/// | 60 | 4 | `permission`: `vm_prot_t` |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `entry_handle`: send right, moved |
+#[allow(dead_code)]
+pub fn mach_memory_object_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+    internal: bool,
+    size: MemoryObjectSize,
+    permission: VmProt,
+    pager: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(host.kernel());
+    request.descriptors(1);
+    request.copy_send(pager);
+    request.ndr();
+    request.value(&u32::from(internal));
+    request.value(&size);
+    request.value(&permission);
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.descriptors(1)?;
+    let entry_handle = reply.send_right()?;
+    reply.end()?;
+    Ok(entry_handle)
 }
 
 /// Tells counters of the host, in words of 32 bits.
@@ -347,6 +585,36 @@ pub fn host_request_notification<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+/// Tells counters of the kernel's locks.
+///
+/// `host_lockgroup_info`, routine, message 218.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 56 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `lockgroup_info`: array\[\] of `lockgroup_info_t` |
+/// | 52 | 4 | `lockgroup_infoCnt` |
+#[allow(dead_code)]
+pub fn host_lockgroup_info<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<rt::Vec<LockgroupInfo>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+    let mut reply = request
+        .call(id::HOST_LOCKGROUP_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let lockgroup_info = reply.memory_of::<LockgroupInfo>()?;
+    reply.ndr()?;
+    reply.counted(lockgroup_info.len())?;
+    reply.end()?;
+    Ok(lockgroup_info.into_vec())
+}
+
 /// Tells counters of the host, in words of 64 bits.
 ///
 /// `host_statistics64`, routine, message 219.
@@ -384,9 +652,301 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
     Ok(host_info64_out.into_vec())
 }
 
-/// What the kernel tells about the machine to everyone.
+/// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
 ///
-/// It is a part of Apple's interface `mach_host`, with the true ids.
+/// `mach_zone_info`, routine, message 220.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 76 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `names`: array\[\] of `mach_zone_name_t` |
+/// | 44 | 16 | `info`: array\[\] of `mach_zone_info_t` |
+/// | 68 | 4 | `namesCnt` |
+/// | 72 | 4 | `infoCnt` |
+#[allow(dead_code)]
+pub fn mach_zone_info<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<MachZoneInfoReply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<88>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(76, 76, rt::Complex::Always);
+    let mut reply = request
+        .call(id::MACH_ZONE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(2)?;
+    let names = reply.memory_of::<MachZoneName>()?;
+    let info = reply.memory_of::<MachZoneInfo>()?;
+    reply.ndr()?;
+    reply.counted(names.len())?;
+    reply.counted(info.len())?;
+    reply.end()?;
+    Ok(MachZoneInfoReply {
+        names: names.into_vec(),
+        info: info.into_vec(),
+    })
+}
+
+/// Makes a voucher by these recipes.
+///
+/// `host_create_mach_voucher`, routine, message 222.
+///
+/// Request, 36 to 5156 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `recipesCnt` |
+/// | 36 | ≤ 5120 | `recipes`: array\[\*:5120\] of `uint8_t` |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `voucher`: send right, copied |
+#[allow(dead_code)]
+pub fn host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+    recipes: &[u8],
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<5160>::new();
+    let mut request = buffer.request(host.kernel());
+    request.ndr();
+    request.array(recipes, 5120)?;
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(
+            id::HOST_CREATE_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.descriptors(1)?;
+    let voucher = reply.send_right()?;
+    reply.end()?;
+    Ok(voucher)
+}
+
+/// As `mach_zone_info`, with what else the kernel uses memory for.
+///
+/// `mach_memory_info`, routine, message 227.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 96 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `names`: array\[\] of `mach_zone_name_t` |
+/// | 44 | 16 | `info`: array\[\] of `mach_zone_info_t` |
+/// | 60 | 16 | `memory_info`: array\[\] of `mach_memory_info_t` |
+/// | 84 | 4 | `namesCnt` |
+/// | 88 | 4 | `infoCnt` |
+/// | 92 | 4 | `memory_infoCnt` |
+#[allow(dead_code)]
+pub fn mach_memory_info<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<MachMemoryInfoReply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<104>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+    let mut reply = request
+        .call(id::MACH_MEMORY_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(3)?;
+    let names = reply.memory_of::<MachZoneName>()?;
+    let info = reply.memory_of::<MachZoneInfo>()?;
+    let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+    reply.ndr()?;
+    reply.counted(names.len())?;
+    reply.counted(info.len())?;
+    reply.counted(memory_info.len())?;
+    reply.end()?;
+    Ok(MachMemoryInfoReply {
+        names: names.into_vec(),
+        info: info.into_vec(),
+        memory_info: memory_info.into_vec(),
+    })
+}
+
+/// Sets flags about several users at once.
+///
+/// `host_set_multiuser_config_flags`, routine, message 228.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `multiuser_flags`: `uint32_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn host_set_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
+    host_priv: &rt::SendRight<K>,
+    multiuser_flags: u32,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(host_priv.kernel());
+    request.ndr();
+    request.value(&multiuser_flags);
+    let dest = rt::Dest::copy_send(host_priv);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::HOST_SET_MULTIUSER_CONFIG_FLAGS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Tells these flags.
+///
+/// `host_get_multiuser_config_flags`, routine, message 229.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 40 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `multiuser_flags`: `uint32_t` |
+#[allow(dead_code)]
+pub fn host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<u32, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+    let mut reply = request
+        .call(
+            id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    let multiuser_flags = reply.value::<u32>()?;
+    reply.end()?;
+    Ok(multiuser_flags)
+}
+
+/// Tells whether there may be several users at once.
+///
+/// `host_check_multiuser_mode`, routine, message 230.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 40 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `multiuser_mode`: `uint32_t` |
+#[allow(dead_code)]
+pub fn host_check_multiuser_mode<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<u32, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+    let mut reply = request
+        .call(
+            id::HOST_CHECK_MULTIUSER_MODE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    let multiuser_mode = reply.value::<u32>()?;
+    reply.end()?;
+    Ok(multiuser_mode)
+}
+
+/// Tells what one zone holds.
+///
+/// `mach_zone_info_for_zone`, routine, message 231.
+///
+/// Request, 112 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 80 | `name`: `mach_zone_name_t` |
+///
+/// Reply, 100 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 64 | `info`: `mach_zone_info_t` |
+#[allow(dead_code)]
+pub fn mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+    name: &MachZoneName,
+) -> Result<MachZoneInfo, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<112>::new();
+    let mut request = buffer.request(host.kernel());
+    request.ndr();
+    request.value(name);
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(100, 100, rt::Complex::Never);
+    let mut reply = request
+        .call(id::MACH_ZONE_INFO_FOR_ZONE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    let info = reply.value::<MachZoneInfo>()?;
+    reply.end()?;
+    Ok(info)
+}
+
+/// As `mach_memory_info`, without what tells the kernel's secrets; since macOS 26.
+///
+/// `mach_memory_info_redacted`, routine, message 235.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 96 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `names`: array\[\] of `mach_zone_name_t` |
+/// | 44 | 16 | `info`: array\[\] of `mach_zone_info_t` |
+/// | 60 | 16 | `memory_info`: array\[\] of `mach_memory_info_t` |
+/// | 84 | 4 | `namesCnt` |
+/// | 88 | 4 | `infoCnt` |
+/// | 92 | 4 | `memory_infoCnt` |
+#[allow(dead_code)]
+pub fn mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
+    host: &rt::SendRight<K>,
+) -> Result<MachMemoryInfoRedactedReply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<104>::new();
+    let request = buffer.request(host.kernel());
+    let dest = rt::Dest::copy_send(host);
+    let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+    let mut reply = request
+        .call(
+            id::MACH_MEMORY_INFO_REDACTED,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.descriptors(3)?;
+    let names = reply.memory_of::<MachZoneName>()?;
+    let info = reply.memory_of::<MachZoneInfo>()?;
+    let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+    reply.ndr()?;
+    reply.counted(names.len())?;
+    reply.counted(info.len())?;
+    reply.counted(memory_info.len())?;
+    reply.end()?;
+    Ok(MachMemoryInfoRedactedReply {
+        names: names.into_vec(),
+        info: info.into_vec(),
+        memory_info: memory_info.into_vec(),
+    })
+}
+
+/// What the kernel tells about the machine to everyone. Ids of routines that are no longer in the kernel are skipped.
 ///
 /// A server of `mach_host`.
 ///
@@ -422,6 +982,20 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes of the task.
+    ///
+    /// `mach_memory_object_memory_entry`, sent by [`mach_memory_object_memory_entry()`].
+    fn mach_memory_object_memory_entry(
+        &self,
+        host: rt::Port<'_, K>,
+        internal: bool,
+        size: VmSize,
+        permission: VmProt,
+        pager: rt::SendRight<K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Tells facts about each processor.
     ///
     /// `host_processor_info`, sent by [`host_processor_info()`].
@@ -454,12 +1028,46 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Describes the modules of the kernel, as long as there were any.
+    ///
+    /// `kmod_get_info`, sent by [`kmod_get_info()`].
+    fn kmod_get_info(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<rt::OolMemory<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Returns the name port of the default processor set.
     ///
     /// `processor_set_default`, sent by [`processor_set_default()`].
     fn processor_set_default(
         &self,
         host: rt::Port<'_, K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Makes a processor set; no kernel of today does.
+    ///
+    /// `processor_set_create`, sent by [`processor_set_create()`].
+    fn processor_set_create(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<ProcessorSetCreateReply<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Makes a port that stands for memory of a memory object, or of the kernel's if `internal` is true.
+    ///
+    /// `mach_memory_object_memory_entry_64`, sent by [`mach_memory_object_memory_entry_64()`].
+    fn mach_memory_object_memory_entry_64(
+        &self,
+        host: rt::Port<'_, K>,
+        internal: bool,
+        size: MemoryObjectSize,
+        permission: VmProt,
+        pager: rt::SendRight<K>,
     ) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -488,6 +1096,16 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Tells counters of the kernel's locks.
+    ///
+    /// `host_lockgroup_info`, sent by [`host_lockgroup_info()`].
+    fn host_lockgroup_info(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<rt::Vec<LockgroupInfo>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Tells counters of the host, in words of 64 bits.
     ///
     /// `host_statistics64`, sent by [`host_statistics64()`].
@@ -497,6 +1115,89 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         flavor: HostFlavor,
         host_info64_out_max: u32,
     ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
+    ///
+    /// `mach_zone_info`, sent by [`mach_zone_info()`].
+    fn mach_zone_info(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<MachZoneInfoReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Makes a voucher by these recipes.
+    ///
+    /// `host_create_mach_voucher`, sent by [`host_create_mach_voucher()`].
+    fn host_create_mach_voucher(
+        &self,
+        host: rt::Port<'_, K>,
+        recipes: &[u8],
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// As `mach_zone_info`, with what else the kernel uses memory for.
+    ///
+    /// `mach_memory_info`, sent by [`mach_memory_info()`].
+    fn mach_memory_info(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<MachMemoryInfoReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets flags about several users at once.
+    ///
+    /// `host_set_multiuser_config_flags`, sent by [`host_set_multiuser_config_flags()`].
+    fn host_set_multiuser_config_flags(
+        &self,
+        host_priv: rt::Port<'_, K>,
+        multiuser_flags: u32,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells these flags.
+    ///
+    /// `host_get_multiuser_config_flags`, sent by [`host_get_multiuser_config_flags()`].
+    fn host_get_multiuser_config_flags(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<u32, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells whether there may be several users at once.
+    ///
+    /// `host_check_multiuser_mode`, sent by [`host_check_multiuser_mode()`].
+    fn host_check_multiuser_mode(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<u32, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells what one zone holds.
+    ///
+    /// `mach_zone_info_for_zone`, sent by [`mach_zone_info_for_zone()`].
+    fn mach_zone_info_for_zone(
+        &self,
+        host: rt::Port<'_, K>,
+        name: MachZoneName,
+    ) -> Result<MachZoneInfo, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// As `mach_memory_info`, without what tells the kernel's secrets; since macOS 26.
+    ///
+    /// `mach_memory_info_redacted`, sent by [`mach_memory_info_redacted()`].
+    fn mach_memory_info_redacted(
+        &self,
+        host: rt::Port<'_, K>,
+    ) -> Result<MachMemoryInfoRedactedReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -515,17 +1216,46 @@ where
         id::HOST_INFO => serve_host_info(server, request, reply),
         id::HOST_KERNEL_VERSION => serve_host_kernel_version(server, request, reply),
         id::HOST_PAGE_SIZE => serve_host_page_size(server, request, reply),
+        id::MACH_MEMORY_OBJECT_MEMORY_ENTRY => {
+            serve_mach_memory_object_memory_entry(server, request, reply)
+        }
         id::HOST_PROCESSOR_INFO => serve_host_processor_info(server, request, reply),
         id::HOST_GET_IO_MAIN => serve_host_get_io_main(server, request, reply),
         id::HOST_GET_CLOCK_SERVICE => {
             serve_host_get_clock_service(server, request, reply)
         }
+        id::KMOD_GET_INFO => serve_kmod_get_info(server, request, reply),
         id::PROCESSOR_SET_DEFAULT => serve_processor_set_default(server, request, reply),
+        id::PROCESSOR_SET_CREATE => serve_processor_set_create(server, request, reply),
+        id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64 => {
+            serve_mach_memory_object_memory_entry_64(server, request, reply)
+        }
         id::HOST_STATISTICS => serve_host_statistics(server, request, reply),
         id::HOST_REQUEST_NOTIFICATION => {
             serve_host_request_notification(server, request, reply)
         }
+        id::HOST_LOCKGROUP_INFO => serve_host_lockgroup_info(server, request, reply),
         id::HOST_STATISTICS64 => serve_host_statistics64(server, request, reply),
+        id::MACH_ZONE_INFO => serve_mach_zone_info(server, request, reply),
+        id::HOST_CREATE_MACH_VOUCHER => {
+            serve_host_create_mach_voucher(server, request, reply)
+        }
+        id::MACH_MEMORY_INFO => serve_mach_memory_info(server, request, reply),
+        id::HOST_SET_MULTIUSER_CONFIG_FLAGS => {
+            serve_host_set_multiuser_config_flags(server, request, reply)
+        }
+        id::HOST_GET_MULTIUSER_CONFIG_FLAGS => {
+            serve_host_get_multiuser_config_flags(server, request, reply)
+        }
+        id::HOST_CHECK_MULTIUSER_MODE => {
+            serve_host_check_multiuser_mode(server, request, reply)
+        }
+        id::MACH_ZONE_INFO_FOR_ZONE => {
+            serve_mach_zone_info_for_zone(server, request, reply)
+        }
+        id::MACH_MEMORY_INFO_REDACTED => {
+            serve_mach_memory_info_redacted(server, request, reply)
+        }
         _ => return false,
     }
     true
@@ -539,8 +1269,8 @@ where
     S: MachHost<K> + ?Sized,
 {
     rt::subsystem(
-        200..220,
-        52,
+        200..236,
+        5156,
         1064,
         move |request, reply| { mach_host_server(server, request, reply) },
     )
@@ -597,6 +1327,40 @@ where
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::host_page_size(server, request.port())?;
         reply.encode::<48>(|reply| encode_host_page_size(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_memory_object_memory_entry<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let pager = body.send_right()?;
+        body.ndr()?;
+        let internal = body.value::<u32>()? != 0;
+        let size = body.value::<VmSize>()?;
+        let permission = body.value::<VmProt>()?;
+        body.end()?;
+        let results = S::mach_memory_object_memory_entry(
+            server,
+            request.port(),
+            internal,
+            size,
+            permission,
+            pager,
+        )?;
+        reply
+            .encode::<
+                40,
+            >(|reply| encode_mach_memory_object_memory_entry(reply, results))?;
         Ok(())
     });
 }
@@ -658,6 +1422,23 @@ where
     });
 }
 
+fn serve_kmod_get_info<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::kmod_get_info(server, request.port())?;
+        reply.encode::<56>(|reply| encode_kmod_get_info(reply, results))?;
+        Ok(())
+    });
+}
+
 fn serve_processor_set_default<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -671,6 +1452,57 @@ where
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::processor_set_default(server, request.port())?;
         reply.encode::<40>(|reply| encode_processor_set_default(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_processor_set_create<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::processor_set_create(server, request.port())?;
+        reply.encode::<56>(|reply| encode_processor_set_create(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_memory_object_memory_entry_64<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let pager = body.send_right()?;
+        body.ndr()?;
+        let internal = body.value::<u32>()? != 0;
+        let size = body.value::<MemoryObjectSize>()?;
+        let permission = body.value::<VmProt>()?;
+        body.end()?;
+        let results = S::mach_memory_object_memory_entry_64(
+            server,
+            request.port(),
+            internal,
+            size,
+            permission,
+            pager,
+        )?;
+        reply
+            .encode::<
+                40,
+            >(|reply| encode_mach_memory_object_memory_entry_64(reply, results))?;
         Ok(())
     });
 }
@@ -722,6 +1554,23 @@ where
     });
 }
 
+fn serve_host_lockgroup_info<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::host_lockgroup_info(server, request.port())?;
+        reply.encode::<56>(|reply| encode_host_lockgroup_info(reply, results))?;
+        Ok(())
+    });
+}
+
 fn serve_host_statistics64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -744,6 +1593,153 @@ where
             host_info64_out_max,
         )?;
         reply.encode::<1064>(|reply| encode_host_statistics64(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_zone_info<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::mach_zone_info(server, request.port())?;
+        reply.encode::<80>(|reply| encode_mach_zone_info(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_host_create_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(36, 5156, rt::Complex::Never))?;
+        body.ndr()?;
+        let recipes = body.array::<u8>(5120)?;
+        body.end()?;
+        let results = S::host_create_mach_voucher(server, request.port(), &recipes)?;
+        reply.encode::<40>(|reply| encode_host_create_mach_voucher(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_memory_info<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::mach_memory_info(server, request.port())?;
+        reply.encode::<96>(|reply| encode_mach_memory_info(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_host_set_multiuser_config_flags<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let multiuser_flags = body.value::<u32>()?;
+        body.end()?;
+        S::host_set_multiuser_config_flags(server, request.port(), multiuser_flags)?;
+        Ok(())
+    });
+}
+
+fn serve_host_get_multiuser_config_flags<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::host_get_multiuser_config_flags(server, request.port())?;
+        reply
+            .encode::<
+                40,
+            >(|reply| encode_host_get_multiuser_config_flags(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_host_check_multiuser_mode<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::host_check_multiuser_mode(server, request.port())?;
+        reply.encode::<40>(|reply| encode_host_check_multiuser_mode(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_zone_info_for_zone<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Never))?;
+        body.ndr()?;
+        let name = body.value::<MachZoneName>()?;
+        body.end()?;
+        let results = S::mach_zone_info_for_zone(server, request.port(), name)?;
+        reply.encode::<104>(|reply| encode_mach_zone_info_for_zone(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_mach_memory_info_redacted<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: MachHost<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::mach_memory_info_redacted(server, request.port())?;
+        reply.encode::<96>(|reply| encode_mach_memory_info_redacted(reply, results))?;
         Ok(())
     });
 }
@@ -772,6 +1768,15 @@ fn encode_host_page_size<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.value(&results);
+    Ok(())
+}
+
+fn encode_mach_memory_object_memory_entry<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
     Ok(())
 }
 
@@ -806,7 +1811,37 @@ fn encode_host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+fn encode_kmod_get_info<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::OolMemory<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    let modules_count = reply.memory_result(results, rt::Copying::VIRTUAL)?;
+    reply.ndr();
+    reply.count(modules_count)?;
+    Ok(())
+}
+
 fn encode_processor_set_default<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_processor_set_create<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: ProcessorSetCreateReply<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(2);
+    reply.move_send(results.new_set);
+    reply.move_send(results.new_name);
+    Ok(())
+}
+
+fn encode_mach_memory_object_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::SendRight<K>,
 ) -> Result<(), rt::KernReturn> {
@@ -824,12 +1859,104 @@ fn encode_host_statistics<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+fn encode_host_lockgroup_info<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::Vec<LockgroupInfo>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    let lockgroup_info_count = reply.memory_copy(&results, rt::Copying::VIRTUAL)? / 264;
+    reply.ndr();
+    reply.count(lockgroup_info_count)?;
+    Ok(())
+}
+
 fn encode_host_statistics64<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<Integer>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 256)?;
+    Ok(())
+}
+
+fn encode_mach_zone_info<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: MachZoneInfoReply,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(2);
+    let names_count = reply.memory_copy(&results.names, rt::Copying::VIRTUAL)? / 80;
+    let info_count = reply.memory_copy(&results.info, rt::Copying::VIRTUAL)? / 64;
+    reply.ndr();
+    reply.count(names_count)?;
+    reply.count(info_count)?;
+    Ok(())
+}
+
+fn encode_host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_mach_memory_info<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: MachMemoryInfoReply,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(3);
+    let names_count = reply.memory_copy(&results.names, rt::Copying::VIRTUAL)? / 80;
+    let info_count = reply.memory_copy(&results.info, rt::Copying::VIRTUAL)? / 64;
+    let memory_info_count = reply
+        .memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
+    reply.ndr();
+    reply.count(names_count)?;
+    reply.count(info_count)?;
+    reply.count(memory_info_count)?;
+    Ok(())
+}
+
+fn encode_host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: u32,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results);
+    Ok(())
+}
+
+fn encode_host_check_multiuser_mode<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: u32,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results);
+    Ok(())
+}
+
+fn encode_mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: MachZoneInfo,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results);
+    Ok(())
+}
+
+fn encode_mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: MachMemoryInfoRedactedReply,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(3);
+    let names_count = reply.memory_copy(&results.names, rt::Copying::VIRTUAL)? / 80;
+    let info_count = reply.memory_copy(&results.info, rt::Copying::VIRTUAL)? / 64;
+    let memory_info_count = reply
+        .memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
+    reply.ndr();
+    reply.count(names_count)?;
+    reply.count(info_count)?;
+    reply.count(memory_info_count)?;
     Ok(())
 }
 
@@ -858,6 +1985,23 @@ pub fn host_page_size_reply<K: rt::Kernel<Abi = Abi>>(
     result: Result<VmSize, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::HOST_PAGE_SIZE, result, encode_host_page_size)
+}
+
+/// Answers a `mach_memory_object_memory_entry` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_memory_object_memory_entry_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
+            result,
+            encode_mach_memory_object_memory_entry,
+        )
 }
 
 /// Answers a `host_processor_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -891,6 +2035,15 @@ pub fn host_get_clock_service_reply<K: rt::Kernel<Abi = Abi>>(
         >(id::HOST_GET_CLOCK_SERVICE, result, encode_host_get_clock_service)
 }
 
+/// Answers a `kmod_get_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn kmod_get_info_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::OolMemory<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<56, _>(id::KMOD_GET_INFO, result, encode_kmod_get_info)
+}
+
 /// Answers a `processor_set_default` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn processor_set_default_reply<K: rt::Kernel<Abi = Abi>>(
@@ -899,6 +2052,32 @@ pub fn processor_set_default_reply<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<40, _>(id::PROCESSOR_SET_DEFAULT, result, encode_processor_set_default)
+}
+
+/// Answers a `processor_set_create` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn processor_set_create_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<ProcessorSetCreateReply<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<56, _>(id::PROCESSOR_SET_CREATE, result, encode_processor_set_create)
+}
+
+/// Answers a `mach_memory_object_memory_entry_64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_memory_object_memory_entry_64_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
+            result,
+            encode_mach_memory_object_memory_entry_64,
+        )
 }
 
 /// Answers a `host_statistics` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -919,6 +2098,15 @@ pub fn host_request_notification_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<40, _>(id::HOST_REQUEST_NOTIFICATION, result, |_, ()| Ok(()))
 }
 
+/// Answers a `host_lockgroup_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_lockgroup_info_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::Vec<LockgroupInfo>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<56, _>(id::HOST_LOCKGROUP_INFO, result, encode_host_lockgroup_info)
+}
+
 /// Answers a `host_statistics64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn host_statistics64_reply<K: rt::Kernel<Abi = Abi>>(
@@ -926,6 +2114,102 @@ pub fn host_statistics64_reply<K: rt::Kernel<Abi = Abi>>(
     result: Result<rt::Vec<Integer>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<1064, _>(id::HOST_STATISTICS64, result, encode_host_statistics64)
+}
+
+/// Answers a `mach_zone_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_zone_info_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<MachZoneInfoReply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<80, _>(id::MACH_ZONE_INFO, result, encode_mach_zone_info)
+}
+
+/// Answers a `host_create_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_create_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::HOST_CREATE_MACH_VOUCHER, result, encode_host_create_mach_voucher)
+}
+
+/// Answers a `mach_memory_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_memory_info_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<MachMemoryInfoReply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<96, _>(id::MACH_MEMORY_INFO, result, encode_mach_memory_info)
+}
+
+/// Answers a `host_set_multiuser_config_flags` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_set_multiuser_config_flags_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::HOST_SET_MULTIUSER_CONFIG_FLAGS, result, |_, ()| Ok(()))
+}
+
+/// Answers a `host_get_multiuser_config_flags` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_get_multiuser_config_flags_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<u32, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(
+            id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
+            result,
+            encode_host_get_multiuser_config_flags,
+        )
+}
+
+/// Answers a `host_check_multiuser_mode` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn host_check_multiuser_mode_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<u32, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::HOST_CHECK_MULTIUSER_MODE, result, encode_host_check_multiuser_mode)
+}
+
+/// Answers a `mach_zone_info_for_zone` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_zone_info_for_zone_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<MachZoneInfo, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            104,
+            _,
+        >(id::MACH_ZONE_INFO_FOR_ZONE, result, encode_mach_zone_info_for_zone)
+}
+
+/// Answers a `mach_memory_info_redacted` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn mach_memory_info_redacted_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<MachMemoryInfoRedactedReply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            96,
+            _,
+        >(id::MACH_MEMORY_INFO_REDACTED, result, encode_mach_memory_info_redacted)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -940,6 +2224,12 @@ const _: () = {
     check(&[Ndr, Data(4), Data(4), Data(4), Array(512)], &[24, 32, 36, 40, 44], 556);
     check(&[], &[], 24);
     check(&[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(8), Data(4)],
+        &[24, 28, 40, 48, 52, 60],
+        64,
+    );
+    check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Data(4), OutOfLine, Ndr, Data(4), Data(4)], &[24, 28, 44, 52, 56], 60);
     check(&[], &[], 24);
@@ -947,11 +2237,51 @@ const _: () = {
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[], &[], 24);
+    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[], &[], 24);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[], &[], 24);
+    check(&[Data(4), Port, Port], &[24, 28, 40], 52);
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(8), Data(4)],
+        &[24, 28, 40, 48, 52, 60],
+        64,
+    );
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[Ndr, Data(4), Data(4), Array(272)], &[24, 32, 36, 40], 312);
     check(&[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[], &[], 24);
+    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[Ndr, Data(4), Data(4), Array(1024)], &[24, 32, 36, 40], 1064);
+    check(&[], &[], 24);
+    check(
+        &[Data(4), OutOfLine, OutOfLine, Ndr, Data(4), Data(4)],
+        &[24, 28, 44, 60, 68, 72],
+        76,
+    );
+    check(&[Ndr, Data(4), Array(5120)], &[24, 32, 36], 5156);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[], &[], 24);
+    check(
+        &[Data(4), OutOfLine, OutOfLine, OutOfLine, Ndr, Data(4), Data(4), Data(4)],
+        &[24, 28, 44, 60, 76, 84, 88, 92],
+        96,
+    );
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[], &[], 24);
+    check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
+    check(&[], &[], 24);
+    check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
+    check(&[Ndr, Data(80)], &[24, 32], 112);
+    check(&[Ndr, Data(4), Data(64)], &[24, 32, 36], 100);
+    check(&[], &[], 24);
+    check(
+        &[Data(4), OutOfLine, OutOfLine, OutOfLine, Ndr, Data(4), Data(4), Data(4)],
+        &[24, 28, 44, 60, 76, 84, 88, 92],
+        96,
+    );
 };

@@ -124,7 +124,7 @@ pub struct MachVmRegionRecurseReply {
     /// `nesting_depth`
     pub nesting_depth: Natural,
     /// `info`
-    pub info: rt::ArrayVec<i32, 19>,
+    pub info: rt::ArrayVec<i32, 21>,
 }
 
 /// What `mach_vm_region` returns.
@@ -779,7 +779,7 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
 /// | 40 | 4 | `nesting_depth`: `natural_t` |
 /// | 44 | 4 | `infoCnt`: how many the caller takes |
 ///
-/// Reply, 60 to 136 bytes:
+/// Reply, 60 to 144 bytes:
 ///
 /// | offset | bytes | |
 /// |-:|-:|-|
@@ -787,7 +787,7 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
 /// | 44 | 8 | `size`: `mach_vm_size_t` |
 /// | 52 | 4 | `nesting_depth`: `natural_t` |
 /// | 56 | 4 | `infoCnt` |
-/// | 60 | ≤ 76 | `info`: array\[\*:19\] of `int` |
+/// | 60 | ≤ 84 | `info`: array\[\*:21\] of `int` |
 #[allow(dead_code)]
 pub fn mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
@@ -795,20 +795,20 @@ pub fn mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<MachVmRegionRecurseReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<144>::new();
+    let mut buffer = rt::MsgBuf::<152>::new();
     let mut request = buffer.request(target_task.kernel());
     request.ndr();
     request.value(&address);
     request.value(&nesting_depth);
-    request.value(&info_max.min(19));
+    request.value(&info_max.min(21));
     let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(60, 136, rt::Complex::Never);
+    let shape = rt::Shape::new(60, 144, rt::Complex::Never);
     let mut reply = request
         .call(id::MACH_VM_REGION_RECURSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let address = reply.value::<MachVmAddress>()?;
     let size = reply.value::<MachVmSize>()?;
     let nesting_depth = reply.value::<Natural>()?;
-    let info = reply.array::<i32>(19)?.at_most(info_max)?;
+    let info = reply.array::<i32>(21)?.at_most(info_max)?;
     reply.end()?;
     Ok(MachVmRegionRecurseReply {
         address,
@@ -1943,7 +1943,7 @@ where
         body.ndr()?;
         let address = body.value::<MachVmAddress>()?;
         let nesting_depth = body.value::<Natural>()?;
-        let info_max = body.value::<u32>()?.min(19);
+        let info_max = body.value::<u32>()?.min(21);
         body.end()?;
         let results = S::mach_vm_region_recurse(
             server,
@@ -1952,7 +1952,7 @@ where
             nesting_depth,
             info_max,
         )?;
-        reply.encode::<136>(|reply| encode_mach_vm_region_recurse(reply, results))?;
+        reply.encode::<144>(|reply| encode_mach_vm_region_recurse(reply, results))?;
         Ok(())
     });
 }
@@ -2250,7 +2250,7 @@ fn encode_mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     reply.value(&results.address);
     reply.value(&results.size);
     reply.value(&results.nesting_depth);
-    reply.array(&results.info, 19)?;
+    reply.array(&results.info, 21)?;
     Ok(())
 }
 
@@ -2467,7 +2467,7 @@ pub fn mach_vm_region_recurse_reply<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
-            136,
+            144,
             _,
         >(id::MACH_VM_REGION_RECURSE, result, encode_mach_vm_region_recurse)
 }
@@ -2617,9 +2617,9 @@ const _: () = {
     check(&[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check(&[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(
-        &[Ndr, Data(4), Data(8), Data(8), Data(4), Data(4), Array(76)],
+        &[Ndr, Data(4), Data(8), Data(8), Data(4), Data(4), Array(84)],
         &[24, 32, 36, 44, 52, 56, 60],
-        136,
+        144,
     );
     check(&[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(

@@ -6,7 +6,7 @@ pub type Abi = rt::abi::Apple64;
 /// `dyld_kernel_image_info_t`
 pub type DyldKernelImageInfo = [u8; 40];
 /// `dyld_kernel_process_info_t`
-pub type DyldKernelProcessInfo = [u8; 64];
+pub type DyldKernelProcessInfo = [u8; 72];
 /// `exception_behavior_t`
 pub type ExceptionBehavior = i32;
 /// `exception_handler_info_t`
@@ -19,14 +19,20 @@ pub type Integer = i32;
 pub type MachVmAddress = u64;
 /// `mach_vm_size_t`
 pub type MachVmSize = u64;
+/// `mach_voucher_selector_t`
+pub type MachVoucherSelector = u32;
 /// `natural_t`
 pub type Natural = u32;
+/// `task_corpse_forking_behavior_t`
+pub type TaskCorpseForkingBehavior = u32;
 /// `task_exc_guard_behavior_t`
 pub type TaskExcGuardBehavior = u32;
 /// `task_flavor_t`
 pub type TaskFlavor = i32;
 /// `task_inspect_flavor_t`
 pub type TaskInspectFlavor = u32;
+/// `task_policy_flavor_t`
+pub type TaskPolicyFlavor = u32;
 /// `task_purgable_info_t`
 pub type TaskPurgableInfo = [Integer; 68];
 /// `thread_state_flavor_t`
@@ -72,22 +78,42 @@ pub mod id {
     pub const SEMAPHORE_CREATE: i32 = 3418;
     /// `semaphore_destroy`
     pub const SEMAPHORE_DESTROY: i32 = 3419;
+    /// `task_policy_set`
+    pub const TASK_POLICY_SET: i32 = 3420;
+    /// `task_policy_get`
+    pub const TASK_POLICY_GET: i32 = 3421;
     /// `task_get_state`
     pub const TASK_GET_STATE: i32 = 3433;
     /// `task_set_state`
     pub const TASK_SET_STATE: i32 = 3434;
+    /// `task_set_phys_footprint_limit`
+    pub const TASK_SET_PHYS_FOOTPRINT_LIMIT: i32 = 3435;
     /// `task_suspend2`
     pub const TASK_SUSPEND2: i32 = 3436;
     /// `task_resume2`
     pub const TASK_RESUME2: i32 = 3437;
     /// `task_purgable_info`
     pub const TASK_PURGABLE_INFO: i32 = 3438;
+    /// `task_get_mach_voucher`
+    pub const TASK_GET_MACH_VOUCHER: i32 = 3439;
+    /// `task_set_mach_voucher`
+    pub const TASK_SET_MACH_VOUCHER: i32 = 3440;
+    /// `task_swap_mach_voucher`
+    pub const TASK_SWAP_MACH_VOUCHER: i32 = 3441;
     /// `task_generate_corpse`
     pub const TASK_GENERATE_CORPSE: i32 = 3442;
     /// `task_map_corpse_info`
     pub const TASK_MAP_CORPSE_INFO: i32 = 3443;
+    /// `task_register_dyld_image_infos`
+    pub const TASK_REGISTER_DYLD_IMAGE_INFOS: i32 = 3444;
+    /// `task_unregister_dyld_image_infos`
+    pub const TASK_UNREGISTER_DYLD_IMAGE_INFOS: i32 = 3445;
     /// `task_get_dyld_image_infos`
     pub const TASK_GET_DYLD_IMAGE_INFOS: i32 = 3446;
+    /// `task_register_dyld_shared_cache_image_info`
+    pub const TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO: i32 = 3447;
+    /// `task_register_dyld_set_dyld_state`
+    pub const TASK_REGISTER_DYLD_SET_DYLD_STATE: i32 = 3448;
     /// `task_register_dyld_get_process_state`
     pub const TASK_REGISTER_DYLD_GET_PROCESS_STATE: i32 = 3449;
     /// `task_map_corpse_info_64`
@@ -98,12 +124,33 @@ pub mod id {
     pub const TASK_GET_EXC_GUARD_BEHAVIOR: i32 = 3452;
     /// `task_set_exc_guard_behavior`
     pub const TASK_SET_EXC_GUARD_BEHAVIOR: i32 = 3453;
+    /// `task_dyld_process_info_notify_register`
+    pub const TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER: i32 = 3456;
     /// `task_create_identity_token`
     pub const TASK_CREATE_IDENTITY_TOKEN: i32 = 3457;
     /// `task_identity_token_get_task_port`
     pub const TASK_IDENTITY_TOKEN_GET_TASK_PORT: i32 = 3458;
+    /// `task_dyld_process_info_notify_deregister`
+    pub const TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER: i32 = 3459;
     /// `task_get_exception_ports_info`
     pub const TASK_GET_EXCEPTION_PORTS_INFO: i32 = 3460;
+    /// `task_set_corpse_forking_behavior`
+    pub const TASK_SET_CORPSE_FORKING_BEHAVIOR: i32 = 3462;
+    /// `task_map_kcdata_object_64`
+    pub const TASK_MAP_KCDATA_OBJECT_64: i32 = 3464;
+    /// `task_register_hardened_exception_handler`
+    pub const TASK_REGISTER_HARDENED_EXCEPTION_HANDLER: i32 = 3465;
+}
+
+/// What `mach_ports_lookup` returns.
+#[derive(Debug)]
+pub struct MachPortsLookupReply<K: rt::Kernel<Abi = Abi>> {
+    /// `port1`
+    pub port1: rt::SendRight<K>,
+    /// `port2`
+    pub port2: rt::SendRight<K>,
+    /// `port3`
+    pub port3: rt::SendRight<K>,
 }
 
 /// What `task_get_exception_ports` returns.
@@ -130,6 +177,15 @@ pub struct TaskSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
     pub old_flavors: rt::ArrayVec<ThreadStateFlavor, 32>,
+}
+
+/// What `task_policy_get` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskPolicyGetReply {
+    /// `policy_info`
+    pub policy_info: rt::ArrayVec<Integer, 16>,
+    /// `get_default`
+    pub get_default: bool,
 }
 
 /// What `task_map_corpse_info` returns.
@@ -161,6 +217,15 @@ pub struct TaskGetExceptionPortsInfoReply {
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
     pub old_flavors: rt::ArrayVec<ThreadStateFlavor, 32>,
+}
+
+/// What `task_map_kcdata_object_64` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskMapKcdataObject64Reply {
+    /// `kcd_addr_begin`
+    pub kcd_addr_begin: MachVmAddress,
+    /// `kcd_size`
+    pub kcd_size: MachVmSize,
 }
 
 /// Ends a task.
@@ -214,31 +279,33 @@ pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     Ok(act_list)
 }
 
-/// Gives a task some ports that its children inherit.
+/// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of before.
 ///
 /// `mach_ports_register`, routine, message 3403.
 ///
-/// Request, 56 bytes, complex:
+/// Request, 64 bytes, complex:
 ///
 /// | offset | bytes | |
 /// |-:|-:|-|
-/// | 28 | 16 | `init_port_set`: ^array\[\] of send right, copied |
-/// | 52 | 4 | `init_port_setCnt` |
+/// | 28 | 12 | `port1`: send right, copied |
+/// | 40 | 12 | `port2`: send right, copied |
+/// | 52 | 12 | `port3`: send right, copied |
 ///
 /// Reply: 36 bytes.
 #[allow(dead_code)]
 pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
-    target_task: &rt::SendRight<K>,
-    init_port_set: &[rt::SendRight<K>],
+    task: &rt::SendRight<K>,
+    port1: &rt::SendRight<K>,
+    port2: &rt::SendRight<K>,
+    port3: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    let init_port_set_count = request
-        .rights_memory(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.count(init_port_set_count)?;
-    let dest = rt::Dest::copy_send(target_task);
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(3);
+    request.copy_send(port1);
+    request.copy_send(port2);
+    request.copy_send(port3);
+    let dest = rt::Dest::copy_send(task);
     let shape = rt::Shape::new(36, 36, rt::Complex::Never);
     let reply = request
         .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
@@ -252,28 +319,33 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 ///
 /// Request: 24 bytes.
 ///
-/// Reply, 56 bytes, complex:
+/// Reply, 64 bytes, complex:
 ///
 /// | offset | bytes | |
 /// |-:|-:|-|
-/// | 28 | 16 | `init_port_set`: ^array\[\] of send right, copied |
-/// | 52 | 4 | `init_port_setCnt` |
+/// | 28 | 12 | `port1`: send right, copied |
+/// | 40 | 12 | `port2`: send right, copied |
+/// | 52 | 12 | `port3`: send right, copied |
 #[allow(dead_code)]
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
-    target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+    task: &rt::SendRight<K>,
+) -> Result<MachPortsLookupReply<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<72>::new();
+    let request = buffer.request(task.kernel());
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
     let mut reply = request
         .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let init_port_set = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(init_port_set.len())?;
+    reply.descriptors(3)?;
+    let port1 = reply.send_right()?;
+    let port2 = reply.send_right()?;
+    let port3 = reply.send_right()?;
     reply.end()?;
-    Ok(init_port_set)
+    Ok(MachPortsLookupReply {
+        port1,
+        port2,
+        port3,
+    })
 }
 
 /// Tells facts about a task.
@@ -712,6 +784,83 @@ pub fn semaphore_destroy<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+/// Sets how a task is scheduled: what, the flavor says.
+///
+/// `task_policy_set`, routine, message 3420.
+///
+/// Request, 40 to 104 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `flavor`: `task_policy_flavor_t` |
+/// | 36 | 4 | `policy_infoCnt` |
+/// | 40 | ≤ 64 | `policy_info`: array\[\*:16\] of `integer_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_policy_set<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    flavor: TaskPolicyFlavor,
+    policy_info: &[Integer],
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<104>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&flavor);
+    request.array(policy_info, 16)?;
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::TASK_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+///
+/// `task_policy_get`, routine, message 3421.
+///
+/// Request, 44 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `flavor`: `task_policy_flavor_t` |
+/// | 36 | 4 | `policy_infoCnt`: how many the caller takes |
+/// | 40 | 4 | `get_default`: `boolean_t` |
+///
+/// Reply, 44 to 108 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `policy_infoCnt` |
+/// | 40 | ≤ 64 | `policy_info`: array\[\*:16\] of `integer_t` |
+/// |  | 4 | `get_default`: `boolean_t` |
+#[allow(dead_code)]
+pub fn task_policy_get<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    flavor: TaskPolicyFlavor,
+    policy_info_max: u32,
+    get_default: bool,
+) -> Result<TaskPolicyGetReply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<120>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&flavor);
+    request.value(&policy_info_max.min(16));
+    request.value(&u32::from(get_default));
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+    let mut reply = request
+        .call(id::TASK_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+    let get_default = reply.value::<u32>()? != 0;
+    reply.end()?;
+    Ok(TaskPolicyGetReply {
+        policy_info: rt::array_vec(&policy_info),
+        get_default,
+    })
+}
+
 /// Tells the registers with which new threads of a task begin.
 ///
 /// `task_get_state`, routine, message 3433.
@@ -779,6 +928,44 @@ pub fn task_set_state<K: rt::Kernel<Abi = Abi>>(
         .call(id::TASK_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     reply.end()?;
     Ok(())
+}
+
+/// Sets how much memory a task may use, in MiB.
+///
+/// `task_set_phys_footprint_limit`, routine, message 3435.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `new_limit`: `int` |
+///
+/// Reply, 40 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `old_limit`: `int` |
+#[allow(dead_code)]
+pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    new_limit: i32,
+) -> Result<i32, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&new_limit);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+    let mut reply = request
+        .call(
+            id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    let old_limit = reply.value::<i32>()?;
+    reply.end()?;
+    Ok(old_limit)
 }
 
 /// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder.
@@ -855,6 +1042,105 @@ pub fn task_purgable_info<K: rt::Kernel<Abi = Abi>>(
     Ok(stats)
 }
 
+/// Returns a voucher of a task.
+///
+/// `task_get_mach_voucher`, routine, message 3439.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `which`: `mach_voucher_selector_t` |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `voucher`: send right, copied |
+#[allow(dead_code)]
+pub fn task_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    which: MachVoucherSelector,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&which);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::TASK_GET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let voucher = reply.send_right()?;
+    reply.end()?;
+    Ok(voucher)
+}
+
+/// Sets the voucher of a task.
+///
+/// `task_set_mach_voucher`, routine, message 3440.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `voucher`: send right, copied |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    voucher: &rt::SendRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(1);
+    request.copy_send(voucher);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::TASK_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Sets the voucher of a task, and returns the one that was there.
+///
+/// `task_swap_mach_voucher`, routine, message 3441.
+///
+/// Request, 52 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `new_voucher`: send right, copied |
+/// | 40 | 12 | `old_voucher`: send right, copied |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `old_voucher`: send right, copied |
+#[allow(dead_code)]
+pub fn task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    new_voucher: &rt::SendRight<K>,
+    old_voucher: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<56>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(2);
+    request.copy_send(new_voucher);
+    request.copy_send(old_voucher);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::TASK_SWAP_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let old_voucher = reply.send_right()?;
+    reply.end()?;
+    Ok(old_voucher)
+}
+
 /// Makes a corpse of a task: a task that does not run, with the memory that the task has now.
 ///
 /// `task_generate_corpse`, routine, message 3442.
@@ -920,6 +1206,80 @@ pub fn task_map_corpse_info<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
+/// Tells the kernel of images that the dynamic linker has loaded.
+///
+/// `task_register_dyld_image_infos`, routine, message 3444.
+///
+/// Request, 56 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `dyld_images`: ^array\[\] of `dyld_kernel_image_info_t` |
+/// | 52 | 4 | `dyld_imagesCnt` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_register_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    dyld_images: &[DyldKernelImageInfo],
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<56>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(1);
+    let dyld_images_count = request
+        .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+    request.ndr();
+    request.count(dyld_images_count)?;
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_REGISTER_DYLD_IMAGE_INFOS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Tells the kernel of images that are gone.
+///
+/// `task_unregister_dyld_image_infos`, routine, message 3445.
+///
+/// Request, 56 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 16 | `dyld_images`: ^array\[\] of `dyld_kernel_image_info_t` |
+/// | 52 | 4 | `dyld_imagesCnt` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_unregister_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    dyld_images: &[DyldKernelImageInfo],
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<56>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(1);
+    let dyld_images_count = request
+        .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+    request.ndr();
+    request.count(dyld_images_count)?;
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_UNREGISTER_DYLD_IMAGE_INFOS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
 /// Lists the images that the dynamic linker has loaded.
 ///
 /// `task_get_dyld_image_infos`, routine, message 3446.
@@ -955,25 +1315,97 @@ pub fn task_get_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     Ok(dyld_images.into_vec())
 }
 
+/// Tells the kernel which shared cache the dynamic linker uses.
+///
+/// `task_register_dyld_shared_cache_image_info`, routine, message 3447.
+///
+/// Request, 80 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 40 | `dyld_cache_image`: `dyld_kernel_image_info_t` |
+/// | 72 | 4 | `no_cache`: `boolean_t` |
+/// | 76 | 4 | `private_cache`: `boolean_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_register_dyld_shared_cache_image_info<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    dyld_cache_image: &DyldKernelImageInfo,
+    no_cache: bool,
+    private_cache: bool,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<80>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(dyld_cache_image);
+    request.value(&u32::from(no_cache));
+    request.value(&u32::from(private_cache));
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Tells the kernel how far the dynamic linker is.
+///
+/// `task_register_dyld_set_dyld_state`, routine, message 3448.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 1 | `dyld_state`: `uint8_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_register_dyld_set_dyld_state<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    dyld_state: u8,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&dyld_state);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_REGISTER_DYLD_SET_DYLD_STATE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
 /// Tells what the dynamic linker has told about the process.
 ///
 /// `task_register_dyld_get_process_state`, routine, message 3449.
 ///
 /// Request: 24 bytes.
 ///
-/// Reply, 100 bytes:
+/// Reply, 108 bytes:
 ///
 /// | offset | bytes | |
 /// |-:|-:|-|
-/// | 36 | 64 | `dyld_process_state`: `dyld_kernel_process_info_t` |
+/// | 36 | 72 | `dyld_process_state`: `dyld_kernel_process_info_t` |
 #[allow(dead_code)]
 pub fn task_register_dyld_get_process_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<DyldKernelProcessInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
+    let mut buffer = rt::MsgBuf::<120>::new();
     let request = buffer.request(task.kernel());
     let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(100, 100, rt::Complex::Never);
+    let shape = rt::Shape::new(108, 108, rt::Complex::Never);
     let mut reply = request
         .call(
             id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
@@ -1125,6 +1557,39 @@ pub fn task_set_exc_guard_behavior<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+/// Asks for a message when the dynamic linker of a task loads or unloads an image.
+///
+/// `task_dyld_process_info_notify_register`, routine, message 3456.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `notify`: send right, made |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_dyld_process_info_notify_register<K: rt::Kernel<Abi = Abi>>(
+    target_task: &rt::SendRight<K>,
+    notify: &rt::ReceiveRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(target_task.kernel());
+    request.descriptors(1);
+    request.make_send(notify);
+    let dest = rt::Dest::copy_send(target_task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
 /// Makes a token that stands for a task's identity.
 ///
 /// `task_create_identity_token`, routine, message 3457.
@@ -1196,6 +1661,39 @@ pub fn task_identity_token_get_task_port<K: rt::Kernel<Abi = Abi>>(
     Ok(task_port)
 }
 
+/// Asks for no such message any more.
+///
+/// `task_dyld_process_info_notify_deregister`, routine, message 3459.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `notify`: `mach_port_name_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_dyld_process_info_notify_deregister<K: rt::Kernel<Abi = Abi>>(
+    target_task: &rt::SendRight<K>,
+    notify: rt::Name,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(target_task.kernel());
+    request.ndr();
+    request.value(&notify);
+    let dest = rt::Dest::copy_send(target_task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
 /// Describes the exception servers of a task, by a port that gives no control over it.
 ///
 /// `task_get_exception_ports_info`, routine, message 3460.
@@ -1246,9 +1744,129 @@ pub fn task_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// The calls on a task that an exception server, a crash dumper or a debugger makes.
+/// Sets whether a child of a task inherits its corpses.
 ///
-/// It is a part of Apple's interface `task`, with the true ids: what they do not call is skipped.
+/// `task_set_corpse_forking_behavior`, routine, message 3462.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `behavior`: `task_corpse_forking_behavior_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_set_corpse_forking_behavior<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    behavior: TaskCorpseForkingBehavior,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(task.kernel());
+    request.ndr();
+    request.value(&behavior);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_SET_CORPSE_FORKING_BEHAVIOR,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Maps what the kernel has written down about a crash, and sent to an exception server.
+///
+/// `task_map_kcdata_object_64`, routine, message 3464.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `kcdata_object`: send right, copied |
+///
+/// Reply, 52 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 8 | `kcd_addr_begin`: `mach_vm_address_t` |
+/// | 44 | 8 | `kcd_size`: `mach_vm_size_t` |
+#[allow(dead_code)]
+pub fn task_map_kcdata_object_64<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    kcdata_object: &rt::SendRight<K>,
+) -> Result<TaskMapKcdataObject64Reply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(1);
+    request.copy_send(kcdata_object);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+    let mut reply = request
+        .call(
+            id::TASK_MAP_KCDATA_OBJECT_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    let kcd_addr_begin = reply.value::<MachVmAddress>()?;
+    let kcd_size = reply.value::<MachVmSize>()?;
+    reply.end()?;
+    Ok(TaskMapKcdataObject64Reply {
+        kcd_addr_begin,
+        kcd_size,
+    })
+}
+
+/// Sets an exception server that may do only this with the threads of a hardened task; since macOS 26.
+///
+/// `task_register_hardened_exception_handler`, routine, message 3465.
+///
+/// Request, 64 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `new_exception_port`: send right, copied |
+/// | 48 | 4 | `signed_pc_key`: `uint32_t` |
+/// | 52 | 4 | `exceptions_allowed`: `exception_mask_t` |
+/// | 56 | 4 | `behaviors_allowed`: `exception_behavior_t` |
+/// | 60 | 4 | `flavors_allowed`: `thread_state_flavor_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn task_register_hardened_exception_handler<K: rt::Kernel<Abi = Abi>>(
+    task: &rt::SendRight<K>,
+    signed_pc_key: u32,
+    exceptions_allowed: ExceptionMask,
+    behaviors_allowed: ExceptionBehavior,
+    flavors_allowed: ThreadStateFlavor,
+    new_exception_port: &rt::SendRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(task.kernel());
+    request.descriptors(1);
+    request.copy_send(new_exception_port);
+    request.ndr();
+    request.value(&signed_pc_key);
+    request.value(&exceptions_allowed);
+    request.value(&behaviors_allowed);
+    request.value(&flavors_allowed);
+    let dest = rt::Dest::copy_send(task);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
 ///
 /// A server of `task`.
 ///
@@ -1275,13 +1893,15 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives a task some ports that its children inherit.
+    /// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of before.
     ///
     /// `mach_ports_register`, sent by [`mach_ports_register()`].
     fn mach_ports_register(
         &self,
-        target_task: rt::Port<'_, K>,
-        init_port_set: rt::Vec<rt::SendRight<K>>,
+        task: rt::Port<'_, K>,
+        port1: rt::SendRight<K>,
+        port2: rt::SendRight<K>,
+        port3: rt::SendRight<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -1291,8 +1911,8 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
     /// `mach_ports_lookup`, sent by [`mach_ports_lookup()`].
     fn mach_ports_lookup(
         &self,
-        target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+        task: rt::Port<'_, K>,
+    ) -> Result<MachPortsLookupReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1431,6 +2051,31 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Sets how a task is scheduled: what, the flavor says.
+    ///
+    /// `task_policy_set`, sent by [`task_policy_set()`].
+    fn task_policy_set(
+        &self,
+        task: rt::Port<'_, K>,
+        flavor: TaskPolicyFlavor,
+        policy_info: &[Integer],
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+    ///
+    /// `task_policy_get`, sent by [`task_policy_get()`].
+    fn task_policy_get(
+        &self,
+        task: rt::Port<'_, K>,
+        flavor: TaskPolicyFlavor,
+        policy_info_max: u32,
+        get_default: bool,
+    ) -> Result<TaskPolicyGetReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Tells the registers with which new threads of a task begin.
     ///
     /// `task_get_state`, sent by [`task_get_state()`].
@@ -1452,6 +2097,17 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         flavor: ThreadStateFlavor,
         new_state: &[Natural],
     ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets how much memory a task may use, in MiB.
+    ///
+    /// `task_set_phys_footprint_limit`, sent by [`task_set_phys_footprint_limit()`].
+    fn task_set_phys_footprint_limit(
+        &self,
+        task: rt::Port<'_, K>,
+        new_limit: i32,
+    ) -> Result<i32, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1485,6 +2141,40 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Returns a voucher of a task.
+    ///
+    /// `task_get_mach_voucher`, sent by [`task_get_mach_voucher()`].
+    fn task_get_mach_voucher(
+        &self,
+        task: rt::Port<'_, K>,
+        which: MachVoucherSelector,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets the voucher of a task.
+    ///
+    /// `task_set_mach_voucher`, sent by [`task_set_mach_voucher()`].
+    fn task_set_mach_voucher(
+        &self,
+        task: rt::Port<'_, K>,
+        voucher: rt::SendRight<K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets the voucher of a task, and returns the one that was there.
+    ///
+    /// `task_swap_mach_voucher`, sent by [`task_swap_mach_voucher()`].
+    fn task_swap_mach_voucher(
+        &self,
+        task: rt::Port<'_, K>,
+        new_voucher: rt::SendRight<K>,
+        old_voucher: rt::SendRight<K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Makes a corpse of a task: a task that does not run, with the memory that the task has now.
     ///
     /// `task_generate_corpse`, sent by [`task_generate_corpse()`].
@@ -1506,6 +2196,28 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Tells the kernel of images that the dynamic linker has loaded.
+    ///
+    /// `task_register_dyld_image_infos`, sent by [`task_register_dyld_image_infos()`].
+    fn task_register_dyld_image_infos(
+        &self,
+        task: rt::Port<'_, K>,
+        dyld_images: rt::Elements<'_, DyldKernelImageInfo, K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells the kernel of images that are gone.
+    ///
+    /// `task_unregister_dyld_image_infos`, sent by [`task_unregister_dyld_image_infos()`].
+    fn task_unregister_dyld_image_infos(
+        &self,
+        task: rt::Port<'_, K>,
+        dyld_images: rt::Elements<'_, DyldKernelImageInfo, K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Lists the images that the dynamic linker has loaded.
     ///
     /// `task_get_dyld_image_infos`, sent by [`task_get_dyld_image_infos()`].
@@ -1513,6 +2225,30 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         &self,
         task: rt::Port<'_, K>,
     ) -> Result<rt::Vec<DyldKernelImageInfo>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells the kernel which shared cache the dynamic linker uses.
+    ///
+    /// `task_register_dyld_shared_cache_image_info`, sent by [`task_register_dyld_shared_cache_image_info()`].
+    fn task_register_dyld_shared_cache_image_info(
+        &self,
+        task: rt::Port<'_, K>,
+        dyld_cache_image: DyldKernelImageInfo,
+        no_cache: bool,
+        private_cache: bool,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells the kernel how far the dynamic linker is.
+    ///
+    /// `task_register_dyld_set_dyld_state`, sent by [`task_register_dyld_set_dyld_state()`].
+    fn task_register_dyld_set_dyld_state(
+        &self,
+        task: rt::Port<'_, K>,
+        dyld_state: u8,
+    ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1570,6 +2306,17 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Asks for a message when the dynamic linker of a task loads or unloads an image.
+    ///
+    /// `task_dyld_process_info_notify_register`, sent by [`task_dyld_process_info_notify_register()`].
+    fn task_dyld_process_info_notify_register(
+        &self,
+        target_task: rt::Port<'_, K>,
+        notify: rt::SendRight<K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Makes a token that stands for a task's identity.
     ///
     /// `task_create_identity_token`, sent by [`task_create_identity_token()`].
@@ -1591,6 +2338,17 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Asks for no such message any more.
+    ///
+    /// `task_dyld_process_info_notify_deregister`, sent by [`task_dyld_process_info_notify_deregister()`].
+    fn task_dyld_process_info_notify_deregister(
+        &self,
+        target_task: rt::Port<'_, K>,
+        notify: rt::Name,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Describes the exception servers of a task, by a port that gives no control over it.
     ///
     /// `task_get_exception_ports_info`, sent by [`task_get_exception_ports_info()`].
@@ -1599,6 +2357,43 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         port: rt::Port<'_, K>,
         exception_mask: ExceptionMask,
     ) -> Result<TaskGetExceptionPortsInfoReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets whether a child of a task inherits its corpses.
+    ///
+    /// `task_set_corpse_forking_behavior`, sent by [`task_set_corpse_forking_behavior()`].
+    fn task_set_corpse_forking_behavior(
+        &self,
+        task: rt::Port<'_, K>,
+        behavior: TaskCorpseForkingBehavior,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Maps what the kernel has written down about a crash, and sent to an exception server.
+    ///
+    /// `task_map_kcdata_object_64`, sent by [`task_map_kcdata_object_64()`].
+    fn task_map_kcdata_object_64(
+        &self,
+        task: rt::Port<'_, K>,
+        kcdata_object: rt::SendRight<K>,
+    ) -> Result<TaskMapKcdataObject64Reply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets an exception server that may do only this with the threads of a hardened task; since macOS 26.
+    ///
+    /// `task_register_hardened_exception_handler`, sent by [`task_register_hardened_exception_handler()`].
+    fn task_register_hardened_exception_handler(
+        &self,
+        task: rt::Port<'_, K>,
+        signed_pc_key: u32,
+        exceptions_allowed: ExceptionMask,
+        behaviors_allowed: ExceptionBehavior,
+        flavors_allowed: ThreadStateFlavor,
+        new_exception_port: rt::SendRight<K>,
+    ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -1636,15 +2431,37 @@ where
         }
         id::SEMAPHORE_CREATE => serve_semaphore_create(server, request, reply),
         id::SEMAPHORE_DESTROY => serve_semaphore_destroy(server, request, reply),
+        id::TASK_POLICY_SET => serve_task_policy_set(server, request, reply),
+        id::TASK_POLICY_GET => serve_task_policy_get(server, request, reply),
         id::TASK_GET_STATE => serve_task_get_state(server, request, reply),
         id::TASK_SET_STATE => serve_task_set_state(server, request, reply),
+        id::TASK_SET_PHYS_FOOTPRINT_LIMIT => {
+            serve_task_set_phys_footprint_limit(server, request, reply)
+        }
         id::TASK_SUSPEND2 => serve_task_suspend2(server, request, reply),
         id::TASK_RESUME2 => serve_task_resume2(server, request, reply),
         id::TASK_PURGABLE_INFO => serve_task_purgable_info(server, request, reply),
+        id::TASK_GET_MACH_VOUCHER => serve_task_get_mach_voucher(server, request, reply),
+        id::TASK_SET_MACH_VOUCHER => serve_task_set_mach_voucher(server, request, reply),
+        id::TASK_SWAP_MACH_VOUCHER => {
+            serve_task_swap_mach_voucher(server, request, reply)
+        }
         id::TASK_GENERATE_CORPSE => serve_task_generate_corpse(server, request, reply),
         id::TASK_MAP_CORPSE_INFO => serve_task_map_corpse_info(server, request, reply),
+        id::TASK_REGISTER_DYLD_IMAGE_INFOS => {
+            serve_task_register_dyld_image_infos(server, request, reply)
+        }
+        id::TASK_UNREGISTER_DYLD_IMAGE_INFOS => {
+            serve_task_unregister_dyld_image_infos(server, request, reply)
+        }
         id::TASK_GET_DYLD_IMAGE_INFOS => {
             serve_task_get_dyld_image_infos(server, request, reply)
+        }
+        id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO => {
+            serve_task_register_dyld_shared_cache_image_info(server, request, reply)
+        }
+        id::TASK_REGISTER_DYLD_SET_DYLD_STATE => {
+            serve_task_register_dyld_set_dyld_state(server, request, reply)
         }
         id::TASK_REGISTER_DYLD_GET_PROCESS_STATE => {
             serve_task_register_dyld_get_process_state(server, request, reply)
@@ -1659,14 +2476,29 @@ where
         id::TASK_SET_EXC_GUARD_BEHAVIOR => {
             serve_task_set_exc_guard_behavior(server, request, reply)
         }
+        id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER => {
+            serve_task_dyld_process_info_notify_register(server, request, reply)
+        }
         id::TASK_CREATE_IDENTITY_TOKEN => {
             serve_task_create_identity_token(server, request, reply)
         }
         id::TASK_IDENTITY_TOKEN_GET_TASK_PORT => {
             serve_task_identity_token_get_task_port(server, request, reply)
         }
+        id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER => {
+            serve_task_dyld_process_info_notify_deregister(server, request, reply)
+        }
         id::TASK_GET_EXCEPTION_PORTS_INFO => {
             serve_task_get_exception_ports_info(server, request, reply)
+        }
+        id::TASK_SET_CORPSE_FORKING_BEHAVIOR => {
+            serve_task_set_corpse_forking_behavior(server, request, reply)
+        }
+        id::TASK_MAP_KCDATA_OBJECT_64 => {
+            serve_task_map_kcdata_object_64(server, request, reply)
+        }
+        id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER => {
+            serve_task_register_hardened_exception_handler(server, request, reply)
         }
         _ => return false,
     }
@@ -1681,7 +2513,7 @@ where
     S: Task<K> + ?Sized,
 {
     rt::subsystem(
-        3400..3461,
+        3400..3466,
         5224,
         5224,
         move |request, reply| { task_server(server, request, reply) },
@@ -1731,13 +2563,13 @@ where
     S: Task<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.descriptors(1)?;
-        let init_port_set = body.rights_memory::<rt::SendRight<K>>()?;
-        body.ndr()?;
-        body.counted(init_port_set.len())?;
+        let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
+        body.descriptors(3)?;
+        let port1 = body.send_right()?;
+        let port2 = body.send_right()?;
+        let port3 = body.send_right()?;
         body.end()?;
-        S::mach_ports_register(server, request.port(), init_port_set)?;
+        S::mach_ports_register(server, request.port(), port1, port2, port3)?;
         Ok(())
     });
 }
@@ -1754,7 +2586,7 @@ where
     out.serve(|reply| {
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::mach_ports_lookup(server, request.port())?;
-        reply.encode::<56>(|reply| encode_mach_ports_lookup(reply, results))?;
+        reply.encode::<64>(|reply| encode_mach_ports_lookup(reply, results))?;
         Ok(())
     });
 }
@@ -2021,6 +2853,54 @@ where
     });
 }
 
+fn serve_task_policy_set<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 104, rt::Complex::Never))?;
+        body.ndr()?;
+        let flavor = body.value::<TaskPolicyFlavor>()?;
+        let policy_info = body.array::<Integer>(16)?;
+        body.end()?;
+        S::task_policy_set(server, request.port(), flavor, &policy_info)?;
+        Ok(())
+    });
+}
+
+fn serve_task_policy_get<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(44, 44, rt::Complex::Never))?;
+        body.ndr()?;
+        let flavor = body.value::<TaskPolicyFlavor>()?;
+        let policy_info_max = body.value::<u32>()?.min(16);
+        let get_default = body.value::<u32>()? != 0;
+        body.end()?;
+        let results = S::task_policy_get(
+            server,
+            request.port(),
+            flavor,
+            policy_info_max,
+            get_default,
+        )?;
+        reply.encode::<112>(|reply| encode_task_policy_get(reply, results))?;
+        Ok(())
+    });
+}
+
 fn serve_task_get_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -2058,6 +2938,31 @@ where
         let new_state = body.array::<Natural>(1296)?;
         body.end()?;
         S::task_set_state(server, request.port(), flavor, &new_state)?;
+        Ok(())
+    });
+}
+
+fn serve_task_set_phys_footprint_limit<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let new_limit = body.value::<i32>()?;
+        body.end()?;
+        let results = S::task_set_phys_footprint_limit(
+            server,
+            request.port(),
+            new_limit,
+        )?;
+        reply
+            .encode::<40>(|reply| encode_task_set_phys_footprint_limit(reply, results))?;
         Ok(())
     });
 }
@@ -2112,6 +3017,71 @@ where
     });
 }
 
+fn serve_task_get_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let which = body.value::<MachVoucherSelector>()?;
+        body.end()?;
+        let results = S::task_get_mach_voucher(server, request.port(), which)?;
+        reply.encode::<40>(|reply| encode_task_get_mach_voucher(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_task_set_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let voucher = body.send_right()?;
+        body.end()?;
+        S::task_set_mach_voucher(server, request.port(), voucher)?;
+        Ok(())
+    });
+}
+
+fn serve_task_swap_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(52, 52, rt::Complex::Always))?;
+        body.descriptors(2)?;
+        let new_voucher = body.send_right()?;
+        let old_voucher = body.send_right()?;
+        body.end()?;
+        let results = S::task_swap_mach_voucher(
+            server,
+            request.port(),
+            new_voucher,
+            old_voucher,
+        )?;
+        reply.encode::<40>(|reply| encode_task_swap_mach_voucher(reply, results))?;
+        Ok(())
+    });
+}
+
 fn serve_task_generate_corpse<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -2149,6 +3119,48 @@ where
     });
 }
 
+fn serve_task_register_dyld_image_infos<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let dyld_images = body.memory_of::<DyldKernelImageInfo>()?;
+        body.ndr()?;
+        body.counted(dyld_images.len())?;
+        body.end()?;
+        S::task_register_dyld_image_infos(server, request.port(), dyld_images)?;
+        Ok(())
+    });
+}
+
+fn serve_task_unregister_dyld_image_infos<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let dyld_images = body.memory_of::<DyldKernelImageInfo>()?;
+        body.ndr()?;
+        body.counted(dyld_images.len())?;
+        body.end()?;
+        S::task_unregister_dyld_image_infos(server, request.port(), dyld_images)?;
+        Ok(())
+    });
+}
+
 fn serve_task_get_dyld_image_infos<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -2162,6 +3174,52 @@ where
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::task_get_dyld_image_infos(server, request.port())?;
         reply.encode::<56>(|reply| encode_task_get_dyld_image_infos(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_task_register_dyld_shared_cache_image_info<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Never))?;
+        body.ndr()?;
+        let dyld_cache_image = body.value::<DyldKernelImageInfo>()?;
+        let no_cache = body.value::<u32>()? != 0;
+        let private_cache = body.value::<u32>()? != 0;
+        body.end()?;
+        S::task_register_dyld_shared_cache_image_info(
+            server,
+            request.port(),
+            dyld_cache_image,
+            no_cache,
+            private_cache,
+        )?;
+        Ok(())
+    });
+}
+
+fn serve_task_register_dyld_set_dyld_state<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let dyld_state = body.value::<u8>()?;
+        body.end()?;
+        S::task_register_dyld_set_dyld_state(server, request.port(), dyld_state)?;
         Ok(())
     });
 }
@@ -2180,7 +3238,7 @@ where
         let results = S::task_register_dyld_get_process_state(server, request.port())?;
         reply
             .encode::<
-                104,
+                112,
             >(|reply| encode_task_register_dyld_get_process_state(reply, results))?;
         Ok(())
     });
@@ -2263,6 +3321,25 @@ where
     });
 }
 
+fn serve_task_dyld_process_info_notify_register<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let notify = body.send_right()?;
+        body.end()?;
+        S::task_dyld_process_info_notify_register(server, request.port(), notify)?;
+        Ok(())
+    });
+}
+
 fn serve_task_create_identity_token<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -2307,6 +3384,25 @@ where
     });
 }
 
+fn serve_task_dyld_process_info_notify_deregister<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let notify = body.value::<rt::Name>()?;
+        body.end()?;
+        S::task_dyld_process_info_notify_deregister(server, request.port(), notify)?;
+        Ok(())
+    });
+}
+
 fn serve_task_get_exception_ports_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -2334,6 +3430,81 @@ where
     });
 }
 
+fn serve_task_set_corpse_forking_behavior<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let behavior = body.value::<TaskCorpseForkingBehavior>()?;
+        body.end()?;
+        S::task_set_corpse_forking_behavior(server, request.port(), behavior)?;
+        Ok(())
+    });
+}
+
+fn serve_task_map_kcdata_object_64<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let kcdata_object = body.send_right()?;
+        body.end()?;
+        let results = S::task_map_kcdata_object_64(
+            server,
+            request.port(),
+            kcdata_object,
+        )?;
+        reply.encode::<56>(|reply| encode_task_map_kcdata_object_64(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_task_register_hardened_exception_handler<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: Task<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let new_exception_port = body.send_right()?;
+        body.ndr()?;
+        let signed_pc_key = body.value::<u32>()?;
+        let exceptions_allowed = body.value::<ExceptionMask>()?;
+        let behaviors_allowed = body.value::<ExceptionBehavior>()?;
+        let flavors_allowed = body.value::<ThreadStateFlavor>()?;
+        body.end()?;
+        S::task_register_hardened_exception_handler(
+            server,
+            request.port(),
+            signed_pc_key,
+            exceptions_allowed,
+            behaviors_allowed,
+            flavors_allowed,
+            new_exception_port,
+        )?;
+        Ok(())
+    });
+}
+
 fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
@@ -2348,13 +3519,12 @@ fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: MachPortsLookupReply<K>,
 ) -> Result<(), rt::KernReturn> {
-    reply.descriptors(1);
-    let init_port_set_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
-    reply.ndr();
-    reply.count(init_port_set_count)?;
+    reply.descriptors(3);
+    reply.move_send(results.port1);
+    reply.move_send(results.port2);
+    reply.move_send(results.port3);
     Ok(())
 }
 
@@ -2433,12 +3603,31 @@ fn encode_semaphore_create<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+fn encode_task_policy_get<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: TaskPolicyGetReply,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.array(&results.policy_info, 16)?;
+    reply.value(&u32::from(results.get_default));
+    Ok(())
+}
+
 fn encode_task_get_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<Natural>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 1296)?;
+    Ok(())
+}
+
+fn encode_task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: i32,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results);
     Ok(())
 }
 
@@ -2457,6 +3646,24 @@ fn encode_task_purgable_info<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.value(&results);
+    Ok(())
+}
+
+fn encode_task_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
     Ok(())
 }
 
@@ -2557,6 +3764,16 @@ fn encode_task_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+fn encode_task_map_kcdata_object_64<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: TaskMapKcdataObject64Reply,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.value(&results.kcd_addr_begin);
+    reply.value(&results.kcd_size);
+    Ok(())
+}
+
 /// Answers a `task_terminate` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_terminate_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2588,9 +3805,9 @@ pub fn mach_ports_register_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<MachPortsLookupReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token.answer::<56, _>(id::MACH_PORTS_LOOKUP, result, encode_mach_ports_lookup)
+    token.answer::<64, _>(id::MACH_PORTS_LOOKUP, result, encode_mach_ports_lookup)
 }
 
 /// Answers a `task_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2711,6 +3928,24 @@ pub fn semaphore_destroy_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<40, _>(id::SEMAPHORE_DESTROY, result, |_, ()| Ok(()))
 }
 
+/// Answers a `task_policy_set` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_policy_set_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_POLICY_SET, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_policy_get` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_policy_get_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<TaskPolicyGetReply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<112, _>(id::TASK_POLICY_GET, result, encode_task_policy_get)
+}
+
 /// Answers a `task_get_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_get_state_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2727,6 +3962,23 @@ pub fn task_set_state_reply<K: rt::Kernel<Abi = Abi>>(
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<40, _>(id::TASK_SET_STATE, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_set_phys_footprint_limit` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_set_phys_footprint_limit_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<i32, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(
+            id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
+            result,
+            encode_task_set_phys_footprint_limit,
+        )
 }
 
 /// Answers a `task_suspend2` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2756,6 +4008,38 @@ pub fn task_purgable_info_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<312, _>(id::TASK_PURGABLE_INFO, result, encode_task_purgable_info)
 }
 
+/// Answers a `task_get_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_get_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<40, _>(id::TASK_GET_MACH_VOUCHER, result, encode_task_get_mach_voucher)
+}
+
+/// Answers a `task_set_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_set_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_SET_MACH_VOUCHER, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_swap_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_swap_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::TASK_SWAP_MACH_VOUCHER, result, encode_task_swap_mach_voucher)
+}
+
 /// Answers a `task_generate_corpse` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_generate_corpse_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2774,6 +4058,24 @@ pub fn task_map_corpse_info_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<48, _>(id::TASK_MAP_CORPSE_INFO, result, encode_task_map_corpse_info)
 }
 
+/// Answers a `task_register_dyld_image_infos` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_register_dyld_image_infos_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_REGISTER_DYLD_IMAGE_INFOS, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_unregister_dyld_image_infos` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_unregister_dyld_image_infos_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_UNREGISTER_DYLD_IMAGE_INFOS, result, |_, ()| Ok(()))
+}
+
 /// Answers a `task_get_dyld_image_infos` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_get_dyld_image_infos_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2787,6 +4089,28 @@ pub fn task_get_dyld_image_infos_reply<K: rt::Kernel<Abi = Abi>>(
         >(id::TASK_GET_DYLD_IMAGE_INFOS, result, encode_task_get_dyld_image_infos)
 }
 
+/// Answers a `task_register_dyld_shared_cache_image_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_register_dyld_shared_cache_image_info_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_register_dyld_set_dyld_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_register_dyld_set_dyld_state_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_REGISTER_DYLD_SET_DYLD_STATE, result, |_, ()| Ok(()))
+}
+
 /// Answers a `task_register_dyld_get_process_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_register_dyld_get_process_state_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2795,7 +4119,7 @@ pub fn task_register_dyld_get_process_state_reply<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
-            104,
+            112,
             _,
         >(
             id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
@@ -2848,6 +4172,19 @@ pub fn task_set_exc_guard_behavior_reply<K: rt::Kernel<Abi = Abi>>(
     token.answer::<40, _>(id::TASK_SET_EXC_GUARD_BEHAVIOR, result, |_, ()| Ok(()))
 }
 
+/// Answers a `task_dyld_process_info_notify_register` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_dyld_process_info_notify_register_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER, result, |_, ()| Ok(()))
+}
+
 /// Answers a `task_create_identity_token` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_create_identity_token_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2878,6 +4215,19 @@ pub fn task_identity_token_get_task_port_reply<K: rt::Kernel<Abi = Abi>>(
         )
 }
 
+/// Answers a `task_dyld_process_info_notify_deregister` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_dyld_process_info_notify_deregister_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER, result, |_, ()| Ok(()))
+}
+
 /// Answers a `task_get_exception_ports_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn task_get_exception_ports_info_reply<K: rt::Kernel<Abi = Abi>>(
@@ -2895,6 +4245,41 @@ pub fn task_get_exception_ports_info_reply<K: rt::Kernel<Abi = Abi>>(
         )
 }
 
+/// Answers a `task_set_corpse_forking_behavior` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_set_corpse_forking_behavior_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::TASK_SET_CORPSE_FORKING_BEHAVIOR, result, |_, ()| Ok(()))
+}
+
+/// Answers a `task_map_kcdata_object_64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_map_kcdata_object_64_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<TaskMapKcdataObject64Reply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            56,
+            _,
+        >(id::TASK_MAP_KCDATA_OBJECT_64, result, encode_task_map_kcdata_object_64)
+}
+
+/// Answers a `task_register_hardened_exception_handler` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn task_register_hardened_exception_handler_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER, result, |_, ()| Ok(()))
+}
+
 /// The runtime lays these messages out as the compiler's tables say.
 const _: () = {
     use rt::layout::Item::{self, *};
@@ -2905,10 +4290,10 @@ const _: () = {
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
     check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
-    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[Data(4), Port, Port, Port], &[24, 28, 40, 52], 64);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
-    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[Data(4), Port, Port, Port], &[24, 28, 40, 52], 64);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[Ndr, Data(4), Data(4), Array(376)], &[24, 32, 36, 40], 416);
     check(&[], &[], 24);
@@ -3035,24 +4420,44 @@ const _: () = {
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4), Data(4), Array(64)], &[24, 32, 36, 40], 104);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
+    check(&[Ndr, Data(4), Data(4), Array(64), Data(4)], &[24, 32, 36, 40], 108);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[Ndr, Data(4), Data(4), Array(5184)], &[24, 32, 36, 40], 5224);
     check(&[Ndr, Data(4), Data(4), Array(5184)], &[24, 32, 36, 40], 5224);
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[], &[], 24);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[], &[], 24);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
     check(&[Ndr, Data(4), Data(272)], &[24, 32, 36], 308);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port, Port], &[24, 28, 40], 52);
+    check(&[Data(4), Port], &[24, 28], 40);
     check(&[], &[], 24);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4), Data(8), Data(4)], &[24, 32, 36, 44], 48);
+    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
     check(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+    check(&[Ndr, Data(40), Data(4), Data(4)], &[24, 32, 72, 76], 80);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(1)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
-    check(&[Ndr, Data(4), Data(64)], &[24, 32, 36], 100);
+    check(&[Ndr, Data(4), Data(72)], &[24, 32, 36], 108);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4), Data(8), Data(8)], &[24, 32, 36, 44], 52);
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
@@ -3061,14 +4466,28 @@ const _: () = {
     check(&[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[], &[], 24);
     check(&[Data(4), Port], &[24, 28], 40);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
     check(&[Ndr, Data(4)], &[24, 32], 36);
     check(
         &[Ndr, Data(4), Data(4), Array(128), Array(256), Array(128), Array(128)],
         &[24, 32, 36, 40],
         680,
     );
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4), Data(8), Data(8)], &[24, 32, 36, 44], 52);
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(4), Data(4), Data(4)],
+        &[24, 28, 40, 48, 52, 56, 60],
+        64,
+    );
+    check(&[Ndr, Data(4)], &[24, 32], 36);
 };

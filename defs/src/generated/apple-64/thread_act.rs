@@ -11,10 +11,16 @@ pub type ExceptionHandlerInfo = [Natural; 2];
 pub type ExceptionMask = i32;
 /// `integer_t`
 pub type Integer = i32;
+/// `mach_voucher_selector_t`
+pub type MachVoucherSelector = u32;
 /// `natural_t`
 pub type Natural = u32;
+/// `policy_t`
+pub type Policy = i32;
 /// `thread_flavor_t`
 pub type ThreadFlavor = i32;
+/// `thread_policy_flavor_t`
+pub type ThreadPolicyFlavor = u32;
 /// `thread_state_flavor_t`
 pub type ThreadStateFlavor = i32;
 
@@ -54,10 +60,30 @@ pub mod id {
     pub const THREAD_GET_EXCEPTION_PORTS: i32 = 3614;
     /// `thread_swap_exception_ports`
     pub const THREAD_SWAP_EXCEPTION_PORTS: i32 = 3615;
+    /// `thread_policy`
+    pub const THREAD_POLICY: i32 = 3616;
+    /// `thread_policy_set`
+    pub const THREAD_POLICY_SET: i32 = 3617;
+    /// `thread_policy_get`
+    pub const THREAD_POLICY_GET: i32 = 3618;
+    /// `thread_set_policy`
+    pub const THREAD_SET_POLICY: i32 = 3624;
+    /// `thread_get_mach_voucher`
+    pub const THREAD_GET_MACH_VOUCHER: i32 = 3625;
+    /// `thread_set_mach_voucher`
+    pub const THREAD_SET_MACH_VOUCHER: i32 = 3626;
+    /// `thread_swap_mach_voucher`
+    pub const THREAD_SWAP_MACH_VOUCHER: i32 = 3627;
     /// `thread_convert_thread_state`
     pub const THREAD_CONVERT_THREAD_STATE: i32 = 3628;
     /// `thread_get_exception_ports_info`
     pub const THREAD_GET_EXCEPTION_PORTS_INFO: i32 = 3630;
+    /// `thread_adopt_exception_handler`
+    pub const THREAD_ADOPT_EXCEPTION_HANDLER: i32 = 3631;
+    /// `thread_suspend2`
+    pub const THREAD_SUSPEND2: i32 = 3632;
+    /// `thread_resume2`
+    pub const THREAD_RESUME2: i32 = 3633;
 }
 
 /// What `thread_get_exception_ports` returns.
@@ -84,6 +110,15 @@ pub struct ThreadSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
     pub old_flavors: rt::ArrayVec<ThreadStateFlavor, 32>,
+}
+
+/// What `thread_policy_get` returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThreadPolicyGetReply {
+    /// `policy_info`
+    pub policy_info: rt::ArrayVec<Integer, 16>,
+    /// `get_default`
+    pub get_default: bool,
 }
 
 /// What `thread_get_exception_ports_info` returns.
@@ -604,6 +639,262 @@ pub fn thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
+/// Sets the scheduling policy of a thread, as before the flavors.
+///
+/// `thread_policy`, routine, message 3616.
+///
+/// Request, 44 to 64 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `policy`: `policy_t` |
+/// | 36 | 4 | `baseCnt` |
+/// | 40 | ≤ 20 | `base`: array\[\*:5\] of `integer_t` |
+/// |  | 4 | `set_limit`: `boolean_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_policy<K: rt::Kernel<Abi = Abi>>(
+    thr_act: &rt::SendRight<K>,
+    policy: Policy,
+    base: &[Integer],
+    set_limit: bool,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(thr_act.kernel());
+    request.ndr();
+    request.value(&policy);
+    request.array(base, 5)?;
+    request.value(&u32::from(set_limit));
+    let dest = rt::Dest::copy_send(thr_act);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::THREAD_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Sets how a thread is scheduled: what, the flavor says.
+///
+/// `thread_policy_set`, routine, message 3617.
+///
+/// Request, 40 to 104 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `flavor`: `thread_policy_flavor_t` |
+/// | 36 | 4 | `policy_infoCnt` |
+/// | 40 | ≤ 64 | `policy_info`: array\[\*:16\] of `integer_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_policy_set<K: rt::Kernel<Abi = Abi>>(
+    thread: &rt::SendRight<K>,
+    flavor: ThreadPolicyFlavor,
+    policy_info: &[Integer],
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<104>::new();
+    let mut request = buffer.request(thread.kernel());
+    request.ndr();
+    request.value(&flavor);
+    request.array(policy_info, 16)?;
+    let dest = rt::Dest::copy_send(thread);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::THREAD_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+///
+/// `thread_policy_get`, routine, message 3618.
+///
+/// Request, 44 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `flavor`: `thread_policy_flavor_t` |
+/// | 36 | 4 | `policy_infoCnt`: how many the caller takes |
+/// | 40 | 4 | `get_default`: `boolean_t` |
+///
+/// Reply, 44 to 108 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 36 | 4 | `policy_infoCnt` |
+/// | 40 | ≤ 64 | `policy_info`: array\[\*:16\] of `integer_t` |
+/// |  | 4 | `get_default`: `boolean_t` |
+#[allow(dead_code)]
+pub fn thread_policy_get<K: rt::Kernel<Abi = Abi>>(
+    thread: &rt::SendRight<K>,
+    flavor: ThreadPolicyFlavor,
+    policy_info_max: u32,
+    get_default: bool,
+) -> Result<ThreadPolicyGetReply, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<120>::new();
+    let mut request = buffer.request(thread.kernel());
+    request.ndr();
+    request.value(&flavor);
+    request.value(&policy_info_max.min(16));
+    request.value(&u32::from(get_default));
+    let dest = rt::Dest::copy_send(thread);
+    let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+    let mut reply = request
+        .call(id::THREAD_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+    let get_default = reply.value::<u32>()? != 0;
+    reply.end()?;
+    Ok(ThreadPolicyGetReply {
+        policy_info: rt::array_vec(&policy_info),
+        get_default,
+    })
+}
+
+/// As `thread_policy`, within the limits of a processor set.
+///
+/// `thread_set_policy`, routine, message 3624.
+///
+/// Request, 60 to 84 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `pset`: send right, copied |
+/// | 48 | 4 | `policy`: `policy_t` |
+/// | 52 | 4 | `baseCnt` |
+/// | 56 | ≤ 20 | `base`: array\[\*:5\] of `integer_t` |
+/// |  | 4 | `limitCnt` |
+/// |  | ≤ 4 | `limit`: array\[\*:1\] of `integer_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_set_policy<K: rt::Kernel<Abi = Abi>>(
+    thr_act: &rt::SendRight<K>,
+    pset: &rt::SendRight<K>,
+    policy: Policy,
+    base: &[Integer],
+    limit: &[Integer],
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<88>::new();
+    let mut request = buffer.request(thr_act.kernel());
+    request.descriptors(1);
+    request.copy_send(pset);
+    request.ndr();
+    request.value(&policy);
+    request.array(base, 5)?;
+    request.array(limit, 1)?;
+    let dest = rt::Dest::copy_send(thr_act);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::THREAD_SET_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Returns a voucher of a thread.
+///
+/// `thread_get_mach_voucher`, routine, message 3625.
+///
+/// Request, 36 bytes:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 32 | 4 | `which`: `mach_voucher_selector_t` |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `voucher`: send right, copied |
+#[allow(dead_code)]
+pub fn thread_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    thr_act: &rt::SendRight<K>,
+    which: MachVoucherSelector,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(thr_act.kernel());
+    request.ndr();
+    request.value(&which);
+    let dest = rt::Dest::copy_send(thr_act);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::THREAD_GET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let voucher = reply.send_right()?;
+    reply.end()?;
+    Ok(voucher)
+}
+
+/// Sets the voucher of a thread.
+///
+/// `thread_set_mach_voucher`, routine, message 3626.
+///
+/// Request, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `voucher`: send right, copied |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    thr_act: &rt::SendRight<K>,
+    voucher: &rt::SendRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let mut request = buffer.request(thr_act.kernel());
+    request.descriptors(1);
+    request.copy_send(voucher);
+    let dest = rt::Dest::copy_send(thr_act);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::THREAD_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// Sets the voucher of a thread, and returns the one that was there.
+///
+/// `thread_swap_mach_voucher`, routine, message 3627.
+///
+/// Request, 52 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `new_voucher`: send right, copied |
+/// | 40 | 12 | `old_voucher`: send right, copied |
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `old_voucher`: send right, copied |
+#[allow(dead_code)]
+pub fn thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    thr_act: &rt::SendRight<K>,
+    new_voucher: &rt::SendRight<K>,
+    old_voucher: &rt::SendRight<K>,
+) -> Result<rt::SendRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<56>::new();
+    let mut request = buffer.request(thr_act.kernel());
+    request.descriptors(2);
+    request.copy_send(new_voucher);
+    request.copy_send(old_voucher);
+    let dest = rt::Dest::copy_send(thr_act);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(
+            id::THREAD_SWAP_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.descriptors(1)?;
+    let old_voucher = reply.send_right()?;
+    reply.end()?;
+    Ok(old_voucher)
+}
+
 /// Turns the registers of a thread from the form of one task into that of another, where pointers are signed.
 ///
 /// `thread_convert_thread_state`, routine, message 3628.
@@ -703,9 +994,98 @@ pub fn thread_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// The calls on a thread that an exception server, a crash dumper or a debugger makes.
+/// Lets a hardened thread have an exception server for these exceptions; since macOS 26.
 ///
-/// It is a part of Apple's interface `thread_act`, with the true ids: what they do not call is skipped.
+/// `thread_adopt_exception_handler`, routine, message 3631.
+///
+/// Request, 60 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `exc_port`: send right, copied |
+/// | 48 | 4 | `exc_mask`: `exception_mask_t` |
+/// | 52 | 4 | `behavior_mask`: `exception_behavior_t` |
+/// | 56 | 4 | `flavor_mask`: `thread_state_flavor_t` |
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
+    thread: &rt::SendRight<K>,
+    exc_port: &rt::SendRight<K>,
+    exc_mask: ExceptionMask,
+    behavior_mask: ExceptionBehavior,
+    flavor_mask: ThreadStateFlavor,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<64>::new();
+    let mut request = buffer.request(thread.kernel());
+    request.descriptors(1);
+    request.copy_send(exc_port);
+    request.ndr();
+    request.value(&exc_mask);
+    request.value(&behavior_mask);
+    request.value(&flavor_mask);
+    let dest = rt::Dest::copy_send(thread);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(
+            id::THREAD_ADOPT_EXCEPTION_HANDLER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+    reply.end()?;
+    Ok(())
+}
+
+/// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder. Since macOS 26.
+///
+/// `thread_suspend2`, routine, message 3632.
+///
+/// Request: 24 bytes.
+///
+/// Reply, 40 bytes, complex:
+///
+/// | offset | bytes | |
+/// |-:|-:|-|
+/// | 28 | 12 | `suspend_token`: send-once right, moved |
+#[allow(dead_code)]
+pub fn thread_suspend2<K: rt::Kernel<Abi = Abi>>(
+    target_act: &rt::SendRight<K>,
+) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let request = buffer.request(target_act.kernel());
+    let dest = rt::Dest::copy_send(target_act);
+    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+    let mut reply = request
+        .call(id::THREAD_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.descriptors(1)?;
+    let suspend_token = reply.send_once_right()?;
+    reply.end()?;
+    Ok(suspend_token)
+}
+
+/// Gives such a right back.
+///
+/// `thread_resume2`, routine, message 3633.
+///
+/// Request: 24 bytes.
+///
+/// Reply: 36 bytes.
+#[allow(dead_code)]
+pub fn thread_resume2<K: rt::Kernel<Abi = Abi>>(
+    suspend_token: rt::SendOnceRight<K>,
+) -> Result<(), rt::CallError<K>> {
+    let mut buffer = rt::MsgBuf::<48>::new();
+    let request = buffer.request(suspend_token.kernel());
+    let dest = rt::Dest::move_send_once(suspend_token);
+    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+    let reply = request
+        .call(id::THREAD_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+    reply.end()?;
+    Ok(())
+}
+
+/// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
 ///
 /// A server of `thread_act`.
 ///
@@ -875,6 +1255,92 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
+    /// Sets the scheduling policy of a thread, as before the flavors.
+    ///
+    /// `thread_policy`, sent by [`thread_policy()`].
+    fn thread_policy(
+        &self,
+        thr_act: rt::Port<'_, K>,
+        policy: Policy,
+        base: &[Integer],
+        set_limit: bool,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets how a thread is scheduled: what, the flavor says.
+    ///
+    /// `thread_policy_set`, sent by [`thread_policy_set()`].
+    fn thread_policy_set(
+        &self,
+        thread: rt::Port<'_, K>,
+        flavor: ThreadPolicyFlavor,
+        policy_info: &[Integer],
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+    ///
+    /// `thread_policy_get`, sent by [`thread_policy_get()`].
+    fn thread_policy_get(
+        &self,
+        thread: rt::Port<'_, K>,
+        flavor: ThreadPolicyFlavor,
+        policy_info_max: u32,
+        get_default: bool,
+    ) -> Result<ThreadPolicyGetReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// As `thread_policy`, within the limits of a processor set.
+    ///
+    /// `thread_set_policy`, sent by [`thread_set_policy()`].
+    fn thread_set_policy(
+        &self,
+        thr_act: rt::Port<'_, K>,
+        pset: rt::SendRight<K>,
+        policy: Policy,
+        base: &[Integer],
+        limit: &[Integer],
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Returns a voucher of a thread.
+    ///
+    /// `thread_get_mach_voucher`, sent by [`thread_get_mach_voucher()`].
+    fn thread_get_mach_voucher(
+        &self,
+        thr_act: rt::Port<'_, K>,
+        which: MachVoucherSelector,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets the voucher of a thread.
+    ///
+    /// `thread_set_mach_voucher`, sent by [`thread_set_mach_voucher()`].
+    fn thread_set_mach_voucher(
+        &self,
+        thr_act: rt::Port<'_, K>,
+        voucher: rt::SendRight<K>,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Sets the voucher of a thread, and returns the one that was there.
+    ///
+    /// `thread_swap_mach_voucher`, sent by [`thread_swap_mach_voucher()`].
+    fn thread_swap_mach_voucher(
+        &self,
+        thr_act: rt::Port<'_, K>,
+        new_voucher: rt::SendRight<K>,
+        old_voucher: rt::SendRight<K>,
+    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
     /// Turns the registers of a thread from the form of one task into that of another, where pointers are signed.
     ///
     /// `thread_convert_thread_state`, sent by [`thread_convert_thread_state()`].
@@ -897,6 +1363,40 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         port: rt::Port<'_, K>,
         exception_mask: ExceptionMask,
     ) -> Result<ThreadGetExceptionPortsInfoReply, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Lets a hardened thread have an exception server for these exceptions; since macOS 26.
+    ///
+    /// `thread_adopt_exception_handler`, sent by [`thread_adopt_exception_handler()`].
+    fn thread_adopt_exception_handler(
+        &self,
+        thread: rt::Port<'_, K>,
+        exc_port: rt::SendRight<K>,
+        exc_mask: ExceptionMask,
+        behavior_mask: ExceptionBehavior,
+        flavor_mask: ThreadStateFlavor,
+    ) -> Result<(), rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder. Since macOS 26.
+    ///
+    /// `thread_suspend2`, sent by [`thread_suspend2()`].
+    fn thread_suspend2(
+        &self,
+        target_act: rt::Port<'_, K>,
+    ) -> Result<rt::SendOnceRight<K>, rt::KernReturn> {
+        Err(rt::KernReturn::MIG_BAD_ID)
+    }
+
+    /// Gives such a right back.
+    ///
+    /// `thread_resume2`, sent by [`thread_resume2()`].
+    fn thread_resume2(
+        &self,
+        suspend_token: rt::Port<'_, K>,
+    ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -937,12 +1437,30 @@ where
         id::THREAD_SWAP_EXCEPTION_PORTS => {
             serve_thread_swap_exception_ports(server, request, reply)
         }
+        id::THREAD_POLICY => serve_thread_policy(server, request, reply),
+        id::THREAD_POLICY_SET => serve_thread_policy_set(server, request, reply),
+        id::THREAD_POLICY_GET => serve_thread_policy_get(server, request, reply),
+        id::THREAD_SET_POLICY => serve_thread_set_policy(server, request, reply),
+        id::THREAD_GET_MACH_VOUCHER => {
+            serve_thread_get_mach_voucher(server, request, reply)
+        }
+        id::THREAD_SET_MACH_VOUCHER => {
+            serve_thread_set_mach_voucher(server, request, reply)
+        }
+        id::THREAD_SWAP_MACH_VOUCHER => {
+            serve_thread_swap_mach_voucher(server, request, reply)
+        }
         id::THREAD_CONVERT_THREAD_STATE => {
             serve_thread_convert_thread_state(server, request, reply)
         }
         id::THREAD_GET_EXCEPTION_PORTS_INFO => {
             serve_thread_get_exception_ports_info(server, request, reply)
         }
+        id::THREAD_ADOPT_EXCEPTION_HANDLER => {
+            serve_thread_adopt_exception_handler(server, request, reply)
+        }
+        id::THREAD_SUSPEND2 => serve_thread_suspend2(server, request, reply),
+        id::THREAD_RESUME2 => serve_thread_resume2(server, request, reply),
         _ => return false,
     }
     true
@@ -956,7 +1474,7 @@ where
     S: ThreadAct<K> + ?Sized,
 {
     rt::subsystem(
-        3600..3631,
+        3600..3634,
         5232,
         5224,
         move |request, reply| { thread_act_server(server, request, reply) },
@@ -1282,6 +1800,163 @@ where
     });
 }
 
+fn serve_thread_policy<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(44, 64, rt::Complex::Never))?;
+        body.ndr()?;
+        let policy = body.value::<Policy>()?;
+        let base = body.array::<Integer>(5)?;
+        let set_limit = body.value::<u32>()? != 0;
+        body.end()?;
+        S::thread_policy(server, request.port(), policy, &base, set_limit)?;
+        Ok(())
+    });
+}
+
+fn serve_thread_policy_set<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 104, rt::Complex::Never))?;
+        body.ndr()?;
+        let flavor = body.value::<ThreadPolicyFlavor>()?;
+        let policy_info = body.array::<Integer>(16)?;
+        body.end()?;
+        S::thread_policy_set(server, request.port(), flavor, &policy_info)?;
+        Ok(())
+    });
+}
+
+fn serve_thread_policy_get<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(44, 44, rt::Complex::Never))?;
+        body.ndr()?;
+        let flavor = body.value::<ThreadPolicyFlavor>()?;
+        let policy_info_max = body.value::<u32>()?.min(16);
+        let get_default = body.value::<u32>()? != 0;
+        body.end()?;
+        let results = S::thread_policy_get(
+            server,
+            request.port(),
+            flavor,
+            policy_info_max,
+            get_default,
+        )?;
+        reply.encode::<112>(|reply| encode_thread_policy_get(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_thread_set_policy<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(60, 84, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let pset = body.send_right()?;
+        body.ndr()?;
+        let policy = body.value::<Policy>()?;
+        let base = body.array::<Integer>(5)?;
+        let limit = body.array::<Integer>(1)?;
+        body.end()?;
+        S::thread_set_policy(server, request.port(), pset, policy, &base, &limit)?;
+        Ok(())
+    });
+}
+
+fn serve_thread_get_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
+        body.ndr()?;
+        let which = body.value::<MachVoucherSelector>()?;
+        body.end()?;
+        let results = S::thread_get_mach_voucher(server, request.port(), which)?;
+        reply.encode::<40>(|reply| encode_thread_get_mach_voucher(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_thread_set_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let voucher = body.send_right()?;
+        body.end()?;
+        S::thread_set_mach_voucher(server, request.port(), voucher)?;
+        Ok(())
+    });
+}
+
+fn serve_thread_swap_mach_voucher<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|reply| {
+        let mut body = request.body(rt::Shape::new(52, 52, rt::Complex::Always))?;
+        body.descriptors(2)?;
+        let new_voucher = body.send_right()?;
+        let old_voucher = body.send_right()?;
+        body.end()?;
+        let results = S::thread_swap_mach_voucher(
+            server,
+            request.port(),
+            new_voucher,
+            old_voucher,
+        )?;
+        reply.encode::<40>(|reply| encode_thread_swap_mach_voucher(reply, results))?;
+        Ok(())
+    });
+}
+
 fn serve_thread_convert_thread_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
@@ -1336,6 +2011,69 @@ where
             .encode::<
                 680,
             >(|reply| encode_thread_get_exception_ports_info(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_thread_adopt_exception_handler<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        let mut body = request.body(rt::Shape::new(60, 60, rt::Complex::Always))?;
+        body.descriptors(1)?;
+        let exc_port = body.send_right()?;
+        body.ndr()?;
+        let exc_mask = body.value::<ExceptionMask>()?;
+        let behavior_mask = body.value::<ExceptionBehavior>()?;
+        let flavor_mask = body.value::<ThreadStateFlavor>()?;
+        body.end()?;
+        S::thread_adopt_exception_handler(
+            server,
+            request.port(),
+            exc_port,
+            exc_mask,
+            behavior_mask,
+            flavor_mask,
+        )?;
+        Ok(())
+    });
+}
+
+fn serve_thread_suspend2<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|reply| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        let results = S::thread_suspend2(server, request.port())?;
+        reply.encode::<40>(|reply| encode_thread_suspend2(reply, results))?;
+        Ok(())
+    });
+}
+
+fn serve_thread_resume2<K, S>(
+    server: &S,
+    request: &rt::Received<'_, K>,
+    out: &mut rt::Reply<'_, K>,
+)
+where
+    K: rt::Kernel<Abi = Abi>,
+    S: ThreadAct<K> + ?Sized,
+{
+    out.serve(|_| {
+        request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
+        S::thread_resume2(server, request.port())?;
         Ok(())
     });
 }
@@ -1406,6 +2144,34 @@ fn encode_thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     Ok(())
 }
 
+fn encode_thread_policy_get<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: ThreadPolicyGetReply,
+) -> Result<(), rt::KernReturn> {
+    reply.return_code(rt::KernReturn::KERN_SUCCESS);
+    reply.array(&results.policy_info, 16)?;
+    reply.value(&u32::from(results.get_default));
+    Ok(())
+}
+
+fn encode_thread_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
+fn encode_thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send(results);
+    Ok(())
+}
+
 fn encode_thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<Natural>,
@@ -1424,6 +2190,15 @@ fn encode_thread_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     reply.array_of(&results.old_handlers_info, results.masks.len(), 32)?;
     reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
     reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
+    Ok(())
+}
+
+fn encode_thread_suspend2<K: rt::Kernel<Abi = Abi>>(
+    reply: &mut rt::Builder<'_, K>,
+    results: rt::SendOnceRight<K>,
+) -> Result<(), rt::KernReturn> {
+    reply.descriptors(1);
+    reply.move_send_once(results);
     Ok(())
 }
 
@@ -1574,6 +2349,77 @@ pub fn thread_swap_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
         >(id::THREAD_SWAP_EXCEPTION_PORTS, result, encode_thread_swap_exception_ports)
 }
 
+/// Answers a `thread_policy` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_policy_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_POLICY, result, |_, ()| Ok(()))
+}
+
+/// Answers a `thread_policy_set` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_policy_set_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_POLICY_SET, result, |_, ()| Ok(()))
+}
+
+/// Answers a `thread_policy_get` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_policy_get_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<ThreadPolicyGetReply, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<112, _>(id::THREAD_POLICY_GET, result, encode_thread_policy_get)
+}
+
+/// Answers a `thread_set_policy` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_set_policy_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_SET_POLICY, result, |_, ()| Ok(()))
+}
+
+/// Answers a `thread_get_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_get_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::THREAD_GET_MACH_VOUCHER, result, encode_thread_get_mach_voucher)
+}
+
+/// Answers a `thread_set_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_set_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_SET_MACH_VOUCHER, result, |_, ()| Ok(()))
+}
+
+/// Answers a `thread_swap_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_swap_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token
+        .answer::<
+            40,
+            _,
+        >(id::THREAD_SWAP_MACH_VOUCHER, result, encode_thread_swap_mach_voucher)
+}
+
 /// Answers a `thread_convert_thread_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
 #[allow(dead_code)]
 pub fn thread_convert_thread_state_reply<K: rt::Kernel<Abi = Abi>>(
@@ -1602,6 +2448,33 @@ pub fn thread_get_exception_ports_info_reply<K: rt::Kernel<Abi = Abi>>(
             result,
             encode_thread_get_exception_ports_info,
         )
+}
+
+/// Answers a `thread_adopt_exception_handler` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_adopt_exception_handler_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_ADOPT_EXCEPTION_HANDLER, result, |_, ()| Ok(()))
+}
+
+/// Answers a `thread_suspend2` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_suspend2_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<rt::SendOnceRight<K>, rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_SUSPEND2, result, encode_thread_suspend2)
+}
+
+/// Answers a `thread_resume2` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
+#[allow(dead_code)]
+pub fn thread_resume2_reply<K: rt::Kernel<Abi = Abi>>(
+    token: rt::ReplyTo<K>,
+    result: Result<(), rt::KernReturn>,
+) -> Result<(), rt::KernReturn> {
+    token.answer::<40, _>(id::THREAD_RESUME2, result, |_, ()| Ok(()))
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -1742,6 +2615,24 @@ const _: () = {
         ],
         808,
     );
+    check(&[Ndr, Data(4), Data(4), Array(20), Data(4)], &[24, 32, 36, 40], 64);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4), Data(4), Array(64)], &[24, 32, 36, 40], 104);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
+    check(&[Ndr, Data(4), Data(4), Array(64), Data(4)], &[24, 32, 36, 40], 108);
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(4), Array(20), Data(4), Array(4)],
+        &[24, 28, 40, 48, 52, 56],
+        84,
+    );
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[Data(4), Port, Port], &[24, 28, 40], 52);
+    check(&[Data(4), Port], &[24, 28], 40);
     check(
         &[Ndr, Data(4), Data(4), Data(4), Array(5184), Data(4)],
         &[24, 32, 36, 40, 44],
@@ -1754,4 +2645,14 @@ const _: () = {
         &[24, 32, 36, 40],
         680,
     );
+    check(
+        &[Data(4), Port, Ndr, Data(4), Data(4), Data(4)],
+        &[24, 28, 40, 48, 52, 56],
+        60,
+    );
+    check(&[Ndr, Data(4)], &[24, 32], 36);
+    check(&[], &[], 24);
+    check(&[Data(4), Port], &[24, 28], 40);
+    check(&[], &[], 24);
+    check(&[Ndr, Data(4)], &[24, 32], 36);
 };
