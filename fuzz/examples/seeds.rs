@@ -106,10 +106,7 @@ fn bytes<A: Formed>(slot: &Slot) -> Vec<u8> {
         (Role::BodyCount, _) => checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec(),
         (Role::Port | Role::Ool | Role::OolPorts, _) => descriptor(slot),
         (Role::Ndr, _) => NDR.to_vec(),
-        (_, Some(word)) => {
-            let ty = type_word(word);
-            ty.word::<A>()[..ty.word_len::<A>()].to_vec()
-        }
+        (_, Some(word)) => type_word::<A>(word),
         _ => vec![0; slot.size.unwrap_or(0) as usize],
     }
 }
@@ -135,16 +132,17 @@ fn descriptor(slot: &Slot) -> Vec<u8> {
     bytes
 }
 
-fn type_word(word: &TypeWord) -> Type {
-    let inline = word.in_line != InLine::No;
-    Type {
-        name: word.received.unwrap_or(17) as u8,
-        bits: if inline { word.bits } else { word.out_of_line_bits } as u16,
-        number: word.number.unwrap_or(0),
-        inline,
-        long: word.long,
-        deallocate: !inline,
-    }
+/// A type word as its receiver sees it: that of a right, which no [`Type`] is, has another name and nothing else.
+fn type_word<A: Formed>(word: &TypeWord) -> Vec<u8> {
+    let ty = match word.in_line {
+        InLine::No => Type::out_of_line(0, word.out_of_line_bits as u16).deallocate(),
+        _ => Type::inline(0, word.bits as u16, 0),
+    };
+    let ty = if word.long { ty.long() } else { ty.short() }.with_number(word.number.unwrap_or(0));
+    let mut bytes = ty.word::<A>()[..ty.word_len::<A>()].to_vec();
+    let name = if bytes.len() == 12 { 4 } else { 0 };
+    bytes[name] = word.received.unwrap_or(17) as u8;
+    bytes
 }
 
 /// An input, named by its contents.

@@ -3,14 +3,14 @@
 use core::ffi::{CStr, c_char};
 use core::slice;
 
-use mig_runtime::{Name, SendRight};
+use mig_runtime::Name;
 
-use crate::kernel::{GnuMach, Send};
+use crate::kernel::{Send, borrowed};
 
 /// The words of the program's line in the boot script, without the program's own name.
 ///
 /// A word such as `${host-port}` there is a right of the program's task, given as a number.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Arguments(slice::Iter<'static, *const c_char>);
 
 impl Arguments {
@@ -32,15 +32,17 @@ impl Arguments {
 
     /// The right that the next word is the number of: `${host-port}` or `${device-port}` in the boot script.
     ///
+    /// It is a reference of its own, beside the one that the kernel has put there: a word is only a number, and may stand in a line twice.
+    ///
     /// # Panics
     ///
-    /// If there is no such word.
+    /// If there is no such word, or this task has no send right of that number.
     pub fn port(&mut self) -> Send {
         let name = self.next().and_then(|word| word.parse().ok());
         let name =
             name.expect("the boot script gives no port here; a line needs ${host-port} ${device-port}");
-        // SAFETY: the kernel has put a send right under this name, for this program to own.
-        unsafe { SendRight::from_raw(GnuMach, Name(name)) }
+        let given = borrowed(Name(name));
+        given.try_clone().expect("the boot script gives the number of a right that this task does not have")
     }
 }
 

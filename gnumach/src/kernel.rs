@@ -32,8 +32,23 @@ pub(crate) fn forget_task() {
     TASK.store(0, Ordering::Relaxed);
 }
 
+/// A right of the program that nobody drops: it can be used, and neither released nor taken.
+#[derive(Debug)]
+pub struct Borrowed<R>(ManuallyDrop<R>);
+
+impl<R> Deref for Borrowed<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.0
+    }
+}
+
 /// This task, borrowed for a call.
-pub fn task() -> ManuallyDrop<Send> {
+///
+/// Whoever holds this right can do anything to the task, as by writing to `/proc/self/mem` elsewhere: calls such as `vm_deallocate` or
+/// `mach_port_deallocate` are safe functions that take numbers. What they do to memory and rights that somebody owns is not the compiler's to find.
+pub fn task() -> Borrowed<Send> {
     let mut name = TASK.load(Ordering::Relaxed);
     if name == 0 {
         name = trap::task_self().0;
@@ -43,15 +58,15 @@ pub fn task() -> ManuallyDrop<Send> {
 }
 
 /// A send right that stays with its owner.
-pub(crate) fn borrowed(name: Name) -> ManuallyDrop<Send> {
+pub(crate) fn borrowed(name: Name) -> Borrowed<Send> {
     // SAFETY: it is not dropped, so no reference is released.
-    ManuallyDrop::new(unsafe { SendRight::from_raw(GnuMach, name) })
+    Borrowed(ManuallyDrop::new(unsafe { SendRight::from_raw(GnuMach, name) }))
 }
 
 /// A receive right that stays with its owner.
-fn borrowed_receive(name: Name) -> ManuallyDrop<Receive> {
+fn borrowed_receive(name: Name) -> Borrowed<Receive> {
     // SAFETY: it is not dropped, so the port lives on.
-    ManuallyDrop::new(unsafe { ReceiveRight::from_raw(GnuMach, name) })
+    Borrowed(ManuallyDrop::new(unsafe { ReceiveRight::from_raw(GnuMach, name) }))
 }
 
 /// The numbers of `mach_port_right_t`.
@@ -103,7 +118,7 @@ unsafe impl Kernel for GnuMach {
         Ok(mach_port::mach_port_allocate(&task(), right::PORT_SET)?)
     }
 
-    fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: Name) {
         // A name that is not valid is to be ignored, and there is nothing else to fail for.
         let _ = match kind {
             // Also if it has become a dead name.
@@ -113,27 +128,27 @@ unsafe impl Kernel for GnuMach {
         };
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
         Ok(mach_port::mach_port_mod_refs(&task(), name, right::SEND, 1)?)
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         let port = borrowed_receive(receive);
         Ok(mach_port::mach_port_insert_right(&task(), receive, AnyRight::make_send(&port))?)
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         match mach_port::mach_port_extract_right(&task(), receive, MAKE_SEND_ONCE)? {
             AnyRight::MoveSendOnce(right) => Ok(right.into_raw()),
             _ => Err(KernReturn::MIG_TYPE_ERROR),
         }
     }
 
-    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
         Ok(mach_port::mach_port_move_member(&task(), receive, set)?)
     }
 
-    fn request_notification(
+    unsafe fn request_notification(
         &self,
         name: Name,
         which: Notification,
@@ -162,12 +177,13 @@ unsafe impl Kernel for GnuMach {
         if port.get() == Name::NULL { Err(KernReturn::KERN_RESOURCE_SHORTAGE) } else { Ok(port.get()) }
     }
 
-    fn destroy_reply_port(&self, name: Name) {
+    unsafe fn destroy_reply_port(&self, name: Name) {
         let port = &thread::current().reply_port;
         if port.get() == name {
             port.set(Name::NULL);
         }
-        self.release(RightKind::Receive, name);
+        // SAFETY: the caller's promise.
+        unsafe { self.release(RightKind::Receive, name) };
     }
 
     fn allocate(&self, size: usize) -> Result<Pages, KernReturn> {

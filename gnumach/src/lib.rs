@@ -42,7 +42,7 @@ mod trap;
 mod wire;
 
 pub use arguments::Arguments;
-pub use kernel::{GnuMach, Pages, Receive, Send, task};
+pub use kernel::{Borrowed, GnuMach, Pages, Receive, Send, task};
 pub use platform::Bare;
 pub use sync::{Condvar, RawMutex};
 pub use thread::{JoinHandle, exit, fork, sleep, wire_current};

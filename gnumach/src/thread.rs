@@ -74,7 +74,7 @@ const fn block_of(stack: usize) -> usize {
 }
 
 /// The calling thread's own port, borrowed for a call.
-pub(crate) fn current_port() -> core::mem::ManuallyDrop<crate::Send> {
+pub(crate) fn current_port() -> kernel::Borrowed<crate::Send> {
     let port = &current().port;
     if port.get() == Name::NULL {
         port.set(trap::thread_self());

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{
-    AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server, array_vec,
+    AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server, Word, array_vec,
 };
 
 macro_rules! kitchen_sink {
@@ -316,8 +316,9 @@ macro_rules! kitchen_sink {
                     let send = mine.make_send().unwrap();
                     assert!(matches!(r_poly(p, &send).unwrap(), AnyRight::MoveSend(right) if right.name() == mine.name()));
                     assert!(matches!(r_poly(p, AnyRight::make_send_once(&mine)).unwrap(), AnyRight::MoveSendOnce(_)));
-                    let data = AnyRight::Data { name: 2, value: 99 };
-                    assert!(matches!(r_poly(p, data).unwrap(), AnyRight::Data { name: 2, value: 99 }));
+                    let data = Word::new(2, 99).unwrap();
+                    let reply = r_poly(p, AnyRight::Data(data)).unwrap();
+                    assert!(matches!(reply, AnyRight::Data(word) if word == data));
                     assert!(matches!(r_poly(p, mine).unwrap(), AnyRight::MoveReceive(_)));
                 });
             }
@@ -362,8 +363,8 @@ macro_rules! kitchen_sink {
                         assert_eq!(kinds(&reply.d), names(3));
                         assert_eq!((kinds(&reply.e), kinds(&reply.f)), (names(count), names(count)));
                     }
-                    let words = vec![AnyRight::Data { name: 2, value: 5 }, AnyRight::Data { name: 2, value: 6 }];
-                    let words = PortArray::of_one_kind(words).unwrap();
+                    let word = |value| AnyRight::Data(Word::new(2, value).unwrap());
+                    let words = PortArray::of_one_kind(vec![word(5), word(6)]).unwrap();
                     let moved = PortArray::moving(vec![ReceiveRight::allocate(task).unwrap()]);
                     let reply = r_polys(p, made, words, moved).unwrap();
                     assert_eq!(reply.d.iter().map(AnyRight::disposition).collect::<Vec<_>>(), [18, 18]);
@@ -371,7 +372,7 @@ macro_rules! kitchen_sink {
                     assert!(matches!(reply.f[..], [AnyRight::MoveReceive(_)]));
                     let too_large = r_polys(p, copies(4), copies(0), copies(0)).unwrap_err();
                     assert_eq!(too_large.code(), KernReturn::MIG_ARRAY_TOO_LARGE);
-                    let mixed = vec![sends[0].try_clone().unwrap().into(), AnyRight::Data { name: 2, value: 7 }];
+                    let mixed = vec![sends[0].try_clone().unwrap().into(), word(7)];
                     assert!(PortArray::of_one_kind(mixed).is_err());
                 });
             }

@@ -432,19 +432,19 @@ macro_rules! untyped {
                             m.value(&77);
                         })
                     };
-                    assert_eq!(failing(&|m| m.copy_send(&send), 1), KernReturn(77));
+                    assert_eq!(failing(&|m| m.move_send(send.try_clone().unwrap()), 1), KernReturn(77));
                     let two = |m: &mut mig_runtime::Builder<'_, K>| {
-                        m.copy_send(&send);
+                        m.move_send(send.try_clone().unwrap());
                         m.move_send(mine.make_send().unwrap());
                     };
                     assert_eq!(failing(&two, 2), arguments);
-                    assert_eq!(failing(&|m| m.make_send_once(&mine), 1), types);
+                    assert_eq!(failing(&|m| m.move_send_once(mine.make_send_once().unwrap()), 1), types);
                     let memory = |m: &mut mig_runtime::Builder<'_, K>| {
                         m.memory(&b"some"[..], mig_runtime::Copying::VIRTUAL).unwrap();
                     };
                     assert_eq!(failing(&memory, 1), if K::is_wide() { arguments } else { types });
                     let array = |m: &mut mig_runtime::Builder<'_, K>| {
-                        m.rights_memory(PortArray::copy_send([&send]), mig_runtime::Copying::MOVE).unwrap();
+                        m.rights_memory(PortArray::moving(vec![send.try_clone().unwrap()]), mig_runtime::Copying::MOVE).unwrap();
                     };
                     assert_eq!(failing(&array, 1), if K::is_wide() { arguments } else { types });
                     // A count that is not that of the descriptor, and one that is more than declared.

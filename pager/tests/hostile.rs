@@ -22,10 +22,10 @@ fn send(port: &SendRight<Local>, id: i32, words: u32) {
 
 /// Sends a message with rights that nobody has asked for.
 fn send_rights(port: &SendRight<Local>, id: i32) {
-    let mut buffer = MsgBuf::<1024>::new();
-    let mut message = buffer.request(port.kernel());
     let (one, other) =
         (ReceiveRight::allocate(port.kernel()).unwrap(), ReceiveRight::allocate(port.kernel()));
+    let mut buffer = MsgBuf::<1024>::new();
+    let mut message = buffer.request(port.kernel());
     message.make_send(&one);
     message.move_receive(other.unwrap());
     message.send(id, Dest::copy_send(port), SendOptions::NONE).unwrap();

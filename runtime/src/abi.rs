@@ -88,13 +88,35 @@ impl Facts {
 /// The NDR record in front of the plain data of an untyped message: little-endian integers, ASCII, IEEE.
 pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 
-/// An ABI as a type, for code that is generic over it.
-pub trait Abi: Copy + Send + Sync + 'static {
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// An ABI as a type, for code that is generic over it. The ABIs of this module are all that there are: wrong facts would be wrong messages.
+pub trait Abi: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Its facts.
     const FACTS: Facts;
 
     /// What a receiver keeps of a message's trailer: nothing, where there is none.
     type Trailer: FromTrailer;
+}
+
+/// An ABI of [`Family::Typed`]: what can be said in its messages is said by type words.
+pub trait TypedAbi: Abi {}
+
+/// An ABI of [`Family::Untyped`]: what can be said in its messages is said by descriptors.
+pub trait UntypedAbi: Abi {}
+
+macro_rules! families {
+    ($($abi:ident: $family:ident),*) => { $(
+        impl sealed::Sealed for $abi {}
+        impl $family for $abi {}
+    )* };
+}
+
+families! {
+    GnuI386: TypedAbi, GnuX86_64: TypedAbi, GnuX86_64Of2022: TypedAbi,
+    Osf32: UntypedAbi, Apple32: UntypedAbi, Apple64: UntypedAbi
 }
 
 /// GNU Mach on i386: `gnu-i386`.

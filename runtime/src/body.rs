@@ -7,13 +7,13 @@ use core::slice;
 
 use alloc::vec::Vec;
 
-use crate::abi::{Abi, Family};
+use crate::abi::{Abi, Family, TypedAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Elements, OolMemory, Plain};
 use crate::release;
 use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight};
-use crate::types::{Type, name, padded, word_at};
+use crate::types::{Expected, Type, Word, WordForm, name, padded, word_at};
 use crate::untyped;
 
 /// What is wrong with a message that does not match its declaration.
@@ -143,28 +143,6 @@ impl<'b, K: Kernel> Body<'b, K> {
         Self { rest, complex, descriptors, origin, kernel }
     }
 
-    /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
-    ///
-    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But a stub that has nothing in its
-    /// hands when a check fails is shorter, and so is the way through it.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`]
-    #[inline(always)]
-    pub fn expect<const N: usize>(&mut self, types: [Type; N]) -> Result<(), Malformed> {
-        let mut rest = &*self.rest;
-        for ty in types {
-            let data = if ty.inline { ty.data_len() } else { K::Abi::FACTS.pointer as u64 };
-            let (start, len) = (ty.word_len::<K::Abi>(), padded::<K::Abi>(data) as usize);
-            if !ty.starts::<K::Abi>(rest) {
-                return Err(Malformed::Type);
-            }
-            rest = rest.get(start + len..).ok_or(Malformed::Size)?;
-        }
-        Ok(())
-    }
-
     #[inline]
     pub(crate) fn is_complex(&self) -> bool {
         self.complex
@@ -228,7 +206,7 @@ impl<'b, K: Kernel> Body<'b, K> {
         if !self.complex {
             return Err(Malformed::Complex);
         }
-        let slot = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
+        let slot = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
         Ok(Name(word_at(slot, 0).unwrap_or(0)))
     }
 
@@ -244,12 +222,121 @@ impl<'b, K: Kernel> Body<'b, K> {
         }
         let disposition = self.polymorphic()?;
         if !name::is_right(disposition) {
-            let data = self.fixed(Type::port::<K::Abi>(disposition), K::Abi::FACTS.port)?;
-            return Ok(AnyRight::Data { name: disposition, value: word_at(data, 0).unwrap_or(0) });
+            let data = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
+            let word = Word::new(disposition, word_at(data, 0).unwrap_or(0));
+            return word.map(AnyRight::Data).ok_or(Malformed::Type);
         }
         let name = self.slot(disposition)?;
         // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Type)
+    }
+
+    /// Ends the arguments: nothing may be left. Call it before anything is done with them.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`]; what is left has been released.
+    #[inline]
+    pub fn end(self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed::Size) }
+    }
+
+    /// Passes over the next argument and releases what it holds. False if there is none.
+    pub fn skip(&mut self) -> bool {
+        if K::Abi::FACTS.family == Family::Untyped {
+            return self.skip_descriptor();
+        }
+        let Some((_, _, rest)) = release::split_argument::<K::Abi>(self.rest) else { return false };
+        let len = self.rest.len() - rest.len();
+        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        // SAFETY: the fields are those of a body, and the argument leaves this one.
+        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument, self.origin) });
+        true
+    }
+
+    /// Takes plain data of a fixed size.
+    #[inline]
+    pub(crate) fn fixed_data<T: Plain>(&mut self, ty: Type) -> Result<T, Malformed> {
+        assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
+        let data = self.fixed(ty.in_message(), size_of::<T>())?;
+        T::read_from_bytes(data).map_err(|_| Malformed::Size)
+    }
+
+    /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
+    #[inline]
+    fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
+        if !ty.starts::<K::Abi>(self.rest) {
+            return Err(self.other_type(ty));
+        }
+        self.take(ty, len)
+    }
+
+    /// What is wrong where `ty` should be.
+    #[cold]
+    fn other_type(&self, ty: Type) -> Malformed {
+        if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
+    }
+
+    /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
+    #[inline]
+    fn take(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
+        let start = ty.word_len::<K::Abi>();
+        let total = size_with_word::<K::Abi>(ty, len);
+        if total > self.rest.len() as u64 {
+            return Err(Malformed::Size);
+        }
+        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(total as usize);
+        self.rest = rest;
+        // SAFETY: it has `total` bytes, which are `start` and `len`, the latter rounded up.
+        Ok(unsafe { argument.get_unchecked_mut(start..start + len) })
+    }
+
+    /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver sees it.
+    #[inline]
+    fn polymorphic(&self) -> Result<u8, Malformed> {
+        let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
+        if name::is_right(kind) && kind > name::MOVE_SEND_ONCE { Err(Malformed::Type) } else { Ok(kind) }
+    }
+
+    /// Owns what stands in an array of a polymorphic element that has just been taken out.
+    pub(crate) fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
+        match kind {
+            name::MOVE_RECEIVE => self.owned(slots, slot).into_iter().map(AnyRight::MoveReceive).collect(),
+            name::MOVE_SEND => self.owned(slots, slot).into_iter().map(AnyRight::MoveSend).collect(),
+            name::MOVE_SEND_ONCE => self.owned(slots, slot).into_iter().map(AnyRight::MoveSendOnce).collect(),
+            _ => words(slots, slot).filter_map(|value| Word::new(kind, value)).map(AnyRight::Data).collect(),
+        }
+    }
+
+    /// Owns the rights of an array that has just been taken out.
+    pub(crate) fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
+        // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
+        words(slots, slot).map(|name| unsafe { R::from_raw(self.kernel.clone(), Name(name)) }).collect()
+    }
+}
+/// For typed ABIs.
+impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
+    /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
+    ///
+    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But a stub that has nothing in its
+    /// hands when a check fails is shorter, and so is the way through it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]
+    #[inline(always)]
+    pub fn expect<const N: usize>(&mut self, words: [Expected; N]) -> Result<(), Malformed> {
+        let mut rest = &*self.rest;
+        for Expected(ty) in words {
+            let data = if ty.inline { ty.data_len() } else { K::Abi::FACTS.pointer as u64 };
+            let (start, len) = (ty.word_len::<K::Abi>(), padded::<K::Abi>(data) as usize);
+            if !ty.starts::<K::Abi>(rest) {
+                return Err(Malformed::Type);
+            }
+            rest = rest.get(start + len..).ok_or(Malformed::Size)?;
+        }
+        Ok(())
     }
 
     /// Takes plain data of a fixed size.
@@ -257,10 +344,13 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// # Errors
     ///
     /// [`Malformed`]
+    ///
+    /// # Panics
+    ///
+    /// If `ty` describes another size than that of `T`.
     #[inline]
     pub fn data<T: Plain>(&mut self, ty: Type) -> Result<T, Malformed> {
-        let data = self.fixed(ty, size_of::<T>())?;
-        T::read_from_bytes(data).map_err(|_| Malformed::Size)
+        self.fixed_data(ty)
     }
 
     /// Takes an array of variable length that is always inline, of values that need no more alignment than the ABI gives.
@@ -333,6 +423,7 @@ impl<'b, K: Kernel> Body<'b, K> {
         if !self.complex {
             return Err(Malformed::Complex);
         }
+        let ty = ty.behind_address();
         if !ty.starts::<K::Abi>(self.rest) {
             return Err(self.other_type(ty));
         }
@@ -363,7 +454,8 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn fixed_string(&mut self, ty: Type) -> Result<&'b CStr, Malformed> {
-        let area = self.fixed(ty, usize::try_from(ty.data_len()).map_err(|_| Malformed::Size)?)?;
+        let area =
+            self.fixed(ty.in_message(), usize::try_from(ty.data_len()).map_err(|_| Malformed::Size)?)?;
         if let Some(last) = area.last_mut() {
             *last = 0;
         }
@@ -388,13 +480,11 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     /// Takes an array of rights that is always inline.
     ///
-    /// `ty` says only whether the long form is used.
-    ///
     /// # Errors
     ///
     /// [`Malformed`]; also for more than `max` rights.
-    pub fn ports<R: Right<K>>(&mut self, ty: Type, max: usize) -> Result<Vec<R>, Malformed> {
-        let slots = self.inline_names(Type { name: R::MOVE, ..ty }, max)?;
+    pub fn ports<R: Right<K>>(&mut self, form: WordForm, max: usize) -> Result<Vec<R>, Malformed> {
+        let slots = self.inline_names(R::MOVE, form, max)?;
         Ok(self.owned(slots, K::Abi::FACTS.port))
     }
 
@@ -405,7 +495,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]
     pub fn indefinite_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
         match self.is_inline()? {
-            true => self.ports(Type::port::<K::Abi>(R::MOVE).long(), usize::MAX),
+            true => self.ports(WordForm::Long, usize::MAX),
             false => self.ool_ports(),
         }
     }
@@ -416,7 +506,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     ///
     /// [`Malformed`]
     pub fn ool_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        let names = self.ool(Type::out_of_line(R::MOVE, NAME_BITS))?;
+        let names = self.ool(Type::names(R::MOVE))?;
         Ok(self.owned(&names, size_of::<Name>()))
     }
 
@@ -425,9 +515,9 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// # Errors
     ///
     /// As [`ports`](Self::ports) and [`poly`](Self::poly).
-    pub fn poly_ports(&mut self, ty: Type, max: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
+    pub fn poly_ports(&mut self, form: WordForm, max: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
         let kind = self.polymorphic()?;
-        let slots = self.inline_names(Type { name: kind, ..ty }, max)?;
+        let slots = self.inline_names(kind, form, max)?;
         Ok(self.any(kind, slots, K::Abi::FACTS.port))
     }
 
@@ -438,7 +528,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// As [`poly`](Self::poly).
     pub fn indefinite_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
         match self.is_inline()? {
-            true => self.poly_ports(Type::inline(0, 0, 0).long(), usize::MAX),
+            true => self.poly_ports(WordForm::Long, usize::MAX),
             false => self.ool_poly_ports(),
         }
     }
@@ -450,47 +540,8 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// As [`poly`](Self::poly).
     pub fn ool_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
         let kind = self.polymorphic()?;
-        let names = self.ool(Type::out_of_line(kind, NAME_BITS))?;
+        let names = self.ool(Type::names(kind))?;
         Ok(self.any(kind, &names, size_of::<Name>()))
-    }
-
-    /// Ends the arguments: nothing may be left. Call it before anything is done with them.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Size`]; what is left has been released.
-    #[inline]
-    pub fn end(self) -> Result<(), Malformed> {
-        if self.is_empty() { Ok(()) } else { Err(Malformed::Size) }
-    }
-
-    /// Passes over the next argument and releases what it holds. False if there is none.
-    pub fn skip(&mut self) -> bool {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.skip_descriptor();
-        }
-        let Some((_, _, rest)) = release::split_argument::<K::Abi>(self.rest) else { return false };
-        let len = self.rest.len() - rest.len();
-        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(len);
-        self.rest = rest;
-        // SAFETY: the fields are those of a body, and the argument leaves this one.
-        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument, self.origin) });
-        true
-    }
-
-    /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
-    #[inline]
-    fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
-        if !ty.starts::<K::Abi>(self.rest) {
-            return Err(self.other_type(ty));
-        }
-        self.take(ty, len)
-    }
-
-    /// What is wrong where `ty` should be.
-    #[cold]
-    fn other_type(&self, ty: Type) -> Malformed {
-        if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
     }
 
     /// What is wrong with an array of too many elements: they may not even be there.
@@ -503,7 +554,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// The number in the next type word, if that is `ty` in all else.
     #[inline]
     fn inline_number(&self, ty: Type) -> Result<u32, Malformed> {
-        ty.find_inline::<K::Abi>(self.rest)
+        ty.in_message().find_inline::<K::Abi>(self.rest)
     }
 
     /// The type word of an array of at most `max` values, a whole number of them, and its bytes.
@@ -518,31 +569,10 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok((found, whole::<T>(found)?))
     }
 
-    /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
-    #[inline]
-    fn take(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
-        let start = ty.word_len::<K::Abi>();
-        let total = size_with_word::<K::Abi>(ty, len);
-        if total > self.rest.len() as u64 {
-            return Err(Malformed::Size);
-        }
-        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(total as usize);
-        self.rest = rest;
-        // SAFETY: it has `total` bytes, which are `start` and `len`, the latter rounded up.
-        Ok(unsafe { argument.get_unchecked_mut(start..start + len) })
-    }
-
     #[inline]
     fn inline_elements<T: Plain>(&mut self, found: Type) -> Result<Elements<'b, T, K>, Malformed> {
         let len = whole::<T>(found)?;
         Ok(Elements::from_bytes(self.take(found, len)?))
-    }
-
-    /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver sees it.
-    #[inline]
-    fn polymorphic(&self) -> Result<u8, Malformed> {
-        let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
-        if name::is_right(kind) && kind > name::MOVE_SEND_ONCE { Err(Malformed::Type) } else { Ok(kind) }
     }
 
     /// Whether the data of the next argument is in the message.
@@ -550,33 +580,17 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.inline)
     }
 
-    /// Takes the slots of an array of at most `max` names; of `ty` only the name and the form count.
-    fn inline_names(&mut self, ty: Type, max: usize) -> Result<&'b mut [u8], Malformed> {
-        let ty = Type { long: ty.long, ..Type::port::<K::Abi>(ty.name) };
+    /// Takes the slots of an array of at most `max` rights, or polymorphic words, of this kind.
+    fn inline_names(&mut self, kind: u8, form: WordForm, max: usize) -> Result<&'b mut [u8], Malformed> {
+        let ty = Type::slots::<K::Abi>(kind, 0, form);
         let found = ty.with_number(self.inline_number(ty)?);
         if found.number as usize > max {
             return Err(self.too_many(found));
         }
-        if name::is_right(ty.name) && !self.complex {
+        if name::is_right(kind) && !self.complex {
             return Err(Malformed::Complex);
         }
         self.take(found, usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?)
-    }
-
-    /// Owns what stands in an array of a polymorphic element that has just been taken out.
-    pub(crate) fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
-        match kind {
-            name::MOVE_RECEIVE => self.owned(slots, slot).into_iter().map(AnyRight::MoveReceive).collect(),
-            name::MOVE_SEND => self.owned(slots, slot).into_iter().map(AnyRight::MoveSend).collect(),
-            name::MOVE_SEND_ONCE => self.owned(slots, slot).into_iter().map(AnyRight::MoveSendOnce).collect(),
-            _ => words(slots, slot).map(|value| AnyRight::Data { name: kind, value }).collect(),
-        }
-    }
-
-    /// Owns the rights of an array that has just been taken out.
-    pub(crate) fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
-        // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
-        words(slots, slot).map(|name| unsafe { R::from_raw(self.kernel.clone(), Name(name)) }).collect()
     }
 }
 
@@ -594,9 +608,6 @@ fn aligned<T: Plain, A: Abi>(bytes: &[u8]) -> &[T] {
     // SAFETY: any bytes are values of `T`; arguments are aligned as the ABI says, which is enough, and these are as many as fit.
     unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>().max(1)) }
 }
-
-/// Bits of a name out of line, on every ABI.
-const NAME_BITS: u16 = 8 * size_of::<Name>() as u16;
 
 /// The low words of slots of so many bytes.
 fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {

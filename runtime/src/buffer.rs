@@ -82,6 +82,12 @@ impl<'b> Space<'b> {
         Self { storage, start: A::FACTS.header, end: len }
     }
 
+    /// Where the message is written.
+    #[inline]
+    pub(crate) fn storage(&self) -> *const MaybeUninit<u64> {
+        self.storage.as_ptr()
+    }
+
     /// Bytes so far, the header's included.
     #[inline]
     pub(crate) fn len(&self) -> usize {

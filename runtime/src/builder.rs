@@ -7,15 +7,16 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
-use crate::abi::{Abi, Family, TypeWords};
+use crate::abi::{Abi, Family, TypeWords, TypedAbi};
 use crate::buffer::{Space, initialised};
 use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Remains};
 use crate::memory::{OolArg, OolMemory, Plain};
 use crate::release;
-use crate::right::{AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight};
-use crate::types::{Type, name, padded};
+use crate::right::{AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight, assert_same_task};
+use crate::types::{Type, WordForm, name, padded};
+use crate::untyped::Copying;
 
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
 pub const INLINE_MAX: usize = 2048;
@@ -32,7 +33,11 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 /// alignment, and the complex bit follows from what is appended. An untyped one begins with [`descriptors`](Self::descriptors), if
 /// there are any; then the methods for rights and memory append these, and behind [`ndr`](Self::ndr) comes the plain data.
 ///
-/// What is moved in belongs to the message: dropping it before it is sent releases that.
+/// What is moved in belongs to the message: dropping it before it is sent releases that. A right that is copied, or that another is made
+/// from, stays with its owner and must live as long as the message.
+///
+/// Safe code cannot write what a kernel takes for a right or an address in any other way: type words of rights and descriptors come from the
+/// methods that own what these name, and a message that is not what its type words or its number of descriptors say cannot be sent.
 ///
 /// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
 pub struct Builder<'b, K: Kernel> {
@@ -40,6 +45,10 @@ pub struct Builder<'b, K: Kernel> {
     pub(crate) complex: bool,
     /// Data out of line has more elements than its type word can count, so that the message cannot be sent.
     too_large: bool,
+    /// How many of the descriptors that were announced are still to come.
+    pub(crate) owed: u32,
+    /// Something was appended where it has no place, so that the message cannot be sent.
+    pub(crate) misused: bool,
     pub(crate) kernel: K,
     pub(crate) loans: Loans<K::Lent<'b>, K>,
 }
@@ -218,7 +227,8 @@ impl<K: Kernel> Drop for Copied<K> {
         let memory =
             OolMemory::<K>::from_region(unsafe { self.kernel.region_from_wire(self.address, self.len) });
         if let Some(moved) = &self.moved {
-            release::ports(&self.kernel, moved.disposition, &memory, size_of::<Name>());
+            // SAFETY: the rights were moved into the message, which was not sent.
+            unsafe { release::ports(&self.kernel, moved.disposition, &memory, size_of::<Name>()) };
         }
     }
 }
@@ -228,7 +238,15 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline]
     pub(crate) fn new(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
         let space = Space::new::<K::Abi>(storage);
-        Self { space, complex: false, too_large: false, kernel, loans: Loans::none() }
+        Self {
+            space,
+            complex: false,
+            too_large: false,
+            owed: 0,
+            misused: false,
+            kernel,
+            loans: Loans::none(),
+        }
     }
 
     /// A reply in `storage`; where messages are typed, it starts with the return code of success.
@@ -245,10 +263,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline]
     pub fn return_code(&mut self, code: KernReturn) {
         match K::Abi::FACTS.family {
-            Family::Typed => self.data(RETURN_CODE, &code),
+            Family::Typed => self.argument(RETURN_CODE, code.as_bytes()),
             Family::Untyped => {
-                self.ndr();
-                self.value(&code);
+                self.record();
+                self.plain(code.as_bytes());
             }
         }
     }
@@ -265,92 +283,128 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// Moves a receive right into the message.
     #[inline]
     pub fn move_receive(&mut self, right: ReceiveRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.into_raw(), name::MOVE_RECEIVE);
     }
 
     /// Moves a send right into the message.
     #[inline]
     pub fn move_send(&mut self, right: SendRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.into_raw(), name::MOVE_SEND);
     }
 
     /// Moves a send-once right into the message.
     #[inline]
     pub fn move_send_once(&mut self, right: SendOnceRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.into_raw(), name::MOVE_SEND_ONCE);
     }
 
     /// Sends a copy of a send right.
     #[inline]
-    pub fn copy_send(&mut self, right: &SendRight<K>) {
+    pub fn copy_send(&mut self, right: &'b SendRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.name(), name::COPY_SEND);
     }
 
     /// Sends a send right, made from a receive right.
     #[inline]
-    pub fn make_send(&mut self, right: &ReceiveRight<K>) {
+    pub fn make_send(&mut self, right: &'b ReceiveRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.name(), name::MAKE_SEND);
     }
 
     /// Sends a send-once right, made from a receive right.
     #[inline]
-    pub fn make_send_once(&mut self, right: &ReceiveRight<K>) {
+    pub fn make_send_once(&mut self, right: &'b ReceiveRight<K>) {
+        self.belongs(right.kernel(), right.name());
         self.port(right.name(), name::MAKE_SEND_ONCE);
     }
 
     /// A polymorphic argument: the value says how it travels. Only a right makes the message complex.
     #[inline]
-    pub fn poly<'a>(&mut self, right: impl Into<AnyRight<'a, K>>) {
-        let (name, disposition) = right.into().into_wire();
-        self.slot(name, disposition);
-        self.complex |= name::is_right(disposition);
+    pub fn poly<'a: 'b>(&mut self, right: impl Into<AnyRight<'a, K>>) {
+        let (name, disposition) = self.wire_of(right.into());
+        self.port(name, disposition);
     }
 
-    /// A right in a message from a kernel, whose type word says that the kernel gives up a reference (`dealloc`).
-    pub fn deallocated(&mut self, right: AnyRight<'_, K>) {
-        let (name, disposition) = right.into_wire();
-        self.argument(Type::port::<K::Abi>(disposition).deallocate(), port_slot::<K::Abi>(&name_bytes(name)));
-        self.complex |= name::is_right(disposition);
+    /// What stands for a right of this task in a message that now owns it.
+    #[inline]
+    fn wire_of(&self, right: AnyRight<'_, K>) -> (Name, u8) {
+        if let Some(kernel) = right.kernel() {
+            self.belongs(kernel, right.name());
+        }
+        right.into_wire()
+    }
+
+    /// Ends the program where a right is that of another task, which would be a right of the same name here.
+    #[inline]
+    pub(crate) fn belongs(&self, kernel: &K, name: Name) {
+        if name.is_valid() {
+            assert_same_task(&self.kernel, kernel);
+        }
     }
 
     #[inline]
     fn port(&mut self, name: Name, disposition: u8) {
-        self.slot(name, disposition);
-        self.complex = true;
+        match K::Abi::FACTS.family {
+            // The number of descriptors has made the message complex.
+            Family::Untyped => self.port_descriptor(name, disposition),
+            Family::Typed => {
+                self.argument(Type::slot::<K::Abi>(disposition), port_slot::<K::Abi>(&name_bytes(name)));
+                self.complex |= name::is_right(disposition);
+            }
+        }
     }
 
-    #[inline]
-    fn slot(&mut self, name: Name, disposition: u8) {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.port_descriptor(name, disposition);
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] or [`KernReturn::MIG_TYPE_ERROR`]: the message cannot be sent.
+    #[inline(always)]
+    pub(crate) fn check(&self) -> Result<(), KernReturn> {
+        if self.too_large {
+            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
-        self.argument(Type::port::<K::Abi>(disposition), port_slot::<K::Abi>(&name_bytes(name)));
+        if self.misused || self.owed != 0 { Err(KernReturn::MIG_TYPE_ERROR) } else { Ok(()) }
+    }
+}
+
+/// For typed ABIs.
+impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
+    /// A right in a message from a kernel, whose type word says that the kernel gives up a reference (`dealloc`).
+    pub fn deallocated<'a: 'b>(&mut self, right: AnyRight<'a, K>) {
+        let (name, disposition) = self.wire_of(right);
+        self.argument(Type::slot::<K::Abi>(disposition).deallocate(), port_slot::<K::Abi>(&name_bytes(name)));
+        self.complex |= name::is_right(disposition);
     }
 
     /// Plain data of a fixed size.
     ///
     /// # Panics
     ///
-    /// If `ty` describes another size than that of `T`.
+    /// If `ty` describes another size than that of `T`, or one that a short type word has no room for.
     #[inline]
     pub fn data<T: Plain>(&mut self, ty: Type, value: &T) {
         assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
-        self.argument(ty, value.as_bytes());
+        assert!(ty.fits::<K::Abi>(), "a short type word has no room for this number");
+        self.argument(ty.in_message(), value.as_bytes());
     }
 
     /// An array of variable length that is always inline (`array[*:max] of`).
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values; [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of the elements
+    /// of `ty`.
     #[inline]
     pub fn slice<T: Plain>(&mut self, ty: Type, values: &[T], max: usize) -> Result<(), KernReturn> {
         if values.len() > max {
             return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
-        let number = count::<K::Abi>(ty, elements(ty, values))?;
+        let number = count::<K::Abi>(ty, elements(ty, values)?)?;
         let before = self.space.len();
-        self.argument(ty.with_number(number), values.as_bytes());
+        self.argument(ty.in_message().with_number(number), values.as_bytes());
         // For the compiler, which then knows that what follows has room.
         let most = max.checked_mul(size_of::<T>()).filter(|most| *most <= INLINE_BOUND);
         if let Some(most) = most {
@@ -380,12 +434,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// Data that is always out of line (`^ array[] of`). The deallocate bit is set if the memory is given, not if it is lent.
     ///
-    /// With more elements than a type word can count the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`].
+    /// With more elements than a type word can count the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole
+    /// number of them.
     // To say so at once would divide a stub that is one row of stores.
     #[inline]
     pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
         let data = data.into();
-        let elements = elements(ty, data.bytes());
+        // Without a number that is right, none is right.
+        let elements = elements(ty, data.bytes()).unwrap_or(u64::MAX);
         let too_large = elements > most::<K::Abi>(ty);
         self.too_large |= too_large;
         let ty = ty.with_number(elements as u32);
@@ -403,14 +459,6 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
     }
 
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]: the message cannot be sent.
-    #[inline(always)]
-    pub(crate) fn check(&self) -> Result<(), KernReturn> {
-        if self.too_large { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(()) }
-    }
-
     /// As [`indefinite`](Self::indefinite), for data that does not live until the message is sent: that of a reply.
     ///
     /// # Errors
@@ -422,8 +470,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         if bytes.len() > INLINE_MAX {
             return self.ool_copy(ty, values);
         }
-        let ty = Type { inline: true, deallocate: false, ..ty };
-        self.argument(ty.with_number(count::<K::Abi>(ty, elements(ty, values))?), bytes);
+        let number = count::<K::Abi>(ty, elements(ty, values)?)?;
+        self.argument(ty.in_message().with_number(number), bytes);
         Ok(())
     }
 
@@ -434,7 +482,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no memory for a copy.
     pub fn ool_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
         let bytes = values.as_bytes();
-        let number = count::<K::Abi>(ty, elements(ty, values))?;
+        let number = count::<K::Abi>(ty, elements(ty, values)?)?;
         let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
         memory[..bytes.len()].copy_from_slice(bytes);
         let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, None) };
@@ -447,11 +495,16 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    ///
+    /// # Panics
+    ///
+    /// If a short type word has no room for the size of the area.
     pub fn fixed_string(&mut self, ty: Type, string: &CStr) -> Result<(), KernReturn> {
         let bytes = string.to_bytes_with_nul();
         let unused = usize::try_from(ty.data_len()).ok().and_then(|area| area.checked_sub(bytes.len()));
         let unused = unused.ok_or(KernReturn::MIG_ARRAY_TOO_LARGE)?;
-        self.type_word(ty);
+        assert!(ty.fits::<K::Abi>(), "a short type word has no room for this number");
+        self.type_word(ty.in_message());
         self.space.push(bytes);
         self.space.push_zeros(unused);
         self.pad(bytes.len() + unused);
@@ -469,20 +522,21 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// An array of rights that is always inline (`array[N] of`, `array[*:max] of`).
     ///
-    /// `ty` says only whether the long form is used.
-    ///
     /// # Errors
     ///
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
-    pub fn ports(&mut self, ty: Type, mut ports: PortArray<K>, max: usize) -> Result<(), KernReturn> {
+    pub fn ports(
+        &mut self,
+        form: WordForm,
+        mut ports: PortArray<'b, K>,
+        max: usize,
+    ) -> Result<(), KernReturn> {
         if ports.len() > max {
             return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
         }
-        let slot = Type::port::<K::Abi>(ports.disposition());
-        self.type_word(
-            Type { long: ty.long, ..slot }.with_number(count::<K::Abi>(slot, ports.len() as u64)?),
-        );
-        for name in ports.names_into_message() {
+        let ty = Type::slots::<K::Abi>(ports.disposition(), 0, form);
+        self.type_word(ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?));
+        for name in ports.names_into_message(&self.kernel) {
             self.space.push(port_slot::<K::Abi>(&name_bytes(*name)));
         }
         self.pad(ports.len() * K::Abi::FACTS.port);
@@ -495,32 +549,58 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// As [`ool_ports`](Self::ool_ports).
-    pub fn indefinite_ports(&mut self, ty: Type, ports: PortArray<K>) -> Result<(), KernReturn> {
+    pub fn indefinite_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
         match INLINE_MAX / K::Abi::FACTS.port {
-            max if ports.len() <= max => self.ports(ty.long(), ports, max),
-            _ => self.ool_ports(ty, ports),
+            max if ports.len() <= max => self.ports(WordForm::Long, ports, max),
+            _ => self.ool_ports(ports, copying),
         }
     }
 
     /// An array of rights that is always out of line (`^ array[] of`): names of 4 bytes, on every ABI.
     ///
-    /// The deallocate bit is that of `ty`.
+    /// Of `copying` only the deallocate bit counts in a typed message.
     ///
     /// # Errors
     ///
     /// The kernel has no memory for the names.
-    pub fn ool_ports(&mut self, ty: Type, mut ports: PortArray<K>) -> Result<(), KernReturn> {
-        const BITS: u16 = 8 * size_of::<Name>() as u16;
-        let ty = Type { name: ports.disposition(), bits: BITS, inline: false, long: true, ..ty };
-        let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;
+    pub fn ool_ports(&mut self, mut ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
+        let ty = Type { deallocate: copying.deallocate, ..Type::names(ports.disposition()) };
         let ty = ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?);
-        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
-            slot.copy_from_slice(&name.0.to_le_bytes());
-        }
+        let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ty.name, ty.word_len::<K::Abi>());
         let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.out_of_line(ty, address);
         Ok(())
+    }
+
+    /// The address of memory under its type word, which the caller has just given, lent or kept.
+    #[inline]
+    fn out_of_line(&mut self, ty: Type, address: u64) {
+        self.argument(ty.behind_address(), &address.to_le_bytes()[..K::Abi::FACTS.pointer]);
+        self.complex = true;
+    }
+
+    #[inline]
+    fn type_word(&mut self, ty: Type) {
+        self.argument(ty, &[]);
+    }
+
+    /// Zeros behind `len` bytes of data.
+    #[inline]
+    fn pad(&mut self, len: usize) {
+        self.space.push_zeros(padded::<K::Abi>(len as u64) as usize - len);
+    }
+}
+
+impl<'b, K: Kernel> Builder<'b, K> {
+    /// Rights that go out of line, as names in memory.
+    pub(crate) fn names_in_memory(&self, ports: &mut PortArray<'b, K>) -> Result<OolMemory<K>, KernReturn> {
+        let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;
+        let names = ports.names_into_message(&self.kernel);
+        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(names) {
+            slot.copy_from_slice(&name.0.to_le_bytes());
+        }
+        Ok(memory)
     }
 
     /// Lends memory to the message until it is sent, and returns its address.
@@ -564,20 +644,11 @@ impl<'b, K: Kernel> Builder<'b, K> {
         address
     }
 
-    #[inline]
-    fn out_of_line(&mut self, ty: Type, address: u64) {
-        self.argument(Type { inline: false, ..ty }, &address.to_le_bytes()[..K::Abi::FACTS.pointer]);
-        self.complex = true;
-    }
-
-    #[inline]
-    fn type_word(&mut self, ty: Type) {
-        self.argument(ty, &[]);
-    }
-
     /// A type word, and what stands behind it.
     #[inline(always)]
     fn argument(&mut self, ty: Type, data: &[u8]) {
+        // What has a number at run time has compared it with what fits.
+        assert!(ty.with_number(0).fits::<K::Abi>(), "a short type word has no room for this size");
         let first = ty.first::<K::Abi>();
         match (K::Abi::FACTS.type_words, ty.long) {
             (TypeWords::Always8, _) => self.space.push_argument::<K::Abi, 2>(&[first, ty.number], data),
@@ -586,12 +657,6 @@ impl<'b, K: Kernel> Builder<'b, K> {
                 self.space.push_argument::<K::Abi, 3>(&[first, ty.long_kind(), ty.number], data);
             }
         }
-    }
-
-    /// Zeros behind `len` bytes of data.
-    #[inline]
-    fn pad(&mut self, len: usize) {
-        self.space.push_zeros(padded::<K::Abi>(len as u64) as usize - len);
     }
 }
 
@@ -635,12 +700,16 @@ fn most<A: Abi>(ty: Type) -> u64 {
 }
 
 /// How many elements the values are, each of which may be several or a part of one.
+///
+/// # Errors
+///
+/// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of elements: what is left would be taken for the next type word.
 #[inline]
-fn elements<T>(ty: Type, values: &[T]) -> u64 {
-    let bytes = size_of_val(values) as u64;
-    match u64::from(ty.bits) {
-        bits if bits == 8 * size_of::<T>() as u64 => values.len() as u64,
-        bits if bits % 8 == 0 && bits != 0 => bytes / (bits / 8),
-        bits => bytes * 8 / bits.max(1),
+fn elements<T>(ty: Type, values: &[T]) -> Result<u64, KernReturn> {
+    let bits = u64::from(ty.bits);
+    if bits == 8 * size_of::<T>() as u64 {
+        return Ok(values.len() as u64);
     }
+    let all = 8 * size_of_val(values) as u64;
+    if bits == 0 || all % bits != 0 { Err(KernReturn::MIG_TYPE_ERROR) } else { Ok(all / bits) }
 }

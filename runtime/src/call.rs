@@ -181,7 +181,8 @@ impl<K: Kernel> Unsent<K> {
 impl<K: Kernel> Drop for Unsent<K> {
     fn drop(&mut self) {
         for (name, disposition) in [self.header.take_remote(), self.header.take_local()] {
-            release::right(self.kernel.clone(), disposition, name);
+            // SAFETY: the message did not move it, and it has just been taken out.
+            unsafe { release::right(self.kernel.clone(), disposition, name) };
         }
         let bytes = &mut self.arguments.as_mut_bytes()[..self.len];
         // SAFETY: as in `read`.
@@ -243,14 +244,16 @@ impl<'b, K: Kernel> Builder<'b, K> {
         options: SendOptions,
     ) -> Result<(), CallError<K>> {
         self.check()?;
-        let local = reply.map_or((Name::NULL, 0), AnyRight::into_wire);
+        self.addressed(&dest);
+        reply.iter().for_each(|reply| self.addressed(reply));
+        let local = reply.map_or((Name::NULL, 0), AnyRight::into_header);
         let call = MsgCall {
             send: true,
             receive: None,
             send_timeout: options.timeout,
             receive_timeout: None,
             large: false,
-            options: options.bits,
+            options: options.bits & !MsgCall::DIRECTIONS,
             kernel_object: false,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
@@ -321,9 +324,11 @@ impl<'b, K: Kernel> Builder<'b, K> {
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
         self.check()?;
+        self.addressed(&dest);
+        reply.iter().for_each(|reply| self.addressed(reply));
         let implicit = reply.is_none();
         let local = match reply {
-            Some(right) => right.into_wire(),
+            Some(right) => right.into_header(),
             None => (self.kernel.reply_port()?, name::MAKE_SEND_ONCE),
         };
         let port = ReplyPort { name: local.0, implicit };
@@ -333,7 +338,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             send_timeout: options.send_timeout,
             receive_timeout: options.receive_timeout,
             large: false,
-            options: options.bits,
+            options: options.bits & !MsgCall::DIRECTIONS,
             kernel_object: options.kernel_object,
         };
         let (kernel, storage, result) = self.transmit(id, dest, local, call);
@@ -342,6 +347,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
             Ok(()) => unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) },
             // SAFETY: the call that failed is this one.
             Err(code) => Err(unsafe { failed(kernel, storage, code, Some(port)) }),
+        }
+    }
+
+    /// Ends the program where a right of the header is that of another task.
+    #[inline]
+    fn addressed(&self, right: &AnyRight<'_, K>) {
+        if let Some(kernel) = right.kernel() {
+            self.belongs(kernel, right.name());
         }
     }
 
@@ -354,7 +367,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         local: (Name, u8),
         call: MsgCall,
     ) -> (K, &'b mut [MaybeUninit<u64>], Result<(), KernReturn>) {
-        let header = Header::to_send(id, dest.into_wire(), local, self.complex);
+        let header = Header::to_send(id, dest.into_header(), local, self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
         let (kernel, loans) = (self.kernel.clone(), self.loans.take());
         // Nothing is left in the builder; it need not live in memory during the call.
@@ -386,7 +399,8 @@ unsafe fn failed<K: Kernel>(
         let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage, remains) };
         if implicit.is_some() {
             let (name, disposition) = request.header.take_local();
-            release::right(kernel.clone(), disposition, name);
+            // SAFETY: as above, and it has just been taken out.
+            unsafe { release::right(kernel.clone(), disposition, name) };
         }
         unsent = Some(Box::new(request));
     }
@@ -404,7 +418,8 @@ unsafe fn failed<K: Kernel>(
                 | KernReturn::MACH_SEND_INVALID_HEADER
         );
     if let Some(port) = implicit.filter(|_| !keep) {
-        kernel.destroy_reply_port(port.name);
+        // SAFETY: this thread's reply port, at which nobody waits any more.
+        unsafe { kernel.destroy_reply_port(port.name) };
     }
     CallError::new(code, unsent)
 }
@@ -451,7 +466,8 @@ unsafe fn accept<K: Kernel>(
     header.release_voucher(&kernel);
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
-        release::right(kernel.clone(), header.remote_disposition(), header.remote);
+        // SAFETY: the kernel has delivered it with the message, and nobody else takes it.
+        unsafe { release::right(kernel.clone(), header.remote_disposition(), header.remote) };
     }
     // Read again rather than kept during that call.
     // SAFETY: as above.
@@ -469,7 +485,7 @@ unsafe fn accept<K: Kernel>(
     // SAFETY: the caller's promise.
     let mut body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
     match (K::Abi::FACTS.family, shape.complex) {
-        (Family::Typed, _) => body.data::<KernReturn>(RETURN_CODE)?.ok()?,
+        (Family::Typed, _) => body.fixed_data::<KernReturn>(RETURN_CODE)?.ok()?,
         (Family::Untyped, _) if header.remote != Name::NULL => return Err(Malformed::Type.into()),
         // A reply that brings rights has succeeded.
         (Family::Untyped, Complex::Always) => {}
@@ -507,7 +523,8 @@ fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError
     }
     if port.implicit {
         // The reply may still come, and would be taken for that of the next call.
-        body.kernel().destroy_reply_port(port.name);
+        // SAFETY: this thread's reply port, at which nobody waits any more.
+        unsafe { body.kernel().destroy_reply_port(port.name) };
     }
     KernReturn::MIG_REPLY_MISMATCH.into()
 }
@@ -516,7 +533,7 @@ fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
     let code = match K::Abi::FACTS.family {
         _ if body.is_complex() => Err(Malformed::Complex),
-        Family::Typed => body.data::<KernReturn>(RETURN_CODE),
+        Family::Typed => body.fixed_data::<KernReturn>(RETURN_CODE),
         Family::Untyped => body.return_code(),
     };
     match code {

@@ -97,7 +97,8 @@ impl Header {
     pub(crate) fn release_voucher<K: Kernel>(&self, kernel: &K) {
         let disposition = (self.bits >> 16) as u8 & 0x1f;
         if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
-            release::right(kernel.clone(), disposition, Name(self.seqno));
+            // SAFETY: the kernel has delivered it with the message, and nobody takes it.
+            unsafe { release::right(kernel.clone(), disposition, Name(self.seqno)) };
         }
     }
 

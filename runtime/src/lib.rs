@@ -88,7 +88,7 @@ pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
-pub use types::Type;
+pub use types::{Expected, Type, Word, WordForm};
 pub use untyped::Copying;
 
 /// For generated code, which cannot know how its crate reaches these.

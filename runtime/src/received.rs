@@ -245,8 +245,8 @@ impl<'b, K: Kernel> Received<'b, K> {
         }
         let size = K::Abi::FACTS.error_reply;
         let mut body = self.body(Shape::new(size, size, Complex::Never))?;
-        body.ndr()?;
-        let code = body.value()?;
+        body.record()?;
+        let code = body.plain()?;
         body.end()?;
         Ok(Some(code))
     }
@@ -356,7 +356,8 @@ impl<K: Kernel> Drop for Received<'_, K> {
     fn drop(&mut self) {
         let (name, disposition) = self.take_reply_right();
         if name.is_valid() {
-            release::right(self.head.kernel.clone(), disposition, name);
+            // SAFETY: the kernel has delivered it with the message, and it has just been taken out.
+            unsafe { release::right(self.head.kernel.clone(), disposition, name) };
         }
         let arguments = self.arguments.take();
         if !arguments.is_empty() {

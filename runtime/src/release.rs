@@ -10,9 +10,13 @@ use crate::types::{Type, name, padded, word_at};
 use crate::untyped;
 
 /// Releases a right that a message moves; one that it only copies or makes is not there yet.
+///
+/// # Safety
+///
+/// If the disposition moves a right, this one is the caller's to end.
 #[cold]
 #[inline(never)]
-pub(crate) fn right<K: Kernel>(kernel: K, disposition: u8, name: Name) {
+pub(crate) unsafe fn right<K: Kernel>(kernel: K, disposition: u8, name: Name) {
     let kind = match disposition {
         name::MOVE_RECEIVE => RightKind::Receive,
         name::MOVE_SEND => RightKind::Send,
@@ -20,7 +24,8 @@ pub(crate) fn right<K: Kernel>(kernel: K, disposition: u8, name: Name) {
         _ => return,
     };
     if name.is_valid() {
-        kernel.release(kind, name);
+        // SAFETY: the caller's promise.
+        unsafe { kernel.release(kind, name) };
     }
 }
 
@@ -67,7 +72,8 @@ pub(crate) unsafe fn typed<K: Kernel>(kernel: K, mut arguments: &[u8]) {
 unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8]) -> Option<&'b [u8]> {
     let (ty, data, rest) = split_argument::<K::Abi>(arguments)?;
     if ty.inline {
-        ports(kernel, ty.name, data, K::Abi::FACTS.port);
+        // SAFETY: the caller's promise.
+        unsafe { ports(kernel, ty.name, data, K::Abi::FACTS.port) };
     } else {
         // SAFETY: the caller's promise.
         unsafe { out_of_line(kernel, ty, data) };
@@ -96,13 +102,18 @@ pub(crate) fn address<A: Abi>(data: &[u8]) -> Option<u64> {
 }
 
 /// Releases the rights of an array of names, each in a slot of `slot` bytes.
-pub(crate) fn ports<K: Kernel>(kernel: &K, disposition: u8, data: &[u8], slot: usize) {
+///
+/// # Safety
+///
+/// As [`right`], for each of them.
+pub(crate) unsafe fn ports<K: Kernel>(kernel: &K, disposition: u8, data: &[u8], slot: usize) {
     if !name::is_right(disposition) {
         return;
     }
     for slot in data.chunks_exact(slot) {
         if let Some(name) = word_at(slot, 0) {
-            right(kernel.clone(), disposition, Name(name));
+            // SAFETY: the caller's promise.
+            unsafe { right(kernel.clone(), disposition, Name(name)) };
         }
     }
 }
@@ -120,5 +131,6 @@ unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
     }
     // SAFETY: the type word has the deallocate bit, so the memory is the message's, and the caller's promise.
     let memory = OolMemory::<K>::from_region(unsafe { kernel.region_from_wire(address, len) });
-    ports(kernel, ty.name, &memory, size_of::<Name>());
+    // SAFETY: the caller's promise.
+    unsafe { ports(kernel, ty.name, &memory, size_of::<Name>()) };
 }

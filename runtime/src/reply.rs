@@ -14,7 +14,7 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
 use crate::received::{Receive, ReceiveError, Received};
 use crate::release;
-use crate::right::AnyRight;
+use crate::right::{AnyRight, assert_same_task};
 use crate::types::name;
 
 /// One subsystem with the object that serves it, for a server loop.
@@ -173,8 +173,13 @@ impl<'b, K: Kernel> Reply<'b, K> {
     ) -> Result<(), KernReturn> {
         self.discard();
         let mut builder = Builder::reply(self.kernel.clone(), room::<N>(self.storage));
+        let storage = builder.space.storage();
         encode(&mut builder)?;
         builder.check()?;
+        if builder.space.storage() != storage {
+            // Another builder has been put in the place of this reply's.
+            return Err(KernReturn::MIG_TYPE_ERROR);
+        }
         let written = builder.into_reply();
         self.message = written.message;
         if !written.copies.is_none() {
@@ -238,6 +243,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             self.discard();
             return None;
         }
+        assert_same_task(&self.kernel, request.kernel());
         let remote = request.take_reply_right();
         if !remote.0.is_valid() {
             self.discard();
@@ -382,7 +388,8 @@ impl<K: Kernel> ReplyTo<K> {
 
 impl<K: Kernel> Drop for ReplyTo<K> {
     fn drop(&mut self) {
-        release::right(self.kernel.clone(), self.disposition, self.name);
+        // SAFETY: as `new` was promised.
+        unsafe { release::right(self.kernel.clone(), self.disposition, self.name) };
     }
 }
 

@@ -1,12 +1,13 @@
 //! Port rights as owned values.
 
 use core::fmt;
+use core::marker::PhantomData;
 
 use alloc::vec::Vec;
 
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
-use crate::types::name;
+use crate::types::{Word, name};
 
 mod sealed {
     pub trait Sealed {}
@@ -89,7 +90,8 @@ macro_rules! rights {
             #[inline]
             fn drop(&mut self) {
                 if self.name.is_valid() {
-                    self.kernel.release(RightKind::$kind, self.name);
+                    // SAFETY: this value owns the reference, and ends here.
+                    unsafe { self.kernel.release(RightKind::$kind, self.name) };
                 }
             }
         }
@@ -157,7 +159,8 @@ impl<K: Kernel> SendRight<K> {
     /// As that call: the port may have died, or hold as many references as fit.
     pub fn try_clone(&self) -> Result<Self, KernReturn> {
         if !self.is_null() {
-            self.kernel.copy_send(self.name)?;
+            // SAFETY: the name of this right.
+            unsafe { self.kernel.copy_send(self.name) }?;
         }
         Ok(Self { name: self.name, kernel: self.kernel.clone() })
     }
@@ -206,7 +209,8 @@ impl<K: Kernel> ReceiveRight<K> {
     ///
     /// As that call.
     pub fn make_send(&self) -> Result<SendRight<K>, KernReturn> {
-        self.kernel.make_send(self.name)?;
+        // SAFETY: the name of this right.
+        unsafe { self.kernel.make_send(self.name) }?;
         Ok(SendRight { name: self.name, kernel: self.kernel.clone() })
     }
 
@@ -216,7 +220,9 @@ impl<K: Kernel> ReceiveRight<K> {
     ///
     /// As that call.
     pub fn make_send_once(&self) -> Result<SendOnceRight<K>, KernReturn> {
-        Ok(SendOnceRight { name: self.kernel.make_send_once(self.name)?, kernel: self.kernel.clone() })
+        // SAFETY: the name of this right.
+        let name = unsafe { self.kernel.make_send_once(self.name) }?;
+        Ok(SendOnceRight { name, kernel: self.kernel.clone() })
     }
 
     /// Asks for a notification about this port, sent to `notify`; gives back the right that was registered before
@@ -230,7 +236,9 @@ impl<K: Kernel> ReceiveRight<K> {
         which: Notification,
         notify: &ReceiveRight<K>,
     ) -> Result<SendOnceRight<K>, KernReturn> {
-        let name = self.kernel.request_notification(self.name, which, notify.name)?;
+        assert_same_task(&self.kernel, &notify.kernel);
+        // SAFETY: the names of these rights, and the right that comes back is owned from here on.
+        let name = unsafe { self.kernel.request_notification(self.name, which, notify.name) }?;
         Ok(SendOnceRight { name, kernel: self.kernel.clone() })
     }
 
@@ -240,7 +248,8 @@ impl<K: Kernel> ReceiveRight<K> {
     ///
     /// As `mach_port_move_member`: it is in none.
     pub fn leave_set(&self) -> Result<(), KernReturn> {
-        self.kernel.move_member(self.name, Name::NULL)
+        // SAFETY: the name of this right.
+        unsafe { self.kernel.move_member(self.name, Name::NULL) }
     }
 }
 
@@ -251,7 +260,10 @@ impl<K: Kernel> SendRight<K> {
     ///
     /// As `mach_port_request_notification`.
     pub fn request_dead_name(&self, notify: &ReceiveRight<K>) -> Result<SendOnceRight<K>, KernReturn> {
-        let name = self.kernel.request_notification(self.name, Notification::DeadName, notify.name)?;
+        assert_same_task(&self.kernel, &notify.kernel);
+        // SAFETY: the names of these rights, and the right that comes back is owned from here on.
+        let name =
+            unsafe { self.kernel.request_notification(self.name, Notification::DeadName, notify.name) }?;
         Ok(SendOnceRight { name, kernel: self.kernel.clone() })
     }
 }
@@ -272,7 +284,9 @@ impl<K: Kernel> PortSet<K> {
     ///
     /// As that call.
     pub fn insert(&self, port: &ReceiveRight<K>) -> Result<(), KernReturn> {
-        self.kernel.move_member(port.name, self.name)
+        assert_same_task(&self.kernel, &port.kernel);
+        // SAFETY: the names of these rights.
+        unsafe { self.kernel.move_member(port.name, self.name) }
     }
 }
 
@@ -301,12 +315,7 @@ pub enum AnyRight<'a, K: Kernel> {
     /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
     MakeSendOnce(&'a ReceiveRight<K>),
     /// No right at all, but a word of plain data; only a polymorphic argument can be this.
-    Data {
-        /// The message type, a number below 16.
-        name: u8,
-        /// The word.
-        value: u32,
-    },
+    Data(Word),
 }
 
 impl<'a, K: Kernel> AnyRight<'a, K> {
@@ -355,7 +364,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
             Self::MoveSend(right) => right.name(),
             Self::CopySend(right) => right.name(),
             Self::MoveSendOnce(right) => right.name(),
-            Self::Data { value, .. } => Name(*value),
+            Self::Data(word) => Name(word.value()),
         }
     }
 
@@ -367,7 +376,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
             Self::MoveSend(right) => Some(right.kernel()),
             Self::CopySend(right) => Some(right.kernel()),
             Self::MoveSendOnce(right) => Some(right.kernel()),
-            Self::Data { .. } => None,
+            Self::Data(_) => None,
         }
     }
 
@@ -381,7 +390,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
             Self::CopySend(_) => name::COPY_SEND,
             Self::MakeSend(_) => name::MAKE_SEND,
             Self::MakeSendOnce(_) => name::MAKE_SEND_ONCE,
-            Self::Data { name, .. } => *name,
+            Self::Data(word) => word.name(),
         }
     }
 
@@ -396,6 +405,15 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
             _ => {}
         }
         wire
+    }
+
+    /// The same for a field of the header, where plain data is as good as nothing.
+    #[inline]
+    pub(crate) fn into_header(self) -> (Name, u8) {
+        match self {
+            Self::Data(_) => (Name::NULL, 0),
+            right => right.into_wire(),
+        }
     }
 
     /// Owns what a message has brought under this name.
@@ -446,35 +464,55 @@ pub type Dest<'a, K> = AnyRight<'a, K>;
 
 /// Rights of one kind on their way into one array argument.
 ///
-/// It outlives the message that it goes into, because a long array travels out of line, from here.
+/// The rights that are moved belong to it; those that are copied, or made from others, are borrowed for as long as the message lives.
 #[derive(Debug)]
-pub struct PortArray<K: Kernel> {
+pub struct PortArray<'a, K: Kernel> {
     names: Vec<Name>,
     disposition: u8,
+    /// The task of the rights; none if there is no right.
     kernel: Option<K>,
+    /// The rights are moved, and still here.
+    owned: bool,
+    borrowed: PhantomData<&'a SendRight<K>>,
 }
 
-impl<K: Kernel> PortArray<K> {
+impl<'a, K: Kernel> PortArray<'a, K> {
     /// Moves the rights (`MACH_MSG_TYPE_MOVE_…`).
+    ///
+    /// # Panics
+    ///
+    /// If they are rights of several tasks, which real kernels do not have in one program.
     pub fn moving<R: Right<K>>(rights: Vec<R>) -> Self {
-        let kernel = rights.first().map(|right| right.kernel().clone());
+        let kernel = task_of(rights.iter().filter(|right| right.name().is_valid()).map(R::kernel));
         let names = rights.into_iter().map(R::into_raw).collect();
-        Self { names, disposition: R::MOVE, kernel }
+        Self::new(names, R::MOVE, kernel, true)
     }
 
     /// Copies send rights (`MACH_MSG_TYPE_COPY_SEND`).
-    pub fn copy_send<'a>(rights: impl IntoIterator<Item = &'a SendRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter().map(SendRight::name), name::COPY_SEND)
+    ///
+    /// # Panics
+    ///
+    /// As [`moving`](Self::moving).
+    pub fn copy_send(rights: impl IntoIterator<Item = &'a SendRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter(), name::COPY_SEND, |right| (right.name, &right.kernel))
     }
 
     /// Makes send rights (`MACH_MSG_TYPE_MAKE_SEND`).
-    pub fn make_send<'a>(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter().map(ReceiveRight::name), name::MAKE_SEND)
+    ///
+    /// # Panics
+    ///
+    /// As [`moving`](Self::moving).
+    pub fn make_send(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter(), name::MAKE_SEND, |right| (right.name, &right.kernel))
     }
 
     /// Makes send-once rights (`MACH_MSG_TYPE_MAKE_SEND_ONCE`).
-    pub fn make_send_once<'a>(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter().map(ReceiveRight::name), name::MAKE_SEND_ONCE)
+    ///
+    /// # Panics
+    ///
+    /// As [`moving`](Self::moving).
+    pub fn make_send_once(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
+        Self::borrowed(rights.into_iter(), name::MAKE_SEND_ONCE, |right| (right.name, &right.kernel))
     }
 
     /// Moves rights, or sends words of plain data, that are all of one kind (polymorphic elements).
@@ -482,18 +520,32 @@ impl<K: Kernel> PortArray<K> {
     /// # Errors
     ///
     /// [`KernReturn::KERN_INVALID_ARGUMENT`] if they are of several kinds.
-    pub fn of_one_kind(rights: Vec<AnyRight<'static, K>>) -> Result<Self, KernReturn> {
+    ///
+    /// # Panics
+    ///
+    /// As [`moving`](Self::moving).
+    pub fn of_one_kind(rights: Vec<AnyRight<'a, K>>) -> Result<Self, KernReturn> {
         let disposition = rights.first().map_or(name::MOVE_SEND, AnyRight::disposition);
         if rights.iter().any(|right| right.disposition() != disposition) {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        let kernel = rights.iter().find_map(AnyRight::kernel).cloned();
+        let kernel =
+            task_of(rights.iter().filter(|right| right.name().is_valid()).filter_map(AnyRight::kernel));
         let names = rights.into_iter().map(|right| right.into_wire().0).collect();
-        Ok(Self { names, disposition, kernel })
+        Ok(Self::new(names, disposition, kernel, true))
     }
 
-    fn borrowed(names: impl Iterator<Item = Name>, disposition: u8) -> Self {
-        Self { names: names.collect(), disposition, kernel: None }
+    fn borrowed<R: 'a>(
+        rights: impl Iterator<Item = &'a R>,
+        disposition: u8,
+        of: impl Fn(&'a R) -> (Name, &'a K),
+    ) -> Self {
+        let (names, kernels): (Vec<Name>, Vec<&K>) = rights.map(of).unzip();
+        Self::new(names, disposition, task_of(kernels.into_iter()), false)
+    }
+
+    fn new(names: Vec<Name>, disposition: u8, kernel: Option<K>, owned: bool) -> Self {
+        Self { names, disposition, kernel, owned, borrowed: PhantomData }
     }
 
     /// How many rights.
@@ -510,29 +562,48 @@ impl<K: Kernel> PortArray<K> {
         self.disposition
     }
 
-    /// The names, for a message that now owns what is moved.
-    pub(crate) fn names_into_message(&mut self) -> &[Name] {
-        self.kernel = None;
+    /// The names, for a message of this task that now owns what is moved.
+    ///
+    /// # Panics
+    ///
+    /// If they are those of another task.
+    pub(crate) fn names_into_message(&mut self, task: &K) -> &[Name] {
+        if let Some(kernel) = &self.kernel {
+            assert_same_task(task, kernel);
+        }
+        self.owned = false;
         &self.names
     }
 }
 
-impl<K: Kernel> From<AnyRight<'_, K>> for PortArray<K> {
+/// The task of all these rights.
+fn task_of<'r, K: Kernel>(mut kernels: impl Iterator<Item = &'r K>) -> Option<K> {
+    let first = kernels.next()?;
+    kernels.for_each(|other| assert_same_task(first, other));
+    Some(first.clone())
+}
+
+/// Ends what would take a name of one task for one of another.
+#[inline]
+pub(crate) fn assert_same_task<K: Kernel>(task: &K, other: &K) {
+    assert!(task.is_same_task(other), "a right of another task: names mean nothing there");
+}
+
+impl<'a, K: Kernel> From<AnyRight<'a, K>> for PortArray<'a, K> {
     /// An array of one right.
-    fn from(right: AnyRight<'_, K>) -> Self {
-        let moves = matches!(right.disposition(), name::MOVE_RECEIVE..=name::MOVE_SEND_ONCE);
-        let kernel = right.kernel().filter(|_| moves).cloned();
+    fn from(right: AnyRight<'a, K>) -> Self {
+        let kernel = right.kernel().filter(|_| right.name().is_valid()).cloned();
         let (name, disposition) = right.into_wire();
-        Self { names: alloc::vec![name], disposition, kernel }
+        Self::new(alloc::vec![name], disposition, kernel, true)
     }
 }
 
-impl<K: Kernel> Drop for PortArray<K> {
+impl<K: Kernel> Drop for PortArray<'_, K> {
     fn drop(&mut self) {
-        if let Some(kernel) = &self.kernel {
-            for name in self.names.drain(..) {
-                crate::release::right(kernel.clone(), self.disposition, name);
-            }
+        let names = self.names.drain(..);
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| self.owned) {
+            // SAFETY: `into_raw` has given the rights that are moved to this array, and no message has taken them.
+            names.for_each(|name| unsafe { crate::release::right(kernel.clone(), self.disposition, name) });
         }
     }
 }

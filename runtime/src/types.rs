@@ -2,6 +2,7 @@
 
 use crate::abi::{Abi, TypeWords};
 use crate::body::Malformed;
+use crate::kernel::Name;
 
 /// The numbers of `msgt_name` that the runtime treats by themselves. All others are plain data to it.
 pub mod name {
@@ -30,43 +31,98 @@ pub mod name {
     }
 }
 
-/// What a type word says (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI packs it.
+/// What a type word says of plain data (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI packs it.
+///
+/// It cannot say that the data are names of rights: the methods that take rights write such type words by themselves. Nor does it decide
+/// whether an address follows: that is up to the method that it is given to, which has the memory in its hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Type {
     /// `msgt_name`: the kind of the elements.
-    pub name: u8,
+    pub(crate) name: u8,
     /// `msgt_size`: bits of an element.
-    pub bits: u16,
+    pub(crate) bits: u16,
     /// `msgt_number`: how many elements. Where a count travels in the type word, the count replaces it.
-    pub number: u32,
+    pub(crate) number: u32,
     /// `msgt_inline`: the data follows; otherwise its address does.
-    pub inline: bool,
+    pub(crate) inline: bool,
     /// `msgt_longform`
-    pub long: bool,
+    pub(crate) long: bool,
     /// `msgt_deallocate`: the memory behind the address moves with the message.
-    pub deallocate: bool,
+    pub(crate) deallocate: bool,
 }
 
 impl Type {
     /// `number` elements of `bits` bits that follow the type word, in the short form.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is the number of a right; in a constant that is a compile error.
     pub const fn inline(name: u8, bits: u16, number: u32) -> Self {
-        Self { name, bits, number, inline: true, long: false, deallocate: false }
+        Self { number, inline: true, ..Self::of_data(name, bits) }
     }
 
     /// Elements of `bits` bits behind an address: the long form.
+    ///
+    /// # Panics
+    ///
+    /// As [`inline`](Self::inline).
     pub const fn out_of_line(name: u8, bits: u16) -> Self {
+        Self { long: true, ..Self::of_data(name, bits) }
+    }
+
+    const fn of_data(name: u8, bits: u16) -> Self {
+        assert!(!name::is_right(name), "the type of a right: only the methods that take rights write it");
+        Self { name, bits, number: 0, inline: false, long: false, deallocate: false }
+    }
+
+    /// A port right, or a polymorphic word, in its slot in the message.
+    pub(crate) const fn slot<A: Abi>(name: u8) -> Self {
+        let bits = (A::FACTS.port * 8) as u16;
+        Self { name, bits, number: 1, inline: true, long: false, deallocate: false }
+    }
+
+    /// An array of `number` rights, or polymorphic words, in their slots in the message.
+    pub(crate) const fn slots<A: Abi>(name: u8, number: u32, form: WordForm) -> Self {
+        Self { number, long: matches!(form, WordForm::Long), ..Self::slot::<A>(name) }
+    }
+
+    /// Names of rights out of line: 4 bytes each, on every ABI.
+    pub(crate) const fn names(name: u8) -> Self {
+        let bits = 8 * size_of::<Name>() as u16;
         Self { name, bits, number: 0, inline: false, long: true, deallocate: false }
     }
 
-    /// A port right in its slot in the message.
-    pub const fn port<A: Abi>(name: u8) -> Self {
-        Self::inline(name, (A::FACTS.port * 8) as u16, 1)
+    /// The same for data that follows the type word.
+    #[inline]
+    pub(crate) const fn in_message(self) -> Self {
+        Self { inline: true, deallocate: false, ..self }
+    }
+
+    /// The same for data behind an address.
+    #[inline]
+    pub(crate) const fn behind_address(self) -> Self {
+        Self { inline: false, ..self }
+    }
+
+    /// Whether the fields of this ABI's type word have room for what this one says.
+    #[inline]
+    pub(crate) const fn fits<A: Abi>(self) -> bool {
+        match (A::FACTS.type_words, self.long) {
+            (TypeWords::Short4Long12, false) => self.bits <= 0xff && self.number <= 0xfff,
+            _ => true,
+        }
     }
 
     /// The same in the long form.
     #[must_use]
     pub const fn long(self) -> Self {
         Self { long: true, ..self }
+    }
+
+    /// The same in the short form.
+    #[must_use]
+    pub const fn short(self) -> Self {
+        Self { long: false, ..self }
     }
 
     /// The same with the deallocate bit: the sender gives its memory away.
@@ -140,7 +196,7 @@ impl Type {
     /// Reads the type word at the start of `bytes`; `None` if they are too short for one.
     ///
     /// The long form has room for numbers of types that do not exist. A kernel carries them as plain data; here they are all 255.
-    pub fn read<A: Abi>(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read<A: Abi>(bytes: &[u8]) -> Option<Self> {
         let first = word_at(bytes, 0)?;
         let flags = first >> flags_shift::<A>();
         let (inline, long, deallocate) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
@@ -210,6 +266,55 @@ impl Type {
             }
         };
         if matches { Ok(Found { flags: first >> shift, number }) } else { Err(Malformed::Type) }
+    }
+}
+
+/// The form of a type word that a method for rights writes or expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordForm {
+    /// `mach_msg_type_t`
+    Short,
+    /// `mach_msg_type_long_t`
+    Long,
+}
+
+/// A type word that a receiver expects, of plain data or of a right; it can be compared with, and not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected(pub(crate) Type);
+
+impl Expected {
+    /// Plain data.
+    pub const fn data(ty: Type) -> Self {
+        Self(ty)
+    }
+
+    /// A right in its slot, of the kind that a receiver sees under this number (16 to 18).
+    pub const fn right<A: Abi>(kind: u8) -> Self {
+        Self(Type::slot::<A>(kind))
+    }
+}
+
+/// A word of plain data in the place of a right, which only a polymorphic argument can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    name: u8,
+    value: u32,
+}
+
+impl Word {
+    /// A word of this message type; `None` if that is the type of a right.
+    pub const fn new(name: u8, value: u32) -> Option<Self> {
+        if name::is_right(name) { None } else { Some(Self { name, value }) }
+    }
+
+    /// The message type: never that of a right.
+    pub const fn name(self) -> u8 {
+        self.name
+    }
+
+    /// The word.
+    pub const fn value(self) -> u32 {
+        self.value
     }
 }
 

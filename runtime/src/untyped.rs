@@ -132,11 +132,15 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8],
         let (descriptor, rest) = bytes.split_at(len);
         bytes = rest;
         match descriptor[KIND] {
-            PORT => release::ports(&kernel, descriptor[DISPOSITION], descriptor, Facts::PORT_DESCRIPTOR),
+            // SAFETY: the caller's promise.
+            PORT => unsafe {
+                release::ports(&kernel, descriptor[DISPOSITION], descriptor, Facts::PORT_DESCRIPTOR);
+            },
             GUARDED_PORT => {
                 // The name stands where others have a size.
                 let name = word_at(descriptor, OutOfLine::size_at::<K::Abi>()).unwrap_or(0);
-                release::right(kernel.clone(), descriptor[DISPOSITION], Name(name));
+                // SAFETY: the caller's promise.
+                unsafe { release::right(kernel.clone(), descriptor[DISPOSITION], Name(name)) };
             }
             _ => {
                 let found = OutOfLine::read::<K::Abi>(descriptor);
@@ -146,7 +150,8 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8],
                     // caller's promise.
                     let memory = unsafe { found.memory(&kernel) };
                     if found.kind == PORTS {
-                        release::ports(&kernel, found.disposition, &memory, size_of::<Name>());
+                        // SAFETY: the caller's promise.
+                        unsafe { release::ports(&kernel, found.disposition, &memory, size_of::<Name>()) };
                     }
                 }
             }

@@ -1,17 +1,20 @@
 //! Messages that a server cannot receive: too large, or bringing more than its task has room for. Each is told of with its sequence number, what came
 //! of it is released, and everybody else is served as before.
 
+mod families;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use mig_runtime::abi::{Abi, Apple32, Apple64, Family, GnuI386, GnuX86_64};
+use families::Words;
+use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{
-    Builder, CallOptions, Complex, Copying, Dest, KernReturn, MsgBuf, OolMemory, ReceiveRight, Received,
-    Reply, SendRight, Seqno, Server, Shape, Subsystem, Type, Unclaimed,
+    Builder, CallOptions, Complex, Dest, KernReturn, MsgBuf, OolMemory, ReceiveRight, Received, Reply,
+    SendRight, Seqno, Server, Shape, Subsystem, Unclaimed,
 };
 
 thread_local!(static POOR: Cell<bool> = const { Cell::new(false) });
@@ -42,7 +45,7 @@ static LIMITED: Limited = Limited;
 #[derive(Default)]
 struct Notes(Mutex<Vec<Seqno>>);
 
-impl<A: Abi> Subsystem<Local<A>> for &Notes {
+impl<A: Words> Subsystem<Local<A>> for &Notes {
     fn ids(&self) -> Range<i32> {
         700..701
     }
@@ -66,14 +69,14 @@ impl<A: Abi> Subsystem<Local<A>> for &Notes {
     }
 }
 
-struct World<A: Abi> {
+struct World<A: Words> {
     server: Local<A>,
     client: Local<A>,
     port: ReceiveRight<Local<A>>,
     to: SendRight<Local<A>>,
 }
 
-impl<A: Abi> World<A> {
+impl<A: Words> World<A> {
     fn new() -> Self {
         let host: Host<A> = Host::new();
         let (server, client) = (host.new_task("server"), host.new_task("client"));
@@ -96,10 +99,7 @@ impl<A: Abi> World<A> {
     fn call_with_bytes(&self, count: usize) -> Result<(), KernReturn> {
         self.call(|request| {
             for _ in 0..count / 16 {
-                match A::FACTS.family {
-                    Family::Typed => request.data(Type::inline(11, 64, 1), &1u64),
-                    Family::Untyped => request.value(&[1u64; 2]),
-                }
+                A::sixteen_bytes(request);
             }
         })
     }
@@ -107,22 +107,17 @@ impl<A: Abi> World<A> {
     fn call_with_rights(&self) -> Result<(), KernReturn> {
         let mine = ReceiveRight::allocate(&self.client).unwrap();
         self.call(|request| {
-            if A::FACTS.family == Family::Untyped {
-                request.descriptors(2);
-            }
-            request.make_send(&mine);
-            request.make_send_once(&mine);
+            A::announce(request, 2);
+            request.move_send(mine.make_send().unwrap());
+            request.move_send_once(mine.make_send_once().unwrap());
         })
     }
 
     fn call_with_memory(&self) -> Result<(), KernReturn> {
         let memory = || OolMemory::allocate(&self.client, 100).unwrap();
-        self.call(|request| match A::FACTS.family {
-            Family::Typed => (0..2).for_each(|_| request.ool(Type::out_of_line(9, 8), memory())),
-            Family::Untyped => {
-                request.descriptors(2);
-                (0..2).for_each(|_| assert!(request.memory(memory(), Copying::MOVE).is_ok()));
-            }
+        self.call(|request| {
+            A::announce(request, 2);
+            (0..2).for_each(|_| A::memory(request, memory(), true).unwrap());
         })
     }
 
@@ -133,7 +128,7 @@ impl<A: Abi> World<A> {
     }
 }
 
-fn a_server_goes_on_after_each<A: Abi>() {
+fn a_server_goes_on_after_each<A: Words>() {
     let world = World::<A>::new();
     let before = (world.server.census(), world.client.census());
     let (notes, lost) = (Notes::default(), Mutex::new(Vec::new()));
@@ -181,7 +176,7 @@ fn a_server_goes_on_after_each<A: Abi>() {
 }
 
 /// A reply that there is no room for: the call fails, and what came of it is released.
-fn a_client_releases_what_came_of_a_reply<A: Abi>() {
+fn a_client_releases_what_came_of_a_reply<A: Words>() {
     let world = World::<A>::new();
     let before = world.client.census();
     let server = Server::on(&world.port).with(&Memory);
@@ -200,7 +195,7 @@ fn a_client_releases_what_came_of_a_reply<A: Abi>() {
 /// A routine that answers with two pieces of memory.
 struct Memory;
 
-impl<A: Abi> Subsystem<Local<A>> for &Memory {
+impl<A: Words> Subsystem<Local<A>> for &Memory {
     fn ids(&self) -> Range<i32> {
         700..701
     }
@@ -217,17 +212,10 @@ impl<A: Abi> Subsystem<Local<A>> for &Memory {
         let kernel = request.kernel();
         reply.serve(|reply| {
             let memory = || OolMemory::allocate(kernel, 100);
-            reply.encode::<128>(|reply| match A::FACTS.family {
-                Family::Typed => {
-                    reply.ool(Type::out_of_line(9, 8), memory()?);
-                    reply.ool(Type::out_of_line(9, 8), memory()?);
-                    Ok(())
-                }
-                Family::Untyped => {
-                    reply.descriptors(2);
-                    reply.memory(memory()?, Copying::MOVE)?;
-                    reply.memory(memory()?, Copying::MOVE).map(drop)
-                }
+            reply.encode::<128>(|reply| {
+                A::announce(reply, 2);
+                A::memory(reply, memory()?, true)?;
+                A::memory(reply, memory()?, true)
             })?;
             Ok(())
         });

@@ -6,8 +6,8 @@ use fixture::{REPLY_PORT, Recorder, message, words};
 use mig_runtime::abi::{GnuI386, GnuX86_64};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::{
-    AnyRight, CallError, CallOptions, Complex, Dest, KernReturn, MsgBuf, OolArg, OolMemory, PortArray, Reply,
-    SendOptions, Shape, Type,
+    AnyRight, CallError, CallOptions, Complex, Copying, Dest, KernReturn, MsgBuf, OolArg, OolMemory,
+    PortArray, Reply, SendOptions, Shape, Type, Word,
 };
 
 const INTEGER_32: Type = Type::inline(2, 32, 1);
@@ -62,7 +62,7 @@ fn create_is_64_bytes_on_i386() {
 
 #[test]
 fn scalars() {
-    fn send<A: mig_runtime::abi::Abi>() -> Vec<u8> {
+    fn send<A: mig_runtime::abi::TypedAbi>() -> Vec<u8> {
         let kernel = Recorder::<A>::new();
         let mut buffer = MsgBuf::<128>::new();
         let mut request = buffer.request(&kernel);
@@ -106,7 +106,7 @@ fn kernels_set_the_deallocate_bit_of_a_right() {
 }
 
 /// What a request with these arguments looks like behind its header, and whether it is complex.
-fn body<A: mig_runtime::abi::Abi>(
+fn body<A: mig_runtime::abi::TypedAbi>(
     build: impl FnOnce(&mut mig_runtime::Builder<'_, Recorder<A>>, &Recorder<A>) -> Result<(), KernReturn>,
 ) -> (Vec<u8>, bool) {
     let kernel = Recorder::<A>::new();
@@ -121,7 +121,7 @@ fn body<A: mig_runtime::abi::Abi>(
 
 #[test]
 fn strings() {
-    fn strings<A: mig_runtime::abi::Abi>() -> Vec<u8> {
+    fn strings<A: mig_runtime::abi::TypedAbi>() -> Vec<u8> {
         let (bytes, complex) = body::<A>(|request, _| {
             request.fixed_string(Type::inline(12, 8, 20), c"fix")?;
             request.string(Type::inline(12, 8, 20), c"var", 20)
@@ -185,7 +185,7 @@ fn given_memory_is_gone_wherever_it_went() {
 
 #[test]
 fn the_deallocate_bit_says_whether_memory_is_given() {
-    fn first<A: mig_runtime::abi::Abi>(give: bool) -> [u8; 4] {
+    fn first<A: mig_runtime::abi::TypedAbi>(give: bool) -> [u8; 4] {
         static BYTES_3: [u8; 100] = [3; 100];
         let (body, complex) = body::<A>(|request, kernel| {
             let memory = OolMemory::allocate(kernel, 100)?;
@@ -204,13 +204,13 @@ fn the_deallocate_bit_says_whether_memory_is_given() {
 #[test]
 fn polymorphic_arguments() {
     let copied = |request: &mut mig_runtime::Builder<'_, Recorder<GnuI386>>, kernel: &Recorder<GnuI386>| {
-        let right = kernel.send_right(8);
-        request.poly(&right);
+        let right: &'static _ = Box::leak(Box::new(kernel.send_right(8)));
+        request.poly(right);
         Ok(())
     };
     assert_eq!(body(copied), (words(&[0x1001_2013, 8]), true));
     let number = |request: &mut mig_runtime::Builder<'_, Recorder<GnuI386>>, _: &_| {
-        request.poly(AnyRight::Data { name: 2, value: 8 });
+        request.poly(AnyRight::Data(Word::new(2, 8).unwrap()));
         Ok(())
     };
     assert_eq!(body(number), (words(&[0x1001_2002, 8]), false));
@@ -234,7 +234,7 @@ fn compaction_and_port_arrays() {
     let ports = |count: u32| {
         move |request: &mut mig_runtime::Builder<'_, Recorder<GnuX86_64>>, kernel: &Recorder<_>| {
             let rights = (0..count).map(|i| kernel.send_right(0x100 + i)).collect::<Vec<_>>();
-            request.indefinite_ports(Type::out_of_line(19, 32), PortArray::copy_send(&rights))
+            request.indefinite_ports(PortArray::copy_send(&*rights.leak()), Copying::VIRTUAL)
         }
     };
     let (bytes, complex) = body(ports(2));
@@ -248,12 +248,13 @@ fn compaction_and_port_arrays() {
 #[test]
 fn an_array_that_is_too_large_releases_what_was_moved_before_it() {
     let kernel = Recorder::<GnuX86_64>::new();
+    let made_from = std::mem::ManuallyDrop::new(kernel.receive_right(23));
     let mut buffer = MsgBuf::<256>::new();
     let mut request = buffer.request(&kernel);
     request.move_send(kernel.send_right(20));
     request.move_receive(kernel.receive_right(21));
     request.move_send_once(kernel.send_once_right(22));
-    request.make_send(&std::mem::ManuallyDrop::new(kernel.receive_right(23)));
+    request.make_send(&made_from);
     request.ool(BYTES, OolMemory::allocate(&kernel, 10).unwrap());
     let error = request.slice(INTEGER_32, &[0u32; 4], 3).unwrap_err();
     assert_eq!(error, KernReturn::MIG_ARRAY_TOO_LARGE);
@@ -265,7 +266,7 @@ fn an_array_that_is_too_large_releases_what_was_moved_before_it() {
 #[test]
 fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
     // It counts to 4095.
-    let short = Type { long: false, ..BYTES };
+    let short = BYTES.short();
     static DATA: [u8; 4096] = [1; 4096];
     for (call, give) in [(true, true), (true, false), (false, true), (false, false)] {
         let kernel = Recorder::<GnuI386>::new();

@@ -1,41 +1,39 @@
 //! What a failed send leaves: released if it is this task's still, and let be if the kernel has destroyed it.
 
+mod families;
 mod fixture;
 
+use families::Words;
 use fixture::Recorder;
-use mig_runtime::abi::{Abi, Apple32, Apple64, Family, GnuI386, GnuX86_64};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, UntypedAbi};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::{
     AnyRight, Builder, CallError, Copying, Dest, KernReturn, Kernel, MsgBuf, Name, OolMemory, PortArray,
-    ReceiveRight, SendOptions, SendRight, Type,
+    ReceiveRight, SendOptions, SendRight,
 };
 
 const NOTHING: &[(mig_runtime::kernel::RightKind, u32)] = &[];
 
-/// A receive right, and memory that is given.
-fn body<K: Kernel>(request: &mut Builder<'_, K>, right: ReceiveRight<K>) {
+/// A receive right, and 10 bytes of memory that is given or copied; `more` descriptors follow.
+fn right_and_memory<K: Kernel<Abi: Words>>(
+    request: &mut Builder<'_, K>,
+    right: ReceiveRight<K>,
+    given: bool,
+    more: u32,
+) {
     let memory = OolMemory::allocate(right.kernel(), 10).unwrap();
-    match K::Abi::FACTS.family {
-        Family::Typed => {
-            request.move_receive(right);
-            request.ool(Type::out_of_line(9, 8), memory);
-        }
-        Family::Untyped => {
-            request.descriptors(2);
-            request.move_receive(right);
-            request.memory(memory, Copying::MOVE).unwrap();
-        }
-    }
+    K::Abi::announce(request, 2 + more);
+    request.move_receive(right);
+    K::Abi::memory(request, memory, given).unwrap();
 }
-
 /// Sends a message that moves its destination, a reply right and what is in the body; the kernel answers this code and touches nothing.
-fn refused<A: Abi>(code: i32) -> (Vec<(mig_runtime::kernel::RightKind, u32)>, usize) {
+fn refused<A: Words>(code: i32) -> (Vec<(mig_runtime::kernel::RightKind, u32)>, usize) {
     let kernel = Recorder::<A>::new();
     kernel.state().fail_send = Some(KernReturn(code));
     let mut buffer = MsgBuf::<256>::new();
     let mut request = buffer.request(&kernel);
-    body(&mut request, kernel.receive_right(5));
+    right_and_memory(&mut request, kernel.receive_right(5), true, 0);
     let reply = AnyRight::move_send_once(kernel.send_once_right(7));
     let to = Dest::move_send(kernel.send_right(9));
     let error = request.send_with_reply_port(1, to, reply, SendOptions::NONE).unwrap_err();
@@ -50,7 +48,7 @@ fn refused<A: Abi>(code: i32) -> (Vec<(mig_runtime::kernel::RightKind, u32)>, us
 /// By the sources that `kernel::Remains` names, written down again: the codes, and whether header and body are the sender's.
 #[test]
 fn what_is_released_depends_on_the_code() {
-    fn check<A: Abi>(cases: &[(&[i32], bool, bool)]) {
+    fn check<A: Words>(cases: &[(&[i32], bool, bool)]) {
         for (codes, header, body) in cases {
             for code in *codes {
                 let (released, in_messages) = refused::<A>(*code);
@@ -108,11 +106,14 @@ impl<A: Abi> Pair<A> {
     }
 
     fn fill_the_queue(&self) {
-        while self.send(|_| ()).is_ok() {}
+        while self.send(&mut MsgBuf::new(), |_| ()).is_ok() {}
     }
 
-    fn send(&self, build: impl FnOnce(&mut Builder<'_, Local<A>>)) -> Result<(), CallError<Local<A>>> {
-        let mut buffer = MsgBuf::<512>::new();
+    fn send<'b>(
+        &self,
+        buffer: &'b mut MsgBuf<512>,
+        build: impl FnOnce(&mut Builder<'b, Local<A>>),
+    ) -> Result<(), CallError<Local<A>>> {
         let mut request = buffer.request(&self.client);
         build(&mut request);
         let now = SendOptions { timeout: Some(0), ..SendOptions::NONE };
@@ -123,7 +124,7 @@ impl<A: Abi> Pair<A> {
 /// One right of the body is none. `local` destroys what its kernel destroys, and counts what is released twice.
 #[test]
 fn a_right_that_is_refused_releases_nothing_twice() {
-    fn check<A: Abi>() {
+    fn check<A: Words>() {
         let pair = Pair::<A>::new();
         let before = pair.client.census();
         for given in [true, false] {
@@ -132,23 +133,9 @@ fn a_right_that_is_refused_releases_nothing_twice() {
                 unsafe { SendRight::from_raw(pair.client.clone(), Name(999)) },
             );
             let moved = ReceiveRight::allocate(&pair.client).unwrap();
-            let error = pair.send(|request| {
-                match A::FACTS.family {
-                    Family::Typed => {}
-                    Family::Untyped => request.descriptors(3),
-                }
-                request.move_receive(moved);
-                if A::FACTS.family == Family::Untyped {
-                    let memory = OolMemory::allocate(&pair.client, 10).unwrap();
-                    match given {
-                        true => request.memory(memory, Copying::MOVE).unwrap(),
-                        false => request.memory_result(memory, Copying::VIRTUAL).unwrap(),
-                    };
-                } else if given {
-                    request.ool(Type::out_of_line(9, 8), OolMemory::allocate(&pair.client, 10).unwrap());
-                } else {
-                    request.ool_copy(Type::out_of_line(9, 8), &[1u8; 10]).unwrap();
-                }
+            let mut buffer = MsgBuf::new();
+            let error = pair.send(&mut buffer, |request| {
+                right_and_memory(request, moved, given, 1);
                 request.copy_send(&bad);
             });
             let error = error.unwrap_err();
@@ -169,14 +156,15 @@ fn a_right_that_is_refused_releases_nothing_twice() {
 /// Memory that was copied physically comes back as new memory without a deallocate bit.
 #[test]
 fn physical_copies_that_come_back_are_released() {
-    fn check<A: Abi>() {
+    fn check<A: UntypedAbi>() {
         let pair = Pair::<A>::new();
         pair.fill_the_queue();
         let before = pair.client.census();
         static LENT: [u8; 30] = [7; 30];
         let physical = |deallocate| Copying { deallocate, physical: true };
         let ports: Vec<_> = (0..3).map(|_| ReceiveRight::allocate(&pair.client).unwrap()).collect();
-        let error = pair.send(|request| {
+        let mut buffer = MsgBuf::new();
+        let error = pair.send(&mut buffer, |request| {
             request.descriptors(5);
             request.memory(&LENT, Copying::PHYSICAL).unwrap();
             request.memory(OolMemory::allocate(&pair.client, 20).unwrap(), physical(true)).unwrap();

@@ -169,7 +169,7 @@ impl<W: World> Make<W> for AnyRight<'static, W::Kernel> {
     }
 }
 
-impl<W: World> Make<W> for PortArray<W::Kernel> {
+impl<W: World> Make<W> for PortArray<'static, W::Kernel> {
     /// Moves the rights, as the value says.
     fn make(world: &W, value: &Value) -> Self {
         match value.disposition {

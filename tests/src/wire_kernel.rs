@@ -375,6 +375,10 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
         Ok(())
     }
 
+    fn is_same_task(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     fn allocate_port(&self) -> Result<Name, KernReturn> {
         Err(KernReturn::KERN_RESOURCE_SHORTAGE)
     }
@@ -383,30 +387,30 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
         Err(KernReturn::KERN_RESOURCE_SHORTAGE)
     }
 
-    fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: Name) {
         self.state().count(kind, name.0, -1);
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
         self.state().count(RightKind::Send, name.0, 1);
         Ok(())
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         self.state().count(RightKind::Send, receive.0, 1);
         Ok(())
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         self.state().count(RightKind::SendOnce, receive.0, 1);
         Ok(receive)
     }
 
-    fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+    unsafe fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
@@ -414,7 +418,7 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
         Ok(Name(REPLY_PORT))
     }
 
-    fn destroy_reply_port(&self, _name: Name) {
+    unsafe fn destroy_reply_port(&self, _name: Name) {
         self.state().destroyed_reply_ports += 1;
     }
 

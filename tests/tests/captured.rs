@@ -2,7 +2,7 @@
 //! CMU's, and for x86_64. Where these put an argument behind a counted array too late, the bytes are those without that bug.
 
 use mig_runtime::kernel::RightKind;
-use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, ReceiveRight, SendRight};
+use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, ReceiveRight, SendRight, Word};
 use mig_tests::convert::World as _;
 use mig_tests::oracle::REPLY_PORT;
 use mig_tests::wire_kernel::{Sent, Wire};
@@ -166,7 +166,7 @@ macro_rules! captured {
                 let three = padded(&words(&[3]), $alignment);
                 let copied = word(0x1001_2013, [0x2000_4013, 1]);
                 check(&right, CALL | COMPLEX, &[copied, three.clone()]);
-                let data = sent(|_, p| _ = r_poly(p, AnyRight::Data { name: 2, value: 3 }));
+                let data = sent(|_, p| _ = r_poly(p, AnyRight::Data(Word::new(2, 3).unwrap())));
                 check(&data, CALL, &[word(0x1001_2002, [0x2000_4002, 1]), three]);
             }
 

@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut};
 use mig_runtime::abi::Abi;
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use mig_runtime::{
-    AnyRight, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
+    AnyRight, Word, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
     Receive, ReceiveRight, Received, Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
 };
 use serde_json::Value;
@@ -249,29 +249,29 @@ unsafe impl<A: Abi> Kernel for Recorder<A> {
         Err(KernReturn::KERN_RESOURCE_SHORTAGE)
     }
 
-    fn release(&self, right: RightKind, name: Name) {
+    unsafe fn release(&self, right: RightKind, name: Name) {
         state(|state| state.count(kind(right), name.0, -1));
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
         state(|state| state.count(17, name.0, 1));
         Ok(())
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         self.copy_send(receive)
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         state(|state| state.count(18, receive.0, 1));
         Ok(receive)
     }
 
-    fn move_member(&self, _: Name, _: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, _: Name, _: Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+    unsafe fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
@@ -279,7 +279,7 @@ unsafe impl<A: Abi> Kernel for Recorder<A> {
         Ok(Name(REPLY_PORT))
     }
 
-    fn destroy_reply_port(&self, _: Name) {
+    unsafe fn destroy_reply_port(&self, _: Name) {
         state(|state| state.reply_port_destroyed = true);
     }
 
@@ -647,12 +647,12 @@ impl<A: Abi> Make for AnyRight<'static, Recorder<A>> {
             19 => Self::CopySend(borrowed(port)),
             20 => Self::MakeSend(borrowed(port)),
             21 => Self::MakeSendOnce(borrowed(port)),
-            number => Self::Data { name: number as u8, value: port },
+            number => Self::Data(Word::new(number as u8, port).expect("no right has this number")),
         }
     }
 }
 
-impl<A: Abi> Make for PortArray<Recorder<A>> {
+impl<A: Abi> Make for PortArray<'static, Recorder<A>> {
     fn make(values: Values<'_>, name: &str) -> Self {
         match values.number(&format!("{name}Poly")) {
             16 => Self::moving(Vec::<ReceiveRight<_>>::make(values, name)),

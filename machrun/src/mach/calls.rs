@@ -97,19 +97,22 @@ unsafe extern "C" fn port_construct(_task: u32, options: *const u32, context: u6
 }
 
 extern "C" fn port_deallocate(_task: u32, name: u32) -> i32 {
-    code(task().deallocate(Name(name)))
+    // SAFETY: the program asks for it.
+    code(unsafe { task().deallocate(Name(name)) })
 }
 
 extern "C" fn port_mod_refs(_task: u32, name: u32, right: u32, delta: i32) -> i32 {
     let kind = match (right, delta) {
-        (0, 1) => return code(task().copy_send(Name(name))),
+        // SAFETY: the program asks for it, and answers for its names; so below.
+        (0, 1) => return code(unsafe { task().copy_send(Name(name)) }),
         (0, -1) => RightKind::Send,
         (1, -1) => RightKind::Receive,
         (2, -1) => RightKind::SendOnce,
         (3, -1) => RightKind::PortSet,
         _ => return KernReturn::KERN_INVALID_VALUE.0,
     };
-    task().release(kind, Name(name));
+    // SAFETY: the program asks for it.
+    unsafe { task().release(kind, Name(name)) };
     0
 }
 
@@ -117,7 +120,8 @@ extern "C" fn port_insert_right(_task: u32, name: u32, right: u32, disposition: 
     if (name, MAKE_SEND) != (right, disposition) {
         return KernReturn::KERN_INVALID_VALUE.0;
     }
-    code(task().make_send(Name(name)))
+    // SAFETY: the program asks for it.
+    code(unsafe { task().make_send(Name(name)) })
 }
 
 unsafe extern "C" fn port_extract_right(
@@ -133,12 +137,15 @@ unsafe extern "C" fn port_extract_right(
     }
     // SAFETY: the program wants the kind there.
     unsafe { kind.write(SEND_ONCE) };
+    // SAFETY: the program asks for it.
+    let made = unsafe { task().make_send_once(Name(name)) };
     // SAFETY: the program wants the name there.
-    unsafe { answer(task().make_send_once(Name(name)).map(|name| name.0), right) }
+    unsafe { answer(made.map(|name| name.0), right) }
 }
 
 extern "C" fn port_move_member(_task: u32, member: u32, set: u32) -> i32 {
-    code(task().move_member(Name(member), Name(set)))
+    // SAFETY: the program asks for it.
+    code(unsafe { task().move_member(Name(member), Name(set)) })
 }
 
 unsafe extern "C" fn port_request_notification(
@@ -156,20 +163,23 @@ unsafe extern "C" fn port_request_notification(
         SEND_POSSIBLE => Notification::DeadName,
         DEAD_NAME => {
             // XNU since macOS 13: the name of a port that has died already is refused, whatever `sync` says.
-            if let Err(code) = task().copy_send(Name(name)) {
+            // SAFETY: the program asks for it.
+            if let Err(code) = unsafe { task().copy_send(Name(name)) } {
                 return match code {
                     KernReturn::KERN_INVALID_RIGHT => KernReturn::KERN_INVALID_ARGUMENT.0,
                     code => code.0,
                 };
             }
-            if let Err(code) = task().deallocate(Name(name)) {
+            // SAFETY: the reference has just been made.
+            if let Err(code) = unsafe { task().deallocate(Name(name)) } {
                 return code.0;
             }
             Notification::DeadName
         }
         _ => return KernReturn::KERN_INVALID_VALUE.0,
     };
-    let before = task().request_notification(Name(name), which, Name(notify));
+    // SAFETY: the program asks for it.
+    let before = unsafe { task().request_notification(Name(name), which, Name(notify)) };
     // SAFETY: the program wants the name there.
     unsafe { answer(before.map(|name| name.0), previous) }
 }
@@ -179,7 +189,8 @@ extern "C" fn get_reply_port() -> u32 {
 }
 
 extern "C" fn dealloc_reply_port(name: u32) {
-    task().destroy_reply_port(Name(name));
+    // SAFETY: the program asks for it.
+    unsafe { task().destroy_reply_port(Name(name)) };
 }
 
 extern "C" fn thread_self() -> u32 {

@@ -96,7 +96,7 @@ impl Generator<'_> {
             | Form::IndefiniteRights(port)
             | Form::OutOfLineRights(port) => {
                 let rights = self.port_array(port, value, matches!(place.form, Form::FixedRights(..)));
-                self.encode_rights(to, rights, port, place)
+                self.encode_rights(to, rights, place)
             }
         }
     }
@@ -145,7 +145,7 @@ impl Generator<'_> {
                     Some(_) => quote!(#rt::PortArray::moving(#value)),
                     None => quote!(#rt::PortArray::of_one_kind(#value)?),
                 };
-                self.encode_rights(to, rights, port, place)
+                self.encode_rights(to, rights, place)
             }
         }
     }
@@ -153,15 +153,7 @@ impl Generator<'_> {
     /// One right under a long type word (`islong`), which is that of an array of one right.
     fn encode_long_right(&self, to: &Ident, right: TokenStream) -> TokenStream {
         let rt = &self.rt;
-        let ty = self.long_right(PortType { sender: None, receiver: None });
-        quote!(#to.ports(#ty, #rt::PortArray::from(#right), 1)?;)
-    }
-
-    /// A long type word, for the methods to which the rights say the rest.
-    fn long_right(&self, port: PortType) -> TokenStream {
-        let rt = &self.rt;
-        let number = Literal::u8_unsuffixed(port.receiver.unwrap_or_default());
-        quote!(#rt::Type::inline(#number, 32, 1).long())
+        quote!(#to.ports(#rt::WordForm::Long, #rt::PortArray::from(#right), 1)?;)
     }
 
     /// A client's rights on their way into a message.
@@ -178,33 +170,23 @@ impl Generator<'_> {
         }
     }
 
-    fn encode_rights(
-        &self,
-        to: &Ident,
-        rights: TokenStream,
-        port: PortType,
-        place: Place<'_>,
-    ) -> TokenStream {
-        let ty = self.rights_type(port, place);
+    fn encode_rights(&self, to: &Ident, rights: TokenStream, place: Place<'_>) -> TokenStream {
+        let copying = self.copying(place.arg);
         match place.form {
             Form::FixedRights(_, max) | Form::BoundedRights(_, max) => {
+                let form = self.word_form(place);
                 let max = Literal::u32_unsuffixed(max);
-                quote!(#to.ports(#ty, #rights, #max)?;)
+                quote!(#to.ports(#form, #rights, #max)?;)
             }
-            Form::IndefiniteRights(_) => quote!(#to.indefinite_ports(#ty, #rights)?;),
-            _ => quote!(#to.ool_ports(#ty, #rights)?;),
+            Form::IndefiniteRights(_) => quote!(#to.indefinite_ports(#rights, #copying)?;),
+            _ => quote!(#to.ool_ports(#rights, #copying)?;),
         }
     }
 
-    /// A description of which only the long form and the deallocate bit count: the rights say the rest.
-    fn rights_type(&self, port: PortType, place: Place<'_>) -> TokenStream {
+    /// The form of the type word of rights, which say the rest by themselves.
+    fn word_form(&self, place: Place<'_>) -> TokenStream {
         let rt = &self.rt;
-        let number = Literal::u8_unsuffixed(port.receiver.unwrap_or_default());
-        let ty = match place.form {
-            Form::FixedRights(..) | Form::BoundedRights(..) => quote!(#rt::Type::inline(#number, 32, 1)),
-            _ => return with_deallocate(place, quote!(#rt::Type::out_of_line(#number, 32))),
-        };
-        if place.is_long() { quote!(#ty.long()) } else { ty }
+        if place.is_long() { quote!(#rt::WordForm::Long) } else { quote!(#rt::WordForm::Short) }
     }
 
     /// Reads an argument out of a request, or a result out of a reply.
@@ -215,8 +197,7 @@ impl Generator<'_> {
             // As long arrays of one right.
             Form::Right(port) if place.is_long() => {
                 let method = rights_method("ports", port);
-                let ty = self.long_right(port);
-                quote!(#from.#method(#ty, 1)?.pop().ok_or(#rt::Malformed::Count)?)
+                quote!(#from.#method(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
             }
             Form::Right(port) => match port.receiver {
                 Some(16) => quote!(#from.receive_right()?),
@@ -245,8 +226,8 @@ impl Generator<'_> {
             }
             Form::FixedRights(port, max) => {
                 let method = rights_method("ports", port);
-                let (ty, max) = (self.rights_type(port, place), Literal::u32_unsuffixed(max));
-                quote!(#from.#method(#ty, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
+                let (form, max) = (self.word_form(place), Literal::u32_unsuffixed(max));
+                quote!(#from.#method(#form, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
             }
             Form::BoundedRights(port, max) => {
                 let method = rights_method("ports", port);
@@ -254,8 +235,8 @@ impl Generator<'_> {
                 let group = max / declared_max(place.arg).max(1);
                 let times = Literal::u32_unsuffixed(group);
                 let times = (place.limit.is_some() && group > 1).then(|| quote!(* #times));
-                let (ty, max) = (self.rights_type(port, place), place.max(max));
-                quote!(#from.#method(#ty, #max #times)?)
+                let (form, max) = (self.word_form(place), place.max(max));
+                quote!(#from.#method(#form, #max #times)?)
             }
             Form::IndefiniteRights(port) => {
                 let method = rights_method("indefinite_ports", port);

@@ -182,7 +182,7 @@ impl Generator<'_> {
                 }
             }
             Some(_) => quote!(&[#rt::ReceiveRight<K> #length]),
-            None => quote!(#rt::PortArray<K>),
+            None => quote!(#rt::PortArray<'_, K>),
         }
     }
 

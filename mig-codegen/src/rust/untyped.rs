@@ -257,7 +257,7 @@ impl Generator<'_> {
         }
     }
 
-    fn copying(&self, arg: &Arg) -> TokenStream {
+    pub(super) fn copying(&self, arg: &Arg) -> TokenStream {
         let rt = &self.rt;
         match (arg.dealloc, arg.physical_copy) {
             (Dealloc::No, false) => quote!(#rt::Copying::VIRTUAL),

@@ -97,7 +97,7 @@ impl Description {
             (InLine::Yes, true) => quote!(#rt::Type::inline(#number, #bits, #times).long()),
             // The runtime sets the inline bit of an array that is short enough.
             (_, true) => quote!(#rt::Type::out_of_line(#number, #bits)),
-            (_, false) => quote!(#rt::Type { long: false, ..#rt::Type::out_of_line(#number, #bits) }),
+            (_, false) => quote!(#rt::Type::out_of_line(#number, #bits).short()),
         };
         quote!(const #name: #rt::Type = #value;)
     }
@@ -120,7 +120,9 @@ impl Generator<'_> {
 
     /// What the type words at the start of a request say, up to the first one that does not say all: a server compares them before it
     /// takes anything. Empty where that is of no use.
-    pub(super) fn expected(&self, routine: &Routine) -> Vec<Ident> {
+    pub(super) fn expected(&self, routine: &Routine) -> Vec<TokenStream> {
+        let rt = &self.rt;
+        let data = |word: Ident| quote!(#rt::Expected::data(#word));
         let mut expected = Vec::new();
         let mut owns = false;
         for slot in routine.request.slots.iter().filter(|slot| slot.role == Role::Type) {
@@ -128,12 +130,12 @@ impl Generator<'_> {
             let arg = &routine.args[index];
             let known = match form(&arg.ty) {
                 _ if arg.direction == Direction::Out => {
-                    Some(self.word_const(&routine.request, index, End::Receives))
+                    Some(data(self.word_const(&routine.request, index, End::Receives)))
                 }
                 Form::Right(_) if slot.word.is_some_and(|word| word.long) => None,
-                Form::Right(port) => port.receiver.and_then(Self::right_const),
+                Form::Right(port) => port.receiver.and_then(Self::right_const).map(|name| quote!(#name)),
                 Form::Bool | Form::Number(_) | Form::Aggregate(_) | Form::OutOfLine(_) => {
-                    Some(self.word_const(&routine.request, index, End::Receives))
+                    Some(data(self.word_const(&routine.request, index, End::Receives)))
                 }
                 _ => None,
             };
@@ -148,12 +150,13 @@ impl Generator<'_> {
     fn right_items(&self) -> Vec<TokenStream> {
         let rt = &self.rt;
         let routines = self.interface.routines.iter().filter(|_| self.side.server());
-        let expected: Vec<Ident> = routines.flat_map(|routine| self.expected(routine)).collect();
-        let used = RIGHTS.iter().filter(|(_, name)| expected.iter().any(|ident| ident == name));
+        let expected: Vec<String> =
+            routines.flat_map(|routine| self.expected(routine)).map(|word| word.to_string()).collect();
+        let used = RIGHTS.iter().filter(|(_, name)| expected.iter().any(|word| word == name));
         used.map(|(number, name)| {
             let name = format_ident!("{name}");
             let number = Literal::u8_unsuffixed(*number);
-            quote!(const #name: #rt::Type = #rt::Type::port::<Abi>(#number);)
+            quote!(const #name: #rt::Expected = #rt::Expected::right::<Abi>(#number);)
         })
         .collect()
     }

@@ -8,8 +8,8 @@ pub type VmSize = u64;
 
 const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `objects`.
 #[allow(dead_code)]
@@ -162,7 +162,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([RECEIVE_RIGHT, INTEGER_64, SEND_RIGHT])?;
+        body.expect([RECEIVE_RIGHT, rt::Expected::data(INTEGER_64), SEND_RIGHT])?;
         let object = body.receive_right()?;
         let size = body.data(INTEGER_64)?;
         let control = body.send_right()?;
@@ -190,7 +190,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_64, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let offset = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;

@@ -207,7 +207,7 @@ fn encode_store_peers<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 

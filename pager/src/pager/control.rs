@@ -2,8 +2,8 @@
 
 use mach_defs::native::mach;
 use mig_runtime::abi::Native;
-use mig_runtime::kernel::{NoWait, RightKind};
-use mig_runtime::{CallError, KernReturn, Kernel, Name, Notification, ReceiveRight, SendRight};
+use mig_runtime::kernel::NoWait;
+use mig_runtime::{CallError, KernReturn, Kernel, Name, ReceiveRight, SendRight};
 
 /// `VM_PROT_NONE`: no access is withheld.
 const VM_PROT_NONE: mach::VmProt = 0;
@@ -25,10 +25,7 @@ impl<K: Kernel<Abi = Native>> Control<K> {
 
     /// Asks for the message that the port has died, to be sent to `notify`.
     pub(crate) fn watch(&self, notify: &ReceiveRight<K>) -> Result<(), KernReturn> {
-        let (kernel, which) = (self.0.kernel(), Notification::DeadName);
-        let before = kernel.request_notification(self.0.name(), which, notify.name())?;
-        kernel.release(RightKind::SendOnce, before);
-        Ok(())
+        NoWait::request_dead_name(&self.0, notify).map(drop)
     }
 
     /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have sent it then, because nobody

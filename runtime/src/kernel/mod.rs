@@ -115,6 +115,9 @@ const SEND_TIMEOUT: u32 = 0x10;
 const RECEIVE_TIMEOUT: u32 = 0x100;
 
 impl MsgCall {
+    /// `MACH_SEND_MSG` and `MACH_RCV_MSG`: whether a call sends and receives is never up to further options.
+    pub(crate) const DIRECTIONS: u32 = 0x3;
+
     /// The same call with a time for each half that has one by its option bit (`msgoption MACH_SEND_TIMEOUT`) and by nothing else: the time of the
     /// other half, for the trap has only one, or no time at all.
     #[must_use]
@@ -165,6 +168,8 @@ const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Optio
 ///
 /// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones denote the same task.
 ///
+/// Methods that take a name are unsafe: names are numbers that anybody can make up, and what is done under one is done to somebody's right.
+///
 /// # Safety
 ///
 /// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a receive the buffer
@@ -203,6 +208,15 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// message has left its queue.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 
+    /// True if `other` denotes the same task, so that names mean the same there.
+    ///
+    /// Values of a type without data do; a kernel with several tasks in one program says more.
+    #[inline]
+    fn is_same_task(&self, other: &Self) -> bool {
+        let _ = other;
+        size_of::<Self>() == 0
+    }
+
     /// Makes a port and returns the name of its receive right.
     ///
     /// # Errors
@@ -228,44 +242,72 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     fn allocate_port_set(&self) -> Result<Name, KernReturn>;
 
     /// Releases one reference of this kind; the last receive reference destroys the port. A name that is not valid is ignored.
-    fn release(&self, kind: RightKind, name: Name);
+    ///
+    /// # Safety
+    ///
+    /// The reference is the caller's to end.
+    unsafe fn release(&self, kind: RightKind, name: Name);
 
     /// Adds one send reference to a name that has at least one already.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns such a right, or has borrowed it; the reference that is added is owned by nobody yet.
     ///
     /// # Errors
     ///
     /// As `mach_port_mod_refs`.
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn>;
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn>;
 
     /// Makes a send right from a receive right; it has the same name.
+    ///
+    /// # Safety
+    ///
+    /// As [`copy_send`](Self::copy_send).
     ///
     /// # Errors
     ///
     /// As `mach_port_insert_right`.
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn>;
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn>;
 
     /// Makes a send-once right from a receive right; it has a name of its own.
+    ///
+    /// # Safety
+    ///
+    /// As [`copy_send`](Self::copy_send).
     ///
     /// # Errors
     ///
     /// As `mach_port_extract_right`.
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn>;
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn>;
 
     /// Moves a receive right into a port set, or out of every set with [`Name::NULL`].
+    ///
+    /// # Safety
+    ///
+    /// The caller owns both rights, or has borrowed them.
     ///
     /// # Errors
     ///
     /// As `mach_port_move_member`.
-    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn>;
+    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn>;
 
     /// Asks that a notification be sent to `notify`, a receive right of this task, from which a send-once right is made; null cancels.
     /// Returns the send-once right that was registered before, or null.
     ///
+    /// # Safety
+    ///
+    /// The caller owns both rights, or has borrowed them; the right that comes back is owned by nobody yet.
+    ///
     /// # Errors
     ///
     /// As `mach_port_request_notification`.
-    fn request_notification(&self, name: Name, which: Notification, notify: Name)
-    -> Result<Name, KernReturn>;
+    unsafe fn request_notification(
+        &self,
+        name: Name,
+        which: Notification,
+        notify: Name,
+    ) -> Result<Name, KernReturn>;
 
     /// This thread's cached reply port, made on demand (`mig_get_reply_port`).
     ///
@@ -275,7 +317,11 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     fn reply_port(&self) -> Result<Name, KernReturn>;
 
     /// Destroys this thread's reply port after an error, so that a late reply cannot be taken for the next one (`mig_dealloc_reply_port`).
-    fn destroy_reply_port(&self, name: Name);
+    ///
+    /// # Safety
+    ///
+    /// The name is that of this thread's [`reply_port`](Self::reply_port), and nobody waits there.
+    unsafe fn destroy_reply_port(&self, name: Name);
 
     /// New out-of-line memory, all zeros.
     ///

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use super::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::kern_return::KernReturn;
-use crate::right::{Right, SendRight};
+use crate::right::{ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task};
 
 /// The same task, except that a message that would have to wait for room in a queue is not sent: `MACH_SEND_TIMED_OUT`.
 ///
@@ -47,6 +47,24 @@ impl<K: Kernel> NoWait<K> {
         // SAFETY: the task is the same, and `into_raw` has given up the reference.
         unsafe { SendRight::from_raw(kernel, name) }
     }
+
+    /// As [`SendRight::request_dead_name`], for a notification that goes to a port that is received from as usual.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub fn request_dead_name(
+        right: &SendRight<Self>,
+        notify: &ReceiveRight<K>,
+    ) -> Result<SendOnceRight<K>, KernReturn> {
+        let kernel = &right.kernel().0;
+        assert_same_task(kernel, notify.kernel());
+        // SAFETY: the names of these rights, and the right that comes back is owned from here on.
+        let name =
+            unsafe { kernel.request_notification(right.name(), Notification::DeadName, notify.name()) }?;
+        // SAFETY: it has just come back.
+        Ok(unsafe { SendOnceRight::from_raw(kernel.clone(), name) })
+    }
 }
 
 // SAFETY: everything is done by the kernel inside.
@@ -61,6 +79,11 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
         unsafe { self.0.mach_msg(buffer, MsgCall { send_timeout: Some(0), ..call }) }
     }
 
+    #[inline]
+    fn is_same_task(&self, other: &Self) -> bool {
+        self.0.is_same_task(&other.0)
+    }
+
     fn allocate_port(&self) -> Result<Name, KernReturn> {
         self.0.allocate_port()
     }
@@ -73,41 +96,48 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
         self.0.allocate_port_set()
     }
 
-    fn release(&self, kind: RightKind, name: Name) {
-        self.0.release(kind, name);
+    unsafe fn release(&self, kind: RightKind, name: Name) {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.release(kind, name) };
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
-        self.0.copy_send(name)
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.copy_send(name) }
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
-        self.0.make_send(receive)
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.make_send(receive) }
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
-        self.0.make_send_once(receive)
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.make_send_once(receive) }
     }
 
-    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
-        self.0.move_member(receive, set)
+    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.move_member(receive, set) }
     }
 
-    fn request_notification(
+    unsafe fn request_notification(
         &self,
         name: Name,
         which: Notification,
         notify: Name,
     ) -> Result<Name, KernReturn> {
-        self.0.request_notification(name, which, notify)
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.request_notification(name, which, notify) }
     }
 
     fn reply_port(&self) -> Result<Name, KernReturn> {
         self.0.reply_port()
     }
 
-    fn destroy_reply_port(&self, name: Name) {
-        self.0.destroy_reply_port(name);
+    unsafe fn destroy_reply_port(&self, name: Name) {
+        // SAFETY: the caller\'s promise.
+        unsafe { self.0.destroy_reply_port(name) };
     }
 
     fn allocate(&self, size: usize) -> Result<K::Region, KernReturn> {

@@ -324,12 +324,12 @@ fn a_message_too_large_for_the_buffers_is_received_all_the_same() {
 }
 
 /// Calls with two rights as arguments.
-fn call_with_rights(
+fn call_with_rights<'b>(
     server: &SendRight<Local>,
     id: i32,
-    fill: impl FnOnce(&mut Builder<'_, Local>),
+    buffer: &'b mut MsgBuf<128>,
+    fill: impl FnOnce(&mut Builder<'b, Local>),
 ) -> Result<(), CallError<Local>> {
-    let mut buffer = MsgBuf::<128>::new();
     let mut request = buffer.request(server.kernel());
     fill(&mut request);
     request.call(id, Dest::copy_send(server), integers(1), CallOptions::NONE).map(drop)
@@ -342,7 +342,7 @@ fn a_panic_is_answered_and_nothing_leaks() {
     world.serve_during(&server, || {
         let port = ReceiveRight::allocate(&world.client).unwrap();
         for _ in 0..10 {
-            let result = call_with_rights(&world.to_server, PANIC, |request| {
+            let result = call_with_rights(&world.to_server, PANIC, &mut MsgBuf::new(), |request| {
                 request.make_send(&port);
                 request.make_send(&port);
             });
@@ -361,7 +361,7 @@ fn what_a_routine_refuses_is_released() {
     world.serve_during(&server, || {
         let [first, second] = std::array::from_fn(|_| ReceiveRight::allocate(&world.client).unwrap());
         let watch = first.make_send().unwrap();
-        let result = call_with_rights(&world.to_server, REFUSE, |request| {
+        let result = call_with_rights(&world.to_server, REFUSE, &mut MsgBuf::new(), |request| {
             request.move_receive(first);
             request.move_receive(second);
         });

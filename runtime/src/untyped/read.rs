@@ -6,7 +6,7 @@ use core::mem;
 use alloc::vec::Vec;
 
 use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS, descriptor_len};
-use crate::abi::{Abi, Facts, NDR};
+use crate::abi::{Abi, Facts, NDR, UntypedAbi};
 use crate::body::{Body, Malformed, Origin};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
@@ -14,18 +14,7 @@ use crate::memory::{Elements, OolMemory, Plain};
 use crate::right::{AnyRight, Right};
 use crate::types::{padded, word_at};
 
-/// For untyped ABIs.
 impl<'b, K: Kernel> Body<'b, K> {
-    /// Begins a complex message, which must have so many descriptors.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Size`] if it has another number of them.
-    #[inline]
-    pub fn descriptors(&self, count: u32) -> Result<(), Malformed> {
-        if self.descriptors == count { Ok(()) } else { Err(Malformed::Size) }
-    }
-
     /// Takes the next descriptor, if it is of this kind.
     #[inline]
     fn descriptor(&mut self, kind: u8, len: usize) -> Result<&'b [u8], Malformed> {
@@ -63,6 +52,74 @@ impl<'b, K: Kernel> Body<'b, K> {
         let name = self.port_descriptor(disposition)?;
         // SAFETY: from a descriptor of this kind, and taken out just now.
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Descriptor)
+    }
+
+    #[inline]
+    fn out_of_line(&mut self, kind: u8) -> Result<OutOfLine, Malformed> {
+        if self.origin == Origin::Unsent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
+            return Err(Malformed::Descriptor);
+        }
+        Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
+    }
+
+    pub(crate) fn skip_descriptor(&mut self) -> bool {
+        let Some(len) = descriptor_len::<K::Abi>(self.rest).filter(|_| self.descriptors != 0) else {
+            return false;
+        };
+        let (descriptor, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        self.descriptors -= 1;
+        // SAFETY: the descriptor is one of a body, and has just left it.
+        unsafe { super::release(self.kernel.clone(), 1, descriptor, self.origin) };
+        true
+    }
+
+    /// The return code of a reply that is not complex.
+    #[inline]
+    pub(crate) fn return_code(&mut self) -> Result<KernReturn, Malformed> {
+        self.record()?;
+        self.plain()
+    }
+
+    /// Takes `len` bytes and the padding behind them.
+    #[inline]
+    fn bytes(&mut self, len: usize) -> Result<&'b [u8], Malformed> {
+        if self.descriptors != 0 {
+            return Err(Malformed::Descriptor);
+        }
+        let padded = padded::<K::Abi>(len as u64);
+        if padded > self.rest.len() as u64 {
+            return Err(Malformed::Size);
+        }
+        let (bytes, rest) = mem::take(&mut self.rest).split_at_mut(padded as usize);
+        self.rest = rest;
+        Ok(&bytes[..len])
+    }
+
+    /// Passes over the NDR record.
+    #[inline]
+    pub(crate) fn record(&mut self) -> Result<(), Malformed> {
+        // As in the C stubs nothing looks at it: all kernels of an ABI have one representation.
+        self.bytes(NDR.len()).map(drop)
+    }
+
+    /// Takes plain data of a fixed size.
+    #[inline]
+    pub(crate) fn plain<T: Plain>(&mut self) -> Result<T, Malformed> {
+        T::read_from_bytes(self.bytes(size_of::<T>())?).map_err(|_| Malformed::Size)
+    }
+}
+
+/// For untyped ABIs. Plain data can be taken when no descriptor is left, so that none is ever read in the place of another.
+impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
+    /// Begins a complex message, which must have so many descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Size`] if it has another number of them.
+    #[inline]
+    pub fn descriptors(&self, count: u32) -> Result<(), Malformed> {
+        if self.descriptors == count { Ok(()) } else { Err(Malformed::Size) }
     }
 
     /// Takes memory out of line.
@@ -128,14 +185,6 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(self.any(kind, &names, size_of::<Name>()))
     }
 
-    #[inline]
-    fn out_of_line(&mut self, kind: u8) -> Result<OutOfLine, Malformed> {
-        if self.origin == Origin::Unsent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
-            return Err(Malformed::Descriptor);
-        }
-        Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
-    }
-
     /// Takes so many rights, each from a descriptor of its own.
     ///
     /// # Errors
@@ -160,18 +209,6 @@ impl<'b, K: Kernel> Body<'b, K> {
         (0..count).map(|_| self.any_right()).collect()
     }
 
-    pub(crate) fn skip_descriptor(&mut self) -> bool {
-        let Some(len) = descriptor_len::<K::Abi>(self.rest).filter(|_| self.descriptors != 0) else {
-            return false;
-        };
-        let (descriptor, rest) = mem::take(&mut self.rest).split_at_mut(len);
-        self.rest = rest;
-        self.descriptors -= 1;
-        // SAFETY: the descriptor is one of a body, and has just left it.
-        unsafe { super::release(self.kernel.clone(), 1, descriptor, self.origin) };
-        true
-    }
-
     /// Passes over the NDR record.
     ///
     /// # Errors
@@ -179,25 +216,17 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed::Size`]
     #[inline]
     pub fn ndr(&mut self) -> Result<(), Malformed> {
-        // As in the C stubs nothing looks at it: all kernels of an ABI have one representation.
-        self.bytes(NDR.len()).map(drop)
-    }
-
-    /// The return code of a reply that is not complex.
-    #[inline]
-    pub(crate) fn return_code(&mut self) -> Result<KernReturn, Malformed> {
-        self.ndr()?;
-        self.value()
+        self.record()
     }
 
     /// Takes plain data of a fixed size.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Size`]
+    /// [`Malformed::Size`]; [`Malformed::Descriptor`], as for all plain data, while descriptors are left.
     #[inline]
     pub fn value<T: Plain>(&mut self) -> Result<T, Malformed> {
-        T::read_from_bytes(self.bytes(size_of::<T>())?).map_err(|_| Malformed::Size)
+        self.plain()
     }
 
     /// Takes the count of what is out of line, which must be that of its descriptor.
@@ -295,18 +324,6 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also without a NUL.
     pub fn fixed_text(&mut self, size: usize) -> Result<&'b CStr, Malformed> {
         CStr::from_bytes_until_nul(self.bytes(size)?).map_err(|_| Malformed::String)
-    }
-
-    /// Takes `len` bytes and the padding behind them.
-    #[inline]
-    fn bytes(&mut self, len: usize) -> Result<&'b [u8], Malformed> {
-        let padded = padded::<K::Abi>(len as u64);
-        if padded > self.rest.len() as u64 {
-            return Err(Malformed::Size);
-        }
-        let (bytes, rest) = mem::take(&mut self.rest).split_at_mut(padded as usize);
-        self.rest = rest;
-        Ok(&bytes[..len])
     }
 }
 

@@ -5,11 +5,12 @@ use core::ffi::CStr;
 use zerocopy::IntoBytes;
 
 use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
-use crate::abi::{Abi, Facts, NDR};
+use crate::abi::{Abi, Facts, NDR, UntypedAbi};
 use crate::builder::{Builder, Physical};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
+use crate::release;
 use crate::right::PortArray;
 use crate::types::padded;
 
@@ -31,22 +32,19 @@ impl Copying {
     pub const PHYSICAL: Self = Self { deallocate: false, physical: true };
 }
 
-/// For untyped ABIs.
-impl<'b, K: Kernel> Builder<'b, K> {
-    /// Makes the message complex: so many descriptors follow.
+/// For untyped ABIs. Descriptors come first, as many as were announced, and plain data after the last of them: what is appended elsewhere
+/// is left out, and the message cannot be sent ([`KernReturn::MIG_TYPE_ERROR`]).
+impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
+    /// Makes the message complex: this many descriptors follow. Nothing comes before it.
     #[inline]
     pub fn descriptors(&mut self, count: u32) {
+        if self.space.len() != K::Abi::FACTS.header {
+            self.misused = true;
+            return;
+        }
         self.space.push(&count.to_le_bytes());
         self.complex = true;
-    }
-
-    #[inline]
-    pub(crate) fn port_descriptor(&mut self, name: Name, disposition: u8) {
-        let mut bytes = [0; Facts::PORT_DESCRIPTOR];
-        bytes[..4].copy_from_slice(&name.0.to_le_bytes());
-        bytes[DISPOSITION] = disposition;
-        bytes[KIND] = PORT;
-        self.space.push(&bytes);
+        self.owed = count;
     }
 
     /// Memory out of line. It is deallocated if it is given, not if it is lent. Returns how many bytes it has, which also stands in the data.
@@ -59,6 +57,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let data = data.into();
         let len = data.bytes().len();
         let size = size(len)?;
+        self.owes(1)?;
         match data {
             OolArg::Lend(bytes) => {
                 let address = self.lend(bytes);
@@ -93,6 +92,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     pub fn memory_result(&mut self, memory: OolMemory<K>, copying: Copying) -> Result<usize, KernReturn> {
         let len = memory.len();
         let size = size(len)?;
+        self.owes(1)?;
         let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, None) };
         self.memory_descriptor(address, size, copying, MEMORY, 0);
         Ok(len)
@@ -103,13 +103,15 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// The kernel has no memory for the names.
-    pub fn rights_memory(&mut self, mut ports: PortArray<K>, copying: Copying) -> Result<usize, KernReturn> {
+    pub fn rights_memory(
+        &mut self,
+        mut ports: PortArray<'b, K>,
+        copying: Copying,
+    ) -> Result<usize, KernReturn> {
         let count = ports.len();
-        let mut memory = OolMemory::allocate(&self.kernel, count * size_of::<Name>())?;
-        let size = size(memory.len())? / size_of::<Name>() as u32;
-        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(ports.names_into_message()) {
-            slot.copy_from_slice(&name.0.to_le_bytes());
-        }
+        let size = size(count * size_of::<Name>())? / size_of::<Name>() as u32;
+        self.owes(1)?;
+        let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ports.disposition(), 0);
         let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.memory_descriptor(address, size, copying, PORTS, ports.disposition());
@@ -122,10 +124,12 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
-    pub fn rights(&mut self, mut ports: PortArray<K>, max: usize) -> Result<usize, KernReturn> {
+    pub fn rights(&mut self, mut ports: PortArray<'b, K>, max: usize) -> Result<usize, KernReturn> {
         let (count, disposition) = (ports.len(), ports.disposition());
         self.at_most(count, max)?;
-        for name in ports.names_into_message() {
+        self.owes(max)?;
+        let kernel = self.kernel.clone();
+        for name in ports.names_into_message(&kernel) {
             self.port_descriptor(*name, disposition);
         }
         for _ in count..max {
@@ -137,7 +141,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// The NDR record, which stands in front of plain data.
     #[inline]
     pub fn ndr(&mut self) {
-        self.space.push(&NDR);
+        self.record();
     }
 
     /// Makes the request carry nothing but a code in the place of its rights and its data (`retcode`), unless that is zero. True if it does.
@@ -231,15 +235,23 @@ impl<'b, K: Kernel> Builder<'b, K> {
     pub fn fixed_text(&mut self, string: &CStr, size: usize) -> Result<(), KernReturn> {
         let bytes = string.to_bytes_with_nul();
         let Some(unused) = size.checked_sub(bytes.len()) else { return Err(KernReturn::MIG_ARRAY_TOO_LARGE) };
-        self.space.push(bytes);
-        self.space.push_zeros(unused + padded::<K::Abi>(size as u64) as usize - size);
+        if self.ends_descriptors() {
+            self.space.push(bytes);
+            self.space.push_zeros(unused + padded::<K::Abi>(size as u64) as usize - size);
+        }
         Ok(())
     }
 
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be sent then.
     #[inline]
-    fn plain(&mut self, bytes: &[u8]) {
-        self.space.push(bytes);
-        self.space.push_zeros(padded::<K::Abi>(bytes.len() as u64) as usize - bytes.len());
+    fn owes(&mut self, count: usize) -> Result<(), KernReturn> {
+        if count > self.owed as usize {
+            self.misused = true;
+            return Err(KernReturn::MIG_TYPE_ERROR);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -257,6 +269,56 @@ impl<'b, K: Kernel> Builder<'b, K> {
             kind,
         };
         self.space.push(&descriptor.to_bytes::<K::Abi>()[..K::Abi::FACTS.memory_descriptor()]);
+        self.owed -= 1;
+    }
+}
+
+impl<K: Kernel> Builder<'_, K> {
+    /// Appends the descriptor of a right, which belongs to the message from now on.
+    #[inline]
+    pub(crate) fn port_descriptor(&mut self, name: Name, disposition: u8) {
+        if self.owed == 0 {
+            return self.refuse_right(name, disposition);
+        }
+        let mut bytes = [0; Facts::PORT_DESCRIPTOR];
+        bytes[..4].copy_from_slice(&name.0.to_le_bytes());
+        bytes[DISPOSITION] = disposition;
+        bytes[KIND] = PORT;
+        self.space.push(&bytes);
+        self.owed -= 1;
+    }
+
+    /// A right that has no place in the message.
+    #[cold]
+    #[inline(never)]
+    fn refuse_right(&mut self, name: Name, disposition: u8) {
+        self.misused = true;
+        // SAFETY: it has been moved into the message, which does not have it.
+        unsafe { release::right(self.kernel.clone(), disposition, name) };
+    }
+
+    /// True if plain data may follow: no descriptor is still to come.
+    #[inline]
+    fn ends_descriptors(&mut self) -> bool {
+        self.misused |= self.owed != 0;
+        self.owed == 0
+    }
+
+    /// The NDR record.
+    #[inline]
+    pub(crate) fn record(&mut self) {
+        if self.ends_descriptors() {
+            self.space.push(&NDR);
+        }
+    }
+
+    /// Plain data, and zeros up to the ABI's alignment.
+    #[inline]
+    pub(crate) fn plain(&mut self, bytes: &[u8]) {
+        if self.ends_descriptors() {
+            self.space.push(bytes);
+            self.space.push_zeros(padded::<K::Abi>(bytes.len() as u64) as usize - bytes.len());
+        }
     }
 }
 

@@ -177,27 +177,27 @@ unsafe impl Kernel for Null {
     }
 
     #[inline]
-    fn release(&self, _kind: RightKind, name: Name) {
+    unsafe fn release(&self, _kind: RightKind, name: Name) {
         null_release(name.0);
     }
 
-    fn copy_send(&self, _name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, _name: Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn make_send(&self, _receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, _receive: Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn make_send_once(&self, _receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, _receive: Name) -> Result<Name, KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+    unsafe fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
@@ -206,7 +206,7 @@ unsafe impl Kernel for Null {
         Ok(Name(null_mig_get_reply_port()))
     }
 
-    fn destroy_reply_port(&self, name: Name) {
+    unsafe fn destroy_reply_port(&self, name: Name) {
         null_release(name.0);
     }
 

@@ -396,7 +396,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let mode = body.data(INTEGER_32)?;
         let recnum = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;

@@ -9,7 +9,7 @@ pub type Integer = i32;
 pub type RpcLongInteger = i32;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `exc`.
 #[allow(dead_code)]
@@ -133,7 +133,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let thread = body.send_right()?;
         let task = body.send_right()?;
         let exception = body.data(INTEGER_32)?;

@@ -10,7 +10,7 @@ pub type VmSize = u32;
 
 const CHAR: rt::Type = rt::Type::inline(8, 8, 1);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `experimental`.
 #[allow(dead_code)]
@@ -231,7 +231,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let line = body.data(INTEGER_32)?;
         let id = body.data(INTEGER_32)?;
         let flags = body.data(INTEGER_32)?;
@@ -272,7 +277,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let target_task = body.send_right()?;
         let size = body.data(INTEGER_32)?;
         body.end()?;

@@ -33,7 +33,7 @@ const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X13: rt::Type = rt::Type::inline(2, 32, 13);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach`.
 #[allow(dead_code)]
@@ -788,11 +788,7 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<40>::new();
     let mut request = buffer.request(target_task.kernel());
-    request
-        .ool_ports(
-            rt::Type::out_of_line(17, 32),
-            rt::PortArray::copy_send(init_port_set),
-        )?;
+    request.ool_ports(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
     let dest = rt::Dest::copy_send(target_task);
     let shape = rt::Shape::new(32, 32, rt::Complex::Never);
     request.call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
@@ -2224,7 +2220,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32_OUT_OF_LINE),
+        ])?;
         let vector_start = body.data(INTEGER_32)?;
         let emulation_vector = body.ool_elements(INTEGER_32_OUT_OF_LINE)?;
         body.end()?;
@@ -2479,7 +2478,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let address = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;
@@ -2733,7 +2735,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let which_port = body.data(INTEGER_32)?;
         let special_port = body.send_right()?;
         body.end()?;
@@ -2837,7 +2839,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let which_port = body.data(INTEGER_32)?;
         let special_port = body.send_right()?;
         body.end()?;
@@ -2897,16 +2899,16 @@ where
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(104, 104, rt::Complex::Always))?;
         body.expect([
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
-            BOOLEAN,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BOOLEAN),
             SEND_RIGHT,
-            INTEGER_32,
-            BOOLEAN,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BOOLEAN),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
         ])?;
         let address = body.data(INTEGER_32)?;
         let size = body.data(INTEGER_32)?;
@@ -2987,7 +2989,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(72, 72, rt::Complex::Always))?;
-        body.expect([INTEGER_32, BYTE_OUT_OF_LINE, INTEGER_32, BOOLEAN])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BOOLEAN),
+        ])?;
         let offset = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         let lock_value = body.data(INTEGER_32)?;
@@ -3102,7 +3109,7 @@ fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -3173,7 +3180,7 @@ fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 

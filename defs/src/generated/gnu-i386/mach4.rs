@@ -51,7 +51,7 @@ pub mod id {
 pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     max_protection: VmProt,
-    object: rt::PortArray<K>,
+    object: rt::PortArray<'_, K>,
     offset: &[RpcVmOffset],
     start: &[RpcVmOffset],
     len: &[RpcVmSize],
@@ -59,7 +59,7 @@ pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     let mut buffer = rt::MsgBuf::<16432>::new();
     let mut request = buffer.request(task.kernel());
     request.data(INTEGER_32, &max_protection);
-    request.ports(rt::Type::inline(17, 32, 1), object, 1024)?;
+    request.ports(rt::WordForm::Short, object, 1024)?;
     request.slice(INTEGER_32, offset, 1024)?;
     request.slice(INTEGER_32, start, 1024)?;
     request.slice(INTEGER_32, len, 1024)?;
@@ -195,7 +195,7 @@ where
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(48, 16432, rt::Complex::Always))?;
         let max_protection = body.data(INTEGER_32)?;
-        let object = body.ports(rt::Type::inline(17, 32, 1), 1024)?;
+        let object = body.ports(rt::WordForm::Short, 1024)?;
         let offset = body.slice(INTEGER_32, 1024)?;
         let start = body.slice(INTEGER_32, 1024)?;
         let len = body.slice_before(INTEGER_32, 1024, 0)?;

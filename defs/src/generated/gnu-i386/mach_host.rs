@@ -68,7 +68,7 @@ const INTEGER_32_X2: rt::Type = rt::Type::inline(2, 32, 2);
 const INTEGER_32_X4: rt::Type = rt::Type::inline(2, 32, 4);
 const STRING_512_LONG: rt::Type = rt::Type::inline(12, 4096, 1).long();
 const STRING_C_X512: rt::Type = rt::Type::inline(12, 8, 512);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach_host`.
 #[allow(dead_code)]
@@ -1982,7 +1982,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let new_set = body.send_right()?;
         let wait = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2070,7 +2070,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let new_set = body.send_right()?;
         let assign_threads = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2161,7 +2161,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let processor_set = body.send_right()?;
         let max_priority = body.data(INTEGER_32)?;
         body.end()?;
@@ -2438,7 +2438,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let task = body.send_right()?;
         let address = body.data(INTEGER_32)?;
         let size = body.data(INTEGER_32)?;
@@ -2460,7 +2465,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let thread = body.send_right()?;
         let wired = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2649,7 +2654,7 @@ fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2706,7 +2711,7 @@ fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2714,7 +2719,7 @@ fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2722,7 +2727,7 @@ fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ const INTEGER_16: rt::Type = rt::Type::inline(1, 16, 1);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X2: rt::Type = rt::Type::inline(2, 32, 2);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach_i386`.
 #[allow(dead_code)]
@@ -457,7 +457,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let io_perm = body.send_right()?;
         let enable = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;

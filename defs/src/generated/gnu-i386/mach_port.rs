@@ -76,7 +76,7 @@ const INTEGER_32_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X9: rt::Type = rt::Type::inline(2, 32, 9);
 const PORT_NAME: rt::Type = rt::Type::inline(15, 32, 1);
 const PORT_NAME_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(15, 32);
-const SEND_ONCE_RIGHT: rt::Type = rt::Type::port::<Abi>(18);
+const SEND_ONCE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(18);
 
 /// The message id of the first routine of `mach_port`.
 #[allow(dead_code)]
@@ -1320,7 +1320,12 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([PORT_NAME, INTEGER_32, INTEGER_32, SEND_ONCE_RIGHT])?;
+        body.expect([
+            rt::Expected::data(PORT_NAME),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_ONCE_RIGHT,
+        ])?;
         let name = body.data(PORT_NAME)?;
         let id = body.data(INTEGER_32)?;
         let sync = body.data(INTEGER_32)?;

@@ -15,8 +15,8 @@ pub type VmSize = u32;
 const BOOLEAN: rt::Type = rt::Type::inline(0, 32, 1);
 const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `memory_object`.
 #[allow(dead_code)]
@@ -574,7 +574,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let memory_control = body.send_right()?;
         let memory_object_name = body.send_right()?;
         let memory_object_page_size = body.data(INTEGER_32)?;
@@ -626,7 +626,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, RECEIVE_RIGHT])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            RECEIVE_RIGHT,
+        ])?;
         let old_memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -655,7 +660,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -684,7 +694,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -713,7 +728,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -740,7 +759,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -771,7 +796,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(72, 72, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, BYTE_OUT_OF_LINE, BOOLEAN, BOOLEAN])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+            rt::Expected::data(BOOLEAN),
+            rt::Expected::data(BOOLEAN),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;

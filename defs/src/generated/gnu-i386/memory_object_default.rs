@@ -10,8 +10,8 @@ pub type VmSize = u32;
 
 const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `memory_object_default`.
 #[allow(dead_code)]
@@ -191,7 +191,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([RECEIVE_RIGHT, INTEGER_32, SEND_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([
+            RECEIVE_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let new_memory_object = body.receive_right()?;
         let new_object_size = body.data(INTEGER_32)?;
         let new_control_port = body.send_right()?;
@@ -222,7 +228,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let memory_control_port = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;

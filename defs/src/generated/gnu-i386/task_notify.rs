@@ -3,7 +3,7 @@ use ::mig_runtime as rt;
 /// The ABI of these messages: `gnu-i386`.
 pub type Abi = rt::abi::GnuI386;
 
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `task_notify`.
 #[allow(dead_code)]

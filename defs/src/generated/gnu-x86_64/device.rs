@@ -24,7 +24,7 @@ const INTEGER_16: rt::Type = rt::Type::inline(1, 16, 1);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const STRING_128_LONG: rt::Type = rt::Type::inline(12, 1024, 1).long();
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `device`.
 #[allow(dead_code)]
@@ -702,7 +702,11 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_64, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let mode = body.data(INTEGER_32)?;
         let recnum = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
@@ -866,7 +870,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(72, 328, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let receive_port = body.send_right()?;
         let priority = body.data(INTEGER_32)?;
         let filter = body.slice_before(INTEGER_16, 128, 0)?;
@@ -887,7 +891,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let id = body.data(INTEGER_32)?;
         let flags = body.data(INTEGER_32)?;
         let receive_port = body.send_right()?;

@@ -6,7 +6,7 @@ pub type Abi = rt::abi::GnuX86_64;
 const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const CHAR: rt::Type = rt::Type::inline(8, 8, 1);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `device_reply`.
 #[allow(dead_code)]
@@ -276,7 +276,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let device_port = body.send_right()?;
         body.end()?;
@@ -339,7 +339,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let return_code = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;

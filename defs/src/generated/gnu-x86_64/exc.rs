@@ -10,7 +10,7 @@ pub type RpcLongInteger = i64;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `exc`.
 #[allow(dead_code)]
@@ -134,7 +134,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let thread = body.send_right()?;
         let task = body.send_right()?;
         let exception = body.data(INTEGER_32)?;

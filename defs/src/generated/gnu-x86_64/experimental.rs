@@ -11,7 +11,7 @@ pub type VmSize = u64;
 const CHAR: rt::Type = rt::Type::inline(8, 8, 1);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `experimental`.
 #[allow(dead_code)]
@@ -232,7 +232,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let line = body.data(INTEGER_32)?;
         let id = body.data(INTEGER_32)?;
         let flags = body.data(INTEGER_32)?;
@@ -273,7 +278,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_64)])?;
         let target_task = body.send_right()?;
         let size = body.data(INTEGER_64)?;
         body.end()?;

@@ -29,7 +29,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_ARRAY: rt::Type = rt::Type::out_of_line(11, 64);
 const PORT_NAME: rt::Type = rt::Type::inline(15, 32, 1);
 const STRING_C: rt::Type = rt::Type::inline(12, 8, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `gnumach`.
 #[allow(dead_code)]
@@ -832,7 +832,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, PORT_NAME, PORT_NAME, INTEGER_64, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(PORT_NAME),
+            rt::Expected::data(PORT_NAME),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let task = body.send_right()?;
         let thread_name = body.data(PORT_NAME)?;
         let reply_port = body.data(PORT_NAME)?;
@@ -962,7 +968,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let task = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
         body.end()?;
@@ -1032,7 +1038,13 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, INTEGER_64, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let target_task = body.send_right()?;
         let size = body.data(INTEGER_64)?;
         let pmin = body.data(INTEGER_64)?;
@@ -1082,7 +1094,11 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let target_task = body.send_right()?;
         let vaddr = body.data(INTEGER_64)?;
         let size = body.data(INTEGER_64)?;

@@ -34,7 +34,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_X13: rt::Type = rt::Type::inline(2, 32, 13);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(11, 64);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach`.
 #[allow(dead_code)]
@@ -789,11 +789,7 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let mut request = buffer.request(target_task.kernel());
-    request
-        .ool_ports(
-            rt::Type::out_of_line(17, 32),
-            rt::PortArray::copy_send(init_port_set),
-        )?;
+    request.ool_ports(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
     let dest = rt::Dest::copy_send(target_task);
     let shape = rt::Shape::new(48, 48, rt::Complex::Never);
     request.call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
@@ -2225,7 +2221,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_64_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_64_OUT_OF_LINE),
+        ])?;
         let vector_start = body.data(INTEGER_32)?;
         let emulation_vector = body.ool_elements(INTEGER_64_OUT_OF_LINE)?;
         body.end()?;
@@ -2480,7 +2479,10 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_64, BYTE_OUT_OF_LINE])?;
+        body.expect([
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+        ])?;
         let address = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;
@@ -2734,7 +2736,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let which_port = body.data(INTEGER_32)?;
         let special_port = body.send_right()?;
         body.end()?;
@@ -2838,7 +2840,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let which_port = body.data(INTEGER_32)?;
         let special_port = body.send_right()?;
         body.end()?;
@@ -2898,16 +2900,16 @@ where
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(192, 192, rt::Complex::Always))?;
         body.expect([
-            INTEGER_64,
-            INTEGER_64,
-            INTEGER_64,
-            BOOLEAN,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BOOLEAN),
             SEND_RIGHT,
-            INTEGER_64,
-            BOOLEAN,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BOOLEAN),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
         ])?;
         let address = body.data(INTEGER_64)?;
         let size = body.data(INTEGER_64)?;
@@ -2988,7 +2990,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([INTEGER_64, BYTE_OUT_OF_LINE, INTEGER_32, BOOLEAN])?;
+        body.expect([
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(BOOLEAN),
+        ])?;
         let offset = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         let lock_value = body.data(INTEGER_32)?;
@@ -3103,7 +3110,7 @@ fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -3174,7 +3181,7 @@ fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub mod id {
 pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     max_protection: VmProt,
-    object: rt::PortArray<K>,
+    object: rt::PortArray<'_, K>,
     offset: &[RpcVmOffset],
     start: &[RpcVmOffset],
     len: &[RpcVmSize],
@@ -60,7 +60,7 @@ pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     let mut buffer = rt::MsgBuf::<32848>::new();
     let mut request = buffer.request(task.kernel());
     request.data(INTEGER_32, &max_protection);
-    request.ports(rt::Type::inline(17, 32, 1), object, 1024)?;
+    request.ports(rt::WordForm::Short, object, 1024)?;
     request.slice(INTEGER_64, offset, 1024)?;
     request.slice(INTEGER_64, start, 1024)?;
     request.slice(INTEGER_64, len, 1024)?;
@@ -196,7 +196,7 @@ where
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(80, 32848, rt::Complex::Always))?;
         let max_protection = body.data(INTEGER_32)?;
-        let object = body.ports(rt::Type::inline(17, 32, 1), 1024)?;
+        let object = body.ports(rt::WordForm::Short, 1024)?;
         let offset = body.slice(INTEGER_64, 1024)?;
         let start = body.slice(INTEGER_64, 1024)?;
         let len = body.slice_before(INTEGER_64, 1024, 0)?;

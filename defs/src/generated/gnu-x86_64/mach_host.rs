@@ -69,7 +69,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_X2: rt::Type = rt::Type::inline(11, 64, 2);
 const STRING_C_X512: rt::Type = rt::Type::inline(12, 8, 512);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach_host`.
 #[allow(dead_code)]
@@ -1944,7 +1944,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let new_set = body.send_right()?;
         let wait = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2032,7 +2032,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let new_set = body.send_right()?;
         let assign_threads = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2106,7 +2106,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let processor_set = body.send_right()?;
         let max_priority = body.data(INTEGER_32)?;
         body.end()?;
@@ -2383,7 +2383,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let task = body.send_right()?;
         let address = body.data(INTEGER_64)?;
         let size = body.data(INTEGER_64)?;
@@ -2405,7 +2410,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let thread = body.send_right()?;
         let wired = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
@@ -2594,7 +2599,7 @@ fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2643,7 +2648,7 @@ fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2651,7 +2656,7 @@ fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -2659,7 +2664,7 @@ fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply.ool_ports(rt::Type::out_of_line(17, 32), rt::PortArray::moving(results))?;
+    reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 

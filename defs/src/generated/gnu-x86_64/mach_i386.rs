@@ -16,7 +16,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X2: rt::Type = rt::Type::inline(2, 32, 2);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `mach_i386`.
 #[allow(dead_code)]
@@ -458,7 +458,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, BOOLEAN])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(BOOLEAN)])?;
         let io_perm = body.send_right()?;
         let enable = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;

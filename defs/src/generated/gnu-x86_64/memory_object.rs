@@ -16,8 +16,8 @@ const BOOLEAN: rt::Type = rt::Type::inline(0, 32, 1);
 const BYTE_OUT_OF_LINE: rt::Type = rt::Type::out_of_line(9, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `memory_object`.
 #[allow(dead_code)]
@@ -575,7 +575,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_64])?;
+        body.expect([SEND_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_64)])?;
         let memory_control = body.send_right()?;
         let memory_object_name = body.send_right()?;
         let memory_object_page_size = body.data(INTEGER_64)?;
@@ -627,7 +627,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, RECEIVE_RIGHT])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            RECEIVE_RIGHT,
+        ])?;
         let old_memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -656,7 +661,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -685,7 +695,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -714,7 +729,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -741,7 +760,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, INTEGER_64, INTEGER_32, INTEGER_64])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -772,7 +797,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_64, BYTE_OUT_OF_LINE, BOOLEAN, BOOLEAN])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+            rt::Expected::data(BYTE_OUT_OF_LINE),
+            rt::Expected::data(BOOLEAN),
+            rt::Expected::data(BOOLEAN),
+        ])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;

@@ -82,7 +82,8 @@ impl Darwin {
     /// As `mach_port_mod_refs`: it holds as many references as fit.
     pub fn task(&self) -> Result<SendRight<Self>, KernReturn> {
         let name = system::mach_task_self();
-        self.copy_send(name)?;
+        // SAFETY: the task holds a reference of its own for as long as it lives.
+        unsafe { self.copy_send(name) }?;
         // SAFETY: the reference has just been made for it.
         Ok(unsafe { SendRight::from_raw(*self, name) })
     }
@@ -245,7 +246,7 @@ unsafe impl Kernel for Darwin {
         system::mach_port_allocate(right::PORT_SET)
     }
 
-    fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: Name) {
         if !name.is_valid() {
             return;
         }
@@ -258,23 +259,23 @@ unsafe impl Kernel for Darwin {
         };
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
         system::mach_port_mod_refs(name, right::SEND, 1)
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         system::mach_port_insert_right(receive, receive, name::MAKE_SEND)
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         system::mach_port_extract_right(receive, name::MAKE_SEND_ONCE)
     }
 
-    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
         system::mach_port_move_member(receive, set)
     }
 
-    fn request_notification(
+    unsafe fn request_notification(
         &self,
         name: Name,
         which: Notification,
@@ -296,7 +297,7 @@ unsafe impl Kernel for Darwin {
         }
     }
 
-    fn destroy_reply_port(&self, name: Name) {
+    unsafe fn destroy_reply_port(&self, name: Name) {
         system::mig_dealloc_reply_port(name);
     }
 

@@ -241,7 +241,8 @@ pub(super) fn bootstrap_look_up(service: &CStr) -> Result<Name, KernReturn> {
 
 pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {
     if let Some(task) = task() {
-        return task.deallocate(name);
+        // SAFETY: as the call that stands for it.
+        return unsafe { task.deallocate(name) };
     }
     result(Call::MachPortDeallocate { name })
 }
@@ -249,9 +250,12 @@ pub(super) fn mach_port_deallocate(name: Name) -> Result<(), KernReturn> {
 pub(super) fn mach_port_mod_refs(name: Name, right: u32, delta: i32) -> Result<(), KernReturn> {
     if let Some(task) = task() {
         match (right, delta) {
-            (0, 1) => return task.copy_send(name),
-            (1, -1) => task.release(RightKind::Receive, name),
-            _ => task.release(RightKind::PortSet, name),
+            // SAFETY: as the call that stands for it.
+            (0, 1) => return unsafe { task.copy_send(name) },
+            // SAFETY: as above.
+            (1, -1) => unsafe { task.release(RightKind::Receive, name) },
+            // SAFETY: as above.
+            _ => unsafe { task.release(RightKind::PortSet, name) },
         }
         return Ok(());
     }
@@ -261,7 +265,8 @@ pub(super) fn mach_port_mod_refs(name: Name, right: u32, delta: i32) -> Result<(
 pub(super) fn mach_port_insert_right(name: Name, right: Name, disposition: u8) -> Result<(), KernReturn> {
     if let Some(task) = task() {
         assert_eq!((right, disposition), (name, 20));
-        return task.make_send(name);
+        // SAFETY: as the call that stands for it.
+        return unsafe { task.make_send(name) };
     }
     result(Call::MachPortInsertRight { name, right, disposition })
 }
@@ -269,14 +274,16 @@ pub(super) fn mach_port_insert_right(name: Name, right: Name, disposition: u8) -
 pub(super) fn mach_port_extract_right(of: Name, disposition: u8) -> Result<Name, KernReturn> {
     if let Some(task) = task() {
         assert_eq!(disposition, 21);
-        return task.make_send_once(of);
+        // SAFETY: as the call that stands for it.
+        return unsafe { task.make_send_once(of) };
     }
     name(Call::MachPortExtractRight { name: of, disposition })
 }
 
 pub(super) fn mach_port_move_member(member: Name, set: Name) -> Result<(), KernReturn> {
     if let Some(task) = task() {
-        return task.move_member(member, set);
+        // SAFETY: as the call that stands for it.
+        return unsafe { task.move_member(member, set) };
     }
     result(Call::MachPortMoveMember { member, set })
 }
@@ -300,7 +307,8 @@ pub(super) fn mig_get_reply_port() -> Name {
 
 pub(super) fn mig_dealloc_reply_port(name: Name) {
     if let Some(task) = task() {
-        return task.destroy_reply_port(name);
+        // SAFETY: as the call that stands for it.
+        return unsafe { task.destroy_reply_port(name) };
     }
     let _ = result(Call::MigDeallocReplyPort { name });
 }

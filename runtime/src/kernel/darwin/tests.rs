@@ -240,8 +240,10 @@ fn each_kind_of_right_is_released_in_its_own_way() {
             Call::MachPortModRefs { name, right: 1, delta: -1 },
         ]
     );
-    Darwin.release(RightKind::Send, Name::NULL);
-    Darwin.release(RightKind::Receive, Name::DEAD);
+    // SAFETY: a name that is not valid denotes nobody's right.
+    unsafe { Darwin.release(RightKind::Send, Name::NULL) };
+    // SAFETY: as above.
+    unsafe { Darwin.release(RightKind::Receive, Name::DEAD) };
     drop(SendRight::null(Darwin));
     assert_eq!(calls(), []);
 }
@@ -312,12 +314,14 @@ fn notifications_have_the_ids_of_the_interface() {
         (Notification::DeadName, 72, 1),
     ] {
         answer([Answer::Name(0)]);
-        assert_eq!(Darwin.request_notification(name, which, Name(9)), Ok(Name::NULL));
+        // SAFETY: nobody owns a right of the stand-in.
+        assert_eq!(unsafe { Darwin.request_notification(name, which, Name(9)) }, Ok(Name::NULL));
         let expected = Call::MachPortRequestNotification { name, id, sync, notify: Name(9), disposition: 21 };
         assert_eq!(calls(), [expected]);
     }
     answer([Answer::Code(15)]);
-    let refused = Darwin.request_notification(name, Notification::DeadName, Name(9));
+    // SAFETY: as above.
+    let refused = unsafe { Darwin.request_notification(name, Notification::DeadName, Name(9)) };
     assert_eq!(refused, Err(KernReturn::KERN_INVALID_NAME));
     drop(calls());
 }
@@ -328,7 +332,8 @@ fn the_reply_port_is_that_of_the_thread() {
     assert_eq!(Darwin.reply_port(), Ok(Name(0x707)));
     answer([Answer::Name(0)]);
     assert_eq!(Darwin.reply_port(), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
-    Darwin.destroy_reply_port(Name(0x707));
+    // SAFETY: the port from above.
+    unsafe { Darwin.destroy_reply_port(Name(0x707)) };
     let expected =
         [Call::MigGetReplyPort, Call::MigGetReplyPort, Call::MigDeallocReplyPort { name: Name(0x707) }];
     assert_eq!(calls(), expected);

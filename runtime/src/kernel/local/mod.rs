@@ -13,12 +13,14 @@
 //! let before = task.census();
 //!
 //! let port = task.allocate_port()?;
-//! task.make_send(port)?;
+//! // SAFETY: the receive right has just been made, and nobody else has it.
+//! unsafe { task.make_send(port) }?;
 //! assert_eq!(task.census().send, before.send + 1);
 //!
-//! task.release(RightKind::Receive, port); // the port dies, and the send right becomes a dead name
+//! // SAFETY: both references were made above; the port dies, and the send right becomes a dead name.
+//! unsafe { task.release(RightKind::Receive, port) };
 //! assert_eq!(task.census().dead_names, 1);
-//! task.release(RightKind::Send, port);
+//! unsafe { task.release(RightKind::Send, port) };
 //! assert_eq!(task.census(), before);
 //! # Ok::<(), mig_runtime::kern_return::KernReturn>(())
 //! ```
@@ -227,14 +229,13 @@ impl<A: Abi> Local<A> {
         self.task.with(|state| state.interrupt(self.task.id));
     }
 
-    /// Moves one reference of a right of this task to another task of the same host, and returns its name there: the first right that a
-    /// program is given, before any message can bring one.
+    /// Moves one reference of a right of this task to another task of the same host, and returns its name there.
     ///
     /// # Errors
     ///
     /// `KERN_INVALID_NAME` or `KERN_INVALID_RIGHT` if the name does not denote such a right, or `kind` is one that cannot move;
     /// `KERN_INVALID_TASK` if either task has ended, or the other is of another host.
-    pub fn give(&self, kind: RightKind, name: Name, to: &Self) -> Result<Name, KernReturn> {
+    fn give(&self, kind: RightKind, name: Name, to: &Self) -> Result<Name, KernReturn> {
         let disposition = match kind {
             RightKind::Send => Disposition::MoveSend,
             RightKind::Receive => Disposition::MoveReceive,
@@ -251,7 +252,7 @@ impl<A: Abi> Local<A> {
         })
     }
 
-    /// Moves an owned right to another task of the same host; see [`give`](Self::give).
+    /// Moves an owned right to another task of the same host: the first right that a program is given, before any message can bring one.
     ///
     /// ```
     /// use mig_runtime::ReceiveRight;
@@ -290,10 +291,14 @@ impl<A: Abi> Local<A> {
     /// Releases one reference of the send right, the send-once right or the dead name that this name denotes (`mach_port_deallocate`): for
     /// programs that know it by its name alone. Others drop their rights.
     ///
+    /// # Safety
+    ///
+    /// As for [`Kernel::release`].
+    ///
     /// # Errors
     ///
     /// `KERN_INVALID_NAME` if it denotes nothing, `KERN_INVALID_RIGHT` if it denotes something else.
-    pub fn deallocate(&self, name: Name) -> Result<(), KernReturn> {
+    pub unsafe fn deallocate(&self, name: Name) -> Result<(), KernReturn> {
         self.with(|state, task| {
             let kind = state.deallocated_kind(task, name)?;
             if state.release(task, kind, name) { Ok(()) } else { Err(KernReturn::KERN_INVALID_RIGHT) }
@@ -366,6 +371,10 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         }
     }
 
+    fn is_same_task(&self, other: &Self) -> bool {
+        self == other
+    }
+
     fn allocate_port(&self) -> Result<Name, KernReturn> {
         self.construct_port(PortKind::Plain)
     }
@@ -378,7 +387,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         self.with(State::new_set)
     }
 
-    fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: Name) {
         if !name.is_valid() {
             return;
         }
@@ -391,11 +400,11 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         });
     }
 
-    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
         self.with(|state, task| state.add_send(task, name))
     }
 
-    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
         self.with(|state, task| {
             state.receive_right(task, receive)?;
             state.check_made(task, receive, Disposition::MakeSend)?;
@@ -404,7 +413,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         })
     }
 
-    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
         self.with(|state, task| {
             state.receive_right(task, receive)?;
             state.check_made(task, receive, Disposition::MakeSendOnce)?;
@@ -413,11 +422,11 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         })
     }
 
-    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
         self.with(|state, task| state.move_member(task, receive, set))
     }
 
-    fn request_notification(
+    unsafe fn request_notification(
         &self,
         name: Name,
         which: Notification,
@@ -440,7 +449,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         })
     }
 
-    fn destroy_reply_port(&self, name: Name) {
+    unsafe fn destroy_reply_port(&self, name: Name) {
         let cached = REPLY_PORTS.with_borrow_mut(|ports| {
             let is_it =
                 |port: &ReplyPort| port.name == name && core::ptr::eq(port.task.as_ptr(), &*self.task);

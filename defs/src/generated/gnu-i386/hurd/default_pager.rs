@@ -88,7 +88,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X3: rt::Type = rt::Type::inline(2, 32, 3);
 const STRING_256_LONG: rt::Type = rt::Type::inline(12, 2048, 1).long();
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `default_pager`.
 #[allow(dead_code)]
@@ -632,7 +632,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let memory_object = body.send_right()?;
         let pages_max = body.data::<u32>(INTEGER_32)?.min(512);
         body.end()?;
@@ -762,11 +762,7 @@ fn encode_default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     results: DefaultPagerObjectsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.indefinite_copy(INTEGER_32_ARRAY.deallocate(), &results.objects)?;
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.ports),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     Ok(())
 }
 

@@ -188,16 +188,8 @@ fn encode_exec_startup_get_info<K: rt::Kernel<Abi = Abi>>(
     reply.data(INTEGER_32, &results.flags);
     reply.indefinite_copy(CHAR_ARRAY.deallocate(), &results.argv)?;
     reply.indefinite_copy(CHAR_ARRAY.deallocate(), &results.envp)?;
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.dtable),
-        )?;
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.portarray),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.dtable), rt::Copying::MOVE)?;
+    reply.indefinite_ports(rt::PortArray::moving(results.portarray), rt::Copying::MOVE)?;
     reply.indefinite_copy(INTEGER_32_ARRAY.deallocate(), &results.intarray)?;
     Ok(())
 }

@@ -60,7 +60,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_ARRAY: rt::Type = rt::Type::out_of_line(11, 64);
 const PORT_NAME_ARRAY: rt::Type = rt::Type::out_of_line(15, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `fs`.
 #[allow(dead_code)]
@@ -209,8 +209,8 @@ pub fn file_exec<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     argv: &[u8],
     envp: &[u8],
-    fdarray: rt::PortArray<K>,
-    portarray: rt::PortArray<K>,
+    fdarray: rt::PortArray<'_, K>,
+    portarray: rt::PortArray<'_, K>,
     intarray: &[i32],
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
@@ -221,8 +221,8 @@ pub fn file_exec<K: rt::Kernel<Abi = Abi>>(
     request.data(INTEGER_32, &flags);
     request.indefinite(CHAR_ARRAY, argv)?;
     request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), fdarray)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), portarray)?;
+    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
@@ -1160,8 +1160,8 @@ pub fn file_exec_paths<K: rt::Kernel<Abi = Abi>>(
     abspath: &rt::CStr,
     argv: &[u8],
     envp: &[u8],
-    fdarray: rt::PortArray<K>,
-    portarray: rt::PortArray<K>,
+    fdarray: rt::PortArray<'_, K>,
+    portarray: rt::PortArray<'_, K>,
     intarray: &[i32],
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
@@ -1174,8 +1174,8 @@ pub fn file_exec_paths<K: rt::Kernel<Abi = Abi>>(
     request.fixed_string(STRING_C_X1024, abspath)?;
     request.indefinite(CHAR_ARRAY, argv)?;
     request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), fdarray)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), portarray)?;
+    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
@@ -1755,7 +1755,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(124, 14460, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let exec_task = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
         let argv = body.indefinite(CHAR_ARRAY)?;
@@ -2373,7 +2373,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(2180, 16516, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let exec_task = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
         let path = body.fixed_string(STRING_C_X1024)?;
@@ -2435,7 +2435,11 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(72, 72, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32_X7, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32_X7),
+            SEND_RIGHT,
+        ])?;
         let cmd = body.data(INTEGER_32)?;
         let flock64 = body.data(INTEGER_32_X7)?;
         let rendezvous = body.send_right()?;
@@ -2489,11 +2493,7 @@ fn encode_file_get_storage_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: FileGetStorageInfoReply<K>,
 ) -> Result<(), rt::KernReturn> {
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.ports),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     reply.indefinite_copy(INTEGER_32_ARRAY.deallocate(), &results.ints)?;
     reply.indefinite_copy(INTEGER_64_ARRAY.deallocate(), &results.offsets)?;
     reply.indefinite_copy(CHAR_ARRAY.deallocate(), &results.data)?;

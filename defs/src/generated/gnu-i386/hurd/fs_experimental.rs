@@ -8,7 +8,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const PORT_NAME_ARRAY: rt::Type = rt::Type::out_of_line(15, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `fs_experimental`.
 #[allow(dead_code)]
@@ -49,8 +49,8 @@ pub fn file_exec_file_name<K: rt::Kernel<Abi = Abi>>(
     filename: &rt::CStr,
     argv: &[u8],
     envp: &[u8],
-    fdarray: rt::PortArray<K>,
-    portarray: rt::PortArray<K>,
+    fdarray: rt::PortArray<'_, K>,
+    portarray: rt::PortArray<'_, K>,
     intarray: &[i32],
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
@@ -62,8 +62,8 @@ pub fn file_exec_file_name<K: rt::Kernel<Abi = Abi>>(
     request.fixed_string(STRING_C_X1024, filename)?;
     request.indefinite(CHAR_ARRAY, argv)?;
     request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), fdarray)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), portarray)?;
+    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
@@ -144,7 +144,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(1152, 15488, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let exec_task = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
         let filename = body.fixed_string(STRING_C_X1024)?;

@@ -9,7 +9,7 @@ pub type RetryType = u32;
 const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `fsys_reply`.
 #[allow(dead_code)]
@@ -561,7 +561,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let realnode = body.send_right()?;
         body.end()?;
@@ -627,7 +627,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let file = body.send_right()?;
         body.end()?;
@@ -683,7 +683,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+            SEND_RIGHT,
+            SEND_RIGHT,
+        ])?;
         let return_code = body.data(INTEGER_32)?;
         let host_priv = body.send_right()?;
         let device_master = body.send_right()?;

@@ -19,7 +19,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_X32: rt::Type = rt::Type::inline(2, 32, 32);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `io_reply`.
 #[allow(dead_code)]
@@ -1489,7 +1489,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let async_id_port = body.send_right()?;
         body.end()?;
@@ -1546,7 +1546,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let id_port = body.send_right()?;
         body.end()?;
@@ -1604,7 +1604,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let new_object = body.send_right()?;
         body.end()?;
@@ -1624,7 +1624,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let newport = body.send_right()?;
         body.end()?;
@@ -1674,7 +1674,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT, SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let rdobject = body.send_right()?;
         let wrobject = body.send_right()?;
@@ -1695,7 +1695,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let memobj = body.send_right()?;
         body.end()?;
@@ -1878,7 +1878,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(60, 60, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT, INTEGER_64])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let return_code = body.data(INTEGER_32)?;
         let idport = body.send_right()?;
         let fsidport = body.send_right()?;

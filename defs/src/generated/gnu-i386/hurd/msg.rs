@@ -16,7 +16,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const PORT_NAME_ARRAY: rt::Type = rt::Type::out_of_line(15, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `msg`.
 #[allow(dead_code)]
@@ -317,12 +317,12 @@ pub fn msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
 pub fn msg_set_init_ports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
-    ports: rt::PortArray<K>,
+    ports: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<2096>::new();
     let mut request = buffer.request(process.kernel());
     request.copy_send(refport);
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), ports)?;
+    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
     let dest = rt::Dest::copy_send(process);
     let shape = rt::Shape::new(32, 32, rt::Complex::Never);
     request.call(id::MSG_SET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?.end()?;
@@ -503,12 +503,12 @@ pub fn msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
 pub fn msg_set_dtable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
-    dtable: rt::PortArray<K>,
+    dtable: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<2096>::new();
     let mut request = buffer.request(process.kernel());
     request.copy_send(refport);
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), dtable)?;
+    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
     let dest = rt::Dest::copy_send(process);
     let shape = rt::Shape::new(32, 32, rt::Complex::Never);
     request.call(id::MSG_SET_DTABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
@@ -1158,7 +1158,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -1179,7 +1183,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(56, 56, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let task = body.send_right()?;
         let ppid = body.data(INTEGER_32)?;
         let pgrp = body.data(INTEGER_32)?;
@@ -1239,7 +1248,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let refport = body.send_right()?;
         let which = body.data(INTEGER_32)?;
         body.end()?;
@@ -1260,7 +1269,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, SEND_RIGHT])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let refport = body.send_right()?;
         let which = body.data(INTEGER_32)?;
         let port = body.send_right()?;
@@ -1319,7 +1328,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let refport = body.send_right()?;
         let which = body.data(INTEGER_32)?;
         body.end()?;
@@ -1340,7 +1349,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, INTEGER_32])?;
+        body.expect([
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+        ])?;
         let refport = body.send_right()?;
         let which = body.data(INTEGER_32)?;
         let value = body.data(INTEGER_32)?;
@@ -1437,7 +1450,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let refport = body.send_right()?;
         let fd = body.data(INTEGER_32)?;
         body.end()?;
@@ -1458,7 +1471,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32, SEND_RIGHT])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let refport = body.send_right()?;
         let fd = body.data(INTEGER_32)?;
         let port = body.send_right()?;
@@ -1562,7 +1575,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -1623,11 +1640,7 @@ fn encode_msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results), rt::Copying::MOVE)?;
     Ok(())
 }
 
@@ -1651,11 +1664,7 @@ fn encode_msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: rt::Vec<rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results), rt::Copying::MOVE)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ pub type Abi = rt::abi::GnuI386;
 pub type Natural = u32;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `msg_request`.
 #[allow(dead_code)]
@@ -171,7 +171,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -192,7 +196,11 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([INTEGER_32, INTEGER_32, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+        ])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;

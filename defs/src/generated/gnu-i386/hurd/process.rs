@@ -25,8 +25,8 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X18: rt::Type = rt::Type::inline(2, 32, 18);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `process`.
 #[allow(dead_code)]
@@ -295,12 +295,12 @@ pub fn proc_getallpids<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn proc_setexecdata<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
-    ports: rt::PortArray<K>,
+    ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(process.kernel());
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), ports)?;
+    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
     let dest = rt::Dest::copy_send(process);
     let shape = rt::Shape::new(32, 32, rt::Complex::Never);
@@ -2943,7 +2943,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(52, 4148, rt::Complex::Always))?;
-        body.expect([RECEIVE_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([RECEIVE_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let msgport = body.receive_right()?;
         let forwardport = body.send_right()?;
         let flavor = body.data(INTEGER_32)?;
@@ -3688,11 +3688,7 @@ fn encode_proc_getexecdata<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
     results: ProcGetexecdataReply<K>,
 ) -> Result<(), rt::KernReturn> {
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.ports),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     reply.indefinite_copy(INTEGER_32_ARRAY.deallocate(), &results.ints)?;
     Ok(())
 }

@@ -18,7 +18,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_32_X18: rt::Type = rt::Type::inline(2, 32, 18);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `process_reply`.
 #[allow(dead_code)]
@@ -1100,7 +1100,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let oldmsgport = body.send_right()?;
         body.end()?;
@@ -1169,7 +1169,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let task = body.send_right()?;
         body.end()?;
@@ -1227,7 +1227,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let task = body.send_right()?;
         body.end()?;
@@ -1446,7 +1446,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let sessport = body.send_right()?;
         body.end()?;
@@ -1504,7 +1504,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let tty = body.send_right()?;
         body.end()?;

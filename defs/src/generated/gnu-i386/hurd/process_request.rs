@@ -15,8 +15,8 @@ pub type VmAddress = u32;
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `process_request`.
 #[allow(dead_code)]
@@ -189,12 +189,12 @@ pub fn proc_getallpids_request<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_setexecdata_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
-    ports: rt::PortArray<K>,
+    ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(process.kernel());
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), ports)?;
+    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
     let dest = rt::Dest::copy_send(process);
     request
@@ -2519,7 +2519,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(52, 4148, rt::Complex::Always))?;
-        body.expect([RECEIVE_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([RECEIVE_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let msgport = body.receive_right()?;
         let forwardport = body.send_right()?;
         let flavor = body.data(INTEGER_32)?;

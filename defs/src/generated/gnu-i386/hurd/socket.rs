@@ -8,7 +8,7 @@ pub type VmSize = u32;
 
 const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `socket`.
 #[allow(dead_code)]
@@ -511,7 +511,7 @@ pub fn socket_send<K: rt::Kernel<Abi = Abi>>(
     addr: &rt::SendRight<K>,
     flags: i32,
     data: &[u8],
-    ports: rt::PortArray<K>,
+    ports: rt::PortArray<'_, K>,
     control: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<6224>::new();
@@ -519,7 +519,7 @@ pub fn socket_send<K: rt::Kernel<Abi = Abi>>(
     request.copy_send(addr);
     request.data(INTEGER_32, &flags);
     request.indefinite(CHAR_ARRAY, data)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), ports)?;
+    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
     request.indefinite(CHAR_ARRAY, control)?;
     let dest = rt::Dest::copy_send(sock);
     let shape = rt::Shape::new(40, 40, rt::Complex::Never);
@@ -1093,7 +1093,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(76, 6220, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let addr = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
         let data = body.indefinite(CHAR_ARRAY)?;
@@ -1214,11 +1214,7 @@ fn encode_socket_recv<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.move_send(results.addr);
     reply.indefinite_copy(CHAR_ARRAY.deallocate(), &results.data)?;
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.ports),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     reply.indefinite_copy(CHAR_ARRAY.deallocate(), &results.control)?;
     reply.data(INTEGER_32, &results.outflags);
     Ok(())

@@ -5,8 +5,8 @@ pub type Abi = rt::abi::GnuI386;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const RECEIVE_RIGHT: rt::Type = rt::Type::port::<Abi>(16);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const RECEIVE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(16);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `startup`.
 #[allow(dead_code)]
@@ -375,7 +375,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(40, 40, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let refport = body.send_right()?;
         let reboot_code = body.data(INTEGER_32)?;
         body.end()?;

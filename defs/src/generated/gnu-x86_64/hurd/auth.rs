@@ -108,7 +108,7 @@ pub fn auth_getids<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn auth_makeauth<K: rt::Kernel<Abi = Abi>>(
     handle: &rt::SendRight<K>,
-    other_handles: rt::PortArray<K>,
+    other_handles: rt::PortArray<'_, K>,
     euids: &[Uid],
     auids: &[Uid],
     egids: &[Uid],
@@ -116,7 +116,7 @@ pub fn auth_makeauth<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<10312>::new();
     let mut request = buffer.request(handle.kernel());
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), other_handles)?;
+    request.indefinite_ports(other_handles, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(euids))?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(auids))?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(egids))?;

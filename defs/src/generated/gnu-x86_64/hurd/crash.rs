@@ -9,7 +9,7 @@ pub type Integer = i32;
 pub type Natural = u32;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `crash`.
 #[allow(dead_code)]
@@ -150,12 +150,12 @@ where
         body.expect([
             SEND_RIGHT,
             SEND_RIGHT,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
-            INTEGER_32,
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
+            rt::Expected::data(INTEGER_32),
             SEND_RIGHT,
         ])?;
         let task = body.send_right()?;

@@ -89,7 +89,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_ARRAY: rt::Type = rt::Type::out_of_line(11, 64);
 const INTEGER_64_X3: rt::Type = rt::Type::inline(11, 64, 3);
 const STRING_256_LONG: rt::Type = rt::Type::inline(12, 2048, 1).long();
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `default_pager`.
 #[allow(dead_code)]
@@ -633,7 +633,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let memory_object = body.send_right()?;
         let pages_max = body.data::<u32>(INTEGER_32)?.min(256);
         body.end()?;
@@ -763,11 +763,7 @@ fn encode_default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     results: DefaultPagerObjectsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.indefinite_copy(INTEGER_64_ARRAY.deallocate(), &results.objects)?;
-    reply
-        .indefinite_ports(
-            rt::Type::out_of_line(17, 32).deallocate(),
-            rt::PortArray::moving(results.ports),
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const PORT_NAME_ARRAY: rt::Type = rt::Type::out_of_line(15, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `exec`.
 #[allow(dead_code)]
@@ -55,8 +55,8 @@ pub fn exec_exec<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     argv: &[u8],
     envp: &[u8],
-    dtable: rt::PortArray<K>,
-    portarray: rt::PortArray<K>,
+    dtable: rt::PortArray<'_, K>,
+    portarray: rt::PortArray<'_, K>,
     intarray: &[i32],
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
@@ -68,8 +68,8 @@ pub fn exec_exec<'a, K: rt::Kernel<Abi = Abi>>(
     request.data(INTEGER_32, &flags);
     request.indefinite(CHAR_ARRAY, argv)?;
     request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), dtable)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), portarray)?;
+    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
@@ -121,12 +121,12 @@ pub fn exec_init<'a, K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn exec_setexecdata<K: rt::Kernel<Abi = Abi>>(
     execserver: &rt::SendRight<K>,
-    ports: rt::PortArray<K>,
+    ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(execserver.kernel());
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), ports)?;
+    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
     let dest = rt::Dest::copy_send(execserver);
     request.send(id::EXEC_SETEXECDATA, dest, rt::SendOptions::NONE)
@@ -168,8 +168,8 @@ pub fn exec_exec_paths<'a, K: rt::Kernel<Abi = Abi>>(
     abspath: &rt::CStr,
     argv: &[u8],
     envp: &[u8],
-    dtable: rt::PortArray<K>,
-    portarray: rt::PortArray<K>,
+    dtable: rt::PortArray<'_, K>,
+    portarray: rt::PortArray<'_, K>,
     intarray: &[i32],
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
@@ -183,8 +183,8 @@ pub fn exec_exec_paths<'a, K: rt::Kernel<Abi = Abi>>(
     request.fixed_string(STRING_C_X1024, abspath)?;
     request.indefinite(CHAR_ARRAY, argv)?;
     request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), dtable)?;
-    request.indefinite_ports(rt::Type::out_of_line(17, 32), portarray)?;
+    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
     request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
     request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
@@ -317,7 +317,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(136, 14472, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let file = body.send_right()?;
         let oldtask = body.send_right()?;
         let flags = body.data(INTEGER_32)?;
@@ -397,7 +397,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(2200, 16536, rt::Complex::Always))?;
-        body.expect([SEND_RIGHT, SEND_RIGHT, INTEGER_32])?;
+        body.expect([SEND_RIGHT, SEND_RIGHT, rt::Expected::data(INTEGER_32)])?;
         let file = body.send_right()?;
         let oldtask = body.send_right()?;
         let flags = body.data(INTEGER_32)?;

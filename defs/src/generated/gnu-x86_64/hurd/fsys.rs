@@ -12,7 +12,7 @@ const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `fsys`.
 #[allow(dead_code)]
@@ -653,7 +653,7 @@ where
 {
     out.serve(|reply| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let openflags = body.data(INTEGER_32)?;
         let control_port = body.send_right()?;
         body.end()?;
@@ -933,8 +933,8 @@ fn encode_fsys_get_children<K: rt::Kernel<Abi = Abi>>(
     reply.indefinite_copy(CHAR_ARRAY, &results.names)?;
     reply
         .indefinite_ports(
-            rt::Type::out_of_line(17, 32),
             rt::PortArray::moving(results.controls),
+            rt::Copying::VIRTUAL,
         )?;
     Ok(())
 }

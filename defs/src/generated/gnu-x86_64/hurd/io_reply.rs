@@ -131,7 +131,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_X22: rt::Type = rt::Type::inline(11, 64, 22);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `io_reply`.
 #[allow(dead_code)]
@@ -1601,7 +1601,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let async_id_port = body.send_right()?;
         body.end()?;
@@ -1658,7 +1658,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let id_port = body.send_right()?;
         body.end()?;
@@ -1716,7 +1716,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let new_object = body.send_right()?;
         body.end()?;
@@ -1736,7 +1736,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let newport = body.send_right()?;
         body.end()?;
@@ -1786,7 +1786,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT, SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let rdobject = body.send_right()?;
         let wrobject = body.send_right()?;
@@ -1807,7 +1807,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let memobj = body.send_right()?;
         body.end()?;
@@ -1990,7 +1990,12 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT, INTEGER_64])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+            SEND_RIGHT,
+            rt::Expected::data(INTEGER_64),
+        ])?;
         let return_code = body.data(INTEGER_32)?;
         let idport = body.send_right()?;
         let fsidport = body.send_right()?;

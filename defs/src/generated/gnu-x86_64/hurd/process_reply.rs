@@ -21,7 +21,7 @@ const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 const INTEGER_64_X18: rt::Type = rt::Type::inline(11, 64, 18);
 const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `process_reply`.
 #[allow(dead_code)]
@@ -1103,7 +1103,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let oldmsgport = body.send_right()?;
         body.end()?;
@@ -1172,7 +1172,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let task = body.send_right()?;
         body.end()?;
@@ -1230,7 +1230,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let task = body.send_right()?;
         body.end()?;
@@ -1449,7 +1449,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let sessport = body.send_right()?;
         body.end()?;
@@ -1507,7 +1507,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let tty = body.send_right()?;
         body.end()?;

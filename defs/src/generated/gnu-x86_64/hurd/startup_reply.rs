@@ -4,7 +4,7 @@ use ::mig_runtime as rt;
 pub type Abi = rt::abi::GnuX86_64;
 
 const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
-const SEND_RIGHT: rt::Type = rt::Type::port::<Abi>(17);
+const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 
 /// The message id of the first routine of `startup_reply`.
 #[allow(dead_code)]
@@ -220,7 +220,13 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(112, 112, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT, SEND_RIGHT, SEND_RIGHT, SEND_RIGHT])?;
+        body.expect([
+            rt::Expected::data(INTEGER_32),
+            SEND_RIGHT,
+            SEND_RIGHT,
+            SEND_RIGHT,
+            SEND_RIGHT,
+        ])?;
         let return_code = body.data(INTEGER_32)?;
         let startup_task = body.send_right()?;
         let auth = body.send_right()?;
@@ -251,7 +257,7 @@ where
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([INTEGER_32, SEND_RIGHT])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let proc = body.send_right()?;
         body.end()?;

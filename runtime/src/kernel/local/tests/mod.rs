@@ -9,7 +9,9 @@ mod untyped;
 mod wire;
 
 use crate::abi::{Abi, GnuI386, GnuX86_64};
+use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local};
+use crate::kernel::{Kernel, Name, Notification, RightKind};
 
 /// Runs a test that is generic over the ABI on both.
 macro_rules! on_both_abis {
@@ -58,4 +60,48 @@ fn type_words_of_the_tests_are_those_of_captured_messages() {
     assert_eq!(word::<GnuX86_64>(MOVE_RECEIVE, true, false), 0x2000_4010);
     assert_eq!(word::<GnuX86_64>(BYTE, false, false), 0x4000_0809);
     assert_eq!(word::<GnuX86_64>(BYTE, false, true), 0xc000_0809);
+}
+
+/// The methods of [`Kernel`] that take names, for tests that keep account of every reference by themselves. A mistake is an error of the task,
+/// and no worse.
+impl<A: Abi> Local<A> {
+    fn release(&self, kind: RightKind, name: Name) {
+        // SAFETY: as above.
+        unsafe { Kernel::release(self, kind, name) };
+    }
+
+    fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+        // SAFETY: as above.
+        unsafe { Kernel::copy_send(self, name) }
+    }
+
+    fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+        // SAFETY: as above.
+        unsafe { Kernel::make_send(self, receive) }
+    }
+
+    fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+        // SAFETY: as above.
+        unsafe { Kernel::make_send_once(self, receive) }
+    }
+
+    fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+        // SAFETY: as above.
+        unsafe { Kernel::move_member(self, receive, set) }
+    }
+
+    fn request_notification(
+        &self,
+        name: Name,
+        which: Notification,
+        notify: Name,
+    ) -> Result<Name, KernReturn> {
+        // SAFETY: as above.
+        unsafe { Kernel::request_notification(self, name, which, notify) }
+    }
+
+    fn destroy_reply_port(&self, name: Name) {
+        // SAFETY: as above.
+        unsafe { Kernel::destroy_reply_port(self, name) };
+    }
 }
