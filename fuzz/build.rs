@@ -151,6 +151,10 @@ fn argument(parameter: &FnArg) -> TokenStream {
         _ if text == "K" => return quote!(kernel),
         _ if text.contains("CStr") => return quote!(c"text"),
         _ if text.contains("OolArg") => quote!(&[0u8; 3]),
+        _ if text.contains("OolMemory") => quote!(rt::OolMemory::allocate(kernel, 3).expect("memory")),
+        _ if text.contains("PortArray") => {
+            quote!(rt::PortArray::moving(vec![right::<_, rt::SendRight<_>>(kernel)]))
+        }
         _ if text.contains("AnyRight") => quote!(right::<_, rt::SendRight<_>>(kernel)),
         _ if text.contains("Right <") => quote!(right(kernel)),
         _ => quote!(zeros()),

@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// apple-64-x86_64
     #[arg(long, value_name = "ABI")]
     abi: Option<String>,
+    /// Look for included files in the -I folders only, not among the definitions of Mach's interfaces that come with mig
+    #[arg(long)]
+    no_mach_defs: bool,
     /// Predefine the macros of this processor (also -arch NAME): x86_64 or arm64 for apple-64
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
@@ -66,7 +69,7 @@ impl Options {
         if let Some(processor) = &self.arch {
             config = config.arch(processor);
         }
-        config.prefix(&self.prefix)
+        config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
     }
 }
 

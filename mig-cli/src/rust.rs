@@ -12,7 +12,7 @@ use crate::{Failure, print, tell};
 /// Generate Rust: clients, server traits and demux functions
 #[derive(Args)]
 pub(crate) struct Rust {
-    /// The .defs files; `-` is standard input
+    /// The .defs files; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes with mig
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Which side to generate

@@ -14,6 +14,7 @@ use crate::abi::{Abi, Target};
 use crate::error::Error;
 use crate::model::Interface;
 use crate::rust::{self, Side};
+use crate::shipped::{self, WithShipped};
 use crate::{IncludePath, analyze};
 
 /// How to compile interface definitions: the same for build scripts, the macro and the command.
@@ -40,6 +41,7 @@ pub struct Config {
     runtime_crate: String,
     extern_types: BTreeMap<String, String>,
     kernel_objects: bool,
+    mach_defs: bool,
     colour: bool,
     pub(crate) name: Option<String>,
     pub(crate) check: bool,
@@ -110,6 +112,7 @@ impl Config {
             runtime_crate: "mig_runtime".to_owned(),
             extern_types: BTreeMap::new(),
             kernel_objects: false,
+            mach_defs: true,
             colour: false,
             name: None,
             check: false,
@@ -120,6 +123,22 @@ impl Config {
     #[must_use]
     pub fn include_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.include_dirs.push(directory.into());
+        self
+    }
+
+    /// Whether the definitions of the package `mach-defs` are at hand, which is the default: what no include directory has is looked for among
+    /// those for the ABI.
+    ///
+    /// They are inputs, too, by their names in angle brackets, as are files of include directories:
+    ///
+    /// ```
+    /// let config = mig_codegen::Config::new().abi("apple-64");
+    /// assert_eq!(config.interface("<mach/mach_exc.defs>")?.value.base, 2405);
+    /// # Ok::<(), mig_codegen::Error>(())
+    /// ```
+    #[must_use]
+    pub fn mach_defs(mut self, at_hand: bool) -> Self {
+        self.mach_defs = at_hand;
         self
     }
 
@@ -262,7 +281,7 @@ impl Config {
     pub fn check_only<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<()>, Error> {
         let abi = self.find_abi()?;
         self.run(input.into(), abi, |parsed| {
-            crate::check(&parsed.ast, abi, &self.declarations(), &mut parsed.diagnostics);
+            crate::check(&parsed.ast, abi, &self.declarations(abi), &mut parsed.diagnostics);
             Some(())
         })
     }
@@ -304,24 +323,54 @@ impl Config {
         abi: &'static Abi,
         make: impl FnOnce(&mut Parsed) -> Option<T>,
     ) -> Result<Output<T>, Error> {
-        let mut parsed = self.parse(input, self.find_target(abi)?);
+        let found = self.find_input(input, abi)?;
+        let input = found.as_deref().map_or(input, Input::File);
+        let mut parsed = self.parse(input, abi, self.find_target(abi)?);
         let value = make(&mut parsed);
         let rendered = self.render(&parsed, &parsed.diagnostics);
         match value.filter(|_| !parsed.diagnostics.has_errors()) {
-            Some(value) => Ok(Output { value, files: parsed.files, warnings: rendered }),
+            Some(value) => {
+                parsed.files.retain(|file| !shipped::is_one(file));
+                Ok(Output { value, files: parsed.files, warnings: rendered })
+            }
             None => Err(Error::Diagnostics(rendered)),
         }
     }
 
     fn analyze(&self, ast: &Ast, abi: &'static Abi, diagnostics: &mut Diagnostics) -> Option<Interface> {
-        let interface = analyze(ast, abi, &self.declarations(), diagnostics)?;
+        let interface = analyze(ast, abi, &self.declarations(abi), diagnostics)?;
         Some(interface.with_prefix(&self.prefix))
     }
 
-    fn parse(&self, input: Input<'_>, target: &Target) -> Parsed {
+    /// The file that a name in angle brackets stands for: the first one on the include path.
+    fn find_input(&self, input: Input<'_>, abi: &Abi) -> Result<Option<PathBuf>, Error> {
+        let Input::File(path) = input else { return Ok(None) };
+        let Some(name) = shipped::in_brackets(path) else { return Ok(None) };
+        let in_folder = self.include_dirs.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
+        let at_hand = || {
+            let mut files = self.shipped_folders(abi).map(|folder| folder.join(name));
+            files.find(|file| shipped::text(file).is_some())
+        };
+        in_folder.or_else(at_hand).map(Some).ok_or_else(|| {
+            let also =
+                if self.mach_defs { format!(", nor in mach-defs for {}", abi.name()) } else { String::new() };
+            Error::Config(format!("there is no `{name}` in an include directory{also}"))
+        })
+    }
+
+    fn shipped_folders(&self, abi: &Abi) -> impl Iterator<Item = PathBuf> {
+        shipped::folders(abi).filter(|_| self.mach_defs)
+    }
+
+    fn parse(&self, input: Input<'_>, abi: &Abi, target: &Target) -> Parsed {
         let mut options = mig_parser::Options::new();
         for directory in &self.include_dirs {
             options = options.include_dir(directory);
+        }
+        if !matches!(input, Input::Memory { .. }) {
+            for folder in self.shipped_folders(abi) {
+                options = options.include_dir(folder);
+            }
         }
         for lines in target.predefined {
             options = options.predefine(lines);
@@ -335,9 +384,10 @@ impl Config {
             };
         }
         match input {
-            Input::File(path) => mig_parser::parse(&options, &FileSystem, path),
+            Input::File(path) => mig_parser::parse(&options, &WithShipped(&FileSystem), path),
             Input::Text { name, text } => {
-                mig_parser::parse(&options, &Inline { name: Path::new(name), text }, name)
+                let inline = Inline { name: Path::new(name), text };
+                mig_parser::parse(&options, &WithShipped(&inline), name)
             }
             Input::Memory { files, path } => mig_parser::parse(&options, files, path),
         }
@@ -347,8 +397,9 @@ impl Config {
         diagnostics.render(&parsed.sources, self.colour)
     }
 
-    fn declarations(&self) -> IncludePath {
-        IncludePath::new(self.include_dirs.iter().cloned())
+    fn declarations(&self, abi: &Abi) -> IncludePath {
+        let shipped = shipped::files(abi).filter(|_| self.mach_defs);
+        IncludePath::new(self.include_dirs.iter().cloned()).texts(shipped)
     }
 
     fn rust_options(&self) -> Result<rust::Options, Error> {
@@ -402,6 +453,7 @@ impl Config {
     fn banner(&self, input: Input<'_>) -> Result<String, Error> {
         let file = match input {
             Input::File(path) | Input::Memory { path, .. } => {
+                let path = shipped::in_brackets(path).map_or(path, Path::new);
                 path.file_name().unwrap_or_default().to_string_lossy().into_owned()
             }
             Input::Text { name, .. } => name.to_owned(),

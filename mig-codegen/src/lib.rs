@@ -139,6 +139,7 @@ pub mod model;
 mod output;
 mod resolve;
 mod rust;
+mod shipped;
 pub mod table;
 mod wire;
 

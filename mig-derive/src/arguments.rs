@@ -140,8 +140,12 @@ fn side(name: &Ident) -> syn::Result<Side> {
     }
 }
 
-/// Paths are relative to the folder of `Cargo.toml`.
+/// Paths are relative to the folder of `Cargo.toml`; a name in angle brackets is looked for on the include path.
 fn file_path(path: &LitStr) -> FilePath {
+    let (text, span) = (path.value(), path.span());
+    if text.starts_with('<') {
+        return FilePath { absolute: text.into(), span };
+    }
     let folder = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-    FilePath { absolute: folder.join(path.value()), span: path.span() }
+    FilePath { absolute: folder.join(text), span }
 }

@@ -32,7 +32,8 @@ use arguments::{Arguments, Source};
 
 /// Generates the bindings of an interface in the module around it.
 ///
-/// - `path: "file.defs"`, relative to the folder of `Cargo.toml`, or `inline: "subsystem …"`
+/// - `path: "file.defs"`, relative to the folder of `Cargo.toml`; or `path: "<mach/exc.defs>"`, a file of an `include` folder or one of the
+///   definitions that come with the compiler; or `inline: "subsystem …"`, which may include the same files
 /// - `include: ["folder", …]`: where to look for included files, relative to the same folder
 /// - `imacros: ["file", …]`, `first: ["file", …]`: files of which only the macros count, and files that are read before the interface
 /// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor

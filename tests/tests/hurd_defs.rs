@@ -79,8 +79,11 @@ fn the_routines_are_those_of_the_list() {
     }
 }
 
-/// What a receiver sees of a message: its size, and the size and type of each thing in it.
-fn shape(message: &Message) -> (u32, Vec<(Option<u32>, Option<u32>)>) {
+/// The size of something in a message, and the type that its receiver asks for.
+type Thing = (Option<u32>, Option<u32>);
+
+/// What a receiver sees of a message: its size, and what is in it.
+fn shape(message: &Message) -> (u32, Vec<Thing>) {
     let things = message.slots.iter().filter(|slot| !matches!(slot.role, Role::Header));
     (
         message.min_size,

@@ -22,13 +22,22 @@ impl Declarations for () {
 #[derive(Debug, Default)]
 pub struct IncludePath {
     directories: Vec<PathBuf>,
+    texts: Vec<(&'static str, &'static str)>,
     found: RefCell<Option<HashMap<String, String>>>,
 }
 
 impl IncludePath {
     /// Looks into these directories and their subdirectories.
     pub fn new(directories: impl IntoIterator<Item = PathBuf>) -> Self {
-        IncludePath { directories: directories.into_iter().collect(), found: RefCell::default() }
+        let directories = directories.into_iter().collect();
+        IncludePath { directories, texts: Vec::new(), found: RefCell::default() }
+    }
+
+    /// And then into these texts, each with the name by which it can be included.
+    #[must_use]
+    pub fn texts(mut self, texts: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        self.texts.extend(texts);
+        self
     }
 }
 
@@ -39,6 +48,9 @@ impl Declarations for IncludePath {
             let mut map = HashMap::new();
             for directory in &self.directories {
                 scan(directory, directory, DEPTH, &mut map);
+            }
+            for (name, text) in &self.texts {
+                note(name, text, &mut map);
             }
             map
         });
@@ -62,10 +74,15 @@ fn scan(root: &Path, directory: &Path, depth: usize, found: &mut HashMap<String,
         } else if meta.is_file() && path.extension().is_some_and(|e| e == "defs") && meta.len() <= LARGEST {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let Ok(name) = path.strip_prefix(root) else { continue };
-            for ty in declared(&text) {
-                found.entry(ty.to_owned()).or_insert_with(|| name.display().to_string());
-            }
+            note(&name.display().to_string(), &text, found);
         }
+    }
+}
+
+/// Notes which types a file declares, unless another one that was seen before does.
+fn note(name: &str, text: &str, found: &mut HashMap<String, String>) {
+    for ty in declared(text) {
+        found.entry(ty.to_owned()).or_insert_with(|| name.to_owned());
     }
 }
 

@@ -8,13 +8,21 @@ use std::sync::Mutex;
 
 use mach_defs::native::mach::{self, Mach};
 use mach_defs::native::seqnos_memory_object_default::seqnos_memory_object_default;
-use mach_defs::native::{default_pager, memory_object, memory_object_default};
+use mach_defs::native::{default_pager, memory_object};
 use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
 use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
 use mach_pager::{Config, SwapPager};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
+
+/// What this kernel says to the default memory manager, made by the macro; what the pager hears is made of the text in `mach-defs`.
+pub mod memory_object_default {
+    mig_derive::interface! {
+        path: "<mach/memory_object_default.defs>",
+        side: client,
+    }
+}
 
 pub const PAGE: usize = 4096;
 
