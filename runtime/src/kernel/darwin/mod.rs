@@ -17,6 +17,20 @@
 //! `mach_msg2_internal`, which all stubs of `libSystem` use for such calls; where there is none, on macOS 12 and before, `mach_msg` does for both. The
 //! function is looked up with the first such call. `mach-defs` has its interfaces of the kernel in that form.
 //!
+//! # After `fork`
+//!
+//! A child has none of its parent's rights but those that `mach_ports_register` hands down, and libSystem gives it a reply port of its own. Names are small
+//! numbers, and the child's own are alike: an owned value that is inherited and dropped releases a right that the child has under the same
+//! name by chance. Between `fork` and `exec` nothing of this module may be used or dropped; a child that goes on without `exec` must
+//! forget (`core::mem::forget`) every value that it inherited.
+//!
+//! # Rights that do not move
+//!
+//! Since macOS 13 the right to a reply port, which a request brings, is only good for the reply: a message that has it in its body is refused, and the
+//! program that sent it is ended. So [`ReplyTo::into_right`](crate::ReplyTo::into_right) is for answers by another interface, and not for handing the duty on to
+//! another program, unless the client made its reply port as a plain one. The same holds for receive rights of reply ports, of exception
+//! ports ([`ReceiveRight::allocate_exception`]) and of services that launchd has given out.
+//!
 //! The names of the foreign functions are in the module `system` alone; elsewhere a stand-in has its place in the tests.
 
 use core::ffi::CStr;
