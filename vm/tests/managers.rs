@@ -101,7 +101,7 @@ impl MemoryObject<Local> for Manager {
                     .map_err(KernReturn::from)
             }
             Manner::Silent => Ok(()),
-            Manner::Changing => self.supply(&control, offset, &vec![count as u8 + 1; length as usize]),
+            Manner::Changing => self.supply(&control, offset, &vec![(count % 251) as u8; length as usize]),
             Manner::Destroys => {
                 mach::memory_object_destroy(&control, KernReturn::KERN_FAILURE).map_err(KernReturn::from)
             }
@@ -134,9 +134,14 @@ impl MemoryObject<Local> for Manager {
     }
 }
 
-/// Serves a manager while `test` maps its object, with 64 resident pages and half a second of patience. Counts rights at the end.
+/// Serves a manager while `test` maps its object, with 64 resident pages. Counts rights at the end.
 fn with(manager: &Manager, test: impl FnOnce(&Vm, &dyn Fn() -> SendRight<Local>)) {
-    with_patience(Duration::from_millis(500), manager, test);
+    // Nobody waits for so long where an answer comes.
+    let patience = match manager.manner {
+        Manner::Silent | Manner::NeverReady => Duration::from_millis(300),
+        _ => Duration::from_secs(600),
+    };
+    with_patience(patience, manager, test);
 }
 
 fn with_patience(
@@ -165,8 +170,8 @@ fn with_patience(
     assert_eq!(task.census(), before);
 }
 
-/// True in the process in which the test `name` is to end by SIGBUS; its parent comes out of here when it has seen that.
-fn in_child(name: &str) -> bool {
+/// True in the process in which the test `name` is to end by this signal, or without one; its parent comes out of here when it has seen that.
+fn in_child(name: &str, signal: Option<i32>) -> bool {
     if std::env::var_os("VM_CHILD").is_some() {
         return true;
     }
@@ -177,7 +182,7 @@ fn in_child(name: &str) -> bool {
         .unwrap();
     let text = String::from_utf8_lossy(&child.stderr).into_owned();
     if !text.contains("skipped: ") {
-        assert_eq!(child.status.signal(), Some(7), "SIGBUS: {text}");
+        assert_eq!(child.status.signal(), signal, "{text}");
         assert!(text.contains("as far as that"), "{text}");
     }
     false
@@ -190,7 +195,8 @@ fn look(byte: u8) {
 
 /// Touches a page of the object of a manager that will not have it.
 fn dies(name: &str, manner: Manner, touch: impl FnOnce(&[u8])) {
-    if in_child(name) {
+    const SIGBUS: i32 = 7;
+    if in_child(name, Some(SIGBUS)) {
         with(&Manager::new(manner), |vm, right| {
             let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
             eprintln!("as far as that");
@@ -300,16 +306,14 @@ fn another_content_is_sigbus() {
 
 /// One manager that does not answer is no harm to the memory of others.
 #[test]
-fn a_slow_manager_costs_its_own_mapping() {
-    let silent = Manager::new(Manner::Silent);
-    if !in_child("a_slow_manager_costs_its_own_mapping") {
+fn a_silent_manager_costs_its_own_mapping() {
+    if !in_child("a_silent_manager_costs_its_own_mapping", None) {
         return;
     }
-    with_patience(Duration::from_secs(4), &silent, |vm, right| {
+    with_patience(Duration::from_secs(600), &Manager::new(Manner::Silent), |vm, right| {
         let stuck = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
         let good = Manager::new(Manner::Good);
-        let host = right().kernel().host();
-        let port = ReceiveRight::allocate(&host.new_task("good")).unwrap();
+        let port = ReceiveRight::allocate(&right().kernel().host().new_task("good")).unwrap();
         let server = Server::on(&port).with(memory_object(&good));
         thread::scope(|scope| {
             let waits = scope.spawn(|| stuck[0]);
@@ -318,10 +322,12 @@ fn a_slow_manager_costs_its_own_mapping() {
                     let mapping =
                         vm.map(port.make_send().unwrap(), 0, PAGES * PAGE, Protection::Read).unwrap();
                     assert!(mapping[..] == expected()[..]);
-                    eprintln!("as far as that");
                 })
                 .unwrap();
-            waits.join().unwrap();
+            assert!(!waits.is_finished());
+            eprintln!("as far as that");
+            // The thread waits still, and would for minutes.
+            std::process::exit(0);
         });
     });
 }
