@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::abi::{Abi, Family, TypedAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
-use crate::memory::{Elements, OolMemory, Plain};
+use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::release;
 use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight};
 use crate::types::{Expected, Type, Word, WordForm, name, padded, word_at};
@@ -392,9 +392,9 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     ///
     /// As [`slice`](Self::slice).
     #[inline]
-    pub fn packed_slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+    pub fn packed_slice<T: Plain>(&mut self, ty: Type, max: usize) -> Result<Array<'b, T>, Malformed> {
         let (found, len) = self.inline_array::<T>(ty, max)?;
-        Ok(Elements::from_bytes(self.take(found, len)?))
+        Ok(Array::from_bytes(self.take(found, len)?))
     }
 
     /// Takes an array of indefinite length, from the message or from out of line.

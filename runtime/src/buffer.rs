@@ -88,6 +88,12 @@ impl<'b> Space<'b> {
         self.storage.as_ptr()
     }
 
+    /// Bytes that are free.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        size_of_val(self.storage) - self.end
+    }
+
     /// Bytes so far, the header's included.
     #[inline]
     pub(crate) fn len(&self) -> usize {

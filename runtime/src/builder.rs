@@ -234,6 +234,38 @@ impl<K: Kernel> Drop for Copied<K> {
 }
 
 impl<'b, K: Kernel> Builder<'b, K> {
+    /// A request in storage of a size that is known at run time; [`MsgBuf`](crate::MsgBuf) is for sizes that are declared.
+    ///
+    /// ```
+    /// use core::mem::MaybeUninit;
+    /// use mig_runtime::abi::Apple64;
+    /// use mig_runtime::kernel::local::Local;
+    /// use mig_runtime::{Builder, Copying, KernReturn};
+    ///
+    /// fn build(task: &Local<Apple64>, data: &[u8]) -> Result<(), KernReturn> {
+    ///     // A header, the NDR record, a count and the data.
+    ///     let bytes = 24 + 8 + 4 + data.len().next_multiple_of(4);
+    ///     let mut storage = vec![MaybeUninit::uninit(); bytes.div_ceil(8)];
+    ///     let mut request = Builder::on(task, &mut storage);
+    ///     request.ndr();
+    ///     assert!(request.room() >= 4 + data.len());
+    ///     request.array(data, data.len())
+    /// }
+    /// # build(&Local::new(), &[7; 1001]).unwrap();
+    /// ```
+    ///
+    /// The program ends if the message becomes larger than the storage; [`room`](Self::room) tells before.
+    #[inline]
+    pub fn on(kernel: &K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
+        Self::new(kernel.clone(), storage)
+    }
+
+    /// How many bytes still have room.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.space.room()
+    }
+
     /// A request in `storage`.
     #[inline]
     pub(crate) fn new(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {

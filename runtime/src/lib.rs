@@ -9,6 +9,17 @@
 //! - the client's call with all its errors ([`CallError`]), the server's stub ([`Reply::serve`]), answers that come later ([`ReplyTo`]);
 //! - [`Kernel`], the few calls that all this needs of the kernel below.
 //!
+//! # What allocates
+//!
+//! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts. Arguments stay in the message, or are copied to
+//! the stack if they are not aligned there. What needs the allocator: arrays of rights; results that are strings, or arrays of more than 256 bytes
+//! (thread states among them); unaligned arrays of more than 256 bytes, and unaligned data out of line; memory that a message refers to without
+//! giving it away, where the kernel must be told of its end; and a request or a reply that was not sent. So a server of `mach_exception_raise` and
+//! `mach_exception_raise_identity_protected` never calls the allocator between two messages, whatever state the program is in that it looks
+//! after; one of `mach_exception_raise_state` and `_state_identity` calls it for the new state only.
+//!
+//! # By hand
+//!
 //! A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
 //!
 //! ```
@@ -82,14 +93,14 @@ pub use builder::{Builder, INLINE_MAX};
 pub use call::{Answer, CallError, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
-pub use memory::{Elements, OolArg, OolMemory, Plain, array_vec};
+pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};
 pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
 pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::{Expected, Type, Word, WordForm};
-pub use untyped::Copying;
+pub use untyped::{Copying, Descriptor};
 
 /// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]

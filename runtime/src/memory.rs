@@ -1,6 +1,7 @@
 //! Out-of-line memory.
 
 use core::fmt;
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
 use alloc::borrow::Cow;
@@ -9,6 +10,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::body::Malformed;
 use crate::kern_return::KernReturn;
 use crate::kernel::Kernel;
 
@@ -166,6 +168,86 @@ impl<'b, T: Plain, K: Kernel> Elements<'b, T, K> {
             Self::Inline(elements) => elements.into_owned(),
             Self::OutOfLine(_) => self.to_vec(),
         }
+    }
+}
+
+/// The elements of a bounded array that was in a message: they stand there still, unless they are not aligned.
+///
+/// Those that are not aligned and have no more than 256 bytes are copied to where this value is, without an allocation.
+pub struct Array<'b, T: Plain>(Place<'b, T>);
+
+enum Place<'b, T: Plain> {
+    Message(&'b [T]),
+    Short(Short<T>),
+    Long(Vec<T>),
+}
+
+/// Up to 256 bytes, aligned for any integer.
+#[repr(align(16))]
+struct Short<T> {
+    bytes: [u8; SHORT],
+    len: usize,
+    elements: PhantomData<T>,
+}
+
+const SHORT: usize = 256;
+
+impl<'b, T: Plain> Array<'b, T> {
+    /// `bytes` is a whole number of elements.
+    #[inline]
+    pub(crate) fn from_bytes(bytes: &'b [u8]) -> Self {
+        Self(match <[T]>::ref_from_bytes(bytes) {
+            Ok(elements) => Place::Message(elements),
+            Err(_) => Place::copied(bytes),
+        })
+    }
+
+    /// The elements, if they are no more than a caller takes (`countinout`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Count`]
+    pub fn at_most(self, limit: u32) -> Result<Self, Malformed> {
+        if self.len() > limit as usize { Err(Malformed::Count) } else { Ok(self) }
+    }
+
+    /// The elements, owned.
+    pub fn into_vec(self) -> Vec<T> {
+        match self.0 {
+            Place::Long(elements) => elements,
+            _ => self.to_vec(),
+        }
+    }
+}
+
+impl<T: Plain> Place<'_, T> {
+    #[cold]
+    fn copied(bytes: &[u8]) -> Self {
+        if bytes.len() > SHORT || align_of::<T>() > align_of::<Short<T>>() {
+            return Self::Long(copied(bytes));
+        }
+        let mut short = Short { bytes: [0; SHORT], len: bytes.len(), elements: PhantomData };
+        short.bytes[..bytes.len()].copy_from_slice(bytes);
+        Self::Short(short)
+    }
+}
+
+impl<T: Plain> Deref for Array<'_, T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        match &self.0 {
+            Place::Message(elements) => elements,
+            Place::Short(short) => <[T]>::ref_from_bytes(&short.bytes[..short.len]).unwrap_or_default(),
+            Place::Long(elements) => elements,
+        }
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for Array<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::kernel::{Kernel, MsgCall, Name};
 use crate::memory::Plain;
 use crate::release;
 use crate::reply::{Reply, ReplyTo};
-use crate::types::name;
+use crate::types::{name, word_at};
 
 /// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -260,8 +260,20 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Body::new(self.head.kernel.clone(), self.is_complex(), arguments, Origin::Delivered) }
     }
 
+    /// How many descriptors a message of an untyped ABI has, until its [`body`](Self::body) is taken; 0 in one that is not complex.
+    pub fn descriptor_count(&self) -> u32 {
+        if K::Abi::FACTS.family == Family::Typed || !self.is_complex() {
+            return 0;
+        }
+        let arguments = self.arguments.take();
+        let count = word_at(arguments, 0).unwrap_or(0);
+        self.arguments.set(arguments);
+        count
+    }
+
+    /// True if it brings rights or memory: only in such a message has the kernel looked for them.
     #[inline]
-    fn is_complex(&self) -> bool {
+    pub fn is_complex(&self) -> bool {
         Header { bits: self.head.bits, ..Header::default() }.is_complex()
     }
 

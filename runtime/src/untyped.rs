@@ -5,6 +5,7 @@
 mod read;
 mod write;
 
+pub use read::Descriptor;
 pub use write::Copying;
 
 use crate::abi::{Abi, Facts};

@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, TypedAbi, UntypedAbi};
 use mig_runtime::kernel::local::{Census, Local};
 use mig_runtime::{
-    AnyRight, Body, Builder, CallOptions, Complex, Copying, Dest, KernReturn, Malformed, MsgBuf, OolMemory,
-    PortArray, PortSet, Receive, ReceiveRight, Received, Reply, SendOptions, SendRight, Shape, Type, Word,
+    AnyRight, Body, Builder, CallOptions, Complex, Copying, Descriptor, Dest, KernReturn, Malformed, MsgBuf,
+    OolMemory, PortArray, PortSet, Receive, ReceiveRight, Received, Reply, SendOptions, SendRight, Shape,
+    Type, Word,
 };
 
 /// A task with a right that is the victim, and a region.
@@ -401,5 +402,53 @@ fn data_is_no_destination_and_no_reply_port() {
         victim.is_whole();
     }
     both::<GnuI386, GnuX86_64>(check, check);
+    both::<Apple32, Apple64>(check, check);
+}
+
+/// Messages of any size and number of descriptors, as a program sends them that passes on what it is given.
+#[test]
+fn descriptors_are_taken_by_their_kind() {
+    fn check<A: UntypedAbi>(victim: &Victim<A>) {
+        let task = &victim.task;
+        let right = || victim.right.try_clone().unwrap();
+        let port = ReceiveRight::allocate(task).unwrap();
+        for count in [1, 2, 7] {
+            let mut storage = vec![std::mem::MaybeUninit::uninit(); 64 + 8 * count as usize];
+            let mut request = Builder::on(task, &mut storage);
+            let room = request.room();
+            request.descriptors(3 * count);
+            for _ in 0..count {
+                request.move_send(right());
+                request.memory(OolMemory::allocate(task, 5).unwrap(), Copying::MOVE).unwrap();
+                request.rights_memory(PortArray::moving(vec![right(), right()]), Copying::MOVE).unwrap();
+            }
+            request.value(&17u32);
+            assert!(request.room() < room);
+            let to_port = port.make_send().unwrap();
+            request.send(1, Dest::move_send(to_port), SendOptions::NONE).unwrap();
+            let mut buffer = MsgBuf::<1024>::new();
+            let received = Received::receive(task, buffer.words(), Receive::from(port.name())).unwrap();
+            assert_eq!((received.descriptor_count(), received.is_complex()), (3 * count, true));
+            let mut body = received.body(Shape::new(A::FACTS.header, 1024, Complex::Always)).unwrap();
+            let mut kinds = String::new();
+            while let Some(descriptor) = body.next_descriptor().unwrap() {
+                match descriptor {
+                    Descriptor::Right(AnyRight::MoveSend(right)) => {
+                        kinds += &format!("{} ", right.name() == victim.right.name())
+                    }
+                    Descriptor::Memory(memory) => kinds += &format!("{} ", memory.len()),
+                    Descriptor::Rights(rights) => kinds += &format!("{}; ", rights.len()),
+                    Descriptor::Right(_) => panic!("another right"),
+                }
+                // The last one is left to the body.
+                if body.descriptor_count() == 1 {
+                    break;
+                }
+            }
+            assert_eq!(kinds, "true 5 2; ".repeat(count as usize - 1) + "true 5 ");
+        }
+        drop(port);
+        victim.is_whole();
+    }
     both::<Apple32, Apple64>(check, check);
 }

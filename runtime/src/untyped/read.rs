@@ -5,12 +5,12 @@ use core::mem;
 
 use alloc::vec::Vec;
 
-use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS, descriptor_len};
+use super::{DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, descriptor_len};
 use crate::abi::{Abi, Facts, NDR, UntypedAbi};
 use crate::body::{Body, Malformed, Origin};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
-use crate::memory::{Elements, OolMemory, Plain};
+use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::right::{AnyRight, Right};
 use crate::types::{padded, word_at};
 
@@ -120,6 +120,44 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     #[inline]
     pub fn descriptors(&self, count: u32) -> Result<(), Malformed> {
         if self.descriptors == count { Ok(()) } else { Err(Malformed::Size) }
+    }
+
+    /// How many descriptors are left.
+    #[inline]
+    pub fn descriptor_count(&self) -> u32 {
+        self.descriptors
+    }
+
+    /// Takes the next descriptor, whatever it is of; `None` after the last one. For receivers that learn from the message what it brings.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Descriptor`] for one that is none, or of memory that was only lent to a message that has come back.
+    pub fn next_descriptor(&mut self) -> Result<Option<Descriptor<K>>, Malformed> {
+        if self.descriptors == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match self.rest.get(KIND) {
+            Some(&PORT) => Descriptor::Right(self.any_right()?),
+            Some(&GUARDED_PORT) => Descriptor::Right(self.guarded_right()?),
+            Some(&PORTS) => Descriptor::Rights(self.poly_rights_memory()?),
+            Some(&VOLATILE) => {
+                let found = self.out_of_line(VOLATILE)?;
+                // SAFETY: as in `memory`.
+                Descriptor::Memory(unsafe { found.memory(&self.kernel) })
+            }
+            _ => Descriptor::Memory(self.memory()?),
+        }))
+    }
+
+    /// Takes a right that its receiver may not move or drop before it has removed the guard.
+    fn guarded_right(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
+        let disposition = self.chosen()?;
+        let descriptor = self.descriptor(GUARDED_PORT, K::Abi::FACTS.memory_descriptor())?;
+        let name = word_at(descriptor, OutOfLine::size_at::<K::Abi>()).unwrap_or(0);
+        // SAFETY: from a descriptor of this kind, and taken out just now.
+        unsafe { AnyRight::from_wire(self.kernel.clone(), Name(name), disposition) }
+            .ok_or(Malformed::Descriptor)
     }
 
     /// Takes memory out of line.
@@ -286,7 +324,7 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     ///
     /// [`Malformed::Size`]; also for more than `max` elements.
     #[inline]
-    pub fn array<T: Plain>(&mut self, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+    pub fn array<T: Plain>(&mut self, max: usize) -> Result<Array<'b, T>, Malformed> {
         let count: u32 = self.value()?;
         self.array_of(count as usize, max)
     }
@@ -297,9 +335,9 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     ///
     /// As [`array`](Self::array).
     #[inline]
-    pub fn array_of<T: Plain>(&mut self, count: usize, max: usize) -> Result<Elements<'b, T, K>, Malformed> {
+    pub fn array_of<T: Plain>(&mut self, count: usize, max: usize) -> Result<Array<'b, T>, Malformed> {
         self.at_most(count, max)?;
-        Ok(Elements::from_bytes(self.bytes(count * size_of::<T>())?))
+        Ok(Array::from_bytes(self.bytes(count * size_of::<T>())?))
     }
 
     /// Takes a string of variable length; an empty argument is the empty string.
@@ -336,4 +374,15 @@ impl<T: Plain, K: Kernel> Elements<'_, T, K> {
     pub fn at_most(self, limit: u32) -> Result<Self, Malformed> {
         if self.len() > limit as usize { Err(Malformed::Count) } else { Ok(self) }
     }
+}
+
+/// What a descriptor brings.
+#[derive(Debug)]
+pub enum Descriptor<K: Kernel> {
+    /// A right.
+    Right(AnyRight<'static, K>),
+    /// Memory.
+    Memory(OolMemory<K>),
+    /// Rights of one kind, out of line.
+    Rights(Vec<AnyRight<'static, K>>),
 }
