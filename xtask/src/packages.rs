@@ -182,7 +182,9 @@ pub(crate) fn fetch_into(
     // In a folder of its own, so that who uses the set meanwhile never finds half of it.
     let fresh = folder.with_file_name(format!("{name}.{}", std::process::id()));
     empty(&fresh)?;
-    fill(&fresh)?;
+    fill(&fresh).inspect_err(|_| {
+        let _ = fs::remove_dir_all(&fresh);
+    })?;
     let put = || {
         fs::write(fresh.join("unpacked"), pins)?;
         if folder.exists() {
