@@ -2,6 +2,7 @@
 
 mod abi;
 mod check;
+mod explain;
 mod options;
 mod rust;
 
@@ -26,6 +27,7 @@ enum Verb {
     Rust(rust::Rust),
     Check(check::Check),
     Abi(abi::Abi),
+    Explain(explain::Explain),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Rust(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Abi(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

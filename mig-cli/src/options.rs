@@ -1,5 +1,6 @@
 //! The options that all verbs share, and reading of inputs.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -38,15 +39,42 @@ pub(crate) struct Options {
     /// Look for included files in the -I folders only, not among the definitions of Mach's interfaces that come with mig
     #[arg(long)]
     no_mach_defs: bool,
+    /// Show at most this many errors
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    error_limit: usize,
+    /// Whether to colour what is said
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    color: Colour,
     /// Predefine the macros of this processor (also -arch NAME): x86_64 or arm64 for apple-64
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
 }
 
+/// When to colour.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Colour {
+    /// On a terminal, unless the environment has `NO_COLOR` or `TERM=dumb`
+    Auto,
+    Always,
+    Never,
+}
+
+impl Colour {
+    fn is_wanted(self) -> bool {
+        let asked_not_to = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let cannot = || env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Colour::Auto => io::stderr().is_terminal() && !asked_not_to() && !cannot(),
+            Colour::Always => true,
+            Colour::Never => false,
+        }
+    }
+}
+
 impl Options {
     /// The settings of the generator.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::new().colour(io::stderr().is_terminal());
+        let mut config = Config::new().colour(self.color.is_wanted()).error_limit(self.error_limit);
         for folder in &self.include {
             config = config.include_dir(folder);
         }

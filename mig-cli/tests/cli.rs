@@ -403,3 +403,110 @@ fn an_endless_input_has_an_end() {
     let run = folder.mig(&["check", "/dev/zero"]);
     assert!(run.expect(1).err().contains("MIG0116"), "{}", run.err());
 }
+
+#[test]
+fn one_missing_file_is_one_error() {
+    let folder = Folder::new("missing_include");
+    let uses: String = (0..14).map(|n| format!("routine r{n}(p : a{n}_t);\n")).collect();
+    folder.write("a.defs", &format!("#include <types.defs>\n#import <types.defs>\nsubsystem a 100;\n{uses}"));
+    let said = folder.mig(&["check", "a.defs"]).expect(1).err();
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
+    assert!(
+        said.contains("and 13 more errors that follow from it") && said.ends_with("\n1 error\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_last_line_counts_and_a_limit_holds() {
+    let folder = Folder::new("error_limit");
+    let uses: String = (0..30).map(|n| format!("routine r{n}(p : a{n}_t);\n")).collect();
+    folder.write("a.defs", &format!("subsystem a 100;\n{uses}"));
+    let said = folder.mig(&["check", "a.defs"]).expect(1).err();
+    assert_eq!(said.matches("error[").count(), 20, "{said}");
+    assert!(said.ends_with("\n30 errors; 10 errors not shown\n"), "{said}");
+    let said = folder.mig(&["check", "a.defs", "--error-limit", "3"]).expect(1).err();
+    assert_eq!(said.matches("error[").count(), 3, "{said}");
+    let coloured = folder.mig(&["check", "a.defs", "--color", "always"]).expect(1).err();
+    assert!(coloured.contains('\x1b'), "{coloured}");
+    assert!(!folder.mig(&["check", "a.defs", "--color=never"]).expect(1).err().contains('\x1b'));
+}
+
+/// All mistakes in a structure come in one run, and what uses it is not wrong itself.
+#[test]
+fn errors_in_structures() {
+    let folder = Folder::new("structures");
+    folder.write(
+        "a.defs",
+        "subsystem a 100; type p_t = MACH_MSG_TYPE_COPY_SEND;
+type s_t = struct { int a; int 3; char b; short; int c };
+routine f(p : p_t; in x : s_t);
+",
+    );
+    let said = folder.mig(&["check", "a.defs", "--abi", "gnu-i386"]).expect(1).err();
+    assert!(said.ends_with("\n3 errors\n") && said.contains("found `3`"), "{said}");
+    assert!(
+        said.contains("a.defs:2:48") && said.contains("a.defs:2:56") && !said.contains("unknown type"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_long_line_is_cut_off_visibly() {
+    let folder = Folder::new("clipped");
+    let arguments = |name: &str| (0..40).map(|n| format!("in {name}_{n} : int; ")).collect::<String>();
+    let (long, behind) = (arguments("before"), arguments("behind"));
+    folder.write("a.defs", &format!("subsystem a 100; type p_t = MACH_MSG_TYPE_COPY_SEND;\nroutine f(p : p_t; {long} in x : nope_t; {behind} in y : int);\n"));
+    let said = folder.mig(&["check", "a.defs", "--abi", "gnu-i386"]).expect(1).err();
+    let line = said.lines().find(|line| line.starts_with("2 │")).unwrap();
+    assert!(line.starts_with("2 │ …") && line.ends_with('…'), "{said}");
+    let column =
+        |line: &str, what: &str| line.chars().count() - line[line.find(what).unwrap()..].chars().count();
+    let marks = said.lines().find(|line| line.contains("^^^^^^")).unwrap();
+    assert_eq!(column(line, "nope_t"), column(marks, "^^^^^^"), "{said}");
+}
+
+#[test]
+fn a_rust_type_for_nothing_is_a_warning() {
+    let folder = Folder::new("extern_type_for_nothing");
+    folder.write("vm.defs", "subsystem vm 1; type p_t = MACH_MSG_TYPE_COPY_SEND; type vm_prot_t = int; routine f(p : p_t; a : vm_prot_t);");
+    let run = folder.mig(&[
+        "rust",
+        "vm.defs",
+        "--abi",
+        "gnu-i386",
+        "--extern-type",
+        "vm_port_t=crate::P",
+        "-o",
+        "vm.rs",
+    ]);
+    assert!(
+        run.expect(0).err().contains("warning[MIG0505]") && run.err().contains("did you mean `vm_prot_t`?"),
+        "{}",
+        run.err()
+    );
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new("explain");
+    assert!(folder.mig(&["explain", "MIG0204"]).expect(0).out().starts_with("MIG0204: unknown type\n\n"));
+    assert!(folder.mig(&["explain"]).expect(0).out().lines().count() > 60);
+    assert!(folder.mig(&["explain", "MIG9999"]).expect(2).err().contains("there is no code"));
+}
+
+/// Files of before 2022 declare what is built in now; the error says which ABI takes them.
+#[test]
+fn files_that_declare_built_in_types() {
+    let folder = Folder::new("before_2022");
+    folder.write(
+        "old.defs",
+        "subsystem old 100; type int = MACH_MSG_TYPE_INTEGER_32; type char = MACH_MSG_TYPE_CHAR;
+type file_t = MACH_MSG_TYPE_COPY_SEND intran: peropen_t begin(file_t) intranpayload: peropen_t payload;
+routine f(file : file_t; in x : int; out c : char);",
+    );
+    let said = folder.mig(&["check", "old.defs", "--abi", "gnu-i386"]).expect(1).err();
+    assert!(said.contains("--abi gnu-i386-2021"), "{said}");
+    let run = folder.mig(&["rust", "old.defs", "--abi", "gnu-i386-2021"]);
+    assert!(run.expect(0).out().contains("rt::abi::GnuI386;") && run.err().is_empty(), "{}", run.err());
+}

@@ -125,7 +125,7 @@ impl Language {
 impl Abi {
     /// Every ABI that has a name on the command line.
     pub const ALL: &'static [&'static Abi] =
-        &[&GNU_I386, &GNU_X86_64, &GNU_X86_64_2022, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64];
+        &[&GNU_I386, &GNU_X86_64, &GNU_X86_64_2022, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64, &GNU_I386_2021];
 
     /// The ABI with this name.
     pub fn by_name(name: &str) -> Option<&'static Abi> {
@@ -212,6 +212,28 @@ static GNU: Language = Language {
     redefined_type: Severity::Error,
     second_subsystem: Severity::Error,
     subsystem_first: true,
+    wait_time_sends: false,
+    options: MACH3_OPTIONS,
+};
+
+/// GNU MIG until 2021: CMU's, with `intranpayload`. It has no types of its own, so files declare `int` themselves.
+static GNU_2021: Language = Language {
+    name: "GNU MIG of 2021",
+    exceptions: &[
+        (Feature::Procedures, Verdict::Obsolete),
+        (Feature::StructMembers, Verdict::Reject),
+        (Feature::SendTime, Verdict::Reject),
+        (Feature::AppleStatements, Verdict::Reject),
+        (Feature::NativeTypes, Verdict::Reject),
+        (Feature::AppleImports, Verdict::Reject),
+        (Feature::TrailerArguments, Verdict::Reject),
+        (Feature::AppleTokens, Verdict::Reject),
+        (Feature::RetCode, Verdict::Ignore),
+        (Feature::UntypedFlags, Verdict::Reject),
+    ],
+    redefined_type: Severity::Warning,
+    second_subsystem: Severity::Warning,
+    subsystem_first: false,
     wait_time_sends: false,
     options: MACH3_OPTIONS,
 };
@@ -324,6 +346,14 @@ pub static GNU_I386: Abi = Abi {
         ("intptr_t", 2, 32),
     ],
     language: &GNU,
+};
+
+/// `gnu-i386-2021`: the same messages, for files that declare what GNU MIG has built in since 2022.
+pub static GNU_I386_2021: Abi = Abi {
+    facts: Facts { name: "gnu-i386-2021", ..GnuI386::FACTS },
+    built_in: &[],
+    language: &GNU_2021,
+    ..GNU_I386
 };
 
 /// `gnu-x86_64`: GNU Mach on x86_64 since 2023.

@@ -83,3 +83,5 @@ pub const ARGUMENT_NOT_GENERATED: &str = "MIG0502";
 pub const C_EXPRESSION: &str = "MIG0503";
 /// A request that no object of the kernel takes.
 pub const KERNEL_OBJECT: &str = "MIG0504";
+/// A name given to `extern_type` that is no type of the interface (a warning).
+pub const EXTERN_TYPE: &str = "MIG0505";

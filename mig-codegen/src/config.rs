@@ -6,16 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mig_parser::ast::Ast;
-use mig_parser::diagnostics::Diagnostics;
+use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::{FileSystem, Loader, Memory, Parsed};
 use proc_macro2::TokenStream;
 
 use crate::abi::{Abi, Target};
 use crate::error::Error;
 use crate::model::Interface;
+use crate::resolve::suggest;
 use crate::rust::{self, Side};
 use crate::shipped::{self, WithShipped};
-use crate::{IncludePath, analyze};
+use crate::{IncludePath, analyze, codes};
 
 /// How to compile interface definitions: the same for build scripts, the macro and the command.
 ///
@@ -43,9 +44,13 @@ pub struct Config {
     kernel_objects: bool,
     mach_defs: bool,
     colour: bool,
+    error_limit: usize,
     pub(crate) name: Option<String>,
     pub(crate) check: bool,
 }
+
+/// More errors than this do not help.
+const ERROR_LIMIT: usize = 20;
 
 /// A `.defs` file, or its text.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +119,7 @@ impl Config {
             kernel_objects: false,
             mach_defs: true,
             colour: false,
+            error_limit: ERROR_LIMIT,
             name: None,
             check: false,
         }
@@ -249,6 +255,13 @@ impl Config {
         self
     }
 
+    /// Shows this many errors at most; the last line says how many there are. 20 without it.
+    #[must_use]
+    pub fn error_limit(mut self, most: usize) -> Self {
+        self.error_limit = most;
+        self
+    }
+
     /// Names the output file, without `.rs`; the default is the input's name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -312,6 +325,7 @@ impl Config {
         self.run(input, abi, |parsed| {
             let Parsed { ast, diagnostics, .. } = parsed;
             let interface = self.analyze(ast, abi, diagnostics)?;
+            self.check_extern_types(ast, &interface, diagnostics);
             rust::generate(&interface, &options, diagnostics)
         })
     }
@@ -327,13 +341,13 @@ impl Config {
         let input = found.as_deref().map_or(input, Input::File);
         let mut parsed = self.parse(input, abi, self.find_target(abi)?);
         let value = make(&mut parsed);
-        let rendered = self.render(&parsed, &parsed.diagnostics);
         match value.filter(|_| !parsed.diagnostics.has_errors()) {
             Some(value) => {
+                let warnings = self.render(&parsed, &parsed.diagnostics);
                 parsed.files.retain(|file| !shipped::is_one(file));
-                Ok(Output { value, files: parsed.files, warnings: rendered })
+                Ok(Output { value, files: parsed.files, warnings })
             }
-            None => Err(Error::Diagnostics(rendered)),
+            None => Err(Error::Diagnostics(self.render_errors(&parsed))),
         }
     }
 
@@ -393,6 +407,24 @@ impl Config {
         }
     }
 
+    /// What is wrong, and in the last line how much of it.
+    fn render_errors(&self, parsed: &Parsed) -> String {
+        let (shown, left_out) = parsed.diagnostics.first_errors(self.error_limit);
+        let mut text = self.render(parsed, &shown);
+        let counted =
+            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let errors = parsed.diagnostics.count(Severity::Error);
+        let warnings = parsed.diagnostics.count(Severity::Warning);
+        text += &counted(errors, "error");
+        if warnings > 0 {
+            text += &format!(", {}", counted(warnings, "warning"));
+        }
+        if left_out > 0 {
+            text += &format!("; {} not shown", counted(left_out, "error"));
+        }
+        text + "\n"
+    }
+
     fn render(&self, parsed: &Parsed, diagnostics: &Diagnostics) -> String {
         diagnostics.render(&parsed.sources, self.colour)
     }
@@ -417,6 +449,25 @@ impl Config {
             extern_types: self.extern_types.clone(),
             kernel_objects: self.kernel_objects,
         })
+    }
+
+    /// Warns of names for which a Rust type was given and that the file does not have.
+    fn check_extern_types(&self, ast: &Ast, interface: &Interface, diagnostics: &mut Diagnostics) {
+        if self.extern_types.is_empty() {
+            return;
+        }
+        let mut known = ast.type_names();
+        known.extend(interface.abi.built_in.iter().map(|(name, ..)| *name));
+        for name in self.extern_types.keys().filter(|name| !known.contains(name.as_str())) {
+            let message = format!("a Rust type is given for `{name}`, which this interface does not have");
+            let label = "no type, `ctype` or translated type has this name";
+            let warning = Diagnostic::warning(codes::EXTERN_TYPE, interface.span, message, label);
+            let near = suggest::nearest(name, known.iter().map(|name| (*name).to_owned()));
+            diagnostics.push(match near {
+                Some(near) => warning.with_help(format!("did you mean `{near}`?")),
+                None => warning,
+            });
+        }
     }
 
     /// The ABI: the one asked for, else that of cargo's target in a build script, else that of this machine.
@@ -487,5 +538,9 @@ struct Inline<'a> {
 impl Loader for Inline<'_> {
     fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
         if path == self.name { Ok(self.text.to_vec()) } else { FileSystem.load(path) }
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        if path == self.name { path.to_owned() } else { FileSystem.identity(path) }
     }
 }

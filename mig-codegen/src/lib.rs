@@ -134,6 +134,7 @@ mod build;
 pub mod codes;
 mod config;
 mod error;
+pub mod explain;
 mod layout;
 pub mod model;
 mod output;
@@ -183,6 +184,7 @@ pub fn analyze(
     diagnostics: &mut Diagnostics,
 ) -> Option<Interface> {
     let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    diagnostics.blame_missing_file(codes::UNKNOWN_TYPE);
     match &mut resolved {
         // What could be resolved is laid out even if the rest is wrong: all errors come in one run.
         Some(interface) => layout::lay_out(interface, diagnostics),
@@ -198,6 +200,7 @@ pub fn analyze(
 /// Finds everything that is wrong with a file, also one that only declares types.
 pub fn check(ast: &Ast, abi: &'static Abi, elsewhere: &dyn Declarations, diagnostics: &mut Diagnostics) {
     let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    diagnostics.blame_missing_file(codes::UNKNOWN_TYPE);
     if let Some(mut interface) = resolved {
         layout::lay_out(&mut interface, diagnostics);
     }

@@ -50,6 +50,10 @@ impl Loader for WithShipped<'_> {
         }
         text(path).map(|text| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        if is_one(path) { path.to_owned() } else { self.0.identity(path) }
+    }
 }
 
 /// The name in `<mach/exc.defs>`: a file that is looked for as an included one is.

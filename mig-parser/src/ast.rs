@@ -1,5 +1,7 @@
 //! The syntax tree: what a `.defs` file says, in its own order and with spans, before anything is resolved.
 
+use std::collections::BTreeSet;
+
 use crate::source::Span;
 
 /// A whole file after preprocessing.
@@ -7,6 +9,47 @@ use crate::source::Span;
 pub struct Ast {
     /// The statements in order; those with syntax errors are left out.
     pub statements: Vec<Statement>,
+    /// The types whose declarations have syntax errors: what uses them is not wrong itself.
+    pub wrong_types: Vec<String>,
+}
+
+impl Ast {
+    /// The names of all types that are declared, as statements and in arguments, and of the C types that they mention.
+    pub fn type_names(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        for decl in self.statements.iter().flat_map(|statement| declarations(&statement.kind)) {
+            names.insert(decl.name.name.as_str());
+            for option in &decl.spec.options {
+                names.extend(option.kind.c_types().into_iter().map(|ident| ident.name.as_str()));
+            }
+        }
+        names
+    }
+}
+
+/// The types that a statement declares.
+fn declarations(statement: &StatementKind) -> Vec<&TypeDecl> {
+    match statement {
+        StatementKind::Type(decl) => vec![decl],
+        StatementKind::Routine(routine) => {
+            let types = routine.arguments.iter().map(|argument| &argument.ty).chain(&routine.result);
+            types
+                .filter_map(|ty| if let ArgumentType::Declared(decl) = ty { Some(decl) } else { None })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl TypeOptionKind {
+    /// The C types that it names.
+    fn c_types(&self) -> Vec<&Ident> {
+        match self {
+            Self::InTran { trans, server, .. } | Self::OutTran { trans, server, .. } => vec![trans, server],
+            Self::Destructor { trans, .. } | Self::InTranPayload { trans, .. } => vec![trans],
+            Self::CType(name) | Self::CUserType(name) | Self::CServerType(name) => vec![name],
+        }
+    }
 }
 
 /// One statement, up to its `;`.

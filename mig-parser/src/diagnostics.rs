@@ -73,6 +73,56 @@ impl Diagnostics {
         self.list.sort_by_key(|d| (d.code == codes::TOO_MANY, sources.site(d.span()).start));
     }
 
+    /// Leaves out what follows from a missing file: errors with the code `consequence`, which the error about the file gets as a note.
+    pub fn blame_missing_file(&mut self, consequence: &str) {
+        if !self.list.iter().any(|d| d.code == codes::INCLUDE) {
+            return;
+        }
+        let mut first = None;
+        let mut count = 0u32;
+        self.list.retain(|d| {
+            let follows = d.code == consequence;
+            if follows {
+                count += 1;
+                first.get_or_insert_with(|| (d.span(), d.message.clone()));
+            }
+            !follows
+        });
+        let (Some((span, message)), Some(missing)) =
+            (first, self.list.iter_mut().find(|d| d.code == codes::INCLUDE))
+        else {
+            return;
+        };
+        let more = if count > 1 {
+            format!(", and {} more errors that follow from it", count - 1)
+        } else {
+            String::new()
+        };
+        missing.labels.push(Label {
+            span,
+            text: format!("{message}, most likely for want of that file{more}"),
+            primary: false,
+        });
+    }
+
+    /// At most this many errors, with the warnings between them, and how many errors are left out.
+    pub fn first_errors(&self, most: usize) -> (Diagnostics, usize) {
+        let mut errors = 0;
+        let mut list = Vec::new();
+        for diagnostic in &self.list {
+            errors += usize::from(diagnostic.severity == Severity::Error);
+            if errors <= most {
+                list.push(diagnostic.clone());
+            }
+        }
+        (Diagnostics { list }, errors.saturating_sub(most))
+    }
+
+    /// How many there are of this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|d| d.severity == severity).count()
+    }
+
     /// True if there is no usable output.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)

@@ -14,6 +14,8 @@ use crate::source::{SourceMap, Span};
 const TRAIL: usize = 8;
 /// How much of a long line is shown around the marked place, in bytes on each side.
 const AROUND: usize = 120;
+/// Stands where a long line is cut off.
+const CLIPPED: &str = "…";
 
 impl Diagnostics {
     /// All of them as text for people, each with its marked lines; with escape sequences for a terminal if `colour` is set.
@@ -134,12 +136,21 @@ impl Excerpt {
             at
         };
         let from = if line.len() > 2 * AROUND { boundary(marked.start.saturating_sub(AROUND)) } else { 0 };
+        // What is left out must have room for the sign that says so.
+        let from = if from < CLIPPED.len() { 0 } else { from };
         let to = boundary(line.len().min(from + 2 * AROUND));
         let start = self.text.len();
+        let skipped = if from > 0 { from - CLIPPED.len() } else { 0 };
+        if from > 0 {
+            self.text.push_str(CLIPPED);
+        }
         // Each character is replaced by one of the same length: columns stay.
         self.text
             .extend(line[from..to].chars().map(|c| if c.is_ascii_control() && c != '\t' { '?' } else { c }));
-        self.lines.push(Line { number, skipped: from, range: start..self.text.len() });
+        if to < line.len() {
+            self.text.push_str(CLIPPED);
+        }
+        self.lines.push(Line { number, skipped, range: start..self.text.len() });
         self.text.push('\n');
         self.lines.len() - 1
     }

@@ -56,7 +56,7 @@ pub(crate) fn resolve(
     let mut resolver = Resolver {
         abi,
         subsystem,
-        types: Types::new(abi, elsewhere, imports),
+        types: Types::new(abi, elsewhere, imports, &ast.wrong_types),
         state: State::default(),
         routines: Vec::new(),
         names: HashMap::new(),

@@ -52,19 +52,30 @@ pub(super) struct Types<'a> {
     /// The file imports C headers.
     imports: bool,
     table: HashMap<String, Entry>,
-    /// The unknown types that have been reported: once is enough.
+    /// The types that are unknown, and have been reported: once is enough.
     unknown: RefCell<HashSet<String>>,
 }
 
 impl<'a> Types<'a> {
-    pub(super) fn new(abi: &'static Abi, elsewhere: &'a dyn Declarations, imports: bool) -> Self {
+    pub(super) fn new(
+        abi: &'static Abi,
+        elsewhere: &'a dyn Declarations,
+        imports: bool,
+        wrong: &[String],
+    ) -> Self {
         let built_in = abi.built_in.iter().map(|&(name, type_number, bits)| {
             let mut ty = anonymous(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
             ty.name = Some(name.to_owned());
             let declared = plain(ty);
             (name.to_owned(), Entry { declared: Some(declared), span: None })
         });
-        Types { abi, elsewhere, imports, table: built_in.collect(), unknown: RefCell::default() }
+        Types {
+            abi,
+            elsewhere,
+            imports,
+            table: built_in.collect(),
+            unknown: RefCell::new(wrong.iter().cloned().collect()),
+        }
     }
 
     /// `type name = …`
@@ -88,7 +99,7 @@ impl<'a> Types<'a> {
             diagnostic = match earlier.span {
                 Some(span) => diagnostic.with_note(span, "first declared here"),
                 None => diagnostic.with_help(format!(
-                    "`{}` is built into `{}`: remove this declaration",
+                    "`{}` is built into `{}`: remove this declaration, or compile a file of before 2022 with `--abi gnu-i386-2021`",
                     name.name,
                     self.abi.name()
                 )),

@@ -24,7 +24,7 @@ use input::{Fault, Shared, Tokens, punct};
 pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast {
     let tokens = &input.tokens;
     let shared = Shared::new(tokens, &input.names, &input.docs, &input.sources);
-    let mut statements = Vec::new();
+    let mut ast = Ast::default();
     let mut at = 0;
     while tokens[at].kind != Kind::End {
         if tokens[at].is(Punct::Semicolon) {
@@ -34,7 +34,7 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
         match statement(shared.from(at)) {
             Ok((rest, statement)) => {
                 at = rest.at();
-                statements.push(statement);
+                ast.statements.push(statement);
             }
             Err(error) => {
                 let (wrong, diagnostic) = report::diagnostic(&shared, error);
@@ -43,11 +43,68 @@ pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast 
                 if !known && !diagnostics.push_bounded(diagnostic) {
                     break;
                 }
+                ast.wrong_types.extend(declared_type(&shared, tokens, at));
+                if !input.stopped && !members(&shared, tokens, at, wrong, diagnostics) {
+                    break;
+                }
                 at = recover(&shared, tokens, at, wrong);
             }
         }
     }
-    Ast { statements }
+    ast
+}
+
+/// The name of the type that the statement at `start` declares.
+fn declared_type(shared: &Shared<'_>, tokens: &[Token], start: usize) -> Option<String> {
+    let (word, name) = (tokens.get(start)?, tokens.get(start + 1)?);
+    let is_type = shared.names.keyword(word.symbol) == Some(Keyword::Type) && name.kind == Kind::Ident;
+    is_type.then(|| shared.names.text(name.symbol).to_owned())
+}
+
+/// Reports what is wrong with the members of a structure behind the error at `wrong`. False if there are too many errors.
+fn members(
+    shared: &Shared<'_>,
+    tokens: &[Token],
+    start: usize,
+    wrong: usize,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let opened = tokens[start..wrong].iter().rposition(|token| token.is(Punct::LBrace));
+    let closed = tokens[start..wrong].iter().rposition(|token| token.is(Punct::RBrace));
+    if opened <= closed {
+        return true;
+    }
+    let mut at = wrong;
+    loop {
+        // Behind the member that is wrong.
+        while !tokens[at].is(Punct::Semicolon) {
+            if tokens[at].kind == Kind::End
+                || tokens[at].is(Punct::RBrace)
+                || starts_statement(shared, tokens[at])
+            {
+                return true;
+            }
+            at += 1;
+        }
+        at += 1;
+        let diagnostic = loop {
+            if tokens[at].kind == Kind::End
+                || tokens[at].is(Punct::RBrace)
+                || starts_statement(shared, tokens[at])
+            {
+                return true;
+            }
+            match types::member(shared.from(at)) {
+                Ok((rest, _)) => at = rest.at(),
+                Err(error) => break report::diagnostic(shared, error),
+            }
+        };
+        let (wrong, diagnostic) = diagnostic;
+        if !diagnostics.push_bounded(diagnostic) {
+            return false;
+        }
+        at = wrong.max(at);
+    }
 }
 
 fn statement(input: Tokens<'_>) -> Result<(Tokens<'_>, Statement), Err<Fault>> {

@@ -112,9 +112,13 @@ fn struct_array(input: Tokens<'_>) -> Parsed<'_, TypeKind> {
         .parse(input)
 }
 
+/// `type name;`
+pub(super) fn member(input: Tokens<'_>) -> Parsed<'_, Member> {
+    terminated((ident, ident), punct(Punct::Semicolon)).map(|(ty, name)| Member { ty, name }).parse(input)
+}
+
 /// `{ type name; … }`, behind `struct`
 fn members(input: Tokens<'_>) -> Parsed<'_, TypeKind> {
-    let member = terminated((ident, ident), punct(Punct::Semicolon)).map(|(ty, name)| Member { ty, name });
     delimited(punct(Punct::LBrace), many1(member), punct(Punct::RBrace)).map(TypeKind::Struct).parse(input)
 }
 

@@ -56,6 +56,8 @@ impl Preprocessor<'_> {
                     self.open(found, Some(span));
                 }
             }
+            // The second directive for the same file says nothing new.
+            Err(_) if !self.missing.insert(name) => {}
             Err(diagnostic) => self.error(diagnostic.at(span)),
         }
     }

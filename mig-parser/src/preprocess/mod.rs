@@ -71,6 +71,8 @@ pub(crate) struct Preprocessor<'a> {
     /// The files that have been read, and those that are not read again.
     read: HashSet<PathBuf>,
     once: HashSet<PathBuf>,
+    /// The names of files that are not found, which have been reported.
+    missing: HashSet<String>,
     bytes_left: usize,
     includes_left: u32,
     macro_tokens_left: usize,
@@ -133,6 +135,7 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
         texts: HashMap::new(),
         read: HashSet::new(),
         once: HashSet::new(),
+        missing: HashSet::new(),
         bytes_left: limits::TEXT,
         includes_left: limits::INCLUDES,
         macro_tokens_left: limits::MACRO_TOKENS,

@@ -1,0 +1,276 @@
+//! What each code of a diagnostic means, for `mig explain` and the page `docs/errors.md`.
+
+/// A code: what is wrong, and what to do about it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// `MIG` and four digits.
+    pub code: &'static str,
+    /// What is wrong.
+    pub title: &'static str,
+    /// Why that is so, and what to do.
+    pub text: &'static str,
+}
+
+/// The explanation of a code, in any case and with or without `MIG` in front.
+pub fn explain(code: &str) -> Option<&'static Explanation> {
+    let code = code.trim().to_ascii_uppercase();
+    let digits = code.strip_prefix("MIG").unwrap_or(&code);
+    ALL.iter().find(|explanation| &explanation.code[3..] == digits)
+}
+
+/// All codes as a page.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Errors and warnings\n\n`mig explain CODE` prints these at the prompt. A code keeps its meaning for ever. `MIG01xx` come from the \
+         preprocessor, `MIG02xx` from the grammar,\n`MIG03xx` from what the declarations mean, `MIG05xx` from the generator.\n",
+    );
+    for Explanation { code, title, text } in ALL {
+        page += &format!("\n## {code}: {title}\n\n{text}\n");
+    }
+    page
+}
+
+const fn of(code: &'static str, title: &'static str, text: &'static str) -> Explanation {
+    Explanation { code, title, text }
+}
+
+/// All of them, by their numbers.
+pub const ALL: &[Explanation] = &[
+    of(
+        "MIG0100",
+        "the file cannot be read",
+        "The file on the command line or in the build script is missing, is a folder, or may not be read.",
+    ),
+    of(
+        "MIG0101",
+        "an included file is not found",
+        "It is in no folder that was searched: `\"…\"` is searched beside the file that includes it, then as `<…>` in those of `-I` (`Config::include_dir`), in their order. Types that are unknown because of it are not reported on their own.",
+    ),
+    of(
+        "MIG0102",
+        "files include one another too deep",
+        "64 files are open, most likely a cycle; the help shows it. Guard the files with `#ifndef`, or include them by `#import`.",
+    ),
+    of(
+        "MIG0103",
+        "this is no directive",
+        "The word behind `#` is unknown, or what must follow it is missing.",
+    ),
+    of(
+        "MIG0104",
+        "an `#else`, `#elif` or `#endif` belongs to nothing",
+        "No `#if` is open in this file, or its `#else` has passed.",
+    ),
+    of("MIG0105", "a conditional is not closed", "Each `#if` needs an `#endif` in the same file."),
+    of(
+        "MIG0106",
+        "this is not an expression of `#if`",
+        "C's integer expressions are allowed, `defined`, and `__has_include` and its kin with an operand in parentheses.",
+    ),
+    of(
+        "MIG0107",
+        "division by zero in an `#if`",
+        "The divisor has the value 0; a name that is no macro counts as 0.",
+    ),
+    of(
+        "MIG0108",
+        "this `#define` defines no macro",
+        "A name is missing or is an operator, a parameter is named twice, or `#`, `##` or `__VA_OPT__` stand where they mean nothing.",
+    ),
+    of(
+        "MIG0109",
+        "a macro is defined again",
+        "A warning: from here on it means something else. An `#undef` in front says that this is wanted.",
+    ),
+    of(
+        "MIG0110",
+        "a macro is not called as it is defined",
+        "The number of arguments differs, or the call has no `)`.",
+    ),
+    of("MIG0111", "`##` makes no token", "Both sides together must be one name, number or sign."),
+    of(
+        "MIG0112",
+        "the file says that it is wrong",
+        "An `#error`, or a name that a `#pragma GCC poison` forbids. Often a macro is missing that makefiles give: see `-D` and `-imacros`.",
+    ),
+    of("MIG0113", "the file warns", "A `#warning`."),
+    of("MIG0114", "a comment is not closed", "No `*/` follows in this file."),
+    of(
+        "MIG0115",
+        "macros make too much",
+        "More than a million tokens, or calls nested 64 deep: a macro that doubles itself, most likely.",
+    ),
+    of(
+        "MIG0116",
+        "there is too much input",
+        "More text, names, tokens or files than any interface has. Most likely the file is none.",
+    ),
+    of("MIG0117", "an option defines no macro", "What stands behind `-D` or `-U` is not a name of C."),
+    of(
+        "MIG0118",
+        "a name in an `#if` is no macro",
+        "A warning: the name's value decides, and it counts as 0. A macro of the target is misspelled, or one of the build must be given with `-D`. A plain switch, as in `#if KERNEL`, may be undefined.",
+    ),
+    of("MIG0200", "a character is not of the language", "It stands outside of comments and strings."),
+    of(
+        "MIG0201",
+        "something else was expected",
+        "The label says what could stand here. Parsing goes on behind the statement, and in a structure behind the member.",
+    ),
+    of(
+        "MIG0202",
+        "a number is not decimal",
+        "MIG knows decimal numbers only: `0x10` would be `0` and a name for it.",
+    ),
+    of("MIG0203", "a number is too large", "Numbers have 32 bits."),
+    of(
+        "MIG0204",
+        "unknown type",
+        "No declaration stands above this line. `int` and its kin are built into GNU MIG; elsewhere `mach/std_types.defs` declares them.",
+    ),
+    of("MIG0205", "types or expressions are nested too deep", "64 levels are allowed."),
+    of("MIG0206", "a quote is not closed", "The line ends before the string does."),
+    of("MIG0207", "division by zero", "In the size of an array."),
+    of("MIG0208", "the file is not UTF-8", "Outside of comments only ASCII means something."),
+    of("MIG0209", "too many errors", "The rest is not looked at."),
+    of(
+        "MIG0301",
+        "a type is declared twice",
+        "An error in GNU MIG, where built-in types count too: `--abi gnu-i386-2021` takes files of before 2022, which declare `int`. In other dialects a warning: the second declaration wins.",
+    ),
+    of(
+        "MIG0302",
+        "a type is too complicated",
+        "An array of variable arrays, memory out of line inside memory out of line, or too many types in one another: no MIG has a message for it.",
+    ),
+    of("MIG0303", "unknown message type", "There is no `MACH_MSG_TYPE_` of this name in this dialect."),
+    of("MIG0304", "a size is needed", "This message type has no size of its own: write `(NAME, bits)`."),
+    of(
+        "MIG0305",
+        "the sides of `A|B` do not go together",
+        "What is sent and what is received must have one size, and be rights both or data both.",
+    ),
+    of(
+        "MIG0306",
+        "a strange size",
+        "The size is not the one that the message type implies. A warning for data, an error for ports.",
+    ),
+    of("MIG0307", "nothing, or parts of a byte", "A message has whole bytes."),
+    of(
+        "MIG0308",
+        "a variable array is translated",
+        "`intran`, `outtran` and `destructor` are for single values.",
+    ),
+    of(
+        "MIG0309",
+        "the element of a variable array has no name",
+        "Declare the element first: `type element = …;`.",
+    ),
+    of("MIG0310", "no type word can describe this type", "It has more elements than the word has room for."),
+    of("MIG0311", "the short form is too small", "`isnotlong` stands where the count does not fit."),
+    of(
+        "MIG0312",
+        "data of fixed size out of line",
+        "The C stubs for typed messages announce 0 elements, so nothing would arrive. Use `^array[] of element`.",
+    ),
+    of(
+        "MIG0313",
+        "a structure cannot have this member",
+        "Members are inline data of fixed size: rights and variable arrays need places of their own in a message.",
+    ),
+    of("MIG0314", "two C types for one", "A warning: the last one counts."),
+    of(
+        "MIG0315",
+        "a flag does nothing here",
+        "A warning: it is repeated, is cancelled by another, or is not needed.",
+    ),
+    of(
+        "MIG0316",
+        "a second subsystem",
+        "A file declares one. A warning where the dialect lets the last one count.",
+    ),
+    of(
+        "MIG0317",
+        "the subsystem is declared too late",
+        "GNU MIG knows no types in front of it: move the statement up.",
+    ),
+    of(
+        "MIG0318",
+        "no subsystem is declared",
+        "Write `subsystem NAME BASE;` with the id of the first message. `mig check` takes files of types only.",
+    ),
+    of(
+        "MIG0319",
+        "not in this dialect",
+        "The dialect of `--abi` refuses this construct, or takes it without effect (a warning).",
+    ),
+    of(
+        "MIG0320",
+        "a routine has no request port",
+        "Its first argument without a direction is the port to which the message goes.",
+    ),
+    of("MIG0321", "this cannot be the request port", "It must be one send or send-once right."),
+    of("MIG0322", "this cannot be a reply port", "It must be one send or send-once right."),
+    of("MIG0323", "a number was expected", "Times, options and sequence numbers are integers of 32 bits."),
+    of("MIG0324", "two arguments for one role", "A warning: the last one counts."),
+    of(
+        "MIG0325",
+        "a one-way message has no results",
+        "Declare a `routine`, or send the value in another message.",
+    ),
+    of(
+        "MIG0326",
+        "a variable array cannot be `inout`",
+        "Its size would change on the way: declare an `in` and an `out` argument.",
+    ),
+    of("MIG0327", "a flag means nothing for this argument", "A warning: it is ignored."),
+    of("MIG0328", "a routine is declared twice", "Names of routines are unique in a subsystem."),
+    of(
+        "MIG0329",
+        "a name is used twice",
+        "Two arguments of a routine, or two members of a structure, have one name.",
+    ),
+    of(
+        "MIG0330",
+        "the message ids are too large",
+        "Ids are signed numbers of 32 bits, and replies have 100 more.",
+    ),
+    of("MIG0331", "a message is too large", "Its size does not fit the header."),
+    of(
+        "MIG0332",
+        "a translation is missing",
+        "A warning: the type is translated, but the function for this direction is not given.",
+    ),
+    of(
+        "MIG0333",
+        "this cannot be the return code",
+        "`retcode` marks one integer that a `simpleroutine` sends.",
+    ),
+    of(
+        "MIG0334",
+        "no count to share",
+        "`samecount` needs a variable array of the same direction in front of it.",
+    ),
+    of("MIG0335", "a native C type cannot be sent", "Its size is not known, or it has no value."),
+    of("MIG0390", "not generated yet", "The declaration is right, but no code is made for it."),
+    of(
+        "MIG0502",
+        "an argument is not generated yet",
+        "No MIG, or only a C compiler's, makes a stub for it, or its form in Rust does not exist yet. `mig abi` still shows its messages.",
+    ),
+    of(
+        "MIG0503",
+        "only a C compiler knows this value",
+        "The macro is not defined here: give it with `-D`. Names of `mach/message.h` are known.",
+    ),
+    of(
+        "MIG0504",
+        "not for an object of the kernel",
+        "With `kernel_objects` each routine waits for a reply and sends three descriptors at most.",
+    ),
+    of(
+        "MIG0505",
+        "`extern_type` names nothing",
+        "A warning: the interface has no type of this name, no `ctype` and no translated type.",
+    ),
+];
