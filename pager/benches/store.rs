@@ -1,82 +1,217 @@
-//! Pages a second of the swap store, on a disk in memory and on a file, written in calls of 64 pages and of one, and read in random order.
+//! Pages a second of the swap store, on a disk in memory and on a file, at several degrees of fullness; and a map of a terabyte.
 //!
 //! `cargo bench -p mach-pager` measures; anything else only sees that it runs. The file is in the page cache of the system: what is measured is the
-//! store and the system's calls, not a medium. `SWAP=FILE` names a swap file or a block device to use instead.
+//! store and the system's calls, not a medium. Beside it stand the bytes of the same pages written by `pwritev` alone, one after the other, which is
+//! the most that a store on this file could do. `SWAP=FILE` names a swap file or a block device to use instead.
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::IoSlice;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mach_pager::object::{Node, Nodes, Pages};
 use mach_pager::store::file::{self, PAGE_SIZE};
-use mach_pager::store::{Disk, DiskError, Store, SwapStore, superblock};
+use mach_pager::store::{Disk, DiskError, Slot, Store, Stored, SwapStore, superblock};
 use mig_runtime::platform::Std;
 
 /// Pages of one call.
 const CALL: usize = 64;
 
+/// How much of the store is taken, in percent, its free slots anywhere.
+const FULL: [usize; 4] = [0, 50, 90, 99];
+
 fn main() {
     let measured = env::args().any(|argument| argument == "--bench");
-    // Pages that are stored at a time: a power of two, and too many for the caches of a processor.
-    let (pages, rounds) = if measured { (16_384, 20) } else { (128, 1) };
-    let pages: Vec<Vec<u8>> = (0..pages).map(page).collect();
-    let size = (pages.len() + 2) * PAGE_SIZE;
-    println!(
-        "{:<10}{:>16}{:>16}{:>16}   (median of {rounds}, in pages a second)",
-        "", "write by 64", "write by 1", "read"
-    );
+    // Slots of the store: a power of two, and too many for the caches of a processor.
+    let (slots, rounds) = if measured { (65_536, 9) } else { (1024, 1) };
+    let size = (slots + 2) * PAGE_SIZE;
 
+    println!("pages a second, the median of {rounds}; in brackets how many pages a write of the device has");
     let memory = MemoryDisk(Mutex::new(vec![0; size]));
     superblock::format(&memory, PAGE_SIZE, *b"only for a bench").expect("memory can be formatted");
-    measure("memory", &SwapStore::<_, Std>::open(memory).expect("it was formatted"), &pages, rounds);
+    let store = SwapStore::<_, Std>::open(memory).expect("it was formatted");
+    Bench { name: "memory", store: &store, rounds }.run();
 
     if let Some(path) = env::var_os("SWAP") {
         let store = file::open::<Std>(Path::new(&path)).unwrap_or_else(|error| panic!("{error}"));
-        return measure("SWAP", &store, &pages, rounds);
+        Bench { name: "SWAP", store: &store, rounds }.run();
+        return;
     }
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("swap");
     file::format(&path, Some(size as u64), false).unwrap_or_else(|error| panic!("{error}"));
-    measure("file", &file::open::<Std>(&path).unwrap_or_else(|error| panic!("{error}")), &pages, rounds);
+    let store = file::open::<Std>(&path).unwrap_or_else(|error| panic!("{error}"));
+    let by_store = Bench { name: "file", store: &store, rounds }.run();
+    drop(store);
+    let by_system = system(&path, slots, rounds);
+    println!("{:<8} by {CALL:>2}   {by_system:>9.0}", "pwritev");
+    println!("the store on the file does {:.0} % of that when it is empty", 100.0 * by_store / by_system);
+
+    terabyte(if measured { 1 << 24 } else { 1 << 12 });
 }
 
-/// Prints a line.
-fn measure<S: Store>(name: &str, store: &S, pages: &[Vec<u8>], rounds: usize) {
-    let slices: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
-    let mut times: [Vec<Duration>; 3] = Default::default();
-    for _ in 0..rounds {
-        for (call, times) in [CALL, 1].into_iter().zip(&mut times) {
-            let mut stored = Vec::with_capacity(pages.len());
-            times.push(timed(|| write(store, &slices, call, &mut stored)));
-            stored.into_iter().for_each(|stored| store.free(stored));
+/// A store to be measured.
+struct Bench<'a, D: Disk> {
+    name: &'a str,
+    store: &'a SwapStore<D, Std>,
+    rounds: usize,
+}
+
+impl<D: Disk> Bench<'_, D> {
+    /// Prints a line for each degree of fullness. Returns the pages a second of an empty store, in calls for many.
+    fn run(&self) -> f64 {
+        let total = self.store.space().free as usize;
+        let pages: Vec<Vec<u8>> = (0..at_a_time(total)).map(page).collect();
+        let all: Vec<&[u8]> = pages.iter().map(|page| &page[..]).collect();
+        let mut best = 0.0;
+        for full in FULL {
+            let held = self.fill(full, &all);
+            // As many as there is room for.
+            let slices = &all[..all.len().min(total * (100 - full) / 100)];
+            let [many, one] = [CALL, 1].map(|call| self.written(slices, call));
+            let read = self.read(slices);
+            println!(
+                "{:<8} {full:>2} % full   by {CALL} {:>9.0} ({:>4.1})   by 1 {:>9.0}   read {read:>9.0}",
+                self.name, many.0, many.1, one.0
+            );
+            held.into_iter().for_each(|slot| self.store.free(slot));
+            best = if full == 0 { many.0 } else { best };
         }
+        best
+    }
+
+    /// Takes so many percent of the slots, any of them.
+    fn fill(&self, percent: usize, pages: &[&[u8]]) -> Vec<Slot> {
+        let total = self.store.space().free as usize;
+        let mut all = Vec::with_capacity(total);
+        while percent > 0 && self.write(pages, CALL, &mut all) {}
+        // An odd factor visits all of a power of two, in an order that is as good as by chance.
+        let mut kept = Vec::new();
+        for (at, slot) in all.into_iter().enumerate() {
+            if (at.wrapping_mul(2_654_435_761) >> 7) % 100 < percent {
+                kept.push(slot);
+            } else {
+                self.store.free(slot);
+            }
+        }
+        kept
+    }
+
+    /// Pages a second, and pages a write.
+    fn written(&self, pages: &[&[u8]], call: usize) -> (f64, f64) {
+        let before = self.store.counters();
+        let rate = median(self.rounds, pages.len(), || {
+            let mut stored = Vec::with_capacity(pages.len());
+            let time = timed(|| assert!(self.write(pages, call, &mut stored), "there is room"));
+            stored.into_iter().for_each(|slot| self.store.free(slot));
+            time
+        });
+        let after = self.store.counters();
+        let (pages, runs) =
+            (after.pages_written - before.pages_written, after.runs_written - before.runs_written);
+        (rate, pages as f64 / runs as f64)
+    }
+
+    /// False if the store has become full.
+    fn write(&self, pages: &[&[u8]], call: usize, stored: &mut Vec<Slot>) -> bool {
+        let before = stored.len();
+        for pages in pages.chunks(call) {
+            self.store.write(pages, &mut |_, result| stored.extend(result.ok()));
+        }
+        stored.len() - before == pages.len()
+    }
+
+    /// Reads every page once, in another order.
+    fn read(&self, pages: &[&[u8]]) -> f64 {
         let mut stored = Vec::with_capacity(pages.len());
-        write(store, &slices, CALL, &mut stored);
-        times[2].push(timed(|| read(store, &stored)));
-        stored.into_iter().for_each(|stored| store.free(stored));
-    }
-    print!("{name:<10}");
-    for mut times in times {
-        times.sort();
-        print!("{:>16.0}", pages.len() as f64 / times[rounds / 2].as_secs_f64());
-    }
-    println!();
-}
-
-fn write<S: Store>(store: &S, pages: &[&[u8]], call: usize, stored: &mut Vec<S::Place>) {
-    for pages in pages.chunks(call) {
-        store.write(pages, &mut |_, result| stored.push(result.expect("there is room")));
+        assert!(self.write(pages, CALL, &mut stored), "there is room");
+        let mut page = vec![0; PAGE_SIZE];
+        let rate = median(self.rounds, pages.len(), || {
+            timed(|| {
+                for at in 0..stored.len() {
+                    let slot = &stored[at * 7_919 % stored.len()];
+                    self.store.read(slot, &mut page).expect("it was written");
+                }
+            })
+        });
+        stored.into_iter().for_each(|slot| self.store.free(slot));
+        rate
     }
 }
 
-/// Reads every page once.
-fn read<S: Store>(store: &S, stored: &[S::Place]) {
-    let mut page = vec![0; PAGE_SIZE];
-    for at in 0..stored.len() {
-        // An odd factor visits all places of a power of two.
-        let place = at * 7_919 % stored.len();
-        store.read(&stored[place], &mut page).expect("it was written");
-    }
+/// Pages a second that the system writes to a file.
+fn system(path: &Path, slots: usize, rounds: usize) -> f64 {
+    let file = OpenOptions::new().write(true).open(path).expect("it was made");
+    let pages: Vec<Vec<u8>> = (0..at_a_time(slots)).map(page).collect();
+    median(rounds, pages.len(), || {
+        timed(|| {
+            for (at, pages) in pages.chunks(CALL).enumerate() {
+                let slices: Vec<IoSlice<'_>> = pages.iter().map(|page| IoSlice::new(page)).collect();
+                let offset = ((1 + at * CALL) * PAGE_SIZE) as u64;
+                let written = rustix::io::pwritev(&file, &slices, offset).expect("it has its space");
+                assert_eq!(written, CALL * PAGE_SIZE);
+            }
+        })
+    })
+}
+
+/// An object of a terabyte on a device of a terabyte: this many of its pages are stored, in pieces all over it.
+fn terabyte(pages: u64) {
+    const TERABYTE: u64 = 1 << 40;
+    const PIECE: u64 = 4096;
+    let mut store = None;
+    let opened = timed(|| store = SwapStore::<_, Std>::raw(Nowhere(TERABYTE), PAGE_SIZE).ok());
+    let store = store.expect("there is memory for a bit for each of its slots");
+    let content: Vec<Vec<u8>> = (0..CALL).map(page).collect();
+    let slices: Vec<&[u8]> = content.iter().map(|page| &page[..]).collect();
+    let mut map = Pages::<Stored<Slot>, ()>::new(4, Arc::new(Heap));
+    let pieces = pages / PIECE;
+    let step = TERABYTE / PAGE_SIZE as u64 / pieces;
+    let mut next = (0..pieces).flat_map(|piece| piece * step..piece * step + PIECE);
+    let stored = timed(|| {
+        for _ in 0..pages / CALL as u64 {
+            store.write(&slices, &mut |_, result| {
+                let page = next.next().expect("there are as many");
+                assert!(map.store(page, Stored::In(result.expect("there is room"))).is_ok());
+            });
+        }
+    });
+    let mut out = 0;
+    let looked_up = timed(|| {
+        for at in 0..pages {
+            let at = at * 7_919 % pages;
+            out += u64::from(map.is_out(at / PIECE * step + at % PIECE));
+        }
+    });
+    assert_eq!(out, pages);
+    let forgotten = timed(|| {
+        map.into_places().for_each(|place| {
+            if let Stored::In(slot) = place {
+                store.free(slot);
+            }
+        })
+    });
+    let each = |time: Duration| time.as_nanos() as u64 / pages;
+    println!(
+        "a terabyte: opened in {} ms; a page is stored in {} ns, found in {} ns, forgotten in {} ns",
+        opened.as_millis(),
+        each(stored),
+        each(looked_up),
+        each(forgotten)
+    );
+}
+
+/// How many pages are written in a round: too many for the caches of a processor.
+fn at_a_time(slots: usize) -> usize {
+    slots / 4 / CALL * CALL
+}
+
+fn median(rounds: usize, pages: usize, mut round: impl FnMut() -> Duration) -> f64 {
+    let mut times: Vec<_> = (0..rounds).map(|_| round()).collect();
+    times.sort();
+    pages as f64 / times[rounds / 2].as_secs_f64()
 }
 
 fn timed(work: impl FnOnce()) -> Duration {
@@ -88,6 +223,44 @@ fn timed(work: impl FnOnce()) -> Duration {
 /// A page that is like no other.
 fn page(seed: usize) -> Vec<u8> {
     (0..PAGE_SIZE / 8).flat_map(|word| (seed << 16 | word).to_le_bytes()).collect()
+}
+
+/// As many nodes as there is memory for.
+struct Heap;
+
+impl<L> Nodes<L> for Heap {
+    fn take(&self) -> Option<Box<Node<L>>> {
+        Some(Box::new(Node::free(None)))
+    }
+
+    fn give(&self, node: Box<Node<L>>) {
+        drop(node);
+    }
+}
+
+/// A device of so many bytes that keeps nothing.
+struct Nowhere(u64);
+
+impl Disk for Nowhere {
+    fn size(&self) -> u64 {
+        self.0
+    }
+
+    fn record_size(&self) -> usize {
+        512
+    }
+
+    fn read_at(&self, _offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        Ok(buffer.len())
+    }
+
+    fn write_at(&self, _offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        Ok(pieces.iter().map(|piece| piece.len()).sum())
+    }
+
+    fn flush(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
 }
 
 struct MemoryDisk(Mutex<Vec<u8>>);

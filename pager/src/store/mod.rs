@@ -62,22 +62,27 @@ mod disk;
 pub mod file;
 mod health;
 mod memory;
+mod runs;
 mod same_filled;
 mod slots;
 pub mod superblock;
 mod swap;
+mod volumes;
 
 #[cfg(all(test, feature = "std"))]
 mod faulty;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
+use alloc::sync::Arc;
 use core::fmt;
 
 pub use disk::{Disk, DiskError};
 pub use memory::{Frame, MemoryStore};
+pub use runs::{Runs, RunsError};
 pub use same_filled::{SameFilled, Stored};
 pub use swap::{Counters, Slot, SwapStore};
+pub use volumes::{VOLUMES_MAX, VolumeError, VolumeInfo, Volumes};
 
 /// Keeps pages and gives them back.
 ///
@@ -112,6 +117,11 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets a page. Its place must be one that this store gave.
     fn free(&self, place: Self::Place);
 
+    /// True if the page is to be stored once more, and this place freed, because what it is in is to be taken away.
+    fn is_leaving(&self, _place: &Self::Place) -> bool {
+        false
+    }
+
     /// Does some work that is not urgent, such as telling a device of the room that is empty. False if there was nothing to do. Called by threads
     /// that have nothing else to do.
     fn tidy(&self) -> bool {
@@ -120,6 +130,39 @@ pub trait Store: Send + Sync + 'static {
 
     /// How much room there is now.
     fn space(&self) -> Space;
+}
+
+/// A store that is shared: with whoever adds devices to it, for instance.
+impl<S: Store> Store for Arc<S> {
+    type Place = S::Place;
+
+    fn page_size(&self) -> usize {
+        (**self).page_size()
+    }
+
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Self::Place, StoreError>)) {
+        (**self).write(pages, done);
+    }
+
+    fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError> {
+        (**self).read(place, page)
+    }
+
+    fn free(&self, place: Self::Place) {
+        (**self).free(place);
+    }
+
+    fn is_leaving(&self, place: &Self::Place) -> bool {
+        (**self).is_leaving(place)
+    }
+
+    fn tidy(&self) -> bool {
+        (**self).tidy()
+    }
+
+    fn space(&self) -> Space {
+        (**self).space()
+    }
 }
 
 /// Why a page could not be stored or read.

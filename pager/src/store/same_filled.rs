@@ -109,6 +109,13 @@ impl<S: Store> Store for SameFilled<S> {
         }
     }
 
+    fn is_leaving(&self, place: &Self::Place) -> bool {
+        match place {
+            Stored::In(place) => self.store.is_leaving(place),
+            Stored::Same(_) => false,
+        }
+    }
+
     fn tidy(&self) -> bool {
         self.store.tidy()
     }

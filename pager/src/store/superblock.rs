@@ -86,6 +86,8 @@ pub enum Format {
     OursWithoutBackup,
     /// Linux, whose swap devices have no backup.
     Linux,
+    /// Nobody: all slots are for pages.
+    Raw,
 }
 
 impl Header {
@@ -93,6 +95,7 @@ impl Header {
     pub fn usable(&self) -> Range<u64> {
         match self.format {
             Format::Linux => 1..self.slots,
+            Format::Raw => 0..self.slots,
             _ => 1..self.slots - 1,
         }
     }
@@ -203,6 +206,15 @@ pub fn read(disk: &impl Disk) -> Result<Header, HeaderError> {
         found if found < said => Err(HeaderError::CutShort { said, found }),
         found if header.usable().is_empty() => Err(HeaderError::TooSmall(found)),
         _ => Ok(header),
+    }
+}
+
+/// A device that says nothing about itself.
+pub(super) fn raw(disk: &impl Disk, page_size: usize) -> Result<Header, HeaderError> {
+    check_page_size(disk, page_size)?;
+    match slots_in(disk.size(), page_size) {
+        0 => Err(HeaderError::TooSmall(disk.size())),
+        slots => Ok(Header { format: Format::Raw, uuid: [0; 16], page_size, slots, bad: Vec::new() }),
     }
 }
 

@@ -61,6 +61,18 @@ impl Slot {
         let [a, b, c, d, e] = self.number;
         u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
     }
+
+    /// The same page, where the numbers of slots begin with this one.
+    pub(super) fn moved_by(self, first: u64) -> Self {
+        let [a, b, c, d, e, ..] = (self.number() + first).to_le_bytes();
+        Slot { number: [a, b, c, d, e], ..self }
+    }
+
+    /// The slot in a device whose numbers begin with this one.
+    pub(super) fn moved_back_by(&self, first: u64) -> Self {
+        let [a, b, c, d, e, ..] = self.number().wrapping_sub(first).to_le_bytes();
+        Slot { number: [a, b, c, d, e], checksum: self.checksum }
+    }
 }
 
 /// What a [`SwapStore`] has done so far.
@@ -101,6 +113,20 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// [`HeaderError`] if the device is no swap space, or is damaged.
     pub fn open(disk: D) -> Result<Self, HeaderError> {
         let header = superblock::read(&disk)?;
+        Self::with(disk, header)
+    }
+
+    /// Opens a device without superblocks, all of which is for pages: somebody else answers for that. What it holds is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] if it is too small, or cannot have pages of this size.
+    pub fn raw(disk: D, page_size: usize) -> Result<Self, HeaderError> {
+        let header = superblock::raw(&disk, page_size)?;
+        Self::with(disk, header)
+    }
+
+    fn with(disk: D, header: Header) -> Result<Self, HeaderError> {
         let slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
         Ok(SwapStore {
             disk,
