@@ -66,6 +66,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod areas;
 mod buffers;
 mod counters;
 mod notes;
@@ -75,7 +76,7 @@ mod service;
 pub mod store;
 
 pub use counters::Statistics;
-pub use pager::{Config, SwapPager, Unsequenced};
+pub use pager::{Config, SwapPager, Unsequenced, object_calls};
 pub use service::{Duty, Service, StartError};
 
 /// The README's example, compiled.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use mach_defs::native::hurd::default_pager as hurd;
 use mach_defs::native::{
     default_pager::default_pager, seqnos_memory_object::seqnos_memory_object,
     seqnos_memory_object_default::seqnos_memory_object_default, seqnos_notify::seqnos_notify,
@@ -16,7 +17,7 @@ use mig_runtime::server::Source;
 use mig_runtime::{KernReturn, Kernel, SendRight, Server, Stop};
 
 use crate::store::Store;
-use crate::{Config, SwapPager};
+use crate::{Config, SwapPager, object_calls};
 
 /// A pager that works. Dropping it stops it.
 ///
@@ -98,7 +99,10 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
         let ready = prepare.clone();
         service.spawn("pager administration", move |pager, stop| {
             ready(Duty::Administration);
-            Server::until(pager.administration_ports(), stop).with(default_pager(pager)).run_on::<P>()
+            Server::until(pager.administration_ports(), stop)
+                .with(default_pager(pager))
+                .with(hurd::default_pager(pager))
+                .run_on::<P>()
         })?;
         let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
@@ -220,6 +224,7 @@ fn serve_objects<K: Kernel<Abi = Native>, P: Platform, S: Store>(
         .with(seqnos_memory_object(pager))
         .with(seqnos_memory_object_default(pager))
         .with(seqnos_notify(pager))
+        .with(object_calls(pager))
         .unclaimed(|message| pager.unclaimed(message))
         .threads(threads)
         .run_on::<P>()

@@ -307,6 +307,27 @@ impl<L> Map<L> {
         search(self.root.as_deref()?, self.height, 0, page)
     }
 
+    /// The first page from this one on that the store has and for which this is true.
+    pub(super) fn find(&self, page: u64, is_it: impl Fn(&L) -> bool) -> Option<u64> {
+        self.find_note(page, |note| matches!(note, Packed::Stored(place) if is_it(place)))
+    }
+
+    /// The first page from this one on that was ever written.
+    pub(super) fn find_noted(&self, page: u64) -> Option<u64> {
+        self.find_note(page, |note| !matches!(note, Packed::Never))
+    }
+
+    fn find_note(&self, page: u64, is_it: impl Fn(&Packed<L>) -> bool) -> Option<u64> {
+        let (mut first, mut leaf) = self.leaf_from(page)?;
+        loop {
+            let start = page.saturating_sub(first).min(FAN as u64) as usize;
+            if let Some(at) = leaf.notes[start..].iter().position(&is_it) {
+                return Some(first + (start + at) as u64);
+            }
+            (first, leaf) = self.leaf_from(first.checked_add(FAN as u64)?)?;
+        }
+    }
+
     /// Forgets the pages of one leaf, and gives back their places. `None` if there are none left.
     pub(super) fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L>> {
         let mut node = take_leaf(&mut self.root, &*self.nodes)?;

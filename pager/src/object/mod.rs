@@ -123,6 +123,14 @@ impl<L, D: Clone> Object<L, D> {
         self.origin
     }
 
+    /// How many pages it has, unless the kernel has made it.
+    pub fn size(&self) -> Option<u64> {
+        match self.origin {
+            Origin::Internal => None,
+            Origin::External { pages } => Some(pages),
+        }
+    }
+
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -210,6 +218,35 @@ impl<L, D: Clone> Object<L, D> {
     /// As that.
     pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
         self.pages.lend(page).inspect_err(|request| self.transfers += usize::from(request.takes_transfer()))
+    }
+
+    /// As [`Pages::begin_move`]. A transfer begins by that.
+    pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
+        self.pages.begin_move(from, leaves).inspect(|_| self.transfers += 1)
+    }
+
+    /// As [`Pages::moved`]. If what it says takes a transfer, another one begins.
+    pub fn moved(
+        &mut self,
+        page: u64,
+        read: Read<L>,
+        place: Option<L>,
+    ) -> ([Option<L>; 2], Option<Request<L>>) {
+        let (free, request) = self.pages.moved(page, read, place);
+        self.transfers += usize::from(request.as_ref().is_some_and(Request::takes_transfer));
+        (free, request)
+    }
+
+    /// Gives an object that somebody has made another size. What it has beyond is forgotten: these are the places of the pages, of those that have
+    /// one. `None` if the kernel made it.
+    pub fn set_size(&mut self, pages: u64) -> Option<impl Iterator<Item = Option<L>> + use<'_, L, D>> {
+        match &mut self.origin {
+            Origin::Internal => None,
+            Origin::External { pages: size } => {
+                *size = pages;
+                Some(self.pages.truncate(pages))
+            }
+        }
     }
 
     /// A transfer of one of its pages begins.

@@ -51,6 +51,14 @@ enum Page<L, D> {
     Reading { ticket: Ticket },
     /// It is being supplied as precious. The store has it until the kernel does.
     GivingAway { ticket: Ticket, place: L },
+    /// It is being moved to another place in the store. The mover has the place.
+    Moving {
+        ticket: Ticket,
+        /// The kernel has it, perhaps.
+        in_kernel: bool,
+        /// The kernel has asked for it meanwhile.
+        wanted: bool,
+    },
     /// Only the kernel has it, and knows that.
     Precious {
         /// It went back without a request.
@@ -203,7 +211,7 @@ impl<L, D: Clone> Pages<L, D> {
             Page::In(place) => Note::In(place),
             Page::Lost => Note::Lost,
             Page::Precious { gone_back, handed_back } => Note::Precious(note(gone_back, handed_back)),
-            Page::Writing { .. } | Page::Reading { .. } | Page::GivingAway { .. } => {
+            Page::Writing { .. } | Page::Reading { .. } | Page::GivingAway { .. } | Page::Moving { .. } => {
                 self.moving.insert(page, state);
                 Note::Moving
             }
@@ -232,6 +240,9 @@ impl<L, D: Clone> Pages<L, D> {
             }
             state @ Page::Precious { .. } => (state, Request::Unexpected),
             state @ Page::Reading { .. } => (state, Request::Answered),
+            Page::Moving { ticket, in_kernel, .. } => {
+                (Page::Moving { ticket, in_kernel, wanted: true }, Request::Answered)
+            }
             Page::Lost => (Page::Lost, Request::Lost),
         };
         self.put(page, state);
@@ -417,6 +428,51 @@ impl<L, D: Clone> Pages<L, D> {
         unanswered
     }
 
+    /// Begins to move the first page from this one on whose place is one of these. [`moved`](Self::moved) is to follow.
+    pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
+        let page = self.notes.find(from, leaves)?;
+        let (place, in_kernel) = match self.take(page)? {
+            Page::Out(place) => (place, false),
+            Page::In(place) => (place, true),
+            other => {
+                self.put(page, other);
+                return None;
+            }
+        };
+        let ticket = self.ticket();
+        self.put(page, Page::Moving { ticket, in_kernel, wanted: false });
+        Some((page, Read { ticket, place }))
+    }
+
+    /// A page has been moved to another place, or stays where it is if there is none. Gives back the places that are not needed any more, and what
+    /// to do if the kernel has asked for the page meanwhile.
+    pub fn moved(
+        &mut self,
+        page: u64,
+        read: Read<L>,
+        place: Option<L>,
+    ) -> ([Option<L>; 2], Option<Request<L>>) {
+        let Read { ticket, place: before } = read;
+        let Some(Page::Moving { in_kernel, wanted, .. }) = self.take_with(page, ticket) else {
+            // The kernel has returned it since, or the object is gone.
+            return ([Some(before), place], None);
+        };
+        let (place, free) = match place {
+            Some(place) => (place, Some(before)),
+            None => (before, None),
+        };
+        self.put(page, if in_kernel { Page::In(place) } else { Page::Out(place) });
+        ([free, None], wanted.then(|| self.request(page)))
+    }
+
+    /// Forgets all pages from this one on, as if they had never been written. Gives back their places, of those that have one.
+    pub fn truncate(&mut self, from: u64) -> impl Iterator<Item = Option<L>> + use<'_, L, D> {
+        core::iter::from_fn(move || {
+            let page = self.notes.find_noted(from)?;
+            Some(self.take(page).and_then(Page::into_place))
+        })
+    }
+
     /// True if only the store has the page, and the kernel does not wait for it: it may be supplied before it is asked for.
     pub fn is_out(&self, page: u64) -> bool {
         self.notes.is_out(page)
@@ -474,7 +530,10 @@ impl<L, D> Page<L, D> {
 
     /// True if the store has it.
     fn is_in_store(&self) -> bool {
-        matches!(self, Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. })
+        matches!(
+            self,
+            Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. } | Page::Moving { .. }
+        )
     }
 
     fn going_back(ticket: Ticket, handed_back: u8) -> Self {
@@ -484,9 +543,10 @@ impl<L, D> Page<L, D> {
     /// That of the transfer that is on its way, or was the last one.
     fn ticket(&self) -> Option<Ticket> {
         match self {
-            Page::Writing { ticket, .. } | Page::Reading { ticket } | Page::GivingAway { ticket, .. } => {
-                Some(*ticket)
-            }
+            Page::Writing { ticket, .. }
+            | Page::Reading { ticket }
+            | Page::GivingAway { ticket, .. }
+            | Page::Moving { ticket, .. } => Some(*ticket),
             Page::Precious { gone_back, .. } => gone_back.map(|gone| gone.ticket),
             Page::Out(_) | Page::In(_) | Page::Lost => None,
         }
@@ -504,7 +564,7 @@ impl<L, D> Page<L, D> {
         match self {
             Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => Some(place),
             Page::Writing { old, .. } => old,
-            Page::Reading { .. } | Page::Precious { .. } | Page::Lost => None,
+            Page::Reading { .. } | Page::Moving { .. } | Page::Precious { .. } | Page::Lost => None,
         }
     }
 }

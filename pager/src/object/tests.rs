@@ -712,3 +712,47 @@ fn pages_in_the_store_are_counted() {
     assert_eq!((count(&pages), pages.is_out(3)), ((199, 199), false));
     assert_eq!(pages.into_places().count(), 199);
 }
+
+#[test]
+fn a_page_that_moves_is_answered_from_its_new_place_and_a_return_overtakes_it() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(100));
+    (0..5).for_each(|page| assert_eq!(pages.store(page, Place(page as u32)), Ok(None)));
+    let leaves = |place: &Place| place.0 >= 2;
+    let (page, read) = pages.begin_move(0, leaves).unwrap();
+    assert_eq!((page, pages.count_in_store(), pages.was_written(2)), (2, 5, true));
+    // The kernel asks for it twice, and is answered once it has moved.
+    assert_eq!((pages.request(2), pages.request(2)), (Request::Answered, Request::Answered));
+    let (free, Some(Request::Read(asked))) = pages.moved(2, read, Some(Place(22))) else {
+        panic!("it is asked for")
+    };
+    assert_eq!((free, &asked.place), ([Some(Place(2)), None], &Place(22)));
+    assert_eq!(pages.read(2, asked, Ok(()), false), AfterRead::Supply);
+    // What the kernel returns meanwhile is newer.
+    let (page, read) = pages.begin_move(3, leaves).unwrap();
+    assert_eq!((page, pages.store(3, Place(33))), (3, Ok(None)));
+    assert_eq!(pages.moved(3, read, Some(Place(34))), ([Some(Place(3)), Some(Place(34))], None));
+    // Without another place it stays.
+    let (page, read) = pages.begin_move(4, leaves).unwrap();
+    assert_eq!((page, pages.moved(4, read, None)), (4, ([None, None], None)));
+    assert!(pages.is_out(4) && pages.begin_move(5, leaves).is_none());
+    let mut places: Vec<_> = pages.into_places().map(|place| place.0).collect();
+    places.sort_unstable();
+    assert_eq!(places, [0, 1, 4, 22, 33]);
+}
+
+#[test]
+fn what_an_object_has_beyond_its_size_is_forgotten() {
+    let mut object =
+        Object::<Place, Version>::new(Origin::External { pages: 200 }, HAND_BACKS, Heap::new(100));
+    (0..100).for_each(|page| assert_eq!(object.pages.store(page * 2, Place(page as u32)), Ok(None)));
+    let write = object.pages.write(150, 1).unwrap();
+    let Request::Read(read) = object.pages.request(160) else { panic!("it is in the store") };
+    let forgotten: Vec<_> = object.set_size(101).unwrap().collect();
+    assert_eq!((forgotten.len(), forgotten.iter().flatten().count()), (49, 48));
+    assert_eq!((object.size(), object.has_pages(100, 1), object.has_pages(101, 1)), (Some(101), true, false));
+    assert_eq!(object.pages.written(150, write, Some(Place(500))), AfterWrite::Superseded(Some(Place(500))));
+    assert_eq!(object.pages.read(160, read, Ok(()), false), AfterRead::Superseded(Place(80)));
+    assert_eq!(object.pages.count_in_store(), 51);
+    assert!((102..200).all(|page| object.pages.request(page) == Request::Unavailable));
+    assert!(Object::<Place, Version>::new(Origin::Internal, 0, Heap::new(1)).set_size(1).is_none());
+}

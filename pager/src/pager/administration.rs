@@ -2,17 +2,23 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::sync::atomic::Ordering::Relaxed;
 
 use mach_defs::native::default_pager::{
     DefaultPager, DefaultPagerInfo, DefaultPagerObject, DefaultPagerObjectsReply, DefaultPagerPage, VmOffset,
     VmSize,
 };
+use mach_defs::native::hurd::default_pager as hurd;
 use mig_runtime::abi::Native;
 use mig_runtime::platform::Platform;
-use mig_runtime::{KernReturn, Kernel, Port, ReceiveRight, SendRight};
+use mig_runtime::{
+    Elements, KernReturn, Kernel, Name, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
+};
 
 use super::SwapPager;
 use super::entry::{Entry, Rights};
+use crate::areas::{Areas, HURD_EINVAL};
 use crate::object::Origin;
 use crate::store::Store;
 
@@ -75,9 +81,113 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPag
         let pages = state.object.pages.in_store();
         Ok(pages.map(|page| DefaultPagerPage { dpp_offset: saturate(self.offset(page)) }).collect())
     }
+
+    fn default_pager_paging_file(
+        &self,
+        default_pager: Port<'_, K>,
+        master_device_port: SendRight<K>,
+        filename: &CStr,
+        add: bool,
+    ) -> Result<(), KernReturn> {
+        self.administers(default_pager)?;
+        let (areas, name) = (self.areas()?, self::name(filename)?);
+        if add { areas.add_file(master_device_port, name) } else { self.remove_area(&*areas, name) }
+    }
+}
+
+/// The calls that only the Hurd has.
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> hurd::DefaultPager<K> for SwapPager<K, P, S> {
+    fn default_pager_paging_storage(
+        &self,
+        default_pager: Port<'_, K>,
+        device_port: SendRight<K>,
+        runs: Elements<'_, hurd::Recnum, K>,
+        name: &CStr,
+        add: bool,
+    ) -> Result<(), KernReturn> {
+        self.administers(default_pager)?;
+        let (areas, name) = (self.areas()?, self::name(name)?);
+        if !add {
+            return self.remove_area(&*areas, name);
+        }
+        let runs = runs.chunks(2).map(|run| match run {
+            #[allow(clippy::unnecessary_cast)]
+            [first, count] => Ok((*first as u64, *count as u64)),
+            _ => Err(HURD_EINVAL),
+        });
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        areas.add_storage(device_port, &runs, name)
+    }
+
+    fn default_pager_object_set_size(
+        &self,
+        memory_object: Port<'_, K>,
+        seqno: Seqno,
+        object_size_limit: VmSize,
+    ) -> Result<(), KernReturn> {
+        self.set_object_size(memory_object.name(), Some(seqno), wide(object_size_limit))
+    }
+
+    fn default_pager_storage_info(
+        &self,
+        default_pager: Port<'_, K>,
+    ) -> Result<hurd::DefaultPagerStorageInfoReply, KernReturn> {
+        self.administers(default_pager)?;
+        let areas = self.areas()?.list();
+        let bytes = |pages: u64| saturate(pages.saturating_mul(self.page_size as u64));
+        Ok(hurd::DefaultPagerStorageInfoReply {
+            size: areas.iter().map(|area| bytes(area.space.total)).collect(),
+            free: areas.iter().map(|area| bytes(area.space.free)).collect(),
+            name: areas.iter().flat_map(|area| area.name.bytes().chain([0])).map(|byte| byte as _).collect(),
+        })
+    }
+}
+
+/// `default_pager_object_set_size`, the one call of `default_pager` that goes to an object, for the servers of objects.
+pub fn object_calls<K: Kernel<Abi = Native>, P: Platform, S: Store>(
+    pager: &SwapPager<K, P, S>,
+) -> impl Subsystem<K> + '_ {
+    /// Its number, and what its messages have at most.
+    const ID: i32 = 2282;
+    const SIZE: usize = 64;
+    subsystem(ID..ID + 1, SIZE, SIZE, move |request, reply| hurd::default_pager_server(pager, request, reply))
+}
+
+/// A name as messages have it.
+fn name(name: &CStr) -> Result<&str, KernReturn> {
+    name.to_str().map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)
 }
 
 impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+    fn areas(&self) -> Result<Arc<dyn Areas<K>>, KernReturn> {
+        self.areas.lock().clone().ok_or(KernReturn::KERN_FAILURE)
+    }
+
+    /// Gives an object another size, in bytes, of which a part of a page is rounded up.
+    fn set_object_size(&self, port: Name, seqno: Option<Seqno>, size: u64) -> Result<(), KernReturn> {
+        self.counters.administration.count();
+        let entry = self.find(port).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let pages = size.div_ceil(self.page_size as u64);
+        let turn = entry.turn(seqno).admit().map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)?;
+        let mut state = turn.lock();
+        let before = state.object.size();
+        let forgotten = state.object.set_size(pages).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let forgotten: Vec<_> = forgotten.collect();
+        let charged = state.charged.min(forgotten.len() as u64);
+        state.charged -= charged;
+        let user = state.rights.user.clone();
+        drop(state);
+        drop(turn);
+        self.others_pages.fetch_sub(charged, Relaxed);
+        forgotten.into_iter().flatten().for_each(|place| self.store.free(place));
+        if let Some((user, before)) = user.zip(before).filter(|(_, before)| *before > pages) {
+            let most = u64::MAX / self.page_size as u64;
+            let (start, end) = (self.offset(pages), self.offset(before.min(most)));
+            self.sent(user.control.drop_pages(start, end - start));
+        }
+        Ok(())
+    }
+
     /// Counts a call, and refuses it unless it came to one of the ports for it.
     fn administers(&self, port: Port<'_, K>) -> Result<(), KernReturn> {
         self.counters.administration.count();
@@ -85,7 +195,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         if is_for_it { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
     }
 
-    fn entries(&self) -> Vec<Arc<Entry<K, P, S>>> {
+    pub(super) fn entries(&self) -> Vec<Arc<Entry<K, P, S>>> {
         self.objects.lock().by_port.values().cloned().collect()
     }
 

@@ -74,6 +74,22 @@ impl<K: Kernel<Abi = Native>> Control<K> {
         code(mach::memory_object_lock_request(&self.0, offset, length, returns, flush, locked, &no_reply))
     }
 
+    /// `memory_object_lock_request` for pages that the object does not have any more: the kernel drops them, and gives nothing back.
+    pub(crate) fn drop_pages(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
+        let (offset, length) = (narrow(offset), narrow(length));
+        let no_reply = ReceiveRight::null(self.0.kernel().clone());
+        let (returns, flush) = (RETURN_NONE, true);
+        code(mach::memory_object_lock_request(
+            &self.0,
+            offset,
+            length,
+            returns,
+            flush,
+            VM_PROT_NONE,
+            &no_reply,
+        ))
+    }
+
     /// `memory_object_destroy`: the pager will have nothing to do with this kernel's use of the object.
     pub(crate) fn destroy(&self) -> Result<(), KernReturn> {
         code(mach::memory_object_destroy(&self.0, KernReturn::KERN_FAILURE))

@@ -5,6 +5,7 @@ mod control;
 mod entry;
 mod fronts;
 mod messages;
+mod moves;
 mod transfers;
 
 use alloc::collections::BTreeMap;
@@ -20,12 +21,14 @@ use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
 use self::entry::{Entry, Place, Rights};
 use self::transfers::Transfers;
+use crate::areas::Areas;
 use crate::buffers::Buffers;
 use crate::counters::{Counters, Statistics};
 use crate::notes::Pool;
 use crate::object::{Object, Origin};
 use crate::store::{SameFilled, Space, Store};
 
+pub use self::administration::object_calls;
 pub use self::fronts::Unsequenced;
 
 /// How much memory and how many threads a pager takes, and how it decides.
@@ -111,6 +114,7 @@ pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
     others_pages: AtomicU64,
     transfers: Transfers<K, P, S>,
     nodes: Arc<Pool<P, Place<S>>>,
+    areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     counters: Counters,
 }
 
@@ -166,6 +170,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             internal_buffers,
             external_buffers,
             others_pages: AtomicU64::new(0),
+            areas: Mutex::<P, _>::new(None),
             counters: Counters::default(),
             store: SameFilled::new(store),
             config,
@@ -201,6 +206,11 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// The ports of the objects made by `default_pager_object_create`. Anything may come here.
     pub fn external_ports(&self) -> &PortSet<K> {
         &self.external
+    }
+
+    /// Says what the calls of administrators that add and take away paging space do.
+    pub fn set_areas(&self, areas: Arc<dyn Areas<K>>) {
+        *self.areas.lock() = Some(areas);
     }
 
     /// Where the pages are kept.

@@ -155,8 +155,12 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
         let is_it =
             |volume: &Option<Arc<Volume<D, P>>>| volume.as_ref().is_some_and(|volume| *volume.name == *name);
         let place = all.iter_mut().find(|volume| is_it(volume)).ok_or(VolumeError::NoSuchName)?;
-        let is_empty =
-            |volume: &Arc<Volume<D, P>>| volume.is_leaving.load(Relaxed) && volume.store.space().used() == 0;
+        // Nobody is about to write to it: whoever does has it, too, and gets it under this lock alone.
+        let is_empty = |volume: &Arc<Volume<D, P>>| {
+            volume.is_leaving.load(Relaxed)
+                && Arc::strong_count(volume) == 1
+                && volume.store.space().used() == 0
+        };
         let volume = place.take_if(|volume| is_empty(volume)).ok_or(VolumeError::InUse)?;
         drop(all);
         drop(volume);

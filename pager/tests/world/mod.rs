@@ -6,12 +6,13 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+use mach_defs::native::hurd::default_pager as hurd;
 use mach_defs::native::mach::{self, Mach};
 use mach_defs::native::seqnos_memory_object_default::seqnos_memory_object_default;
 use mach_defs::native::{default_pager, memory_object};
 use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
 use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
-use mach_pager::{Config, SwapPager};
+use mach_pager::{Config, SwapPager, object_calls};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
@@ -108,6 +109,11 @@ pub enum Answer {
         offset: u64,
         size: u64,
     },
+    /// To forget what it has of pages.
+    Drop {
+        offset: u64,
+        size: u64,
+    },
 }
 
 /// What the kernel is told, in order.
@@ -187,7 +193,10 @@ impl Mach<Local> for Answers {
         lock_value: mach::VmProt,
         _reply_to: AnyRight<'static, Local>,
     ) -> Result<(), KernReturn> {
-        assert_eq!((should_return, should_flush, lock_value), (0, false, 0));
+        assert_eq!((should_return, lock_value), (0, 0));
+        if should_flush {
+            return self.push(Answer::Drop { offset, size });
+        }
         self.push(Answer::Unlock { offset, size })
     }
 }
@@ -326,7 +335,8 @@ impl<S: Store> World<S> {
     ) -> Result<T, KernReturn> {
         let manager = self.task_to_manager();
         let server = Server::on(self.pager.manager_ports());
-        let server = server.with(default_pager::default_pager(&self.pager));
+        let server =
+            server.with(default_pager::default_pager(&self.pager)).with(hurd::default_pager(&self.pager));
         std::thread::scope(|scope| {
             let call = scope.spawn(move || call(&manager).map_err(|error| error.code()));
             assert_eq!(server.serve_one::<Std>(None), Ok(true));
@@ -353,6 +363,7 @@ impl<S: Store> World<S> {
                 .with(seqnos_memory_object(pager))
                 .with(seqnos_memory_object_default(pager))
                 .with(seqnos_notify(pager))
+                .with(object_calls(pager))
                 .unclaimed(|message| pager.unclaimed(message))
         });
         let servers = [&manager, &administration, &objects[0], &objects[1]];

@@ -1,0 +1,194 @@
+//! Paging space that administrators add and take away while the pager works.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use mig_runtime::platform::{Mutex, Platform};
+use mig_runtime::{KernReturn, Kernel, Name, SendRight};
+
+use crate::store::superblock::HeaderError;
+use crate::store::{Disk, Runs, SwapStore, VolumeError, VolumeInfo, Volumes};
+
+/// `EINVAL` of the Hurd, with which its pager answers for storage that makes no sense.
+pub const HURD_EINVAL: KernReturn = KernReturn(0x4000_0016);
+
+/// What the calls of administrators do to the paging space. A pager that [has](crate::SwapPager::set_areas) none answers them with
+/// `KERN_FAILURE`.
+///
+/// Where one of these fails, nothing has changed.
+pub trait Areas<K: Kernel>: Send + Sync {
+    /// Adds a device by its name, as `default_pager_paging_file` has it. It must be swap space.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    fn add_file(&self, master: SendRight<K>, name: &str) -> Result<(), KernReturn>;
+
+    /// Adds parts of a device, each a first record and a number of records, as `default_pager_paging_storage` has it. What they hold is lost.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    fn add_storage(&self, device: SendRight<K>, runs: &[(u64, u64)], name: &str) -> Result<(), KernReturn>;
+
+    /// Begins to take an area away: nothing is written to it any more.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    fn begin_removal(&self, name: &str) -> Result<(), KernReturn>;
+
+    /// Takes an area away for good. False if there are pages in it still.
+    fn remove(&self, name: &str) -> bool;
+
+    /// Goes on to use an area that was to be taken away; `why` is for whoever reads what happens on the machine.
+    fn cancel_removal(&self, name: &str, why: &str);
+
+    /// What there is.
+    fn list(&self) -> Vec<VolumeInfo>;
+}
+
+/// Opens the devices that administrators name. A host implements it.
+pub trait Devices<K: Kernel>: Send + Sync + 'static {
+    /// A device.
+    type Disk: Disk;
+
+    /// Opens a device by its name.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers, as the code of `device_open`.
+    fn open(&self, master: SendRight<K>, name: &str) -> Result<Self::Disk, KernReturn>;
+
+    /// Uses a device that somebody else has opened.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers, as the code of `device_get_status`.
+    fn attach(&self, device: SendRight<K>) -> Result<Self::Disk, KernReturn>;
+
+    /// Shows a line to whoever looks after the machine.
+    fn tell(&self, line: fmt::Arguments<'_>);
+}
+
+/// The devices of a host as the areas of a pager that keeps its pages in [`Volumes`].
+pub struct PagingSpace<K: Kernel, V: Devices<K>, P: Platform> {
+    devices: V,
+    volumes: Arc<Volumes<Runs<V::Disk>, P>>,
+    /// The areas that are parts of devices, so that none is used twice.
+    storage: Mutex<P, Vec<Storage>>,
+    kernel: core::marker::PhantomData<fn(K)>,
+}
+
+struct Storage {
+    name: String,
+    device: Name,
+    runs: Vec<(u64, u64)>,
+}
+
+/// The priority of an area for which none is said: that of OSF's pager for such.
+const PRIORITY: u8 = 0;
+
+impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
+    /// The areas in `volumes`, which is the store of the pager, too.
+    pub fn new(devices: V, volumes: Arc<Volumes<Runs<V::Disk>, P>>) -> Self {
+        Self { devices, volumes, storage: Mutex::<P, _>::new(Vec::new()), kernel: core::marker::PhantomData }
+    }
+
+    fn add(
+        &self,
+        name: &str,
+        store: Result<SwapStore<Runs<V::Disk>, P>, HeaderError>,
+    ) -> Result<(), KernReturn> {
+        let store = store.map_err(|error| self.refuse(name, &error, KernReturn::KERN_INVALID_ARGUMENT))?;
+        let pages = store.header().slots;
+        let added = self.volumes.add(name, store, PRIORITY, 0);
+        added.map_err(|error| {
+            let code = match error {
+                VolumeError::TooMany => KernReturn::KERN_RESOURCE_SHORTAGE,
+                _ => KernReturn::KERN_INVALID_ARGUMENT,
+            };
+            self.refuse(name, &error, code)
+        })?;
+        self.devices.tell(format_args!("paging space {name}: {pages} pages added"));
+        Ok(())
+    }
+
+    fn refuse(&self, name: &str, why: &dyn fmt::Display, code: KernReturn) -> KernReturn {
+        self.devices.tell(format_args!("paging space {name}: {why}"));
+        code
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), KernReturn> {
+        match name {
+            "" => Err(self.refuse("without a name", &"is not used", KernReturn::KERN_INVALID_ARGUMENT)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
+    fn add_file(&self, master: SendRight<K>, name: &str) -> Result<(), KernReturn> {
+        self.check_name(name)?;
+        let disk = self.devices.open(master, name);
+        let disk =
+            disk.map_err(|code| self.refuse(name, &format_args!("it cannot be opened: {code}"), code))?;
+        self.add(name, SwapStore::open(Runs::whole(disk)))
+    }
+
+    fn add_storage(&self, device: SendRight<K>, runs: &[(u64, u64)], name: &str) -> Result<(), KernReturn> {
+        self.check_name(name)?;
+        let port = device.name();
+        // Held until the area is there, so that two calls do not both find it unused.
+        let mut storage = self.storage.lock();
+        let meets = |one: &(u64, u64), other: &(u64, u64)| {
+            one.0 < other.0.saturating_add(other.1) && other.0 < one.0.saturating_add(one.1)
+        };
+        let is_used = |used: &Storage| {
+            used.device == port && used.runs.iter().any(|used| runs.iter().any(|run| meets(used, run)))
+        };
+        if storage.iter().any(is_used) {
+            return Err(self.refuse(name, &"it is in use already", KernReturn::KERN_INVALID_ARGUMENT));
+        }
+        let disk = self.devices.attach(device);
+        let disk = disk.map_err(|code| self.refuse(name, &format_args!("its device says {code}"), code))?;
+        let page_size = crate::store::Store::page_size(&*self.volumes);
+        if page_size % disk.record_size() != 0 {
+            return Err(self.refuse(name, &"its records are larger than pages", HURD_EINVAL));
+        }
+        let parts = Runs::new(disk, runs);
+        let parts = parts.map_err(|error| self.refuse(name, &format_args!("{error:?}"), HURD_EINVAL))?;
+        let store = SwapStore::raw(parts, page_size);
+        let store = store.map_err(|error| self.refuse(name, &error, HURD_EINVAL))?;
+        self.add(name, Ok(store))?;
+        storage.push(Storage { name: name.into(), device: port, runs: runs.into() });
+        Ok(())
+    }
+
+    fn begin_removal(&self, name: &str) -> Result<(), KernReturn> {
+        self.volumes
+            .begin_removal(name)
+            .map_err(|error| self.refuse(name, &error, KernReturn::KERN_INVALID_ARGUMENT))
+    }
+
+    fn remove(&self, name: &str) -> bool {
+        let removed = self.volumes.remove(name) != Err(VolumeError::InUse);
+        if removed {
+            self.storage.lock().retain(|storage| storage.name != name);
+            self.devices.tell(format_args!("paging space {name}: removed"));
+        }
+        removed
+    }
+
+    fn cancel_removal(&self, name: &str, why: &str) {
+        // Somebody else may have removed it meanwhile.
+        let _ = self.volumes.cancel_removal(name);
+        self.devices.tell(format_args!("paging space {name}: {why}; it is used again"));
+    }
+
+    fn list(&self) -> Vec<VolumeInfo> {
+        self.volumes.list()
+    }
+}

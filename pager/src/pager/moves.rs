@@ -1,0 +1,102 @@
+//! Pages that are moved because the paging space that they are in is to be taken away.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use core::time::Duration;
+
+use mig_runtime::abi::Native;
+use mig_runtime::platform::{Condvar as _, Mutex, Platform};
+use mig_runtime::{KernReturn, Kernel};
+
+use super::SwapPager;
+use super::entry::Entry;
+use crate::areas::Areas;
+use crate::store::Store;
+
+/// How often pages that are on their way are looked for again, and how long in between.
+const LOOKS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What became of pages that were to be moved.
+#[derive(Default)]
+struct Moves {
+    moved: u64,
+    /// They could not be read, or there was no room for them elsewhere.
+    stayed: u64,
+}
+
+impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+    /// Takes an area away: moves its pages to others, and removes it.
+    pub(super) fn remove_area(&self, areas: &dyn Areas<K>, name: &str) -> Result<(), KernReturn> {
+        areas.begin_removal(name)?;
+        let mut looks = 0;
+        while looks < LOOKS {
+            let Moves { moved, stayed } = self.move_pages();
+            if stayed > 0 {
+                areas
+                    .cancel_removal(name, "there is no room for its pages elsewhere, or they cannot be read");
+                return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
+            }
+            if areas.remove(name) {
+                return Ok(());
+            }
+            // The others are on their way: being written or read.
+            if moved == 0 {
+                looks += 1;
+                pause::<P>();
+            }
+        }
+        areas.cancel_removal(name, "its pages do not come to rest");
+        Err(KernReturn::KERN_FAILURE)
+    }
+
+    /// Moves the pages of all objects that are where nothing is to be any more.
+    fn move_pages(&self) -> Moves {
+        let mut moves = Moves::default();
+        let mut memory = vec![0; self.page_size];
+        for entry in self.entries() {
+            let mut from = 0;
+            while let Some(page) = self.move_page(&entry, from, &mut memory, &mut moves) {
+                let Some(next) = page.checked_add(1) else { break };
+                from = next;
+            }
+        }
+        moves
+    }
+
+    /// Moves the first page from this one on that is to be moved. Returns which one that was.
+    fn move_page(
+        &self,
+        entry: &Arc<Entry<K, P, S>>,
+        from: u64,
+        memory: &mut [u8],
+        moves: &mut Moves,
+    ) -> Option<u64> {
+        let (page, read) = entry.lock().object.begin_move(from, |place| self.store.is_leaving(place))?;
+        let mut place = None;
+        if self.store.read(&read.place, memory).is_ok() {
+            self.store.write(&[memory], &mut |_, result| place = result.ok());
+        }
+        if place.is_some() {
+            moves.moved += 1;
+        } else {
+            moves.stayed += 1;
+        }
+        let (free, wanted, user) = {
+            let mut state = entry.lock();
+            let (free, wanted) = state.object.moved(page, read, place);
+            (free, wanted, state.rights.user.clone())
+        };
+        free.into_iter().flatten().for_each(|place| self.store.free(place));
+        if let (Some(request), Some(user)) = (wanted, user) {
+            self.answer(entry, &user, page, request);
+        }
+        self.transfer_ended(entry);
+        Some(page)
+    }
+}
+
+fn pause<P: Platform>() {
+    let nothing = Mutex::<P, ()>::new(());
+    P::Condvar::default().wait_for(&mut nothing.lock(), PAUSE);
+}

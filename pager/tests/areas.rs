@@ -1,0 +1,371 @@
+//! Paging space that administrators add and take away, and the size of objects: the calls of the Hurd's default pager.
+
+mod world;
+
+use std::ffi::CString;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use mach_defs::native::default_pager;
+use mach_defs::native::hurd::default_pager as hurd;
+use mach_pager::Config;
+use mach_pager::areas::{Devices, HURD_EINVAL, PagingSpace};
+use mach_pager::store::{Disk, DiskError, Runs, SwapStore, Volumes, superblock};
+use mig_runtime::kernel::local::Local;
+use mig_runtime::platform::Std;
+use mig_runtime::{KernReturn, ReceiveRight, SendRight};
+use world::Answer::*;
+use world::{Object, PAGE, World, page};
+
+const SIZE: u64 = PAGE as u64;
+const RECORD: usize = 512;
+/// Records of a page.
+const RECORDS: u64 = (PAGE / RECORD) as u64;
+
+/// A device in memory.
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    fn new(pages: usize) -> Self {
+        Self(Arc::new(Mutex::new(vec![0; pages * PAGE])))
+    }
+
+    fn formatted(pages: usize) -> Self {
+        let disk = Self::new(pages);
+        superblock::format(&disk, PAGE, [7; 16]).unwrap();
+        disk
+    }
+}
+
+impl Disk for Memory {
+    fn size(&self) -> u64 {
+        self.0.lock().unwrap().len() as u64
+    }
+
+    fn record_size(&self) -> usize {
+        RECORD
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let bytes = self.0.lock().unwrap();
+        let from = bytes.get(offset as usize..).and_then(|from| from.get(..buffer.len()));
+        buffer.copy_from_slice(from.ok_or(DiskError::Io)?);
+        Ok(buffer.len())
+    }
+
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        let data = pieces.concat();
+        let mut bytes = self.0.lock().unwrap();
+        let to = bytes.get_mut(offset as usize..).and_then(|to| to.get_mut(..data.len()));
+        to.ok_or(DiskError::Io)?.copy_from_slice(&data);
+        Ok(data.len())
+    }
+
+    fn flush(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+}
+
+/// The devices of a machine: some have names, and one is known by a right to its port.
+#[derive(Clone, Default)]
+struct Machine {
+    named: Arc<Mutex<Vec<(&'static str, Memory)>>>,
+    by_port: Arc<Mutex<Option<Memory>>>,
+    console: Arc<Mutex<Vec<String>>>,
+}
+
+/// `D_NO_SUCH_DEVICE`
+const NO_SUCH_DEVICE: KernReturn = KernReturn(2502);
+
+impl Devices<Local> for Machine {
+    type Disk = Memory;
+
+    fn open(&self, _master: SendRight<Local>, name: &str) -> Result<Memory, KernReturn> {
+        let named = self.named.lock().unwrap();
+        named.iter().find(|device| device.0 == name).map(|device| device.1.clone()).ok_or(NO_SUCH_DEVICE)
+    }
+
+    fn attach(&self, _device: SendRight<Local>) -> Result<Memory, KernReturn> {
+        self.by_port.lock().unwrap().clone().ok_or(KernReturn::MIG_BAD_ID)
+    }
+
+    fn tell(&self, line: fmt::Arguments<'_>) {
+        self.console.lock().unwrap().push(line.to_string());
+    }
+}
+
+type Space = Arc<Volumes<Runs<Memory>, Std>>;
+
+/// A pager with a device of this many pages, `first`.
+fn world(machine: &Machine, pages: usize) -> World<Space> {
+    let space = Space::new(Volumes::new(PAGE));
+    let first = SwapStore::open(Runs::whole(Memory::formatted(pages + 2))).unwrap();
+    space.add("first", first, 4, 0).unwrap();
+    // What is returned stays in the store, however full that is.
+    let config = Config { precious_below: 0, ..Config::default() };
+    let world = World::with(space.clone(), config);
+    world.pager.set_areas(Arc::new(PagingSpace::new(machine.clone(), space)));
+    world
+}
+
+impl Machine {
+    fn add(&self, name: &'static str, device: Memory) {
+        self.named.lock().unwrap().push((name, device));
+    }
+
+    fn said(&self) -> Vec<String> {
+        std::mem::take(&mut *self.console.lock().unwrap())
+    }
+}
+
+/// `default_pager_paging_file`
+fn paging_file(world: &World<Space>, name: &str, add: bool) -> Result<(), KernReturn> {
+    let name = CString::new(name).unwrap();
+    let master = ReceiveRight::allocate(&world.task).unwrap();
+    let right = master.make_send().unwrap();
+    world.call(|manager| default_pager::default_pager_paging_file(manager, &right, &name, add))
+}
+
+/// `default_pager_paging_storage`, with the records of pages.
+fn storage(
+    world: &World<Space>,
+    device: &SendRight<Local>,
+    runs: &[u64],
+    name: &str,
+    add: bool,
+) -> Result<(), KernReturn> {
+    let name = CString::new(name).unwrap();
+    let runs: Vec<hurd::Recnum> = runs.iter().map(|run| (run * RECORDS) as hurd::Recnum).collect();
+    world.call(|manager| hurd::default_pager_paging_storage(manager, device, &runs, &name, add))
+}
+
+/// Stores pages with these tags from 0 on, and sees that they are there.
+fn fill(world: &World<Space>, object: &Object, tags: std::ops::Range<u8>) {
+    for tag in tags.clone() {
+        object.data_return(u64::from(tag) * SIZE, &page(tag));
+        world.settle();
+    }
+    check(world, object, tags);
+}
+
+fn check(world: &World<Space>, object: &Object, tags: std::ops::Range<u8>) {
+    for tag in tags {
+        let offset = u64::from(tag) * SIZE;
+        object.request(offset, SIZE);
+        world.settle();
+        assert_eq!(object.answers(), [Supply { offset, tag, precious: false }]);
+    }
+}
+
+#[test]
+fn a_paging_file_is_added_and_its_pages_move_off_before_it_goes() {
+    let machine = Machine::default();
+    machine.add("hd1", Memory::formatted(42));
+    machine.add("hd2", Memory::formatted(42));
+    let world = world(&machine, 10);
+    let object = world.create();
+    fill(&world, &object, 0..10);
+    assert_eq!(world.pager.space().free, 0);
+    assert_eq!(paging_file(&world, "hd1", true), Ok(()));
+    assert_eq!(world.pager.space().free, 40);
+    fill(&world, &object, 10..30);
+    assert_eq!(paging_file(&world, "first", false), Ok(()));
+    assert_eq!((world.pager.space().total, world.pager.space().free), (40, 10));
+    check(&world, &object, 0..30);
+    // There is nowhere to go to.
+    assert_eq!(paging_file(&world, "hd1", false), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    check(&world, &object, 0..30);
+    fill(&world, &object, 30..35);
+    assert_eq!(paging_file(&world, "hd2", true), Ok(()));
+    assert_eq!(paging_file(&world, "hd1", false), Ok(()));
+    check(&world, &object, 0..35);
+    let info = world.call(hurd::default_pager_storage_info).unwrap();
+    assert_eq!((info.size, info.free), (vec![40 * SIZE], vec![5 * SIZE]));
+    assert!(info.name.starts_with(b"hd2") && info.name.len() == 4, "{:?}", info.name);
+    assert_eq!(
+        machine.said(),
+        [
+            "paging space hd1: 42 pages added",
+            "paging space first: removed",
+            "paging space hd1: there is no room for its pages elsewhere, or they cannot be read; it is used again",
+            "paging space hd2: 42 pages added",
+            "paging space hd1: removed",
+        ]
+    );
+    object.terminate();
+    world.settle();
+    assert_eq!(world.pager.space().free, 40);
+}
+
+#[test]
+fn a_page_that_changes_or_is_asked_for_while_it_moves_is_right() {
+    let machine = Machine::default();
+    machine.add("hd1", Memory::formatted(42));
+    let world = world(&machine, 20);
+    let object = world.create();
+    fill(&world, &object, 0..20);
+    assert_eq!(paging_file(&world, "hd1", true), Ok(()));
+    // On their way while the area goes: one is read, one is written.
+    object.request(3 * SIZE, SIZE);
+    object.data_return(4 * SIZE, &page(104));
+    world.serve();
+    let gone = std::thread::scope(|scope| {
+        let gone = scope.spawn(|| paging_file(&world, "first", false));
+        while !gone.is_finished() {
+            world.transfer_one();
+        }
+        gone.join().unwrap()
+    });
+    assert_eq!(gone, Ok(()));
+    world.settle();
+    assert!(object.answers().contains(&Supply { offset: 3 * SIZE, tag: 3, precious: false }));
+    check(&world, &object, 0..4);
+    check(&world, &object, 5..20);
+    object.request(4 * SIZE, SIZE);
+    world.settle();
+    assert_eq!(object.answers(), [Supply { offset: 4 * SIZE, tag: 104, precious: false }]);
+    object.terminate();
+    world.settle();
+    assert_eq!(world.pager.space().free, 40);
+}
+
+#[test]
+fn parts_of_a_device_are_storage() {
+    let machine = Machine::default();
+    let disk = Memory::new(100);
+    *machine.by_port.lock().unwrap() = Some(disk.clone());
+    let world = world(&machine, 1);
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let device = port.make_send().unwrap();
+    assert_eq!(storage(&world, &device, &[10, 5, 50, 3], "/swap", true), Ok(()));
+    assert_eq!(world.pager.space().total, 9);
+    let object = world.create();
+    fill(&world, &object, 1..10);
+    let touched = disk
+        .0
+        .lock()
+        .unwrap()
+        .chunks(PAGE)
+        .map(|page| page.iter().any(|byte| *byte != 0))
+        .collect::<Vec<_>>();
+    assert_eq!(touched.iter().filter(|touched| **touched).count(), 8);
+    assert!(touched[10..15].iter().chain(&touched[50..53]).all(|touched| *touched));
+    object.terminate();
+    world.settle();
+    assert_eq!(storage(&world, &device, &[10, 5, 50, 3], "/swap", false), Ok(()));
+    assert_eq!(world.pager.space().total, 1);
+    // It may come again.
+    assert_eq!(storage(&world, &device, &[12, 5], "/swap", true), Ok(()));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_a_line_and_nothing_is_added() {
+    let machine = Machine::default();
+    machine.add("letters", Memory::new(10));
+    machine.add("tiny", Memory::new(0));
+    let world = world(&machine, 5);
+    let (invalid, space) = (KernReturn::KERN_INVALID_ARGUMENT, world.pager.space());
+    let refused = |result: Result<(), KernReturn>, code: KernReturn, line: &str| {
+        assert_eq!(result, Err(code), "{line}");
+        assert_eq!(machine.said(), [line]);
+        assert_eq!(world.pager.space(), space);
+    };
+    refused(paging_file(&world, "", true), invalid, "paging space without a name: is not used");
+    let none = format!("paging space hd9: it cannot be opened: {NO_SUCH_DEVICE}");
+    refused(paging_file(&world, "hd9", true), NO_SUCH_DEVICE, &none);
+    let not_ours = "it has no superblock of swap space; format it first";
+    refused(paging_file(&world, "letters", true), invalid, &format!("paging space letters: {not_ours}"));
+    refused(paging_file(&world, "tiny", true), invalid, &format!("paging space tiny: {not_ours}"));
+    let no_such = "paging space hd9: there is no paging space of this name";
+    refused(paging_file(&world, "hd9", false), invalid, no_such);
+    machine.add("first", Memory::formatted(9));
+    let taken = "paging space first: paging space of this name is in use already";
+    refused(paging_file(&world, "first", true), invalid, taken);
+
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let device = port.make_send().unwrap();
+    let bad_id = format!("paging space s: its device says {}", KernReturn::MIG_BAD_ID);
+    refused(storage(&world, &device, &[0, 1], "s", true), KernReturn::MIG_BAD_ID, &bad_id);
+    *machine.by_port.lock().unwrap() = Some(Memory::new(20));
+    for (runs, why) in [
+        (&[][..], "Empty"),
+        (&[3, 0], "Empty"),
+        (&[0, 21], "BeyondEnd"),
+        (&[25, 1], "BeyondEnd"),
+        (&[0, 5, 4, 3], "Overlap"),
+    ] {
+        refused(storage(&world, &device, runs, "s", true), HURD_EINVAL, &format!("paging space s: {why}"));
+    }
+    assert_eq!(storage(&world, &device, &[0], "s", true), Err(HURD_EINVAL), "half a run");
+    assert_eq!(storage(&world, &device, &[2, 3], "s", true), Ok(()));
+    machine.said();
+    let space = world.pager.space();
+    assert_eq!(storage(&world, &device, &[4, 3], "t", true), Err(invalid));
+    assert_eq!(machine.said(), ["paging space t: it is in use already"]);
+    assert_eq!(world.pager.space(), space);
+    // A name that is none, and a pager without paging space that can change.
+    let bytes = CString::new(vec![0xff]).unwrap();
+    let result =
+        world.call(|manager| default_pager::default_pager_paging_file(manager, &device, &bytes, true));
+    assert_eq!(result, Err(invalid));
+    let fixed = World::new();
+    let right = ReceiveRight::allocate(&fixed.task).unwrap().make_send().unwrap();
+    let result =
+        fixed.call(|manager| default_pager::default_pager_paging_file(manager, &right, c"hd0", true));
+    assert_eq!(result, Err(KernReturn::KERN_FAILURE));
+}
+
+#[test]
+fn an_object_gets_another_size() {
+    let machine = Machine::default();
+    let world = world(&machine, 50);
+    let object = Object::using(world.create_external(4 * SIZE));
+    object.init();
+    world.settle();
+    assert_eq!(object.answers(), [Ready]);
+    let set_size = |bytes: u64| {
+        let right = object.port.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || hurd::default_pager_object_set_size(&right, bytes));
+            while !call.is_finished() {
+                world.serve();
+            }
+            call.join().unwrap().map_err(|error| error.code())
+        })
+    };
+    fill(&world, &object, 0..4);
+    object.request(4 * SIZE, SIZE);
+    world.settle();
+    assert_eq!(object.answers(), [Error { offset: 4 * SIZE, size: SIZE }]);
+    assert_eq!(set_size(6 * SIZE - 7), Ok(()));
+    fill(&world, &object, 4..6);
+    assert_eq!((world.pager.space().used(), object.answers()), (6, vec![]));
+    // The kernel drops what goes, and it does not come back with the old content.
+    assert_eq!(set_size(2 * SIZE), Ok(()));
+    assert_eq!(object.answers(), [Drop { offset: 2 * SIZE, size: 4 * SIZE }]);
+    assert_eq!(world.pager.space().used(), 2);
+    object.request(2 * SIZE, SIZE);
+    world.settle();
+    assert_eq!(object.answers(), [Error { offset: 2 * SIZE, size: SIZE }]);
+    assert_eq!(set_size(3 * SIZE), Ok(()));
+    object.request(2 * SIZE, SIZE);
+    world.settle();
+    assert_eq!(object.answers(), [Unavailable { offset: 2 * SIZE, size: SIZE }]);
+    check(&world, &object, 0..2);
+    object.terminate();
+    // The kernel's objects have no size to change.
+    let internal = world.create();
+    let right = internal.port.try_clone().unwrap();
+    let result = std::thread::scope(|scope| {
+        let call = scope.spawn(move || hurd::default_pager_object_set_size(&right, SIZE));
+        while !call.is_finished() {
+            world.serve();
+        }
+        call.join().unwrap().map_err(|error| error.code())
+    });
+    assert_eq!(result, Err(KernReturn::KERN_INVALID_ARGUMENT));
+    fill(&world, &internal, 0..2);
+    internal.terminate();
+    world.settle();
+}
