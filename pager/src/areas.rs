@@ -9,7 +9,7 @@ use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, SendRight};
 
 use crate::store::superblock::HeaderError;
-use crate::store::{Disk, Runs, SwapStore, VolumeError, VolumeInfo, Volumes};
+use crate::store::{Disk, Runs, Store as _, SwapStore, VolumeError, VolumeInfo, Volumes};
 
 /// `EINVAL` of the Hurd, with which its pager answers for storage that makes no sense.
 pub const HURD_EINVAL: KernReturn = KernReturn(0x4000_0016);
@@ -103,7 +103,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
         store: Result<SwapStore<Runs<V::Disk>, P>, HeaderError>,
     ) -> Result<(), KernReturn> {
         let store = store.map_err(|error| self.refuse(name, &error, KernReturn::KERN_INVALID_ARGUMENT))?;
-        let pages = store.header().slots;
+        let pages = store.space().total;
         let added = self.volumes.add(name, store, PRIORITY, 0);
         added.map_err(|error| {
             let code = match error {
@@ -132,6 +132,10 @@ impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
 impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
     fn add_file(&self, master: SendRight<K>, name: &str) -> Result<(), KernReturn> {
         self.check_name(name)?;
+        if self.list().iter().any(|area| area.name == name) {
+            // Before it is opened a second time.
+            return Err(self.refuse(name, &VolumeError::NameTaken, KernReturn::KERN_INVALID_ARGUMENT));
+        }
         let disk = self.devices.open(master, name);
         let disk =
             disk.map_err(|code| self.refuse(name, &format_args!("it cannot be opened: {code}"), code))?;
@@ -154,7 +158,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         }
         let disk = self.devices.attach(device);
         let disk = disk.map_err(|code| self.refuse(name, &format_args!("its device says {code}"), code))?;
-        let page_size = crate::store::Store::page_size(&*self.volumes);
+        let page_size = self.volumes.page_size();
         if page_size % disk.record_size() != 0 {
             return Err(self.refuse(name, &"its records are larger than pages", HURD_EINVAL));
         }

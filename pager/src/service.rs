@@ -93,6 +93,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
             Server::until(pager.manager_ports(), stop)
                 .with(seqnos_memory_object_default(pager))
                 .with(default_pager(pager))
+                .with(hurd::default_pager(pager))
                 .unclaimed(|message| pager.unclaimed(message))
                 .run_on::<P>()
         })?;

@@ -186,10 +186,10 @@ fn a_paging_file_is_added_and_its_pages_move_off_before_it_goes() {
     assert_eq!(
         machine.said(),
         [
-            "paging space hd1: 42 pages added",
+            "paging space hd1: 40 pages added",
             "paging space first: removed",
             "paging space hd1: there is no room for its pages elsewhere, or they cannot be read; it is used again",
-            "paging space hd2: 42 pages added",
+            "paging space hd2: 40 pages added",
             "paging space hd1: removed",
         ]
     );

@@ -61,7 +61,9 @@ fn with_too_small_a_swap_file_only_pages_that_have_no_room_fail() {
     let (before, after) = rights.split_once(", after ").unwrap();
     assert_eq!(before, after);
     let error = String::from_utf8(run.stderr).unwrap();
-    assert!(error.starts_with("error: the swap space has room for 254 pages and 1024 are used: "), "{error}");
+    // How far it has come may stand before it, on a slow machine.
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: the swap space has room for 254 pages and 1024 are used: "), "{error}");
 }
 
 #[test]

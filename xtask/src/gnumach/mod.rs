@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, copy, ask or attack.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask or attack.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
     /// One of the runs of the checks instead, such as "pages that are never written". A wrong name shows them all.
@@ -49,8 +49,8 @@ pub(crate) struct Options {
     interactive: bool,
 }
 
-const WORKS: [&str; 11] =
-    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "change", "copy", "ask", "attack"];
+const WORKS: [&str; 12] =
+    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "change", "swap", "copy", "ask", "attack"];
 
 /// A number of MiB, with or without an M behind it.
 fn mebibytes(text: &str) -> Result<u32, String> {
@@ -174,6 +174,7 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             false => two_programs([24, 16]),
         },
         small("questions to the pager", &[Program::new("ask", 40)]),
+        small("disks that come and go", &[Program::new("swap", 32)]),
         small("a change of the manager", &[Program::new("change", 12)]),
         Run {
             happens: &["init", "supplied"],

@@ -64,9 +64,14 @@ impl Program {
         self.dies() || ["lose", "outgrow"].contains(&self.work)
     }
 
-    /// How many disks it needs: one for each default memory manager that it is to have.
+    /// How many disks it needs: one for each default memory manager that it is to have, and one that it adds itself.
     fn disks(self) -> usize {
-        if self.work == "change" { 2 } else { 1 }
+        if ["change", "swap"].contains(&self.work) { 2 } else { 1 }
+    }
+
+    /// How many of them it adds itself.
+    fn adds(self) -> usize {
+        usize::from(self.work == "swap")
     }
 }
 
@@ -104,7 +109,9 @@ impl Run {
         // The first disk of each channel, which is every other one.
         for (at, name) in names.iter().take(self.disks).enumerate() {
             let file = self.make_disk(at)?;
-            pager += &format!(" disk={name}");
+            if at < self.disks - self.programs.iter().map(|program| program.adds()).max().unwrap_or(0) {
+                pager += &format!(" disk={name}");
+            }
             drives.push(drive(2 * at, &file, self.faults));
         }
         let mut modules = Vec::new();

@@ -46,9 +46,9 @@ fn malformed(port: &Send) {
         let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
 
         // Larger than anything that is declared, with rights to release.
+        let right = new_port();
         let mut buffer = MsgBuf::<8192>::new();
         let mut request = buffer.request(&GnuMach);
-        let right = new_port();
         for _ in 0..8 {
             request.copy_send(port);
         }

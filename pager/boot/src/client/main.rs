@@ -12,6 +12,7 @@
 //! - `share`: two tasks map one object of the pager's;
 //! - `change`: have memory of two memory managers, of which first one and then the other is the default one;
 //! - `copy`: write an object of the pager's behind a copy of it;
+//! - `swap`: add a disk to the paging space, and take the first one away, while memory is in it;
 //! - `ask`: compare what the pager tells about its objects with what is known about them;
 //! - `attack`: send the pager what it does not expect.
 
@@ -25,6 +26,7 @@ mod attack;
 mod child;
 mod memory;
 mod object;
+mod swap;
 
 /// The calls to the pager's supervisor.
 #[allow(dead_code)]
@@ -81,7 +83,7 @@ impl Checks {
 }
 
 fn main(mut arguments: Arguments) {
-    let (host, _device) = (arguments.port(), arguments.port());
+    let (host, device) = (arguments.port(), arguments.port());
     let index = number(&mut arguments);
     let work = arguments.next().unwrap_or("nothing");
     let mebibytes = number(&mut arguments);
@@ -96,6 +98,7 @@ fn main(mut arguments: Arguments) {
         "share" => object::share(&mut checks, &host, mebibytes),
         "change" => object::change(&mut checks, &host, mebibytes),
         "copy" => object::copy(&mut checks, &host, mebibytes),
+        "swap" => swap::swap(&mut checks, &host, &device, mebibytes),
         "ask" => object::ask(&mut checks, &host, mebibytes),
         "attack" => attack::attack(&mut checks, &host, mebibytes),
         _ => println!("client: there is no work called `{work}`"),

@@ -39,11 +39,12 @@ use alloc::vec::Vec;
 
 use gnumach::{Arguments, Bare, GnuMach, println};
 use mach_defs::native::mach;
-use mach_pager::store::{Store, SwapStore};
+use mach_pager::areas::PagingSpace;
+use mach_pager::store::{Runs, Store, SwapStore, Volumes};
 use mach_pager::{Config, Duty, Service};
 use mig_runtime::{KernReturn, OolMemory};
 
-use disk::AnyDisk;
+use disk::{AnyDisk, Machine};
 use supervisor::{Program, Supervisor};
 
 gnumach::main!(main);
@@ -80,7 +81,7 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     let mut ballast = 0;
     for word in arguments {
         match word.split_once('=') {
-            Some(("disk", name)) => disks.push(AnyDisk::open(device, name)?),
+            Some(("disk", name)) => disks.push(open(device, name)?),
             Some(("client", task)) => programs.push(Program::new(task, false)?),
             Some(("dying", task)) => programs.push(Program::new(task, true)?),
             Some(("ballast", mebibytes)) => {
@@ -93,18 +94,20 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     // All of this task, before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
-    let stores = disks.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let share = free_memory() / NOTES_SHARE / stores.len().max(1) as u64;
-    let notes: Vec<_> = stores.iter().map(|store| memory_for_notes(store, share)).collect();
+    let share = free_memory() / NOTES_SHARE / disks.len().max(1) as u64;
+    let notes: Vec<_> = disks.iter().map(|space| memory_for_notes(space, share)).collect();
     // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
     let memory: u64 = notes.iter().map(|notes| HEAP + notes).sum();
     let reserved = Vec::<u8>::new().try_reserve_exact(memory as usize);
     reserved.map_err(|_| "there is not enough memory for what the pager needs while it serves")?;
-    let pagers = stores.into_iter().zip(notes).map(|(store, notes)| start(host, store, notes));
+    let pagers = disks.into_iter().zip(notes).map(|(space, notes)| start(host, space, notes));
     let pagers = pagers.collect::<Result<Vec<_>, _>>()?;
     let first = pagers.first().ok_or("no disk=")?;
     set_manager(host, first).map_err(|_| "the kernel does not take the pager")?;
-    println!("pager: {} MiB of paging space; at work", (first.pager().store().space().total * 4096) >> 20);
+    println!(
+        "pager: {} MiB of paging space; at work",
+        (first.pager().store().space().total * PAGE_SIZE as u64) >> 20
+    );
 
     let supervisor = Supervisor::new(host, &pagers, programs).map_err(|_| "no port for the supervisor")?;
     let before = report::Counts::of_started(&pagers);
@@ -112,14 +115,25 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     Ok(supervisor.verdict() & report::finish(&pagers, &before))
 }
 
-type Swap = SwapStore<AnyDisk, Bare>;
+/// The paging space of a pager: one disk, and what administrators add to it.
+type Swap = Arc<Volumes<Runs<AnyDisk>, Bare>>;
 type Pager = Service<GnuMach, Bare, Swap>;
 
-fn open(disk: AnyDisk) -> Result<Swap, &'static str> {
-    Swap::open(disk).map_err(|error| {
-        println!("pager: the disk: {error}");
-        "its disk is of no use"
-    })
+/// Bytes in a page.
+const PAGE_SIZE: usize = 4096;
+
+/// The priority of the disk that a pager begins with: above those that are added.
+const PRIORITY: u8 = 4;
+
+fn open(master: &gnumach::Send, name: &str) -> Result<Swap, &'static str> {
+    let refused = |error: &dyn core::fmt::Display| println!("pager: the disk {name}: {error}");
+    let useless = "its disk is of no use; x86_64 has `ata`, which this program drives, and i386 `hd0`";
+    let disk = AnyDisk::open(master, name).inspect_err(|code| refused(code)).map_err(|_| useless)?;
+    let store =
+        SwapStore::open(Runs::whole(disk)).inspect_err(|error| refused(error)).map_err(|_| useless)?;
+    let space = Volumes::new(PAGE_SIZE);
+    space.add(name, store, PRIORITY, 0).inspect_err(|error| refused(error)).map_err(|_| useless)?;
+    Ok(Arc::new(space))
 }
 
 /// Bytes of memory that the kernel has left.
@@ -138,8 +152,8 @@ fn memory_for_notes(store: &Swap, share: u64) -> u64 {
     if wanted > share {
         println!(
             "pager: {} of {} MiB of paging space are used at a time: {} KiB of memory, of {} KiB free, note no more pages",
-            usable * 4096 >> 20,
-            pages * 4096 >> 20,
+            (usable * PAGE_SIZE as u64) >> 20,
+            (pages * PAGE_SIZE as u64) >> 20,
             share >> 10,
             free_memory() >> 10
         );
@@ -148,7 +162,7 @@ fn memory_for_notes(store: &Swap, share: u64) -> u64 {
 }
 
 /// Starts a pager, of which the kernel does not know yet.
-fn start(host: &gnumach::Send, store: Swap, notes: u64) -> Result<Pager, &'static str> {
+fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
@@ -172,8 +186,10 @@ fn start(host: &gnumach::Send, store: Swap, notes: u64) -> Result<Pager, &'stati
         map_ahead,
         ..Config::default()
     };
-    let service = Service::start_with(&GnuMach, store, config, Arc::new(prepare));
-    service.map_err(|_| "the pager does not start")
+    let service = Service::start_with(&GnuMach, space.clone(), config, Arc::new(prepare));
+    let service = service.map_err(|_| "the pager does not start")?;
+    service.pager().set_areas(Arc::new(PagingSpace::new(Machine, space)));
+    Ok(service)
 }
 
 /// Makes a pager the default memory manager. Another one that was it keeps the objects that it has.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use gnumach::{Bare, Send};
 use mach_defs::native::device;
 use mach_pager::store::{Disk, DiskError};
+use mig_runtime::KernReturn;
 use mig_runtime::platform::Mutex;
 
 /// `D_READ | D_WRITE`
@@ -27,16 +28,19 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn open(master: &Send, name: &str) -> Result<Self, &'static str> {
-        let name = CString::new(name).map_err(|_| "the disk's name is none")?;
-        let device = device::device_open(master, READ_WRITE, &name)
-            .map_err(|_| "the kernel has no such disk; it drives one on i386 only, where the first is hd0")?;
-        let status = device::device_get_status(&device, GET_RECORDS, 2)
-            .map_err(|_| "the disk does not tell its size")?;
-        let [records, record_size] = *status else { return Err("the disk does not tell its size") };
+    /// Opens a device by its name.
+    pub(crate) fn open(master: &Send, name: &str) -> Result<Self, KernReturn> {
+        let name = CString::new(name).map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)?;
+        Self::attach(device::device_open(master, READ_WRITE, &name)?)
+    }
+
+    /// Uses a device that is open.
+    pub(crate) fn attach(device: Send) -> Result<Self, KernReturn> {
+        let status = device::device_get_status(&device, GET_RECORDS, 2)?;
+        let [records, record_size] = *status else { return Err(KernReturn::KERN_INVALID_ARGUMENT) };
         let (records, record_size) = (records as u32, record_size as usize);
         if !record_size.is_power_of_two() || record_size > TRANSFER {
-            return Err("the disk's records are of no use");
+            return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
         Ok(Self { device, records: records.into(), record_size, buffers: Mutex::<Bare, _>::new(Vec::new()) })
     }

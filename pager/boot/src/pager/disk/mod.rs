@@ -3,10 +3,37 @@
 mod ata;
 mod device;
 
+use core::fmt;
+
+use gnumach::{GnuMach, println};
+use mach_pager::areas::Devices;
 use mach_pager::store::{Disk, DiskError};
+use mig_runtime::KernReturn;
 
 use ata::Ata;
 use device::Device;
+
+/// `D_NO_SUCH_DEVICE`
+const NO_SUCH_DEVICE: KernReturn = KernReturn(2502);
+
+/// The disks of the machine, for administrators.
+pub(crate) struct Machine;
+
+impl Devices<GnuMach> for Machine {
+    type Disk = AnyDisk;
+
+    fn open(&self, master: gnumach::Send, name: &str) -> Result<AnyDisk, KernReturn> {
+        AnyDisk::open(&master, name)
+    }
+
+    fn attach(&self, device: gnumach::Send) -> Result<AnyDisk, KernReturn> {
+        Device::attach(device).map(AnyDisk::Device)
+    }
+
+    fn tell(&self, line: fmt::Arguments<'_>) {
+        println!("pager: {line}");
+    }
+}
 
 /// The paging disk.
 pub(crate) enum AnyDisk {
@@ -18,12 +45,16 @@ pub(crate) enum AnyDisk {
 
 impl AnyDisk {
     /// Opens a disk by its name: `ata`, `ata2`, or that of a device of the kernel.
-    pub(crate) fn open(master: &gnumach::Send, name: &str) -> Result<Self, &'static str> {
-        match name {
-            "ata" => Ata::open(master, ata::FIRST).map(Self::Ata),
-            "ata2" => Ata::open(master, ata::SECOND).map(Self::Ata),
-            name => Device::open(master, name).map(Self::Device),
-        }
+    pub(crate) fn open(master: &gnumach::Send, name: &str) -> Result<Self, KernReturn> {
+        let ata = match name {
+            "ata" => ata::FIRST,
+            "ata2" => ata::SECOND,
+            name => return Device::open(master, name).map(Self::Device),
+        };
+        Ata::open(master, ata).map(Self::Ata).map_err(|why| {
+            println!("pager: {name}: {why}");
+            NO_SUCH_DEVICE
+        })
     }
 }
 
