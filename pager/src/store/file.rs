@@ -82,6 +82,28 @@ pub fn open<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileErro
     Ok(store)
 }
 
+/// The same, and encrypts every page: whoever gets the file or device reads nothing, neither now nor later.
+///
+/// # Errors
+///
+/// [`FileError`].
+#[cfg(feature = "encryption")]
+pub fn open_encrypted<P: Platform>(
+    path: &Path,
+) -> Result<SwapStore<FileDisk, P, super::Encryption<P>>, FileError> {
+    let told = |problem: Problem| FileError { path: path.into(), problem };
+    let disk = FileDisk::open(path)?;
+    let store = SwapStore::encrypted(disk, random).map_err(|error| told(Problem::Header(error)))?;
+    store.disk().reserve().map_err(told)?;
+    Ok(store)
+}
+
+#[cfg(feature = "encryption")]
+fn random(bytes: &mut [u8]) -> bool {
+    let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty());
+    filled.is_ok_and(|filled| filled == bytes.len())
+}
+
 /// Whether a device was made by [`format()`], even if it is not as it was.
 fn is_ours(disk: &FileDisk) -> bool {
     match superblock::read(disk) {

@@ -58,10 +58,13 @@
 //! ```
 
 mod disk;
+#[cfg(feature = "encryption")]
+mod encryption;
 #[cfg(feature = "std")]
 pub mod file;
 mod health;
 mod memory;
+mod protection;
 mod runs;
 mod same_filled;
 mod slots;
@@ -78,9 +81,13 @@ use alloc::sync::Arc;
 use core::fmt;
 
 pub use disk::{Disk, DiskError};
+#[cfg(feature = "encryption")]
+pub use encryption::{Encryption, Random, Sealed};
 pub use memory::{Frame, MemoryStore};
+pub use protection::{Checksum, Protection};
 pub use runs::{Runs, RunsError};
 pub use same_filled::{SameFilled, Stored};
+pub use slots::ZONE as ZONE_SLOTS;
 pub use swap::{Counters, Slot, SwapStore};
 pub use volumes::{VOLUMES_MAX, VolumeError, VolumeInfo, Volumes};
 

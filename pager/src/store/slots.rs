@@ -10,8 +10,8 @@ const BITS: u64 = u64::BITS as u64;
 /// Words of bits in a zone.
 const ZONE_WORDS: usize = 8;
 
-/// Slots in a zone.
-pub(super) const ZONE: u64 = ZONE_WORDS as u64 * BITS;
+/// Slots in a zone of a device, which has them all side by side.
+pub const ZONE: u64 = ZONE_WORDS as u64 * BITS;
 
 /// Calls for fewer slots than this fill holes, so that long runs are left for those for many.
 const MANY: u64 = 16;
@@ -130,10 +130,10 @@ impl Slots {
         words.len() == ZONE_WORDS && words.iter().all(|word| *word == 0)
     }
 
-    /// Gives a slot back.
-    pub(super) fn put(&mut self, slot: u64) {
+    /// Gives a slot back. Returns its zone if there are no others in use.
+    pub(super) fn put(&mut self, slot: u64) -> Option<u64> {
         if !self.usable.contains(&slot) || self.is_free(slot) {
-            return;
+            return None;
         }
         self.free += 1;
         let mut at = slot;
@@ -142,6 +142,10 @@ impl Slots {
             at /= BITS;
         }
         self.note_zone(slot);
+        let zone = slot / ZONE;
+        let first = (zone * ZONE).max(self.usable.start) - zone * ZONE;
+        let end = ((zone + 1) * ZONE).min(self.usable.end) - zone * ZONE;
+        (next(self.zone(zone), first, u64::MAX) >= end).then_some(zone)
     }
 
     /// Does not give this slot, which is taken, out again for a while, because the device failed there. It is tried again when there is no other, or
@@ -495,9 +499,15 @@ mod tests {
         while slots.take_run(64).is_some() {}
         assert_eq!(slots.free(), 0);
         // Every third slot, one run of 40 and one of 90.
-        (0..100_000).step_by(3).for_each(|slot| slots.put(slot));
-        (30_000..30_040).for_each(|slot| slots.put(slot));
-        (70_001..70_091).for_each(|slot| slots.put(slot));
+        (0..100_000).step_by(3).for_each(|slot| {
+            slots.put(slot);
+        });
+        (30_000..30_040).for_each(|slot| {
+            slots.put(slot);
+        });
+        (70_001..70_091).for_each(|slot| {
+            slots.put(slot);
+        });
         slots.check();
         let lengths: Vec<_> = (0..4).map(|_| slots.take_run(64).unwrap()).collect();
         let long = |run: &Range<u64>| run.end - run.start;
@@ -506,8 +516,12 @@ mod tests {
         // A few slots do not cut the long runs up.
         let mut slots = Slots::new(0..10_000, &[]).unwrap();
         while slots.take_run(64).is_some() {}
-        (0..10_000).step_by(2).for_each(|slot| slots.put(slot));
-        (9000..9064).for_each(|slot| slots.put(slot));
+        (0..10_000).step_by(2).for_each(|slot| {
+            slots.put(slot);
+        });
+        (9000..9064).for_each(|slot| {
+            slots.put(slot);
+        });
         for _ in 0..1000 {
             assert!(slots.take_run(3).is_some());
         }
@@ -544,7 +558,9 @@ mod tests {
         assert_eq!(slots.take_empty_zone(), None);
         let taken: Vec<_> = core::iter::from_fn(|| slots.take_run(64)).flatten().collect();
         assert_eq!(slots.take_empty_zone(), None);
-        taken.into_iter().for_each(|slot| slots.put(slot));
+        taken.into_iter().for_each(|slot| {
+            slots.put(slot);
+        });
         let free = slots.free();
         // The first zone has the slot of the superblock.
         for zone in 1..4 {

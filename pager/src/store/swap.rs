@@ -1,5 +1,6 @@
 //! A store on a swap device.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
@@ -7,6 +8,7 @@ use mig_runtime::platform::{Mutex, Platform};
 
 use super::disk::{self, Disk, DiskError, RUN};
 use super::health::Health;
+use super::protection::{Checksum, Protection};
 use super::slots::Slots;
 use super::superblock::{self, Header, HeaderError};
 use super::{Space, Store, StoreError};
@@ -19,7 +21,7 @@ const BAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps pages in the slots of a swap device.
 ///
-/// A page is always written to a free slot, never over another page. Its checksum is in its place, a [`Slot`], not beside it on the device: whatever
+/// A page is always written to a free slot, never over another page. Its checksum, or [what else](Protection) is to tell it, is in its place, a [`Slot`], not beside it on the device: whatever
 /// a write that was lost, torn or misdirected left in the slot does not match. Many pages that are written together go where many slots lie side by
 /// side, and fewer fill the holes.
 ///
@@ -32,29 +34,32 @@ const BAD_AGAIN: Duration = Duration::from_secs(1);
 /// it fails for.
 ///
 /// Memory is allocated when the store is opened, a little more than a bit for each slot, and not later.
-pub struct SwapStore<D, P: Platform> {
+pub struct SwapStore<D, P: Platform, C = Checksum> {
     disk: D,
+    protection: C,
     header: Header,
     slots: Mutex<P, Slots>,
     health: Health<P>,
+    /// Memory for pages that are changed on their way: as much as there have been writers at once.
+    copies: Mutex<P, Vec<Vec<u8>>>,
     /// When slots that failed were last given another chance.
     bad_tried: AtomicU64,
     counts: Counts,
 }
 
-/// The place of a page in a [`SwapStore`]: the number of a slot, and the checksum of what is in it.
+/// The place of a page in a [`SwapStore`]: the number of a slot, and what is kept of the page there: a checksum, unless it is [said](Protection).
 #[must_use = "a page that is not freed takes space in the store"]
 #[derive(Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct Slot<T = [u8; 4]> {
     /// Little-endian, in no more bytes than it takes: there is one for each page that is stored.
     number: [u8; 5],
-    checksum: [u8; 4],
+    tag: T,
 }
 
-impl Slot {
-    fn new(number: u64, page: &[u8]) -> Self {
+impl<T: Copy> Slot<T> {
+    fn new(number: u64, tag: T) -> Self {
         let [a, b, c, d, e, ..] = number.to_le_bytes();
-        Slot { number: [a, b, c, d, e], checksum: crc32fast::hash(page).to_le_bytes() }
+        Slot { number: [a, b, c, d, e], tag }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -64,14 +69,12 @@ impl Slot {
 
     /// The same page, where the numbers of slots begin with this one.
     pub(super) fn moved_by(self, first: u64) -> Self {
-        let [a, b, c, d, e, ..] = (self.number() + first).to_le_bytes();
-        Slot { number: [a, b, c, d, e], ..self }
+        Self::new(self.number() + first, self.tag)
     }
 
     /// The slot in a device whose numbers begin with this one.
     pub(super) fn moved_back_by(&self, first: u64) -> Self {
-        let [a, b, c, d, e, ..] = self.number().wrapping_sub(first).to_le_bytes();
-        Slot { number: [a, b, c, d, e], checksum: self.checksum }
+        Self::new(self.number().wrapping_sub(first), self.tag)
     }
 }
 
@@ -103,7 +106,10 @@ struct Counts {
 }
 
 /// Told for each page, with its index in the caller's list.
-type Done<'a> = dyn FnMut(usize, Result<Slot, StoreError>) + 'a;
+type Done<'a, T> = dyn FnMut(usize, Result<Slot<T>, StoreError>) + 'a;
+
+/// What is kept of the pages of a run.
+type Tags<T> = [Option<T>; RUN];
 
 impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// Opens a device that was [formatted](superblock::format). All its slots are free: pages do not outlive the store that they were written to.
@@ -113,7 +119,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// [`HeaderError`] if the device is no swap space, or is damaged.
     pub fn open(disk: D) -> Result<Self, HeaderError> {
         let header = superblock::read(&disk)?;
-        Self::with(disk, header)
+        Self::with(disk, header, Checksum)
     }
 
     /// Opens a device without superblocks, all of which is for pages: somebody else answers for that. What it holds is lost.
@@ -123,16 +129,34 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// [`HeaderError`] if it is too small, or cannot have pages of this size.
     pub fn raw(disk: D, page_size: usize) -> Result<Self, HeaderError> {
         let header = superblock::raw(&disk, page_size)?;
-        Self::with(disk, header)
+        Self::with(disk, header, Checksum)
     }
+}
 
-    fn with(disk: D, header: Header) -> Result<Self, HeaderError> {
+#[cfg(feature = "encryption")]
+impl<D: Disk, P: Platform> SwapStore<D, P, super::Encryption<P>> {
+    /// As [`open`](SwapStore::open), and encrypts every page, with keys of `random` bytes that are nowhere but in memory.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub fn encrypted(disk: D, random: super::Random) -> Result<Self, HeaderError> {
+        let header = superblock::read(&disk)?;
+        let encryption = super::Encryption::new(header.slots, random).map_err(|_| HeaderError::Memory)?;
+        Self::with(disk, header, encryption)
+    }
+}
+
+impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
+    fn with(disk: D, header: Header, protection: C) -> Result<Self, HeaderError> {
         let slots = Slots::new(header.usable(), &header.bad).map_err(|_| HeaderError::Memory)?;
         Ok(SwapStore {
             disk,
+            protection,
             header,
             slots: Mutex::<P, _>::new(slots),
             health: Health::default(),
+            copies: Mutex::<P, _>::new(Vec::new()),
             bad_tried: AtomicU64::new(P::now()),
             counts: Counts::default(),
         })
@@ -146,6 +170,11 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// The device.
     pub fn disk(&self) -> &D {
         &self.disk
+    }
+
+    /// What is done to its pages.
+    pub fn protection(&self) -> &C {
+        &self.protection
     }
 
     /// False during an outage of the device: it has failed wherever it was tried, and is tried again now and then.
@@ -175,7 +204,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     }
 
     /// Writes pages to runs of slots, as few as there are.
-    fn write_batch(&self, batch: &Batch<'_>, done: &mut Done<'_>) {
+    fn write_batch(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) {
         let mut at = 0;
         while at < batch.len {
             let rest = &batch.indices[at..batch.len];
@@ -207,30 +236,27 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     }
 
     /// Writes pages to slots that lie side by side.
-    fn write_run(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_>) {
+    fn write_run(&self, start: u64, pages: &[&[u8]], done: &mut Done<'_, C::Tag>) {
         let mut at = 0;
         while at < pages.len() {
             let first = start + at as u64;
-            let (written, error) = match self.write_slots(first, &pages[at..]) {
+            let mut tags = [None; RUN];
+            let (written, error) = match self.write_slots(first, &pages[at..], &mut tags) {
                 Ok(()) => (pages.len() - at, None),
                 Err((written, error)) => (written, Some(error)),
             };
-            for slot in 0..written {
-                done(at + slot, Ok(self.written(first + slot as u64, pages[at + slot])));
+            for (offset, tag) in tags.into_iter().take(written).enumerate() {
+                done(at + offset, self.written(first + offset as u64, tag));
             }
             // The error of many is not one of each: only a page that is written alone is known to have failed.
             let was_alone = pages.len() - at == 1;
             at += written;
             if let Some(error) = error {
                 let slot = start + at as u64;
-                let error = if was_alone {
-                    Err(error)
-                } else {
-                    self.write_slots(slot, &pages[at..=at]).map_err(|(_, error)| error)
-                };
-                let result = match error {
-                    Ok(()) => Ok(self.written(slot, pages[at])),
-                    Err(error) => self.write_elsewhere(slot, error, pages[at]),
+                let page = pages[at];
+                let result = match if was_alone { Err(error) } else { self.write_one(slot, page) } {
+                    Ok(tag) => self.written(slot, tag),
+                    Err(error) => self.write_elsewhere(slot, error, page),
                 };
                 done(at, result);
                 at += 1;
@@ -238,7 +264,7 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
             if !self.health.is_good() {
                 // The others would fare no better.
                 let mut slots = self.slots.lock();
-                (start + at as u64..start + pages.len() as u64).for_each(|slot| slots.put(slot));
+                (start + at as u64..start + pages.len() as u64).for_each(|slot| self.put(&mut slots, slot));
                 drop(slots);
                 return (at..pages.len()).for_each(|at| done(at, Err(StoreError::Io)));
             }
@@ -250,28 +276,73 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
     /// # Errors
     ///
     /// The number of pages that were written before the one that failed.
-    fn write_slots(&self, start: u64, pages: &[&[u8]]) -> Result<(), (usize, DiskError)> {
+    fn write_slots(
+        &self,
+        start: u64,
+        pages: &[&[u8]],
+        tags: &mut Tags<C::Tag>,
+    ) -> Result<(), (usize, DiskError)> {
+        let mut copies = self.copies(pages.len());
+        let mut copy = copies.chunks_exact_mut(self.header.page_size);
+        let mut protected: [&[u8]; RUN] = [&[]; RUN];
+        for (at, page) in pages.iter().enumerate() {
+            let copy = copy.next().unwrap_or_default();
+            let Some((bytes, tag)) = self.protection.protect(start + at as u64, page, copy) else {
+                return Err((0, DiskError::Io));
+            };
+            (protected[at], tags[at]) = (bytes, Some(tag));
+        }
         self.counts.runs_written.fetch_add(1, Relaxed);
-        let result = disk::write(&self.disk, self.offset(start), pages);
+        let result = disk::write(&self.disk, self.offset(start), &protected[..pages.len()]);
         if !matches!(result, Err((0, _))) && !self.health.is_good() {
             self.health.worked();
+        }
+        if C::CHANGES {
+            self.copies.lock().push(copies);
         }
         result
     }
 
+    fn write_one(&self, slot: u64, page: &[u8]) -> Result<Option<C::Tag>, DiskError> {
+        let mut tags = [None; RUN];
+        self.write_slots(slot, &[page], &mut tags).map_err(|(_, error)| error).map(|()| tags[0])
+    }
+
+    /// Memory for so many pages, if they are changed.
+    fn copies(&self, pages: usize) -> Vec<u8> {
+        if !C::CHANGES {
+            return Vec::new();
+        }
+        let mut copies = self.copies.lock().pop().unwrap_or_default();
+        copies.resize(pages * self.header.page_size, 0);
+        copies
+    }
+
+    /// Gives a slot back.
+    fn put(&self, slots: &mut Slots, slot: u64) {
+        if let Some(zone) = slots.put(slot) {
+            self.protection.zone_is_empty(zone);
+        }
+    }
+
     /// Writes a page to another slot than the one that failed, and finds out what has failed.
-    fn write_elsewhere(&self, failed: u64, error: DiskError, page: &[u8]) -> Result<Slot, StoreError> {
+    fn write_elsewhere(
+        &self,
+        failed: u64,
+        error: DiskError,
+        page: &[u8],
+    ) -> Result<Slot<C::Tag>, StoreError> {
         let mut all = [failed; 1 + OTHERS as usize];
         let (mut count, mut error) = (1, error);
         let mut written = None;
         for turn in 0..OTHERS {
             let Some(slot) = self.slots.lock().take_elsewhere(failed, turn) else { break };
-            match self.write_slots(slot, &[page]) {
-                Ok(()) => {
-                    written = Some(slot);
+            match self.write_one(slot, page) {
+                Ok(tag) => {
+                    written = Some((slot, tag));
                     break;
                 }
-                Err((_, other)) => (all[count], count, error) = (slot, count + 1, other),
+                Err(other) => (all[count], count, error) = (slot, count + 1, other),
             }
         }
         self.counts.failed_slots.fetch_add(count as u64, Relaxed);
@@ -286,20 +357,22 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
             if are_bad {
                 slots.retire(*slot);
             } else {
-                slots.put(*slot);
+                self.put(&mut slots, *slot);
             }
         }
         drop(slots);
-        written.map(|slot| self.written(slot, page)).ok_or(error.into())
+        let (slot, tag) = written.ok_or(error)?;
+        self.written(slot, tag)
     }
 
-    fn written(&self, slot: u64, page: &[u8]) -> Slot {
+    /// The place of a page that has been written.
+    fn written(&self, slot: u64, tag: Option<C::Tag>) -> Result<Slot<C::Tag>, StoreError> {
         self.counts.pages_written.fetch_add(1, Relaxed);
-        Slot::new(slot, page)
+        tag.map(|tag| Slot::new(slot, tag)).ok_or(StoreError::Io)
     }
 
     /// Reads a page, once more if need be.
-    fn read_slot(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
+    fn read_slot(&self, slot: &Slot<C::Tag>, page: &mut [u8]) -> Result<(), StoreError> {
         let mut result = self.read_once(slot, page).or_else(|_| self.read_once(slot, page));
         while result == Err(StoreError::Io) && self.is_out(page) && self.health.wait() {
             result = self.read_once(slot, page);
@@ -322,21 +395,21 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
         true
     }
 
-    fn read_once(&self, slot: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
+    fn read_once(&self, slot: &Slot<C::Tag>, page: &mut [u8]) -> Result<(), StoreError> {
         disk::read(&self.disk, self.offset(slot.number()), page)?;
-        let checksum = crc32fast::hash(page).to_le_bytes();
-        if checksum == slot.checksum { Ok(()) } else { Err(StoreError::Corrupt) }
+        let is_it = self.protection.verify(slot.number(), &slot.tag, page);
+        if is_it { Ok(()) } else { Err(StoreError::Corrupt) }
     }
 }
 
-impl<D: Disk, P: Platform> Store for SwapStore<D, P> {
-    type Place = Slot;
+impl<D: Disk, P: Platform, C: Protection> Store for SwapStore<D, P, C> {
+    type Place = Slot<C::Tag>;
 
     fn page_size(&self) -> usize {
         self.header.page_size
     }
 
-    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Slot, StoreError>)) {
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Self::Place, StoreError>)) {
         let mut batch = Batch::new();
         for (index, &page) in pages.iter().enumerate() {
             if page.len() != self.page_size() {
@@ -352,22 +425,22 @@ impl<D: Disk, P: Platform> Store for SwapStore<D, P> {
         self.write_batch(&batch, done);
     }
 
-    fn read(&self, place: &Slot, page: &mut [u8]) -> Result<(), StoreError> {
+    fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError> {
         if page.len() != self.page_size() {
             return Err(StoreError::NotAPage);
         }
         self.read_slot(place, page)
     }
 
-    fn free(&self, place: Slot) {
-        self.slots.lock().put(place.number());
+    fn free(&self, place: Self::Place) {
+        self.put(&mut self.slots.lock(), place.number());
     }
 
     fn tidy(&self) -> bool {
         let Some(slots) = self.slots.lock().take_empty_zone() else { return false };
         self.disk.discard(self.offset(slots.start), self.offset(slots.end - slots.start));
         let mut all = self.slots.lock();
-        slots.for_each(|slot| all.put(slot));
+        slots.for_each(|slot| self.put(&mut all, slot));
         true
     }
 
