@@ -176,6 +176,7 @@ impl<'b, T: Plain, K: Kernel> Elements<'b, T, K> {
 /// Those that are not aligned and have no more than 256 bytes are copied to where this value is, without an allocation.
 pub struct Array<'b, T: Plain>(Place<'b, T>);
 
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation")]
 enum Place<'b, T: Plain> {
     Message(&'b [T]),
     Short(Short<T>),

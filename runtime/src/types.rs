@@ -253,7 +253,8 @@ impl Type {
         let flags = flags << shift;
         let fixed = match (A::FACTS.type_words, self.long) {
             (TypeWords::Always8, _) => 0x00ff_ffff | flags,
-            (TypeWords::Short4Long12, true) => flags,
+            // Name, size and number stand behind it; in the first word they are zero.
+            (TypeWords::Short4Long12, true) => 0x0fff_ffff | flags,
             (TypeWords::Short4Long12, false) => 0xffff | flags,
         };
         let mut matches = (first ^ self.first::<A>()) & fixed == 0;

@@ -636,3 +636,25 @@ fn numbers_that_wrap_around_in_c() {
     check::<GnuI386>();
     check::<GnuX86_64>();
 }
+
+#[test]
+fn what_a_long_type_word_leaves_unused_is_zero() {
+    const ARRAY: Type = Type::inline(9, 8, 1).long();
+    let read = |first: u32, variable: bool| {
+        let kernel = Recorder::<GnuI386>::new();
+        let mut buffer = MsgBuf::<64>::new();
+        let body = words(&[first, 9 | 8 << 16, 4, 0x0403_0201]);
+        let request = kernel.receive(&mut buffer, message::<GnuI386>(0, 0, 9, 0, 1, &body));
+        let mut body = request.body(Shape { min: 24, max: 64, complex: Complex::Depends })?;
+        match variable {
+            true => body.slice::<u8>(ARRAY, 8).map(<[u8]>::len),
+            false => body.data::<[u8; 4]>(ARRAY.with_number(4)).map(|bytes| bytes.len()),
+        }
+    };
+    for variable in [true, false] {
+        assert_eq!(read(0x3000_0000, variable), Ok(4));
+        for unused in [1, 1 << 8, 1 << 16, 1 << 27] {
+            assert_eq!(read(0x3000_0000 | unused, variable), Err(Malformed::Type));
+        }
+    }
+}
