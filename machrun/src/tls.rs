@@ -3,24 +3,32 @@
 
 use std::arch::global_asm;
 use std::cell::RefCell;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use object::macho;
 
-use crate::macho::Program;
+use crate::macho::{Program, Section};
+use crate::process::lock;
 
 /// Words of a descriptor: the function to call, a key, and the variable's place among those of the program.
 const DESCRIPTOR: usize = 3;
 
+/// Variables are aligned to this at most.
+const ALIGNMENT: usize = 64;
+
 /// What the variables of a program are when a thread begins.
-pub(crate) struct Template(Vec<u8>);
+pub(crate) struct Template {
+    bytes: Vec<u8>,
+    /// How far beyond a multiple of [`ALIGNMENT`] they begin in the image. A linker aligns them there.
+    begin: usize,
+}
 
 impl Template {
     /// The initialised variables, and after them those that are zero.
     pub(crate) fn of(program: &Program<'_>, image: &[u8]) -> Result<Self, String> {
         let data = program.section_of(macho::S_THREAD_LOCAL_REGULAR);
         let zeros = program.section_of(macho::S_THREAD_LOCAL_ZEROFILL);
-        let range = |section: &crate::macho::Section| section.start..section.start + section.size;
+        let range = |section: &Section| section.start..section.start + section.size;
         let (data, zeros) = (data.map(range), zeros.map(range));
         let start = data.as_ref().or(zeros.as_ref()).map_or(0, |range| range.start);
         let end = zeros.as_ref().or(data.as_ref()).map_or(0, |range| range.end);
@@ -30,7 +38,7 @@ impl Template {
             let initial = &image[data.start as usize..data.end as usize];
             bytes[..initial.len()].copy_from_slice(initial);
         }
-        Ok(Self(bytes))
+        Ok(Self { bytes, begin: start as usize % ALIGNMENT })
     }
 }
 
@@ -38,13 +46,13 @@ impl Template {
 static TEMPLATES: Mutex<Vec<Template>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// This thread's variables of each program; never freed, since destructors that run later may use them.
-    static BLOCKS: RefCell<Vec<Option<&'static mut [u64]>>> = const { RefCell::new(Vec::new()) };
+    /// The address of this thread's variables of each program; never freed, since destructors that run later may use them.
+    static BLOCKS: RefCell<Vec<Option<*mut u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Makes the descriptors call [`variable`].
 pub(crate) fn prepare(descriptors: &mut [u8], template: Template) {
-    let mut templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut templates = lock(&TEMPLATES);
     let key = templates.len() as u64;
     templates.push(template);
     let function = machrun_tlv as *const () as u64;
@@ -61,25 +69,24 @@ pub(crate) fn prepare(descriptors: &mut [u8], template: Template) {
 /// The descriptor is one that [`prepare`] has seen.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn machrun_tlv_address(descriptor: *const [usize; DESCRIPTOR]) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    let [_, key, offset] = unsafe { *descriptor };
+    // SAFETY: the caller's promise. Not every linker aligns descriptors.
+    let [_, key, offset] = unsafe { descriptor.read_unaligned() };
     BLOCKS.with_borrow_mut(|blocks| {
         if blocks.len() <= key {
             blocks.resize_with(key + 1, || None);
         }
-        let block = blocks[key].get_or_insert_with(|| new_block(key));
-        block.as_mut_ptr().cast::<u8>().wrapping_add(offset)
+        blocks[key].get_or_insert_with(|| new_block(key)).wrapping_add(offset)
     })
 }
 
-fn new_block(key: usize) -> &'static mut [u64] {
-    let templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
-    let words = templates[key].0.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.collect::<Vec<_>>().leak()
+fn new_block(key: usize) -> *mut u8 {
+    let templates = lock(&TEMPLATES);
+    let Template { bytes, begin } = &templates[key];
+    let room = vec![0; bytes.len() + 2 * ALIGNMENT].leak();
+    let start = room.as_ptr().align_offset(ALIGNMENT) + begin;
+    let block = &mut room[start..start + bytes.len()];
+    block.copy_from_slice(bytes);
+    block.as_mut_ptr()
 }
 
 unsafe extern "C" {
