@@ -81,7 +81,9 @@ fn write_program(folder: &Path, files: &[PathBuf]) {
 /// The bindings of a subsystem, and behind them the calls with values of the vectors.
 fn module(vectors: &Value) -> String {
     let abi = text(vectors, "abi");
-    let abi = Abi::by_name(abi).unwrap_or_else(|| panic!("the ABI `{abi}` of the vectors is not known"));
+    // Vectors of an older system of the same ABI say which year's it was.
+    let known = Abi::by_name(abi).or_else(|| Abi::by_name(abi.rsplit_once('-')?.0));
+    let abi = known.unwrap_or_else(|| panic!("the ABI `{abi}` of the vectors is not known"));
     let (defs, interface) = definition(vectors, abi);
     let config = Config::new().abi(abi.name());
     let input = Input::Text { name: "vectors.defs", text: defs.as_bytes() };
@@ -94,6 +96,9 @@ fn module(vectors: &Value) -> String {
 ///
 /// Whether a string has a fixed size the vectors do not tell; their messages do.
 fn definition(vectors: &Value, abi: &'static Abi) -> (String, Interface) {
+    if abi.is_typed() {
+        return analyzed(vectors, abi, &[]);
+    }
     let routines = list(vectors, "routines");
     let mut variable: Vec<(usize, &str)> = Vec::new();
     for (index, routine) in routines.iter().enumerate() {
@@ -169,18 +174,155 @@ fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (
         }
         id += 1;
         defs += &options(routine);
+        let types = TypeWords::of(routine, abi);
+        let mut elements = String::new();
         let args: Vec<String> = arguments(routine)
-            .map(|(name, ty)| argument(routine, name, ty, variable.contains(&(index, name))))
+            .map(|(name, ty)| match &types {
+                Some(types) => types.argument(index, routine, name, ty, &mut elements),
+                None => argument(routine, name, ty, variable.contains(&(index, name))),
+            })
             .collect();
+        defs += &elements;
         let _ =
             writeln!(defs, "{} {}({});", text(routine, "kind"), text(routine, "routine"), args.join("; "));
-        defs += "nowaittime;\nnosendtime;\nmsgoption MACH_MSG_OPTION_NONE;\n";
+        defs += if abi.is_typed() { "nowaittime;\n" } else { "nowaittime;\nnosendtime;\n" };
+        defs += "msgoption MACH_MSG_OPTION_NONE;\n";
     }
     let _ = writeln!(defs, "serverdemux {};", text(vectors, "demux"));
     let config = Config::new().abi(abi.name());
     let input = Input::Text { name: "vectors.defs", text: defs.as_bytes() };
     let interface = config.interface(input).unwrap_or_else(|error| panic!("{error}\n{defs}")).value;
     (defs, interface)
+}
+
+/// What the type words of a routine's messages say, in the order of its arguments: what the vectors leave open of the types.
+struct TypeWords {
+    request: Vec<TypeWord>,
+    reply: Vec<TypeWord>,
+}
+
+/// A type word.
+#[derive(Clone, Copy)]
+struct TypeWord {
+    bits: u64,
+    number: u64,
+}
+
+impl TypeWords {
+    /// `None` for an untyped ABI.
+    fn of(routine: &Value, abi: &Abi) -> Option<Self> {
+        if !abi.is_typed() {
+            return None;
+        }
+        let first = |key: &str| {
+            let mut cases = list(routine, "cases")
+                .iter()
+                .filter(|case| key == "request_hex" || case["reply_retcode"] == "KERN_SUCCESS");
+            let bytes = cases.find_map(|case| case[key].as_str());
+            bytes.map(|bytes| type_words(&unhex(bytes), abi)).unwrap_or_default()
+        };
+        // The first word of a reply is that of the return code.
+        let reply = first("reply_hex").into_iter().skip(1).collect();
+        Some(TypeWords { request: first("request_hex"), reply })
+    }
+
+    /// The declaration of an argument, after those of the elements of arrays.
+    fn argument(
+        &self,
+        index: usize,
+        routine: &Value,
+        name: &str,
+        ty: &Value,
+        elements: &mut String,
+    ) -> String {
+        let direction = text(ty, "dir");
+        let flags: String = list_of_text(&ty["flags"]).map(|flag| format!(", {flag}")).collect();
+        let spec = self.spec(index, routine, name, ty, elements);
+        format!("{direction} {name} : {name}_{index}_t = {spec}{flags}")
+    }
+
+    fn spec(&self, index: usize, routine: &Value, name: &str, ty: &Value, elements: &mut String) -> String {
+        let word = self.word(routine, name);
+        let ipc = text(ty, "ipc");
+        let base = match (ipc, word.map(|word| word.bits)) {
+            ("STRUCT", Some(16)) => "MACH_MSG_TYPE_INTEGER_16".to_owned(),
+            ("STRUCT", Some(32)) => "MACH_MSG_TYPE_INTEGER_32".to_owned(),
+            ("STRUCT", Some(64)) => "MACH_MSG_TYPE_INTEGER_64".to_owned(),
+            ("STRUCT", _) => "MACH_MSG_TYPE_BYTE".to_owned(),
+            ("POLYMORPHIC", _) => "polymorphic".to_owned(),
+            _ if ipc.starts_with(char::is_lowercase) => ipc.to_owned(),
+            _ => format!("MACH_MSG_TYPE_{ipc}"),
+        };
+        let number = |key: &str| ty[key].as_u64().unwrap_or(0);
+        if ty["cstring"] == true {
+            return match word {
+                Some(TypeWord { bits, number: 1 }) if bits > 8 => format!("(MACH_MSG_TYPE_STRING_C, {bits})"),
+                Some(word) if word.number != number("bits") / 8 => {
+                    format!("c_string[*:{}]", number("bits") / 8)
+                }
+                _ => format!("c_string[{}]", number("bits") / 8),
+            };
+        }
+        let unit = word.map_or(32, |word| word.bits);
+        if ty["var"] != true {
+            // A `bool` could not hold the values of the vectors; an array of one has the same type word.
+            return match (ipc, word.map_or(1, |word| word.number)) {
+                ("BOOLEAN", number) => format!("array[{number}] of {base}"),
+                (_, 1) => base,
+                (_, number) => format!("struct[{number}] of {base}"),
+            };
+        }
+        let bits = element_bits(routine, name, unit);
+        let element = format!("{name}_{index}_element_t");
+        let group = match bits / unit {
+            0 | 1 => base,
+            times => format!("struct[{times}] of {base}"),
+        };
+        let _ = writeln!(elements, "type {element} = {group};");
+        match (ty["indef"] == true, ty["inline"] == true) {
+            (true, _) => format!("array[] of {element}"),
+            (false, true) => format!("array[*:{}] of {element}", number("num")),
+            (false, false) => format!("^array[] of {element}"),
+        }
+    }
+
+    /// The type word of an argument, in the request or in the reply.
+    fn word(&self, routine: &Value, name: &str) -> Option<TypeWord> {
+        let place = |in_message: fn(&str, bool) -> bool| {
+            let mut travelling = arguments(routine).filter(|(_, ty)| {
+                let counted = list_of_text(&ty["flags"]).any(|flag| flag == "countinout");
+                in_message(text(ty, "dir"), counted)
+            });
+            travelling.position(|(other, _)| other == name)
+        };
+        let in_reply = place(|dir, _| matches!(dir, "out" | "inout")).and_then(|at| self.reply.get(at));
+        let in_request = place(|dir, counted| matches!(dir, "in" | "inout") || dir == "out" && counted);
+        let is_out = routine["argtypes"][name]["dir"] == "out";
+        let word = if is_out { in_reply } else { in_request.and_then(|at| self.request.get(at)) };
+        word.copied()
+    }
+}
+
+/// The type words of a message.
+fn type_words(bytes: &[u8], abi: &Abi) -> Vec<TypeWord> {
+    let facts = &abi.facts;
+    let wide = facts.pointer == 8;
+    let mut words = Vec::new();
+    let mut at = facts.header;
+    while let Some(first) = word(bytes, at) {
+        let (bits, number, in_line, length) = match (wide, first >> 29 & 1) {
+            (true, in_line) => (first >> 8 & 0xffff, word(bytes, at + 4).unwrap_or(0), in_line, 8),
+            (false, 0) => (first >> 8 & 0xff, first >> 16 & 0xfff, first >> 28 & 1, 4),
+            (false, _) => {
+                let (name, number) = (word(bytes, at + 4).unwrap_or(0), word(bytes, at + 8).unwrap_or(0));
+                (name >> 16, number, first >> 28 & 1, 12)
+            }
+        };
+        let data = if in_line == 1 { (bits as usize * number as usize).div_ceil(8) } else { facts.pointer };
+        words.push(TypeWord { bits: bits.into(), number: number.into() });
+        at += length + data.next_multiple_of(if wide { 8 } else { 4 });
+    }
+    words
 }
 
 /// The statements that give a routine the options of its calls.

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Define a macro; its value is 1 if none is given
     #[arg(short = 'D', value_name = "NAME[=VALUE]")]
     define: Vec<String>,
+    /// A lint of rustc is a failure, too
+    #[arg(long)]
+    deny_warnings: bool,
     /// Use a Rust type for a type of the .defs
     #[arg(long, value_name = "TYPE=PATH")]
     extern_type: Vec<String>,
@@ -55,7 +58,14 @@ pub(crate) fn check_packages() -> StepResult {
         ("trixie-amd64/usr/include/x86_64-linux-gnu", "gnu-x86_64"),
     ] {
         let (folders, abi) = (vec![packages.join(folder)], abi.to_string());
-        sweep(&Options { folders, abi, include: Vec::new(), define: Vec::new(), extern_type: Vec::new() })?;
+        sweep(&Options {
+            folders,
+            abi,
+            include: Vec::new(),
+            define: Vec::new(),
+            extern_type: Vec::new(),
+            deny_warnings: true,
+        })?;
     }
     Ok(Outcome::Passed)
 }
@@ -87,7 +97,7 @@ fn sweep(options: &Options) -> StepResult {
     for file in &files {
         fates.push(compile(options, file, read_by_others.contains(&canonical(file)))?);
     }
-    let refused = rustc(&options.abi, &fates)?;
+    let refused = rustc(options, &fates)?;
     for (file, fate) in files.iter().zip(&fates) {
         if let Fate::Failed(diagnostics) = fate {
             println!("{}:\n{}\n", file.display(), diagnostics.trim_end());
@@ -205,8 +215,8 @@ fn parser_options(options: &Options) -> Result<mig_parser::Options, String> {
 }
 
 /// Compiles the generated code of all interfaces as one crate. Returns what rustc says first about each file, by its index.
-fn rustc(abi: &str, fates: &[Fate]) -> Result<BTreeMap<usize, String>, String> {
-    let folder = target().join("sweep").join(abi);
+fn rustc(options: &Options, fates: &[Fate]) -> Result<BTreeMap<usize, String>, String> {
+    let folder = target().join("sweep").join(&options.abi);
     let source = folder.join("src");
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     if source.exists() {
@@ -229,7 +239,7 @@ fn rustc(abi: &str, fates: &[Fate]) -> Result<BTreeMap<usize, String>, String> {
     cargo.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(target().join("sweep/target"));
     let output = cargo.stdout(Stdio::null()).output().map_err(|error| format!("cargo: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let refused = complaints(&said);
+    let refused = complaints(&said, options.deny_warnings);
     if !output.status.success() && refused.is_empty() {
         return Err(format!("cargo check: {}\n{said}", output.status));
     }
@@ -244,11 +254,12 @@ fn manifest() -> String {
     )
 }
 
-/// The first line about each module in rustc's short messages, `src/m1.rs:2:3: error: …`; warnings count as well.
-fn complaints(said: &str) -> BTreeMap<usize, String> {
+/// The first line about each module in rustc's short messages, `src/m1.rs:2:3: error: …`; warnings count only if they are denied.
+fn complaints(said: &str, deny_warnings: bool) -> BTreeMap<usize, String> {
     let mut found = BTreeMap::new();
     for line in said.lines() {
         let parts = line.strip_prefix("src/m").and_then(|rest| rest.split_once(".rs:"));
+        let parts = parts.filter(|(_, message)| deny_warnings || !message.contains(": warning: "));
         if let Some((Ok(index), message)) = parts.map(|(index, message)| (index.parse(), message)) {
             found.entry(index).or_insert_with(|| format!("rustc: {message}"));
         }
@@ -320,6 +331,7 @@ mod tests {
             include: Vec::new(),
             define: Vec::new(),
             extern_type: Vec::new(),
+            deny_warnings: false,
         };
         let files = definitions(&options.folders).unwrap();
         let others = included(&options, &files).unwrap();
@@ -342,10 +354,17 @@ mod tests {
     #[test]
     fn rustc_is_understood() {
         let said = "src/m3.rs:1:2: error[E0308]: mismatched types\nsrc/m3.rs:9:9: error: more\nerror: could not compile\n";
-        let found = complaints(said);
+        let found = complaints(said, false);
         assert_eq!(
             found.into_iter().collect::<Vec<_>>(),
             [(3, "rustc: 1:2: error[E0308]: mismatched types".into())]
         );
+    }
+
+    #[test]
+    fn lints_count_only_if_they_are_denied() {
+        let said = "src/m1.rs:4:5: warning: unused variable: `x`\nsrc/m2.rs:1:1: error: no\n";
+        assert_eq!(complaints(said, false).into_keys().collect::<Vec<_>>(), [2]);
+        assert_eq!(complaints(said, true).into_keys().collect::<Vec<_>>(), [1, 2]);
     }
 }
