@@ -74,6 +74,7 @@ mod right {
     pub(super) const SEND: u32 = 0;
     pub(super) const RECEIVE: u32 = 1;
     pub(super) const PORT_SET: u32 = 3;
+    pub(super) const DEAD_NAME: u32 = 4;
 }
 
 /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
@@ -125,6 +126,7 @@ unsafe impl Kernel for GnuMach {
             RightKind::Send | RightKind::SendOnce => mach_port::mach_port_deallocate(&task(), name),
             RightKind::Receive => mach_port::mach_port_mod_refs(&task(), name, right::RECEIVE, -1),
             RightKind::PortSet => mach_port::mach_port_mod_refs(&task(), name, right::PORT_SET, -1),
+            RightKind::DeadName => mach_port::mach_port_mod_refs(&task(), name, right::DEAD_NAME, -1),
         };
     }
 
@@ -159,6 +161,8 @@ unsafe impl Kernel for GnuMach {
             Notification::NoSenders { sync } => (70, sync),
             // Of a name that is dead already the call tells at once, by an error.
             Notification::DeadName => (72, 0),
+            // The kernel does not have it.
+            Notification::SendPossible => (66, 0),
         };
         let port = borrowed_receive(notify);
         let notify = if notify.is_valid() {

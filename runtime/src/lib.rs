@@ -96,7 +96,9 @@ pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};
 pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
-pub use right::{AnyRight, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
+pub use right::{
+    AnyRight, DeadName, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight,
+};
 pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::{Expected, Type, Word, WordForm};

@@ -12,11 +12,15 @@ use crate::kernel::{Kernel, MsgCall, Name};
 use crate::memory::Plain;
 use crate::release;
 use crate::reply::{Reply, ReplyTo};
-use crate::types::{name, word_at};
+use crate::right::DeadName;
+use crate::types::{Type, name, word_at};
 
 /// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seqno(pub u32);
+
+/// `MACH_NOTIFY_DEAD_NAME`
+const NOTIFY_DEAD_NAME: i32 = 72;
 
 /// What to receive.
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +255,32 @@ impl<'b, K: Kernel> Received<'b, K> {
         Ok(Some(code))
     }
 
+    /// The argument of a dead-name notification (`MACH_NOTIFY_DEAD_NAME`, id 72), and the reference that came with it if the kernel has sent it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is another message, or its argument has been taken.
+    pub fn dead_name(&self) -> Result<DeadName<K>, Malformed> {
+        const PORT_NAME: Type = Type::inline(15, 32, 1);
+        if self.id() != NOTIFY_DEAD_NAME {
+            return Err(Malformed::Type);
+        }
+        // As large as the reply that has nothing but a code: both have one word.
+        let size = K::Abi::FACTS.error_reply;
+        let mut body = self.body(Shape::new(size, size, Complex::Never))?;
+        let name = match K::Abi::FACTS.family {
+            Family::Typed => body.data(PORT_NAME)?,
+            Family::Untyped => {
+                body.ndr()?;
+                body.value()?
+            }
+        };
+        body.end()?;
+        // SAFETY: the kernel adds a reference for each of these that it sends, and sends them with send-once rights; the argument was taken just now,
+        // once. Somebody else with such a right can only name references of dead names.
+        Ok(unsafe { DeadName::new(self.kernel().clone(), name, self.port().is_send_once()) })
+    }
+
     /// # Safety
     ///
     /// The arguments have just been taken out of this message.
@@ -373,9 +403,20 @@ impl<K: Kernel> Drop for Received<'_, K> {
         }
         let arguments = self.arguments.take();
         if !arguments.is_empty() {
-            // SAFETY: they have just been taken out.
-            drop(unsafe { self.body_of(arguments) });
+            self.arguments.set(arguments);
+            self.drop_arguments();
         }
+    }
+}
+
+impl<K: Kernel> Received<'_, K> {
+    /// Releases what the arguments hold, which nobody has read.
+    #[cold]
+    #[inline(never)]
+    fn drop_arguments(&self) {
+        drop(self.dead_name());
+        // SAFETY: they have just been taken out.
+        drop(unsafe { self.body_of(self.arguments.take()) });
     }
 }
 

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 
 use alloc::vec::Vec;
 
+use crate::abi::{Abi, System};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
 use crate::types::{Word, name};
@@ -136,6 +137,11 @@ macro_rules! travels {
 
 rights! {
     /// A send right (`MACH_PORT_RIGHT_SEND`): one user reference, released when dropped (`mach_port_deallocate`).
+    ///
+    /// A task has one name for all send rights to a port, and the kernel counts at most 65,534 references of it (GNU Mach), or 65,535 (XNU). On XNU a name
+    /// that has reached them keeps them for ever: values stay right, and the name is never free again. On GNU Mach [`try_clone`](Self::try_clone) then
+    /// fails with `KERN_UREFS_OVERFLOW`, but what messages bring beyond is not counted: of so many values the last ones to be dropped denote a
+    /// name that is free, or another's. No program can tell, so a server that keeps rights from strangers must bound how many it keeps.
     SendRight, Send, "a send";
     /// A send-once right (`MACH_PORT_RIGHT_SEND_ONCE`). Dropping it unused tells its port's receiver so: a send-once notification.
     SendOnceRight, SendOnce, "a send-once";
@@ -156,7 +162,7 @@ impl<K: Kernel> SendRight<K> {
     ///
     /// # Errors
     ///
-    /// As that call: the port may have died, or hold as many references as fit.
+    /// As that call: the port may have died, or the name has as many references as fit (`KERN_UREFS_OVERFLOW`, on GNU Mach).
     pub fn try_clone(&self) -> Result<Self, KernReturn> {
         if !self.is_null() {
             // SAFETY: the name of this right.
@@ -256,15 +262,85 @@ impl<K: Kernel> ReceiveRight<K> {
 impl<K: Kernel> SendRight<K> {
     /// Asks for a dead-name notification about this right, sent to `notify`; gives back the right that was registered before.
     ///
+    /// If the port has died already the notification comes at once; on GNU Mach itself this is `KERN_INVALID_ARGUMENT` instead.
+    ///
     /// # Errors
     ///
     /// As `mach_port_request_notification`.
     pub fn request_dead_name(&self, notify: &ReceiveRight<K>) -> Result<SendOnceRight<K>, KernReturn> {
         assert_same_task(&self.kernel, &notify.kernel);
+        let which = match K::Abi::FACTS.system {
+            System::Xnu => Notification::SendPossible,
+            System::GnuMach | System::Osf => Notification::DeadName,
+        };
         // SAFETY: the names of these rights, and the right that comes back is owned from here on.
-        let name =
-            unsafe { self.kernel.request_notification(self.name, Notification::DeadName, notify.name) }?;
+        let name = unsafe { self.kernel.request_notification(self.name, which, notify.name) }?;
         Ok(SendOnceRight { name, kernel: self.kernel.clone() })
+    }
+}
+
+/// A reference of a dead name: what a dead-name notification brings, so that the name cannot be given to another right before its receiver has looked
+/// at it. Dropping it releases the reference.
+///
+/// ```ignore
+/// use mach_defs::native::notify::Notify;
+/// use mig_runtime::{DeadName, KernReturn, Kernel, Port, abi};
+///
+/// struct Watch;
+///
+/// impl<K: Kernel<Abi = abi::Native>> Notify<K> for Watch {
+///     fn mach_notify_dead_name(&self, _: Port<'_, K>, name: DeadName<K>) -> Result<(), KernReturn> {
+///         println!("the port of {:?} is gone", name.name());
+///         Ok(()) // the reference is released here
+///     }
+/// }
+/// ```
+pub struct DeadName<K: Kernel> {
+    name: Name,
+    /// The kernel has sent the notification: only that brings a reference.
+    owned: bool,
+    kernel: K,
+}
+
+impl<K: Kernel> DeadName<K> {
+    /// # Safety
+    ///
+    /// If `owned`, the task of `kernel` holds one reference of the dead name that nothing else will release.
+    pub(crate) const unsafe fn new(kernel: K, name: Name, owned: bool) -> Self {
+        Self { name, owned, kernel }
+    }
+
+    /// The name: that of the send or send-once right whose port has died. Compare it with [`SendRight::name`].
+    #[inline]
+    pub const fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Whether the kernel has said so. What somebody with a send right to the port has made up brings no reference, and may be false.
+    #[inline]
+    pub const fn is_genuine(&self) -> bool {
+        self.owned
+    }
+
+    /// The task that holds it.
+    #[inline]
+    pub const fn kernel(&self) -> &K {
+        &self.kernel
+    }
+}
+
+impl<K: Kernel> Drop for DeadName<K> {
+    fn drop(&mut self) {
+        if self.owned && self.name.is_valid() {
+            // SAFETY: as `new` was promised, and this is the end of it.
+            unsafe { self.kernel.release(RightKind::DeadName, self.name) };
+        }
+    }
+}
+
+impl<K: Kernel> fmt::Debug for DeadName<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeadName({:#x})", self.name.0)
     }
 }
 

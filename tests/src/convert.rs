@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 
 use mig_runtime::kernel::{Name, RightKind};
 use mig_runtime::{
-    AnyRight, ArrayVec, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray, ReceiveRight,
-    SendOnceRight, SendRight, Seqno,
+    AnyRight, ArrayVec, DeadName, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray,
+    ReceiveRight, SendOnceRight, SendRight, Seqno,
 };
 
 use crate::values::Value;
@@ -88,6 +88,12 @@ impl<W: World> Make<W> for Name {
 impl<W: World> See<W> for Name {
     fn see(&self, world: &W) -> Value {
         self.0.see(world)
+    }
+}
+
+impl<W: World> See<W> for DeadName<W::Kernel> {
+    fn see(&self, world: &W) -> Value {
+        self.name().see(world)
     }
 }
 

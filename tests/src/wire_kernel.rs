@@ -96,6 +96,7 @@ enum Kind {
     Receive,
     SendOnce,
     PortSet,
+    DeadName,
 }
 
 impl From<RightKind> for Kind {
@@ -105,6 +106,7 @@ impl From<RightKind> for Kind {
             RightKind::Receive => Kind::Receive,
             RightKind::SendOnce => Kind::SendOnce,
             RightKind::PortSet => Kind::PortSet,
+            RightKind::DeadName => Kind::DeadName,
         }
     }
 }
@@ -388,6 +390,10 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
     }
 
     unsafe fn release(&self, kind: RightKind, name: Name) {
+        if kind == RightKind::DeadName {
+            // No port of this kernel dies, so it refuses.
+            return;
+        }
         self.state().count(kind, name.0, -1);
     }
 

@@ -57,6 +57,7 @@ fn kind(kind: RightKind) -> u8 {
         RightKind::Send => 17,
         RightKind::SendOnce => 18,
         RightKind::PortSet => 99,
+        RightKind::DeadName => 98,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mach_defs::apple_64::notify::Notify;
-use mig_runtime::{KernReturn, Kernel, Name, Notification, Port, PortSet, ReceiveRight, SendRight};
+use mig_runtime::{DeadName, KernReturn, Kernel, Name, Notification, Port, PortSet, ReceiveRight, SendRight};
 
 /// The interface of the service.
 #[allow(missing_docs)]
@@ -125,13 +125,11 @@ impl<K: Kernel<Abi = Abi>> Watch<K> {
 }
 
 impl<K: Kernel<Abi = Abi>> Notify<K> for Watch<K> {
-    fn mach_notify_dead_name(&self, notify: Port<'_, K>, name: Name) -> Result<(), KernReturn> {
-        if !notify.is_send_once() {
+    fn mach_notify_dead_name(&self, _: Port<'_, K>, dead: DeadName<K>) -> Result<(), KernReturn> {
+        if !dead.is_genuine() {
             return Err(KernReturn::KERN_INVALID_RIGHT);
         }
-        // SAFETY: the kernel has added a reference to the name with this message, so that nobody else can have it meanwhile.
-        drop(unsafe { SendRight::from_raw(notify.kernel().clone(), name) });
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(dead.name());
         Ok(())
     }
 }

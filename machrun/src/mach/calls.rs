@@ -109,6 +109,7 @@ extern "C" fn port_mod_refs(_task: u32, name: u32, right: u32, delta: i32) -> i3
         (1, -1) => RightKind::Receive,
         (2, -1) => RightKind::SendOnce,
         (3, -1) => RightKind::PortSet,
+        (4, -1) => RightKind::DeadName,
         _ => return KernReturn::KERN_INVALID_VALUE.0,
     };
     // SAFETY: the program asks for it.
@@ -160,22 +161,8 @@ unsafe extern "C" fn port_request_notification(
     let which = match id {
         PORT_DESTROYED => Notification::PortDestroyed,
         NO_SENDERS => Notification::NoSenders { sync },
-        SEND_POSSIBLE => Notification::DeadName,
-        DEAD_NAME => {
-            // XNU since macOS 13: the name of a port that has died already is refused, whatever `sync` says.
-            // SAFETY: the program asks for it.
-            if let Err(code) = unsafe { task().copy_send(Name(name)) } {
-                return match code {
-                    KernReturn::KERN_INVALID_RIGHT => KernReturn::KERN_INVALID_ARGUMENT.0,
-                    code => code.0,
-                };
-            }
-            // SAFETY: the reference has just been made.
-            if let Err(code) = unsafe { task().deallocate(Name(name)) } {
-                return code.0;
-            }
-            Notification::DeadName
-        }
+        SEND_POSSIBLE => Notification::SendPossible,
+        DEAD_NAME => Notification::DeadName,
         _ => return KernReturn::KERN_INVALID_VALUE.0,
     };
     // SAFETY: the program asks for it.

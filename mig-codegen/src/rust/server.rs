@@ -9,6 +9,7 @@ use super::code::Place;
 use super::docs::{self, comment, doc, docs};
 use super::forms::Form;
 use super::results::outs;
+use super::types::is_name;
 use super::untyped::{is_server_trailer, trailer_field};
 use super::words::End;
 use super::{Generator, form, names};
@@ -96,6 +97,7 @@ impl Generator<'_> {
         for (index, arg) in routine.args.iter().enumerate() {
             let name = names::snake(&arg.name);
             let (name, ty) = match arg.direction {
+                Direction::In if is_dead_name(routine, arg) => (name, quote!(#rt::DeadName<K>)),
                 Direction::In | Direction::InOut => (name, self.server_param(form(&arg.ty))),
                 Direction::RequestPort => (name, quote!(#rt::Port<'_, K>)),
                 Direction::MsgSeqno => (name, quote!(#rt::Seqno)),
@@ -225,9 +227,14 @@ impl Generator<'_> {
         let mut reads = Vec::new();
         let mut tokens = Vec::new();
         let mut values = Vec::new();
+        let mut dead_name = None;
         for ServerParam { name, index, arg, translated, .. } in &params {
             let local = names::unlike(&name.to_string(), &locals);
             let value = match arg.direction {
+                Direction::In if is_dead_name(routine, arg) => {
+                    dead_name = Some(quote!(let #local = request.dead_name()?;));
+                    quote!(#local)
+                }
                 Direction::RequestPort => quote!(request.port()),
                 Direction::MsgSeqno if self.is_typed() => quote!(request.seqno()),
                 _ if is_server_trailer(arg) => {
@@ -290,9 +297,10 @@ impl Generator<'_> {
         let shape = self.shape(&routine.request);
         let expected = self.expected(routine);
         let expect = (!expected.is_empty()).then(|| quote!(#body.expect([#(#expected),*])?;));
-        let read = match reads.is_empty() {
-            true => quote!(request.body(#shape)?.end()?;),
-            false => quote! {
+        let read = match (dead_name, reads.is_empty()) {
+            (Some(dead_name), _) => dead_name,
+            (None, true) => quote!(request.body(#shape)?.end()?;),
+            (None, false) => quote! {
                 let mut #body = request.body(#shape)?;
                 #expect
                 #(#reads)*
@@ -395,6 +403,15 @@ impl Generator<'_> {
             }
         }
     }
+}
+
+/// Whether this is the argument of a dead-name notification, with which the kernel brings a reference: message 72 is that on every Mach
+/// (`mach/notify.h`), whatever the interface calls it, if its only argument is a name.
+fn is_dead_name(routine: &Routine, arg: &Arg) -> bool {
+    const NOTIFY_DEAD_NAME: u32 = 72;
+    routine.id == NOTIFY_DEAD_NAME
+        && routine.args.iter().filter(|arg| arg.in_request()).count() == 1
+        && is_name(&arg.ty)
 }
 
 /// A parameter of a server's method.

@@ -44,6 +44,11 @@ pub(super) fn is_bool(ty: &Type) -> bool {
     matches!(ty.kind, TypeKind::Scalar(Scalar { type_number: BOOLEAN, bits: 32, .. }))
 }
 
+/// True for the name of a right that travels as a number.
+pub(super) fn is_name(ty: &Type) -> bool {
+    matches!(&ty.kind, TypeKind::Scalar(scalar) if (scalar.type_number, scalar.bits) == (PORT_NAME, 32))
+}
+
 impl Generator<'_> {
     /// The Rust type of plain data in a message. A truth value is the integer that it is there.
     pub(super) fn data_type(&self, ty: &Type) -> TokenStream {

@@ -60,6 +60,8 @@ pub enum RightKind {
     SendOnce,
     /// `MACH_PORT_RIGHT_PORT_SET`
     PortSet,
+    /// `MACH_PORT_RIGHT_DEAD_NAME`
+    DeadName,
 }
 
 /// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have one kind.
@@ -85,8 +87,12 @@ pub enum Notification {
         /// The make-send count from which the notification may fire.
         sync: u32,
     },
-    /// `MACH_NOTIFY_DEAD_NAME`, when the port of a send right is gone.
+    /// `MACH_NOTIFY_DEAD_NAME`, when the port of a send right is gone. If it is gone already, XNU of macOS 13 and later refuses
+    /// (`KERN_INVALID_ARGUMENT`), and `gnumach` asks so that GNU Mach does, too.
     DeadName,
+    /// `MACH_NOTIFY_SEND_POSSIBLE`, which only XNU has. As long as nothing is sent with `MACH_SEND_NOTIFY`, it is a dead-name notification that comes at
+    /// once if the port is gone already.
+    SendPossible,
 }
 
 /// What one `mach_msg` call does.
@@ -248,7 +254,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// The reference is the caller's to end.
     unsafe fn release(&self, kind: RightKind, name: Name);
 
-    /// Adds one send reference to a name that has at least one already.
+    /// Adds one send reference to a name that has at least one already. See [`SendRight`](crate::SendRight) for how many there can be.
     ///
     /// # Safety
     ///

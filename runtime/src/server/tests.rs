@@ -517,10 +517,7 @@ fn notifications_are_served_like_any_message() {
     drop(theirs);
     assert_eq!(server.serve_one::<Std>(Some(0)), Ok(true));
     let dead = task.census();
-    assert_eq!((dead.dead_names, dead.dead_references), (1, 2));
-    // The notification came with a reference of its own.
-    // SAFETY: nobody else releases it.
-    drop(unsafe { SendRight::from_raw(task.clone(), control.name()) });
+    assert_eq!((dead.dead_names, dead.dead_references), (1, 1), "that of the notification is released");
     drop((control, object));
 
     let once: SendOnceRight<Local> = world.port.make_send_once().unwrap();

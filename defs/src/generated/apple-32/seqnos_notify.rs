@@ -246,7 +246,7 @@ pub trait SeqnosNotify<K: rt::Kernel<Abi = Abi>> {
         &self,
         notify: rt::Port<'_, K>,
         seqno: rt::Seqno,
-        name: rt::Name,
+        name: rt::DeadName<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -404,10 +404,7 @@ where
     S: SeqnosNotify<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
-        body.ndr()?;
-        let name = body.value::<rt::Name>()?;
-        body.end()?;
+        let name = request.dead_name()?;
         let seqno = request.trailer().seqno()?;
         S::mach_notify_dead_name(server, request.port(), seqno, name)?;
         Ok(())

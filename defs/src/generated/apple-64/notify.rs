@@ -240,7 +240,7 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
     fn mach_notify_dead_name(
         &self,
         notify: rt::Port<'_, K>,
-        name: rt::Name,
+        name: rt::DeadName<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -393,10 +393,7 @@ where
     S: Notify<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
-        body.ndr()?;
-        let name = body.value::<rt::Name>()?;
-        body.end()?;
+        let name = request.dead_name()?;
         S::mach_notify_dead_name(server, request.port(), name)?;
         Ok(())
     });

@@ -230,7 +230,7 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
     fn mach_notify_dead_name(
         &self,
         notify: rt::Port<'_, K>,
-        name: rt::Name,
+        name: rt::DeadName<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -379,9 +379,7 @@ where
     S: Notify<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(32, 32, rt::Complex::Never))?;
-        let name = body.data(PORT_NAME)?;
-        body.end()?;
+        let name = request.dead_name()?;
         S::mach_notify_dead_name(server, request.port(), name)?;
         Ok(())
     });

@@ -236,7 +236,7 @@ pub trait SeqnosNotify<K: rt::Kernel<Abi = Abi>> {
         &self,
         notify: rt::Port<'_, K>,
         seqno: rt::Seqno,
-        name: rt::Name,
+        name: rt::DeadName<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -385,9 +385,7 @@ where
     S: SeqnosNotify<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
-        let name = body.data(PORT_NAME)?;
-        body.end()?;
+        let name = request.dead_name()?;
         S::mach_notify_dead_name(server, request.port(), request.seqno(), name)?;
         Ok(())
     });

@@ -7,7 +7,7 @@ use gnumach::{Bare, GnuMach, Receive, Send, println};
 use mach_defs::native::notify::{self, Notify};
 use mach_defs::native::{exc, mach};
 use mig_runtime::platform::Mutex;
-use mig_runtime::{KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
+use mig_runtime::{DeadName, KernReturn, Port, PortSet, ReceiveRight, Server};
 
 use crate::boot::{self, Boot, Natural};
 use crate::newer::{self, VmSize};
@@ -136,11 +136,13 @@ impl Boot<GnuMach> for Supervisor<'_> {
 }
 
 impl Notify<GnuMach> for Supervisor<'_> {
-    fn mach_notify_dead_name(&self, _notify: Port<'_, GnuMach>, name: Name) -> Result<(), KernReturn> {
-        // SAFETY: the notification has added a reference to the dead name.
-        drop(unsafe { SendRight::from_raw(GnuMach, name) });
+    fn mach_notify_dead_name(
+        &self,
+        _notify: Port<'_, GnuMach>,
+        dead: DeadName<GnuMach>,
+    ) -> Result<(), KernReturn> {
         let mut programs = self.programs.lock();
-        if let Some(program) = programs.iter_mut().find(|program| program.task.name() == name) {
+        if let Some(program) = programs.iter_mut().find(|program| program.task.name() == dead.name()) {
             program.ended = true;
         }
         Ok(())

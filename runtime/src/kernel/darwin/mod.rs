@@ -76,6 +76,7 @@ mod right {
     pub(super) const SEND: u32 = 0;
     pub(super) const RECEIVE: u32 = 1;
     pub(super) const PORT_SET: u32 = 3;
+    pub(super) const DEAD_NAME: u32 = 4;
 }
 
 /// `MPO_…`, of `mach/port.h`.
@@ -270,6 +271,7 @@ unsafe impl Kernel for Darwin {
             RightKind::Send | RightKind::SendOnce => system::mach_port_deallocate(name),
             RightKind::Receive => system::mach_port_mod_refs(name, right::RECEIVE, -1),
             RightKind::PortSet => system::mach_port_mod_refs(name, right::PORT_SET, -1),
+            RightKind::DeadName => system::mach_port_mod_refs(name, right::DEAD_NAME, -1),
         };
     }
 
@@ -298,8 +300,8 @@ unsafe impl Kernel for Darwin {
         let (id, sync) = match which {
             Notification::PortDestroyed => (69, 0),
             Notification::NoSenders { sync } => (70, sync),
-            // If the port has died already, tell at once.
-            Notification::DeadName => (72, 1),
+            Notification::DeadName => (72, 0),
+            Notification::SendPossible => (66, 0),
         };
         system::mach_port_request_notification(name, id, sync, notify, name::MAKE_SEND_ONCE)
     }

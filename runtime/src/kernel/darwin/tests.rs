@@ -311,7 +311,9 @@ fn notifications_have_the_ids_of_the_interface() {
     for (which, id, sync) in [
         (Notification::PortDestroyed, 69, 0),
         (Notification::NoSenders { sync: 3 }, 70, 3),
-        (Notification::DeadName, 72, 1),
+        // With which XNU of every version tells at once of a port that has died already.
+        (Notification::SendPossible, 66, 0),
+        (Notification::DeadName, 72, 0),
     ] {
         answer([Answer::Name(0)]);
         // SAFETY: nobody owns a right of the stand-in.

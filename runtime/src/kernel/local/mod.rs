@@ -240,7 +240,7 @@ impl<A: Abi> Local<A> {
             RightKind::Send => Disposition::MoveSend,
             RightKind::Receive => Disposition::MoveReceive,
             RightKind::SendOnce => Disposition::MoveSendOnce,
-            RightKind::PortSet => return Err(KernReturn::KERN_INVALID_RIGHT),
+            RightKind::PortSet | RightKind::DeadName => return Err(KernReturn::KERN_INVALID_RIGHT),
         };
         if !Arc::ptr_eq(&self.task.state, &to.task.state) {
             return Err(KernReturn::KERN_INVALID_TASK);
@@ -408,6 +408,7 @@ unsafe impl<A: Abi> Kernel for Local<A> {
         self.with(|state, task| {
             state.receive_right(task, receive)?;
             state.check_made(task, receive, Disposition::MakeSend)?;
+            state.check_references(task, receive)?;
             let right = state.copy_in(task, receive, Disposition::MakeSend)?;
             state.copy_out(task, right).map(drop)
         })

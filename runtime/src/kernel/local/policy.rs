@@ -28,6 +28,9 @@ pub struct Policies {
     /// A call to an object of the kernel sends and receives at once, else it is `MACH_SEND_INVALID_OPTIONS`. So it is for programs that are built
     /// with the SDK of macOS 15 or a newer one.
     pub kernel_calls_receive: bool,
+    /// A dead-name notification that is asked for as such comes at once if the port is gone already; else it is `KERN_INVALID_ARGUMENT`, and only
+    /// [`SendPossible`](crate::kernel::Notification::SendPossible) comes at once.
+    pub dead_names_at_once: bool,
     /// How many descriptors a message to an object of the kernel may have; with more it is `MACH_SEND_TOO_LARGE`.
     pub kernel_descriptors: u32,
     /// Of a [reply port](PortKind::Reply) there is no right but the send-once right that a request's header makes, and only as the destination
@@ -54,6 +57,7 @@ impl Policies {
     pub const NONE: Self = Self {
         kernel_objects: false,
         kernel_calls_receive: false,
+        dead_names_at_once: true,
         kernel_descriptors: u32::MAX,
         reply_ports: false,
         exception_ports: false,
@@ -63,8 +67,13 @@ impl Policies {
     pub const MACOS_12: Self = Self::NONE;
 
     /// XNU of macOS 13 (xnu-8792).
-    pub const MACOS_13: Self =
-        Self { kernel_objects: true, kernel_descriptors: 3, reply_ports: true, ..Self::MACOS_12 };
+    pub const MACOS_13: Self = Self {
+        kernel_objects: true,
+        dead_names_at_once: false,
+        kernel_descriptors: 3,
+        reply_ports: true,
+        ..Self::MACOS_12
+    };
 
     /// XNU of macOS 15 (xnu-11215).
     pub const MACOS_15: Self = Self { kernel_calls_receive: true, exception_ports: true, ..Self::MACOS_13 };

@@ -17,12 +17,16 @@ use super::notify::Notice;
 use super::policy::Policies;
 use super::region::Regions;
 use super::wire::{Disposition, Kind};
-use crate::abi::Facts;
+use crate::abi::{Facts, System};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Name, Notification, PortKind, RightKind};
 
 /// `MACH_PORT_QLIMIT_DEFAULT`
 pub(super) const QUEUE_LIMIT: usize = 5;
+
+/// `MACH_PORT_UREFS_MAX`: user references that a name can have, the same number in GNU Mach and XNU. One of a send right in GNU Mach has one less, so
+/// that it has room for the reference of a dead-name notification.
+const UREFS_MAX: u32 = 0xffff;
 
 /// A port. Never used again, so a port that is not in the table is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -421,7 +425,7 @@ impl State {
             Entry::Dead { .. } | Entry::Set(_) => return,
         };
         // The notification comes with a reference, so that the name it tells of cannot be another by then.
-        let refs = refs + u32::from(request.is_some());
+        let refs = (refs + u32::from(request.is_some())).min(UREFS_MAX);
         if let Ok(task) = self.task(task) {
             task.names.bury(name, refs);
         }
@@ -446,6 +450,7 @@ impl State {
         if name == Name::DEAD {
             return Ok(Transit::Dead);
         }
+        let pegged = self.pegged();
         let entry = self.entry(task, name)?;
         let port = match (disposition, entry) {
             (MoveReceive, Entry::Port { port, receive: receive @ true, .. }) => {
@@ -457,7 +462,7 @@ impl State {
             }
             (MoveSend, Entry::Port { port, sends: sends @ 1.., .. }) => {
                 let port = *port;
-                *sends -= 1;
+                *sends -= u32::from(*sends != pegged);
                 if *sends > 0 {
                     self.count_send(port);
                 }
@@ -547,6 +552,7 @@ impl State {
             None => self
                 .insert_name(task, Entry::Port { port, receive: false, sends: 0, dead_name_request: None })?,
         };
+        let most = self.most_sends();
         let Entry::Port { receive, sends, .. } = self.entry(task, name)? else {
             unreachable!("the name of a port denotes its rights")
         };
@@ -560,7 +566,7 @@ impl State {
             _ if *sends == 0 => *sends = 1,
             _ => {
                 // The right that came becomes a user reference of the one that was there.
-                *sends = sends.saturating_add(1);
+                *sends = (*sends + 1).min(most);
                 self.discard(right);
             }
         }
@@ -580,8 +586,9 @@ impl State {
     }
 
     fn release_dead(&mut self, task: TaskId, name: Name) {
+        let pegged = self.pegged();
         if let Ok(Entry::Dead { refs }) = self.entry(task, name) {
-            *refs -= 1;
+            *refs -= u32::from(*refs != pegged);
             if *refs == 0 {
                 self.forget_name(task, name);
             }
@@ -592,7 +599,9 @@ impl State {
     pub(super) fn release(&mut self, task: TaskId, kind: RightKind, name: Name) -> bool {
         let Ok(entry) = self.entry(task, name) else { return false };
         match (kind, entry) {
-            (RightKind::Send | RightKind::SendOnce, Entry::Dead { .. }) => self.release_dead(task, name),
+            (RightKind::Send | RightKind::SendOnce | RightKind::DeadName, Entry::Dead { .. }) => {
+                self.release_dead(task, name);
+            }
             (RightKind::PortSet, Entry::Set(_)) | (RightKind::SendOnce, Entry::SendOnce { .. }) => {
                 self.remove_name(task, name);
             }
@@ -623,13 +632,39 @@ impl State {
 
     /// Adds a user reference to a send right.
     pub(super) fn add_send(&mut self, task: TaskId, name: Name) -> Result<(), KernReturn> {
+        self.check_references(task, name)?;
+        let most = self.most_sends();
         match self.entry(task, name)? {
             Entry::Port { sends: sends @ 1.., .. } => {
-                *sends = sends.checked_add(1).ok_or(KernReturn::KERN_UREFS_OVERFLOW)?;
+                *sends = (*sends + 1).min(most);
                 Ok(())
             }
             _ => Err(KernReturn::KERN_INVALID_RIGHT),
         }
+    }
+
+    /// Whether a task can be given one more reference of a send right by a call. XNU gives none and says nothing.
+    pub(super) fn check_references(&mut self, task: TaskId, name: Name) -> Result<(), KernReturn> {
+        let most = self.most_sends();
+        let may_peg = self.facts.system == System::Xnu;
+        match self.entry(task, name)? {
+            Entry::Port { sends, .. } if *sends >= most && !may_peg => Err(KernReturn::KERN_UREFS_OVERFLOW),
+            _ => Ok(()),
+        }
+    }
+
+    /// User references that a send right can have. What messages bring beyond is not counted.
+    fn most_sends(&self) -> u32 {
+        match self.facts.system {
+            System::Xnu => UREFS_MAX,
+            System::GnuMach | System::Osf => UREFS_MAX - 1,
+        }
+    }
+
+    /// The number of user references that releases no longer change, if there is one: XNU knows of a name that has reached the most only that it may have
+    /// had more.
+    fn pegged(&self) -> u32 {
+        if self.facts.system == System::Xnu { UREFS_MAX } else { u32::MAX }
     }
 
     // Notifications
@@ -643,13 +678,20 @@ impl State {
         notify: Name,
     ) -> Result<Name, KernReturn> {
         self.check_request(task, name, which)?;
+        let is_xnu = self.facts.system == System::Xnu;
+        if which == Notification::SendPossible && !is_xnu {
+            return Err(KernReturn::KERN_INVALID_VALUE);
+        }
+        if which == Notification::DeadName && !self.policies.dead_names_at_once && self.is_dead(task, name) {
+            return Err(KernReturn::KERN_INVALID_ARGUMENT);
+        }
         let notify = match self.copy_in(task, notify, Disposition::MakeSendOnce) {
             Ok(Transit::Right(right)) => Some(right.port),
             Ok(_) => None,
             Err(_) => return Err(KernReturn::KERN_INVALID_CAPABILITY),
         };
         let previous = match which {
-            Notification::DeadName => self.request_dead_name(task, name, notify),
+            Notification::DeadName | Notification::SendPossible => self.request_dead_name(task, name, notify),
             Notification::PortDestroyed => {
                 let port = self.receive_right(task, name)?;
                 self.ports.get_mut(&port).and_then(|port| replace(&mut port.port_destroyed_request, notify))
@@ -667,8 +709,11 @@ impl State {
     /// Whether such a request can be made for this name.
     fn check_request(&mut self, task: TaskId, name: Name, which: Notification) -> Result<(), KernReturn> {
         match (which, self.entry(task, name)?) {
-            (Notification::DeadName, Entry::Set(_)) => Err(KernReturn::KERN_INVALID_RIGHT),
-            (Notification::DeadName, _) | (_, Entry::Port { receive: true, .. }) => Ok(()),
+            (Notification::DeadName | Notification::SendPossible, Entry::Set(_)) => {
+                Err(KernReturn::KERN_INVALID_RIGHT)
+            }
+            (Notification::DeadName | Notification::SendPossible, _)
+            | (_, Entry::Port { receive: true, .. }) => Ok(()),
             _ => Err(KernReturn::KERN_INVALID_RIGHT),
         }
     }
@@ -681,7 +726,7 @@ impl State {
             Entry::Dead { refs } => {
                 // It has died already: the notification comes at once, with its reference.
                 if let Some(notify) = notify {
-                    *refs += 1;
+                    *refs = (*refs + 1).min(UREFS_MAX);
                     self.pending.push_back(Pending::Notice(notify, Notice::DeadName(name)));
                 }
                 None

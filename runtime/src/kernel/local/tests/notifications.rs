@@ -181,6 +181,20 @@ fn a_dead_name_is_told_with_a_reference<A: Abi>() {
     end(a, b);
 }
 
+fn only_a_dead_name_is_released_as_one<A: Abi>() {
+    let (a, b) = pair::<A>();
+    let port = a.allocate_port().unwrap();
+    a.make_send(port).unwrap();
+    let send = a.give(RightKind::Send, port, &b).unwrap();
+    b.release(RightKind::DeadName, send);
+    assert_eq!((b.census().send, b.census().bad_releases), (1, 1), "it is alive");
+    b.forget_bad_releases();
+    a.release(RightKind::Receive, port);
+    b.release(RightKind::DeadName, send);
+    assert_eq!(b.census(), Census::default());
+    end(a, b);
+}
+
 fn a_name_released_before_its_port_died_is_told<A: Abi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
@@ -317,6 +331,7 @@ on_both_abis! {
     a_request_replaces_the_one_before
     requests_are_made_only_where_they_make_sense
     a_dead_name_is_told_with_a_reference
+    only_a_dead_name_is_released_as_one
     a_name_released_before_its_port_died_is_told
     port_destroyed_brings_the_receive_right_back
     a_send_once_right_is_used_exactly_once

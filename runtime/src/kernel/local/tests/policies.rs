@@ -6,7 +6,7 @@ use super::wire::{COPY_SEND, MAKE_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND_
 use crate::abi::{Abi, Apple32, Apple64, GnuX86_64, Osf32};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local, Policies};
-use crate::kernel::{Kernel, MsgCall, Name, PortKind, RightKind};
+use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::{AnyRight, ReceiveRight};
 
 /// Whether a call is marked as one to the kernel, and whether it receives, too.
@@ -204,4 +204,60 @@ fn on_other_kernels_any_port_will_do() {
         let port = port.unwrap();
         assert!(port.make_send().is_ok() && port.make_send_once().is_ok());
     }
+}
+
+/// `ipc_right_request_alloc` of xnu-8792 and later: at once only as `MACH_NOTIFY_SEND_POSSIBLE`.
+#[test]
+fn since_macos_13_a_dead_name_is_not_watched_for_its_death() {
+    fn outcomes<A: Abi>(policies: Policies) -> [Result<u64, KernReturn>; 2] {
+        let task = Host::<A>::with_policies(policies).new_task("task");
+        [Notification::DeadName, Notification::SendPossible].map(|which| {
+            let notify = task.allocate_port().unwrap();
+            let port = task.allocate_port().unwrap();
+            task.make_send(port).unwrap();
+            task.release(RightKind::Receive, port);
+            task.request_notification(port, which, notify)?;
+            assert_eq!(task.receive_status(notify).unwrap().queued, 1, "it comes at once");
+            let references = task.census().dead_references;
+            (0..references).for_each(|_| task.release(RightKind::DeadName, port));
+            Ok(references)
+        })
+    }
+    let refused = Err(KernReturn::KERN_INVALID_ARGUMENT);
+    // With a reference of its own, beside that of the right.
+    assert_eq!(outcomes::<Apple64>(Policies::MACOS_13)[0], refused);
+    assert_eq!(outcomes::<Apple64>(Policies::of::<Apple64>())[0], refused);
+    assert_eq!(outcomes::<Apple64>(Policies::MACOS_12)[0], Ok(2));
+    assert_eq!(
+        outcomes::<GnuX86_64>(Policies::of::<GnuX86_64>()),
+        [Ok(2), Err(KernReturn::KERN_INVALID_VALUE)]
+    );
+}
+
+/// `MACH_PORT_UREFS_MAX` of `ipc/port.h`, in both kernels.
+#[test]
+fn a_name_has_so_many_references_and_no_more() {
+    fn fill<A: Abi>(task: &Local<A>) -> (Name, Result<(), KernReturn>) {
+        let port = task.allocate_port().unwrap();
+        task.make_send(port).unwrap();
+        (1..70_000)
+            .try_for_each(|_| task.copy_send(port))
+            .map_or_else(|code| (port, Err(code)), |()| (port, Ok(())))
+    }
+    // GNU Mach: a call fails, and what a message brings beyond is not counted.
+    let host: Host<GnuX86_64> = Host::new();
+    let (task, other) = (host.new_task("task"), host.new_task("other"));
+    let (port, result) = fill(&task);
+    assert_eq!((result, task.census().send_references), (Err(KernReturn::KERN_UREFS_OVERFLOW), 65_534));
+    assert_eq!(task.make_send(port), Err(KernReturn::KERN_UREFS_OVERFLOW));
+    let there = task.give(RightKind::Send, port, &other).unwrap();
+    task.copy_send(port).unwrap();
+    assert_eq!(other.give(RightKind::Send, there, &task), Ok(port));
+    assert_eq!((task.census().send_references, other.census().send), (65_534, 0));
+    // XNU: a name that has reached the most keeps it for ever.
+    let task: Local<Apple64> = Local::new();
+    let (port, result) = fill(&task);
+    assert_eq!((result, task.census().send_references), (Ok(()), 65_535));
+    (0..70_000).for_each(|_| task.release(RightKind::Send, port));
+    assert_eq!((task.census().send_references, task.census().bad_releases), (65_535, 0));
 }

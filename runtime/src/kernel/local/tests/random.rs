@@ -84,12 +84,17 @@ fn is_set(entry: &Entry) -> bool {
     matches!(entry, Entry::Set(_))
 }
 
+fn is_dead(entry: &Entry) -> bool {
+    matches!(entry, Entry::Dead { .. })
+}
+
 fn of_kind<A: Abi>(task: &Local<A>, kind: RightKind, choice: u32) -> Name {
     let wanted = match kind {
         RightKind::Send => is_send,
         RightKind::Receive => is_receive,
         RightKind::SendOnce => is_send_once,
         RightKind::PortSet => is_set,
+        RightKind::DeadName => is_dead,
     };
     pick(task, choice, wanted)
 }
@@ -104,8 +109,8 @@ fn for_disposition<A: Abi>(task: &Local<A>, disposition: u32, choice: u32) -> Na
 }
 
 fn kind() -> impl Strategy<Value = RightKind> {
-    use RightKind::{PortSet, Receive, Send, SendOnce};
-    prop_oneof![Just(Send), Just(Receive), Just(SendOnce), Just(PortSet)]
+    use RightKind::{DeadName, PortSet, Receive, Send, SendOnce};
+    prop_oneof![Just(Send), Just(Receive), Just(SendOnce), Just(PortSet), Just(DeadName)]
 }
 
 fn argument() -> impl Strategy<Value = Argument> {
