@@ -74,7 +74,27 @@ impl CallOptions {
 #[repr(C)]
 pub struct CallError<K: Kernel> {
     code: NonZeroI32,
+    kind: CallErrorKind,
     unsent: Option<Box<Unsent<K>>>,
+}
+
+/// Who said that a call has failed, and how far it had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallErrorKind {
+    /// This side, before it asked the kernel: an argument is larger than its declaration allows (`MIG_ARRAY_TOO_LARGE`), or there is no memory or no
+    /// reply port. Nothing was sent. So is a code that was made an error with `?`.
+    Refused,
+    /// The kernel: the request was not sent. [`CallError::into_unsent`] gives back what remains of it.
+    NotSent,
+    /// The kernel: the request was sent, and no reply could be received.
+    NoReply,
+    /// The kernel: the right to reply was destroyed, by the server or with it (`MIG_SERVER_DIED`).
+    ServerDied,
+    /// The server: the code is its answer.
+    Answer,
+    /// This side: a reply came and is not as declared.
+    Malformed,
 }
 
 impl<K: Kernel> CallError<K> {
@@ -84,12 +104,27 @@ impl<K: Kernel> CallError<K> {
         KernReturn(self.code.get())
     }
 
-    /// True if the request was not sent.
-    pub fn is_unsent(&self) -> bool {
-        self.unsent.is_some()
+    /// Who said so, and how far the call had come.
+    ///
+    /// ```
+    /// use mig_runtime::{CallError, CallErrorKind, Kernel};
+    ///
+    /// /// Whether it makes sense to try once more, with the same arguments.
+    /// fn again<K: Kernel>(error: &CallError<K>) -> bool {
+    ///     matches!(error.kind(), CallErrorKind::NotSent | CallErrorKind::NoReply)
+    /// }
+    /// ```
+    #[inline]
+    pub fn kind(&self) -> CallErrorKind {
+        self.kind
     }
 
-    /// The request, if it was not sent.
+    /// True if the request was not sent, whoever refused that.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.kind, CallErrorKind::NotSent | CallErrorKind::Refused)
+    }
+
+    /// The request, if the kernel did not send it, or if it was complete when this side refused it.
     pub fn into_unsent(self) -> Option<Unsent<K>> {
         self.unsent.map(|unsent| *unsent)
     }
@@ -97,28 +132,35 @@ impl<K: Kernel> CallError<K> {
 
 impl<K: Kernel> CallError<K> {
     #[inline]
-    fn new(code: KernReturn, unsent: Option<Box<Unsent<K>>>) -> Self {
+    fn new(code: KernReturn, kind: CallErrorKind, unsent: Option<Box<Unsent<K>>>) -> Self {
         // An error that says success would be one of the caller's; it stays an error.
         let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
-        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), unsent }
+        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), kind, unsent }
+    }
+
+    /// The server's answer, which is no success.
+    #[inline]
+    fn answer(code: KernReturn) -> Self {
+        Self::new(code, CallErrorKind::Answer, None)
     }
 }
 
 impl<K: Kernel> From<KernReturn> for CallError<K> {
     #[inline]
     fn from(code: KernReturn) -> Self {
-        Self::new(code, None)
+        Self::new(code, CallErrorKind::Refused, None)
     }
 }
 
 impl<K: Kernel> From<Malformed> for CallError<K> {
     /// What a client makes of a malformed reply.
     fn from(malformed: Malformed) -> Self {
-        Self::from(match malformed {
+        let code = match malformed {
             Malformed::Count => KernReturn::MIG_ARRAY_TOO_LARGE,
             Malformed::Trailer => KernReturn::MIG_TRAILER_ERROR,
             _ => KernReturn::MIG_TYPE_ERROR,
-        })
+        };
+        Self::new(code, CallErrorKind::Malformed, None)
     }
 }
 
@@ -130,8 +172,16 @@ impl<K: Kernel> From<CallError<K>> for KernReturn {
 
 impl<K: Kernel> fmt::Display for CallError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sent = if self.is_unsent() { "request not sent: " } else { "" };
-        write!(f, "{sent}{}", self.code().on::<K::Abi>())
+        match (self.kind, &self.unsent) {
+            (CallErrorKind::NotSent, Some(unsent)) => write!(f, "request {} not sent: ", unsent.id())?,
+            (CallErrorKind::NotSent, None) => f.write_str("request not sent: ")?,
+            (CallErrorKind::Refused, _) => f.write_str("refused before it was sent: ")?,
+            (CallErrorKind::NoReply, _) => f.write_str("request sent, but no reply received: ")?,
+            (CallErrorKind::ServerDied, _) => f.write_str("the server will not answer: ")?,
+            (CallErrorKind::Answer, _) => f.write_str("the server answered ")?,
+            (CallErrorKind::Malformed, _) => f.write_str("the reply is not as declared: ")?,
+        }
+        write!(f, "{}", self.code().on::<K::Abi>())
     }
 }
 
@@ -421,7 +471,8 @@ unsafe fn failed<K: Kernel>(
         // SAFETY: this thread's reply port, at which nobody waits any more.
         unsafe { kernel.destroy_reply_port(port.name) };
     }
-    CallError::new(code, unsent)
+    let kind = if unsent.is_some() { CallErrorKind::NotSent } else { CallErrorKind::NoReply };
+    CallError::new(code, kind, unsent)
 }
 
 impl<K: Kernel> Unsent<K> {
@@ -485,11 +536,11 @@ unsafe fn accept<K: Kernel>(
     // SAFETY: the caller's promise.
     let mut body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
     match (K::Abi::FACTS.family, shape.complex) {
-        (Family::Typed, _) => body.fixed_data::<KernReturn>(RETURN_CODE)?.ok()?,
+        (Family::Typed, _) => body.fixed_data::<KernReturn>(RETURN_CODE)?.ok().map_err(CallError::answer)?,
         (Family::Untyped, _) if header.remote != Name::NULL => return Err(Malformed::Type.into()),
         // A reply that brings rights has succeeded.
         (Family::Untyped, Complex::Always) => {}
-        (Family::Untyped, _) => body.return_code()?.ok()?,
+        (Family::Untyped, _) => body.return_code()?.ok().map_err(CallError::answer)?,
     }
     Ok((body, trailer))
 }
@@ -519,14 +570,14 @@ unsafe fn unexpected<K: Kernel>(
 /// The error of a message that is not the reply.
 fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError<K> {
     if id == NOTIFY_SEND_ONCE {
-        return KernReturn::MIG_SERVER_DIED.into();
+        return CallError::new(KernReturn::MIG_SERVER_DIED, CallErrorKind::ServerDied, None);
     }
     if port.implicit {
         // The reply may still come, and would be taken for that of the next call.
         // SAFETY: this thread's reply port, at which nobody waits any more.
         unsafe { body.kernel().destroy_reply_port(port.name) };
     }
-    KernReturn::MIG_REPLY_MISMATCH.into()
+    CallError::new(KernReturn::MIG_REPLY_MISMATCH, CallErrorKind::Malformed, None)
 }
 
 /// The error of a reply that has not the size or the complex bit of success: that of a reply of failure.
@@ -537,7 +588,7 @@ fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
         Family::Untyped => body.return_code(),
     };
     match code {
-        Ok(code) if code != KernReturn::KERN_SUCCESS && body.is_empty() => code.into(),
-        _ => KernReturn::MIG_TYPE_ERROR.into(),
+        Ok(code) if code != KernReturn::KERN_SUCCESS && body.is_empty() => CallError::answer(code),
+        _ => Malformed::Type.into(),
     }
 }

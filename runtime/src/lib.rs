@@ -90,7 +90,7 @@ mod untyped;
 pub use body::{Body, Complex, Malformed, Shape};
 pub use buffer::MsgBuf;
 pub use builder::{Builder, INLINE_MAX};
-pub use call::{Answer, CallError, CallOptions, SendOptions, Unsent};
+pub use call::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};

@@ -119,6 +119,20 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Self::after_call(kernel.clone(), buffer, result) }
     }
 
+    /// A message that somebody else has received for this task: a run loop (`CFMachPort`), a queue (`dispatch_source`, a `kevent` that receives), a loop in C.
+    ///
+    /// [`Server::serve_received`](crate::Server::serve_received) serves it, and so does a demux function.
+    ///
+    /// # Safety
+    ///
+    /// `mach_msg`, or who called it, has put the message at the beginning of `message` just now, for a port of the task of `kernel`: its `msgh_size`
+    /// bytes lie in the slice and are initialised, and so is, where the ABI has trailers, the trailer behind them. Nobody else has taken a right or memory
+    /// that it brought, or will: from now on all of it is this value's, and what nobody takes out is released when it is dropped.
+    pub unsafe fn from_message(kernel: &K, message: &'b mut [MaybeUninit<u64>]) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::delivered(kernel.clone(), message) }
+    }
+
     /// As [`receive`](Self::receive), except that a message which does not fit is [lost](ReceiveError::Lost).
     ///
     /// # Errors
@@ -269,10 +283,10 @@ impl<'b, K: Kernel> Received<'b, K> {
         let size = K::Abi::FACTS.error_reply;
         let mut body = self.body(Shape::new(size, size, Complex::Never))?;
         let name = match K::Abi::FACTS.family {
-            Family::Typed => body.data(PORT_NAME)?,
+            Family::Typed => body.fixed_data(PORT_NAME)?,
             Family::Untyped => {
-                body.ndr()?;
-                body.value()?
+                body.record()?;
+                body.plain()?
             }
         };
         body.end()?;

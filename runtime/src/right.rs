@@ -6,6 +6,8 @@ use core::marker::PhantomData;
 use alloc::vec::Vec;
 
 use crate::abi::{Abi, System};
+use crate::buffer::MsgBuf;
+use crate::call::{CallError, SendOptions};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
 use crate::types::{Word, name};
@@ -256,6 +258,35 @@ impl<K: Kernel> ReceiveRight<K> {
     pub fn leave_set(&self) -> Result<(), KernReturn> {
         // SAFETY: the name of this right.
         unsafe { self.kernel.move_member(self.name, Name::NULL) }
+    }
+}
+
+impl<K: Kernel> SendOnceRight<K> {
+    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a thread that is woken.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use mig_runtime::kernel::local::Local;
+    /// use mig_runtime::{MsgBuf, Receive, ReceiveRight, Received};
+    ///
+    /// let task: Local = Local::new();
+    /// let bell = ReceiveRight::allocate(&task)?;
+    /// bell.make_send_once()?.send_empty(7)?;
+    ///
+    /// let mut buffer = MsgBuf::<64>::new();
+    /// let rung = Received::receive(&task, buffer.words(), Receive::from(bell.name())).unwrap();
+    /// assert_eq!(rung.id(), 7);
+    /// # }
+    /// # Ok::<(), mig_runtime::KernReturn>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::send`](crate::Builder::send): the port may have died. The right comes back in the error.
+    pub fn send_empty(self, id: i32) -> Result<(), CallError<K>> {
+        let kernel = self.kernel.clone();
+        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
+        buffer.request(&kernel).send(id, AnyRight::move_send_once(self), SendOptions::NONE)
     }
 }
 

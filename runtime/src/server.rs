@@ -167,7 +167,16 @@ enum Set<'s, K: Kernel> {
 
 struct Entry<'s, K: Kernel> {
     ids: Range<i32>,
+    /// The ports that it is served on; all, if there are none.
+    only: Vec<Name>,
     subsystem: Box<dyn Subsystem<K> + Send + Sync + 's>,
+}
+
+impl<K: Kernel> Entry<'_, K> {
+    /// Whether a message of this id to this port is for this subsystem.
+    fn takes(&self, id: i32, port: Name) -> bool {
+        self.ids.contains(&id) && (self.only.is_empty() || self.only.contains(&port))
+    }
 }
 
 /// What a server receives from.
@@ -272,8 +281,44 @@ impl<'s, K: Kernel> Server<'s, K> {
 
     /// Serves this subsystem, too. Where ids overlap, the subsystem that came first is asked first.
     #[must_use]
-    pub fn with(mut self, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
-        self.subsystems.push(Entry { ids: subsystem.ids(), subsystem: Box::new(subsystem) });
+    pub fn with(self, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
+        self.and(Vec::new(), subsystem)
+    }
+
+    /// Serves this subsystem, too, but on these ports only. What comes to another port of the set with an id of this subsystem is for others that are
+    /// served there, or for nobody: a client that has a right to one of an object's ports cannot call what is meant for another.
+    ///
+    /// A port that has a payload in the place of its name (`mach_port_set_protected_payload`) is none of them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use mig_runtime::{KernReturn, Kernel, Subsystem};
+    /// # use mig_runtime::kernel::local::Local;
+    /// # fn front<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, 32, 48, |_, _| false) }
+    /// # fn back<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, 32, 48, |_, _| false) }
+    /// use mig_runtime::{PortSet, ReceiveRight, Server};
+    ///
+    /// let task: Local = Local::new();
+    /// let (set, public, private) = (PortSet::allocate(&task)?, ReceiveRight::allocate(&task)?, ReceiveRight::allocate(&task)?);
+    /// set.insert(&public)?;
+    /// set.insert(&private)?;
+    /// let server = Server::on(&set).with_on([&public], front()).with_on([&private], back());
+    /// # }
+    /// # Ok::<(), mig_runtime::KernReturn>(())
+    /// ```
+    #[must_use]
+    pub fn with_on<'p>(
+        self,
+        ports: impl IntoIterator<Item = &'p ReceiveRight<K>>,
+        subsystem: impl Subsystem<K> + Send + Sync + 's,
+    ) -> Self {
+        let only: Vec<Name> = ports.into_iter().map(ReceiveRight::name).collect();
+        // On no port it is never asked.
+        if only.is_empty() { self } else { self.and(only, subsystem) }
+    }
+
+    fn and(mut self, only: Vec<Name>, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
+        self.subsystems.push(Entry { ids: subsystem.ids(), only, subsystem: Box::new(subsystem) });
         self
     }
 
@@ -375,7 +420,7 @@ impl<'s, K: Kernel> Server<'s, K> {
         let receive = Receive { timeout, ..ports.receive() };
         loop {
             let first = Received::receive(ports.kernel(), &mut *request, receive);
-            let mut result = self.serve_received::<P>(ports, first, reply);
+            let mut result = self.serve_result::<P>(ports, first, reply);
             while let Err(End::Receive(ReceiveError::TooLarge { size })) = result {
                 result = self.serve_large::<P>(ports, size, timeout, request, reply);
             }
@@ -388,6 +433,31 @@ impl<'s, K: Kernel> Server<'s, K> {
                 Err(End::Receive(error)) => self.go_on::<P>(error).map(|()| true),
             };
         }
+    }
+
+    /// Serves a message that somebody else has received ([`Received::from_message`]), and answers it. It need not have come to a port of this server's.
+    ///
+    /// # Errors
+    ///
+    /// `KERN_RESOURCE_SHORTAGE` if there is no memory for the reply; the message has been released then.
+    pub fn serve_received<P: Platform>(&self, mut request: Received<'_, K>) -> Result<(), KernReturn> {
+        let mut reply = buffer(self.buffer_size())?;
+        let kernel = request.kernel().clone();
+        let mut reply = Reply::new(&kernel, reply.spare_capacity_mut());
+        self.serve::<P>(&mut request, &mut reply);
+        // A client that cannot be answered is gone, or does not want to hear.
+        let _ = reply.answer(request);
+        Ok(())
+    }
+
+    /// The port set that this server receives from, for an event loop that tells when a message is there (`EVFILT_MACHPORT`), so that
+    /// [`serve_one`](Self::serve_one) with a time of 0 need not wait.
+    ///
+    /// # Errors
+    ///
+    /// What could not be made, as for [`run`](Self::run).
+    pub fn receives_from(&self) -> Result<Name, KernReturn> {
+        self.ports.as_ref().map(|ports| ports.set.get().name()).map_err(|code| *code)
     }
 
     /// What each of the threads does.
@@ -481,17 +551,17 @@ impl<'s, K: Kernel> Server<'s, K> {
         match large {
             Some(mut large) => {
                 let received = Received::receive(ports.kernel(), large.spare_capacity_mut(), receive);
-                self.serve_received::<P>(ports, received, reply)
+                self.serve_result::<P>(ports, received, reply)
             }
             None => {
                 let received = Received::receive_or_lose(ports.kernel(), request, receive);
-                self.serve_received::<P>(ports, received, reply)
+                self.serve_result::<P>(ports, received, reply)
             }
         }
     }
 
     /// Serves the message that was received, if one was.
-    fn serve_received<P: Platform>(
+    fn serve_result<P: Platform>(
         &self,
         ports: &Ports<'_, K>,
         received: Result<Received<'_, K>, ReceiveError>,
@@ -517,9 +587,8 @@ impl<'s, K: Kernel> Server<'s, K> {
     /// Finds the routine, runs it, and tells if there was none.
     fn serve<P: Platform>(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
         let served = P::catch_unwind(|| {
-            let id = request.id();
-            let known = self.subsystems.iter().filter(|entry| entry.ids.contains(&id));
-            for entry in known {
+            let (id, port) = (request.id(), request.port().name());
+            for entry in self.subsystems.iter().filter(|entry| entry.takes(id, port)) {
                 if entry.subsystem.dispatch(request, reply) {
                     break;
                 }

@@ -6,8 +6,8 @@ use fixture::{REPLY_PORT, Recorder, message, words};
 use mig_runtime::abi::{GnuI386, GnuX86_64};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::{
-    AnyRight, CallError, CallOptions, Complex, Copying, Dest, KernReturn, MsgBuf, OolArg, OolMemory,
-    PortArray, Reply, SendOptions, Shape, Type, Word,
+    AnyRight, CallError, CallErrorKind, CallOptions, Complex, Copying, Dest, KernReturn, MsgBuf, OolArg,
+    OolMemory, PortArray, Reply, SendOptions, Shape, Type, Word,
 };
 
 const INTEGER_32: Type = Type::inline(2, 32, 1);
@@ -282,7 +282,8 @@ fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
             false => message.send(1, to, SendOptions::NONE),
         };
         let error = result.unwrap_err();
-        assert_eq!((error.code(), error.is_unsent()), (KernReturn::MIG_ARRAY_TOO_LARGE, false));
+        assert_eq!((error.code(), error.kind()), (KernReturn::MIG_ARRAY_TOO_LARGE, CallErrorKind::Refused));
+        assert!(error.is_unsent());
         let mut released = kernel.released();
         released.sort_by_key(|(_, name)| *name);
         assert_eq!(released, [(Receive, 5), (Send, 9)]);
@@ -314,7 +315,7 @@ fn a_failed_send_carries_the_request_back() {
         request.ool(BYTES, OolMemory::allocate(kernel, 10).unwrap());
         let error = request.send(1, Dest::move_send(kernel.send_right(9)), SendOptions::NONE).unwrap_err();
         assert_eq!(error.code(), code);
-        assert_eq!(error.to_string(), "request not sent: MACH_SEND_INVALID_DEST (0x10000003)");
+        assert_eq!(error.to_string(), "request 1 not sent: MACH_SEND_INVALID_DEST (0x10000003)");
         error
     }
     let kernel = Recorder::new();
@@ -342,6 +343,48 @@ fn lent_memory_is_lent_until_the_message_is_sent() {
     assert_eq!(kernel.state().memory.len(), 2);
     request.send(1, Dest::copy_send(&to), SendOptions::NONE).unwrap();
     assert_eq!(kernel.memory(), (0, 0, 0));
+}
+
+/// Who says that a call has failed, and what it says then.
+#[test]
+fn an_error_tells_who_said_so() {
+    let kind = |reply| {
+        let kernel = Recorder::<GnuX86_64>::new();
+        kernel.state().deliver.push_back(reply);
+        let to = std::mem::ManuallyDrop::new(kernel.send_right(9));
+        let mut buffer = MsgBuf::<256>::new();
+        let shape = Shape { min: 64, max: 64, complex: Complex::Always };
+        let result = buffer.request(&kernel).call(5000, Dest::copy_send(&to), shape, CallOptions::NONE);
+        let error = result.map(drop).unwrap_err();
+        (error.kind(), error.is_unsent(), error.to_string())
+    };
+    let minimal =
+        |id, code| Ok(message::<GnuX86_64>(0x1200, 0, REPLY_PORT, 0, id, &words(&[0x2000_2002, 1, code, 0])));
+    let full = |code| Ok(reply(0x8000_1200, 5100, code, 17));
+    let died = Ok(message::<GnuX86_64>(0x1200, 0, REPLY_PORT, 0, 71, &[]));
+    for (reply, expected, text) in [
+        (minimal(5100, 5), CallErrorKind::Answer, "the server answered KERN_FAILURE (5)"),
+        (full(5), CallErrorKind::Answer, "the server answered KERN_FAILURE (5)"),
+        // The same number, said by somebody else.
+        (minimal(5100, -300_i32 as u32), CallErrorKind::Answer, "the server answered MIG_TYPE_ERROR (-300)"),
+        (minimal(5100, 0), CallErrorKind::Malformed, "the reply is not as declared: MIG_TYPE_ERROR (-300)"),
+        (
+            minimal(5101, 0),
+            CallErrorKind::Malformed,
+            "the reply is not as declared: MIG_REPLY_MISMATCH (-301)",
+        ),
+        (died, CallErrorKind::ServerDied, "the server will not answer: MIG_SERVER_DIED (-308)"),
+        (
+            Err(KernReturn::MACH_RCV_TIMED_OUT),
+            CallErrorKind::NoReply,
+            "request sent, but no reply received: MACH_RCV_TIMED_OUT (0x10004003)",
+        ),
+    ] {
+        assert_eq!(kind(reply), (expected, false, text.to_owned()));
+    }
+    let own = CallError::<Recorder<GnuX86_64>>::from(KernReturn::MIG_ARRAY_TOO_LARGE);
+    assert_eq!(own.to_string(), "refused before it was sent: MIG_ARRAY_TOO_LARGE (-307)");
+    assert!(own.is_unsent());
 }
 
 /// Calls with this reply, which has one right out.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use mig_runtime::abi::{Abi, Family};
+use mig_runtime::abi::Abi;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{
@@ -46,21 +46,19 @@ impl<A: Abi> World<A> {
 }
 
 /// The message of the kernel, sent with a send right.
-fn made_up<A: Abi>(to: &SendRight<Local<A>>, name: Name) {
-    let mut buffer = MsgBuf::<64>::new();
-    let mut news = buffer.request(to.kernel());
-    match A::FACTS.family {
-        Family::Typed => news.data(Type::inline(15, 32, 1), &name),
-        Family::Untyped => {
-            news.ndr();
-            news.value(&name);
-        }
-    }
-    news.send(72, Dest::copy_send(to), SendOptions::NONE).unwrap();
+macro_rules! made_up {
+    ($family:ident, $to:expr, $name:expr) => {{
+        let mut buffer = MsgBuf::<64>::new();
+        let mut news = buffer.request($to.kernel());
+        made_up!(@$family news $name);
+        news.send(72, Dest::copy_send($to), SendOptions::NONE).unwrap();
+    }};
+    (@typed $news:ident $name:expr) => { $news.data(Type::inline(15, 32, 1), &$name) };
+    (@untyped $news:ident $name:expr) => { $news.ndr(); $news.value(&$name) };
 }
 
 macro_rules! on_abis {
-    ($($abi:ident)*) => { $(
+    ($($family:ident $abi:ident;)*) => { $(
         mod $abi {
             use super::*;
             use mach_defs::$abi::notify::{self, Abi, Notify};
@@ -136,7 +134,7 @@ macro_rules! on_abis {
                 let (_alive, alive) = world.right();
                 let to = Local::transfer(world.port.make_send().unwrap(), &world.other).unwrap();
                 let once = Local::transfer(world.port.make_send_once().unwrap(), &world.other).unwrap();
-                made_up(&to, dead.name());
+                made_up!($family, &to, dead.name());
                 // With a send-once right it looks like the kernel's, but only dead names are released as such.
                 notify::mach_notify_dead_name(once, alive.name()).unwrap();
                 let told = Told::default();
@@ -150,4 +148,9 @@ macro_rules! on_abis {
     )* };
 }
 
-on_abis!(gnu_i386 gnu_x86_64 apple_32 apple_64);
+on_abis! {
+    typed gnu_i386;
+    typed gnu_x86_64;
+    untyped apple_32;
+    untyped apple_64;
+}

@@ -6,7 +6,7 @@ use mach_defs::native::{
 };
 use mig_runtime::abi::Native;
 use mig_runtime::platform::Platform;
-use mig_runtime::{KernReturn, Kernel, Name, OolMemory, Port, ReceiveRight, SendRight, Seqno};
+use mig_runtime::{DeadName, KernReturn, Kernel, Name, OolMemory, Port, ReceiveRight, SendRight, Seqno};
 
 use super::SwapPager;
 use super::messages::At;
@@ -131,8 +131,8 @@ fronts! {
             pager.no_senders(at, port.is_send_once(), rights_made)
         }
 
-        fn mach_notify_dead_name(pager, port, at, name: Name) {
-            pager.control_died(at, port.is_send_once(), name)
+        fn mach_notify_dead_name(pager, port, at, control: DeadName<K>) {
+            pager.control_died(at, control)
         }
 
         fn mach_notify_port_deleted(pager, port, at, _name: Name) {

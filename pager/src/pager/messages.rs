@@ -6,7 +6,9 @@ use core::ops::Range;
 
 use mig_runtime::abi::Native;
 use mig_runtime::platform::{MutexGuard, Platform};
-use mig_runtime::{KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno};
+use mig_runtime::{
+    DeadName, KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno,
+};
 
 use super::SwapPager;
 use super::control::Control;
@@ -183,16 +185,14 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// The notification that a control port has died: whoever said that it was a kernel is gone.
-    pub(super) fn control_died(&self, at: At, asked_for: bool, control: Name) -> Result<(), KernReturn> {
+    pub(super) fn control_died(&self, at: At, control: DeadName<K>) -> Result<(), KernReturn> {
         let entry = self.entry(at.port)?;
         let turn = self.turn(&entry, at)?;
-        if !asked_for {
+        if !control.is_genuine() {
             return Err(self.refused());
         }
-        // SAFETY: the notification has added a reference to the dead name.
-        drop(unsafe { SendRight::from_raw(self.kernel.clone(), control) });
         // If it is nobody's any more, then the kernel has said so before.
-        let _ = self.end_use(turn, control, None);
+        let _ = self.end_use(turn, control.name(), None);
         Ok(())
     }
 

@@ -634,3 +634,63 @@ fn the_first_subsystem_with_a_routine_for_an_id_serves_it() {
     drop(server);
     world.end();
 }
+
+#[test]
+fn a_subsystem_is_served_on_its_ports_only() {
+    let world = World::new();
+    let set = PortSet::allocate(world.port.kernel()).unwrap();
+    let private = ReceiveRight::allocate(world.port.kernel()).unwrap();
+    let to_private = Local::transfer(private.make_send().unwrap(), &world.client).unwrap();
+    set.insert(&world.port).unwrap();
+    set.insert(&private).unwrap();
+    let server = Server::on(&set).with_on([&private], &world.routines).with_on([], Notify(&world.routines));
+    server
+        .serve_while(|| {
+            assert_eq!(sum(&to_private, 1, 2).unwrap(), 3);
+            let error = sum(&world.to_server, 1, 2).unwrap_err();
+            assert_eq!((error.code(), error.kind()), (KernReturn::MIG_BAD_ID, crate::CallErrorKind::Answer));
+            // On no port at all.
+            assert_eq!(call(&to_private, 70).unwrap_err().code(), KernReturn::MIG_BAD_ID);
+        })
+        .unwrap();
+    drop(server);
+    drop((set, private, to_private));
+    world.end();
+}
+
+#[test]
+fn a_message_that_somebody_else_has_received_is_served() {
+    let world = World::new();
+    let server = world.server();
+    let other = ReceiveRight::allocate(world.port.kernel()).unwrap();
+    let to_other = Local::transfer(other.make_send().unwrap(), &world.client).unwrap();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| sum(&to_other, 1, 2));
+        let mut buffer = MsgBuf::<256>::new();
+        let receive = Receive::from(other.name()).call::<Native>(false);
+        // SAFETY: nothing is sent.
+        unsafe { world.port.kernel().mach_msg(buffer.words(), receive) }.unwrap();
+        // SAFETY: it has just been received, and nobody else looks at it.
+        let request = unsafe { Received::from_message(world.port.kernel(), buffer.words()) };
+        server.serve_received::<Std>(request).unwrap();
+        assert_eq!(call.join().unwrap().unwrap(), 3);
+    });
+    drop(server);
+    drop((other, to_other));
+    world.end();
+}
+
+/// An event loop waits for the set, and then has the server take what is there.
+#[test]
+fn what_an_event_loop_waits_for_can_be_named() {
+    let world = World::new();
+    let server = world.server();
+    let set = server.receives_from().unwrap();
+    assert_eq!(world.port.kernel().receive_status(world.port.name()).unwrap().port_set, set);
+    note(&world.to_server, NOTE, 1);
+    note(&world.to_server, NOTE, 1);
+    while server.serve_one::<Std>(Some(0)) == Ok(true) {}
+    assert_eq!(world.routines.notes.lock().unwrap().len(), 2);
+    drop(server);
+    world.end();
+}
