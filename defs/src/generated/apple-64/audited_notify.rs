@@ -246,7 +246,7 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
         &self,
         notify: rt::Port<'_, K>,
         sender: rt::AuditToken,
-        name: rt::Name,
+        name: rt::DeadName<K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -404,10 +404,7 @@ where
     S: Notify<K> + ?Sized,
 {
     out.serve(|_| {
-        let mut body = request.body(rt::Shape::new(36, 36, rt::Complex::Never))?;
-        body.ndr()?;
-        let name = body.value::<rt::Name>()?;
-        body.end()?;
+        let name = request.dead_name()?;
         let sender = request.trailer().audit()?;
         S::mach_notify_dead_name(server, request.port(), sender, name)?;
         Ok(())
