@@ -175,7 +175,8 @@ impl<K: Kernel> fmt::Display for CallError<K> {
         match (self.kind, &self.unsent) {
             (CallErrorKind::NotSent, Some(unsent)) => write!(f, "request {} not sent: ", unsent.id())?,
             (CallErrorKind::NotSent, None) => f.write_str("request not sent: ")?,
-            (CallErrorKind::Refused, _) => f.write_str("refused before it was sent: ")?,
+            // Nobody but this side: the code is the whole story.
+            (CallErrorKind::Refused, _) => {}
             (CallErrorKind::NoReply, _) => f.write_str("request sent, but no reply received: ")?,
             (CallErrorKind::ServerDied, _) => f.write_str("the server will not answer: ")?,
             (CallErrorKind::Answer, _) => f.write_str("the server answered ")?,

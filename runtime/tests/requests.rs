@@ -383,7 +383,7 @@ fn an_error_tells_who_said_so() {
         assert_eq!(kind(reply), (expected, false, text.to_owned()));
     }
     let own = CallError::<Recorder<GnuX86_64>>::from(KernReturn::MIG_ARRAY_TOO_LARGE);
-    assert_eq!(own.to_string(), "refused before it was sent: MIG_ARRAY_TOO_LARGE (-307)");
+    assert_eq!(own.to_string(), "MIG_ARRAY_TOO_LARGE (-307)");
     assert!(own.is_unsent());
 }
 
