@@ -309,6 +309,33 @@ fn holes_are_filled_before_pages_are_taken() {
 }
 
 #[test]
+fn pages_go_past_the_page_cache_where_that_is_asked_for() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("swap");
+    file::format(&path, Some(2 << 20), false).unwrap();
+    let store = file::open_direct::<Std>(&path).unwrap();
+    if !store.disk().is_direct() {
+        eprintln!("skipped: the file system of the target folder has no O_DIRECT");
+        return;
+    }
+    // Many together, and from and to any address.
+    let pages: Vec<_> = (0..200).map(|seed| page(seed as u8)).collect();
+    let slices: Vec<_> = pages.iter().map(|page| &page[..]).collect();
+    let mut stored = Vec::new();
+    store.write(&slices, &mut |_, result| stored.push(result.unwrap()));
+    assert_eq!(store.counters().runs_written, 4);
+    let mut back = vec![0; PAGE + 1];
+    for (slot, page) in stored.iter().zip(&pages) {
+        store.read(slot, &mut back[1..]).unwrap();
+        assert_eq!(back[1..], page[..]);
+    }
+    // Who reads the file sees them, too.
+    drop(store);
+    assert_eq!(fs::read(&path).unwrap()[PAGE..201 * PAGE], pages.concat());
+    assert_eq!(file::open::<Std>(&path).unwrap().header().format, Format::Ours);
+}
+
+#[test]
 fn content_that_changes_behind_our_back_is_told() {
     let folder = folder();
     let path = folder.path().join("swap");

@@ -18,6 +18,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::vec::Vec;
 
 use mig_runtime::platform::Platform;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
@@ -104,6 +106,20 @@ fn random(bytes: &mut [u8]) -> bool {
     filled.is_ok_and(|filled| filled == bytes.len())
 }
 
+/// As [`open`], past the page cache of the system (`O_DIRECT`): no page is in memory a second time, and a write that fails is told at once. Where the
+/// file system does not have that, it is the same as [`open`].
+///
+/// # Errors
+///
+/// [`FileError`].
+pub fn open_direct<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileError> {
+    let told = |problem: Problem| FileError { path: path.into(), problem };
+    let disk = FileDisk::open(path)?.direct();
+    let store = SwapStore::open(disk).map_err(|error| told(Problem::Header(error)))?;
+    store.disk().reserve().map_err(told)?;
+    Ok(store)
+}
+
 /// Whether a device was made by [`format()`], even if it is not as it was.
 fn is_ours(disk: &FileDisk) -> bool {
     match superblock::read(disk) {
@@ -117,7 +133,7 @@ fn create(path: &Path, size: u64) -> Result<Header, Problem> {
     let cannot_make = |error: Errno| Problem::Io("cannot be made", error.into());
     let new = NewFile::beside(path).map_err(cannot_make)?;
     let file = new.file.try_clone().map_err(|error| Problem::Io("cannot be made", error))?;
-    let disk = FileDisk { file, size, is_device: false };
+    let disk = FileDisk { file, size, is_device: false, direct: None };
     disk.reserve()?;
     let header = make_swap(&disk)?;
     new.appear(path).map_err(cannot_make)?;
@@ -238,13 +254,33 @@ fn random_uuid() -> Result<[u8; 16], Errno> {
 
 /// A file or a block device.
 ///
-/// What is written goes through the page cache of the system, so a medium that fails may do so after a write was reported as done. The store
-/// finds that when it reads.
+/// Unless it is [direct](Self::direct), what is written goes through the page cache of the system, so a medium that fails may do so after a write was
+/// reported as done. The store finds that when it reads.
 #[derive(Debug)]
 pub struct FileDisk {
     file: File,
     size: u64,
     is_device: bool,
+    /// Memory for transfers past the page cache, as much as there have been at once; `None` if they go through it.
+    direct: Option<Mutex<Vec<Aligned>>>,
+}
+
+/// What addresses, offsets and lengths of transfers past the page cache are multiples of, on any device.
+const ALIGNMENT: usize = 4096;
+
+/// Memory that begins at a multiple of [`ALIGNMENT`].
+#[derive(Debug)]
+struct Aligned(Vec<u8>);
+
+impl Aligned {
+    fn new() -> Self {
+        Self(std::vec![0; ALIGNMENT + RUN * PAGE_SIZE])
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        let start = self.0.as_ptr().align_offset(ALIGNMENT);
+        &mut self.0[start..start + RUN * PAGE_SIZE]
+    }
 }
 
 impl FileDisk {
@@ -282,7 +318,36 @@ impl FileDisk {
         }
         // `seek` tells the size of a device as well.
         let size = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(cannot_open)?;
-        Ok(FileDisk { file, size, is_device: kind.is_block_device() })
+        Ok(FileDisk { file, size, is_device: kind.is_block_device(), direct: None })
+    }
+
+    /// Makes all transfers go past the page cache of the system, if the file system can do that.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        let flags = rustix::fs::fcntl_getfl(&self.file);
+        let set = flags.and_then(|flags| rustix::fs::fcntl_setfl(&self.file, flags | OFlags::DIRECT));
+        // What is not made of whole blocks could not be reached to its end.
+        if set.is_ok() && self.size % ALIGNMENT as u64 == 0 {
+            self.direct = Some(Mutex::new(Vec::new()));
+        } else if let Ok(flags) = flags {
+            let _ = rustix::fs::fcntl_setfl(&self.file, flags);
+        }
+        self
+    }
+
+    /// True if transfers go past the page cache of the system.
+    pub fn is_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    /// Lets some work have memory for a transfer.
+    fn with_memory<T>(memory: &Mutex<Vec<Aligned>>, work: impl FnOnce(&mut [u8]) -> T) -> T {
+        let locked = || memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = locked().pop();
+        let mut aligned = free.unwrap_or_else(Aligned::new);
+        let result = work(aligned.bytes());
+        locked().push(aligned);
+        result
     }
 
     /// Sees to it that a file has its space, so that no write fails for want of it.
@@ -322,14 +387,37 @@ impl Disk for FileDisk {
     }
 
     fn record_size(&self) -> usize {
-        512
+        if self.is_direct() { ALIGNMENT } else { 512 }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *buffer, offset)).map_err(disk_error)
+        let read = |to: &mut [u8]| {
+            rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *to, offset)).map_err(disk_error)
+        };
+        let Some(memory) = &self.direct else { return read(buffer) };
+        Self::with_memory(memory, |bytes| {
+            let most = buffer.len().min(bytes.len());
+            let len = read(&mut bytes[..most])?;
+            buffer[..len].copy_from_slice(&bytes[..len]);
+            Ok(len)
+        })
     }
 
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        if let Some(memory) = &self.direct {
+            return Self::with_memory(memory, |bytes| {
+                let mut len = 0;
+                for piece in pieces {
+                    let room = &mut bytes[len..];
+                    let part = piece.len().min(room.len());
+                    room[..part].copy_from_slice(&piece[..part]);
+                    len += part;
+                }
+                let bytes = &bytes[..len - len % ALIGNMENT];
+                rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, bytes, offset))
+                    .map_err(disk_error)
+            });
+        }
         let mut slices = [IoSlice::new(&[]); RUN];
         let count = pieces.len().min(RUN);
         for (slice, piece) in slices.iter_mut().zip(pieces) {

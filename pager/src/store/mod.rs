@@ -57,6 +57,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "compression")]
+mod compressed;
 mod disk;
 #[cfg(feature = "encryption")]
 mod encryption;
@@ -80,6 +82,8 @@ mod tests;
 use alloc::sync::Arc;
 use core::fmt;
 
+#[cfg(feature = "compression")]
+pub use compressed::{Compressed, Compression, Packed};
 pub use disk::{Disk, DiskError};
 #[cfg(feature = "encryption")]
 pub use encryption::{Encryption, Random, Sealed};
