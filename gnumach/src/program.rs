@@ -1,20 +1,21 @@
 //! What a program without a C library must bring once: its beginning, its end by a panic, an allocator, and the functions for memory that
 //! the compiler takes for granted.
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::arch::global_asm;
 use core::panic::PanicInfo;
 use core::ptr;
 
+use lock_api::Mutex;
 use mach_defs::native::mach::{self, VmAddress};
-use talc::TalcLock;
+use talc::DefaultBinning;
 use talc::base::Talc;
-use talc::base::binning::Binning;
-use talc::source::Source;
+use talc::source::Manual;
 
 use crate::kernel::task;
 use crate::sync::RawMutex;
 use crate::thread::{STACK, use_floating_point};
+use crate::wire::wire_own;
 use crate::{Arguments, println};
 
 // The kernel's stack has no block at its end, so the program begins on one of its own, all zeros as the block is to be at first.
@@ -83,7 +84,7 @@ extern "C" fn _Unwind_Resume() -> ! {
 }
 
 #[global_allocator]
-static ALLOCATOR: TalcLock<RawMutex, KernelMemory> = TalcLock::new(KernelMemory);
+static HEAP: Heap = Heap(Mutex::new(Talc::new(Manual)));
 
 /// The allocator takes at least so many bytes from the kernel at once.
 const CHUNK: usize = 256 << 10;
@@ -91,18 +92,44 @@ const CHUNK: usize = 256 << 10;
 /// Room for what the allocator itself needs of a chunk.
 const OVERHEAD: usize = 8 << 10;
 
-/// Memory for the allocator from the kernel, never given back.
-#[derive(Debug)]
-struct KernelMemory;
+/// Memory from the kernel, never given back.
+///
+/// The lock is not held while the kernel is asked for more: a thread without privileges may wait for that, and those with them must not wait for it.
+struct Heap(Mutex<RawMutex, Talc<Manual, DefaultBinning>>);
 
-// SAFETY: `vm_allocate` is a call without any allocation of this program's.
-unsafe impl Source for KernelMemory {
-    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let size = layout.size().checked_add(layout.align()).and_then(|size| size.checked_add(OVERHEAD));
-        let size = size.ok_or(())?.next_multiple_of(CHUNK);
-        let address = mach::vm_allocate(&task(), 0, size as VmAddress, true).map_err(drop)?;
+impl Heap {
+    /// Takes memory from the kernel in which there is room for this.
+    fn grow(&self, layout: Layout) -> Option<()> {
+        let size = layout.size().checked_add(layout.align())?.checked_add(OVERHEAD)?;
+        let size = size.checked_next_multiple_of(CHUNK)?;
+        let address = mach::vm_allocate(&task(), 0, size as VmAddress, true).ok()?;
+        if wire_own(address as usize, size).is_err() {
+            let _ = mach::vm_deallocate(&task(), address, size as VmAddress);
+            return None;
+        }
         // SAFETY: the memory is new, and nobody else's.
-        unsafe { talc.claim(ptr::with_exposed_provenance_mut(address as usize), size) }.map(drop).ok_or(())
+        unsafe { self.0.lock().claim(ptr::with_exposed_provenance_mut(address as usize), size) }.map(drop)
+    }
+}
+
+// SAFETY: all memory is that of `Talc`, which keeps the promises of an allocator, behind a lock.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        loop {
+            // SAFETY: the caller's promise: the layout is not empty.
+            if let Some(memory) = unsafe { self.0.lock().allocate(layout) } {
+                return memory.as_ptr();
+            }
+            // Others may take what is new before this thread does.
+            if self.grow(layout).is_none() {
+                return ptr::null_mut();
+            }
+        }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise: the memory has come from here, with this layout.
+        unsafe { self.0.lock().deallocate(memory, layout) };
     }
 }
 

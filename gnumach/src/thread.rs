@@ -15,7 +15,7 @@ use mig_runtime::platform::{Panicked, SpawnError, Thread};
 use mig_runtime::{KernReturn, Name, SendRight};
 
 use crate::kernel::{self, GnuMach, borrowed, task};
-use crate::{sync, trap};
+use crate::{sync, trap, wire};
 
 /// Bytes of a stack, [`Block`] and guard page included.
 pub(crate) const STACK: usize = 64 << 10;
@@ -165,6 +165,7 @@ pub fn fork(body: impl FnOnce() + core::marker::Send + 'static) -> Result<crate:
     let block = stack.block();
     let body = Box::new(move || {
         kernel::forget_task();
+        wire::forget();
         body();
         exit();
     });
@@ -198,6 +199,7 @@ impl Stack {
         let stack = Self(address as usize);
         // Who runs over the end of the stack gets an exception.
         mach::vm_protect(&task(), address, PAGE as VmAddress, false, 0)?;
+        wire::wire_own(stack.0 + PAGE, STACK - PAGE)?;
         Ok(stack)
     }
 }

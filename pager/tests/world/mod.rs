@@ -14,7 +14,7 @@ use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notif
 use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
 use mach_pager::{Config, SwapPager, object_calls};
 use mig_runtime::kernel::local::{Census, Host, Local};
-use mig_runtime::platform::Std;
+use mig_runtime::platform::{Platform, Std};
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
 
 /// What this kernel says to the default memory manager, made by the macro; what the pager hears is made of the text in `mach-defs`.
@@ -271,11 +271,11 @@ impl Object {
 }
 
 /// Everything.
-pub struct World<S: Store = Scripted> {
+pub struct World<S: Store = Scripted, P: Platform = Std> {
     pub kernel: Local,
     /// Some other task with a right to the manager port.
     pub task: Local,
-    pub pager: SwapPager<Local, Std, S>,
+    pub pager: SwapPager<Local, P, S>,
     pub to_manager: SendRight<Local>,
     /// The pager's.
     pub pager_task: Local,
@@ -292,6 +292,12 @@ impl World {
 
 impl<S: Store> World<S> {
     pub fn with(store: S, config: Config) -> Self {
+        Self::on(store, config)
+    }
+}
+
+impl<S: Store, P: Platform> World<S, P> {
+    pub fn on(store: S, config: Config) -> Self {
         let host = Host::new();
         let [kernel, pager_task, task] = ["kernel", "pager", "task"].map(|label| host.new_task(label));
         kernel.send_always();
@@ -339,7 +345,7 @@ impl<S: Store> World<S> {
             server.with(default_pager::default_pager(&self.pager)).with(hurd::default_pager(&self.pager));
         std::thread::scope(|scope| {
             let call = scope.spawn(move || call(&manager).map_err(|error| error.code()));
-            assert_eq!(server.serve_one::<Std>(None), Ok(true));
+            assert_eq!(server.serve_one::<P>(None), Ok(true));
             call.join().unwrap()
         })
     }
@@ -367,7 +373,7 @@ impl<S: Store> World<S> {
                 .unclaimed(|message| pager.unclaimed(message))
         });
         let servers = [&manager, &administration, &objects[0], &objects[1]];
-        let serve_one = || servers.iter().any(|server| server.serve_one::<Std>(Some(0)).is_ok());
+        let serve_one = || servers.iter().any(|server| server.serve_one::<P>(Some(0)).is_ok());
         let mut served = 0;
         while served < most && serve_one() {
             served += 1;

@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask or attack.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask, attack or exhaust.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
     /// One of the runs of the checks instead, such as "pages that are never written". A wrong name shows them all.
@@ -49,8 +49,10 @@ pub(crate) struct Options {
     interactive: bool,
 }
 
-const WORKS: [&str; 12] =
-    ["touch", "sparse", "fork", "outgrow", "lose", "die", "share", "change", "swap", "copy", "ask", "attack"];
+const WORKS: [&str; 13] = [
+    "touch", "sparse", "fork", "outgrow", "lose", "die", "share", "change", "swap", "copy", "ask", "attack",
+    "exhaust",
+];
 
 /// A number of MiB, with or without an M behind it.
 fn mebibytes(text: &str) -> Result<u32, String> {
@@ -187,6 +189,10 @@ fn runs(kernel: Kernel) -> Vec<Run> {
         Run {
             happens: &["refused", "unclaimed"],
             ..small("messages that nobody expects", &[Program::new("attack", 16)])
+        },
+        Run {
+            happens: &["refused", "unclaimed"],
+            ..small("messages that would use up everything", &[Program::new("exhaust", 24)])
         },
         Run {
             space: 8,

@@ -64,6 +64,11 @@ impl Program {
         self.dies() || ["lose", "outgrow"].contains(&self.work)
     }
 
+    /// Whether it says that it is a kernel, and pages what the real one knows nothing of.
+    fn poses(self) -> bool {
+        self.work == "exhaust"
+    }
+
     /// How many disks it needs: one for each default memory manager that it is to have, and one that it adds itself.
     fn disks(self) -> usize {
         if ["change", "swap"].contains(&self.work) { 2 } else { 1 }
@@ -117,6 +122,9 @@ impl Run {
         let mut modules = Vec::new();
         for (index, program) in self.programs.iter().enumerate() {
             let kind = if program.dies() { "dying" } else { "client" };
+            if program.poses() {
+                pager += " strangers=yes";
+            }
             pager += &format!(" {kind}=${{program-{index}}}");
             let arguments =
                 format!("{index} {} {} $(program-{index}=task-create)", program.work, program.size);

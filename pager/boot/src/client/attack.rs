@@ -2,7 +2,7 @@
 
 use gnumach::{GnuMach, Receive, Send};
 use mach_defs::native::{default_pager, memory_object, memory_object_default, notify};
-use mig_runtime::{Dest, MsgBuf, ReceiveRight, SendOptions, Type};
+use mig_runtime::{Dest, MsgBuf, OolMemory, ReceiveRight, SendOptions, Type};
 
 use crate::Checks;
 use crate::memory::{Memory, PAGE};
@@ -28,6 +28,70 @@ pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.that(info.is_err(), "an object answers for the pager");
     let wild = default_pager::default_pager_object_pages(&manager, &Send::null(GnuMach), 0);
     checks.that(wild.is_err(), "a null object has pages");
+}
+
+/// Sends messages that would stop a pager or use up the memory of the machine, each followed by a look whether memory is still paged, the kernel's and
+/// an object's.
+pub(crate) fn exhaust(checks: &mut Checks, host: &Send, mebibytes: u32) {
+    let manager = manager(host);
+    let mut memory = Memory::allocate(mebibytes);
+    memory.fill(1, |_| true);
+    let object = create(&manager, 1 << 10);
+    let mut round = 1;
+    let mut goes_on = |checks: &mut Checks, what: &str| {
+        memory.check(checks, round, |_| true);
+        round += 1;
+        memory.fill(round, |_| true);
+        let other = create(&manager, 1);
+        let mut mapped = Memory::map(&other, 1, false);
+        mapped.fill(round, |_| true);
+        mapped.check(checks, round, |_| true);
+        let info = default_pager::default_pager_info(&manager);
+        checks.that(info.is_ok(), what);
+    };
+    // More pages in a message than there are buffers, by nobody and then by whoever says that it is a kernel.
+    let control = new_port();
+    let _ = memory_object::memory_object_init(&object, &control, &new_port(), PAGE as _);
+    for control in [&new_port(), &control] {
+        for pages in [1, 31, 32, 33, 64, 65, 255, 256, 257, 1000] {
+            // Pages that take room, and of which none is touched after this.
+            let mut data = OolMemory::allocate(&GnuMach, pages * PAGE).expect("vm_allocate");
+            for (at, page) in data.chunks_exact_mut(PAGE).enumerate() {
+                page[..8].copy_from_slice(&(at as u64 + 1).to_ne_bytes());
+            }
+            let _ = memory_object::memory_object_data_return(&object, control, 0, &data, true, false);
+        }
+    }
+    goes_on(checks, "after messages with many pages");
+    // Memory that is not there yet: 200 MiB, more than the machine has.
+    for (port, id) in
+        [(&object, 2208), (&manager, 2208), (&object, 2250), (&manager, 2250), (&manager, 2276), (&object, 0)]
+    {
+        send_untouched(port, id, 200 << 20);
+    }
+    goes_on(checks, "after messages with much memory");
+    // Objects whose kernel does not listen, asked for by requests that have answers.
+    for _ in 0..4 {
+        let (port, control, name) = (new_port(), new_port(), new_port());
+        let (Ok(right), Ok(to)) = (port.make_send(), manager.try_clone()) else { return };
+        let _ = memory_object_default::memory_object_create(to, port, 0, &control, &name, PAGE as _);
+        for page in 0..40 {
+            let offset = (page * PAGE) as _;
+            let _ = memory_object::memory_object_data_request(&right, &control, offset, PAGE as _, 1);
+        }
+        // The kernel of this one is gone before it has ended its use.
+        drop(control);
+    }
+    goes_on(checks, "after objects whose kernel does not listen");
+}
+
+/// Sends so many bytes that are nowhere yet.
+fn send_untouched(port: &Send, id: i32, size: usize) {
+    let Ok(memory) = OolMemory::allocate(&GnuMach, size) else { return };
+    let mut buffer = MsgBuf::<256>::new();
+    let mut request = buffer.request(&GnuMach);
+    request.ool(Type::out_of_line(9, 8), memory);
+    let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
 }
 
 /// Unknown ids, and those of the kernel's messages with nothing or with nonsense in them.

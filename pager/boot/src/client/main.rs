@@ -14,7 +14,8 @@
 //! - `copy`: write an object of the pager's behind a copy of it;
 //! - `swap`: add a disk to the paging space, and take the first one away, while memory is in it;
 //! - `ask`: compare what the pager tells about its objects with what is known about them;
-//! - `attack`: send the pager what it does not expect.
+//! - `attack`: send the pager what it does not expect;
+//! - `exhaust`: send it what would use up its buffers, its threads and the memory of the machine.
 
 #![no_std]
 #![no_main]
@@ -101,6 +102,7 @@ fn main(mut arguments: Arguments) {
         "swap" => swap::swap(&mut checks, &host, &device, mebibytes),
         "ask" => object::ask(&mut checks, &host, mebibytes),
         "attack" => attack::attack(&mut checks, &host, mebibytes),
+        "exhaust" => attack::exhaust(&mut checks, &host, mebibytes),
         _ => println!("client: there is no work called `{work}`"),
     }
     let told = supervisor().and_then(|port| boot::boot_done(&port, index, checks.made, checks.failed));

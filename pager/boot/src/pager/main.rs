@@ -3,14 +3,15 @@
 //! Its line in the kernel's boot script is
 //!
 //! ```text
-//! pager ${host-port} ${device-port} disk=DISK… [ballast=MIB] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
+//! pager ${host-port} ${device-port} disk=DISK… [ballast=MIB] [strangers=yes] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
 //! ```
 //!
 //! - `disk`: `ata`, the first disk by the driver in this program, `ata2`, the third one, or the name of a device that the kernel drives, such as `hd0`.
 //!   It must be swap space. There is a pager for each disk; the first one is the default memory manager until a program asks for another one.
 //! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
 //!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
-//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in.
+//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in;
+//! - `strangers`: a program pages objects of its own, so that the kernel has not counted all pages.
 //!
 //! When the last of them has ended it prints what happened, and ends QEMU.
 
@@ -79,6 +80,7 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     let mut disks = Vec::new();
     let mut programs = Vec::new();
     let mut ballast = 0;
+    let mut strangers = false;
     for word in arguments {
         match word.split_once('=') {
             Some(("disk", name)) => disks.push(open(device, name)?),
@@ -87,11 +89,12 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
             Some(("ballast", mebibytes)) => {
                 ballast = mebibytes.parse().map_err(|_| "the ballast is no number")?;
             }
-            _ => return Err("an argument is none of disk=, client=, dying=, ballast="),
+            Some(("strangers", _)) => strangers = true,
+            _ => return Err("an argument is none of disk=, client=, dying=, ballast=, strangers="),
         }
     }
     gnumach::exception::report().map_err(|_| "exceptions cannot be reported")?;
-    // All of this task, before there is anything that must not wait for memory.
+    // Before there is anything that must not wait for memory.
     gnumach::wire_task(host).map_err(|_| "the task cannot be wired")?;
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let share = free_memory() / NOTES_SHARE / disks.len().max(1) as u64;
@@ -102,6 +105,8 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     reserved.map_err(|_| "there is not enough memory for what the pager needs while it serves")?;
     let pagers = disks.into_iter().zip(notes).map(|(space, notes)| start(host, space, notes));
     let pagers = pagers.collect::<Result<Vec<_>, _>>()?;
+    // What they have taken from the kernel themselves, before anybody else may send them anything.
+    gnumach::wire_task(host).map_err(|_| "the pagers cannot be wired")?;
     let first = pagers.first().ok_or("no disk=")?;
     set_manager(host, first).map_err(|_| "the kernel does not take the pager")?;
     println!(
@@ -112,7 +117,7 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     let supervisor = Supervisor::new(host, &pagers, programs).map_err(|_| "no port for the supervisor")?;
     let before = report::Counts::of_started(&pagers);
     supervisor.run();
-    Ok(supervisor.verdict() & report::finish(&pagers, &before))
+    Ok(supervisor.verdict() & report::finish(&pagers, &before, strangers))
 }
 
 /// The paging space of a pager: one disk, and what administrators add to it.

@@ -13,6 +13,9 @@ use crate::boot::{self, Boot, Natural};
 use crate::newer::{self, VmSize};
 use crate::{Pager, set_manager};
 
+/// How often it looks whether the pagers are at work, in milliseconds.
+const HEALTH: u32 = 1000;
+
 /// `TASK_BOOTSTRAP_PORT`
 const TASK_BOOTSTRAP_PORT: i32 = 4;
 
@@ -75,9 +78,18 @@ impl<'a> Supervisor<'a> {
         let server =
             Server::on(&self.ports).with(boot::boot(self)).with(notify::notify(self)).with(exc::exc(&Report));
         while !self.programs.lock().iter().all(|program| program.ended) {
-            if let Err(code) = server.serve_one::<Bare>(None) {
-                println!("supervisor: {code}");
-                return;
+            match server.serve_one::<Bare>(Some(HEALTH)) {
+                Ok(_) | Err(KernReturn::MACH_RCV_TIMED_OUT) => {}
+                Err(code) => {
+                    println!("supervisor: {code}");
+                    return;
+                }
+            }
+            for (index, pager) in self.pagers.iter().enumerate() {
+                if let Err(code) = pager.health() {
+                    println!("supervisor: a server of pager {index} has ended: {code}");
+                    return;
+                }
             }
         }
     }
@@ -103,6 +115,10 @@ impl<'a> Supervisor<'a> {
                 Some((checks, failures)) => {
                     println!("program {index}: {checks} checks, {failures} failed");
                     checks > 0 && failures == 0 && !program.must_die
+                }
+                None if !program.ended => {
+                    println!("program {index}: not waited for");
+                    false
                 }
                 None => {
                     println!("program {index}: ended before it was done");
