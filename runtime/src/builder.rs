@@ -40,6 +40,43 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 /// methods that own what these name, and a message that is not what its type words or its number of descriptors say cannot be sent.
 ///
 /// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
+///
+/// A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
+///
+/// ```
+/// use mig_runtime::abi::GnuX86_64;
+/// use mig_runtime::{Builder, CallError, CallOptions, Complex, Dest, Kernel, KernReturn, MsgBuf, SendRight, Shape, Type};
+/// use mig_runtime::{Received, Reply};
+///
+/// const INTEGER_32: Type = Type::inline(2, 32, 1);
+/// const SUM: i32 = 5000;
+///
+/// /// The client's side.
+/// fn sum<K: Kernel<Abi = GnuX86_64>>(server: &SendRight<K>, a: i32, b: i32) -> Result<i32, CallError<K>> {
+///     const REPLY: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
+///     let mut buffer = MsgBuf::<64>::new();
+///     let mut request = buffer.request(server.kernel());
+///     request.data(INTEGER_32, &a);
+///     request.data(INTEGER_32, &b);
+///     let mut reply = request.call(SUM, Dest::copy_send(server), REPLY, CallOptions::NONE)?;
+///     let sum = reply.data(INTEGER_32)?;
+///     reply.end()?;
+///     Ok(sum)
+/// }
+///
+/// /// The server's side.
+/// fn sum_stub<K: Kernel<Abi = GnuX86_64>>(request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
+///     const REQUEST: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
+///     reply.serve(|reply| {
+///         let mut body = request.body(REQUEST)?;
+///         let (a, b) = (body.data::<i32>(INTEGER_32)?, body.data::<i32>(INTEGER_32)?);
+///         body.end()?;
+///         let sum = a.checked_add(b).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+///         reply.encode::<64>(|reply| Ok(reply.data(INTEGER_32, &sum)))?;
+///         Ok(())
+///     });
+/// }
+/// ```
 pub struct Builder<'b, K: Kernel> {
     pub(crate) space: Space<'b>,
     pub(crate) complex: bool,

@@ -1,61 +1,68 @@
-//! Runtime of MIG interfaces: what generated code stands on.
+//! Mach messages, port rights as owned values, client calls, server loops: what a program with generated MIG bindings works with.
 //!
-//! A `.defs` file becomes Rust functions and traits; this crate carries their messages. It has
+//! The bindings come from a `.defs` file, by `mig-codegen` in a build script or by the macro of `mig-derive`, or from `mach-defs`, which has Mach's own
+//! interfaces. A server implements the generated trait, a client calls the generated functions:
 //!
-//! - port rights and out-of-line memory as owned values ([`SendRight`], [`SendOnceRight`], [`ReceiveRight`], [`PortSet`], [`OolMemory`]), released
-//!   exactly once, whatever happens to the message that they are in;
-//! - messages in the typed and the untyped formats of Mach, written by [`Builder`] and read by [`Body`], byte for byte those of the C stubs
-//!   ([`abi`]);
-//! - the client's call with all its errors ([`CallError`]), the server's stub ([`Reply::serve`]), answers that come later ([`ReplyTo`]);
-//! - [`Kernel`], the few calls that all this needs of the kernel below.
+//! ```
+//! # #[cfg(feature = "std")] {
+//! mod lamp {
+//!     mig_derive::interface! {
+//!         inline: "
+//!             subsystem lamp 4000;
+//!             type lamp_t = MACH_MSG_TYPE_COPY_SEND;
+//!             type number_t = MACH_MSG_TYPE_INTEGER_32;
+//!             routine lamp_brighten(lamp : lamp_t; by : number_t; out now : number_t);
+//!         ",
+//!     }
+//! }
+//!
+//! use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+//! use mig_runtime::kernel::local::{Host, Local};
+//! use mig_runtime::{KernReturn, Kernel, Port, ReceiveRight, Server};
+//!
+//! struct Lamp(AtomicI32);
+//!
+//! impl<K: Kernel<Abi = lamp::Abi>> lamp::Lamp<K> for Lamp {
+//!     fn lamp_brighten(&self, _lamp: Port<'_, K>, by: i32) -> Result<i32, KernReturn> {
+//!         if by < 0 {
+//!             return Err(KernReturn::KERN_INVALID_ARGUMENT);
+//!         }
+//!         Ok(self.0.fetch_add(by, Relaxed) + by)
+//!     }
+//! }
+//!
+//! // Two tasks of the in-process kernel; on macOS or GNU Mach these are two programs.
+//! let host: Host = Host::new();
+//! let (server_task, client_task) = (host.new_task("server"), host.new_task("client"));
+//! let port = ReceiveRight::allocate(&server_task)?;
+//! let to_lamp = Local::transfer(port.make_send()?, &client_task)?;
+//!
+//! let lamp = Lamp(AtomicI32::new(3));
+//! Server::on(&port).with(lamp::lamp(&lamp)).serve_while(|| {
+//!     assert_eq!(lamp::lamp_brighten(&to_lamp, 4)?, 7);
+//!     let refused = lamp::lamp_brighten(&to_lamp, -1).map_err(KernReturn::from);
+//!     assert_eq!(refused, Err(KernReturn::KERN_INVALID_ARGUMENT));
+//!     Ok::<_, KernReturn>(())
+//! })??;
+//! # }
+//! # Ok::<(), mig_runtime::KernReturn>(())
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | hold, copy, move and release rights and memory | [`SendRight`], [`SendOnceRight`], [`ReceiveRight`], [`PortSet`], [`OolMemory`]: each owns one reference, and gives it back when it is dropped, whatever happens to the message that it is in |
+//! | serve | [`Server`], [`Port`], [`ReplyTo`] for answers that come later |
+//! | know why a call failed | [`CallError`], [`KernReturn`] |
+//! | run somewhere | [`kernel`]: in process, macOS, others by the trait [`Kernel`]; [`platform`] without the standard library |
+//! | write a stub by hand | [`Builder`], [`Body`] |
 //!
 //! # What allocates
 //!
 //! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts. Arguments stay in the message, or are copied to
-//! the stack if they are not aligned there. What needs the allocator: arrays of rights; results that are strings, or arrays of more than 256 bytes
-//! (thread states among them); unaligned arrays of more than 256 bytes, and unaligned data out of line; memory that a message refers to without
-//! giving it away, where the kernel must be told of its end; and a request or a reply that was not sent. So a server of `mach_exception_raise` and
-//! `mach_exception_raise_identity_protected` never calls the allocator between two messages, whatever state the program is in that it looks
-//! after; one of `mach_exception_raise_state` and `_state_identity` calls it for the new state only.
-//!
-//! # By hand
-//!
-//! A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
-//!
-//! ```
-//! use mig_runtime::abi::GnuX86_64;
-//! use mig_runtime::{Builder, CallError, CallOptions, Complex, Dest, Kernel, KernReturn, MsgBuf, SendRight, Shape, Type};
-//! use mig_runtime::{Received, Reply};
-//!
-//! const INTEGER_32: Type = Type::inline(2, 32, 1);
-//! const SUM: i32 = 5000;
-//!
-//! /// The client's side.
-//! fn sum<K: Kernel<Abi = GnuX86_64>>(server: &SendRight<K>, a: i32, b: i32) -> Result<i32, CallError<K>> {
-//!     const REPLY: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
-//!     let mut buffer = MsgBuf::<64>::new();
-//!     let mut request = buffer.request(server.kernel());
-//!     request.data(INTEGER_32, &a);
-//!     request.data(INTEGER_32, &b);
-//!     let mut reply = request.call(SUM, Dest::copy_send(server), REPLY, CallOptions::NONE)?;
-//!     let sum = reply.data(INTEGER_32)?;
-//!     reply.end()?;
-//!     Ok(sum)
-//! }
-//!
-//! /// The server's side.
-//! fn sum_stub<K: Kernel<Abi = GnuX86_64>>(request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) {
-//!     const REQUEST: Shape = Shape { min: 64, max: 64, complex: Complex::Never };
-//!     reply.serve(|reply| {
-//!         let mut body = request.body(REQUEST)?;
-//!         let (a, b) = (body.data::<i32>(INTEGER_32)?, body.data::<i32>(INTEGER_32)?);
-//!         body.end()?;
-//!         let sum = a.checked_add(b).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-//!         reply.encode::<64>(|reply| Ok(reply.data(INTEGER_32, &sum)))?;
-//!         Ok(())
-//!     });
-//! }
-//! ```
+//! the stack if they are not aligned there. What needs the allocator: arrays of rights; results that are strings, or arrays of more than 8 KiB;
+//! unaligned arrays of more than 256 bytes, and unaligned data out of line; memory that a message refers to without giving it away, where the
+//! kernel must be told of its end; and a request or a reply that was not sent. So the routines of `mach_exc` and `exc` are served without a call to
+//! the allocator, whatever state the program is in that the server looks after, and so are `thread_get_state` and `thread_set_state` called.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
