@@ -36,7 +36,7 @@
 //! |---|---|---|---|
 //! | an integer, `boolean_t` | `i32`, `u64`, …, `bool` | the same | the same |
 //! | `array[N] of`, `struct[N] of`, `struct { … }` | `&[T; N]`, `&Struct` | `[T; N]`, `Struct` | the same |
-//! | `array[*:N] of` | `&[T]` | `&[T]` | `Vec<T>` |
+//! | `array[*:N] of` | `&[T]` | `&[T]` | `ArrayVec<T, N>`; `Vec<T>` from 8 KiB on |
 //! | `array[] of` | `&[T]` | `Elements`, a slice wherever it arrived | `Vec<T>` |
 //! | `^array[] of` bytes | `&[u8]`; with `dealloc` `OolMemory`, with `dealloc[]` either | `OolMemory` | `OolMemory` |
 //! | `c_string[N]`, `c_string[*:N]` | `&CStr` | `&CStr` | `CString` |

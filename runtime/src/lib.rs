@@ -61,8 +61,8 @@
 //! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts. Arguments stay in the message, or are copied to
 //! the stack if they are not aligned there. What needs the allocator: arrays of rights; results that are strings, or arrays of more than 8 KiB;
 //! unaligned arrays of more than 256 bytes, and unaligned data out of line; memory that a message refers to without giving it away, where the
-//! kernel must be told of its end; and a request or a reply that was not sent. So the routines of `mach_exc` and `exc` are served without a call to
-//! the allocator, whatever state the program is in that the server looks after, and so are `thread_get_state` and `thread_set_state` called.
+//! kernel must be told of its end; and a request or a reply that was not sent. So the stubs of `mach_exc` and `exc` make no call to the
+//! allocator, whatever state the program is in that the server looks after, and neither do those of `thread_get_state` and `thread_set_state`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 

@@ -705,6 +705,17 @@ impl<'a, K: Kernel> From<AnyRight<'a, K>> for PortArray<'a, K> {
     }
 }
 
+impl<K: Kernel, R: Right<K>, const N: usize> From<[R; N]> for PortArray<'_, K> {
+    /// These rights, moved.
+    ///
+    /// # Panics
+    ///
+    /// As [`moving`](Self::moving).
+    fn from(rights: [R; N]) -> Self {
+        Self::moving(Vec::from(rights))
+    }
+}
+
 impl<K: Kernel> Drop for PortArray<'_, K> {
     fn drop(&mut self) {
         let names = self.names.drain(..);

@@ -8,10 +8,10 @@ use mach_defs::apple_64::mach_exc::{
 };
 use mach_defs::apple_64::task::{Abi, Task, TaskSwapExceptionPortsReply};
 use mach_defs::apple_64::thread_act::ThreadAct;
-use mig_runtime::{KernReturn, Kernel, Port, ReceiveRight, SendRight};
+use mig_runtime::{KernReturn, Kernel, Port, ReceiveRight, SendRight, array_vec};
 
 use crate::registers::{ARM_THREAD_STATE64, program_counter, with_program_counter};
-use crate::{BEHAVIOR, EXC_BAD_ACCESS};
+use crate::{BEHAVIOR, EXC_BAD_ACCESS, ThreadState};
 
 /// `EXC_BREAKPOINT`
 pub const EXC_BREAKPOINT: i32 = 6;
@@ -59,7 +59,7 @@ pub struct Machine<K: Kernel> {
 }
 
 struct State<K: Kernel> {
-    registers: Vec<u32>,
+    registers: ThreadState,
     /// The exception servers, each for one exception.
     handlers: Vec<Handler<K>>,
 }
@@ -78,7 +78,7 @@ impl<K: Kernel<Abi = Abi>> Machine<K> {
     ///
     /// As `mach_port_allocate`.
     pub fn new(kernel: &K) -> Result<Self, KernReturn> {
-        let state = State { registers: vec![0; STATE_WORDS], handlers: Vec::new() };
+        let state = State { registers: array_vec(&[0; STATE_WORDS]), handlers: Vec::new() };
         Ok(Self {
             task: ReceiveRight::allocate(kernel)?,
             thread: ReceiveRight::allocate(kernel)?,
@@ -156,7 +156,7 @@ impl<K: Kernel<Abi = Abi>> Machine<K> {
         if flavor != ARM_THREAD_STATE64 || new.len() != STATE_WORDS {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        self.state().registers = new.to_vec();
+        self.state().registers = array_vec(new);
         Ok(())
     }
 
@@ -194,7 +194,12 @@ impl<K: Kernel<Abi = Abi>> Task<K> for Machine<K> {
 }
 
 impl<K: Kernel<Abi = Abi>> ThreadAct<K> for Machine<K> {
-    fn thread_get_state(&self, _thread: Port<'_, K>, flavor: i32, max: u32) -> Result<Vec<u32>, KernReturn> {
+    fn thread_get_state(
+        &self,
+        _thread: Port<'_, K>,
+        flavor: i32,
+        max: u32,
+    ) -> Result<ThreadState, KernReturn> {
         match flavor {
             ARM_THREAD_STATE64 if max as usize >= STATE_WORDS => Ok(self.state().registers.clone()),
             _ => Err(KernReturn::KERN_INVALID_ARGUMENT),

@@ -4,7 +4,9 @@ use mach_defs::apple_64::exc;
 use mach_defs::apple_64::mach_exc::{self, Abi, ExceptionType, Natural};
 use mach_defs::apple_64::task::TaskSwapExceptionPortsReply;
 use mach_defs::apple_64::thread_act::{thread_get_state, thread_set_state};
-use mig_runtime::{KernReturn, Kernel, SendRight};
+use mig_runtime::{ArrayVec, KernReturn, Kernel, SendRight};
+
+use crate::ThreadState;
 
 /// `EXCEPTION_DEFAULT`
 const DEFAULT: i32 = 1;
@@ -63,7 +65,7 @@ impl<K: Kernel<Abi = Abi>> Handlers<K> {
     /// # Errors
     ///
     /// Its answer; `KERN_FAILURE` if there is no such server.
-    pub fn forward(&self, raised: &Raised<'_, K>) -> Result<Vec<Natural>, KernReturn> {
+    pub fn forward(&self, raised: &Raised<'_, K>) -> Result<ThreadState, KernReturn> {
         let handles = |handler: &&Handler<K>| handler.mask & (1 << raised.exception) != 0;
         let handler = self.0.iter().find(handles).ok_or(KernReturn::KERN_FAILURE)?;
         match handler.behavior & !WIDE_CODES {
@@ -98,11 +100,7 @@ impl<K: Kernel<Abi = Abi>> Handler<K> {
         Ok(())
     }
 
-    fn raise_with_state(
-        &self,
-        raised: &Raised<'_, K>,
-        state: &[Natural],
-    ) -> Result<Vec<Natural>, KernReturn> {
+    fn raise_with_state(&self, raised: &Raised<'_, K>, state: &[Natural]) -> Result<ThreadState, KernReturn> {
         let &Raised { thread, task, exception, code, .. } = raised;
         let (port, flavor) = (&self.port, self.flavor);
         let identity = self.behavior & !WIDE_CODES == STATE_IDENTITY;
@@ -130,6 +128,7 @@ impl<K: Kernel<Abi = Abi>> Handler<K> {
 }
 
 /// Codes as the kernel narrows them: the upper half is lost.
-fn narrow(code: &[i64]) -> Vec<i32> {
-    code.iter().map(|&code| code as i32).collect()
+fn narrow(code: &[i64]) -> ArrayVec<i32, 2> {
+    // The interface bounds them by two.
+    code.iter().take(2).map(|&code| code as i32).collect()
 }

@@ -9,9 +9,12 @@ pub mod registers;
 use mach_defs::apple_64::mach_exc::{
     Abi, ExceptionType, MachExc, MachExceptionRaiseStateIdentityReply as NewState, Natural,
 };
-use mig_runtime::{KernReturn, Kernel, Port, SendRight};
+use mig_runtime::{ArrayVec, KernReturn, Kernel, Port, SendRight};
 
 pub use forward::{Handlers, Raised};
+
+/// The registers of a thread, by value: a server of exceptions calls no allocator.
+pub type ThreadState = ArrayVec<Natural, 1296>;
 
 /// `EXC_BAD_ACCESS`: an address that is not mapped, or not for this access.
 pub const EXC_BAD_ACCESS: i32 = 1;
@@ -32,7 +35,7 @@ pub struct Catcher<K: Kernel, F> {
 impl<K, F> Catcher<K, F>
 where
     K: Kernel<Abi = Abi>,
-    F: Fn(&Raised<'_, K>) -> Option<Vec<Natural>>,
+    F: Fn(&Raised<'_, K>) -> Option<ThreadState>,
 {
     /// A server in front of the handlers that it replaces.
     pub fn new(previous: Handlers<K>, repair: F) -> Self {
@@ -43,7 +46,7 @@ where
 impl<K, F> MachExc<K> for Catcher<K, F>
 where
     K: Kernel<Abi = Abi>,
-    F: Fn(&Raised<'_, K>) -> Option<Vec<Natural>>,
+    F: Fn(&Raised<'_, K>) -> Option<ThreadState>,
 {
     // The rights to the thread and the task are this function's: they are released when it returns, whatever it returns.
     fn mach_exception_raise_state_identity(

@@ -5,8 +5,8 @@
 #[cfg(target_vendor = "apple")]
 mod macos;
 
-use exception_server_example::Raised;
 use exception_server_example::registers::{program_counter, with_program_counter};
+use exception_server_example::{Raised, ThreadState};
 use mig_runtime::Kernel;
 use mig_runtime::abi::Apple64;
 
@@ -14,7 +14,7 @@ use mig_runtime::abi::Apple64;
 const NULL_PAGE: i64 = 0x1000;
 
 /// Steps over a load from a null pointer; other addresses it leaves to whoever was there before.
-fn step_over_null<K: Kernel<Abi = Apple64>>(raised: &Raised<'_, K>, length: u64) -> Option<Vec<u32>> {
+fn step_over_null<K: Kernel<Abi = Apple64>>(raised: &Raised<'_, K>, length: u64) -> Option<ThreadState> {
     let &[code, address] = raised.code else { return None };
     let counter = program_counter(raised.flavor, raised.state)?;
     let repaired = (0..NULL_PAGE).contains(&address);

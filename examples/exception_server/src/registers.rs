@@ -1,5 +1,9 @@
 //! Where the program counter is in the registers of a thread.
 
+use mig_runtime::array_vec;
+
+use crate::ThreadState;
+
 /// `ARM_THREAD_STATE64`
 pub const ARM_THREAD_STATE64: i32 = 6;
 /// `x86_THREAD_STATE64`
@@ -27,9 +31,9 @@ pub fn program_counter(flavor: i32, state: &[u32]) -> Option<u64> {
 }
 
 /// The same registers with another program counter; `None` if they have none.
-pub fn with_program_counter(flavor: i32, state: &[u32], counter: u64) -> Option<Vec<u32>> {
+pub fn with_program_counter(flavor: i32, state: &[u32], counter: u64) -> Option<ThreadState> {
     let place = place(flavor)?;
-    let mut state = state.to_vec();
+    let mut state: ThreadState = array_vec(state);
     let words = state.get_mut(place..place + 2)?;
     words.copy_from_slice(&[counter as u32, (counter >> 32) as u32]);
     Some(state)

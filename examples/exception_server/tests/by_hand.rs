@@ -8,7 +8,7 @@ use mach_defs::apple_64::mach_exc::{
 use mig_runtime::abi::Apple64;
 use mig_runtime::kernel::MsgCall;
 use mig_runtime::kernel::local::{Host, Local};
-use mig_runtime::{KernReturn, Kernel, MsgBuf, ReceiveRight};
+use mig_runtime::{KernReturn, Kernel, MsgBuf, ReceiveRight, array_vec};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -177,7 +177,7 @@ fn a_reply_is_as_written_down() {
         // SAFETY: the buffer is initialised; the reply right that the message moves is this server's.
         unsafe { server.mach_msg(words, send) }.unwrap();
     });
-    let expected = MachExceptionRaiseStateIdentityReply { flavor: 6, new_state: vec![8; 68] };
+    let expected = MachExceptionRaiseStateIdentityReply { flavor: 6, new_state: array_vec(&[8; 68]) };
     assert_eq!(answer, Ok(expected));
 }
 

@@ -6,7 +6,9 @@ use exception_server_example::emulated::{
     DEFAULT_WIDE, EXC_BREAKPOINT, Exit, Instruction, MEMORY, Machine, PROGRAM, STATE_NARROW, STATE_WIDE,
 };
 use exception_server_example::registers::{ARM_THREAD_STATE64, program_counter, with_program_counter};
-use exception_server_example::{BEHAVIOR, Catcher, EXC_BAD_ACCESS, EXC_MASK_BAD_ACCESS, Handlers, Raised};
+use exception_server_example::{
+    BEHAVIOR, Catcher, EXC_BAD_ACCESS, EXC_MASK_BAD_ACCESS, Handlers, Raised, ThreadState,
+};
 use mach_defs::apple_64::exc::{self, Exc};
 use mach_defs::apple_64::mach_exc::{self, MachExc};
 use mach_defs::apple_64::task::{task, task_swap_exception_ports};
@@ -73,7 +75,7 @@ fn take_over(machine: &Machine<Task>, mask: i32, port: &ReceiveRight<Task>, beha
 type Seen = (i32, Vec<i64>, Option<u64>);
 
 /// Steps over loads from the first page, and writes down what it is asked.
-fn step_over_null(seen: &Mutex<Vec<Seen>>) -> impl Fn(&Raised<'_, Task>) -> Option<Vec<u32>> + use<'_> {
+fn step_over_null(seen: &Mutex<Vec<Seen>>) -> impl Fn(&Raised<'_, Task>) -> Option<ThreadState> + use<'_> {
     |raised| {
         let counter = program_counter(raised.flavor, raised.state)?;
         seen.lock().unwrap().push((raised.exception, raised.code.to_vec(), Some(counter)));
@@ -89,7 +91,7 @@ struct Debugger {
 }
 
 impl Debugger {
-    fn step(&self, exception: i32, code: Vec<i64>, flavor: i32, state: &[u32]) -> Vec<u32> {
+    fn step(&self, exception: i32, code: Vec<i64>, flavor: i32, state: &[u32]) -> ThreadState {
         let counter = program_counter(flavor, state);
         self.seen.lock().unwrap().push((exception, code, counter));
         with_program_counter(flavor, state, counter.unwrap() + 4).unwrap()

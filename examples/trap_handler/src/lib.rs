@@ -65,7 +65,7 @@ impl<K: Kernel<Abi = Abi>> MachExc<K> for Traps {
             _ => return Err(KernReturn::KERN_FAILURE),
         };
         let state = thread_get_state(&thread, NATIVE, Registers::WORDS)?;
-        let mut registers = Registers::new(state).ok_or(KernReturn::KERN_FAILURE)?;
+        let mut registers = Registers::new(&state).ok_or(KernReturn::KERN_FAILURE)?;
         let counter = registers.program_counter();
         if !self.code.contains(&counter) {
             return Err(KernReturn::KERN_FAILURE);

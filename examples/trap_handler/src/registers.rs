@@ -8,7 +8,7 @@ pub const NONE: i32 = if cfg!(target_arch = "x86_64") { 13 } else { 5 };
 
 /// All registers, as 64-bit numbers of two words each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers(Vec<u32>);
+pub struct Registers([u32; place::WORDS as usize]);
 
 /// Where the registers are: the program counter, the stack pointer, the first four arguments, and where a function finds its return address.
 #[cfg(target_arch = "x86_64")]
@@ -34,8 +34,8 @@ impl Registers {
     pub const WORDS: u32 = place::WORDS;
 
     /// What `thread_get_state` has returned; `None` if it is too short.
-    pub fn new(words: Vec<u32>) -> Option<Self> {
-        (words.len() == Self::WORDS as usize).then_some(Self(words))
+    pub fn new(words: &[u32]) -> Option<Self> {
+        words.try_into().ok().map(Self)
     }
 
     /// What `thread_set_state` is given.

@@ -6,7 +6,7 @@ use mach_defs::apple_64::mach_exc::{mach_exc, mach_exception_raise, mach_excepti
 use mach_defs::apple_64::thread_act::{ThreadAct, thread_act};
 use mig_runtime::abi::Apple64;
 use mig_runtime::kernel::local::{Host, Local};
-use mig_runtime::{CallError, KernReturn, Port, ReceiveRight, Server};
+use mig_runtime::{ArrayVec, CallError, KernReturn, Port, ReceiveRight, Server, array_vec};
 use trap_handler_example::registers::{NATIVE, Registers};
 use trap_handler_example::{EXC_ARITHMETIC, EXC_BAD_ACCESS, EXC_BAD_INSTRUCTION, Trap, Traps};
 
@@ -23,21 +23,26 @@ struct Thread(Mutex<Registers>);
 impl Thread {
     /// At this instruction, with a stack that is aligned for nothing.
     fn at(counter: u64) -> Self {
-        let mut registers = Registers::new(vec![0x1111; Registers::WORDS as usize]).unwrap();
+        let mut registers = Registers::new(&[0x1111; Registers::WORDS as usize]).unwrap();
         registers.call(counter, [0; 4]);
         Self(Mutex::new(registers))
     }
 }
 
 impl ThreadAct<Task> for Thread {
-    fn thread_get_state(&self, _: Port<'_, Task>, flavor: i32, most: u32) -> Result<Vec<u32>, KernReturn> {
+    fn thread_get_state(
+        &self,
+        _: Port<'_, Task>,
+        flavor: i32,
+        most: u32,
+    ) -> Result<ArrayVec<u32, 1296>, KernReturn> {
         assert_eq!((flavor, most), (NATIVE, Registers::WORDS));
-        Ok(self.0.lock().unwrap().words().to_vec())
+        Ok(array_vec(self.0.lock().unwrap().words()))
     }
 
     fn thread_set_state(&self, _: Port<'_, Task>, flavor: i32, new: &[u32]) -> Result<(), KernReturn> {
         assert_eq!(flavor, NATIVE);
-        *self.0.lock().unwrap() = Registers::new(new.to_vec()).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        *self.0.lock().unwrap() = Registers::new(new).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use mach_defs::apple_64::task::{
     Task as TaskCalls, TaskGetExceptionPortsReply, TaskSwapExceptionPortsReply, task,
 };
 use mach_defs::apple_64::thread_act::{ThreadAct, ThreadSwapExceptionPortsReply, thread_act};
-use mig_runtime::{KernReturn, Name, Port, ReceiveRight, SendRight, Server};
+use mig_runtime::{ArrayVec, KernReturn, Name, Port, ReceiveRight, SendRight, Server, array_vec};
 
 use super::{Machine, Task, machine};
 use crate::exceptions::{Handler, Handlers, Registers, X86_THREAD_STATE64};
@@ -79,18 +79,23 @@ fn process_of(port: &Port<'_, Task>) -> Result<&'static Process, KernReturn> {
 
 impl TaskCalls<Task> for Objects {
     /// `MACH_TASK_BASIC_INFO` alone: sizes, times and counts, of which only the size of a page of memory is not zero.
-    fn task_info(&self, target: Port<'_, Task>, flavor: i32, most: u32) -> Result<Vec<i32>, KernReturn> {
+    fn task_info(
+        &self,
+        target: Port<'_, Task>,
+        flavor: i32,
+        most: u32,
+    ) -> Result<ArrayVec<i32, 94>, KernReturn> {
         const MACH_TASK_BASIC_INFO: i32 = 20;
         const WORDS: usize = 12;
         process_of(&target)?;
         if flavor != MACH_TASK_BASIC_INFO || (most as usize) < WORDS {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        let mut info = vec![0; WORDS];
+        let mut info = [0; WORDS];
         for size in [0, 2, 4] {
             info[size] = 4096;
         }
-        Ok(info)
+        Ok(array_vec(&info))
     }
 
     fn task_set_exception_ports(
@@ -151,12 +156,12 @@ impl ThreadAct<Task> for Objects {
         target: Port<'_, Task>,
         flavor: i32,
         most: u32,
-    ) -> Result<Vec<u32>, KernReturn> {
+    ) -> Result<ArrayVec<u32, 1296>, KernReturn> {
         let registers = lock(&Thread::with_port(target.name())?.registers).ok_or(KernReturn::KERN_FAILURE)?;
         if flavor != X86_THREAD_STATE64 || (most as usize) < Registers::WORDS {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        Ok(registers.to_words().to_vec())
+        Ok(array_vec(&registers.to_words()))
     }
 
     fn thread_set_state(&self, target: Port<'_, Task>, flavor: i32, new: &[u32]) -> Result<(), KernReturn> {
@@ -198,13 +203,18 @@ impl ThreadAct<Task> for Objects {
 
 impl MachHost<Task> for Objects {
     /// `HOST_BASIC_INFO` alone: one processor of x86_64, and 1 GiB of memory.
-    fn host_info(&self, _host: Port<'_, Task>, flavor: i32, most: u32) -> Result<Vec<i32>, KernReturn> {
+    fn host_info(
+        &self,
+        _host: Port<'_, Task>,
+        flavor: i32,
+        most: u32,
+    ) -> Result<ArrayVec<i32, 68>, KernReturn> {
         const HOST_BASIC_INFO: i32 = 1;
         let info = [1, 1, 1 << 30, 0x0100_0007, 3, 0, 1, 1, 1, 1, 1 << 30, 0];
         if flavor != HOST_BASIC_INFO || (most as usize) < info.len() {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        Ok(info.to_vec())
+        Ok(array_vec(&info))
     }
 
     fn host_page_size(&self, _host: Port<'_, Task>) -> Result<u64, KernReturn> {

@@ -277,9 +277,9 @@ impl Generator<'_> {
     }
 }
 
-/// An array that is a value on its own: larger ones are cheaper to allocate than to move.
+/// An array that is a value on its own, so that a program whose allocator is not to be used can have it: thread states are among them.
 pub(super) fn is_short(element: &Type, max: u32) -> bool {
-    const BYTES: u32 = 256;
+    const BYTES: u32 = 8192;
     bytes(element).checked_mul(max).is_some_and(|size| size <= BYTES)
 }
 

@@ -30,7 +30,7 @@ pub struct ExceptionRaiseStateReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<Natural>,
+    pub new_state: rt::ArrayVec<Natural, 1296>,
 }
 
 /// What `exception_raise_state_identity` returns.
@@ -39,7 +39,7 @@ pub struct ExceptionRaiseStateIdentityReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<Natural>,
+    pub new_state: rt::ArrayVec<Natural, 1296>,
 }
 
 /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
@@ -128,7 +128,7 @@ pub fn exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(ExceptionRaiseStateReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 
@@ -185,7 +185,7 @@ pub fn exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(ExceptionRaiseStateIdentityReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 

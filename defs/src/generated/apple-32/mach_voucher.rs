@@ -48,7 +48,7 @@ pub fn mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
     voucher: &rt::SendRight<K>,
     key: MachVoucherAttrKey,
     content_max: u32,
-) -> Result<rt::Vec<u8>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(voucher.kernel());
     request.ndr();
@@ -65,7 +65,7 @@ pub fn mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
         )?;
     let content = reply.array::<u8>(4096)?.at_most(content_max)?;
     reply.end()?;
-    Ok(content.into_vec())
+    Ok(rt::array_vec(&content))
 }
 
 /// Tells how to make an attribute again.
@@ -90,7 +90,7 @@ pub fn mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
     voucher: &rt::SendRight<K>,
     key: MachVoucherAttrKey,
     recipe_max: u32,
-) -> Result<rt::Vec<u8>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(voucher.kernel());
     request.ndr();
@@ -107,7 +107,7 @@ pub fn mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
         )?;
     let recipe = reply.array::<u8>(4096)?.at_most(recipe_max)?;
     reply.end()?;
-    Ok(recipe.into_vec())
+    Ok(rt::array_vec(&recipe))
 }
 
 /// Tells how to make all attributes again.
@@ -130,7 +130,7 @@ pub fn mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
     voucher: &rt::SendRight<K>,
     recipes_max: u32,
-) -> Result<rt::Vec<u8>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5168>::new();
     let mut request = buffer.request(voucher.kernel());
     request.ndr();
@@ -146,7 +146,7 @@ pub fn mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
         )?;
     let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
     reply.end()?;
-    Ok(recipes.into_vec())
+    Ok(rt::array_vec(&recipes))
 }
 
 /// Has the manager of an attribute do something.
@@ -176,7 +176,7 @@ pub fn mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
     command: MachVoucherAttrCommand,
     in_content: &[u8],
     out_content_max: u32,
-) -> Result<rt::Vec<u8>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4144>::new();
     let mut request = buffer.request(voucher.kernel());
     request.ndr();
@@ -195,7 +195,7 @@ pub fn mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
         )?;
     let out_content = reply.array::<u8>(4096)?.at_most(out_content_max)?;
     reply.end()?;
-    Ok(out_content.into_vec())
+    Ok(rt::array_vec(&out_content))
 }
 
 /// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for development.
@@ -220,7 +220,7 @@ pub fn mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     voucher_name: rt::Name,
     recipes_max: u32,
-) -> Result<rt::Vec<u8>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5168>::new();
     let mut request = buffer.request(task.kernel());
     request.ndr();
@@ -232,7 +232,7 @@ pub fn mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
         .call(id::MACH_VOUCHER_DEBUG_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
     reply.end()?;
-    Ok(recipes.into_vec())
+    Ok(rt::array_vec(&recipes))
 }
 
 /// What a voucher holds: attributes of resources, each of which a manager in the kernel understands.
@@ -250,7 +250,7 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         voucher: rt::Port<'_, K>,
         key: MachVoucherAttrKey,
         content_max: u32,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<u8, 4096>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -262,7 +262,7 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         voucher: rt::Port<'_, K>,
         key: MachVoucherAttrKey,
         recipe_max: u32,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<u8, 4096>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -273,7 +273,7 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         &self,
         voucher: rt::Port<'_, K>,
         recipes_max: u32,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<u8, 5120>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -287,7 +287,7 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         command: MachVoucherAttrCommand,
         in_content: &[u8],
         out_content_max: u32,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<u8, 4096>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -299,7 +299,7 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         task: rt::Port<'_, K>,
         voucher_name: rt::Name,
         recipes_max: u32,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<u8, 5120>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -493,7 +493,7 @@ where
 
 fn encode_mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<u8>,
+    results: rt::ArrayVec<u8, 4096>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 4096)?;
@@ -502,7 +502,7 @@ fn encode_mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<u8>,
+    results: rt::ArrayVec<u8, 4096>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 4096)?;
@@ -511,7 +511,7 @@ fn encode_mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<u8>,
+    results: rt::ArrayVec<u8, 5120>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 5120)?;
@@ -520,7 +520,7 @@ fn encode_mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<u8>,
+    results: rt::ArrayVec<u8, 4096>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 4096)?;
@@ -529,7 +529,7 @@ fn encode_mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<u8>,
+    results: rt::ArrayVec<u8, 5120>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 5120)?;
@@ -540,7 +540,7 @@ fn encode_mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_voucher_extract_attr_content_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<u8>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
@@ -557,7 +557,7 @@ pub fn mach_voucher_extract_attr_content_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_voucher_extract_attr_recipe_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<u8>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
@@ -574,7 +574,7 @@ pub fn mach_voucher_extract_attr_recipe_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_voucher_extract_all_attr_recipes_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<u8>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<u8, 5120>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
@@ -591,7 +591,7 @@ pub fn mach_voucher_extract_all_attr_recipes_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_voucher_attr_command_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<u8>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<
@@ -604,7 +604,7 @@ pub fn mach_voucher_attr_command_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_voucher_debug_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<u8>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<u8, 5120>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<

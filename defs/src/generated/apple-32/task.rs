@@ -370,7 +370,7 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     flavor: TaskFlavor,
     task_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 94>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<424>::new();
     let mut request = buffer.request(target_task.kernel());
     request.ndr();
@@ -382,7 +382,7 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
         .call(id::TASK_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let task_info_out = reply.array::<Integer>(94)?.at_most(task_info_out_max)?;
     reply.end()?;
-    Ok(task_info_out.into_vec())
+    Ok(rt::array_vec(&task_info_out))
 }
 
 /// Stops all threads of a task, and counts how often it was stopped.
@@ -883,7 +883,7 @@ pub fn task_get_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     flavor: ThreadStateFlavor,
     old_state_max: u32,
-) -> Result<rt::Vec<Natural>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5232>::new();
     let mut request = buffer.request(task.kernel());
     request.ndr();
@@ -895,7 +895,7 @@ pub fn task_get_state<K: rt::Kernel<Abi = Abi>>(
         .call(id::TASK_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
     reply.end()?;
-    Ok(old_state.into_vec())
+    Ok(rt::array_vec(&old_state))
 }
 
 /// Sets the registers with which new threads of a task begin.
@@ -1924,7 +1924,7 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         target_task: rt::Port<'_, K>,
         flavor: TaskFlavor,
         task_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 94>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2084,7 +2084,7 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         task: rt::Port<'_, K>,
         flavor: ThreadStateFlavor,
         old_state_max: u32,
-    ) -> Result<rt::Vec<Natural>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -3530,7 +3530,7 @@ fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_task_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 94>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 94)?;
@@ -3615,7 +3615,7 @@ fn encode_task_policy_get<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_task_get_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Natural>,
+    results: rt::ArrayVec<Natural, 1296>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 1296)?;
@@ -3814,7 +3814,7 @@ pub fn mach_ports_lookup_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 94>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<416, _>(id::TASK_INFO, result, encode_task_info)
 }
@@ -3950,7 +3950,7 @@ pub fn task_policy_get_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_get_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Natural>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<5224, _>(id::TASK_GET_STATE, result, encode_task_get_state)
 }

@@ -177,7 +177,7 @@ pub fn act_get_state<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
     flavor: i32,
     old_state_max: u32,
-) -> Result<rt::Vec<Natural>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5232>::new();
     let mut request = buffer.request(target_act.kernel());
     request.ndr();
@@ -189,7 +189,7 @@ pub fn act_get_state<K: rt::Kernel<Abi = Abi>>(
         .call(id::ACT_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
     reply.end()?;
-    Ok(old_state.into_vec())
+    Ok(rt::array_vec(&old_state))
 }
 
 /// Sets a thread's registers as they are in the kernel, in the layout that the flavor names.
@@ -246,7 +246,7 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
     flavor: ThreadStateFlavor,
     old_state_max: u32,
-) -> Result<rt::Vec<Natural>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5232>::new();
     let mut request = buffer.request(target_act.kernel());
     request.ndr();
@@ -258,7 +258,7 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
         .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
     reply.end()?;
-    Ok(old_state.into_vec())
+    Ok(rt::array_vec(&old_state))
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -922,7 +922,7 @@ pub fn thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     in_state: &[Natural],
     out_state_max: u32,
-) -> Result<rt::Vec<Natural>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<5232>::new();
     let mut request = buffer.request(thread.kernel());
     request.ndr();
@@ -941,7 +941,7 @@ pub fn thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
         )?;
     let out_state = reply.array::<Natural>(1296)?.at_most(out_state_max)?;
     reply.end()?;
-    Ok(out_state.into_vec())
+    Ok(rt::array_vec(&out_state))
 }
 
 /// Describes the exception servers of a thread, by a port that gives no control over it.
@@ -1110,7 +1110,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         target_act: rt::Port<'_, K>,
         flavor: i32,
         old_state_max: u32,
-    ) -> Result<rt::Vec<Natural>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1134,7 +1134,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         target_act: rt::Port<'_, K>,
         flavor: ThreadStateFlavor,
         old_state_max: u32,
-    ) -> Result<rt::Vec<Natural>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1351,7 +1351,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         flavor: ThreadStateFlavor,
         in_state: &[Natural],
         out_state_max: u32,
-    ) -> Result<rt::Vec<Natural>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2080,7 +2080,7 @@ where
 
 fn encode_act_get_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Natural>,
+    results: rt::ArrayVec<Natural, 1296>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 1296)?;
@@ -2089,7 +2089,7 @@ fn encode_act_get_state<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_thread_get_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Natural>,
+    results: rt::ArrayVec<Natural, 1296>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 1296)?;
@@ -2174,7 +2174,7 @@ fn encode_thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Natural>,
+    results: rt::ArrayVec<Natural, 1296>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 1296)?;
@@ -2215,7 +2215,7 @@ pub fn thread_terminate_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn act_get_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Natural>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<5224, _>(id::ACT_GET_STATE, result, encode_act_get_state)
 }
@@ -2233,7 +2233,7 @@ pub fn act_set_state_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn thread_get_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Natural>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<5224, _>(id::THREAD_GET_STATE, result, encode_thread_get_state)
 }
@@ -2424,7 +2424,7 @@ pub fn thread_swap_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn thread_convert_thread_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Natural>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<

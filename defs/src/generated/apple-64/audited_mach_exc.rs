@@ -34,7 +34,7 @@ pub struct MachExceptionRaiseStateReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<Natural>,
+    pub new_state: rt::ArrayVec<Natural, 1296>,
 }
 
 /// What `mach_exception_raise_state_identity` returns.
@@ -43,7 +43,7 @@ pub struct MachExceptionRaiseStateIdentityReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<Natural>,
+    pub new_state: rt::ArrayVec<Natural, 1296>,
 }
 
 /// What `mach_exception_raise_state_identity_protected` returns.
@@ -52,7 +52,7 @@ pub struct MachExceptionRaiseStateIdentityProtectedReply {
     /// `flavor`
     pub flavor: i32,
     /// `new_state`
-    pub new_state: rt::Vec<Natural>,
+    pub new_state: rt::ArrayVec<Natural, 1296>,
 }
 
 /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
@@ -142,7 +142,7 @@ pub fn mach_exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(MachExceptionRaiseStateReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 
@@ -204,7 +204,7 @@ pub fn mach_exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(MachExceptionRaiseStateIdentityReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 
@@ -349,7 +349,7 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(MachExceptionRaiseStateIdentityProtectedReply {
         flavor,
-        new_state: new_state.into_vec(),
+        new_state: rt::array_vec(&new_state),
     })
 }
 

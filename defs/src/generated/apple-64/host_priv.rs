@@ -186,7 +186,7 @@ pub fn host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     flavor: HostFlavor,
     host_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<320>::new();
     let mut request = buffer.request(host_priv.kernel());
     request.ndr();
@@ -198,7 +198,7 @@ pub fn host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
         .call(id::HOST_PRIV_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
     reply.end()?;
-    Ok(host_info_out.into_vec())
+    Ok(rt::array_vec(&host_info_out))
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -863,7 +863,7 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
         host_priv: rt::Port<'_, K>,
         flavor: HostFlavor,
         host_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 68>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1566,7 +1566,7 @@ fn encode_host_get_boot_info<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 68>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 68)?;
@@ -1709,7 +1709,7 @@ pub fn host_reboot_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_priv_statistics_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 68>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<312, _>(id::HOST_PRIV_STATISTICS, result, encode_host_priv_statistics)
 }

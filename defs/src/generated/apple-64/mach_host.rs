@@ -153,7 +153,7 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     flavor: HostFlavor,
     host_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<320>::new();
     let mut request = buffer.request(host.kernel());
     request.ndr();
@@ -165,7 +165,7 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
         .call(id::HOST_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
     reply.end()?;
-    Ok(host_info_out.into_vec())
+    Ok(rt::array_vec(&host_info_out))
 }
 
 /// Tells the kernel's version in words.
@@ -533,7 +533,7 @@ pub fn host_statistics<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     flavor: HostFlavor,
     host_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<320>::new();
     let mut request = buffer.request(host_priv.kernel());
     request.ndr();
@@ -545,7 +545,7 @@ pub fn host_statistics<K: rt::Kernel<Abi = Abi>>(
         .call(id::HOST_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
     reply.end()?;
-    Ok(host_info_out.into_vec())
+    Ok(rt::array_vec(&host_info_out))
 }
 
 /// Asks for a message when something about the host changes, such as its calendar time.
@@ -637,7 +637,7 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     flavor: HostFlavor,
     host_info64_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 256>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<1072>::new();
     let mut request = buffer.request(host_priv.kernel());
     request.ndr();
@@ -649,7 +649,7 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
         .call(id::HOST_STATISTICS64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
     let host_info64_out = reply.array::<Integer>(256)?.at_most(host_info64_out_max)?;
     reply.end()?;
-    Ok(host_info64_out.into_vec())
+    Ok(rt::array_vec(&host_info64_out))
 }
 
 /// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
@@ -961,7 +961,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         host: rt::Port<'_, K>,
         flavor: HostFlavor,
         host_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 68>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1080,7 +1080,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         host_priv: rt::Port<'_, K>,
         flavor: HostFlavor,
         host_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 68>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1114,7 +1114,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         host_priv: rt::Port<'_, K>,
         flavor: HostFlavor,
         host_info64_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 256>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1746,7 +1746,7 @@ where
 
 fn encode_host_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 68>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 68)?;
@@ -1852,7 +1852,7 @@ fn encode_mach_memory_object_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_statistics<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 68>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 68)?;
@@ -1872,7 +1872,7 @@ fn encode_host_lockgroup_info<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_statistics64<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 256>,
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results, 256)?;
@@ -1964,7 +1964,7 @@ fn encode_mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 68>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<312, _>(id::HOST_INFO, result, encode_host_info)
 }
@@ -2084,7 +2084,7 @@ pub fn mach_memory_object_memory_entry_64_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_statistics_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 68>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<312, _>(id::HOST_STATISTICS, result, encode_host_statistics)
 }
@@ -2111,7 +2111,7 @@ pub fn host_lockgroup_info_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_statistics64_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 256>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<1064, _>(id::HOST_STATISTICS64, result, encode_host_statistics64)
 }

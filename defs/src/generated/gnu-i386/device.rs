@@ -351,7 +351,7 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
     flavor: DevFlavor,
     status_max: u32,
-) -> Result<rt::Vec<i32>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<i32, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4136>::new();
     let mut request = buffer.request(device.kernel());
     request.data(INTEGER_32, &flavor);
@@ -363,7 +363,7 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
         .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
     let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
     reply.end()?;
-    Ok(status.to_vec())
+    Ok(rt::array_vec(status))
 }
 
 /// Sends the packets of a network device that pass a filter to a port.
@@ -569,7 +569,7 @@ pub trait Device<K: rt::Kernel<Abi = Abi>> {
         device: rt::Port<'_, K>,
         flavor: DevFlavor,
         status_max: u32,
-    ) -> Result<rt::Vec<i32>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<i32, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -972,7 +972,7 @@ fn encode_device_map<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_device_get_status<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<i32>,
+    results: rt::ArrayVec<i32, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -1054,7 +1054,7 @@ pub fn device_set_status_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn device_get_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<i32>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<i32, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4136, _>(id::DEVICE_GET_STATUS, result, encode_device_get_status)
 }

@@ -329,7 +329,7 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     flavor: i32,
     task_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4136>::new();
     let mut request = buffer.request(target_task.kernel());
     request.data(INTEGER_32, &flavor);
@@ -340,7 +340,7 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     let mut reply = request.call(id::TASK_INFO, dest, shape, rt::CallOptions::NONE)?;
     let task_info_out = reply.slice_before(INTEGER_32, task_info_out_max as usize, 0)?;
     reply.end()?;
-    Ok(task_info_out.to_vec())
+    Ok(rt::array_vec(task_info_out))
 }
 
 /// Ends a thread.
@@ -383,7 +383,7 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
     flavor: i32,
     old_state_max: u32,
-) -> Result<rt::Vec<Natural>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Natural, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4136>::new();
     let mut request = buffer.request(target_thread.kernel());
     request.data(INTEGER_32, &flavor);
@@ -395,7 +395,7 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
         .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::NONE)?;
     let old_state = reply.slice_before(INTEGER_32, old_state_max as usize, 0)?;
     reply.end()?;
-    Ok(old_state.to_vec())
+    Ok(rt::array_vec(old_state))
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -447,7 +447,7 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
     flavor: i32,
     thread_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4136>::new();
     let mut request = buffer.request(target_thread.kernel());
     request.data(INTEGER_32, &flavor);
@@ -459,7 +459,7 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     let thread_info_out = reply
         .slice_before(INTEGER_32, thread_info_out_max as usize, 0)?;
     reply.end()?;
-    Ok(thread_info_out.to_vec())
+    Ok(rt::array_vec(thread_info_out))
 }
 
 /// Allocates zero-filled memory in a task.
@@ -1579,7 +1579,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         target_task: rt::Port<'_, K>,
         flavor: i32,
         task_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1601,7 +1601,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         target_thread: rt::Port<'_, K>,
         flavor: i32,
         old_state_max: u32,
-    ) -> Result<rt::Vec<Natural>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Natural, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1625,7 +1625,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         target_thread: rt::Port<'_, K>,
         flavor: i32,
         thread_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -3115,7 +3115,7 @@ fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_task_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -3123,7 +3123,7 @@ fn encode_task_info<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_thread_get_state<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Natural>,
+    results: rt::ArrayVec<Natural, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -3131,7 +3131,7 @@ fn encode_thread_get_state<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_thread_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -3295,7 +3295,7 @@ pub fn task_threads_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4136, _>(id::TASK_INFO, result, encode_task_info)
 }
@@ -3313,7 +3313,7 @@ pub fn thread_terminate_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn thread_get_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Natural>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Natural, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4136, _>(id::THREAD_GET_STATE, result, encode_thread_get_state)
 }
@@ -3331,7 +3331,7 @@ pub fn thread_set_state_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn thread_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4136, _>(id::THREAD_INFO, result, encode_thread_info)
 }

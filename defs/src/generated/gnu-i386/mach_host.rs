@@ -177,7 +177,7 @@ pub struct ProcessorInfoReply<K: rt::Kernel<Abi = Abi>> {
     /// `host`
     pub host: rt::SendRight<K>,
     /// `processor_info_out`
-    pub processor_info_out: rt::Vec<Integer>,
+    pub processor_info_out: rt::ArrayVec<Integer, 1024>,
 }
 
 /// What `processor_set_info` returns.
@@ -186,7 +186,7 @@ pub struct ProcessorSetInfoReply<K: rt::Kernel<Abi = Abi>> {
     /// `host`
     pub host: rt::SendRight<K>,
     /// `info_out`
-    pub info_out: rt::Vec<Integer>,
+    pub info_out: rt::ArrayVec<Integer, 1024>,
 }
 
 /// Lists the processors.
@@ -1076,7 +1076,7 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     flavor: i32,
     host_info_out_max: u32,
-) -> Result<rt::Vec<Integer>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4136>::new();
     let mut request = buffer.request(host.kernel());
     request.data(INTEGER_32, &flavor);
@@ -1087,7 +1087,7 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     let mut reply = request.call(id::HOST_INFO, dest, shape, rt::CallOptions::NONE)?;
     let host_info_out = reply.slice_before(INTEGER_32, host_info_out_max as usize, 0)?;
     reply.end()?;
-    Ok(host_info_out.to_vec())
+    Ok(rt::array_vec(host_info_out))
 }
 
 /// Tells facts about a processor, in the layout that the flavor names.
@@ -1128,7 +1128,7 @@ pub fn processor_info<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(ProcessorInfoReply {
         host,
-        processor_info_out: processor_info_out.to_vec(),
+        processor_info_out: rt::array_vec(processor_info_out),
     })
 }
 
@@ -1169,7 +1169,7 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
     reply.end()?;
     Ok(ProcessorSetInfoReply {
         host,
-        info_out: info_out.to_vec(),
+        info_out: rt::array_vec(info_out),
     })
 }
 
@@ -1695,7 +1695,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         host: rt::Port<'_, K>,
         flavor: i32,
         host_info_out_max: u32,
-    ) -> Result<rt::Vec<Integer>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2757,7 +2757,7 @@ fn encode_host_get_time<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_info<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<Integer>,
+    results: rt::ArrayVec<Integer, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -3125,7 +3125,7 @@ pub fn thread_wire_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<Integer>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<Integer, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4136, _>(id::HOST_INFO, result, encode_host_info)
 }

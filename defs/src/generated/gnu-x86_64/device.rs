@@ -352,7 +352,7 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
     flavor: DevFlavor,
     status_max: u32,
-) -> Result<rt::Vec<i32>, rt::CallError<K>> {
+) -> Result<rt::ArrayVec<i32, 1024>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<4152>::new();
     let mut request = buffer.request(device.kernel());
     request.data(INTEGER_32, &flavor);
@@ -364,7 +364,7 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
         .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
     let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
     reply.end()?;
-    Ok(status.to_vec())
+    Ok(rt::array_vec(status))
 }
 
 /// Sends the packets of a network device that pass a filter to a port.
@@ -570,7 +570,7 @@ pub trait Device<K: rt::Kernel<Abi = Abi>> {
         device: rt::Port<'_, K>,
         flavor: DevFlavor,
         status_max: u32,
-    ) -> Result<rt::Vec<i32>, rt::KernReturn> {
+    ) -> Result<rt::ArrayVec<i32, 1024>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -973,7 +973,7 @@ fn encode_device_map<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_device_get_status<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<i32>,
+    results: rt::ArrayVec<i32, 1024>,
 ) -> Result<(), rt::KernReturn> {
     reply.slice(INTEGER_32, &results, 1024)?;
     Ok(())
@@ -1055,7 +1055,7 @@ pub fn device_set_status_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn device_get_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<i32>, rt::KernReturn>,
+    result: Result<rt::ArrayVec<i32, 1024>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<4152, _>(id::DEVICE_GET_STATUS, result, encode_device_get_status)
 }
