@@ -275,24 +275,14 @@ impl<'b, K: Kernel> Received<'b, K> {
     ///
     /// [`Malformed`] if it is another message, or its argument has been taken.
     pub fn dead_name(&self) -> Result<DeadName<K>, Malformed> {
-        const PORT_NAME: Type = Type::inline(15, 32, 1);
         if self.id() != NOTIFY_DEAD_NAME {
             return Err(Malformed::Type);
         }
         // As large as the reply that has nothing but a code: both have one word.
         let size = K::Abi::FACTS.error_reply;
-        let mut body = self.body(Shape::new(size, size, Complex::Never))?;
-        let name = match K::Abi::FACTS.family {
-            Family::Typed => body.fixed_data(PORT_NAME)?,
-            Family::Untyped => {
-                body.record()?;
-                body.plain()?
-            }
-        };
-        body.end()?;
-        // SAFETY: the kernel adds a reference for each of these that it sends, and sends them with send-once rights; the argument was taken just now,
-        // once. Somebody else with such a right can only name references of dead names.
-        Ok(unsafe { DeadName::new(self.kernel().clone(), name, self.port().is_send_once()) })
+        let body = self.body(Shape::new(size, size, Complex::Never))?;
+        // SAFETY: they are the arguments of such a message, and were taken just now.
+        unsafe { dead_name(self.kernel().clone(), self.port().is_send_once(), body) }
     }
 
     /// # Safety
@@ -417,21 +407,54 @@ impl<K: Kernel> Drop for Received<'_, K> {
         }
         let arguments = self.arguments.take();
         if !arguments.is_empty() {
-            self.arguments.set(arguments);
-            self.drop_arguments();
+            // SAFETY: they have just been taken out.
+            unsafe { release_unread(self.head.kernel.clone(), self.head.id, self.head.bits, arguments) };
         }
     }
 }
 
-impl<K: Kernel> Received<'_, K> {
-    /// Releases what the arguments hold, which nobody has read.
-    #[cold]
-    #[inline(never)]
-    fn drop_arguments(&self) {
-        drop(self.dead_name());
-        // SAFETY: they have just been taken out.
-        drop(unsafe { self.body_of(self.arguments.take()) });
+/// Releases what the arguments hold, which nobody has read.
+///
+/// By value: with a reference every message would have to be in memory, for this.
+///
+/// # Safety
+///
+/// They are those of a message with this id and these bits that `kernel` has delivered, and nobody else has them.
+#[cold]
+#[inline(never)]
+unsafe fn release_unread<K: Kernel>(kernel: K, id: i32, bits: u32, arguments: &mut [u8]) {
+    let header = Header { bits, ..Header::default() };
+    // SAFETY: the caller's promise.
+    let body = unsafe { Body::new(kernel.clone(), header.is_complex(), arguments, Origin::Delivered) };
+    if id == NOTIFY_DEAD_NAME && !header.is_complex() {
+        let genuine = header.local_disposition() == name::MOVE_SEND_ONCE;
+        // SAFETY: the caller's promise.
+        drop(unsafe { dead_name(kernel, genuine, body) });
     }
+}
+
+/// The argument of a dead-name notification.
+///
+/// # Safety
+///
+/// `body` are its arguments, and nobody else has them. It is genuine if it was sent with a send-once right: the kernel adds a reference for each of
+/// these that it sends. Somebody else with such a right can only name references of dead names.
+unsafe fn dead_name<K: Kernel>(
+    kernel: K,
+    genuine: bool,
+    mut body: Body<'_, K>,
+) -> Result<DeadName<K>, Malformed> {
+    const PORT_NAME: Type = Type::inline(15, 32, 1);
+    let name = match K::Abi::FACTS.family {
+        Family::Typed => body.fixed_data(PORT_NAME)?,
+        Family::Untyped => {
+            body.record()?;
+            body.plain()?
+        }
+    };
+    body.end()?;
+    // SAFETY: the caller's promise.
+    Ok(unsafe { DeadName::new(kernel, name, genuine) })
 }
 
 /// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the reply.
