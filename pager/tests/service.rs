@@ -198,3 +198,64 @@ fn space_comes_back_when_objects_go() {
     assert_eq!(service.pager().statistics().lost, 0);
     assert_eq!(service.stop(), Ok(()));
 }
+
+/// An object of others, in use by a kernel.
+fn external(service: &Service<Local, Std, MemoryStore<Std>>, kernel: &Local, pages: u64) -> Object {
+    let administration = Local::transfer(service.administration_right().unwrap(), kernel).unwrap();
+    let right = mach_defs::native::default_pager::default_pager_object_create(&administration, pages * SIZE);
+    let object = Object::using(right.unwrap());
+    object.init();
+    assert_eq!(answers(&object, 1), [Ready]);
+    object
+}
+
+#[test]
+fn messages_with_more_pages_than_there_are_buffers_hang_nobody() {
+    for (external_buffers, external_threads) in [(1, 1), (1, 4), (3, 4), (32, 4)] {
+        let host = Host::new();
+        let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+        kernel.send_always();
+        let config = Config { external_buffers, external_threads, ..Config::default() };
+        let store = MemoryStore::<Std>::new(PAGE, 10_000);
+        let service = Service::<_, Std, _>::start(&task, store, config).unwrap();
+        let objects: Vec<_> = (0..4).map(|_| external(&service, &kernel, 300)).collect();
+        for object in &objects {
+            // From somebody else first: nothing of that is taken.
+            let forger = Object::using(object.port.try_clone().unwrap());
+            for pages in [1, 64, 65, 256, 257] {
+                let data: Vec<u8> = (0..pages).flat_map(|tag| page(tag as u8)).collect();
+                forger.data_return(0, &data);
+                object.data_return(0, &data);
+            }
+        }
+        for object in &objects {
+            object.request(255 * SIZE, SIZE);
+            let answer = answers(object, 1);
+            assert!(is(&answer[0], 255 * SIZE, 255), "{answer:?}");
+        }
+        assert_eq!(service.pager().statistics().refused, 4 * 6);
+        assert_eq!(service.stop(), Ok(()));
+    }
+}
+
+#[test]
+fn a_kernel_that_is_none_and_does_not_listen_stops_no_thread() {
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    kernel.send_always();
+    let service =
+        Service::<_, Std, _>::start(&task, MemoryStore::<Std>::new(PAGE, 100), Config::default()).unwrap();
+    let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+    // Whoever has the kernel's right can do no more with it than not to be answered.
+    let deaf: Vec<_> = (0..3).map(|_| create(&manager)).collect();
+    for object in &deaf {
+        kernel.set_queue_limit(object.control.name(), 1).unwrap();
+        (0..40).for_each(|page| object.request(page * SIZE, SIZE));
+    }
+    let object = create(&manager);
+    object.data_return(0, &page(1));
+    object.request(0, SIZE);
+    assert!(is(&answers(&object, 1)[0], 0, 1));
+    drop((deaf, object, manager));
+    assert_eq!(service.stop(), Ok(()));
+}
