@@ -7,7 +7,7 @@ use gnumach::{Bare, GnuMach, Receive, Send, println};
 use mach_defs::native::notify::{self, Notify};
 use mach_defs::native::{exc, mach};
 use mig_runtime::platform::Mutex;
-use mig_runtime::{DeadName, KernReturn, Port, PortSet, ReceiveRight, Server};
+use mig_runtime::{DeadName, KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
 
 use crate::boot::{self, Boot, Natural};
 use crate::newer::{self, VmSize};
