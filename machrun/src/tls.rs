@@ -50,7 +50,7 @@ thread_local! {
     static BLOCKS: RefCell<Vec<Option<*mut u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the descriptors call [`variable`].
+/// Makes the descriptors call [`machrun_tlv`].
 pub(crate) fn prepare(descriptors: &mut [u8], template: Template) {
     let mut templates = lock(&TEMPLATES);
     let key = templates.len() as u64;

@@ -144,7 +144,9 @@ fn program(code: &[u8], imports: &[(&str, usize)], pointers: &[usize]) -> Vec<u8
 
 /// Runs a file.
 fn run(name: &str, file: &[u8]) -> Output {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("machrun");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
     fs::write(&path, file).unwrap();
     Command::new(env!("CARGO_BIN_EXE_machrun")).arg(&path).output().unwrap()
 }

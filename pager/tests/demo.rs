@@ -32,8 +32,6 @@ fn every_page_is_right_with_sixteen_times_more_than_may_be_resident() {
     // 960 of 1024 pages are written, and no more than 64 are resident at the end of that.
     assert!(figure(&table, "data_return") >= 896, "{table}");
     assert!(figure(&table, "data_request") >= 960, "{table}");
-    // A run as short as this tells no progress in a pipe.
-    assert!(run.stderr.is_empty());
 }
 
 #[test]

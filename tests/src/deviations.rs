@@ -49,6 +49,15 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
+        what: "a long type word on i386: the name, size or number of the short form is not zero",
+        c: "takes it",
+        ours: "refuses it",
+        why: "the words behind it have them; no stub sends this, and GNU Mach refuses it in a complex message",
+        applies: |d| {
+            d.is(Field::Short) && (d.was(Request, "taken", "refused") || d.was(Reply, "taken", "refused"))
+        },
+    },
+    Reason {
         what: "a polymorphic argument: a name of the sender's (`COPY_SEND`)",
         c: "takes it",
         ours: "refuses it",

@@ -78,6 +78,8 @@ pub enum Field {
     Deallocate,
     /// `msgt_unused`
     Unused,
+    /// Name, size and number of the short form, of which a long one on i386 has copies of its own
+    Short,
 }
 
 /// A type word and the data behind it.
@@ -208,6 +210,8 @@ pub fn set_field(abi: CAbi, bytes: &mut [u8], item: &Item, field: Field, value: 
         (Field::Deallocate, CAbi::GnuX86_64) => set_bits(bytes, item.offset, 31, 1, value),
         (Field::Unused, CAbi::GnuI386) => set_bits(bytes, item.offset, 31, 1, value),
         (Field::Unused, CAbi::GnuX86_64) => set_bits(bytes, item.offset, 24, 5, value),
+        (Field::Short, _) if long => set_bits(bytes, item.offset, 0, 28, value),
+        (Field::Short, _) => {}
     }
 }
 
@@ -308,7 +312,7 @@ pub fn damaged(abi: CAbi, bytes: &[u8]) -> Vec<Damaged> {
     all
 }
 
-fn wrong_values(item: &Item) -> [(Field, u32); 12] {
+fn wrong_values(item: &Item) -> [(Field, u32); 15] {
     [
         (Field::Name, item.name ^ 1),
         (Field::Name, 0),
@@ -322,5 +326,8 @@ fn wrong_values(item: &Item) -> [(Field, u32); 12] {
         (Field::Long, u32::from(!item.long)),
         (Field::Deallocate, u32::from(!item.deallocate)),
         (Field::Unused, 1),
+        (Field::Short, 1),
+        (Field::Short, 8 << 8),
+        (Field::Short, 1 << 16),
     ]
 }
