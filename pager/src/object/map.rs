@@ -76,7 +76,7 @@ enum Packed<L> {
     Stored(L),
 }
 
-/// A node of a [`Map`].
+/// A node of the map of an object's pages.
 #[derive(Debug)]
 pub struct Node<L>(Kind<L>);
 

@@ -39,7 +39,7 @@ pub(crate) fn swap(checks: &mut Checks, host: &Send, device: &Send, mebibytes: u
     let removed = file(DISKS[0], false);
     checks.that_is(removed.is_ok(), format_args!("a disk is taken away: {removed:?}"));
     let info = default_pager_storage_info(&manager).expect("default_pager_storage_info");
-    let name: Vec<u8> = info.name.iter().map(|byte| *byte as u8).collect();
+    let name: Vec<u8> = info.name.to_vec();
     checks.that(info.size.len() == 1 && name == DISKS[1].to_bytes_with_nul(), "one disk is left");
     memory.check(checks, 2, |page| page % 2 == 0);
     memory.check(checks, 1, |page| page % 2 != 0);
