@@ -178,7 +178,9 @@ fn runs(kernel: Kernel) -> Vec<Run> {
         small("questions to the pager", &[Program::new("ask", 40)]),
         small("disks that come and go", &[Program::new("swap", 32)]),
         small("a change of the manager", &[Program::new("change", 12)]),
+        // Objects that are not the kernel's may fill half of the paging space.
         Run {
+            space: 96,
             happens: &["init", "supplied"],
             ..small("an object in two tasks", &[Program::new("share", 40)])
         },
