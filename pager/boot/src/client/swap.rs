@@ -46,5 +46,7 @@ pub(crate) fn swap(checks: &mut Checks, host: &Send, device: &Send, mebibytes: u
     memory.fill(3, |_| true);
     let again = file(DISKS[0], true);
     checks.that_is(again.is_ok(), format_args!("it comes again: {again:?}"));
+    let back = file(DISKS[1], false);
+    checks.that_is(back.is_ok() && space() == one, format_args!("the disk of the start is left: {back:?}"));
     memory.check(checks, 3, |_| true);
 }
