@@ -482,8 +482,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.free(replaced);
         match unstored {
             Unstored::HandBack(ticket) => {
-                let from = Source::Return { returned, ticket };
-                self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
+                self.give_back(entry.clone(), page, returned, ticket);
             }
             Unstored::Lost => {
                 self.counters.lost.count();

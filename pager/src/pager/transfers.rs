@@ -451,10 +451,8 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             AfterWrite::Precious => {}
             AfterWrite::Unstored(Unstored::HandBack(ticket)) => {
-                // By a thread that may wait for memory, as the kernel takes some for it.
                 let WriteJob { entry, page, data, .. } = job;
-                let from = Source::Return { returned: Returned::Data(data), ticket };
-                self.transfers.supply(SupplyJob { entry, page, from });
+                self.give_back(entry, page, Returned::Data(data), ticket);
                 return;
             }
             AfterWrite::Unstored(Unstored::Lost) => {
@@ -527,6 +525,25 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             (AfterRead::Superseded(place), _) => self.store.free(place),
         }
+    }
+
+    /// Has a page given back that the store does not take; a transfer has begun for it.
+    ///
+    /// Pages of the kernel's objects go by this thread, which may use what memory the kernel keeps in reserve: threads that wait for memory would wait
+    /// for ever where all of it is pages that nobody takes. Others go by a thread that may wait.
+    pub(super) fn give_back(
+        &self,
+        entry: Arc<Entry<K, P, S>>,
+        page: u64,
+        returned: Returned<K, P, S>,
+        ticket: Ticket,
+    ) {
+        if let (Origin::Internal, Ok(mut memory)) = (entry.origin, self.page_memory()) {
+            self.hand_back(&entry, page, returned, ticket, &mut memory);
+            return self.transfer_ended(&entry);
+        }
+        let from = Source::Return { returned, ticket };
+        self.transfers.supply(SupplyJob { entry, page, from });
     }
 
     /// Gives a page back to the kernel, as precious, because the store does not take it.
