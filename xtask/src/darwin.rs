@@ -13,7 +13,10 @@ const X86_64: &str = "x86_64-apple-darwin";
 
 /// The programs that are for macOS, and what each prints under `machrun`, among other things.
 const PROGRAMS: [(&str, &[&str]); 5] = [
-    ("host-info-example", &["pages of 4096 bytes", "another flavor: KERN_INVALID_ARGUMENT"]),
+    (
+        "host-info-example",
+        &["pages of 4096 bytes", "another flavor: the server answered KERN_INVALID_ARGUMENT"],
+    ),
     ("notifications-example", &["sums 2 and 5", "after one has left: 1, sum 6", "the service is gone: true"]),
     (
         "exception-server-example",
