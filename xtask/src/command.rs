@@ -1,10 +1,12 @@
 //! Running programs, and saying what is run.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -28,15 +30,40 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs a command with its output shown; the error names it.
+/// An error has this many of the last lines that the command printed, since the summary of a run repeats it far below the output itself.
+const LAST_LINES: usize = 40;
+
+/// Runs a command with its output shown; the error names it, and has its last lines.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let line = line(command);
     println!("$ {line}");
-    match command.status() {
+    let mut last = VecDeque::new();
+    match show(command, &mut last) {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{line}`: {status}")),
+        Ok(status) => Err(format!("`{line}`: {status}\n{}", Vec::from(last).join("\n"))),
         Err(error) => Err(format!("`{line}`: {error}")),
     }
+}
+
+/// Runs a command, copies what it prints on either output to the standard output, and keeps the last lines.
+fn show(command: &mut Command, last: &mut VecDeque<String>) -> std::io::Result<ExitStatus> {
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    if std::io::stdout().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut child = command.spawn()?;
+    // The command's own copies of the writer would keep the pipe open for ever.
+    command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        last.push_back(line);
+        if last.len() > LAST_LINES {
+            last.pop_front();
+        }
+    }
+    child.wait()
 }
 
 /// Runs a command and returns what it prints on its standard output; the error has what it printed on the other one.

@@ -39,13 +39,18 @@ impl Report {
         match &result {
             Ok(Outcome::Passed) => {}
             Ok(Outcome::Skipped(why)) => println!("skipped: {why}"),
-            Err(why) => println!("FAILED: {why}"),
+            Err(why) => println!("FAILED: {}", why.lines().next().unwrap_or_default()),
         }
         self.steps.push((name.to_string(), result, start.elapsed()));
     }
 
-    /// Prints the table, and says whether no step failed.
+    /// Prints why steps failed and the table, and says whether none did.
     pub(crate) fn finish(self) -> ExitCode {
+        for (name, result, _) in &self.steps {
+            if let Err(why) = result {
+                println!("\n==== failed: {name}\n{}", last_lines(why));
+            }
+        }
         println!("\n==== summary");
         let mut failed = 0;
         for (name, result, time) in &self.steps {
@@ -59,4 +64,12 @@ impl Report {
         }
         if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// The first line of an error and at most forty of its last ones: a console's text may be much longer, and was shown already.
+fn last_lines(why: &str) -> String {
+    let lines: Vec<&str> = why.lines().collect();
+    let (first, rest) = lines.split_first().unwrap_or((&"", &[]));
+    let rest = &rest[rest.len().saturating_sub(40)..];
+    [&[*first], rest].concat().join("\n")
 }

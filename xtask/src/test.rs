@@ -100,7 +100,9 @@ fn lints() -> StepResult {
 /// With nextest where it is installed, which runs each test in a process of its own; without it by plain cargo.
 fn tests() -> StepResult {
     if works(cargo().args(["nextest", "--version"])) {
-        done(cargo().args(["nextest", "run", "--workspace"]).env("MIG_PACKAGES", mig_packages()))
+        let mut nextest = cargo();
+        nextest.args(["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "slow"]);
+        done(nextest.env("MIG_PACKAGES", mig_packages()))
     } else {
         done(cargo().args(["test", "--workspace", "--all-targets"]).env("MIG_PACKAGES", mig_packages()))
     }
