@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mig_codegen::Config;
 use mig_codegen::abi::Abi;
-use mig_codegen::model::{Complex, InLine, Message, Role, Slot, TypeWord};
+use mig_codegen::model::{Complex, InLine, Message, SlotRole, Slot, TypeWord};
 use mig_fuzz::{ABIS, Call, Choice, Demux, Formed, with_abi};
 use mig_runtime::Type;
 use mig_runtime::abi::NDR;
@@ -102,10 +102,10 @@ fn write<A: Formed>(
 /// A slot of a message in which everything is zero, and whatever is counted is empty.
 fn bytes<A: Formed>(slot: &Slot) -> Vec<u8> {
     match (slot.role, &slot.word) {
-        (Role::Header | Role::Trailer, _) => Vec::new(),
-        (Role::BodyCount, _) => checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec(),
-        (Role::Port | Role::Ool | Role::OolPorts, _) => descriptor(slot),
-        (Role::Ndr, _) => NDR.to_vec(),
+        (SlotRole::Header | SlotRole::Trailer, _) => Vec::new(),
+        (SlotRole::BodyCount, _) => checked(slot, "msgh_descriptor_count").unwrap_or(0).to_le_bytes().to_vec(),
+        (SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts, _) => descriptor(slot),
+        (SlotRole::Ndr, _) => NDR.to_vec(),
         (_, Some(word)) => type_word::<A>(word),
         _ => vec![0; slot.size.unwrap_or(0) as usize],
     }
@@ -119,13 +119,13 @@ fn checked(slot: &Slot, field: &str) -> Option<u32> {
 /// A descriptor: of a null right, or of memory that the kernel has copied virtually.
 fn descriptor(slot: &Slot) -> Vec<u8> {
     let mut bytes = vec![0; slot.size.unwrap_or(0) as usize];
-    if slot.role != Role::Port {
+    if slot.role != SlotRole::Port {
         let size = checked(slot, "size").or_else(|| checked(slot, "count")).unwrap_or(0);
         let at = if bytes.len() == 16 { 12 } else { 4 };
         bytes[at..at + 4].copy_from_slice(&size.to_le_bytes());
         bytes[9] = 1;
     }
-    if slot.role != Role::Ool {
+    if slot.role != SlotRole::Ool {
         bytes[10] = checked(slot, "disposition").unwrap_or(17) as u8;
     }
     bytes[11] = checked(slot, "type").unwrap_or(0) as u8;

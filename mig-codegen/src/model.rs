@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use mig_parser::ast::{Direction, RoutineKind};
+use mig_parser::ast::RoutineKind;
 use mig_parser::source::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::abi::Abi;
+
+/// `MACH_MSG_TYPE_BOOLEAN`
+const BOOLEAN: u32 = 0;
+/// `MACH_MSG_TYPE_PORT_NAME`
+const PORT_NAME: u32 = 15;
 
 /// A subsystem.
 #[derive(Clone, Debug)]
@@ -25,8 +30,6 @@ pub struct Interface {
     pub kernel_server: bool,
     /// The name of the demux function.
     pub demux: String,
-    /// The server prefix in force at the end of the file; names the trait.
-    pub server_prefix: String,
     /// The routines, in the order of their ids; skipped ids are not in it.
     pub routines: Vec<Routine>,
     /// The comment in front of the subsystem statement.
@@ -43,20 +46,8 @@ impl Interface {
             routine.server.insert_str(0, prefix);
         }
         self.demux.insert_str(0, prefix);
-        self.server_prefix.insert_str(0, prefix);
         self
     }
-}
-
-/// A number that a statement gives to the routines behind it.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// As written.
-    pub text: String,
-    /// What it means; `None` if only a C compiler knows.
-    pub value: Option<u32>,
-    /// The statement.
-    pub span: Span,
 }
 
 /// A routine with its two messages.
@@ -78,12 +69,12 @@ pub struct Routine {
     pub request_port: usize,
     /// Index of the argument that carries the value of a `function`; it is the first one, named like the routine.
     pub result: Option<usize>,
-    /// `waittime` in force: milliseconds.
-    pub wait_time: Option<Setting>,
-    /// `sendtime` in force: milliseconds.
-    pub send_time: Option<Setting>,
+    /// `waittime` in force, in milliseconds, if it has an effect on this routine.
+    pub wait_time: Option<u32>,
+    /// `sendtime` in force, in milliseconds.
+    pub send_time: Option<u32>,
     /// `msgoption` in force: bits of `mach_msg`'s options.
-    pub msg_option: Option<Setting>,
+    pub msg_option: Option<u32>,
     /// The request; without slots until `layout` has filled it in.
     pub request: Message,
     /// The reply of success; `None` for one-way kinds.
@@ -99,16 +90,14 @@ pub struct Routine {
 pub struct Arg {
     /// As declared.
     pub name: String,
-    /// What it is for; a first argument without direction has become `RequestPort`, others `In`.
-    pub direction: Direction,
+    /// What it is for.
+    pub role: Role,
     /// Its type.
     pub ty: Type,
     /// `dealloc`, in its three forms.
     pub dealloc: Dealloc,
-    /// `countinout`
+    /// `countinout`: the request says how many elements of this result the client takes.
     pub count_in_out: bool,
-    /// `servercopy`
-    pub server_copy: bool,
     /// `retcode`: it takes the place of the return code.
     pub ret_code: bool,
     /// `samecount`: the array whose count this one shares.
@@ -121,32 +110,103 @@ pub struct Arg {
     pub span: Span,
 }
 
+/// What an argument is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Where the request goes.
+    RequestPort,
+    /// Where the reply goes.
+    ReplyPort {
+        /// The client gives it.
+        client: bool,
+        /// The server gets it.
+        server: bool,
+    },
+    /// A value in the request.
+    In,
+    /// A value in the reply.
+    Out,
+    /// A value in both messages.
+    InOut,
+    /// How long the client waits for the reply, in milliseconds.
+    WaitTime,
+    /// How long the client waits until the request is sent, in milliseconds.
+    SendTime,
+    /// Bits of `mach_msg`'s options.
+    MsgOption,
+    /// What the kernel tells a receiver about a message: in the trailer, or in the header of a typed ABI.
+    Trailer {
+        /// The field.
+        field: TrailerField,
+        /// The client finds it at the reply.
+        client: bool,
+        /// The server finds it at the request.
+        server: bool,
+    },
+}
+
+/// A field of the trailer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrailerField {
+    /// `msgh_seqno`: the number of the message at its port.
+    Seqno,
+    /// `msgh_sender`: the sender's security token.
+    Sender,
+    /// `msgh_audit`: the sender's audit token.
+    Audit,
+    /// `msgh_context`: what the receiver has attached to its port.
+    Context,
+}
+
 impl Routine {
     /// The id of its reply.
     pub fn reply_id(&self) -> u32 {
         self.id + REPLY_ID_OFFSET
     }
 
-    /// Index of the first argument with one of these directions.
-    pub fn find(&self, directions: &[Direction]) -> Option<usize> {
-        self.args.iter().position(|arg| directions.contains(&arg.direction))
+    /// The first argument with a role that `wanted` is true for.
+    pub fn find(&self, wanted: impl Fn(Role) -> bool) -> Option<&Arg> {
+        self.args.iter().find(|arg| wanted(arg.role))
+    }
+
+    /// The arguments that come back, with their indices.
+    pub fn results(&self) -> Vec<(usize, &Arg)> {
+        self.args.iter().enumerate().filter(|(_, arg)| arg.in_reply()).collect()
+    }
+
+    /// What the client finds in the trailer of the reply.
+    pub fn client_trailer(&self) -> Vec<TrailerField> {
+        let found = self.args.iter().filter_map(|arg| match arg.role {
+            Role::Trailer { field, client: true, .. } => Some(field),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// The argument that stands for the return code of a request which carries nothing else: the flag `retcode` has an effect only in a complex message,
+    /// where this argument is not in the body.
+    pub fn ret_code(&self) -> Option<&Arg> {
+        self.args.iter().find(|arg| arg.ret_code).filter(|_| self.request.complex == Complex::Always)
     }
 }
 
 impl Arg {
     /// Its value travels in the request.
     pub fn in_request(&self) -> bool {
-        matches!(self.direction, Direction::In | Direction::InOut)
-    }
-
-    /// The flag `retcode` has an effect: the argument is not in the body, but stands for the return code of a message that carries nothing else.
-    pub fn is_ret_code_of(&self, request: &Message) -> bool {
-        self.ret_code && request.complex == Complex::Always
+        matches!(self.role, Role::In | Role::InOut)
     }
 
     /// Its value travels in the reply.
     pub fn in_reply(&self) -> bool {
-        matches!(self.direction, Direction::Out | Direction::InOut)
+        matches!(self.role, Role::Out | Role::InOut)
+    }
+
+    /// What the server finds at the request.
+    pub fn server_trailer(&self) -> Option<TrailerField> {
+        match self.role {
+            Role::Trailer { field, server: true, .. } => Some(field),
+            _ => None,
+        }
     }
 }
 
@@ -182,6 +242,72 @@ pub struct Type {
     pub c: CTypes,
     /// The long form of the type word is used.
     pub long: bool,
+}
+
+impl Type {
+    /// Bytes of plain data of fixed size; 0 for the others.
+    pub fn bytes(&self) -> u32 {
+        match &self.kind {
+            TypeKind::Scalar(scalar) => scalar.bits / 8,
+            TypeKind::Fixed { element, count, .. } => element.bytes() * count,
+            TypeKind::FixedString { size, .. } | TypeKind::Struct { size, .. } => *size,
+            _ => 0,
+        }
+    }
+
+    /// True for the C truth value: `MACH_MSG_TYPE_BOOLEAN`, when it has 32 bits.
+    pub fn is_bool(&self) -> bool {
+        matches!(self.kind, TypeKind::Scalar(Scalar { type_number: BOOLEAN, bits: 32, .. }))
+    }
+
+    /// True for the name of a right that travels as a number.
+    pub fn is_name(&self) -> bool {
+        matches!(self.kind, TypeKind::Scalar(Scalar { type_number: PORT_NAME, bits: 32, .. }))
+    }
+
+    /// True for an element of one byte: memory of them needs no view.
+    pub fn is_byte(&self) -> bool {
+        matches!(self.kind, TypeKind::Scalar(Scalar { bits: 8, .. }))
+    }
+
+    /// The right that it is, or that it is an array of fixed size of.
+    pub fn port(&self) -> Option<PortType> {
+        match &self.kind {
+            TypeKind::Port(port) => Some(*port),
+            TypeKind::Fixed { element, .. } => element.port(),
+            _ => None,
+        }
+    }
+
+    /// The alignment that Rust would give it on a 64-bit machine.
+    pub fn natural_alignment(&self) -> u32 {
+        match &self.kind {
+            TypeKind::Scalar(Scalar { bits: bits @ (16 | 32 | 64), .. }) => bits / 8,
+            TypeKind::Fixed { element, .. } => element.natural_alignment(),
+            TypeKind::Struct { alignment, .. } => *alignment,
+            _ => 1,
+        }
+    }
+
+    /// Whether C's type is unsigned. A `.defs` file does not say; the names at both ends of a chain of declarations do.
+    pub fn is_unsigned(&self) -> bool {
+        let names = [self.name.as_deref(), self.alias_of.as_deref()];
+        names.into_iter().flatten().any(|name| {
+            name.starts_with("uint")
+                || name.starts_with("unsigned")
+                || name.contains("natural")
+                || ["size_t", "offset_t", "address_t"].iter().any(|end| name.ends_with(end))
+        })
+    }
+
+    /// How many elements of a variable array go inline; 0 for other types.
+    pub fn declared_max(&self) -> u32 {
+        match self.kind {
+            TypeKind::Bounded { max, .. } => max,
+            TypeKind::Indefinite { inline_max, .. } => inline_max,
+            _ => 0,
+        }
+    }
 }
 
 /// The kinds of types, independent of how they travel.
@@ -326,7 +452,7 @@ pub enum Complex {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// What it is.
-    pub role: Role,
+    pub role: SlotRole,
     /// Index of the argument that it belongs to.
     pub arg: Option<usize>,
     /// Where it starts; `None` behind a slot of variable size.
@@ -341,7 +467,7 @@ pub struct Slot {
     pub indirect: Indirect,
     /// What the receiver must check.
     pub check: Vec<Check>,
-    /// What the type word says; there is one exactly in the slots with [`Role::Type`].
+    /// What the type word says; there is one exactly in the slots with [`SlotRole::Type`].
     pub word: Option<TypeWord>,
 }
 
@@ -383,7 +509,7 @@ pub enum InLine {
 /// What a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum SlotRole {
     /// `mach_msg_header_t`
     Header,
     /// A type word of a typed ABI.

@@ -40,7 +40,9 @@ use mig_parser::ast::RoutineKind;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::descriptor_text;
-use crate::model::{Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Slot, TypeWord};
+use crate::model::{
+    Complex, Dealloc, InLine, Indirect, Interface, Message, Routine, Slot, SlotRole, TypeWord,
+};
 
 /// The version of the JSON's meaning.
 pub const VERSION: u32 = 1;
@@ -100,7 +102,7 @@ pub struct MessageTable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotTable {
     /// What it is.
-    pub role: Role,
+    pub role: SlotRole,
     /// The name of the argument that it belongs to.
     pub arg: Option<String>,
     /// Where it starts; null behind a slot of variable size.
@@ -234,7 +236,7 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
         Complex::Depends => ", complex if it carries rights or memory",
     };
     line(text, &format!("{id:>6} {name:<31} {kind:<15} {size} bytes{complex}"));
-    let is_typed = message.slots.iter().any(|slot| slot.role == Role::Type);
+    let is_typed = message.slots.iter().any(|slot| slot.role == SlotRole::Type);
     for slot in &message.slots {
         let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
         let role = role_word(slot.role);
@@ -244,14 +246,14 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
             (None, None) => "?".to_owned(),
         };
         // The data of a typed message stands behind a type word that has the name already.
-        let named = slot.role == Role::Type || slot.role != Role::Pad && !is_typed;
+        let named = slot.role == SlotRole::Type || slot.role != SlotRole::Pad && !is_typed;
         let arg = match slot.arg {
             Some(index) if named => routine.args[index].name.as_str(),
             _ => "",
         };
         let note = match (&slot.word, slot.indirect) {
             (Some(word), _) => word_text(word, slot),
-            (None, _) if matches!(slot.role, Role::Port | Role::Ool | Role::OolPorts) => {
+            (None, _) if matches!(slot.role, SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts) => {
                 slot.arg.map_or(String::new(), |index| descriptor_text(slot, &routine.args[index]))
             }
             (None, Indirect::Always) => "address".to_owned(),
@@ -267,21 +269,21 @@ fn line(text: &mut String, line: &str) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
-fn role_word(role: Role) -> &'static str {
+fn role_word(role: SlotRole) -> &'static str {
     match role {
-        Role::Header => "header",
-        Role::Type => "type",
-        Role::BodyCount => "body_count",
-        Role::Port => "port",
-        Role::Ool => "ool",
-        Role::OolPorts => "ool_ports",
-        Role::Ndr => "ndr",
-        Role::Count => "count",
-        Role::Offset => "offset",
-        Role::Data => "data",
-        Role::Pad => "pad",
-        Role::RetCode => "retcode",
-        Role::Trailer => "trailer",
+        SlotRole::Header => "header",
+        SlotRole::Type => "type",
+        SlotRole::BodyCount => "body_count",
+        SlotRole::Port => "port",
+        SlotRole::Ool => "ool",
+        SlotRole::OolPorts => "ool_ports",
+        SlotRole::Ndr => "ndr",
+        SlotRole::Count => "count",
+        SlotRole::Offset => "offset",
+        SlotRole::Data => "data",
+        SlotRole::Pad => "pad",
+        SlotRole::RetCode => "retcode",
+        SlotRole::Trailer => "trailer",
     }
 }
 

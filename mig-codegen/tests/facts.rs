@@ -5,9 +5,8 @@ mod common;
 use common::{analyze, data_slots, interface, word_of};
 use mig_codegen::abi::Abi;
 use mig_codegen::model::{
-    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, Setting, TypeKind, TypeWord,
+    Complex, Dealloc, InLine, Indirect, Interface, Message, Role, Routine, SlotRole, TypeKind, TypeWord,
 };
-use mig_parser::ast::Direction;
 
 const TYPES: &str = "subsystem facts 100;
 type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
@@ -202,7 +201,7 @@ fn a_kernel_server_does_not_check_deallocate() {
     let interface = interface(&source, "gnu-i386");
     let routine = &interface.routines[0];
     let checks_deallocate = |message: &Message, index: usize| {
-        let slots: Vec<_> = message.slots.iter().filter(|slot| slot.role == Role::Type).collect();
+        let slots: Vec<_> = message.slots.iter().filter(|slot| slot.role == SlotRole::Type).collect();
         slots[index].check.iter().any(|check| check.field == "deallocate")
     };
     assert!(!checks_deallocate(&routine.request, 0));
@@ -242,12 +241,12 @@ fn variable_data_has_no_fixed_offset_behind_it() {
         assert_eq!(
             roles[..6],
             [
-                (Role::Header, true),
-                (Role::Type, true),
-                (Role::Data, true),
-                (Role::Pad, false),
-                (Role::Type, false),
-                (Role::Data, false),
+                (SlotRole::Header, true),
+                (SlotRole::Type, true),
+                (SlotRole::Data, true),
+                (SlotRole::Pad, false),
+                (SlotRole::Type, false),
+                (SlotRole::Data, false),
             ]
         );
     }
@@ -270,12 +269,10 @@ fn statements_are_positional() {
     let [one, two, three] = ["one", "two", "three"].map(|name| routine(&interface, name));
     assert_eq!((one.user.as_str(), one.server.as_str()), ("u_one", "s_one"));
     assert_eq!((two.user.as_str(), two.server.as_str()), ("v_two", "s_two"));
-    let values = |setting: &Option<Setting>| setting.as_ref().map(|setting| setting.value);
-    assert_eq!((values(&one.wait_time), values(&two.wait_time)), (Some(Some(500)), None));
-    assert_eq!((values(&one.msg_option), values(&two.msg_option)), (Some(Some(0x10)), Some(Some(0))));
+    assert_eq!((one.wait_time, two.wait_time), (Some(500), None));
+    assert_eq!((one.msg_option, two.msg_option), (Some(0x10), Some(0)));
     assert_eq!((one.id, two.id, three.id, interface.end), (100, 102, 106, 109));
     assert_eq!(one.reply_id(), 200);
-    assert_eq!(interface.server_prefix, "s_");
 }
 
 #[test]
@@ -291,8 +288,8 @@ fn the_request_port() {
     let interface = interface(&source, "gnu-i386");
     let routine = &interface.routines[0];
     assert_eq!(routine.request_port, 1);
-    let directions: Vec<_> = routine.args.iter().map(|arg| arg.direction).collect();
-    assert_eq!(directions, [Direction::In, Direction::RequestPort, Direction::In]);
+    let roles: Vec<_> = routine.args.iter().map(|arg| arg.role).collect();
+    assert_eq!(roles, [Role::In, Role::RequestPort, Role::In]);
 }
 
 /// A new name drops the C types and the translations of the old one, and keeps the rest.

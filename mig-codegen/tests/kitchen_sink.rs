@@ -6,7 +6,7 @@
 mod common;
 
 use common::KITCHEN_SINK;
-use mig_codegen::model::{Interface, Message, Role, Routine};
+use mig_codegen::model::{Interface, Message, Routine, SlotRole};
 
 /// Routine, then request and reply on i386, request and reply on x86_64.
 const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
@@ -164,22 +164,22 @@ fn fields(interface: &Interface, routine: &Routine, message: &Message) -> String
         }
         let arg = slot.arg.map_or("RetCode", |index| &routine.args[index].name);
         match slot.role {
-            Role::Header => assert_eq!(index, 0),
-            Role::Type => {
-                count = message.slots.get(index + 1).is_some_and(|next| next.role == Role::Count);
+            SlotRole::Header => assert_eq!(index, 0),
+            SlotRole::Type => {
+                count = message.slots.get(index + 1).is_some_and(|next| next.role == SlotRole::Count);
                 text += &format!(" {arg}{}Type@{at}", if count { "Cnt" } else { "" });
             }
-            Role::Data | Role::RetCode => text += &format!(" {arg}@{at}"),
-            Role::Count => {
+            SlotRole::Data | SlotRole::RetCode => text += &format!(" {arg}@{at}"),
+            SlotRole::Count => {
                 assert!(count);
                 text += &format!(" {arg}Cnt@{at}");
             }
-            Role::Pad => {}
+            SlotRole::Pad => {}
             role => panic!("{role:?} in a typed message"),
         }
         let alignment = interface.abi.facts.alignment as u32;
         at = match (slot.role, slot.size, slot.max) {
-            (Role::Pad, None, _) => at.next_multiple_of(alignment),
+            (SlotRole::Pad, None, _) => at.next_multiple_of(alignment),
             (_, Some(size), _) => at + size,
             (_, None, max) => at + max.expect("a counted slot has a bound"),
         };

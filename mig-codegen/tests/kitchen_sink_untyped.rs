@@ -4,7 +4,7 @@
 mod common;
 
 use common::KITCHEN_SINK;
-use mig_codegen::model::{Message, Role, Routine};
+use mig_codegen::model::{Message, Routine, SlotRole};
 
 /// Routine, then request and reply of OSF's, request and reply of Apple's.
 const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
@@ -154,15 +154,15 @@ fn fields(routine: &Routine, message: &Message) -> String {
         }
         let arg = slot.arg.map_or("", |index| &routine.args[index].name);
         let name = match slot.role {
-            Role::Header | Role::Pad => String::new(),
-            Role::BodyCount => "msgh_body".to_owned(),
-            Role::Ndr => "NDR".to_owned(),
-            Role::RetCode => "RetCode".to_owned(),
-            Role::Count => format!("{arg}Cnt"),
-            Role::Offset => format!("{arg}Offset"),
+            SlotRole::Header | SlotRole::Pad => String::new(),
+            SlotRole::BodyCount => "msgh_body".to_owned(),
+            SlotRole::Ndr => "NDR".to_owned(),
+            SlotRole::RetCode => "RetCode".to_owned(),
+            SlotRole::Count => format!("{arg}Cnt"),
+            SlotRole::Offset => format!("{arg}Offset"),
             // An array of rights is one field, of as many descriptors.
-            Role::Port if last == slot.arg => String::new(),
-            Role::Data | Role::Port | Role::Ool | Role::OolPorts => arg.to_owned(),
+            SlotRole::Port if last == slot.arg => String::new(),
+            SlotRole::Data | SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts => arg.to_owned(),
             role => panic!("{role:?} in an untyped message"),
         };
         if !name.is_empty() {
@@ -170,7 +170,7 @@ fn fields(routine: &Routine, message: &Message) -> String {
         }
         last = slot.arg;
         at = match (slot.role, slot.size, slot.max) {
-            (Role::Pad, None, _) => at.next_multiple_of(4),
+            (SlotRole::Pad, None, _) => at.next_multiple_of(4),
             (_, Some(size), _) => at + size,
             (_, None, max) => at + max.expect("a counted slot has a bound"),
         };

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use mig_codegen::model::{Arg, Routine, Type, TypeKind};
-use mig_parser::ast::Direction;
+use mig_codegen::model::{Arg, Role, Routine, Type, TypeKind};
 
 use crate::oracle::{Answer, CAbi, Called, Client, Message, Process, Served, Server};
 use crate::values::{Value, Values, capacity, size_of};
@@ -213,7 +212,7 @@ fn storage(
     value: &Value,
     fill: u8,
 ) -> io::Result<u64> {
-    let goes = arg.direction == Direction::InOut;
+    let goes = arg.role == Role::InOut;
     match (part, passing(&arg.ty)) {
         (Part::Value, Passing::Indefinite | Passing::OutOfLine) => {
             let size = extent(&arg.ty, capacity(&arg.ty)).max(value.bytes.len());
@@ -338,7 +337,7 @@ fn look(
 ) -> io::Result<Values> {
     let mut values = Values::new();
     let given =
-        |arg: &Arg| arg.in_request() || matches!(arg.direction, Direction::RequestPort | Direction::MsgSeqno);
+        |arg: &Arg| arg.in_request() || arg.role == Role::RequestPort || arg.server_trailer().is_some();
     for (name, bytes) in arguments {
         let Some((arg, part)) = part(routine, name) else { continue };
         match part {

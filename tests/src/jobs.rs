@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use mig_codegen::Config;
-use mig_codegen::model::Interface;
-use mig_parser::ast::{Direction, StatementKind};
+use mig_codegen::model::{Interface, Role, TrailerField};
+use mig_parser::ast::StatementKind;
 
 use crate::oracle::{System, Variant};
 
@@ -85,7 +85,8 @@ fn fits(interface: &Interface, variant: Variant) -> bool {
     match variant {
         Variant::Plain => true,
         Variant::Seqnos => {
-            interface.routines.iter().any(|routine| routine.find(&[Direction::MsgSeqno]).is_some())
+            let is_seqno = |role| matches!(role, Role::Trailer { field: TrailerField::Seqno, .. });
+            interface.routines.iter().any(|routine| routine.find(is_seqno).is_some())
         }
         Variant::KernelUser => interface.kernel_user,
         Variant::KernelServer => interface.kernel_server,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mig_codegen::model::{Interface, Message, Role, Routine, Slot, TypeWord};
+use mig_codegen::model::{Interface, Message, Routine, Slot, SlotRole, TypeWord};
 
 use crate::jobs::Job;
 use crate::tally::Tally;
@@ -81,7 +81,7 @@ fn request(routine: &Routine, body: &str) -> Vec<String> {
 /// What a stub says that is not in the slot table of the reply, or the other way round.
 fn reply(routine: &Routine, message: &Message, body: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    if message.slots.iter().any(|slot| slot.role == Role::Data) {
+    if message.slots.iter().any(|slot| slot.role == SlotRole::Data) {
         let size = number_behind(body, "OutP->Head.msgh_size = ");
         // A sum starts with what is fixed.
         let size = size.or(number_behind(body, "msgh_size = "));
@@ -114,7 +114,7 @@ fn sent(word: &TypeWord) -> Vec<(&'static str, u64)> {
 }
 
 fn words(message: &Message) -> impl Iterator<Item = &Slot> {
-    message.slots.iter().filter(|slot| slot.role == Role::Type)
+    message.slots.iter().filter(|slot| slot.role == SlotRole::Type)
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(wrong: &mut Vec<String>, what: &str, c: T, ours: T) {

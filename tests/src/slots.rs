@@ -1,6 +1,6 @@
 //! A message as the C stubs made it against our slot table: id, size, complex bit and every type word.
 
-use mig_codegen::model::{Complex, Dealloc, InLine, Message, Role, Routine, TypeWord};
+use mig_codegen::model::{Complex, Dealloc, InLine, Message, Routine, SlotRole, TypeWord};
 
 use crate::oracle::CAbi;
 use crate::values::Side;
@@ -24,7 +24,7 @@ pub fn compare(abi: CAbi, routine: &Routine, side: Side, bytes: &[u8]) -> Result
     expect("msgh_id", wire::u32_at(bytes, wire::shape(abi).id), id)?;
     complex(table, wire::u32_at(bytes, 0) & wire::COMPLEX != 0)?;
     let items = wire::items(abi, bytes).ok_or("type words that do not fill it")?;
-    let words: Vec<_> = table.slots.iter().filter(|slot| slot.role == Role::Type).collect();
+    let words: Vec<_> = table.slots.iter().filter(|slot| slot.role == SlotRole::Type).collect();
     expect("number of type words", items.len(), words.len())?;
     for (item, slot) in items.iter().zip(words) {
         let name = slot.arg.map_or("return code", |arg| routine.args[arg].name.as_str());

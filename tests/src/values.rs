@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mig_codegen::model::{Arg, PortType, Routine, Type, TypeKind};
-use mig_parser::ast::Direction;
+use mig_codegen::model::{Arg, PortType, Role, Routine, Type, TypeKind};
 
 /// An argument's value as C holds it in memory: ports are names of four bytes, arrays their elements, strings end with a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +61,8 @@ pub fn values(routine: &Routine, side: Side, kind: Kind) -> Values {
             .wrapping_add(31 * index as u32 + if side == Side::Reply { 97 } else { 0 });
         // Without a port to send to, or to wait at, there is no message.
         let kind = if is_control(arg) && kind == Kind::Empty { Kind::Ordinary } else { kind };
-        let value = match arg.direction {
-            Direction::Out if side == Side::Request => limit(&arg.ty, kind),
+        let value = match arg.role {
+            Role::Out if side == Side::Request => limit(&arg.ty, kind),
             _ => value(&arg.ty, kind, seed),
         };
         (arg.name.clone(), value)
@@ -74,18 +73,14 @@ pub fn values(routine: &Routine, side: Side, kind: Kind) -> Values {
 /// True for an argument that the client gives for the message itself: ports of the header, time-out, options.
 fn is_control(arg: &Arg) -> bool {
     matches!(
-        arg.direction,
-        Direction::RequestPort
-            | Direction::ReplyPort
-            | Direction::UReplyPort
-            | Direction::WaitTime
-            | Direction::MsgOption
+        arg.role,
+        Role::RequestPort | Role::ReplyPort { client: true, .. } | Role::WaitTime | Role::MsgOption
     )
 }
 
 /// How many elements of a `countinout` array the client takes: all that are declared, or fewer than the server has.
 fn limit(ty: &Type, kind: Kind) -> Value {
-    let declared = capacity(ty);
+    let declared = ty.declared_max();
     Value { count: if kind == Kind::Overflowing { declared.min(2) } else { declared }, ..Value::default() }
 }
 

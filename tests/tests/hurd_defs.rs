@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use mig_codegen::Config;
-use mig_codegen::model::{Interface, Message, Role, Routine, is_one_way};
-use mig_parser::ast::Direction;
+use mig_codegen::model::{Interface, Message, Role, Routine, SlotRole, is_one_way};
 use mig_tests::jobs::Job;
 use mig_tests::oracle::{CAbi, System, Variant, generate, packages_or_skip};
 use mig_tests::server_text;
@@ -51,14 +50,14 @@ fn lines(interface: &Interface) -> String {
 }
 
 fn argument(arg: &mig_codegen::model::Arg) -> String {
-    let direction = match arg.direction {
-        Direction::Out => "out ",
-        Direction::InOut => "inout ",
-        Direction::SReplyPort => "sreplyport ",
-        Direction::UReplyPort => "ureplyport ",
-        Direction::ReplyPort => "replyport ",
-        Direction::WaitTime => "waittime ",
-        Direction::MsgSeqno => "msgseqno ",
+    let direction = match arg.role {
+        Role::Out => "out ",
+        Role::InOut => "inout ",
+        Role::ReplyPort { client: false, .. } => "sreplyport ",
+        Role::ReplyPort { server: false, .. } => "ureplyport ",
+        Role::ReplyPort { .. } => "replyport ",
+        Role::WaitTime => "waittime ",
+        Role::Trailer { .. } => "msgseqno ",
         _ => "",
     };
     format!("{direction}{}: {}", arg.name, arg.ty.name.as_deref().unwrap_or("?"))
@@ -84,7 +83,7 @@ type Thing = (Option<u32>, Option<u32>);
 
 /// What a receiver sees of a message: its size, and what is in it.
 fn shape(message: &Message) -> (u32, Vec<Thing>) {
-    let things = message.slots.iter().filter(|slot| !matches!(slot.role, Role::Header));
+    let things = message.slots.iter().filter(|slot| !matches!(slot.role, SlotRole::Header));
     (
         message.min_size,
         things.map(|slot| (slot.size, slot.word.as_ref().and_then(|word| word.received))).collect(),

@@ -7,8 +7,7 @@
 use std::path::Path;
 
 use mig_codegen::Config;
-use mig_codegen::model::{Interface, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
-use mig_parser::ast::Direction;
+use mig_codegen::model::{Interface, Message, Role, Routine, Scalar, SlotRole, Type, TypeKind, is_one_way};
 
 fn interface(abi: &str, file: &str) -> Interface {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../defs");
@@ -26,9 +25,9 @@ fn lines(interface: &Interface) -> String {
             .args
             .iter()
             .map(|arg| {
-                let direction = match arg.direction {
-                    Direction::Out => "out ",
-                    Direction::InOut => "inout ",
+                let direction = match arg.role {
+                    Role::Out => "out ",
+                    Role::InOut => "inout ",
                     _ => "",
                 };
                 format!("{direction}{}: {}", arg.name, kind(&arg.ty))
@@ -335,11 +334,11 @@ fn places(routine: &Routine, message: &Message) -> String {
         .filter_map(|(slot, offset)| {
             let arg = slot.arg.map_or("", |index| &routine.args[index].name);
             match slot.role {
-                Role::Header | Role::Pad | Role::Trailer => None,
-                Role::BodyCount => Some(format!("{offset} descriptors")),
-                Role::Ndr => Some(format!("{offset} NDR")),
-                Role::RetCode => Some(format!("{offset} RetCode")),
-                Role::Count => Some(format!("{offset} {arg}Cnt")),
+                SlotRole::Header | SlotRole::Pad | SlotRole::Trailer => None,
+                SlotRole::BodyCount => Some(format!("{offset} descriptors")),
+                SlotRole::Ndr => Some(format!("{offset} NDR")),
+                SlotRole::RetCode => Some(format!("{offset} RetCode")),
+                SlotRole::Count => Some(format!("{offset} {arg}Cnt")),
                 _ => Some(format!("{offset} {arg}")),
             }
         })

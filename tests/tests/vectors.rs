@@ -11,9 +11,8 @@ use std::process::Command;
 use std::{env, fs};
 
 use mig_codegen::abi::Abi;
-use mig_codegen::model::{Interface, Message, Role, Routine, TypeKind};
+use mig_codegen::model::{Interface, Message, Routine, SlotRole, TypeKind};
 use mig_codegen::{Config, Input};
-use mig_parser::ast::Direction;
 use serde_json::Value;
 use syn::{FnArg, Item, ReturnType, TraitItem};
 
@@ -143,12 +142,12 @@ fn place_of_string(message: &Message, routine: &Routine, name: &str, bytes: &[u8
     for slot in &message.slots {
         let is_it = slot.arg.is_some_and(|index| routine.args[index].name == name);
         match (slot.role, slot.size) {
-            (Role::Offset, _) if is_it => return Some(at),
-            (Role::Count, _) => {
+            (SlotRole::Offset, _) if is_it => return Some(at),
+            (SlotRole::Count, _) => {
                 count = word(bytes, at)?;
                 at += 4;
             }
-            (Role::Pad, None) => at = at.next_multiple_of(4),
+            (SlotRole::Pad, None) => at = at.next_multiple_of(4),
             (_, Some(size)) => at += size as usize,
             (_, None) => at += count as usize * slot.element? as usize,
         }
@@ -474,7 +473,7 @@ fn calls(vectors: &Value, interface: &Interface, generated: &str) -> String {
             .iter()
             .filter(|arg| {
                 matches!(arg.ty.kind, TypeKind::FixedString { .. } | TypeKind::BoundedString { .. })
-                    && matches!(arg.direction, Direction::In | Direction::Out | Direction::InOut)
+                    && (arg.in_request() || arg.in_reply())
             })
             .map(|arg| arg.name.as_str())
             .collect();

@@ -3,7 +3,7 @@
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 
 use crate::codes;
-use crate::model::{Check, Indirect, Role, Routine, Slot};
+use crate::model::{Check, Indirect, Routine, Slot, SlotRole};
 
 /// No message may be larger: sizes are signed in places, and no kernel takes that much.
 const LARGEST: u64 = i32::MAX as u64;
@@ -43,12 +43,12 @@ impl Slots {
     /// A header, with data behind it that is padded to the alignment.
     pub(super) fn new(header: usize, alignment: usize) -> Self {
         let mut slots = Slots { alignment: alignment as u64, list: Vec::new(), at: Some(0), min: 0, max: 0 };
-        slots.fixed(Role::Header, None, header as u64);
+        slots.fixed(SlotRole::Header, None, header as u64);
         slots
     }
 
     /// A slot of fixed size.
-    pub(super) fn fixed(&mut self, role: Role, arg: Option<usize>, size: u64) -> &mut Slot {
+    pub(super) fn fixed(&mut self, role: SlotRole, arg: Option<usize>, size: u64) -> &mut Slot {
         let at = self.at;
         self.at = at.map(|at| at + size);
         self.min += size;
@@ -65,7 +65,7 @@ impl Slots {
         indirect: Indirect,
     ) -> Option<()> {
         let slot = Slot {
-            role: Role::Data,
+            role: SlotRole::Data,
             arg,
             offset: self.at.map(narrow),
             size: None,
@@ -80,7 +80,7 @@ impl Slots {
         self.max += most.next_multiple_of(self.alignment);
         if element % self.alignment != 0 {
             self.push(Slot {
-                role: Role::Pad,
+                role: SlotRole::Pad,
                 offset: None,
                 max: Some(narrow(self.alignment - 1)),
                 element: Some(1),
@@ -95,12 +95,12 @@ impl Slots {
     pub(super) fn pad(&mut self, arg: Option<usize>, size: u64) {
         let pad = size.next_multiple_of(self.alignment) - size;
         if pad != 0 {
-            self.fixed(Role::Pad, arg, pad);
+            self.fixed(SlotRole::Pad, arg, pad);
         }
     }
 
     /// A slot behind the message, which does not count to its size.
-    pub(super) fn behind(&mut self, role: Role, arg: usize, offset: u64, size: u64) {
+    pub(super) fn behind(&mut self, role: SlotRole, arg: usize, offset: u64, size: u64) {
         self.push(fixed(role, Some(arg), self.at.map(|at| at + offset), size));
     }
 
@@ -120,7 +120,7 @@ impl Slots {
     }
 }
 
-fn fixed(role: Role, arg: Option<usize>, at: Option<u64>, size: u64) -> Slot {
+fn fixed(role: SlotRole, arg: Option<usize>, at: Option<u64>, size: u64) -> Slot {
     Slot {
         role,
         arg,

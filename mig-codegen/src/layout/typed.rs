@@ -1,11 +1,10 @@
 //! Messages with a type word in front of each argument: CMU and GNU Mach.
 
-use mig_parser::ast::Direction;
 use mig_runtime::abi::{Facts, TypeWords};
 
 use super::slots::{Slots, TooLarge, check};
 use crate::model::{
-    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Role, Routine, Type, TypeKind, TypeWord,
+    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Routine, SlotRole, Type, TypeKind, TypeWord,
 };
 use crate::wire::{INTEGER_32, Wire, is_port_name};
 
@@ -16,8 +15,8 @@ pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Me
         if arg.in_request() {
             let receiver = if side == Side::KernelServer { Receiver::Kernel } else { Receiver::User };
             table.argument(index, arg, Sender::Names, receiver)?;
-        } else if arg.direction == Direction::Out && arg.count_in_out {
-            table.integer(Role::Count, Some(index))?;
+        } else if arg.count_in_out {
+            table.integer(SlotRole::Count, Some(index))?;
         }
     }
     Ok(table.finish(routine.id))
@@ -26,7 +25,7 @@ pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Me
 /// Lays out a routine's reply of success.
 pub(super) fn reply(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
     let mut table = Table::new(facts, side);
-    table.integer(Role::RetCode, None)?;
+    table.integer(SlotRole::RetCode, None)?;
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_reply() {
             let sender = if side == Side::KernelServer { Sender::Kernel } else { Sender::Names };
@@ -118,7 +117,7 @@ impl<'a> Table<'a> {
     }
 
     /// A count or a return code: an integer with its type word.
-    fn integer(&mut self, role: Role, arg: Option<usize>) -> Result<(), TooLarge> {
+    fn integer(&mut self, role: SlotRole, arg: Option<usize>) -> Result<(), TooLarge> {
         let word = TypeWord {
             sent: Some(INTEGER_32),
             received: Some(INTEGER_32),
@@ -142,7 +141,7 @@ impl<'a> Table<'a> {
             (TypeWords::Short4Long12, true) => 12,
             (TypeWords::Always8, _) => 8,
         };
-        let slot = self.slots.fixed(Role::Type, arg, size);
+        let slot = self.slots.fixed(SlotRole::Type, arg, size);
         slot.check = word_checks(&word, receiver);
         slot.word = Some(word);
     }
@@ -155,7 +154,7 @@ impl<'a> Table<'a> {
         match ty.kind {
             TypeKind::OutOfLine { max, .. } => {
                 let element = wire.out_of_line_bytes()?;
-                let slot = self.slots.fixed(Role::Data, arg, pointer);
+                let slot = self.slots.fixed(SlotRole::Data, arg, pointer);
                 slot.indirect = Indirect::Always;
                 slot.element = Some(u32::try_from(element).ok()?);
                 if let Some(max) = max {
@@ -178,7 +177,7 @@ impl<'a> Table<'a> {
             | TypeKind::Fixed { .. }
             | TypeKind::FixedString { .. }
             | TypeKind::Struct { .. } => {
-                self.slots.fixed(Role::Data, arg, element);
+                self.slots.fixed(SlotRole::Data, arg, element);
                 self.slots.pad(arg, element);
             }
         }

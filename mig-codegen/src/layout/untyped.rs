@@ -4,12 +4,12 @@
 //! memory. If there is any plain data, an NDR record and the data follow. A reply has a return code only if it is not complex: one that
 //! brings rights has succeeded. The trailer, which the receiver's kernel adds, does not belong to the message.
 
-use mig_parser::ast::Direction;
 use mig_runtime::abi::{Facts, NDR};
 
 use super::slots::{Slots, TooLarge, check};
 use crate::model::{
-    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, Type, TypeKind,
+    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, TrailerField,
+    Type, TypeKind,
 };
 use crate::wire::Wire;
 
@@ -30,34 +30,18 @@ pub(super) fn request(facts: &Facts, routine: &Routine) -> Result<Message, TooLa
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_request() && !(arg.ret_code && complex) {
             parts.push((index, Part::Value));
-        } else if arg.direction == Direction::Out && arg.count_in_out {
+        } else if arg.count_in_out {
             parts.push((index, Part::Count));
         }
     }
-    let trailer = [
-        Direction::MsgSeqno,
-        Direction::SecToken,
-        Direction::ServerSecToken,
-        Direction::AuditToken,
-        Direction::ServerAuditToken,
-        Direction::ServerContextToken,
-        Direction::ServerImpl,
-    ];
-    lay_out(facts, routine, &parts, routine.id, false, &trailer)
+    lay_out(facts, routine, &parts, routine.id, false)
 }
 
 /// Lays out a routine's reply of success.
 pub(super) fn reply(facts: &Facts, routine: &Routine) -> Result<Message, TooLarge> {
     let values = routine.args.iter().enumerate().filter(|(_, arg)| arg.in_reply());
     let parts: Vec<_> = values.map(|(index, _)| (index, Part::Value)).collect();
-    let trailer = [
-        Direction::SecToken,
-        Direction::UserSecToken,
-        Direction::AuditToken,
-        Direction::UserAuditToken,
-        Direction::UserImpl,
-    ];
-    lay_out(facts, routine, &parts, routine.reply_id(), true, &trailer)
+    lay_out(facts, routine, &parts, routine.reply_id(), true)
 }
 
 /// What of an argument is in a message.
@@ -75,7 +59,6 @@ fn lay_out(
     parts: &[(usize, Part)],
     id: u32,
     is_reply: bool,
-    trailer: &[Direction],
 ) -> Result<Message, TooLarge> {
     let value = |&(index, part): &(usize, Part)| (part == Part::Value).then(|| (index, &routine.args[index]));
     let values: Vec<(usize, &Arg)> = parts.iter().filter_map(value).collect();
@@ -83,7 +66,7 @@ fn lay_out(
     let complex = values.iter().any(|(_, arg)| descriptors(&arg.ty).is_some());
     if complex {
         let count = values.iter().filter_map(|(_, arg)| descriptors(&arg.ty)).fold(0, u32::saturating_add);
-        let slot = table.slots.fixed(Role::BodyCount, None, 4);
+        let slot = table.slots.fixed(SlotRole::BodyCount, None, 4);
         slot.check.push(check("msgh_descriptor_count", count));
         for &(index, arg) in &values {
             table.descriptors(index, arg)?;
@@ -92,23 +75,27 @@ fn lay_out(
     let has_code = is_reply && !complex;
     if has_code || parts.iter().any(|&(index, part)| part == Part::Count || has_data(&routine.args[index].ty))
     {
-        table.slots.fixed(Role::Ndr, None, NDR.len() as u64);
+        table.slots.fixed(SlotRole::Ndr, None, NDR.len() as u64);
     }
     if has_code {
-        table.slots.fixed(Role::RetCode, None, 4);
+        table.slots.fixed(SlotRole::RetCode, None, 4);
     }
     for &(index, part) in parts {
         match part {
             Part::Value => table.data(index, &routine.args[index])?,
             Part::Count => {
-                table.slots.fixed(Role::Count, Some(index), 4);
+                table.slots.fixed(SlotRole::Count, Some(index), 4);
             }
         }
         table.slots.fits(Some(index))?;
     }
-    for (index, arg) in routine.args.iter().enumerate().filter(|(_, arg)| trailer.contains(&arg.direction)) {
-        if let Some((offset, size)) = trailer_field(arg) {
-            table.slots.behind(Role::Trailer, index, offset, size);
+    for (index, arg) in routine.args.iter().enumerate() {
+        match arg.role {
+            Role::Trailer { field, client, server } if if is_reply { client } else { server } => {
+                let (offset, size) = in_trailer(field);
+                table.slots.behind(SlotRole::Trailer, index, offset, size);
+            }
+            _ => {}
         }
     }
     Ok(table.finish(id, complex))
@@ -128,41 +115,20 @@ fn descriptors(ty: &Type) -> Option<u32> {
 fn has_data(ty: &Type) -> bool {
     match &ty.kind {
         TypeKind::Port(_) => false,
-        TypeKind::OutOfLine { element, count: Some(_), .. } => port(element).is_none(),
+        TypeKind::OutOfLine { element, count: Some(_), .. } => element.port().is_none(),
         TypeKind::Fixed { element, .. } => has_data(element),
         _ => true,
     }
 }
 
-/// The right that a type is, or that it is an array of.
-fn port(ty: &Type) -> Option<PortType> {
-    match &ty.kind {
-        TypeKind::Port(port) => Some(*port),
-        TypeKind::Fixed { element, .. } => port(element),
-        _ => None,
+/// Where the trailer has a field, and how large it is there.
+fn in_trailer(field: TrailerField) -> (u64, u64) {
+    match field {
+        TrailerField::Seqno => (8, 4),
+        TrailerField::Sender => (12, 8),
+        TrailerField::Audit => (20, 32),
+        TrailerField::Context => (52, 8),
     }
-}
-
-/// Where the trailer has the value of an argument, and how large it is there.
-fn trailer_field(arg: &Arg) -> Option<(u64, u64)> {
-    const SEQNO: (u64, u64) = (8, 4);
-    const SENDER: (u64, u64) = (12, 8);
-    const AUDIT: (u64, u64) = (20, 32);
-    const CONTEXT: (u64, u64) = (52, 8);
-    Some(match arg.direction {
-        Direction::MsgSeqno => SEQNO,
-        Direction::SecToken | Direction::ServerSecToken | Direction::UserSecToken => SENDER,
-        Direction::AuditToken | Direction::ServerAuditToken | Direction::UserAuditToken => AUDIT,
-        Direction::ServerContextToken => CONTEXT,
-        Direction::ServerImpl | Direction::UserImpl => match arg.name.as_str() {
-            "msgh_seqno" => SEQNO,
-            "msgh_sender" => SENDER,
-            "msgh_audit" => AUDIT,
-            "msgh_context" => CONTEXT,
-            _ => return None,
-        },
-        _ => return None,
-    })
 }
 
 struct Table<'a> {
@@ -188,7 +154,7 @@ impl Table<'_> {
         let memory = self.facts.memory_descriptor() as u64;
         match &ty.kind {
             TypeKind::Port(port) => {
-                let slot = self.slots.fixed(Role::Port, arg, Facts::PORT_DESCRIPTOR as u64);
+                let slot = self.slots.fixed(SlotRole::Port, arg, Facts::PORT_DESCRIPTOR as u64);
                 slot.check.push(check("type", PORT_DESCRIPTOR));
                 slot.check.extend(disposition(*port));
             }
@@ -199,8 +165,8 @@ impl Table<'_> {
                 };
                 let wire = Wire::of(element, self.facts)?;
                 let bytes = wire.bytes(1)?;
-                let rights = port(element);
-                let role = if rights.is_some() { Role::OolPorts } else { Role::Ool };
+                let rights = element.port();
+                let role = if rights.is_some() { SlotRole::OolPorts } else { SlotRole::Ool };
                 let slot = self.slots.fixed(role, arg, memory);
                 slot.indirect = Indirect::Always;
                 slot.element = Some(u32::try_from(bytes).ok()?);
@@ -242,7 +208,7 @@ impl Table<'_> {
         let ty = &arg.ty;
         let count = |table: &mut Self| {
             if arg.same_count.is_none() {
-                table.slots.fixed(Role::Count, at, 4);
+                table.slots.fixed(SlotRole::Count, at, 4);
             }
         };
         match &ty.kind {
@@ -257,8 +223,8 @@ impl Table<'_> {
                 self.slots.counted(at, bytes, u64::from(*max).checked_mul(bytes)?, Indirect::Never)?;
             }
             TypeKind::BoundedString { max } => {
-                self.slots.fixed(Role::Offset, at, 4);
-                self.slots.fixed(Role::Count, at, 4);
+                self.slots.fixed(SlotRole::Offset, at, 4);
+                self.slots.fixed(SlotRole::Count, at, 4);
                 self.slots.counted(at, 1, u64::from(*max), Indirect::Never)?;
             }
             TypeKind::Scalar(_)
@@ -266,7 +232,7 @@ impl Table<'_> {
             | TypeKind::FixedString { .. }
             | TypeKind::Struct { .. } => {
                 let bytes = Wire::of(ty, self.facts)?.bytes(1)?;
-                self.slots.fixed(Role::Data, at, bytes);
+                self.slots.fixed(SlotRole::Data, at, bytes);
                 self.slots.pad(at, bytes);
             }
         }
@@ -293,11 +259,11 @@ fn disposition(port: PortType) -> Option<Check> {
 /// What a descriptor says, for people.
 pub(crate) fn descriptor_text(slot: &Slot, arg: &Arg) -> String {
     let mut text = match slot.role {
-        Role::Ool => "memory out of line".to_owned(),
-        Role::OolPorts => "rights out of line".to_owned(),
+        SlotRole::Ool => "memory out of line".to_owned(),
+        SlotRole::OolPorts => "rights out of line".to_owned(),
         _ => String::new(),
     };
-    if slot.role != Role::Port {
+    if slot.role != SlotRole::Port {
         match arg.dealloc {
             Dealloc::No => {}
             Dealloc::Yes => text += ", dealloc",

@@ -18,9 +18,10 @@
 //! `dealloc` on inline data, request and reply ports included, where C sends what the kernel refuses, is ignored with a warning.
 
 mod flags;
-mod names;
+mod message_types;
 mod native;
-pub(crate) mod options;
+mod options;
+mod roles;
 mod routines;
 pub(crate) mod suggest;
 mod types;
@@ -33,12 +34,13 @@ use mig_parser::ast::{
 use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::source::Span;
 
+use options::Setting;
 pub use suggest::{Declarations, IncludePath};
 use types::Types;
 
 use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
-use crate::model::{Interface, REPLY_ID_OFFSET, Routine, Setting};
+use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
 
 /// Message ids are signed.
 const LARGEST_ID: u64 = i32::MAX as u64;
@@ -152,17 +154,19 @@ impl<'a> Resolver<'a> {
     fn statement(&mut self, statement: &'a Statement, out: &mut Diagnostics) {
         let span = statement.span;
         let state = &mut self.state;
-        let time = |text: &Option<Text>| text.as_ref().map(|text| options::time(text, span));
+        let time = |what: &'static str, text: &Option<Text>| {
+            text.as_ref().map(|text| Setting::milliseconds(what, text, span))
+        };
         match &statement.kind {
             StatementKind::Subsystem(_) | StatementKind::RcsId(_) => {}
-            StatementKind::WaitTime(value) => state.wait_time = time(value),
+            StatementKind::WaitTime(value) => state.wait_time = time("waiting time", value),
             StatementKind::SendTime(value) => {
                 if language(self.abi, Feature::SendTime, span, out) {
-                    self.state.send_time = time(value);
+                    self.state.send_time = time("sending time", value);
                 }
             }
             StatementKind::MsgOption(option) => {
-                state.msg_option = Some(options::option(option, self.abi.language, span));
+                state.msg_option = Some(Setting::option_bits(option, self.abi.language, span));
             }
             StatementKind::ServerPrefix(prefix) => state.server_prefix.clone_from(&prefix.name),
             StatementKind::UserPrefix(prefix) => state.user_prefix.clone_from(&prefix.name),
@@ -226,7 +230,6 @@ impl<'a> Resolver<'a> {
             kernel_user: self.has(SubsystemModifier::KernelUser),
             kernel_server: self.has(SubsystemModifier::KernelServer),
             demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
-            server_prefix: self.state.server_prefix,
             routines: self.routines,
             doc: statement.doc.clone(),
             span: statement.span,

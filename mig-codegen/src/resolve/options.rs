@@ -1,10 +1,12 @@
 //! The values of `waittime`, `sendtime` and `msgoption`: numbers as C writes them, and the options that `mach/message.h` names.
 
 use mig_parser::ast::Text;
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
+use super::suggest;
 use crate::abi::Language;
-use crate::model::Setting;
+use crate::codes;
 
 /// Options that have the same bits in every `mach/message.h`; those of one dialect are in its [`Language`].
 const OPTIONS: &[(&str, u32)] = &[
@@ -18,14 +20,53 @@ const OPTIONS: &[(&str, u32)] = &[
     ("MACH_SEND_ALWAYS", 0x1_0000),
 ];
 
-/// A time in milliseconds, given by a statement.
-pub(super) fn time(text: &Text, statement: Span) -> Setting {
-    Setting { text: text.text.clone(), value: number(&text.text), span: statement }
+/// A number that a statement gives to the routines after it.
+pub(super) struct Setting {
+    /// What it is, in a message to the user.
+    what: &'static str,
+    text: String,
+    /// `None` if only a C compiler knows it.
+    value: Option<u32>,
+    /// The name of an option that was probably meant.
+    near: Option<String>,
+    statement: Span,
+    /// That it is not known has been said: once is enough, whatever the number of routines.
+    reported: bool,
 }
 
-/// Bits of options, given by a statement.
-pub(super) fn option(text: &Text, language: &Language, statement: Span) -> Setting {
-    Setting { text: text.text.clone(), value: option_bits(&text.text, language), span: statement }
+impl Setting {
+    /// A time.
+    pub(super) fn milliseconds(what: &'static str, text: &Text, statement: Span) -> Self {
+        let (value, text) = (number(&text.text), text.text.clone());
+        Setting { what, text, value, near: None, statement, reported: false }
+    }
+
+    /// Bits of options.
+    pub(super) fn option_bits(text: &Text, language: &Language, statement: Span) -> Self {
+        let (value, text) = (option_bits(&text.text, language), text.text.clone());
+        let near = suggest::nearest(&text, names(language).map(str::to_owned));
+        Setting { what: "message option", text, value, near, statement, reported: false }
+    }
+
+    /// Its value, for a routine where it has an effect.
+    pub(super) fn value(&mut self, out: &mut Diagnostics) -> Option<u32> {
+        if self.value.is_none() && !self.reported {
+            self.reported = true;
+            out.push(self.unknown());
+        }
+        self.value
+    }
+
+    fn unknown(&self) -> Diagnostic {
+        let Setting { what, text, near, .. } = self;
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("give its value: `-D {text}=…`"),
+        };
+        let message = format!("the {what} `{text}` is not a number");
+        let label = "only a C compiler knows this macro";
+        Diagnostic::error(codes::C_EXPRESSION, self.statement, message, label).with_help(help)
+    }
 }
 
 /// An integer as C writes it: decimal, `0x…`, or octal behind a `0`; a suffix for its size has no effect.
@@ -44,7 +85,7 @@ fn option_bits(text: &str, language: &Language) -> Option<u32> {
 }
 
 /// The names of a dialect's options, for a suggestion.
-pub(crate) fn names(language: &Language) -> impl Iterator<Item = &'static str> {
+fn names(language: &Language) -> impl Iterator<Item = &'static str> {
     language.options.iter().chain(OPTIONS).map(|(name, _)| *name)
 }
 

@@ -7,11 +7,13 @@ use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
 use super::flags::Flags;
+use super::options::Setting;
+use super::roles;
 use super::types::Declared;
 use super::{Report, Resolver, language};
 use crate::abi::Feature;
 use crate::codes;
-use crate::model::{Arg, Dealloc, Message, Routine, Scalar, Type, TypeKind, is_one_way};
+use crate::model::{Arg, Dealloc, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
 use crate::wire::{INTEGER_32, is_counted};
 
 /// `MACH_MSG_TYPE_PORT_SEND`
@@ -48,6 +50,12 @@ impl<'a> Resolver<'a> {
         }
         let Some(arguments) = self.arguments(routine, out) else { return };
         let Some(request_port) = request_port(routine, &arguments, out) else { return };
+        let waits = !is_one_way(routine.kind) || self.abi.language.wait_time_sends;
+        let state = &mut self.state;
+        let mut number = |setting: &mut Option<Setting>| setting.as_mut().and_then(|set| set.value(out));
+        let wait_time = if waits { number(&mut state.wait_time) } else { None };
+        let send_time = number(&mut state.send_time);
+        let msg_option = number(&mut state.msg_option);
         self.routines.push(Routine {
             name: name.name.clone(),
             id,
@@ -57,9 +65,9 @@ impl<'a> Resolver<'a> {
             args: arguments,
             request_port,
             result: routine.result.as_ref().map(|_| 0),
-            wait_time: self.state.wait_time.clone(),
-            send_time: self.state.send_time.clone(),
-            msg_option: self.state.msg_option.clone(),
+            wait_time,
+            send_time,
+            msg_option,
             request: Message::default(),
             reply: None,
             doc: statement.doc.clone(),
@@ -111,11 +119,10 @@ impl<'a> Resolver<'a> {
         }
         Some(Arg {
             name: name.name.clone(),
-            direction: Direction::Out,
+            role: Role::Out,
             ty: declared.ty,
             dealloc: declared.dealloc,
             count_in_out: false,
-            server_copy: false,
             ret_code: false,
             same_count: None,
             physical_copy: false,
@@ -146,10 +153,9 @@ impl<'a> Resolver<'a> {
         known?;
         let mut arg = Arg {
             name: argument.name.name.clone(),
-            direction,
+            role: self.role(argument, direction, out)?,
             dealloc: flags.dealloc.unwrap_or(declared.dealloc),
             count_in_out: false,
-            server_copy: false,
             ret_code: false,
             same_count: None,
             physical_copy: false,
@@ -165,7 +171,7 @@ impl<'a> Resolver<'a> {
         arg.physical_copy = flags.physical_copy;
         self.ret_code(&mut arg, &flags, routine, earlier, out)?;
         same_count(&mut arg, &flags, earlier, out)?;
-        self.check_role(&arg, out)?;
+        check_type(&arg, direction, out)?;
         self.check_translations(&arg, out);
         Some(arg)
     }
@@ -216,26 +222,17 @@ impl<'a> Resolver<'a> {
         Some(())
     }
 
-    /// Ports and integers with a place in the header, or beside the message.
-    fn check_role(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
-        let (code, what, needed) = match arg.direction {
-            Direction::RequestPort if !is_port_to_send_to(arg) => {
-                (codes::REQUEST_PORT, "can't be the request port", "it must be one send or send-once right")
-            }
-            Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort
-                if !is_port_to_send_to(arg) =>
-            {
-                (codes::REPLY_PORT, "can't be a reply port", "it must be one send or send-once right")
-            }
-            Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
-                if !is_integer(&arg.ty) =>
-            {
-                (codes::NOT_AN_INTEGER, "has the wrong type", "it must be an integer of 32 bits")
-            }
-            _ => return Some(()),
-        };
-        out.error(code, arg.span, format!("`{}` {what}", arg.name), needed);
-        None
+    fn role(&self, argument: &Argument, direction: Direction, out: &mut Diagnostics) -> Option<Role> {
+        let role = roles::role(argument, direction);
+        if role.is_none() {
+            out.error(
+                codes::ARGUMENT_NOT_GENERATED,
+                argument.span,
+                format!("`{}` is not generated yet", argument.name.name),
+                "no trailer has a field of this name",
+            );
+        }
+        role
     }
 
     /// A variable array that goes both ways would need two places for one count.
@@ -245,7 +242,7 @@ impl<'a> Resolver<'a> {
             TypeKind::Indefinite { .. } => self.abi.is_typed(),
             _ => false,
         };
-        if arg.direction != Direction::InOut || !in_line {
+        if arg.role != Role::InOut || !in_line {
             return Some(());
         }
         out.push(
@@ -265,8 +262,7 @@ impl<'a> Resolver<'a> {
             out.warning(codes::MEANINGLESS_FLAG, span, message, label);
         };
         if let Some(span) = flags.server_copy {
-            arg.server_copy = arg.in_request() && matches!(arg.ty.kind, TypeKind::Indefinite { .. });
-            if !arg.server_copy {
+            if !(arg.in_request() && matches!(arg.ty.kind, TypeKind::Indefinite { .. })) {
                 let message = format!("`servercopy` is meaningless on `{}`", arg.name);
                 meaningless(span, message, "only for an `array[]` that is sent to the server");
             }
@@ -277,7 +273,7 @@ impl<'a> Resolver<'a> {
                 TypeKind::Indefinite { .. } => self.abi.is_typed(),
                 _ => false,
             };
-            arg.count_in_out = arg.direction == Direction::Out && in_line;
+            arg.count_in_out = arg.role == Role::Out && in_line;
             if !arg.count_in_out {
                 let message = format!("`countinout` is meaningless on `{}`", arg.name);
                 meaningless(span, message, "only for an inline variable array that comes back");
@@ -304,7 +300,7 @@ impl<'a> Resolver<'a> {
         let Some(span) = flags.ret_code else { return Some(()) };
         let why = match () {
             () if !is_one_way(routine.kind) => "only a `simpleroutine` can send a return code of its own",
-            () if arg.direction != Direction::In || !is_integer(&arg.ty) => {
+            () if arg.role != Role::In || !is_integer(&arg.ty) => {
                 "it must be an integer of 32 bits that is sent"
             }
             () if earlier.iter().any(|arg| arg.ret_code) => "there is another one",
@@ -340,13 +336,33 @@ impl<'a> Resolver<'a> {
                 format!("its type is translated to `{trans}`, but not in this direction"),
             );
         };
-        if (arg.in_request() || arg.direction == Direction::RequestPort) && c.in_tran.is_none() {
+        if (arg.in_request() || arg.role == Role::RequestPort) && c.in_tran.is_none() {
             missing("intran");
         }
         if arg.in_reply() && c.out_tran.is_none() {
             missing("outtran");
         }
     }
+}
+
+/// Ports and integers with a place in the header, or beside the message.
+fn check_type(arg: &Arg, direction: Direction, out: &mut Diagnostics) -> Option<()> {
+    let (code, what, needed) = match direction {
+        Direction::RequestPort if !is_port_to_send_to(arg) => {
+            (codes::REQUEST_PORT, "can't be the request port", "it must be one send or send-once right")
+        }
+        Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort if !is_port_to_send_to(arg) => {
+            (codes::REPLY_PORT, "can't be a reply port", "it must be one send or send-once right")
+        }
+        Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
+            if !is_integer(&arg.ty) =>
+        {
+            (codes::NOT_AN_INTEGER, "has the wrong type", "it must be an integer of 32 bits")
+        }
+        _ => return Some(()),
+    };
+    out.error(code, arg.span, format!("`{}` {what}", arg.name), needed);
+    None
 }
 
 /// `samecount`: an array that shares the count of the variable array in front of it.
@@ -451,7 +467,7 @@ fn single_roles(direction: Direction) -> &'static [&'static str] {
 }
 
 fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> Option<usize> {
-    let found = args.iter().position(|arg| arg.direction == Direction::RequestPort);
+    let found = args.iter().position(|arg| arg.role == Role::RequestPort);
     if found.is_none() {
         out.push(
             Diagnostic::error(

@@ -12,7 +12,7 @@ use mig_parser::source::Span;
 use mig_runtime::abi::TypeWords;
 
 use super::flags::Flags;
-use super::names::{self, MessageType};
+use super::message_types::{self, MessageType};
 use super::suggest::{self, Declarations};
 use super::{Report, flags, language};
 use crate::abi::{Abi, Feature};
@@ -348,7 +348,7 @@ impl<'a> Types<'a> {
     }
 
     fn message_type(&self, name: &IpcName, out: &mut Diagnostics) -> Option<MessageType> {
-        let found = names::look_up(name, self.abi);
+        let found = message_types::look_up(name, self.abi);
         if let (None, IpcName::Symbol(symbol)) = (found, name) {
             let mut diagnostic = Diagnostic::error(
                 codes::UNKNOWN_MESSAGE_TYPE,
@@ -356,7 +356,7 @@ impl<'a> Types<'a> {
                 format!("unknown message type `{}`", symbol.name),
                 format!("{} has no such message type", self.abi.language.name),
             );
-            if let Some(nearest) = suggest::nearest(&symbol.name, names::all()) {
+            if let Some(nearest) = suggest::nearest(&symbol.name, message_types::all()) {
                 diagnostic = diagnostic.with_help(format!("did you mean `{nearest}`?"));
             }
             out.push(diagnostic);

@@ -24,7 +24,7 @@ pub(super) fn told_apart(interface: &Interface) -> Interface {
 
 /// The fields of a structure. `padding_8` and the like are the names of what lies between them.
 pub(super) fn fields(members: &[Member]) -> Vec<Ident> {
-    let ends = members.iter().map(|Member { offset, ty, .. }| offset + super::types::bytes(ty));
+    let ends = members.iter().map(|Member { offset, ty, .. }| offset + ty.bytes());
     let padding: Vec<String> = ends.map(|end| format!("padding_{end}")).collect();
     let mut names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
     rename(names.iter_mut(), &padding);

@@ -1,16 +1,15 @@
 //! Client functions: a request is built and sent, its reply taken apart.
 
-use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::code::Place;
 use super::docs;
-use super::results::outs;
-use super::untyped::{client_trailer, trailer_field};
+use super::names::limit;
+use super::results::trailer_field;
 use super::words::End;
 use super::{Generator, form, names};
-use crate::model::{Arg, Message, Routine, Setting, TypeKind};
+use crate::model::{Arg, Message, Role, Routine, TypeKind};
 
 /// The variables of a client function that are not its parameters.
 struct Locals {
@@ -63,20 +62,20 @@ impl Generator<'_> {
         }
         for arg in &routine.args {
             let name = names::snake(&arg.name);
-            let ty = match arg.direction {
-                Direction::In | Direction::InOut => self.client_param(arg, form(&arg.ty)),
-                Direction::RequestPort | Direction::ReplyPort | Direction::UReplyPort => match &arg.ty.kind {
+            let ty = match arg.role {
+                Role::In | Role::InOut => self.client_param(arg, form(&arg.ty)),
+                Role::RequestPort | Role::ReplyPort { client: true, .. } => match &arg.ty.kind {
                     TypeKind::Port(port) => self.sent_right(*port),
                     _ => continue,
                 },
-                Direction::Out if arg.count_in_out => {
+                Role::Out if arg.count_in_out => {
                     let limit = limit(routine, arg);
                     params.push(quote!(#limit: u32));
                     continue;
                 }
-                Direction::WaitTime if routine.reply.is_some() || self.wait_time_sends() => quote!(u32),
-                Direction::SendTime | Direction::MsgOption => quote!(u32),
-                _ => continue,
+                Role::WaitTime if routine.reply.is_some() || self.wait_time_sends() => quote!(u32),
+                Role::SendTime | Role::MsgOption => quote!(u32),
+                Role::WaitTime | Role::Out | Role::ReplyPort { .. } | Role::Trailer { .. } => continue,
             };
             params.push(quote!(#name: #ty));
         }
@@ -102,8 +101,7 @@ impl Generator<'_> {
         };
         let mutable = (!arguments.is_empty()).then(|| quote!(mut));
         let send = self.send(routine, locals);
-        let ret_code = routine.args.iter().find(|arg| arg.is_ret_code_of(&routine.request));
-        let only_code = ret_code.map(|arg| {
+        let only_code = routine.ret_code().map(|arg| {
             let code = names::snake(&arg.name);
             quote! {
                 if #request.fails_with(&#code) {
@@ -133,10 +131,10 @@ impl Generator<'_> {
             let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
             return Some(self.encode_in(request, &value, place));
         }
-        (arg.direction == Direction::Out && arg.count_in_out).then(|| {
+        arg.count_in_out.then(|| {
             let limit = limit(routine, arg);
             let ty = self.word_const(message, index, End::Sends);
-            let max = Literal::u32_unsuffixed(declared_max(arg));
+            let max = Literal::u32_unsuffixed(arg.ty.declared_max());
             quote! {
                 let #limit = #limit.min(#max);
                 #request.data(#ty, &#limit);
@@ -151,8 +149,7 @@ impl Generator<'_> {
         let Locals { dest, .. } = locals;
         let right = self.header_right(&routine.args[routine.request_port]);
         let let_dest = quote!(let #dest = #right;);
-        let reply_port =
-            routine.find(&[Direction::ReplyPort, Direction::UReplyPort]).map(|index| &routine.args[index]);
+        let reply_port = routine.find(|role| matches!(role, Role::ReplyPort { client: true, .. }));
         let right = reply_port.map(|arg| self.header_right(arg));
         let given = right.as_ref().map(|right| quote!(#right,));
         let options = self.options(routine);
@@ -160,7 +157,7 @@ impl Generator<'_> {
             let method = names::ident(if given.is_some() { "send_with_reply_port" } else { "send" });
             return quote!(#let_dest #request.#method(#id, #dest, #given #options));
         };
-        let (method, reply_port) = match (client_trailer(routine).is_empty(), right) {
+        let (method, reply_port) = match (routine.client_trailer().is_empty(), right) {
             (true, None) => ("call", None),
             (true, Some(_)) => ("call_with_reply_port", given),
             (false, None) => ("call_with_trailer", Some(quote!(None,))),
@@ -182,7 +179,7 @@ impl Generator<'_> {
         locals: &Locals,
     ) -> TokenStream {
         let reply = &locals.reply;
-        let outs = outs(routine);
+        let outs = routine.results();
         if !self.is_typed() {
             return self.read_untyped_reply(routine, message, call, locals);
         }
@@ -234,7 +231,7 @@ impl Generator<'_> {
         let reply = &locals.reply;
         let local = |arg: &Arg| names::snake(&arg.name);
         let reads = self.untyped_results(routine, message, reply, &local);
-        let outs = outs(routine);
+        let outs = routine.results();
         let values: Vec<TokenStream> =
             outs.iter().map(|(_, arg)| self.owned_result(&local(arg), form(&arg.ty))).collect();
         let results = match &values[..] {
@@ -252,7 +249,7 @@ impl Generator<'_> {
                 quote!(#name { #(#fields),* })
             }
         };
-        let tokens = client_trailer(routine).into_iter().filter_map(|arg| trailer_field(rt, arg));
+        let tokens = routine.client_trailer().into_iter().map(|field| trailer_field(rt, field));
         let tokens: Vec<TokenStream> = tokens.map(|(_, method)| quote!(trailer.#method()?)).collect();
         let mutable = (!outs.is_empty()).then(|| quote!(mut));
         match tokens.is_empty() {
@@ -284,15 +281,12 @@ impl Generator<'_> {
     fn options(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
         let kind = names::ident(if routine.reply.is_some() { "CallOptions" } else { "SendOptions" });
-        let number = |direction, statement: &Option<Setting>| match routine.find(&[direction]) {
-            Some(index) => Some(names::snake(&routine.args[index].name)).map(|name| quote!(#name)),
-            None => {
-                let value = statement.as_ref().and_then(|statement| statement.value);
-                value.map(Literal::u32_unsuffixed).map(|value| quote!(#value))
-            }
+        let number = |role: Role, stated: Option<u32>| match routine.find(|other| other == role) {
+            Some(arg) => Some(names::snake(&arg.name)).map(|name| quote!(#name)),
+            None => stated.map(Literal::u32_unsuffixed).map(|value| quote!(#value)),
         };
-        let wait = number(Direction::WaitTime, &routine.wait_time);
-        let send = number(Direction::SendTime, &routine.send_time)
+        let wait = number(Role::WaitTime, routine.wait_time);
+        let send = number(Role::SendTime, routine.send_time)
             .or_else(|| wait.clone().filter(|_| self.wait_time_sends()));
         let mut fields = Vec::new();
         if routine.reply.is_some() {
@@ -301,7 +295,7 @@ impl Generator<'_> {
         } else {
             fields.extend(send.map(|time| quote!(timeout: Some(#time))));
         }
-        let bits = number(Direction::MsgOption, &routine.msg_option).filter(|bits| bits.to_string() != "0");
+        let bits = number(Role::MsgOption, routine.msg_option).filter(|bits| bits.to_string() != "0");
         fields.extend(bits.map(|bits| quote!(bits: #bits)));
         let rest = match self.kernel_objects && routine.reply.is_some() {
             true => quote!(#rt::#kind::KERNEL_OBJECT),
@@ -322,32 +316,12 @@ impl Generator<'_> {
     pub(super) fn buffer_size(&self, routine: &Routine) -> u32 {
         let facts = &self.interface.abi.facts;
         let error = facts.error_reply as u32;
-        let trailer = match client_trailer(routine).is_empty() {
+        let trailer = match routine.client_trailer().is_empty() {
             true => facts.least_trailer,
             false => facts.trailer,
         };
         let reply = routine.reply.as_ref().map_or(0, |reply| reply.max_size.max(error) + trailer as u32);
         routine.request.max_size.max(reply).next_multiple_of(8)
-    }
-}
-
-/// The parameter that says how many elements of a `countinout` array the caller takes.
-pub(super) fn limit(routine: &Routine, arg: &Arg) -> Ident {
-    param_name(routine, &format!("{}_max", names::snake_text(&arg.name)))
-}
-
-/// A name for a parameter that is no argument.
-pub(super) fn param_name(routine: &Routine, wanted: &str) -> Ident {
-    let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
-    names::unlike(wanted, &taken)
-}
-
-/// How many elements of a `countinout` array are declared.
-pub(super) fn declared_max(arg: &Arg) -> u32 {
-    match arg.ty.kind {
-        TypeKind::Bounded { max, .. } => max,
-        TypeKind::Indefinite { inline_max, .. } => inline_max,
-        _ => 0,
     }
 }
 

@@ -4,8 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::Generator;
-use super::client::declared_max;
-use super::forms::{Form, is_byte, is_short};
+use super::forms::{Form, is_short};
 use super::words::{End, word_of};
 use crate::model::{Arg, Dealloc, Message, PortType};
 
@@ -73,7 +72,7 @@ impl Generator<'_> {
                     _ => quote!(#to.ool(#ty, #value);),
                 };
                 match place.arg.dealloc {
-                    Dealloc::No if !is_byte(element) => append(quote!(#rt::OolArg::lend(#value))),
+                    Dealloc::No if !element.is_byte() => append(quote!(#rt::OolArg::lend(#value))),
                     Dealloc::No | Dealloc::Yes => append(quote!(#value)),
                     Dealloc::RunTime => {
                         let append = append(quote!(#value));
@@ -119,7 +118,7 @@ impl Generator<'_> {
                 let max = Literal::u32_unsuffixed(max);
                 quote!(#to.slice(#ty, &#value, #max)?;)
             }
-            Form::OutOfLine(element) if is_byte(element) => quote!(#to.ool(#ty, #value);),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#to.ool(#ty, #value);),
             Form::Indefinite(_) | Form::OutOfLine(_) => {
                 let ty = with_deallocate(place, quote!(#ty));
                 match place.form {
@@ -216,7 +215,7 @@ impl Generator<'_> {
                 }
             }
             Form::Indefinite(_) => quote!(#from.indefinite(#ty)?),
-            Form::OutOfLine(element) if is_byte(element) => quote!(#from.ool(#ty)?),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#from.ool(#ty)?),
             Form::OutOfLine(_) => quote!(#from.ool_elements(#ty)?),
             Form::OutOfLineValue(..) => TokenStream::new(),
             Form::FixedString => quote!(#from.fixed_string(#ty)?),
@@ -232,7 +231,7 @@ impl Generator<'_> {
             Form::BoundedRights(port, max) => {
                 let method = rights_method("ports", port);
                 // The caller's limit counts elements, which may be several rights each.
-                let group = max / declared_max(place.arg).max(1);
+                let group = max / place.arg.ty.declared_max().max(1);
                 let times = Literal::u32_unsuffixed(group);
                 let times = (place.limit.is_some() && group > 1).then(|| quote!(* #times));
                 let (form, max) = (self.word_form(place), place.max(max));
@@ -253,7 +252,7 @@ impl Generator<'_> {
     pub(super) fn owned_result(&self, name: &Ident, form: Form<'_>) -> TokenStream {
         let rt = &self.rt;
         match form {
-            Form::OutOfLine(element) if is_byte(element) => quote!(#name),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#name),
             Form::Slice(element, max) => match (is_short(element, max), self.is_borrowed(element)) {
                 (true, true) => quote!(#rt::array_vec(#name)),
                 (true, false) => quote!(#rt::array_vec(&#name)),

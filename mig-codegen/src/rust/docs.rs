@@ -1,11 +1,13 @@
 //! Documentation of the generated items.
 
-use mig_parser::ast::{Direction, RoutineKind};
+use mig_parser::ast::RoutineKind;
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::words::type_number_name;
-use crate::model::{Arg, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, Type, TypeKind};
+use crate::model::{
+    Arg, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, Type, TypeKind,
+};
 
 /// One line of documentation.
 pub(super) fn doc(line: &str) -> TokenStream {
@@ -90,7 +92,7 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
     };
     let mut lines = vec![String::new()];
     // An array of rights has a descriptor for each.
-    let together = |slot: &Slot, next: &Slot| slot.role == Role::Port && slot.arg == next.arg;
+    let together = |slot: &Slot, next: &Slot| slot.role == SlotRole::Port && slot.arg == next.arg;
     let slots = message.slots.chunk_by(together);
     let mut rows: Vec<String> = slots.filter_map(|slots| row(routine, message, slots)).collect();
     rows.dedup();
@@ -111,13 +113,13 @@ fn row(of: &Routine, message: &Message, slots: &[Slot]) -> Option<String> {
     let slot = slots.first()?;
     let arg = slot.arg.map(|index| &of.args[index]);
     let what = match (slot.role, arg) {
-        (Role::Data | Role::Port | Role::Ool | Role::OolPorts, Some(arg)) => {
+        (SlotRole::Data | SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts, Some(arg)) => {
             format!("`{}`: {}", arg.name, describe(arg))
         }
-        (Role::Count, Some(arg)) if arg.direction == Direction::Out && std::ptr::eq(message, &of.request) => {
+        (SlotRole::Count, Some(arg)) if arg.role == Role::Out && std::ptr::eq(message, &of.request) => {
             format!("`{}Cnt`: how many the caller takes", arg.name)
         }
-        (Role::Count, Some(arg)) => format!("`{}Cnt`", arg.name),
+        (SlotRole::Count, Some(arg)) => format!("`{}Cnt`", arg.name),
         _ => return None,
     };
     let offset = slot.offset.map_or_else(String::new, |offset| offset.to_string());

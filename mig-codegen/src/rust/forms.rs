@@ -4,7 +4,6 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::Generator;
-use super::types::{bytes, is_bool};
 use crate::model::{Arg, Dealloc, PortType, Type, TypeKind};
 
 /// What an argument is to a Rust programmer.
@@ -45,7 +44,7 @@ impl<'t> Form<'t> {
     pub(super) fn of(ty: &'t Type) -> Option<Form<'t>> {
         Some(match &ty.kind {
             TypeKind::Port(port) => Form::Right(*port),
-            TypeKind::Scalar(_) if is_bool(ty) => Form::Bool,
+            TypeKind::Scalar(_) if ty.is_bool() => Form::Bool,
             TypeKind::Scalar(scalar) if matches!(scalar.bits, 8 | 16 | 32 | 64) => Form::Number(ty),
             TypeKind::Scalar(_) | TypeKind::Struct { .. } => Form::Aggregate(ty),
             TypeKind::Fixed { element, count, .. } => match rights(element) {
@@ -74,7 +73,7 @@ impl<'t> Form<'t> {
 
     /// True if the type of a result mentions the kernel.
     pub(super) fn owns(self) -> bool {
-        self.has_rights() || matches!(self, Form::OutOfLine(element) if is_byte(element))
+        self.has_rights() || matches!(self, Form::OutOfLine(element) if element.is_byte())
     }
 
     /// True for rights and arrays of them.
@@ -230,7 +229,7 @@ impl Generator<'_> {
                 let element = self.data_type(element);
                 quote!(&[#element])
             }
-            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory<K>),
             Form::Indefinite(element) | Form::OutOfLine(element) => {
                 let element = self.data_type(element);
                 quote!(#rt::Elements<'_, #element, K>)
@@ -253,7 +252,7 @@ impl Generator<'_> {
                 let count = Literal::u32_unsuffixed(count);
                 quote!([#element; #count])
             }
-            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory<K>),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory<K>),
             Form::Slice(element, max) if is_short(element, max) => {
                 let element = self.data_type(element);
                 let max = Literal::u32_unsuffixed(max);
@@ -280,10 +279,5 @@ impl Generator<'_> {
 /// An array that is a value on its own, so that a program whose allocator is not to be used can have it: thread states are among them.
 pub(super) fn is_short(element: &Type, max: u32) -> bool {
     const BYTES: u32 = 8192;
-    bytes(element).checked_mul(max).is_some_and(|size| size <= BYTES)
-}
-
-/// Memory of bytes needs no view of its elements.
-pub(super) fn is_byte(element: &Type) -> bool {
-    matches!(element.kind, TypeKind::Scalar(scalar) if scalar.bits == 8)
+    element.bytes().checked_mul(max).is_some_and(|size| size <= BYTES)
 }

@@ -7,7 +7,7 @@ use super::Generator;
 use super::form;
 use super::forms::Form;
 use super::words::word_of;
-use crate::model::{Message, Role, Routine, Slot};
+use crate::model::{Message, Routine, Slot, SlotRole};
 
 impl Generator<'_> {
     /// The assertions of all messages.
@@ -42,7 +42,7 @@ impl Generator<'_> {
         if !self.is_typed() {
             return untyped_check(message);
         }
-        let words = message.slots.iter().filter(|slot| slot.role == Role::Type);
+        let words = message.slots.iter().filter(|slot| slot.role == SlotRole::Type);
         let items = words.clone().map(|slot| self.item(routine, message, slot));
         let offsets = words.filter_map(|slot| slot.offset).map(Literal::u32_unsuffixed);
         let size = Literal::u32_unsuffixed(message.max_size);
@@ -53,12 +53,13 @@ impl Generator<'_> {
     fn item(&self, routine: &Routine, message: &Message, slot: &Slot) -> TokenStream {
         let Some(index) = slot.arg else { return quote!(Data(4)) };
         let arg = &routine.args[index];
-        let is_count = message.slots.iter().any(|other| other.arg == slot.arg && other.role == Role::Count);
+        let is_count =
+            message.slots.iter().any(|other| other.arg == slot.arg && other.role == SlotRole::Count);
         if is_count {
             return quote!(Data(4));
         }
         let long = word_of(message, index).is_some_and(|word| word.long);
-        let data = message.slots.iter().find(|other| other.arg == slot.arg && other.role == Role::Data);
+        let data = message.slots.iter().find(|other| other.arg == slot.arg && other.role == SlotRole::Data);
         let most = data.and_then(|data| data.size.or(data.max)).unwrap_or(0);
         let most = Literal::u32_unsuffixed(most);
         match (form(&arg.ty), long) {
@@ -83,7 +84,7 @@ impl Generator<'_> {
 
 /// True for what the runtime places by itself: all but the header, padding and trailer.
 fn is_item(slot: &Slot) -> bool {
-    !matches!(slot.role, Role::Header | Role::Pad | Role::Trailer)
+    !matches!(slot.role, SlotRole::Header | SlotRole::Pad | SlotRole::Trailer)
 }
 
 /// The check of an untyped message: every slot is an item.
@@ -92,9 +93,9 @@ fn untyped_check(message: &Message) -> TokenStream {
     let items = slots.clone().map(|slot| {
         let size = Literal::u32_unsuffixed(slot.size.or(slot.max).unwrap_or(0));
         match (slot.role, slot.size) {
-            (Role::Port, _) => quote!(Port),
-            (Role::Ool | Role::OolPorts, _) => quote!(OutOfLine),
-            (Role::Ndr, _) => quote!(Ndr),
+            (SlotRole::Port, _) => quote!(Port),
+            (SlotRole::Ool | SlotRole::OolPorts, _) => quote!(OutOfLine),
+            (SlotRole::Ndr, _) => quote!(Ndr),
             (_, Some(_)) => quote!(Data(#size)),
             (_, None) => quote!(Array(#size)),
         }

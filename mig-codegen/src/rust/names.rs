@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use heck::{ToShoutySnakeCase, ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, Span};
 
+use crate::model::{Arg, Routine};
+
 /// Names that the generated code uses itself, and names of the prelude, which an alias would hide.
 const TAKEN_TYPES: &[&str] = &[
     "Abi",
@@ -118,6 +120,17 @@ pub(super) fn unlike(wanted: &str, others: &[Ident]) -> Ident {
         }
         name.push('_');
     }
+}
+
+/// The parameter that says how many elements of a `countinout` array the caller takes.
+pub(super) fn limit(routine: &Routine, arg: &Arg) -> Ident {
+    param_name(routine, &format!("{}_max", snake_text(&arg.name)))
+}
+
+/// A name for a parameter or variable that is no argument.
+pub(super) fn param_name(routine: &Routine, wanted: &str) -> Ident {
+    let taken: Vec<Ident> = routine.args.iter().map(|arg| snake(&arg.name)).collect();
+    unlike(wanted, &taken)
 }
 
 #[cfg(test)]

@@ -7,18 +7,12 @@ use super::Generator;
 use super::docs::{comment, doc, docs};
 use super::form;
 use super::names;
-use super::untyped::{client_trailer, trailer_field};
-use crate::model::{Arg, Routine};
-
-/// The arguments that come back, with their indices.
-pub(super) fn outs(routine: &Routine) -> Vec<(usize, &Arg)> {
-    routine.args.iter().enumerate().filter(|(_, arg)| arg.in_reply()).collect()
-}
+use crate::model::{Arg, Routine, TrailerField};
 
 impl Generator<'_> {
     /// The structures of several results: as they travel, and as a method returns them where that differs.
     pub(super) fn results(&self, routine: &Routine) -> Vec<TokenStream> {
-        if outs(routine).len() < 2 {
+        if routine.results().len() < 2 {
             return Vec::new();
         }
         let derive = match self.is_generic(routine) {
@@ -58,7 +52,7 @@ impl Generator<'_> {
         ty: impl Fn(&Arg) -> TokenStream,
     ) -> TokenStream {
         let generics = generic.then(|| self.kernel_generics());
-        let fields = outs(routine).into_iter().map(|(_, arg)| {
+        let fields = routine.results().into_iter().map(|(_, arg)| {
             let mut about = comment(&arg.doc);
             if about.is_empty() {
                 about.push(format!("`{}`", arg.name));
@@ -78,7 +72,7 @@ impl Generator<'_> {
 
     /// The type of a routine's results as they travel.
     pub(super) fn results_type(&self, routine: &Routine) -> TokenStream {
-        match outs(routine)[..] {
+        match routine.results()[..] {
             [] => quote!(()),
             [(_, arg)] => self.owned(form(&arg.ty)),
             _ => {
@@ -92,7 +86,7 @@ impl Generator<'_> {
     /// The same with what the client finds in the trailer of the reply.
     pub(super) fn client_results_type(&self, routine: &Routine) -> TokenStream {
         let results = self.results_type(routine);
-        let fields = client_trailer(routine).into_iter().filter_map(|arg| trailer_field(&self.rt, arg));
+        let fields = routine.client_trailer().into_iter().map(|field| trailer_field(&self.rt, field));
         let tokens: Vec<TokenStream> = fields.map(|(ty, _)| ty).collect();
         match tokens.is_empty() {
             true => results,
@@ -102,7 +96,7 @@ impl Generator<'_> {
 
     /// The type of the results that a server's method returns.
     pub(super) fn returned_results_type(&self, routine: &Routine) -> TokenStream {
-        match outs(routine)[..] {
+        match routine.results()[..] {
             _ if !self.translates_results(routine) => self.results_type(routine),
             [(_, arg)] => self.returned_type(arg),
             _ => {
@@ -118,12 +112,12 @@ impl Generator<'_> {
         if !self.translates_results(routine) {
             return None;
         }
-        if let [(_, arg)] = outs(routine)[..] {
+        if let [(_, arg)] = routine.results()[..] {
             let value = self.translate_out(arg, quote!(results));
             return Some(quote!(let results = #value;));
         }
         let name = self.results_name(routine);
-        let fields = outs(routine).into_iter().map(|(_, arg)| {
+        let fields = routine.results().into_iter().map(|(_, arg)| {
             let field = names::snake(&arg.name);
             let value = self.translate_out(arg, quote!(results.#field));
             quote!(#field: #value)
@@ -140,11 +134,11 @@ impl Generator<'_> {
     }
 
     fn is_generic(&self, routine: &Routine) -> bool {
-        outs(routine).into_iter().any(|(_, arg)| form(&arg.ty).owns())
+        routine.results().into_iter().any(|(_, arg)| form(&arg.ty).owns())
     }
 
     fn is_generic_returned(&self, routine: &Routine) -> bool {
-        outs(routine).into_iter().any(|(_, arg)| mentions_kernel(self.returned_type(arg)))
+        routine.results().into_iter().any(|(_, arg)| mentions_kernel(self.returned_type(arg)))
     }
 
     /// The name of the structure of results that a server's method returns.
@@ -160,6 +154,16 @@ impl Generator<'_> {
     pub(super) fn kernel_generics(&self) -> TokenStream {
         let rt = &self.rt;
         quote!(<K: #rt::Kernel<Abi = Abi>>)
+    }
+}
+
+/// A field of the trailer: its type, and the method that reads it.
+pub(super) fn trailer_field(rt: &TokenStream, field: TrailerField) -> (TokenStream, TokenStream) {
+    match field {
+        TrailerField::Seqno => (quote!(#rt::Seqno), quote!(seqno)),
+        TrailerField::Sender => (quote!(#rt::SecurityToken), quote!(sender)),
+        TrailerField::Audit => (quote!(#rt::AuditToken), quote!(audit)),
+        TrailerField::Context => (quote!(u64), quote!(context)),
     }
 }
 

@@ -1,19 +1,16 @@
 //! The server's side: a trait, its demux function, the stubs between them, and replies that come later.
 
-use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::client::{declared_max, limit, param_name};
 use super::code::Place;
 use super::docs::{self, comment, doc, docs};
 use super::forms::Form;
-use super::results::outs;
-use super::types::is_name;
-use super::untyped::{is_server_trailer, trailer_field};
+use super::names::{limit, param_name};
+use super::results::trailer_field;
 use super::words::End;
 use super::{Generator, form, names};
-use crate::model::{Arg, Routine};
+use crate::model::{Arg, Role, Routine, TrailerField};
 
 impl Generator<'_> {
     /// Everything that a server needs.
@@ -96,24 +93,25 @@ impl Generator<'_> {
         let mut params = Vec::new();
         for (index, arg) in routine.args.iter().enumerate() {
             let name = names::snake(&arg.name);
-            let (name, ty) = match arg.direction {
-                Direction::In if is_dead_name(routine, arg) => (name, quote!(#rt::DeadName<K>)),
-                Direction::In | Direction::InOut => (name, self.server_param(form(&arg.ty))),
-                Direction::RequestPort => (name, quote!(#rt::Port<'_, K>)),
-                Direction::MsgSeqno => (name, quote!(#rt::Seqno)),
-                _ if is_server_trailer(arg) => match trailer_field(rt, arg) {
-                    Some((ty, _)) => (name, ty),
-                    None => continue,
-                },
-                Direction::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
-                _ => continue,
+            let (name, ty) = match arg.role {
+                Role::In if is_dead_name(routine, arg) => (name, quote!(#rt::DeadName<K>)),
+                Role::In | Role::InOut => (name, self.server_param(form(&arg.ty))),
+                Role::RequestPort => (name, quote!(#rt::Port<'_, K>)),
+                Role::Trailer { field, server: true, .. } => (name, trailer_field(rt, field).0),
+                Role::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
+                Role::Out
+                | Role::ReplyPort { .. }
+                | Role::WaitTime
+                | Role::SendTime
+                | Role::MsgOption
+                | Role::Trailer { .. } => continue,
             };
             let param = ServerParam { name, ty, index, arg, translated: false };
             match self.in_translation(arg) {
                 None => params.push(param),
                 Some((translated, _)) => {
                     // The port itself follows: it is the way to answer later.
-                    let port = (arg.direction == Direction::RequestPort).then(|| {
+                    let port = (arg.role == Role::RequestPort).then(|| {
                         let name = param_name(routine, &format!("{}_port", names::snake_text(&arg.name)));
                         ServerParam { name, ty: param.ty.clone(), ..param }
                     });
@@ -204,7 +202,7 @@ impl Generator<'_> {
         let rt = &self.rt;
         let name = &self.names.stubs[&routine.id];
         let trait_name = &self.names.server;
-        let to = if outs(routine).is_empty() { quote!(_) } else { quote!(reply) };
+        let to = if routine.results().is_empty() { quote!(_) } else { quote!(reply) };
         let body = self.stub_body(routine);
         quote! {
             fn #name<K, S>(server: &S, request: &#rt::Received<'_, K>, out: &mut #rt::Reply<'_, K>)
@@ -230,22 +228,24 @@ impl Generator<'_> {
         let mut dead_name = None;
         for ServerParam { name, index, arg, translated, .. } in &params {
             let local = names::unlike(&name.to_string(), &locals);
-            let value = match arg.direction {
-                Direction::In if is_dead_name(routine, arg) => {
+            let value = match arg.role {
+                Role::In if is_dead_name(routine, arg) => {
                     dead_name = Some(quote!(let #local = request.dead_name()?;));
                     quote!(#local)
                 }
-                Direction::RequestPort => quote!(request.port()),
-                Direction::MsgSeqno if self.is_typed() => quote!(request.seqno()),
-                _ if is_server_trailer(arg) => {
-                    let Some((_, method)) = trailer_field(&self.rt, arg) else { continue };
+                Role::RequestPort => quote!(request.port()),
+                Role::Trailer { field: TrailerField::Seqno, .. } if self.is_typed() => {
+                    quote!(request.seqno())
+                }
+                Role::Trailer { field, .. } => {
+                    let (_, method) = trailer_field(&self.rt, field);
                     tokens.push(quote!(let #local = request.trailer().#method()?;));
                     quote!(#local)
                 }
-                Direction::Out => {
+                Role::Out => {
                     if self.is_typed() {
                         let ty = self.word_const(&routine.request, *index, End::Receives);
-                        let max = Literal::u32_unsuffixed(declared_max(arg));
+                        let max = Literal::u32_unsuffixed(arg.ty.declared_max());
                         reads.push(quote!(let #local = #body.data::<u32>(#ty)?.min(#max);));
                     }
                     quote!(#local)
@@ -274,8 +274,7 @@ impl Generator<'_> {
             reads = self.untyped_arguments(routine, &body, &local);
         }
         let method = names::snake(&routine.name);
-        let ret_code = routine.args.iter().find(|arg| arg.is_ret_code_of(&routine.request));
-        let only_code = ret_code.map(|code| {
+        let only_code = routine.ret_code().map(|code| {
             let sent = routine.args.iter().filter(|arg| arg.in_request());
             let zeros = sent.clone().map(|arg| {
                 let name = local(arg);
@@ -308,7 +307,7 @@ impl Generator<'_> {
             },
         };
         let call = quote!(S::#method(server, #(#values),*)?);
-        let finish = match outs(routine).is_empty() {
+        let finish = match routine.results().is_empty() {
             true => quote!(#call; Ok(())),
             false => {
                 let encoder = &self.names.encoders[&routine.id];
@@ -328,7 +327,7 @@ impl Generator<'_> {
     /// Writes the results into a reply.
     fn encoder(&self, routine: &Routine) -> TokenStream {
         let rt = &self.rt;
-        let outs = outs(routine);
+        let outs = routine.results();
         let Some(message) = routine.reply.as_ref().filter(|_| !outs.is_empty()) else {
             return TokenStream::new();
         };
@@ -381,7 +380,7 @@ impl Generator<'_> {
         let results = self.results_type(routine);
         let id = self.id(routine);
         let size = Literal::u32_unsuffixed(self.reply_size(routine));
-        let encoder = match outs(routine).is_empty() {
+        let encoder = match routine.results().is_empty() {
             true => quote!(|_, ()| Ok(())),
             false => {
                 let encoder = &self.names.encoders[&routine.id];
@@ -411,7 +410,7 @@ fn is_dead_name(routine: &Routine, arg: &Arg) -> bool {
     const NOTIFY_DEAD_NAME: u32 = 72;
     routine.id == NOTIFY_DEAD_NAME
         && routine.args.iter().filter(|arg| arg.in_request()).count() == 1
-        && is_name(&arg.ty)
+        && arg.ty.is_name()
 }
 
 /// A parameter of a server's method.

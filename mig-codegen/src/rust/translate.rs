@@ -6,21 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use mig_parser::ast::Direction;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::docs::doc;
 use super::forms::Form;
-use super::results::outs;
 use super::{Generator, form, names};
-use crate::model::{Arg, Routine, Type};
+use crate::model::{Arg, Role, Routine, Type};
 
 impl Generator<'_> {
     /// The Rust type that an argument is translated to on its way to a method, and the functions that do it.
     pub(super) fn in_translation<'r>(&self, arg: &'r Arg) -> Option<(&TokenStream, InTranslation<'r>)> {
         let c = &arg.ty.c;
-        let is_request_port = arg.direction == Direction::RequestPort;
+        let is_request_port = arg.role == Role::RequestPort;
         if !is_request_port && !arg.in_request() {
             return None;
         }
@@ -41,7 +39,7 @@ impl Generator<'_> {
 
     /// The results as the method returns them, if one of them is translated.
     pub(super) fn translates_results(&self, routine: &Routine) -> bool {
-        outs(routine).into_iter().any(|(_, arg)| self.out_translation(arg).is_some())
+        routine.results().into_iter().any(|(_, arg)| self.out_translation(arg).is_some())
     }
 
     /// The value of a translated argument for its method, made of what arrived.

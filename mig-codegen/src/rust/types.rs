@@ -10,8 +10,6 @@ use super::apart;
 use super::docs::doc;
 use crate::model::{Member, Scalar, Type, TypeKind};
 
-/// `MACH_MSG_TYPE_BOOLEAN`, when it has 32 bits.
-const BOOLEAN: u32 = 0;
 /// `MACH_MSG_TYPE_REAL`
 const REAL: u32 = 10;
 /// `MACH_MSG_TYPE_REAL_64` of the untyped ABIs, which is `MACH_MSG_TYPE_INTEGER_64` of the others.
@@ -38,16 +36,6 @@ const PRIMITIVES: &[(&str, &str)] = &[
     ("uint32_t", "u32"),
     ("uint64_t", "u64"),
 ];
-
-/// True for the C truth value.
-pub(super) fn is_bool(ty: &Type) -> bool {
-    matches!(ty.kind, TypeKind::Scalar(Scalar { type_number: BOOLEAN, bits: 32, .. }))
-}
-
-/// True for the name of a right that travels as a number.
-pub(super) fn is_name(ty: &Type) -> bool {
-    matches!(&ty.kind, TypeKind::Scalar(scalar) if (scalar.type_number, scalar.bits) == (PORT_NAME, 32))
-}
 
 impl Generator<'_> {
     /// The Rust type of plain data in a message. A truth value is the integer that it is there.
@@ -106,7 +94,7 @@ impl Generator<'_> {
             (REAL, 64) => quote!(f64),
             (_, 8) => quote!(u8),
             (_, bits @ (16 | 32 | 64)) => {
-                let sign = if is_unsigned(ty) { 'u' } else { 'i' };
+                let sign = if ty.is_unsigned() { 'u' } else { 'i' };
                 let name = format_ident!("{sign}{bits}");
                 quote!(#name)
             }
@@ -122,7 +110,7 @@ impl Generator<'_> {
         let Some(name) = ty.name.as_deref() else { return false };
         let is_data = match ty.kind {
             TypeKind::Scalar(scalar) => scalar.type_number != PORT_NAME,
-            TypeKind::Fixed { ref element, .. } => !is_port(element),
+            TypeKind::Fixed { ref element, .. } => element.port().is_none(),
             TypeKind::Struct { .. } => true,
             _ => false,
         };
@@ -152,8 +140,8 @@ impl Generator<'_> {
         let mut checks = BTreeMap::new();
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
             visit(&arg.ty, &mut |ty| {
-                let path = self.extern_type(ty).filter(|_| bytes(ty) > 0);
-                checks.extend(path.map(|path| ((ty.name.as_deref(), bytes(ty)), path)));
+                let path = self.extern_type(ty).filter(|_| ty.bytes() > 0);
+                checks.extend(path.map(|path| ((ty.name.as_deref(), ty.bytes()), path)));
                 path.is_some()
             });
         }
@@ -173,7 +161,7 @@ impl Generator<'_> {
     fn collect<'t>(&self, ty: &'t Type, used: &mut BTreeMap<&'t str, &'t Type>) {
         visit(ty, &mut |ty| {
             // A truth value that is an argument is a `bool`.
-            if let Some(name) = ty.name.as_deref().filter(|_| self.has_item(ty) && !is_bool(ty)) {
+            if let Some(name) = ty.name.as_deref().filter(|_| self.has_item(ty) && !ty.is_bool()) {
                 used.insert(name, ty);
             }
             self.extern_type(ty).is_some()
@@ -197,7 +185,7 @@ impl Generator<'_> {
     fn structure(&self, c_name: &str, members: &[Member], size: u32, alignment: u32) -> TokenStream {
         let rt = &self.rt;
         let name = self.type_name(c_name);
-        let packed = members.iter().any(|member| natural_alignment(&member.ty) > alignment);
+        let packed = members.iter().any(|member| member.ty.natural_alignment() > alignment);
         let repr = if packed {
             let alignment = Literal::u32_unsuffixed(alignment);
             quote!(#[repr(C, packed(#alignment))])
@@ -214,7 +202,7 @@ impl Generator<'_> {
             fields.push(quote!(#doc pub #field: #ty));
             let offset = Literal::u32_unsuffixed(member.offset);
             checks.push(quote!(const _: [(); #offset] = [(); ::core::mem::offset_of!(#name, #field)];));
-            end = member.offset + bytes(&member.ty);
+            end = member.offset + member.ty.bytes();
         }
         fields.extend(padding(end, size));
         let doc = doc(&format!("`{c_name}`"));
@@ -294,16 +282,6 @@ fn padding(from: u32, to: u32) -> Option<TokenStream> {
     })
 }
 
-/// Bytes of plain data of fixed size.
-pub(super) fn bytes(ty: &Type) -> u32 {
-    match &ty.kind {
-        TypeKind::Scalar(scalar) => scalar.bits / 8,
-        TypeKind::Fixed { element, count, .. } => bytes(element) * count,
-        TypeKind::FixedString { size, .. } | TypeKind::Struct { size, .. } => *size,
-        _ => 0,
-    }
-}
-
 impl Generator<'_> {
     /// True if an inline array of this type is read as a slice of the message. Others are values that have been made of it.
     pub(super) fn is_borrowed(&self, element: &Type) -> bool {
@@ -318,37 +296,7 @@ impl Generator<'_> {
         match &ty.kind {
             TypeKind::Fixed { element, .. } => self.is_aligned(element),
             TypeKind::Struct { members, .. } => members.iter().all(|member| self.is_aligned(&member.ty)),
-            _ => natural_alignment(ty) as usize <= self.interface.abi.facts.alignment,
+            _ => ty.natural_alignment() as usize <= self.interface.abi.facts.alignment,
         }
     }
-}
-
-/// The alignment that Rust would give it on a 64-bit machine.
-fn natural_alignment(ty: &Type) -> u32 {
-    match &ty.kind {
-        TypeKind::Scalar(Scalar { bits: bits @ (16 | 32 | 64), .. }) => bits / 8,
-        TypeKind::Fixed { element, .. } => natural_alignment(element),
-        TypeKind::Struct { alignment, .. } => *alignment,
-        _ => 1,
-    }
-}
-
-/// True for rights.
-pub(super) fn is_port(ty: &Type) -> bool {
-    match &ty.kind {
-        TypeKind::Port(_) => true,
-        TypeKind::Fixed { element, .. } => is_port(element),
-        _ => false,
-    }
-}
-
-/// Whether C's type is unsigned. A `.defs` file does not say; the names at both ends of a chain of declarations do.
-fn is_unsigned(ty: &Type) -> bool {
-    let names = [ty.name.as_deref(), ty.alias_of.as_deref()];
-    names.into_iter().flatten().any(|name| {
-        name.starts_with("uint")
-            || name.starts_with("unsigned")
-            || name.contains("natural")
-            || ["size_t", "offset_t", "address_t"].iter().any(|end| name.ends_with(end))
-    })
 }

@@ -1,14 +1,12 @@
 //! The statements for messages of the untyped ABIs: rights and memory first, then plain data, in the order of the slots.
 
-use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::client::{declared_max, limit};
-use super::forms::{Form, is_byte};
-use super::types::bytes;
+use super::forms::Form;
+use super::names::limit;
 use super::{Generator, form, names};
-use crate::model::{Arg, Dealloc, Message, PortType, Role, Routine, Slot, TypeKind};
+use crate::model::{Arg, Dealloc, Message, PortType, Role, Routine, Slot, SlotRole, TypeKind};
 
 /// What is done for a slot.
 #[derive(Clone, Copy)]
@@ -33,24 +31,24 @@ enum Step<'r> {
 fn steps<'r>(routine: &'r Routine, message: &Message) -> Vec<Step<'r>> {
     let mut steps = Vec::new();
     let mut described = None;
-    let has_code = message.slots.iter().any(|slot| slot.role == Role::RetCode);
+    let has_code = message.slots.iter().any(|slot| slot.role == SlotRole::RetCode);
     for slot in &message.slots {
         let arg = slot.arg.map(|index| &routine.args[index]);
         steps.extend(match (slot.role, arg) {
-            (Role::BodyCount, _) => {
+            (SlotRole::BodyCount, _) => {
                 Some(Step::Descriptors(slot.check.first().map_or(0, |check| check.value)))
             }
             // An array of rights has a slot for each of them.
-            (Role::Port | Role::Ool | Role::OolPorts, Some(arg)) => {
+            (SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts, Some(arg)) => {
                 let first = described != slot.arg;
                 described = slot.arg;
                 first.then_some(Step::Described(arg))
             }
-            (Role::Ndr, _) => (!has_code).then_some(Step::Ndr),
-            (Role::RetCode, _) => Some(Step::ReturnCode),
-            (Role::Count, Some(arg)) if is_limit(routine, message, arg) => Some(Step::Limit(arg)),
-            (Role::Count, Some(arg)) if is_described(form(&arg.ty)) => Some(Step::Count(arg)),
-            (Role::Data, Some(arg)) => Some(Step::Data(arg)),
+            (SlotRole::Ndr, _) => (!has_code).then_some(Step::Ndr),
+            (SlotRole::RetCode, _) => Some(Step::ReturnCode),
+            (SlotRole::Count, Some(arg)) if is_limit(routine, message, arg) => Some(Step::Limit(arg)),
+            (SlotRole::Count, Some(arg)) if is_described(form(&arg.ty)) => Some(Step::Count(arg)),
+            (SlotRole::Data, Some(arg)) => Some(Step::Data(arg)),
             _ => None,
         });
     }
@@ -59,7 +57,7 @@ fn steps<'r>(routine: &'r Routine, message: &Message) -> Vec<Step<'r>> {
 
 /// A count that stands in a request for a result.
 fn is_limit(routine: &Routine, message: &Message, arg: &Arg) -> bool {
-    arg.direction == Direction::Out && std::ptr::eq(message, &routine.request)
+    arg.role == Role::Out && std::ptr::eq(message, &routine.request)
 }
 
 /// Rights and memory.
@@ -85,13 +83,12 @@ fn bound(arg: &Arg) -> Option<u32> {
 
 /// The bytes of a string that has always as many.
 fn area(arg: &Arg) -> Literal {
-    Literal::u32_unsuffixed(bytes(&arg.ty))
+    Literal::u32_unsuffixed(arg.ty.bytes())
 }
 
 /// The variable with the number of elements that have gone into a descriptor.
 fn count_of(routine: &Routine, arg: &Arg) -> Ident {
-    let taken: Vec<Ident> = routine.args.iter().map(|arg| names::snake(&arg.name)).collect();
-    names::unlike(&format!("{}_count", names::snake_text(&arg.name)), &taken)
+    names::param_name(routine, &format!("{}_count", names::snake_text(&arg.name)))
 }
 
 impl Generator<'_> {
@@ -138,7 +135,7 @@ impl Generator<'_> {
             }
             Step::Limit(arg) => {
                 let limit = limit(routine, arg);
-                let max = Literal::u32_unsuffixed(declared_max(arg));
+                let max = Literal::u32_unsuffixed(arg.ty.declared_max());
                 quote!(#to.value(&#limit.min(#max));)
             }
             Step::Data(arg) => self.encode_plain(routine, arg, to, value, is_client),
@@ -194,12 +191,12 @@ impl Generator<'_> {
                         quote!(#to.memory(#given, #copying)?)
                     }
                     (true, ..) => quote!(#to.memory(#value, #copying)?),
-                    (false, _, Form::OutOfLine(element)) if is_byte(element) => {
+                    (false, _, Form::OutOfLine(element)) if element.is_byte() => {
                         quote!(#to.memory_result(#value, #copying)?)
                     }
                     (false, ..) => quote!(#to.memory_copy(&#value, #copying)?),
                 };
-                match bytes(element) {
+                match element.bytes() {
                     1 => written,
                     size => {
                         let size = Literal::u32_unsuffixed(size);
@@ -226,7 +223,8 @@ impl Generator<'_> {
             _ => return TokenStream::new(),
         };
         let has_count = message.slots.iter().any(|slot: &Slot| {
-            slot.role == Role::Count && slot.arg.is_some_and(|index| std::ptr::eq(&routine.args[index], arg))
+            slot.role == SlotRole::Count
+                && slot.arg.is_some_and(|index| std::ptr::eq(&routine.args[index], arg))
         });
         if !has_count && arg.same_count.is_none() {
             return quote!(#described;);
@@ -364,7 +362,7 @@ impl Generator<'_> {
             }
             Step::Limit(arg) => {
                 let name = local(arg);
-                let max = Literal::u32_unsuffixed(declared_max(arg));
+                let max = Literal::u32_unsuffixed(arg.ty.declared_max());
                 quote!(let #name = #from.value::<u32>()?.min(#max);)
             }
             Step::Data(arg) => {
@@ -387,7 +385,7 @@ impl Generator<'_> {
                 Some(_) => quote!(#from.send_once_right()?),
                 None => quote!(#from.poly()?),
             },
-            Form::OutOfLine(element) if is_byte(element) => quote!(#from.memory()?),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#from.memory()?),
             Form::Indefinite(element) | Form::OutOfLine(element) => {
                 let element = self.data_type(element);
                 quote!(#from.memory_of::<#element>()?)
@@ -487,7 +485,7 @@ impl Generator<'_> {
             }
             Form::Bool => quote!(false),
             Form::Slice(..) => quote!([]),
-            Form::OutOfLine(element) if is_byte(element) => quote!(#rt::OolMemory::empty()),
+            Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory::empty()),
             Form::Indefinite(_) | Form::OutOfLine(_) => {
                 quote!(#rt::Elements::OutOfLine(#rt::OolMemory::empty()))
             }
@@ -497,57 +495,6 @@ impl Generator<'_> {
             }
         }
     }
-}
-
-/// An argument from a trailer: its type, and the method that reads it.
-pub(super) fn trailer_field(rt: &TokenStream, arg: &Arg) -> Option<(TokenStream, TokenStream)> {
-    let seqno = || (quote!(#rt::Seqno), quote!(seqno));
-    let sender = || (quote!(#rt::SecurityToken), quote!(sender));
-    let audit = || (quote!(#rt::AuditToken), quote!(audit));
-    let context = || (quote!(u64), quote!(context));
-    Some(match arg.direction {
-        Direction::MsgSeqno => seqno(),
-        Direction::SecToken | Direction::ServerSecToken | Direction::UserSecToken => sender(),
-        Direction::AuditToken | Direction::ServerAuditToken | Direction::UserAuditToken => audit(),
-        Direction::ServerContextToken => context(),
-        Direction::ServerImpl | Direction::UserImpl => match arg.name.as_str() {
-            "msgh_seqno" => seqno(),
-            "msgh_sender" => sender(),
-            "msgh_audit" => audit(),
-            "msgh_context" => context(),
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// True for an argument that a server finds in the trailer of the request.
-pub(super) fn is_server_trailer(arg: &Arg) -> bool {
-    matches!(
-        arg.direction,
-        Direction::MsgSeqno
-            | Direction::SecToken
-            | Direction::ServerSecToken
-            | Direction::AuditToken
-            | Direction::ServerAuditToken
-            | Direction::ServerContextToken
-            | Direction::ServerImpl
-    )
-}
-
-/// The arguments that a client finds in the trailer of the reply.
-pub(super) fn client_trailer(routine: &Routine) -> Vec<&Arg> {
-    let is_there = |arg: &&Arg| {
-        matches!(
-            arg.direction,
-            Direction::SecToken
-                | Direction::UserSecToken
-                | Direction::AuditToken
-                | Direction::UserAuditToken
-                | Direction::UserImpl
-        )
-    };
-    routine.args.iter().filter(is_there).collect()
 }
 
 /// What shares the count of `first`, which has just been read, and is in descriptors. These stand in front of counts, so all has been taken.

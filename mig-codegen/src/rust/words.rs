@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mig_parser::ast::Direction;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::forms::Form;
 use super::{Generator, form};
-use crate::model::{InLine, Message, Role, Routine, TypeWord};
+use crate::model::{InLine, Message, Role, Routine, SlotRole, TypeWord};
 use crate::wire::STRING_C;
 
 /// The type numbers that have names, without `MACH_MSG_TYPE_`.
@@ -105,7 +104,7 @@ impl Description {
 
 /// The type word in front of an argument's data in a message.
 pub(super) fn word_of(message: &Message, arg: usize) -> Option<&TypeWord> {
-    let slot = message.slots.iter().find(|slot| slot.role == Role::Type && slot.arg == Some(arg))?;
+    let slot = message.slots.iter().find(|slot| slot.role == SlotRole::Type && slot.arg == Some(arg))?;
     slot.word.as_ref()
 }
 
@@ -125,11 +124,11 @@ impl Generator<'_> {
         let data = |word: Ident| quote!(#rt::Expected::data(#word));
         let mut expected = Vec::new();
         let mut owns = false;
-        for slot in routine.request.slots.iter().filter(|slot| slot.role == Role::Type) {
+        for slot in routine.request.slots.iter().filter(|slot| slot.role == SlotRole::Type) {
             let Some(index) = slot.arg else { break };
             let arg = &routine.args[index];
             let known = match form(&arg.ty) {
-                _ if arg.direction == Direction::Out => {
+                _ if arg.role == Role::Out => {
                     Some(data(self.word_const(&routine.request, index, End::Receives)))
                 }
                 Form::Right(_) if slot.word.is_some_and(|word| word.long) => None,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mig_codegen::IncludePath;
 use mig_codegen::abi::Abi;
-use mig_codegen::model::{Interface, Message, Role, Slot, TypeWord, is_one_way};
+use mig_codegen::model::{Interface, Message, Slot, SlotRole, TypeWord, is_one_way};
 use mig_parser::{FileSystem, Loader, Memory, Options, parse};
 
 /// One routine of each kind.
@@ -119,13 +119,13 @@ pub(crate) fn interface(source: &str, abi: &str) -> Interface {
 /// The type word of the `n`th item of a message, from 1.
 #[track_caller]
 pub(crate) fn word_of(message: &Message, n: usize) -> TypeWord {
-    let slot = message.slots.iter().filter(|slot| slot.role == Role::Type).nth(n - 1);
+    let slot = message.slots.iter().filter(|slot| slot.role == SlotRole::Type).nth(n - 1);
     slot.and_then(|slot| slot.word).expect("the message has so many items")
 }
 
 /// The slots with the values of arguments.
 pub(crate) fn data_slots(message: &Message) -> Vec<&Slot> {
-    message.slots.iter().filter(|slot| slot.role == Role::Data).collect()
+    message.slots.iter().filter(|slot| slot.role == SlotRole::Data).collect()
 }
 
 /// What is true of every message, whatever is in it.
@@ -141,18 +141,18 @@ pub(crate) fn check_invariants(interface: &Interface) {
 fn check_message(message: &Message, alignment: u32) {
     let (mut at, mut min, mut max) = (Some(0), 0, 0u32);
     let mut roles = message.slots.iter().map(|slot| slot.role).peekable();
-    assert_eq!(roles.peek(), Some(&Role::Header));
+    assert_eq!(roles.peek(), Some(&SlotRole::Header));
     while let Some(role) = roles.next() {
-        if role == Role::Type {
+        if role == SlotRole::Type {
             let next = roles.peek().expect("a type word is in front of something");
-            assert!(matches!(next, Role::Data | Role::Count | Role::RetCode), "{next:?}");
+            assert!(matches!(next, SlotRole::Data | SlotRole::Count | SlotRole::RetCode), "{next:?}");
         }
     }
     // The trailer is the kernel's, behind the message.
-    for slot in message.slots.iter().filter(|slot| slot.role != Role::Trailer) {
+    for slot in message.slots.iter().filter(|slot| slot.role != SlotRole::Trailer) {
         assert_eq!(slot.offset, at, "{slot:?}: offsets are fixed up to the first slot of variable size");
-        assert_eq!(slot.word.is_some(), slot.role == Role::Type);
-        if slot.role != Role::Pad {
+        assert_eq!(slot.word.is_some(), slot.role == SlotRole::Type);
+        if slot.role != SlotRole::Pad {
             assert_eq!(max % alignment, 0, "{slot:?} is aligned");
         }
         match slot.size {
@@ -161,7 +161,7 @@ fn check_message(message: &Message, alignment: u32) {
                 min += size;
                 max += size;
             }
-            None if slot.role == Role::Pad => {
+            None if slot.role == SlotRole::Pad => {
                 at = None;
                 max = max.next_multiple_of(alignment);
             }
