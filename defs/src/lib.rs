@@ -1,18 +1,18 @@
 //! Interface definitions of Mach, and the bindings generated from them.
 //!
 //! The `.defs` files are in the folders of this package, one for each family of kernels; this library has their Rust side, a module for each
-//! ABI and in it a module for each interface. [`native`] is that of the target. A client calls functions, a server implements a trait:
+//! ABI and in it a module for each interface. [`native`] is that of the target, [`gnu`](gnu) and [`apple`](apple) are those of a family for its size of addresses. A client calls functions, a server implements a trait:
 //!
 //! ```
 //! # #[cfg(all(feature = "gnu-mach", feature = "gnu-memory_object"))]
 //! # mod example {
-//! use mach_defs::native::{mach, memory_object};
+//! use mach_defs::gnu::{mach, memory_object};
 //! use mig_runtime::{CallError, KernReturn, Kernel, Port, SendRight, abi};
 //!
 //! /// A memory object whose pages are all zero.
 //! struct Zeros;
 //!
-//! impl<K: Kernel<Abi = abi::Native>> memory_object::MemoryObject<K> for Zeros {
+//! impl<K: Kernel<Abi = abi::Gnu>> memory_object::MemoryObject<K> for Zeros {
 //!     // What is not written here answers MIG_BAD_ID.
 //!     fn memory_object_data_request(
 //!         &self,
@@ -102,12 +102,26 @@ pub mod osf_32 {
     osf!(modules "osf-32");
 }
 
+/// GNU Mach's interfaces for a target with addresses of this size, whatever its system is.
 #[cfg(target_pointer_width = "32")]
-#[doc(inline)]
-pub use gnu_i386 as native;
+pub use gnu_i386 as gnu;
+/// GNU Mach's interfaces for a target with addresses of this size, whatever its system is.
 #[cfg(target_pointer_width = "64")]
+pub use gnu_x86_64 as gnu;
+
+/// Apple's interfaces for a target with addresses of this size, whatever its system is.
+#[cfg(target_pointer_width = "32")]
+pub use apple_32 as apple;
+/// Apple's interfaces for a target with addresses of this size, whatever its system is.
+#[cfg(target_pointer_width = "64")]
+pub use apple_64 as apple;
+
+#[cfg(target_vendor = "apple")]
 #[doc(inline)]
-pub use gnu_x86_64 as native;
+pub use apple as native;
+#[cfg(not(target_vendor = "apple"))]
+#[doc(inline)]
+pub use gnu as native;
 
 /// The README's example, compiled.
 #[cfg(all(doctest, feature = "gnu-mach", feature = "gnu-memory_object"))]

@@ -5,8 +5,8 @@
 
 use alloc::boxed::Box;
 
-use mach_defs::native::exc::{self, Exc, Integer, RpcLongInteger};
-use mach_defs::native::mach;
+use mach_defs::gnu::exc::{self, Exc, Integer, RpcLongInteger};
+use mach_defs::gnu::mach;
 use mig_runtime::platform::{Platform, SpawnError};
 use mig_runtime::{KernReturn, Port, ReceiveRight, SendRight, Server};
 

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use mach_defs::native::mach_i386;
+use mach_defs::gnu::mach_i386;
 use mig_runtime::KernReturn;
 
 use crate::Send;

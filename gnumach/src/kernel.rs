@@ -6,9 +6,9 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use mach_defs::native::mach::{self, VmAddress};
-use mach_defs::native::mach_port;
-use mig_runtime::abi::{Abi, Native};
+use mach_defs::gnu::mach::{self, VmAddress};
+use mach_defs::gnu::mach_port;
+use mig_runtime::abi::{Abi, Gnu};
 use mig_runtime::kernel::{MsgCall, RightKind};
 use mig_runtime::{AnyRight, KernReturn, Kernel, Name, Notification, ReceiveRight, SendOnceRight, SendRight};
 
@@ -91,7 +91,7 @@ mod option {
 
 // SAFETY: on success the kernel has written a whole message, whose rights and regions it has put into this task.
 unsafe impl Kernel for GnuMach {
-    type Abi = Native;
+    type Abi = Gnu;
     type Region = Pages;
     type Lent<'a> = &'a [u8];
 
@@ -294,7 +294,7 @@ unsafe fn message_size(buffer: &[MaybeUninit<u64>]) -> u32 {
 unsafe fn only_size(buffer: &mut [MaybeUninit<u64>]) {
     // SAFETY: the caller's promise.
     let size = unsafe { message_size(buffer) };
-    buffer[..Native::FACTS.header / 8].fill(MaybeUninit::new(0));
+    buffer[..Gnu::FACTS.header / 8].fill(MaybeUninit::new(0));
     buffer[0] = MaybeUninit::new(u64::from(size) << 32);
 }
 

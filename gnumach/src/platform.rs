@@ -6,7 +6,7 @@ use core::mem;
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use mach_defs::native::mach_host;
+use mach_defs::gnu::mach_host;
 use mig_runtime::SendRight;
 use mig_runtime::platform::{Panicked, Platform, SpawnError};
 

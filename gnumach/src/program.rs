@@ -7,7 +7,7 @@ use core::panic::PanicInfo;
 use core::ptr;
 
 use lock_api::Mutex;
-use mach_defs::native::mach::{self, VmAddress};
+use mach_defs::gnu::mach::{self, VmAddress};
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;

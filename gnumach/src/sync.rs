@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
 
-use mach_defs::native::gnumach;
+use mach_defs::gnu::gnumach;
 use mig_runtime::platform;
 
 use crate::kernel::task;

@@ -9,8 +9,8 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use mach_defs::native::mach::{self, VmAddress};
-use mach_defs::native::{gnumach, mach_host};
+use mach_defs::gnu::mach::{self, VmAddress};
+use mach_defs::gnu::{gnumach, mach_host};
 use mig_runtime::platform::{Panicked, SpawnError, Thread};
 use mig_runtime::{KernReturn, Name, SendRight};
 

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use mach_defs::native::mach::{self, VmAddress};
-use mach_defs::native::{gnumach, mach_host};
+use mach_defs::gnu::mach::{self, VmAddress};
+use mach_defs::gnu::{gnumach, mach_host};
 use mig_runtime::{KernReturn, Name};
 
 use crate::Send;

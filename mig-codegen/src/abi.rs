@@ -132,14 +132,19 @@ impl Abi {
         Abi::ALL.iter().copied().find(|abi| abi.name() == name)
     }
 
-    /// The default for a target with addresses of so many bits: GNU Mach's.
-    pub fn for_pointer_width(bits: u32) -> &'static Abi {
-        if bits <= 32 { &GNU_I386 } else { &GNU_X86_64 }
+    /// The default for a target with addresses of this many bits: Apple's for its systems, whose vendor is `apple`, else GNU Mach's.
+    pub fn for_target(vendor: &str, pointer_width: u32) -> &'static Abi {
+        match (vendor, pointer_width) {
+            ("apple", ..=32) => &APPLE_32,
+            ("apple", _) => &APPLE_64,
+            (_, ..=32) => &GNU_I386,
+            _ => &GNU_X86_64,
+        }
     }
 
     /// The default where nothing says what the target is: that of the machine that the compiler runs on.
     pub fn host() -> &'static Abi {
-        Abi::for_pointer_width(usize::BITS)
+        Abi::for_target(if cfg!(target_vendor = "apple") { "apple" } else { "" }, usize::BITS)
     }
 
     /// The ABI with this name, and the processor if the name ends in one: `apple-64-x86_64`.
@@ -421,3 +426,16 @@ pub static APPLE_64: Abi = Abi {
     built_in: &[],
     language: &APPLE,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_that_of_the_targets_kernel() {
+        // Vendor and width of aarch64-apple-darwin, arm64_32-apple-watchos, x86_64-unknown-linux-gnu and i686-unknown-hurd-gnu.
+        let targets = [("apple", 64), ("apple", 32), ("unknown", 64), ("unknown", 32)];
+        let names = targets.map(|(vendor, width)| Abi::for_target(vendor, width).name());
+        assert_eq!(names, ["apple-64", "apple-32", "gnu-x86_64", "gnu-i386"]);
+    }
+}

@@ -20,7 +20,9 @@ impl Config {
     ///
     /// [`Error`], which prints what is wrong with the file and where.
     pub fn compile(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        println!("cargo::rerun-if-env-changed=CARGO_CFG_TARGET_POINTER_WIDTH");
+        for variable in ["POINTER_WIDTH", "VENDOR", "ARCH"] {
+            println!("cargo::rerun-if-env-changed=CARGO_CFG_TARGET_{variable}");
+        }
         let Some(folder) = env::var_os("OUT_DIR") else {
             return Err(Error::Config("OUT_DIR is not set: `compile` is for build scripts".to_owned()));
         };

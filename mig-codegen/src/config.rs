@@ -164,7 +164,8 @@ impl Config {
 
     /// Lays messages out for this ABI, by its name (`gnu-i386`, `gnu-x86_64`, …).
     ///
-    /// Without it a build script uses GNU Mach's ABI for cargo's target, anything else that for the machine it runs on.
+    /// Without it a build script uses that of cargo's target, anything else that of the machine it runs on: Apple's for macOS and its kin, GNU Mach's for
+    /// all others.
     #[must_use]
     pub fn abi(mut self, name: impl Into<String>) -> Self {
         self.abi = Some(name.into());
@@ -477,8 +478,12 @@ impl Config {
                 Error::Config(format!("unknown ABI `{name}`; there are {}", Abi::names().join(", ")))
             });
         }
-        let width = env::var("CARGO_CFG_TARGET_POINTER_WIDTH").ok().and_then(|width| width.parse().ok());
-        Ok(width.map_or_else(Abi::host, Abi::for_pointer_width))
+        let cargo = || {
+            let vendor = env::var("CARGO_CFG_TARGET_VENDOR").ok()?;
+            let width = env::var("CARGO_CFG_TARGET_POINTER_WIDTH").ok()?.parse().ok()?;
+            Some(Abi::for_target(&vendor, width))
+        };
+        Ok(cargo().unwrap_or_else(Abi::host))
     }
 
     /// The target: the one asked for, else that of cargo in a build script for one of Apple's systems, else this machine's or the first.

@@ -14,6 +14,8 @@ use syn::{Ident, Lit, LitBool, LitStr, Path, Token, braced, bracketed};
 /// The arguments of `interface!`.
 pub(crate) struct Arguments {
     pub(crate) source: Source,
+    /// Whether they say which ABI it is.
+    pub(crate) has_abi: bool,
     config: Config,
 }
 
@@ -62,7 +64,8 @@ impl Parse for Arguments {
             }
         }
         let source = source.ok_or_else(|| input.error("`path: \"…\"` or `inline: \"…\"` is missing"))?;
-        Ok(Arguments { source, config })
+        let has_abi = seen.iter().any(|key| key == "abi");
+        Ok(Arguments { source, has_abi, config })
     }
 }
 

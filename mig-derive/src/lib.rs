@@ -37,7 +37,8 @@ use arguments::{Arguments, Source};
 /// - `include: ["folder", …]`: where to look for included files, relative to the same folder
 /// - `imacros: ["file", …]`, `first: ["file", …]`: files of which only the macros count, and files that are read before the interface
 /// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor
-/// - `abi: "gnu-i386"`: the ABI of the messages; by default GNU Mach's for the machine that the compiler runs on
+/// - `abi: "gnu-i386"`: the ABI of the messages; by default Apple's for macOS and its kin, GNU Mach's for every other target. The macro finds it by calling
+///   itself as `::mig_derive::interface!`: where the crate has another name, `abi` must be given
 /// - `arch: "arm64"`: the processor whose macros are predefined, for an ABI that several have
 /// - `prefix: "text"`: what stands in front of the names of functions
 /// - `side: client`, `server` or `both`
@@ -59,7 +60,8 @@ use arguments::{Arguments, Source};
 ///         inline: "
 ///             subsystem lamps 4000;
 ///             type lamp_t = MACH_MSG_TYPE_COPY_SEND intran: lamp_ref_t lamp_of(lamp_t);
-///             routine lamp_watts(lamp : lamp_t; out watts : int);
+///             type watts_t = MACH_MSG_TYPE_INTEGER_32;
+///             routine lamp_watts(lamp : lamp_t; out watts : watts_t);
 ///         ",
 ///         extern_type: { lamp_ref_t: std::sync::Arc<crate::Lamp> },
 ///     }
@@ -92,8 +94,27 @@ use arguments::{Arguments, Source};
 /// ```
 #[proc_macro]
 pub fn interface(input: TokenStream) -> TokenStream {
-    let expanded = syn::parse::<Arguments>(input).and_then(|arguments| expand(&arguments));
+    let input = proc_macro2::TokenStream::from(input);
+    let expanded = syn::parse2::<Arguments>(input.clone()).and_then(|arguments| {
+        if arguments.has_abi { expand(&arguments) } else { Ok(for_the_target(&input)) }
+    });
     expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// The macro again, with the ABI of each target, of which the compiler keeps that of its own: a macro is not told which one it is.
+fn for_the_target(input: &proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+    quote! {
+        #[cfg(all(target_vendor = "apple", target_arch = "x86_64"))]
+        ::mig_derive::interface! { abi: "apple-64-x86_64", #input }
+        #[cfg(all(target_vendor = "apple", target_pointer_width = "64", not(target_arch = "x86_64")))]
+        ::mig_derive::interface! { abi: "apple-64-arm64", #input }
+        #[cfg(all(target_vendor = "apple", not(target_pointer_width = "64")))]
+        ::mig_derive::interface! { abi: "apple-32", #input }
+        #[cfg(all(not(target_vendor = "apple"), target_pointer_width = "64"))]
+        ::mig_derive::interface! { abi: "gnu-x86_64", #input }
+        #[cfg(all(not(target_vendor = "apple"), not(target_pointer_width = "64")))]
+        ::mig_derive::interface! { abi: "gnu-i386", #input }
+    }
 }
 
 fn expand(arguments: &Arguments) -> syn::Result<proc_macro2::TokenStream> {

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
-//! use mach_defs::native::{default_pager, memory_object, memory_object_default};
+//! use mach_defs::gnu::{default_pager, memory_object, memory_object_default};
 //! use mach_pager::store::MemoryStore;
 //! use mach_pager::{Config, Service};
 //! use mig_runtime::ReceiveRight;
@@ -61,6 +61,11 @@
 //! With the feature `std`, which is on by default, come swap files and the command `mach-pager`. Without it the library needs `alloc` only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
+
+#[cfg(all(feature = "std", not(target_os = "linux")))]
+compile_error!(
+    "mach-pager's command and its stores in files are for Linux (O_TMPFILE, O_DIRECT); for other systems build the library without the feature `std`"
+);
 
 extern crate alloc;
 #[cfg(feature = "std")]

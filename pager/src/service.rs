@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use mach_defs::native::hurd::default_pager as hurd;
-use mach_defs::native::{
+use mach_defs::gnu::hurd::default_pager as hurd;
+use mach_defs::gnu::{
     default_pager::default_pager, seqnos_memory_object::seqnos_memory_object,
     seqnos_memory_object_default::seqnos_memory_object_default, seqnos_notify::seqnos_notify,
 };
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Platform, SpawnError, Thread};
 use mig_runtime::server::Source;
 use mig_runtime::{KernReturn, Kernel, SendRight, Server, Stop};
@@ -22,7 +22,7 @@ use crate::{Config, SwapPager, object_calls};
 /// A pager that works. Dropping it stops it.
 ///
 /// All that is left to the host is to let the kernel know of it: [`right`](Self::right) is what `vm_set_default_memory_manager` takes.
-pub struct Service<K: Kernel<Abi = Native>, P: Platform, S: Store> {
+pub struct Service<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     pager: Arc<SwapPager<K, P, S>>,
     stops: Vec<Stop<K>>,
     servers: Vec<P::Thread>,
@@ -48,7 +48,7 @@ pub enum Duty {
     Writes,
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
     /// Starts a pager.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Service<K, P, S> {
     }
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> Drop for Service<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Drop for Service<K, P, S> {
     fn drop(&mut self) {
         self.end();
     }
@@ -215,7 +215,7 @@ fn join<T: Thread>(threads: &mut Vec<T>) {
     }
 }
 
-fn serve_objects<K: Kernel<Abi = Native>, P: Platform, S: Store>(
+fn serve_objects<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     pager: &SwapPager<K, P, S>,
     ports: Source<'_, K>,
     stop: &Stop<K>,

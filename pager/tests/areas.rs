@@ -6,8 +6,8 @@ use std::ffi::CString;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use mach_defs::native::default_pager;
-use mach_defs::native::hurd::default_pager as hurd;
+use mach_defs::gnu::default_pager;
+use mach_defs::gnu::hurd::default_pager as hurd;
 use mach_pager::Config;
 use mach_pager::areas::{Devices, HURD_EINVAL, PagingSpace};
 use mach_pager::store::{Disk, DiskError, Runs, SwapStore, Volumes, superblock};

@@ -2,7 +2,7 @@
 
 mod world;
 
-use mach_defs::native::default_pager::{self, DefaultPagerInfo, DefaultPagerObject, DefaultPagerPage};
+use mach_defs::gnu::default_pager::{self, DefaultPagerInfo, DefaultPagerObject, DefaultPagerPage};
 use mach_pager::Config;
 use mach_pager::store::Store;
 use mig_runtime::kernel::local::Local;
@@ -118,7 +118,7 @@ fn a_locked_page_is_unlocked_at_once() {
     let world = World::new();
     let object = Object::using(world.create_external(SIZE));
     object.init();
-    mach_defs::native::memory_object::memory_object_data_unlock(&object.port, &object.control, 0, SIZE, 3)
+    mach_defs::gnu::memory_object::memory_object_data_unlock(&object.port, &object.control, 0, SIZE, 3)
         .unwrap();
     world.serve();
     assert_eq!(object.answers(), [Ready, Unlock { offset: 0, size: SIZE }]);

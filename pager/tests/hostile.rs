@@ -2,7 +2,7 @@
 
 mod world;
 
-use mach_defs::native::{default_pager, memory_object, memory_object_default};
+use mach_defs::gnu::{default_pager, memory_object, memory_object_default};
 use mach_pager::store::Store;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{Dest, KernReturn, MsgBuf, ReceiveRight, SendOptions, SendRight, Type};

@@ -175,7 +175,7 @@ fn objects_of_others_are_so_many_and_have_so_many_pages() {
     let first = Object::using(world.create_external(100 * SIZE));
     let second = Object::using(world.create_external(100 * SIZE));
     let third =
-        world.call(|manager| mach_defs::native::default_pager::default_pager_object_create(manager, SIZE));
+        world.call(|manager| mach_defs::gnu::default_pager::default_pager_object_create(manager, SIZE));
     assert_eq!(third.err(), Some(mig_runtime::KernReturn::KERN_RESOURCE_SHORTAGE));
     first.init();
     second.init();
@@ -232,7 +232,7 @@ fn the_administrators_right_is_not_the_kernels() {
     let right = world.pager.administration_port().make_send().unwrap();
     let right = Local::transfer(right, &world.task).unwrap();
     let [port, control, name] = [0; 3].map(|_| ReceiveRight::allocate(&world.task).unwrap());
-    mach_defs::native::memory_object_default::memory_object_create(right, port, 0, &control, &name, SIZE)
+    mach_defs::gnu::memory_object_default::memory_object_create(right, port, 0, &control, &name, SIZE)
         .unwrap();
     world.settle();
     assert_eq!(world.pager.object_count(), 0);

@@ -5,11 +5,9 @@ mod world;
 use std::collections::HashMap;
 use std::thread;
 
-use mach_defs::native::memory_object::memory_object;
-use mach_defs::native::memory_object_default::{
-    self, memory_object_default as memory_object_default_subsystem,
-};
-use mach_defs::native::notify::notify;
+use mach_defs::gnu::memory_object::memory_object;
+use mach_defs::gnu::memory_object_default::{self, memory_object_default as memory_object_default_subsystem};
+use mach_defs::gnu::notify::notify;
 use mach_pager::store::{MemoryStore, Store};
 use mach_pager::{Config, Service, Unsequenced};
 use mig_runtime::kernel::local::{Host, Local};
@@ -202,7 +200,7 @@ fn space_comes_back_when_objects_go() {
 /// An object of others, in use by a kernel.
 fn external(service: &Service<Local, Std, MemoryStore<Std>>, kernel: &Local, pages: u64) -> Object {
     let administration = Local::transfer(service.administration_right().unwrap(), kernel).unwrap();
-    let right = mach_defs::native::default_pager::default_pager_object_create(&administration, pages * SIZE);
+    let right = mach_defs::gnu::default_pager::default_pager_object_create(&administration, pages * SIZE);
     let object = Object::using(right.unwrap());
     object.init();
     assert_eq!(answers(&object, 1), [Ready]);

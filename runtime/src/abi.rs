@@ -247,9 +247,23 @@ impl Abi for Apple64 {
     const FACTS: Facts = Facts { name: "apple-64", pointer: 8, ..Apple32::FACTS };
 }
 
-/// GNU Mach's ABI for a target with addresses of this size. Apple's kernels have [`Apple64`] and [`Apple32`].
+/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for GNU Mach and tested elsewhere.
 #[cfg(target_pointer_width = "64")]
-pub type Native = GnuX86_64;
-/// GNU Mach's ABI for a target with addresses of this size. Apple's kernels have [`Apple64`] and [`Apple32`].
+pub type Gnu = GnuX86_64;
+/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for GNU Mach and tested elsewhere.
 #[cfg(target_pointer_width = "32")]
-pub type Native = GnuI386;
+pub type Gnu = GnuI386;
+
+/// The ABI of Apple's kernels for a target with addresses of this size, whatever its system is.
+#[cfg(target_pointer_width = "64")]
+pub type Apple = Apple64;
+/// The ABI of Apple's kernels for a target with addresses of this size, whatever its system is.
+#[cfg(target_pointer_width = "32")]
+pub type Apple = Apple32;
+
+/// The ABI of the target: [`Apple`]'s on macOS and its kin, [`Gnu`]'s everywhere else.
+#[cfg(target_vendor = "apple")]
+pub type Native = Apple;
+/// The ABI of the target: [`Apple`]'s on macOS and its kin, [`Gnu`]'s everywhere else.
+#[cfg(not(target_vendor = "apple"))]
+pub type Native = Gnu;

@@ -273,7 +273,7 @@ impl<K: Kernel> SendOnceRight<K> {
     /// let bell = ReceiveRight::allocate(&task)?;
     /// bell.make_send_once()?.send_empty(7)?;
     ///
-    /// let mut buffer = MsgBuf::<64>::new();
+    /// let mut buffer = MsgBuf::<128>::new();
     /// let rung = Received::receive(&task, buffer.words(), Receive::from(bell.name())).unwrap();
     /// assert_eq!(rung.id(), 7);
     /// # }
@@ -314,12 +314,12 @@ impl<K: Kernel> SendRight<K> {
 /// at it. Dropping it releases the reference.
 ///
 /// ```ignore
-/// use mach_defs::native::notify::Notify;
+/// use mach_defs::gnu::notify::Notify;
 /// use mig_runtime::{DeadName, KernReturn, Kernel, Port, abi};
 ///
 /// struct Watch;
 ///
-/// impl<K: Kernel<Abi = abi::Native>> Notify<K> for Watch {
+/// impl<K: Kernel<Abi = abi::Gnu>> Notify<K> for Watch {
 ///     fn mach_notify_dead_name(&self, _: Port<'_, K>, name: DeadName<K>) -> Result<(), KernReturn> {
 ///         println!("the port of {:?} is gone", name.name());
 ///         Ok(()) // the reference is released here

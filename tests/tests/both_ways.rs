@@ -2,22 +2,27 @@
 
 use std::sync::Mutex;
 
-use mach_defs::native as text;
-use mig_runtime::kernel::local::{Host, Local};
+use mach_defs::gnu_x86_64 as text;
+use mig_runtime::abi::GnuX86_64;
+use mig_runtime::kernel::local::{self, Host};
 use mig_runtime::platform::Std;
 use mig_runtime::{KernReturn, Port, ReceiveRight, SendRight, Seqno, Server};
+
+type Local = local::Local<GnuX86_64>;
 
 mod by_macro {
     pub(crate) mod plain {
         mig_derive::interface! {
             path: "../defs/gnu/mach/memory_object_default.defs",
             include: ["../defs/gnu"],
+            abi: "gnu-x86_64",
         }
     }
     pub(crate) mod seqnos {
         mig_derive::interface! {
             path: "../defs/gnu/mach/memory_object_default.defs",
             include: ["../defs/gnu"],
+            abi: "gnu-x86_64",
             define: { SEQNOS: 1 },
         }
     }

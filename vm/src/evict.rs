@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use mach_defs::native::memory_object;
+use mach_defs::gnu::memory_object;
 use rustix::io::Errno;
 
 use crate::core::{Core, hash, lock};

@@ -6,8 +6,8 @@
 //! kernel [`local`](mig_runtime::kernel::local).
 //!
 //! ```
-//! use mach_defs::native::memory_object::{self, MemoryObject};
-//! use mach_defs::native::mach;
+//! use mach_defs::gnu::memory_object::{self, MemoryObject};
+//! use mach_defs::gnu::mach;
 //! use mach_vm::{Limits, Protection, Vm, VmError};
 //! use mig_runtime::kernel::local::{Host, Local};
 //! use mig_runtime::{KernReturn, Name, Port, ReceiveRight, SendRight, Server};
@@ -89,7 +89,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mach_defs::native::mach::mach;
+use mach_defs::gnu::mach::mach;
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{KernReturn, SendRight, Server, Stop};

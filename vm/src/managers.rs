@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use mach_defs::native::mach::{Mach, MemoryObjectGetAttributesReply};
-use mach_defs::native::memory_object;
+use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply};
+use mach_defs::gnu::memory_object;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 
 use crate::core::{Core, Task, hash, lock};

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mach_defs::native::{memory_object, memory_object_default};
+use mach_defs::gnu::{memory_object, memory_object_default};
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{CallError, KernReturn, ReceiveRight, SendRight};

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use common::{PAGE, stamp};
-use mach_defs::native::mach;
-use mach_defs::native::memory_object::{MemoryObject, memory_object};
+use mach_defs::gnu::mach;
+use mach_defs::gnu::memory_object::{MemoryObject, memory_object};
 use mach_vm::{Limits, Protection, Vm, VmError};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{KernReturn, OolMemory, Port, ReceiveRight, SendRight, Server};

@@ -1,8 +1,8 @@
 //! A compressed file as a memory object: a block is decoded when one of its pages is touched.
 #![cfg(target_os = "linux")]
 
-use mach_defs::native::mach;
-use mach_defs::native::memory_object::MemoryObject;
+use mach_defs::gnu::mach;
+use mach_defs::gnu::memory_object::MemoryObject;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{KernReturn, Port, ReceiveRight, SendRight};
 

@@ -3,7 +3,7 @@
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     use lazy_file_example::Compressed;
-    use mach_defs::native::memory_object::memory_object;
+    use mach_defs::gnu::memory_object::memory_object;
     use mach_vm::{Limits, Protection, Vm};
     use mig_runtime::ReceiveRight;
     use mig_runtime::Server;

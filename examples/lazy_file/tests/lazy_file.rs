@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use lazy_file_example::{BLOCK, Compressed};
-use mach_defs::native::memory_object::memory_object;
+use mach_defs::gnu::memory_object::memory_object;
 use mach_vm::{Limits, Protection, Vm, VmError};
 use mig_runtime::kernel::local::Host;
 use mig_runtime::{ReceiveRight, Server};

@@ -8,7 +8,7 @@
 use core::num::NonZeroUsize;
 
 use gnumach::{Arguments, Bare, println};
-use mach_defs::native::mach;
+use mach_defs::gnu::mach;
 use mig_runtime::platform::{Mutex, Platform};
 
 gnumach::main!(main);

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mach_defs::native::{default_pager, mach};
+use mach_defs::gnu::{default_pager, mach};
 use mach_pager::store::file::{self, FileDisk, FileError};
 use mach_pager::store::{Space, Store, SwapStore};
 use mach_pager::{Config, Service, StartError, Statistics};

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use mach_defs::native::mach::{self, Mach};
-use mach_defs::native::{memory_object, memory_object_default};
+use mach_defs::gnu::mach::{self, Mach};
+use mach_defs::gnu::{memory_object, memory_object_default};
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::{Mutex, MutexGuard, Platform, Std};
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight};

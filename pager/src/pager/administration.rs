@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use mach_defs::native::default_pager::{
+use mach_defs::gnu::default_pager::{
     DefaultPager, DefaultPagerInfo, DefaultPagerObject, DefaultPagerObjectsReply, DefaultPagerPage, VmOffset,
     VmSize,
 };
-use mach_defs::native::hurd::default_pager as hurd;
-use mig_runtime::abi::Native;
+use mach_defs::gnu::hurd::default_pager as hurd;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
 use mig_runtime::{
     Elements, KernReturn, Kernel, Name, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
@@ -22,7 +22,7 @@ use crate::areas::{Areas, HURD_EINVAL};
 use crate::object::Origin;
 use crate::store::Store;
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<K, P, S> {
     fn default_pager_object_create(
         &self,
         default_pager: Port<'_, K>,
@@ -96,7 +96,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> DefaultPager<K> for SwapPag
 }
 
 /// The calls that only the Hurd has.
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> hurd::DefaultPager<K> for SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for SwapPager<K, P, S> {
     fn default_pager_paging_storage(
         &self,
         default_pager: Port<'_, K>,
@@ -144,7 +144,7 @@ impl<K: Kernel<Abi = Native>, P: Platform, S: Store> hurd::DefaultPager<K> for S
 }
 
 /// `default_pager_object_set_size`, the one call of `default_pager` that goes to an object, for the servers of objects.
-pub fn object_calls<K: Kernel<Abi = Native>, P: Platform, S: Store>(
+pub fn object_calls<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     pager: &SwapPager<K, P, S>,
 ) -> impl Subsystem<K> + '_ {
     /// Its number, and what its messages have at most.
@@ -158,7 +158,7 @@ fn name(name: &CStr) -> Result<&str, KernReturn> {
     name.to_str().map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn areas(&self) -> Result<Arc<dyn Areas<K>>, KernReturn> {
         self.areas.lock().clone().ok_or(KernReturn::KERN_FAILURE)
     }

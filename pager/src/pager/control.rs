@@ -1,7 +1,7 @@
 //! What the pager says to a kernel: messages to an object's control port.
 
-use mach_defs::native::mach;
-use mig_runtime::abi::Native;
+use mach_defs::gnu::mach;
+use mig_runtime::abi::Gnu;
 use mig_runtime::kernel::NoWait;
 use mig_runtime::{CallError, KernReturn, Kernel, Name, ReceiveRight, SendRight};
 
@@ -18,7 +18,7 @@ const RETURN_NONE: mach::MemoryObjectReturn = 0;
 /// not listening. Whoever does not listen misses what is said.
 pub(crate) struct Control<K: Kernel>(SendRight<NoWait<K>>);
 
-impl<K: Kernel<Abi = Native>> Control<K> {
+impl<K: Kernel<Abi = Gnu>> Control<K> {
     pub(crate) fn new(right: SendRight<K>) -> Self {
         Self(NoWait::right(right))
     }

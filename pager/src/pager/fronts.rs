@@ -1,10 +1,10 @@
 //! The interfaces of the kernel, as generated, in front of the pager.
 
-use mach_defs::native::{
+use mach_defs::gnu::{
     memory_object, memory_object_default, notify, seqnos_memory_object, seqnos_memory_object_default,
     seqnos_notify,
 };
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
 use mig_runtime::{DeadName, KernReturn, Kernel, Name, OolMemory, Port, ReceiveRight, SendRight, Seqno};
 
@@ -14,7 +14,7 @@ use crate::store::Store;
 
 /// The pager for kernels or hosts whose messages come without sequence numbers. One thread may serve each port, because nothing else keeps
 /// its messages in order. Messages that no routine took are not [reported](SwapPager::unclaimed): they have no turn to wait for.
-pub struct Unsequenced<'a, K: Kernel<Abi = Native>, P: Platform, S: Store>(pub &'a SwapPager<K, P, S>);
+pub struct Unsequenced<'a, K: Kernel<Abi = Gnu>, P: Platform, S: Store>(pub &'a SwapPager<K, P, S>);
 
 /// Where a message came to.
 fn at<K: Kernel>(port: Port<'_, K>, seqno: Seqno) -> At {
@@ -39,14 +39,14 @@ macro_rules! fronts {
             $(fn $method:ident($pager:ident, $port:ident, $at:ident $(, $arg:ident: $type:ty)* $(,)?) $body:block)*
         }
     )*) => { $(
-        impl<K: Kernel<Abi = Native>, P: Platform, S: Store> $seqnos::$seqnos_trait<K> for SwapPager<K, P, S> {
+        impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> $seqnos::$seqnos_trait<K> for SwapPager<K, P, S> {
             $(fn $method(&self, $port: Port<'_, K>, seqno: Seqno $(, $arg: $type)*) -> Result<(), KernReturn> {
                 let ($pager, $at) = (self, at($port, seqno));
                 $body
             })*
         }
 
-        impl<K: Kernel<Abi = Native>, P: Platform, S: Store> $plain::$plain_trait<K>
+        impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> $plain::$plain_trait<K>
             for Unsequenced<'_, K, P, S>
         {
             $(fn $method(&self, $port: Port<'_, K> $(, $arg: $type)*) -> Result<(), KernReturn> {

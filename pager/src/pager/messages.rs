@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::mem;
 use core::ops::Range;
 
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{MutexGuard, Platform};
 use mig_runtime::{
     DeadName, KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno,
@@ -82,7 +82,7 @@ impl<K: Kernel> Pages<K> {
 /// How many of the places for pages that stay in their messages are for those on their way back to the kernel.
 pub(super) const GOING_BACK: usize = 64;
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_create`
     pub(super) fn create(
         &self,

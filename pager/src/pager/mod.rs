@@ -15,7 +15,7 @@ use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
@@ -94,7 +94,7 @@ impl Default for Config {
 /// objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have threads of its own. The kernel's never wait for
 /// the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).
 /// [`Service`](crate::Service) puts all of it together.
-pub struct SwapPager<K: Kernel<Abi = Native>, P: Platform, S: Store> {
+pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     kernel: K,
     config: Config,
     store: SameFilled<S>,
@@ -128,7 +128,7 @@ struct Objects<K: Kernel, P: Platform, S: Store> {
     stopped: bool,
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// A pager without objects. It has a port, but no kernel knows of it yet.
     ///
     /// # Errors

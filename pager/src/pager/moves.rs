@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use core::time::Duration;
 
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel};
 
@@ -25,7 +25,7 @@ struct Moves {
     stayed: u64,
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Takes an area away: moves its pages to others, and removes it.
     pub(super) fn remove_area(&self, areas: &dyn Areas<K>, name: &str) -> Result<(), KernReturn> {
         areas.begin_removal(name)?;

@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
-use mig_runtime::abi::Native;
+use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Condvar, Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, OolMemory};
 
@@ -270,7 +270,7 @@ impl<K: Kernel, P: Platform, S: Store> Batch<K, P, S> {
     }
 }
 
-impl<K: Kernel<Abi = Native>, P: Platform, S: Store> SwapPager<K, P, S> {
+impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Supplies pages of the kernel's objects to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and
     /// nothing is left to do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
     pub fn serve_supplies(&self, mut memory: OolMemory<K>) {

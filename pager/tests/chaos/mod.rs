@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mach_defs::native::{memory_object, memory_object_default};
+use mach_defs::gnu::{memory_object, memory_object_default};
 use mach_pager::Config;
 use mach_pager::store::StoreError;
 use mig_runtime::kernel::local::Local;
@@ -196,7 +196,7 @@ pub fn run(input: &[u8]) {
 }
 
 fn create_external(world: &World<Scripted, Stopped>) -> Object {
-    use mach_defs::native::default_pager::{self, DefaultPager as _};
+    use mach_defs::gnu::default_pager::{self, DefaultPager as _};
     struct Ask<'a>(&'a World<Scripted, Stopped>, RefCell<Option<SendRight<Local>>>);
     // Any message to the port will do to have it as an argument.
     impl mig_runtime::Subsystem<Local> for &Ask<'_> {

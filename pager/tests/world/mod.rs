@@ -6,11 +6,11 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use mach_defs::native::hurd::default_pager as hurd;
-use mach_defs::native::mach::{self, Mach};
-use mach_defs::native::seqnos_memory_object_default::seqnos_memory_object_default;
-use mach_defs::native::{default_pager, memory_object};
-use mach_defs::native::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
+use mach_defs::gnu::hurd::default_pager as hurd;
+use mach_defs::gnu::mach::{self, Mach};
+use mach_defs::gnu::seqnos_memory_object_default::seqnos_memory_object_default;
+use mach_defs::gnu::{default_pager, memory_object};
+use mach_defs::gnu::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
 use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
 use mach_pager::{Config, SwapPager, object_calls};
 use mig_runtime::kernel::local::{Census, Host, Local};

@@ -7,11 +7,15 @@ use std::thread;
 use std::vec::Vec;
 
 use super::*;
-use crate::abi::Native;
+use crate::abi::Gnu;
 use crate::kernel::Notification;
-use crate::kernel::local::{Census, Host, Local};
+use crate::kernel::local::{self, Census};
 use crate::platform::Std;
 use crate::{Builder, CallError, CallOptions, Complex, ReplyTo, SendOnceRight, SendRight, Shape, Type};
+
+/// The routines are written for type words.
+type Local = local::Local<Gnu>;
+type Host = local::Host<Gnu>;
 
 const INTEGER_32: Type = Type::inline(2, 32, 1);
 
@@ -23,8 +27,8 @@ const REFUSE: i32 = 5004;
 const MISSING: i32 = 5005;
 
 /// Bytes of one integer with its type word.
-const INTEGER: usize = 2 * Native::FACTS.alignment;
-const HEADER: usize = Native::FACTS.header;
+const INTEGER: usize = 2 * Gnu::FACTS.alignment;
+const HEADER: usize = Gnu::FACTS.header;
 const PORT: usize = INTEGER;
 
 const fn integers(count: usize) -> Shape {
@@ -112,7 +116,7 @@ impl Subsystem<Local> for Notify<'_> {
     }
 
     fn max_reply_size(&self) -> usize {
-        Native::FACTS.error_reply
+        Gnu::FACTS.error_reply
     }
 
     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
@@ -610,7 +614,7 @@ fn the_first_subsystem_with_a_routine_for_an_id_serves_it() {
             HEADER
         }
         fn max_reply_size(&self) -> usize {
-            Native::FACTS.error_reply
+            Gnu::FACTS.error_reply
         }
         fn dispatch(&self, _: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
             reply.serve(|_| {
@@ -667,7 +671,7 @@ fn a_message_that_somebody_else_has_received_is_served() {
     thread::scope(|scope| {
         let call = scope.spawn(|| sum(&to_other, 1, 2));
         let mut buffer = MsgBuf::<256>::new();
-        let receive = Receive::from(other.name()).call::<Native>(false);
+        let receive = Receive::from(other.name()).call::<Gnu>(false);
         // SAFETY: nothing is sent.
         unsafe { world.port.kernel().mach_msg(buffer.words(), receive) }.unwrap();
         // SAFETY: it has just been received, and nobody else looks at it.

@@ -1,9 +1,9 @@
 //! Memory that was given to a message is no longer the caller's.
 
-use mach_defs::native::mach::memory_object_data_supply;
+use mach_defs::gnu::mach::memory_object_data_supply;
 use mig_runtime::{CallError, Kernel, OolMemory, ReceiveRight, SendRight, abi};
 
-fn supply<K: Kernel<Abi = abi::Native>>(
+fn supply<K: Kernel<Abi = abi::Gnu>>(
     control: &SendRight<K>,
     page: OolMemory<K>,
     reply_to: &ReceiveRight<K>,

@@ -1,7 +1,7 @@
 //! Messages that the pager does not expect.
 
 use gnumach::{GnuMach, Receive, Send};
-use mach_defs::native::{default_pager, memory_object, memory_object_default, notify};
+use mach_defs::gnu::{default_pager, memory_object, memory_object_default, notify};
 use mig_runtime::{Dest, MsgBuf, OolMemory, ReceiveRight, SendOptions, Type};
 
 use crate::Checks;

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use gnumach::{Send, task};
-use mach_defs::native::{mach, mach_port};
+use mach_defs::gnu::{mach, mach_port};
 
 use crate::Checks;
 use crate::memory::Shared;

@@ -36,7 +36,7 @@ mod boot {
 }
 
 use gnumach::{Arguments, GnuMach, Send, println};
-use mach_defs::native::mach;
+use mach_defs::gnu::mach;
 use mig_runtime::CallError;
 
 gnumach::main!(main);

@@ -5,7 +5,7 @@ use core::ops::Deref;
 use core::sync::atomic::AtomicU32;
 
 use gnumach::{GnuMach, Send, task};
-use mach_defs::native::mach::{self, VmAddress};
+use mach_defs::gnu::mach::{self, VmAddress};
 use mig_runtime::{CallError, Kernel, OolMemory};
 
 use crate::Checks;

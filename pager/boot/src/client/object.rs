@@ -1,8 +1,8 @@
 //! Works on objects that the pager makes for whoever asks.
 
 use gnumach::{GnuMach, Send, task};
-use mach_defs::native::mach::{self, VmAddress};
-use mach_defs::native::{default_pager, mach_port};
+use mach_defs::gnu::mach::{self, VmAddress};
+use mach_defs::gnu::{default_pager, mach_port};
 use mig_runtime::ReceiveRight;
 
 use crate::memory::{Memory, PAGE, make_room, map_into, page};

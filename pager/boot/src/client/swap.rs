@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use gnumach::Send;
-use mach_defs::native::default_pager::{self, default_pager_paging_file};
-use mach_defs::native::hurd::default_pager::default_pager_storage_info;
+use mach_defs::gnu::default_pager::{self, default_pager_paging_file};
+use mach_defs::gnu::hurd::default_pager::default_pager_storage_info;
 use mig_runtime::KernReturn;
 
 use crate::Checks;

@@ -39,7 +39,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use gnumach::{Arguments, Bare, GnuMach, println};
-use mach_defs::native::mach;
+use mach_defs::gnu::mach;
 use mach_pager::areas::PagingSpace;
 use mach_pager::store::{Runs, Store, SwapStore, Volumes};
 use mach_pager::{Config, Duty, Service};

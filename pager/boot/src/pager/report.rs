@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 use gnumach::{Bare, println};
-use mach_defs::native::{mach, mach_port};
+use mach_defs::gnu::{mach, mach_port};
 use mach_pager::Statistics;
 use mach_pager::store::Space;
 use mig_runtime::platform::Platform;

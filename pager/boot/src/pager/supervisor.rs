@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use gnumach::exception::{self, Report};
 use gnumach::{Bare, GnuMach, Receive, Send, println};
-use mach_defs::native::notify::{self, Notify};
-use mach_defs::native::{exc, mach};
+use mach_defs::gnu::notify::{self, Notify};
+use mach_defs::gnu::{exc, mach};
 use mig_runtime::platform::Mutex;
 use mig_runtime::{DeadName, KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
 

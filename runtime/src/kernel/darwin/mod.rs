@@ -40,7 +40,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Apple};
 use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
@@ -54,13 +54,6 @@ mod system;
 mod system;
 #[cfg(all(test, not(target_vendor = "apple")))]
 mod tests;
-
-/// The ABI of this task's messages.
-#[cfg(target_pointer_width = "64")]
-type Native = crate::abi::Apple64;
-/// The ABI of this task's messages.
-#[cfg(target_pointer_width = "32")]
-type Native = crate::abi::Apple32;
 
 /// `MACH_SEND_MSG`
 const SEND_MSG: u32 = 1;
@@ -222,7 +215,7 @@ pub struct Lent<'a>(&'a [u8]);
 
 // SAFETY: the kernel writes whole messages, and enters what they bring in this task's tables before `mach_msg` returns success.
 unsafe impl Kernel for Darwin {
-    type Abi = Native;
+    type Abi = Apple;
     type Region = Region;
     type Lent<'a> = Lent<'a>;
 
@@ -347,7 +340,7 @@ unsafe impl Kernel for Darwin {
 ///
 /// As [`Kernel::mach_msg`].
 unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
-    let facts = const { Native::FACTS };
+    let facts = const { Apple::FACTS };
     let mut options = call.options;
     let mut time = 0;
     let (mut send_size, mut receive_size) = (0, 0);
@@ -405,7 +398,7 @@ unsafe fn to_kernel_object(
     receive: Name,
     timeout: u32,
 ) -> [u64; 7] {
-    let facts = const { Native::FACTS };
+    let facts = const { Apple::FACTS };
     let len = size_of_val(buffer).min(send_size as usize);
     // SAFETY: the caller's promise.
     let message = unsafe { slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), len) };

@@ -4,7 +4,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 use gnumach::{Bare, Send};
-use mach_defs::native::device;
+use mach_defs::gnu::device;
 use mach_pager::store::{Disk, DiskError};
 use mig_runtime::KernReturn;
 use mig_runtime::platform::Mutex;
