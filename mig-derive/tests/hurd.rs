@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
-use mig_runtime::{AnyRight, KernReturn, PortArray, ReceiveRight, SendOnceRight, SendRight, Server};
+use mig_runtime::{AnyRight, KernReturn, PortArray, ReceiveRight, Rights, SendOnceRight, SendRight, Server};
 
 macro_rules! hurd {
     ($module:ident, $abi:literal, $marker:ident) => {
@@ -36,7 +36,7 @@ macro_rules! hurd {
                     file: SendRight<K>,
                     flags: i32,
                     argv: mig_runtime::Elements<'_, u8, K>,
-                    table: Vec<SendRight<K>>,
+                    table: Rights<K, SendRight<K>>,
                     ints: mig_runtime::Elements<'_, i32, K>,
                 ) -> Result<i32> {
                     drop(file);
@@ -47,7 +47,7 @@ macro_rules! hurd {
                 fn store_ports(&self, _: Port<'_>) -> Result<StorePortsReply<K>> {
                     let table = std::mem::take(&mut *self.held.lock().unwrap());
                     let ids = (0..table.len() as u32).collect();
-                    Ok(StorePortsReply { table, ids })
+                    Ok(StorePortsReply { table: table.into(), ids })
                 }
                 fn store_lookup(&self, _: Port<'_>, name: &std::ffi::CStr) -> Result<StoreLookupReply<K>> {
                     let held = self.held.lock().unwrap();
@@ -111,10 +111,10 @@ macro_rules! hurd {
                     let exec = |table, argv: &[u8]| store_exec(p, &ports[0], 1, argv, table, &[10, 20]).unwrap();
                     assert_eq!(exec(PortArray::copy_send(&sends[..2]), &argv), 1 + 3000 + 30 + 2);
                     assert_eq!(exec(PortArray::make_send(&ports[2..3]), b"ls"), 1 + 2 + 30 + 3);
-                    let moved = sends[3..].iter().map(|right| right.try_clone().unwrap()).collect();
-                    assert_eq!(exec(PortArray::moving::<SendRight<K>>(moved), b""), 1 + 30 + 700);
+                    let moved = sends[3..].iter().map(|right| right.try_clone().unwrap());
+                    assert_eq!(exec(PortArray::moving(moved), b""), 1 + 30 + 700);
                     let reply = store_ports(p).unwrap();
-                    assert_eq!(reply.table.iter().map(SendRight::name).collect::<Vec<_>>(), names);
+                    assert_eq!(reply.table.map(|right| right.name()).collect::<Vec<_>>(), names);
                     assert_eq!(reply.ids.len(), 700);
                 });
             }

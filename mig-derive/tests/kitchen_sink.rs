@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{
-    AnyRight, KernReturn, Name, OolMemory, PortArray, ReceiveRight, SendRight, Server, Word, array_vec,
+    AnyRight, ArrayVec, KernReturn, Name, OolMemory, PortArray, ReceiveRight, Rights, SendRight, Server,
+    Word, array_vec,
 };
 
 macro_rules! kitchen_sink {
@@ -23,6 +24,7 @@ macro_rules! kitchen_sink {
             type Port<'a> = mig_runtime::Port<'a, K>;
             type Elements<'a, T> = mig_runtime::Elements<'a, T, K>;
             type Any = AnyRight<'static, K>;
+            type Sends = Rights<K, SendRight<K>>;
             type SendOnce = mig_runtime::SendOnceRight<K>;
             type Result<T> = std::result::Result<T, KernReturn>;
 
@@ -83,8 +85,10 @@ macro_rules! kitchen_sink {
                 fn r_ooli(&self, _: Port<'_>, a: Elements<'_, i64>) -> Result<Vec<i64>> {
                     Ok(a.iter().rev().copied().collect())
                 }
-                fn r_oolp(&self, _: Port<'_>, a: Vec<SendRight<K>>) -> Result<Vec<SendRight<K>>> {
-                    Ok(a.into_iter().rev().collect())
+                fn r_oolp(&self, _: Port<'_>, a: Sends) -> Result<Sends> {
+                    let mut rights: Vec<_> = a.collect();
+                    rights.reverse();
+                    Ok(rights.into())
                 }
                 fn r_port(&self, _: Port<'_>, a: SendRight<K>) -> Result<SendRight<K>> {
                     Ok(a)
@@ -124,26 +128,26 @@ macro_rules! kitchen_sink {
                     self.note(format!("r_reqpoly {a}"));
                     Ok(())
                 }
-                fn r_vports(&self, _: Port<'_>, a: Vec<SendRight<K>>) -> Result<Vec<SendRight<K>>> {
+                fn r_vports(&self, _: Port<'_>, a: ArrayVec<SendRight<K>, 3>) -> Result<ArrayVec<SendRight<K>, 3>> {
                     Ok(a)
                 }
                 fn r_fixports(&self, _: Port<'_>, a: [SendRight<K>; 2]) -> Result<[SendRight<K>; 2]> {
                     let [x, y] = a;
                     Ok([y, x])
                 }
-                fn r_indefp(&self, _: Port<'_>, a: Vec<SendRight<K>>) -> Result<Vec<SendRight<K>>> {
+                fn r_indefp(&self, _: Port<'_>, a: Sends) -> Result<Sends> {
                     Ok(a)
                 }
                 fn r_polys(
                     &self,
                     _: Port<'_>,
-                    a: Vec<Any>,
-                    b: Vec<Any>,
-                    c: Vec<Any>,
+                    a: ArrayVec<Any, 3>,
+                    b: Rights<K, Any>,
+                    c: Rights<K, Any>,
                 ) -> Result<RPolysReply<K>> {
                     Ok(RPolysReply { d: a, e: b, f: c })
                 }
-                fn r_pairs(&self, _: Port<'_>, a: Vec<SendRight<K>>, b_max: u32) -> Result<Vec<SendRight<K>>> {
+                fn r_pairs(&self, _: Port<'_>, a: ArrayVec<SendRight<K>, 4>, b_max: u32) -> Result<ArrayVec<SendRight<K>, 4>> {
                     assert_eq!(b_max, 2);
                     Ok(a)
                 }
@@ -152,7 +156,7 @@ macro_rules! kitchen_sink {
                     _: Port<'_>,
                     a: SendRight<K>,
                     b: Any,
-                    c: Vec<SendRight<K>>,
+                    c: ArrayVec<SendRight<K>, 3>,
                     d: OolMemory<K>,
                     e: Elements<'_, u8>,
                 ) -> Result<RFormsReply<K>> {
@@ -336,9 +340,9 @@ macro_rules! kitchen_sink {
                     let too_large = r_vports(p, &sends[..4]).unwrap_err();
                     assert_eq!(too_large.code(), KernReturn::MIG_ARRAY_TOO_LARGE);
                     for count in [0, 2, 256, 257, 512, 513, 600] {
-                        let back = r_indefp(p, &sends[..count]).unwrap();
+                        let back: Vec<_> = r_indefp(p, &sends[..count]).unwrap().collect();
                         assert_eq!(names(&back), names(&sends[..count]));
-                        let mut back = r_oolp(p, &sends[..count]).unwrap();
+                        let mut back: Vec<_> = r_oolp(p, &sends[..count]).unwrap().collect();
                         back.reverse();
                         assert_eq!(names(&back), names(&sends[..count]));
                     }
@@ -349,8 +353,8 @@ macro_rules! kitchen_sink {
 
             #[test]
             fn arrays_of_rights_of_any_kind() {
-                fn kinds(rights: &[Any]) -> Vec<(u8, Name)> {
-                    rights.iter().map(|right| (right.disposition(), right.name())).collect()
+                fn kinds(rights: impl IntoIterator<Item = Any>) -> Vec<(u8, Name)> {
+                    rights.into_iter().map(|right| (right.disposition(), right.name())).collect()
                 }
                 with_server(|_, task, p| {
                     let ports: Vec<_> = (0..600).map(|_| ReceiveRight::allocate(task).unwrap()).collect();
@@ -360,16 +364,16 @@ macro_rules! kitchen_sink {
                     for count in [0, 3, 256, 257, 512, 513, 600] {
                         let reply = r_polys(p, copies(3), copies(count), copies(count)).unwrap();
                         let names = |count| sends[..count].iter().map(|right| (17, right.name())).collect::<Vec<_>>();
-                        assert_eq!(kinds(&reply.d), names(3));
-                        assert_eq!((kinds(&reply.e), kinds(&reply.f)), (names(count), names(count)));
+                        assert_eq!(kinds(reply.d), names(3));
+                        assert_eq!((kinds(reply.e), kinds(reply.f)), (names(count), names(count)));
                     }
                     let word = |value| AnyRight::Data(Word::new(2, value).unwrap());
                     let words = PortArray::of_one_kind(vec![word(5), word(6)]).unwrap();
                     let moved = PortArray::moving(vec![ReceiveRight::allocate(task).unwrap()]);
                     let reply = r_polys(p, made, words, moved).unwrap();
                     assert_eq!(reply.d.iter().map(AnyRight::disposition).collect::<Vec<_>>(), [18, 18]);
-                    assert_eq!(kinds(&reply.e), [(2, Name(5)), (2, Name(6))]);
-                    assert!(matches!(reply.f[..], [AnyRight::MoveReceive(_)]));
+                    assert_eq!(kinds(reply.e), [(2, Name(5)), (2, Name(6))]);
+                    assert!(matches!(reply.f.collect::<Vec<_>>()[..], [AnyRight::MoveReceive(_)]));
                     let too_large = r_polys(p, copies(4), copies(0), copies(0)).unwrap_err();
                     assert_eq!(too_large.code(), KernReturn::MIG_ARRAY_TOO_LARGE);
                     let mixed = vec![sends[0].try_clone().unwrap().into(), word(7)];

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{
-    AnyRight, KernReturn, OolMemory, PortArray, ReceiveRight, SendOnceRight, SendRight, Seqno, Server,
-    array_vec,
+    AnyRight, ArrayVec, KernReturn, OolMemory, PortArray, ReceiveRight, Rights, SendOnceRight, SendRight,
+    Seqno, Server, array_vec,
 };
 
 macro_rules! untyped {
@@ -80,15 +80,16 @@ macro_rules! untyped {
                 fn many(
                     &self,
                     _: Port<'_>,
-                    a: Vec<SendRight<K>>,
-                    b: Vec<SendRight<K>>,
+                    a: Rights<K, SendRight<K>>,
+                    b: ArrayVec<SendRight<K>, 3>,
                     c: [SendRight<K>; 2],
-                    d: Vec<AnyRight<'static, K>>,
+                    d: Rights<K, AnyRight<'static, K>>,
                     tags: &[i64],
                 ) -> Result<ManyReply<K>> {
                     drop(d);
-                    let i = a.iter().take(tags.len()).map(|right| right.try_clone().unwrap()).collect();
-                    Ok(ManyReply { e: a, f: b, g: c, h: array_vec(tags), i })
+                    let e: Vec<_> = a.collect();
+                    let i = e.iter().take(tags.len()).map(|right| right.try_clone().unwrap()).collect();
+                    Ok(ManyReply { e: e.into(), f: b, g: c, h: array_vec(tags), i })
                 }
                 fn sequence(
                     &self,
@@ -256,7 +257,7 @@ macro_rules! untyped {
                     for (count, few, tags) in [(0, 0, &[][..]), (3, 1, &[5]), (100, 3, &[5, 6, 7])] {
                         let polys = PortArray::make_send_once(&ports[..count]);
                         let reply = many(p, &sends[..count], &sends[..few], two(), polys, tags).unwrap();
-                        assert_eq!(names(&reply.e), names(&sends[..count]));
+                        assert_eq!(names(&reply.e.collect::<Vec<_>>()), names(&sends[..count]));
                         assert_eq!(names(&reply.f), names(&sends[..few]));
                         assert_eq!(names(&reply.g), [ports[0].name(), ports[1].name()]);
                         assert_eq!(reply.h[..], *tags);

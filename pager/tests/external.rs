@@ -129,7 +129,7 @@ fn a_locked_page_is_unlocked_at_once() {
 /// Lists the objects as the task sees them: the names of the name ports are the task's.
 fn objects<S: Store>(world: &World<S>) -> (Vec<DefaultPagerObject>, Vec<SendRight<Local>>) {
     let reply = world.call(|manager| default_pager::default_pager_objects(manager, 0, 0)).unwrap();
-    (reply.objects, reply.ports)
+    (reply.objects, reply.ports.collect())
 }
 
 fn pages<S: Store>(world: &World<S>, name: &SendRight<Local>) -> Result<Vec<u64>, KernReturn> {

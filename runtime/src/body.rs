@@ -5,7 +5,7 @@ use core::fmt;
 use core::mem;
 use core::slice;
 
-use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 
 use crate::abi::{Abi, Family, TypedAbi};
 use crate::kern_return::KernReturn;
@@ -13,6 +13,7 @@ use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::release;
 use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight};
+use crate::rights::{ArrayRight, Rights};
 use crate::types::{Expected, Type, Word, WordForm, name, padded, word_at};
 use crate::untyped;
 
@@ -218,7 +219,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     #[inline]
     pub fn poly(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
         if K::Abi::FACTS.family == Family::Untyped {
-            return self.any_right();
+            return self.element();
         }
         let disposition = self.polymorphic()?;
         if !name::is_right(disposition) {
@@ -299,22 +300,17 @@ impl<'b, K: Kernel> Body<'b, K> {
         if name::is_right(kind) && kind > name::MOVE_SEND_ONCE { Err(Malformed::Type) } else { Ok(kind) }
     }
 
-    /// Owns what stands in an array of a polymorphic element that has just been taken out.
-    pub(crate) fn any(&self, kind: u8, slots: &[u8], slot: usize) -> Vec<AnyRight<'static, K>> {
-        match kind {
-            name::MOVE_RECEIVE => self.owned(slots, slot).into_iter().map(AnyRight::MoveReceive).collect(),
-            name::MOVE_SEND => self.owned(slots, slot).into_iter().map(AnyRight::MoveSend).collect(),
-            name::MOVE_SEND_ONCE => self.owned(slots, slot).into_iter().map(AnyRight::MoveSendOnce).collect(),
-            _ => words(slots, slot).filter_map(|value| Word::new(kind, value)).map(AnyRight::Data).collect(),
-        }
-    }
-
-    /// Owns the rights of an array that has just been taken out.
-    pub(crate) fn owned<R: Right<K>>(&self, slots: &[u8], slot: usize) -> Vec<R> {
-        // SAFETY: in a complex message, under a type word of this kind, and taken out by the caller.
-        words(slots, slot).map(|name| unsafe { R::from_raw(self.kernel.clone(), Name(name)) }).collect()
+    /// Owns the rights in memory that has just been taken out.
+    ///
+    /// # Safety
+    ///
+    /// It was described as an array of this kind in a complex message.
+    pub(crate) unsafe fn rights_in<R: ArrayRight<K>>(&self, names: OolMemory<K>, kind: u8) -> Rights<K, R> {
+        // SAFETY: the caller's promise.
+        unsafe { Rights::from_memory(self.kernel.clone(), names, kind) }
     }
 }
+
 /// For typed ABIs.
 impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
@@ -478,24 +474,27 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         }
     }
 
-    /// Takes an array of rights that is always inline.
+    /// Takes an array of rights that is always inline: at most `max`, and never more than `N`.
     ///
     /// # Errors
     ///
-    /// [`Malformed`]; also for more than `max` rights.
-    pub fn ports<R: Right<K>>(&mut self, form: WordForm, max: usize) -> Result<Vec<R>, Malformed> {
-        let slots = self.inline_names(R::MOVE, form, max)?;
-        Ok(self.owned(slots, K::Abi::FACTS.port))
+    /// [`Malformed`]; also for more than `max` rights. Where the sender chooses their kind, as [`poly`](Self::poly).
+    pub fn ports<R: ArrayRight<K>, const N: usize>(
+        &mut self,
+        form: WordForm,
+        max: usize,
+    ) -> Result<ArrayVec<R, N>, Malformed> {
+        Ok(self.inline_rights(form, max.min(N))?.collect())
     }
 
-    /// Takes an array of rights of indefinite length, from the message or from out of line.
+    /// Takes an array of rights of indefinite length, from the message or from out of line. Those in the message are moved to the heap.
     ///
     /// # Errors
     ///
-    /// [`Malformed`]
-    pub fn indefinite_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
+    /// As [`ports`](Self::ports).
+    pub fn indefinite_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
         match self.is_inline()? {
-            true => self.ports(WordForm::Long, usize::MAX),
+            true => Ok(self.inline_rights(WordForm::Long, usize::MAX)?.collect()),
             false => self.ool_ports(),
         }
     }
@@ -504,44 +503,31 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`]
-    pub fn ool_ports<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        let names = self.ool(Type::names(R::MOVE))?;
-        Ok(self.owned(&names, size_of::<Name>()))
-    }
-
-    /// As [`ports`](Self::ports), for a polymorphic element: all are of one kind, which the sender has chosen.
-    ///
-    /// # Errors
-    ///
-    /// As [`ports`](Self::ports) and [`poly`](Self::poly).
-    pub fn poly_ports(&mut self, form: WordForm, max: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
-        let kind = self.polymorphic()?;
-        let slots = self.inline_names(kind, form, max)?;
-        Ok(self.any(kind, slots, K::Abi::FACTS.port))
-    }
-
-    /// As [`indefinite_ports`](Self::indefinite_ports), for a polymorphic element.
-    ///
-    /// # Errors
-    ///
-    /// As [`poly`](Self::poly).
-    pub fn indefinite_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
-        match self.is_inline()? {
-            true => self.poly_ports(WordForm::Long, usize::MAX),
-            false => self.ool_poly_ports(),
-        }
-    }
-
-    /// As [`ool_ports`](Self::ool_ports), for a polymorphic element.
-    ///
-    /// # Errors
-    ///
-    /// As [`poly`](Self::poly).
-    pub fn ool_poly_ports(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
-        let kind = self.polymorphic()?;
+    /// As [`ports`](Self::ports).
+    pub fn ool_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
+        let kind = self.kind::<R>()?;
         let names = self.ool(Type::names(kind))?;
-        Ok(self.any(kind, &names, size_of::<Name>()))
+        // SAFETY: under a type word of this kind, in a complex message, since it has moved memory.
+        Ok(unsafe { self.rights_in(names, kind) })
+    }
+
+    /// The kind of the rights in an array: the declared one, or that which the sender has chosen.
+    fn kind<R: ArrayRight<K>>(&self) -> Result<u8, Malformed> {
+        R::KIND.map_or_else(|| self.polymorphic(), Ok)
+    }
+
+    /// Takes at most `max` rights that stand in the message, and owns each when it is asked for.
+    fn inline_rights<R: ArrayRight<K>>(
+        &mut self,
+        form: WordForm,
+        max: usize,
+    ) -> Result<impl Iterator<Item = R> + use<'b, K, R>, Malformed> {
+        let kind = self.kind::<R>()?;
+        let slots: &'b [u8] = self.inline_names(kind, form, max)?;
+        let kernel = self.kernel.clone();
+        let names = slots.chunks_exact(K::Abi::FACTS.port).map(|slot| word_at(slot, 0).unwrap_or(0));
+        // SAFETY: under a type word of this kind, in a complex message if it is one of rights, and taken out just now.
+        Ok(names.filter_map(move |name| unsafe { R::received(kernel.clone(), Name(name), kind) }))
     }
 
     /// What is wrong with an array of too many elements: they may not even be there.
@@ -607,11 +593,6 @@ fn aligned<T: Plain, A: Abi>(bytes: &[u8]) -> &[T] {
     debug_assert!(bytes.as_ptr().cast::<T>().is_aligned());
     // SAFETY: any bytes are values of `T`; arguments are aligned as the ABI says, which is enough, and these are as many as fit.
     unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>().max(1)) }
-}
-
-/// The low words of slots of so many bytes.
-fn words(slots: &[u8], slot: usize) -> impl Iterator<Item = u32> {
-    slots.chunks_exact(slot).map(|slot| word_at(slot, 0).unwrap_or(0))
 }
 
 /// The bytes of an array, if they are a whole number of `T`.

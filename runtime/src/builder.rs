@@ -14,7 +14,8 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Remains};
 use crate::memory::{OolArg, OolMemory, Plain};
 use crate::release;
-use crate::right::{AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight, assert_same_task};
+use crate::right::{AnyRight, ReceiveRight, SendOnceRight, SendRight, assert_same_task};
+use crate::rights::PortArray;
 use crate::types::{Type, WordForm, name, padded};
 use crate::untyped::Copying;
 

@@ -59,10 +59,12 @@
 //! # What allocates
 //!
 //! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts. Arguments stay in the message, or are copied to
-//! the stack if they are not aligned there. What needs the allocator: arrays of rights; results that are strings, or arrays of more than 8 KiB;
-//! unaligned arrays of more than 256 bytes, and unaligned data out of line; memory that a message refers to without giving it away, where the
-//! kernel must be told of its end; and a request or a reply that was not sent. So the stubs of `mach_exc` and `exc` make no call to the
-//! allocator, whatever state the program is in that the server looks after, and neither do those of `thread_get_state` and `thread_set_state`.
+//! the stack if they are not aligned there; rights that come out of line stay in the kernel's memory ([`Rights`]). What needs the allocator: results
+//! that are strings, or arrays of more than 8 KiB; unaligned arrays of more than 256 bytes, and unaligned data out of line; more than 8 rights that are
+//! sent in one array ([`PortArray`]), and those that a message of a typed ABI brings inline in an array of indefinite length; memory that a message
+//! refers to without giving it away, where the kernel must be told of its end; and a request or a reply that was not sent. So the stubs of `mach_exc`
+//! and `exc` make no call to the allocator, whatever state the program is in that the server looks after, and neither do those of `task_threads`,
+//! `thread_get_state` and `thread_set_state`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
@@ -91,6 +93,7 @@ mod received;
 mod release;
 mod reply;
 mod right;
+mod rights;
 mod trailer;
 mod untyped;
 
@@ -103,9 +106,8 @@ pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};
 pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
 pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
-pub use right::{
-    AnyRight, DeadName, Dest, PortArray, PortSet, ReceiveRight, Right, SendOnceRight, SendRight,
-};
+pub use right::{AnyRight, DeadName, Dest, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
+pub use rights::{ArrayRight, PortArray, Rights};
 pub use server::{Server, Stop, Unclaimed};
 pub use trailer::{AuditToken, SecurityToken};
 pub use types::{Expected, Type, Word, WordForm};

@@ -1,9 +1,6 @@
 //! Port rights as owned values.
 
 use core::fmt;
-use core::marker::PhantomData;
-
-use alloc::vec::Vec;
 
 use crate::abi::{Abi, System};
 use crate::buffer::MsgBuf;
@@ -12,7 +9,7 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
 use crate::types::{Word, name};
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
@@ -569,159 +566,8 @@ impl<'a, K: Kernel> From<&'a SendRight<K>> for AnyRight<'a, K> {
 /// Where a message goes: a right, and what sending does to it.
 pub type Dest<'a, K> = AnyRight<'a, K>;
 
-/// Rights of one kind on their way into one array argument.
-///
-/// The rights that are moved belong to it; those that are copied, or made from others, are borrowed for as long as the message lives.
-#[derive(Debug)]
-pub struct PortArray<'a, K: Kernel> {
-    names: Vec<Name>,
-    disposition: u8,
-    /// The task of the rights; none if there is no right.
-    kernel: Option<K>,
-    /// The rights are moved, and still here.
-    owned: bool,
-    borrowed: PhantomData<&'a SendRight<K>>,
-}
-
-impl<'a, K: Kernel> PortArray<'a, K> {
-    /// Moves the rights (`MACH_MSG_TYPE_MOVE_…`).
-    ///
-    /// # Panics
-    ///
-    /// If they are rights of several tasks, which real kernels do not have in one program.
-    pub fn moving<R: Right<K>>(rights: Vec<R>) -> Self {
-        let kernel = task_of(rights.iter().filter(|right| right.name().is_valid()).map(R::kernel));
-        let names = rights.into_iter().map(R::into_raw).collect();
-        Self::new(names, R::MOVE, kernel, true)
-    }
-
-    /// Copies send rights (`MACH_MSG_TYPE_COPY_SEND`).
-    ///
-    /// # Panics
-    ///
-    /// As [`moving`](Self::moving).
-    pub fn copy_send(rights: impl IntoIterator<Item = &'a SendRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter(), name::COPY_SEND, |right| (right.name, &right.kernel))
-    }
-
-    /// Makes send rights (`MACH_MSG_TYPE_MAKE_SEND`).
-    ///
-    /// # Panics
-    ///
-    /// As [`moving`](Self::moving).
-    pub fn make_send(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter(), name::MAKE_SEND, |right| (right.name, &right.kernel))
-    }
-
-    /// Makes send-once rights (`MACH_MSG_TYPE_MAKE_SEND_ONCE`).
-    ///
-    /// # Panics
-    ///
-    /// As [`moving`](Self::moving).
-    pub fn make_send_once(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights.into_iter(), name::MAKE_SEND_ONCE, |right| (right.name, &right.kernel))
-    }
-
-    /// Moves rights, or sends words of plain data, that are all of one kind (polymorphic elements).
-    ///
-    /// # Errors
-    ///
-    /// [`KernReturn::KERN_INVALID_ARGUMENT`] if they are of several kinds.
-    ///
-    /// # Panics
-    ///
-    /// As [`moving`](Self::moving).
-    pub fn of_one_kind(rights: Vec<AnyRight<'a, K>>) -> Result<Self, KernReturn> {
-        let disposition = rights.first().map_or(name::MOVE_SEND, AnyRight::disposition);
-        if rights.iter().any(|right| right.disposition() != disposition) {
-            return Err(KernReturn::KERN_INVALID_ARGUMENT);
-        }
-        let kernel =
-            task_of(rights.iter().filter(|right| right.name().is_valid()).filter_map(AnyRight::kernel));
-        let names = rights.into_iter().map(|right| right.into_wire().0).collect();
-        Ok(Self::new(names, disposition, kernel, true))
-    }
-
-    fn borrowed<R: 'a>(
-        rights: impl Iterator<Item = &'a R>,
-        disposition: u8,
-        of: impl Fn(&'a R) -> (Name, &'a K),
-    ) -> Self {
-        let (names, kernels): (Vec<Name>, Vec<&K>) = rights.map(of).unzip();
-        Self::new(names, disposition, task_of(kernels.into_iter()), false)
-    }
-
-    fn new(names: Vec<Name>, disposition: u8, kernel: Option<K>, owned: bool) -> Self {
-        Self { names, disposition, kernel, owned, borrowed: PhantomData }
-    }
-
-    /// How many rights.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// True if there is none.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
-    pub(crate) fn disposition(&self) -> u8 {
-        self.disposition
-    }
-
-    /// The names, for a message of this task that now owns what is moved.
-    ///
-    /// # Panics
-    ///
-    /// If they are those of another task.
-    pub(crate) fn names_into_message(&mut self, task: &K) -> &[Name] {
-        if let Some(kernel) = &self.kernel {
-            assert_same_task(task, kernel);
-        }
-        self.owned = false;
-        &self.names
-    }
-}
-
-/// The task of all these rights.
-fn task_of<'r, K: Kernel>(mut kernels: impl Iterator<Item = &'r K>) -> Option<K> {
-    let first = kernels.next()?;
-    kernels.for_each(|other| assert_same_task(first, other));
-    Some(first.clone())
-}
-
 /// Ends what would take a name of one task for one of another.
 #[inline]
 pub(crate) fn assert_same_task<K: Kernel>(task: &K, other: &K) {
     assert!(task.is_same_task(other), "a right of another task: names mean nothing there");
-}
-
-impl<'a, K: Kernel> From<AnyRight<'a, K>> for PortArray<'a, K> {
-    /// An array of one right.
-    fn from(right: AnyRight<'a, K>) -> Self {
-        let kernel = right.kernel().filter(|_| right.name().is_valid()).cloned();
-        let (name, disposition) = right.into_wire();
-        Self::new(alloc::vec![name], disposition, kernel, true)
-    }
-}
-
-impl<K: Kernel, R: Right<K>, const N: usize> From<[R; N]> for PortArray<'_, K> {
-    /// These rights, moved.
-    ///
-    /// # Panics
-    ///
-    /// As [`moving`](Self::moving).
-    fn from(rights: [R; N]) -> Self {
-        Self::moving(Vec::from(rights))
-    }
-}
-
-impl<K: Kernel> Drop for PortArray<'_, K> {
-    fn drop(&mut self) {
-        let names = self.names.drain(..);
-        if let Some(kernel) = self.kernel.as_ref().filter(|_| self.owned) {
-            // SAFETY: `into_raw` has given the rights that are moved to this array, and no message has taken them.
-            names.for_each(|name| unsafe { crate::release::right(kernel.clone(), self.disposition, name) });
-        }
-    }
 }

@@ -12,8 +12,8 @@ use fixture::{Recorder, message, words};
 use mig_runtime::abi::{GnuI386, GnuX86_64, TypedAbi};
 use mig_runtime::kernel::RightKind::{self, Receive, Send, SendOnce};
 use mig_runtime::{
-    Complex, KernReturn, Malformed, MsgBuf, OolMemory, Port, ReceiveRight, Received, Reply, ReplyTo,
-    SendOnceRight, SendRight, Seqno, Shape, Type, WordForm,
+    AnyRight, Complex, KernReturn, Malformed, MsgBuf, OolMemory, Port, ReceiveRight, Received, Reply,
+    ReplyTo, SendOnceRight, SendRight, Seqno, Shape, Type, WordForm,
 };
 use proptest::prelude::*;
 
@@ -511,9 +511,9 @@ fn read_somehow<A: TypedAbi>(kernel: &Recorder<A>, bits: u32, body: &[u8], guess
             8 => body.ool_ports::<SendOnceRight<_>>().map(drop),
             9 => body.indefinite::<u64>(Type::inline(11, 64, 1).long()).map(drop),
             10 => body.string(Type::inline(12, 8, 1), 64).map(drop),
-            11 => body.poly_ports(WordForm::Short, 4).map(drop),
-            12 => body.indefinite_poly_ports().map(drop),
-            13 => body.ool_poly_ports().map(drop),
+            11 => body.ports::<AnyRight<'static, _>, 4>(WordForm::Short, 4).map(drop),
+            12 => body.indefinite_ports::<AnyRight<'static, _>>().map(drop),
+            13 => body.ool_ports::<AnyRight<'static, _>>().map(drop),
             14 => body.slice_before::<u32>(Type::inline(2, 32, 1).long(), 300, guesses.len()).map(drop),
             15 => body.packed_slice::<u64>(Type::inline(9, 8, 1), 300).map(drop),
             _ => Ok(()).inspect(|()| _ = body.skip()),

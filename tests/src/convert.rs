@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 
 use mig_runtime::kernel::{Name, RightKind};
 use mig_runtime::{
-    AnyRight, ArrayVec, DeadName, Elements, KernReturn, Kernel, OolArg, OolMemory, Port, PortArray,
-    ReceiveRight, SendOnceRight, SendRight, Seqno,
+    AnyRight, ArrayRight, ArrayVec, DeadName, Elements, KernReturn, Kernel, OolArg, OolMemory, Port,
+    PortArray, ReceiveRight, Rights, SendOnceRight, SendRight, Seqno,
 };
 
 use crate::values::Value;
@@ -179,9 +179,9 @@ impl<W: World> Make<W> for PortArray<'static, W::Kernel> {
     /// Moves the rights, as the value says.
     fn make(world: &W, value: &Value) -> Self {
         match value.disposition {
-            16 => PortArray::moving::<ReceiveRight<_>>(Make::make(world, value)),
-            17 => PortArray::moving::<SendRight<_>>(Make::make(world, value)),
-            _ => PortArray::moving::<SendOnceRight<_>>(Make::make(world, value)),
+            16 => PortArray::moving(Vec::<ReceiveRight<_>>::make(world, value)),
+            17 => PortArray::moving(Vec::<SendRight<_>>::make(world, value)),
+            _ => PortArray::moving(Vec::<SendOnceRight<_>>::make(world, value)),
         }
     }
 }
@@ -237,6 +237,12 @@ impl<W: World, T: Make<W>> Make<W> for Vec<T> {
     }
 }
 
+impl<W: World, R: ArrayRight<W::Kernel> + Make<W>> Make<W> for Rights<W::Kernel, R> {
+    fn make(world: &W, value: &Value) -> Self {
+        Vec::make(world, value).into()
+    }
+}
+
 impl<W: World, T: Make<W>, const N: usize> Make<W> for ArrayVec<T, N> {
     fn make(world: &W, value: &Value) -> Self {
         Vec::make(world, value).into_iter().collect()
@@ -267,6 +273,16 @@ impl<W: World, T: See<W>, const N: usize> See<W> for [T; N] {
 impl<W: World, T: See<W>> See<W> for Vec<T> {
     fn see(&self, world: &W) -> Value {
         self[..].see(world)
+    }
+}
+
+impl<W: World, R: ArrayRight<W::Kernel> + See<W>> See<W> for Rights<W::Kernel, R> {
+    /// All that are left, none of which is taken.
+    fn see(&self, world: &W) -> Value {
+        let count = u32::try_from(self.len()).expect("arrays are small");
+        let mut bytes = Vec::new();
+        self.visit(|right| bytes.extend(right.see(world).bytes));
+        Value { bytes, count, ..Value::default() }
     }
 }
 

@@ -285,14 +285,17 @@ fn owned(ty: &Type) -> (TokenStream, bool) {
             }
             other => (quote!(#other), true),
         },
-        // `impl Into<AnyRight<'a, K>>` and its kin
+        // `impl Into<AnyRight<'a, K>>` and its kin, or `impl IntoIterator<Item = SendRight<K>>`
         Type::ImplTrait(bound) => {
-            let into = bound.bounds.iter().find_map(|bound| match bound {
+            let bound = bound.bounds.iter().find_map(|bound| match bound {
                 syn::TypeParamBound::Trait(bound) => bound.path.segments.last(),
                 _ => None,
             });
-            let target = into.and_then(|into| first_type(&into.arguments));
-            (target.map(static_lifetimes).unwrap_or_default(), false)
+            let made = bound.and_then(|bound| {
+                let target = static_lifetimes(first_type(&bound.arguments)?);
+                Some(if bound.ident == "IntoIterator" { quote!(rt::Vec<#target>) } else { target })
+            });
+            (made.unwrap_or_default(), false)
         }
         other => (quote!(#other), false),
     }
@@ -304,11 +307,12 @@ fn static_lifetimes(ty: &Type) -> TokenStream {
     text.parse().unwrap_or_default()
 }
 
-/// The first type among generic arguments.
+/// The first type among generic arguments, those of associated types included.
 fn first_type(arguments: &PathArguments) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = arguments else { return None };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
+        GenericArgument::AssocType(item) => Some(&item.ty),
         _ => None,
     })
 }

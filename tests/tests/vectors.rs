@@ -536,6 +536,11 @@ fn client_call(
             _ if tokens(&param.ty).starts_with("impl Into < rt :: OolArg") => {
                 format!("arg::<rt::OolArg<'static, Rec>>(v, {name:?})")
             }
+            _ if tokens(&param.ty).starts_with("impl IntoIterator") => {
+                let item =
+                    tokens(&param.ty).replace("impl IntoIterator < Item =", "Vec<").replace("< K >", "<Rec>");
+                format!("arg::<{item}>(v, {name:?})")
+            }
             _ => format!("arg(v, {name:?})"),
         });
     }

@@ -14,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mig_runtime::abi::{Abi, Family};
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use mig_runtime::{
-    AnyRight, Word, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
-    Receive, ReceiveRight, Received, Reply, SecurityToken, SendOnceRight, SendRight, Seqno,
+    AnyRight, ArrayRight, Word, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
+    Receive, ReceiveRight, Received, Reply, Rights, SecurityToken, SendOnceRight, SendRight, Seqno,
 };
 use serde_json::Value;
 
@@ -526,6 +526,20 @@ impl<E: Element> Make for Vec<E> {
     fn make(values: Values<'_>, name: &str) -> Self {
         let bytes = counted(values, name, values.hex(name), E::SIZE);
         bytes.chunks_exact(E::SIZE).map(E::element).collect()
+    }
+}
+
+impl<A: Abi, R: ArrayRight<Recorder<A>> + Element> Make for Rights<Recorder<A>, R> {
+    fn make(values: Values<'_>, name: &str) -> Self {
+        Vec::make(values, name).into()
+    }
+}
+
+impl<A: Abi, R: ArrayRight<Recorder<A>> + Seen> Seen for Rights<Recorder<A>, R> {
+    fn seen(&self) -> Vec<u8> {
+        let mut seen = Vec::new();
+        self.visit(|right| seen.extend(right.seen()));
+        seen
     }
 }
 

@@ -7,7 +7,7 @@
 use mach_defs::apple_64::mach_exc::MachExc;
 use mach_defs::apple_64::task::task_threads;
 use mach_defs::apple_64::thread_act::{thread_resume, thread_suspend};
-use mig_runtime::{KernReturn, Kernel, Port, SendRight};
+use mig_runtime::{KernReturn, Kernel, Port, Rights, SendRight};
 
 /// The interface of a reporter.
 #[allow(missing_docs)]
@@ -86,7 +86,7 @@ impl<K: Kernel<Abi = Abi>> Crash<K> for Handler<K> {
 }
 
 /// Threads that stand still until this is dropped.
-struct Suspended<K: Kernel<Abi = Abi>>(Vec<SendRight<K>>);
+struct Suspended<K: Kernel<Abi = Abi>>(Rights<K, SendRight<K>>);
 
 impl<K: Kernel<Abi = Abi>> Suspended<K> {
     /// Stops the threads of a task, but for one, as far as they can be stopped.
@@ -99,9 +99,9 @@ impl<K: Kernel<Abi = Abi>> Suspended<K> {
 
 impl<K: Kernel<Abi = Abi>> Drop for Suspended<K> {
     fn drop(&mut self) {
-        for thread in &self.0 {
+        for thread in &mut self.0 {
             // If it has ended meanwhile it needs no more.
-            let _ = thread_resume(thread);
+            let _ = thread_resume(&thread);
         }
     }
 }

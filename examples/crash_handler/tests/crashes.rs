@@ -9,7 +9,7 @@ use mach_defs::apple_64::task::{Task as TaskCalls, task};
 use mach_defs::apple_64::thread_act::{ThreadAct, thread_act};
 use mig_runtime::abi::Apple64;
 use mig_runtime::kernel::local::{Host, Local};
-use mig_runtime::{KernReturn, Port, PortSet, ReceiveRight, SendRight, Server};
+use mig_runtime::{KernReturn, Port, PortSet, ReceiveRight, Rights, SendRight, Server};
 
 type Task = Local<Apple64>;
 
@@ -29,7 +29,7 @@ impl Machine {
 }
 
 impl TaskCalls<Task> for Machine {
-    fn task_threads(&self, _: Port<'_, Task>) -> Result<Vec<SendRight<Task>>, KernReturn> {
+    fn task_threads(&self, _: Port<'_, Task>) -> Result<Rights<Task, SendRight<Task>>, KernReturn> {
         self.threads.iter().map(ReceiveRight::make_send).collect()
     }
 }

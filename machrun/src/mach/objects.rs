@@ -8,7 +8,7 @@ use mach_defs::apple_64::task::{
     Task as TaskCalls, TaskGetExceptionPortsReply, TaskSwapExceptionPortsReply, task,
 };
 use mach_defs::apple_64::thread_act::{ThreadAct, ThreadSwapExceptionPortsReply, thread_act};
-use mig_runtime::{ArrayVec, KernReturn, Name, Port, ReceiveRight, SendRight, Server, array_vec};
+use mig_runtime::{ArrayVec, KernReturn, Name, Port, ReceiveRight, Rights, SendRight, Server, array_vec};
 
 use super::{Machine, Task, machine};
 use crate::exceptions::{Handler, Handlers, Registers, X86_THREAD_STATE64};
@@ -142,7 +142,7 @@ impl TaskCalls<Task> for Objects {
         })
     }
 
-    fn task_threads(&self, target: Port<'_, Task>) -> Result<Vec<SendRight<Task>>, KernReturn> {
+    fn task_threads(&self, target: Port<'_, Task>) -> Result<Rights<Task, SendRight<Task>>, KernReturn> {
         let process = process_of(&target)?;
         let threads = lock(&THREADS);
         let own = threads.iter().filter(|thread| std::ptr::eq(thread.process, process));

@@ -1,7 +1,7 @@
 //! The statements that write an argument into a message and read it out of one.
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 use super::Generator;
 use super::forms::{Form, is_short};
@@ -94,7 +94,7 @@ impl Generator<'_> {
             | Form::BoundedRights(port, _)
             | Form::IndefiniteRights(port)
             | Form::OutOfLineRights(port) => {
-                let rights = self.port_array(port, value, matches!(place.form, Form::FixedRights(..)));
+                let rights = self.port_array(port, value);
                 self.encode_rights(to, rights, place)
             }
         }
@@ -136,10 +136,6 @@ impl Generator<'_> {
             | Form::BoundedRights(port, _)
             | Form::IndefiniteRights(port)
             | Form::OutOfLineRights(port) => {
-                let value = match place.form {
-                    Form::FixedRights(..) => quote!(#value.into()),
-                    _ => quote!(#value),
-                };
                 let rights = match port.receiver {
                     Some(_) => quote!(#rt::PortArray::moving(#value)),
                     None => quote!(#rt::PortArray::of_one_kind(#value)?),
@@ -156,11 +152,10 @@ impl Generator<'_> {
     }
 
     /// A client's rights on their way into a message.
-    fn port_array(&self, port: PortType, value: &Ident, fixed: bool) -> TokenStream {
+    fn port_array(&self, port: PortType, value: &Ident) -> TokenStream {
         let rt = &self.rt;
         match port.sender {
             None => quote!(#value),
-            Some(16..=18) if fixed => quote!(#rt::PortArray::moving(#value.into())),
             Some(16..=18) => quote!(#rt::PortArray::moving(#value)),
             sender => {
                 let method = self.right_method(sender);
@@ -194,9 +189,8 @@ impl Generator<'_> {
         let ty = self.word_const(place.message, place.index, End::Receives);
         match place.form {
             // As long arrays of one right.
-            Form::Right(port) if place.is_long() => {
-                let method = rights_method("ports", port);
-                quote!(#from.#method(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
+            Form::Right(_) if place.is_long() => {
+                quote!(#from.ports::<_, 1>(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
             }
             Form::Right(port) => match port.receiver {
                 Some(16) => quote!(#from.receive_right()?),
@@ -223,28 +217,20 @@ impl Generator<'_> {
                 let max = Literal::u32_unsuffixed(max);
                 quote!(#from.string(#ty, #max)?)
             }
-            Form::FixedRights(port, max) => {
-                let method = rights_method("ports", port);
+            Form::FixedRights(_, max) => {
                 let (form, max) = (self.word_form(place), Literal::u32_unsuffixed(max));
-                quote!(#from.#method(#form, #max)?.try_into().map_err(|_| #rt::Malformed::Count)?)
+                quote!(#from.ports(#form, #max)?.into_inner().map_err(|_| #rt::Malformed::Count)?)
             }
-            Form::BoundedRights(port, max) => {
-                let method = rights_method("ports", port);
+            Form::BoundedRights(_, max) => {
                 // The caller's limit counts elements, which may be several rights each.
                 let group = max / place.arg.ty.declared_max().max(1);
                 let times = Literal::u32_unsuffixed(group);
                 let times = (place.limit.is_some() && group > 1).then(|| quote!(* #times));
                 let (form, max) = (self.word_form(place), place.max(max));
-                quote!(#from.#method(#form, #max #times)?)
+                quote!(#from.ports(#form, #max #times)?)
             }
-            Form::IndefiniteRights(port) => {
-                let method = rights_method("indefinite_ports", port);
-                quote!(#from.#method()?)
-            }
-            Form::OutOfLineRights(port) => {
-                let method = rights_method("ool_ports", port);
-                quote!(#from.#method()?)
-            }
+            Form::IndefiniteRights(_) => quote!(#from.indefinite_ports()?),
+            Form::OutOfLineRights(_) => quote!(#from.ool_ports()?),
         }
     }
 
@@ -271,14 +257,6 @@ fn rest_behind(message: &Message, index: usize) -> Option<u32> {
     let last = message.slots.iter().rposition(|slot| slot.size.is_none())?;
     let rest: u32 = message.slots[last + 1..].iter().filter_map(|slot| slot.size).sum();
     (message.slots[last].arg == Some(index)).then_some(rest)
-}
-
-/// The method that reads an array of rights; another one where the sender chooses their kind.
-fn rights_method(name: &str, port: PortType) -> Ident {
-    match port.receiver {
-        Some(_) => format_ident!("{name}"),
-        None => format_ident!("{}", name.replace("ports", "poly_ports")),
-    }
 }
 
 fn with_deallocate(place: Place<'_>, ty: TokenStream) -> TokenStream {

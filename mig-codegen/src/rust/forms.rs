@@ -177,7 +177,7 @@ impl Generator<'_> {
                 let right = self.received_right(port);
                 match length {
                     Some(length) => quote!([#right #length]),
-                    None => quote!(#rt::Vec<#right>),
+                    None => quote!(impl IntoIterator<Item = #right>),
                 }
             }
             Some(_) => quote!(&[#rt::ReceiveRight<K> #length]),
@@ -268,9 +268,14 @@ impl Generator<'_> {
                 let count = Literal::u32_unsuffixed(count);
                 quote!([#right; #count])
             }
-            Form::BoundedRights(port, _) | Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+            Form::BoundedRights(port, max) => {
                 let right = self.received_right(port);
-                quote!(#rt::Vec<#right>)
+                let max = Literal::u32_unsuffixed(max);
+                quote!(#rt::ArrayVec<#right, #max>)
+            }
+            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+                let right = self.received_right(port);
+                quote!(#rt::Rights<K, #right>)
             }
         }
     }

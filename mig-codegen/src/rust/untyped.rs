@@ -213,11 +213,11 @@ impl Generator<'_> {
             }
             Form::FixedRights(port, max) | Form::BoundedRights(port, max) => {
                 let max = Literal::u32_unsuffixed(max);
-                let rights = self.rights_to_send(port, arg, &value, is_client);
+                let rights = self.rights_to_send(port, &value, is_client);
                 quote!(#to.rights(#rights, #max)?)
             }
             Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
-                let rights = self.rights_to_send(port, arg, &value, is_client);
+                let rights = self.rights_to_send(port, &value, is_client);
                 quote!(#to.rights_memory(#rights, #copying)?)
             }
             _ => return TokenStream::new(),
@@ -240,18 +240,16 @@ impl Generator<'_> {
         }
     }
 
-    fn rights_to_send(&self, port: PortType, arg: &Arg, value: &TokenStream, is_client: bool) -> TokenStream {
+    fn rights_to_send(&self, port: PortType, value: &TokenStream, is_client: bool) -> TokenStream {
         let rt = &self.rt;
-        let fixed = matches!(form(&arg.ty), Form::FixedRights(..));
-        let into = fixed.then(|| quote!(.into()));
         match (is_client, port.sender, port.receiver) {
             (true, None, _) => value.clone(),
-            (true, Some(16..=18), _) | (false, _, Some(_)) => quote!(#rt::PortArray::moving(#value #into)),
+            (true, Some(16..=18), _) | (false, _, Some(_)) => quote!(#rt::PortArray::moving(#value)),
             (true, sender, _) => {
                 let method = self.right_method(sender);
                 quote!(#rt::PortArray::#method(#value))
             }
-            (false, _, None) => quote!(#rt::PortArray::of_one_kind(#value #into)?),
+            (false, _, None) => quote!(#rt::PortArray::of_one_kind(#value)?),
         }
     }
 
@@ -377,7 +375,6 @@ impl Generator<'_> {
 
     fn decode_described(&self, arg: &Arg, from: &Ident) -> TokenStream {
         let rt = &self.rt;
-        let right = |port: PortType| self.received_right(port);
         match form(&arg.ty) {
             Form::Right(port) => match port.receiver {
                 Some(16) => quote!(#from.receive_right()?),
@@ -394,29 +391,20 @@ impl Generator<'_> {
                 let value = self.owned(value);
                 quote!(#from.memory_value::<#value>()?)
             }
-            Form::FixedRights(port, max) | Form::BoundedRights(port, max) => {
-                let max = Literal::u32_unsuffixed(max);
-                let rights = match port.receiver {
-                    Some(_) => {
-                        let right = right(port);
-                        quote!(#from.rights::<#right>(#max)?)
-                    }
-                    None => quote!(#from.poly_rights(#max)?),
-                };
-                match form(&arg.ty) {
-                    Form::FixedRights(..) => {
-                        quote!(#rights.try_into().map_err(|_| #rt::Malformed::Descriptor)?)
-                    }
-                    _ => rights,
+            Form::FixedRights(port, max) => {
+                let (right, max) = (self.received_right(port), Literal::u32_unsuffixed(max));
+                quote! {
+                    #from.rights::<#right, #max>()?.into_inner().map_err(|_| #rt::Malformed::Descriptor)?
                 }
             }
-            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => match port.receiver {
-                Some(_) => {
-                    let right = right(port);
-                    quote!(#from.rights_memory::<#right>()?)
-                }
-                None => quote!(#from.poly_rights_memory()?),
-            },
+            Form::BoundedRights(port, max) => {
+                let (right, max) = (self.received_right(port), Literal::u32_unsuffixed(max));
+                quote!(#from.rights::<#right, #max>()?)
+            }
+            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
+                let right = self.received_right(port);
+                quote!(#from.rights_memory::<#right>()?)
+            }
             _ => TokenStream::new(),
         }
     }
@@ -480,9 +468,8 @@ impl Generator<'_> {
                 let null = null(port);
                 quote!(::core::array::from_fn(|_| #null))
             }
-            Form::BoundedRights(..) | Form::IndefiniteRights(_) | Form::OutOfLineRights(_) => {
-                quote!(#rt::Vec::new())
-            }
+            Form::BoundedRights(..) => quote!(#rt::ArrayVec::new_const()),
+            Form::IndefiniteRights(_) | Form::OutOfLineRights(_) => quote!(#rt::Rights::new()),
             Form::Bool => quote!(false),
             Form::Slice(..) => quote!([]),
             Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory::empty()),

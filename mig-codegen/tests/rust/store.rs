@@ -97,8 +97,8 @@ pub trait Store<K: rt::Kernel<Abi = Abi>> {
     fn store_peers(
         &self,
         store: rt::Port<'_, K>,
-        mine: rt::Vec<rt::SendRight<K>>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+        mine: rt::Rights<K, rt::SendRight<K>>,
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -205,7 +205,7 @@ fn encode_store_get<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_store_peers<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -224,7 +224,7 @@ pub fn store_get_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn store_peers_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<64, _>(id::STORE_PEERS, result, encode_store_peers)
 }

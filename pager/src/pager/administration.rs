@@ -60,8 +60,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         _ports_max: u32,
     ) -> Result<DefaultPagerObjectsReply<K>, KernReturn> {
         self.administers(default_pager)?;
-        let (objects, ports) = self.entries().iter().map(|entry| self.describe(entry)).unzip();
-        Ok(DefaultPagerObjectsReply { objects, ports })
+        let (objects, ports): (_, Vec<_>) = self.entries().iter().map(|entry| self.describe(entry)).unzip();
+        Ok(DefaultPagerObjectsReply { objects, ports: ports.into() })
     }
 
     fn default_pager_object_pages(

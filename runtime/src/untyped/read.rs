@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::mem;
 
-use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 
 use super::{DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, descriptor_len};
 use crate::abi::{Abi, Facts, NDR, UntypedAbi};
@@ -11,7 +11,8 @@ use crate::body::{Body, Malformed, Origin};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
-use crate::right::{AnyRight, Right};
+use crate::right::AnyRight;
+use crate::rights::{ArrayRight, Rights};
 use crate::types::{padded, word_at};
 
 impl<'b, K: Kernel> Body<'b, K> {
@@ -47,11 +48,12 @@ impl<'b, K: Kernel> Body<'b, K> {
         self.disposition().filter(|kind| matches!(kind, 16..=18)).ok_or(Malformed::Descriptor)
     }
 
-    pub(crate) fn any_right(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
-        let disposition = self.chosen()?;
-        let name = self.port_descriptor(disposition)?;
+    /// Takes a right from a descriptor of its own.
+    pub(crate) fn element<R: ArrayRight<K>>(&mut self) -> Result<R, Malformed> {
+        let kind = R::KIND.map_or_else(|| self.chosen(), Ok)?;
+        let name = self.port_descriptor(kind)?;
         // SAFETY: from a descriptor of this kind, and taken out just now.
-        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Descriptor)
+        unsafe { R::received(self.kernel.clone(), name, kind) }.ok_or(Malformed::Descriptor)
     }
 
     #[inline]
@@ -138,9 +140,9 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
             return Ok(None);
         }
         Ok(Some(match self.rest.get(KIND) {
-            Some(&PORT) => Descriptor::Right(self.any_right()?),
+            Some(&PORT) => Descriptor::Right(self.element()?),
             Some(&GUARDED_PORT) => Descriptor::Right(self.guarded_right()?),
-            Some(&PORTS) => Descriptor::Rights(self.poly_rights_memory()?),
+            Some(&PORTS) => Descriptor::Rights(self.rights_memory()?),
             Some(&VOLATILE) => {
                 let found = self.out_of_line(VOLATILE)?;
                 // SAFETY: as in `memory`.
@@ -195,56 +197,28 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
         T::read_from_bytes(&self.memory()?).map_err(|_| Malformed::Descriptor)
     }
 
-    /// Takes rights that are out of line.
+    /// Takes rights that are out of line; where the sender chooses their kind, all are of one.
     ///
     /// # Errors
     ///
     /// [`Malformed::Descriptor`]
-    pub fn rights_memory<R: Right<K>>(&mut self) -> Result<Vec<R>, Malformed> {
-        if self.disposition() != Some(R::MOVE) {
+    pub fn rights_memory<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
+        let kind = R::KIND.map_or_else(|| self.chosen(), Ok)?;
+        if self.disposition() != Some(kind) {
             return Err(Malformed::Descriptor);
         }
         let found = self.out_of_line(PORTS)?;
-        // SAFETY: as in `memory`.
-        let names = unsafe { found.memory(&self.kernel) };
-        Ok(self.owned(&names, size_of::<Name>()))
+        // SAFETY: as in `memory`; the descriptor is one of rights of this kind.
+        Ok(unsafe { self.rights_in(found.memory(&self.kernel), kind) })
     }
 
-    /// As [`rights_memory`](Self::rights_memory), for a polymorphic element: all are of one kind, which the sender has chosen.
+    /// Takes `N` rights, each from a descriptor of its own.
     ///
     /// # Errors
     ///
     /// [`Malformed::Descriptor`]
-    pub fn poly_rights_memory(&mut self) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
-        let kind = self.chosen()?;
-        let found = self.out_of_line(PORTS)?;
-        // SAFETY: as in `memory`.
-        let names = unsafe { found.memory(&self.kernel) };
-        Ok(self.any(kind, &names, size_of::<Name>()))
-    }
-
-    /// Takes so many rights, each from a descriptor of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Descriptor`]
-    pub fn rights<R: Right<K>>(&mut self, count: usize) -> Result<Vec<R>, Malformed> {
-        let mut rights = Vec::new();
-        for _ in 0..count {
-            let name = self.port_descriptor(R::MOVE)?;
-            // SAFETY: from a descriptor of this kind, and taken out just now.
-            rights.push(unsafe { R::from_raw(self.kernel.clone(), name) });
-        }
-        Ok(rights)
-    }
-
-    /// As [`rights`](Self::rights), for a polymorphic element.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Descriptor`]
-    pub fn poly_rights(&mut self, count: usize) -> Result<Vec<AnyRight<'static, K>>, Malformed> {
-        (0..count).map(|_| self.any_right()).collect()
+    pub fn rights<R: ArrayRight<K>, const N: usize>(&mut self) -> Result<ArrayVec<R, N>, Malformed> {
+        (0..N).map(|_| self.element()).collect()
     }
 
     /// Passes over the NDR record.
@@ -283,7 +257,7 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// # Errors
     ///
     /// [`Malformed::Size`] for more than `max`.
-    pub fn used<R>(&mut self, rights: &mut Vec<R>) -> Result<(), Malformed> {
+    pub fn used<R, const N: usize>(&mut self, rights: &mut ArrayVec<R, N>) -> Result<(), Malformed> {
         let count: u32 = self.value()?;
         self.share(rights, count as usize)
     }
@@ -293,7 +267,11 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// # Errors
     ///
     /// [`Malformed::Size`] for more than there are.
-    pub fn share<R>(&self, rights: &mut Vec<R>, count: usize) -> Result<(), Malformed> {
+    pub fn share<R, const N: usize>(
+        &self,
+        rights: &mut ArrayVec<R, N>,
+        count: usize,
+    ) -> Result<(), Malformed> {
         self.at_most(count, rights.len())?;
         rights.truncate(count);
         Ok(())
@@ -384,5 +362,5 @@ pub enum Descriptor<K: Kernel> {
     /// Memory.
     Memory(OolMemory<K>),
     /// Rights of one kind, out of line.
-    Rights(Vec<AnyRight<'static, K>>),
+    Rights(Rights<K, AnyRight<'static, K>>),
 }

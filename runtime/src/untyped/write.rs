@@ -11,7 +11,7 @@ use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
 use crate::release;
-use crate::right::PortArray;
+use crate::rights::PortArray;
 use crate::types::padded;
 
 /// How data goes out of line in an untyped message.

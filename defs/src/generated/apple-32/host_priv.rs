@@ -78,7 +78,7 @@ pub struct HostGetExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlers`
-    pub old_handlers: rt::Vec<rt::SendRight<K>>,
+    pub old_handlers: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -91,7 +91,7 @@ pub struct HostSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlerss`
-    pub old_handlerss: rt::Vec<rt::SendRight<K>>,
+    pub old_handlerss: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -373,7 +373,7 @@ pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(host_priv.kernel());
     let dest = rt::Dest::copy_send(host_priv);
@@ -538,7 +538,7 @@ pub fn host_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlers, masks.len())?;
@@ -601,7 +601,7 @@ pub fn host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlerss = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlerss = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlerss, masks.len())?;
@@ -669,7 +669,7 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(host_priv.kernel());
     let dest = rt::Dest::copy_send(host_priv);
@@ -927,7 +927,7 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
     fn host_processors(
         &self,
         host_priv: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1014,7 +1014,7 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
     fn host_processor_sets(
         &self,
         host_priv: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1593,7 +1593,7 @@ fn encode_vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let out_processor_list_count = reply
@@ -1644,7 +1644,7 @@ fn encode_host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let processor_sets_count = reply
@@ -1758,7 +1758,7 @@ pub fn vm_allocate_cpm_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processors_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::HOST_PROCESSORS, result, encode_host_processors)
 }
@@ -1830,7 +1830,7 @@ pub fn mach_vm_wire_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processor_sets_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::HOST_PROCESSOR_SETS, result, encode_host_processor_sets)
 }

@@ -159,7 +159,7 @@ pub struct TaskGetExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlers`
-    pub old_handlers: rt::Vec<rt::SendRight<K>>,
+    pub old_handlers: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -172,7 +172,7 @@ pub struct TaskSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlers`
-    pub old_handlers: rt::Vec<rt::SendRight<K>>,
+    pub old_handlers: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -264,7 +264,7 @@ pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -641,7 +641,7 @@ pub fn task_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlers, masks.len())?;
@@ -704,7 +704,7 @@ pub fn task_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlers, masks.len())?;
@@ -1889,7 +1889,7 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
     fn task_threads(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -3507,7 +3507,7 @@ where
 
 fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let act_list_count = reply
@@ -3787,7 +3787,7 @@ pub fn task_terminate_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::TASK_THREADS, result, encode_task_threads)
 }

@@ -92,7 +92,7 @@ pub struct ThreadGetExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlers`
-    pub old_handlers: rt::Vec<rt::SendRight<K>>,
+    pub old_handlers: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -105,7 +105,7 @@ pub struct ThreadSwapExceptionPortsReply<K: rt::Kernel<Abi = Abi>> {
     /// `masks`
     pub masks: rt::ArrayVec<ExceptionMask, 32>,
     /// `old_handlers`
-    pub old_handlers: rt::Vec<rt::SendRight<K>>,
+    pub old_handlers: rt::ArrayVec<rt::SendRight<K>, 32>,
     /// `old_behaviors`
     pub old_behaviors: rt::ArrayVec<ExceptionBehavior, 32>,
     /// `old_flavors`
@@ -561,7 +561,7 @@ pub fn thread_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlers, masks.len())?;
@@ -624,7 +624,7 @@ pub fn thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
             rt::CallOptions::KERNEL_OBJECT,
         )?;
     reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>>(32)?;
+    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
     reply.ndr()?;
     let masks = reply.array::<ExceptionMask>(32)?;
     reply.share(&mut old_handlers, masks.len())?;

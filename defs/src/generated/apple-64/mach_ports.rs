@@ -62,7 +62,7 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -93,7 +93,7 @@ pub trait MachPorts<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_register(
         &self,
         target_task: rt::Port<'_, K>,
-        init_port_set: rt::Vec<rt::SendRight<K>>,
+        init_port_set: rt::Rights<K, rt::SendRight<K>>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -104,7 +104,7 @@ pub trait MachPorts<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_lookup(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -182,7 +182,7 @@ where
 
 fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let init_port_set_count = reply
@@ -205,7 +205,7 @@ pub fn mach_ports_register_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::MACH_PORTS_LOOKUP, result, encode_mach_ports_lookup)
 }

@@ -251,7 +251,7 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(processor_set.kernel());
     let dest = rt::Dest::copy_send(processor_set);
@@ -281,7 +281,7 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(processor_set.kernel());
     let dest = rt::Dest::copy_send(processor_set);
@@ -445,7 +445,7 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_tasks_with_flavor<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     flavor: MachTaskFlavor,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let mut request = buffer.request(processor_set.kernel());
     request.ndr();
@@ -534,7 +534,7 @@ pub trait ProcessorSet<K: rt::Kernel<Abi = Abi>> {
     fn processor_set_tasks(
         &self,
         processor_set: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -544,7 +544,7 @@ pub trait ProcessorSet<K: rt::Kernel<Abi = Abi>> {
     fn processor_set_threads(
         &self,
         processor_set: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -590,7 +590,7 @@ pub trait ProcessorSet<K: rt::Kernel<Abi = Abi>> {
         &self,
         processor_set: rt::Port<'_, K>,
         flavor: MachTaskFlavor,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -899,7 +899,7 @@ fn encode_processor_set_statistics<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let task_list_count = reply
@@ -911,7 +911,7 @@ fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let thread_list_count = reply
@@ -947,7 +947,7 @@ fn encode_processor_set_info<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_processor_set_tasks_with_flavor<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let task_list_count = reply
@@ -1010,7 +1010,7 @@ pub fn processor_set_policy_disable_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_tasks_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::PROCESSOR_SET_TASKS, result, encode_processor_set_tasks)
 }
@@ -1019,7 +1019,7 @@ pub fn processor_set_tasks_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<56, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
@@ -1060,7 +1060,7 @@ pub fn processor_set_info_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_tasks_with_flavor_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<

@@ -297,7 +297,7 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -809,7 +809,7 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -1567,7 +1567,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn task_threads(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1751,7 +1751,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_register(
         &self,
         target_task: rt::Port<'_, K>,
-        init_port_set: rt::Vec<rt::SendRight<K>>,
+        init_port_set: rt::Rights<K, rt::SendRight<K>>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -1762,7 +1762,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_lookup(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -3107,7 +3107,7 @@ fn encode_task_get_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -3178,7 +3178,7 @@ fn encode_vm_statistics<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -3286,7 +3286,7 @@ pub fn task_set_emulation_vector_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::TASK_THREADS, result, encode_task_threads)
 }
@@ -3430,7 +3430,7 @@ pub fn mach_ports_register_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::MACH_PORTS_LOOKUP, result, encode_mach_ports_lookup)
 }

@@ -203,7 +203,7 @@ pub struct ProcessorSetInfoReply<K: rt::Kernel<Abi = Abi>> {
 #[allow(dead_code)]
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(host_priv.kernel());
     let dest = rt::Dest::copy_send(host_priv);
@@ -771,7 +771,7 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(processor_set.kernel());
     let dest = rt::Dest::copy_send(processor_set);
@@ -797,7 +797,7 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(processor_set.kernel());
     let dest = rt::Dest::copy_send(processor_set);
@@ -823,7 +823,7 @@ pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<48>::new();
     let request = buffer.request(host.kernel());
     let dest = rt::Dest::copy_send(host);
@@ -1346,7 +1346,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     fn host_processors(
         &self,
         host_priv: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1576,7 +1576,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     fn processor_set_tasks(
         &self,
         processor_set: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1586,7 +1586,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     fn processor_set_threads(
         &self,
         processor_set: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1596,7 +1596,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     fn host_processor_sets(
         &self,
         host: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2652,7 +2652,7 @@ where
 
 fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -2709,7 +2709,7 @@ fn encode_host_kernel_version<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -2717,7 +2717,7 @@ fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -2725,7 +2725,7 @@ fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -2817,7 +2817,7 @@ fn encode_host_get_uptime64<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processors_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::HOST_PROCESSORS, result, encode_host_processors)
 }
@@ -3021,7 +3021,7 @@ pub fn processor_set_policy_disable_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_tasks_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::PROCESSOR_SET_TASKS, result, encode_processor_set_tasks)
 }
@@ -3030,7 +3030,7 @@ pub fn processor_set_tasks_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn processor_set_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token
         .answer::<48, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
@@ -3040,7 +3040,7 @@ pub fn processor_set_threads_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processor_sets_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<48, _>(id::HOST_PROCESSOR_SETS, result, encode_host_processor_sets)
 }

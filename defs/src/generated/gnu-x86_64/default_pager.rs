@@ -114,7 +114,7 @@ pub struct DefaultPagerObjectsReply<K: rt::Kernel<Abi = Abi>> {
     /// `objects`
     pub objects: rt::Vec<DefaultPagerObject>,
     /// `ports`
-    pub ports: rt::Vec<rt::SendRight<K>>,
+    pub ports: rt::Rights<K, rt::SendRight<K>>,
 }
 
 /// Makes a memory object that the default memory manager stores and anyone who gets the right can map.

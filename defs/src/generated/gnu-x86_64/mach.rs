@@ -298,7 +298,7 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -810,7 +810,7 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(target_task.kernel());
     let dest = rt::Dest::copy_send(target_task);
@@ -1568,7 +1568,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn task_threads(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1752,7 +1752,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_register(
         &self,
         target_task: rt::Port<'_, K>,
-        init_port_set: rt::Vec<rt::SendRight<K>>,
+        init_port_set: rt::Rights<K, rt::SendRight<K>>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -1763,7 +1763,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     fn mach_ports_lookup(
         &self,
         target_task: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -3108,7 +3108,7 @@ fn encode_task_get_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -3179,7 +3179,7 @@ fn encode_vm_statistics<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.ool_ports(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     Ok(())
@@ -3287,7 +3287,7 @@ pub fn task_set_emulation_vector_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn task_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<64, _>(id::TASK_THREADS, result, encode_task_threads)
 }
@@ -3431,7 +3431,7 @@ pub fn mach_ports_register_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn mach_ports_lookup_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<64, _>(id::MACH_PORTS_LOOKUP, result, encode_mach_ports_lookup)
 }

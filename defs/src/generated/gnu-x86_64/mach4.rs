@@ -125,7 +125,7 @@ pub trait Mach4<K: rt::Kernel<Abi = Abi>> {
         &self,
         task: rt::Port<'_, K>,
         max_protection: VmProt,
-        object: rt::Vec<rt::SendRight<K>>,
+        object: rt::ArrayVec<rt::SendRight<K>, 1024>,
         offset: &[RpcVmOffset],
         start: &[RpcVmOffset],
         len: &[RpcVmSize],

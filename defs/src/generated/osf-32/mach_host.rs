@@ -33,7 +33,7 @@ pub mod id {
 #[allow(dead_code)]
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<64>::new();
     let request = buffer.request(host.kernel());
     let dest = rt::Dest::copy_send(host);
@@ -104,7 +104,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     fn host_processors(
         &self,
         host: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -205,7 +205,7 @@ where
 
 fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
     let processor_list_count = reply
@@ -228,7 +228,7 @@ fn encode_host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn host_processors_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<56, _>(id::HOST_PROCESSORS, result, encode_host_processors)
 }

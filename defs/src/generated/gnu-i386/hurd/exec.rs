@@ -212,8 +212,8 @@ pub trait Exec<K: rt::Kernel<Abi = Abi>> {
         flags: i32,
         argv: rt::Elements<'_, u8, K>,
         envp: rt::Elements<'_, u8, K>,
-        dtable: rt::Vec<rt::SendRight<K>>,
-        portarray: rt::Vec<rt::SendRight<K>>,
+        dtable: rt::Rights<K, rt::SendRight<K>>,
+        portarray: rt::Rights<K, rt::SendRight<K>>,
         intarray: rt::Elements<'_, i32, K>,
         deallocnames: rt::Elements<'_, rt::Name, K>,
         destroynames: rt::Elements<'_, rt::Name, K>,
@@ -239,7 +239,7 @@ pub trait Exec<K: rt::Kernel<Abi = Abi>> {
     fn exec_setexecdata(
         &self,
         execserver: rt::Port<'_, K>,
-        ports: rt::Vec<rt::SendRight<K>>,
+        ports: rt::Rights<K, rt::SendRight<K>>,
         ints: rt::Elements<'_, i32, K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
@@ -261,8 +261,8 @@ pub trait Exec<K: rt::Kernel<Abi = Abi>> {
         abspath: &rt::CStr,
         argv: rt::Elements<'_, u8, K>,
         envp: rt::Elements<'_, u8, K>,
-        dtable: rt::Vec<rt::SendRight<K>>,
-        portarray: rt::Vec<rt::SendRight<K>>,
+        dtable: rt::Rights<K, rt::SendRight<K>>,
+        portarray: rt::Rights<K, rt::SendRight<K>>,
         intarray: rt::Elements<'_, i32, K>,
         deallocnames: rt::Elements<'_, rt::Name, K>,
         destroynames: rt::Elements<'_, rt::Name, K>,

@@ -42,9 +42,9 @@ pub struct ExecStartupGetInfoReply<K: rt::Kernel<Abi = Abi>> {
     /// `envp`
     pub envp: rt::Vec<u8>,
     /// `dtable`
-    pub dtable: rt::Vec<rt::SendRight<K>>,
+    pub dtable: rt::Rights<K, rt::SendRight<K>>,
     /// `portarray`
-    pub portarray: rt::Vec<rt::SendRight<K>>,
+    pub portarray: rt::Rights<K, rt::SendRight<K>>,
     /// `intarray`
     pub intarray: rt::Vec<i32>,
 }

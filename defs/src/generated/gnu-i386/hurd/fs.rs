@@ -153,7 +153,7 @@ pub struct FileLockStatReply {
 #[derive(Debug)]
 pub struct FileGetStorageInfoReply<K: rt::Kernel<Abi = Abi>> {
     /// `ports`
-    pub ports: rt::Vec<rt::SendRight<K>>,
+    pub ports: rt::Rights<K, rt::SendRight<K>>,
     /// `ints`
     pub ints: rt::Vec<i32>,
     /// `offsets`
@@ -1270,8 +1270,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         flags: i32,
         argv: rt::Elements<'_, u8, K>,
         envp: rt::Elements<'_, u8, K>,
-        fdarray: rt::Vec<rt::SendRight<K>>,
-        portarray: rt::Vec<rt::SendRight<K>>,
+        fdarray: rt::Rights<K, rt::SendRight<K>>,
+        portarray: rt::Rights<K, rt::SendRight<K>>,
         intarray: rt::Elements<'_, i32, K>,
         deallocnames: rt::Elements<'_, rt::Name, K>,
         destroynames: rt::Elements<'_, rt::Name, K>,
@@ -1639,8 +1639,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         abspath: &rt::CStr,
         argv: rt::Elements<'_, u8, K>,
         envp: rt::Elements<'_, u8, K>,
-        fdarray: rt::Vec<rt::SendRight<K>>,
-        portarray: rt::Vec<rt::SendRight<K>>,
+        fdarray: rt::Rights<K, rt::SendRight<K>>,
+        portarray: rt::Rights<K, rt::SendRight<K>>,
         intarray: rt::Elements<'_, i32, K>,
         deallocnames: rt::Elements<'_, rt::Name, K>,
         destroynames: rt::Elements<'_, rt::Name, K>,

@@ -288,7 +288,7 @@ pub fn msg_set_init_port<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<2096>::new();
     let mut request = buffer.request(process.kernel());
     request.copy_send(refport);
@@ -474,7 +474,7 @@ pub fn msg_set_init_ints<K: rt::Kernel<Abi = Abi>>(
 pub fn msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
-) -> Result<rt::Vec<rt::SendRight<K>>, rt::CallError<K>> {
+) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
     let mut buffer = rt::MsgBuf::<2096>::new();
     let mut request = buffer.request(process.kernel());
     request.copy_send(refport);
@@ -897,7 +897,7 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
         &self,
         process: rt::Port<'_, K>,
         refport: rt::SendRight<K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -908,7 +908,7 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
         &self,
         process: rt::Port<'_, K>,
         refport: rt::SendRight<K>,
-        ports: rt::Vec<rt::SendRight<K>>,
+        ports: rt::Rights<K, rt::SendRight<K>>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -968,7 +968,7 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
         &self,
         process: rt::Port<'_, K>,
         refport: rt::SendRight<K>,
-    ) -> Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn> {
+    ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -979,7 +979,7 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
         &self,
         process: rt::Port<'_, K>,
         refport: rt::SendRight<K>,
-        dtable: rt::Vec<rt::SendRight<K>>,
+        dtable: rt::Rights<K, rt::SendRight<K>>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
@@ -1638,7 +1638,7 @@ fn encode_msg_get_init_port<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.indefinite_ports(rt::PortArray::moving(results), rt::Copying::MOVE)?;
     Ok(())
@@ -1662,7 +1662,7 @@ fn encode_msg_get_init_ints<K: rt::Kernel<Abi = Abi>>(
 
 fn encode_msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
     reply: &mut rt::Builder<'_, K>,
-    results: rt::Vec<rt::SendRight<K>>,
+    results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.indefinite_ports(rt::PortArray::moving(results), rt::Copying::MOVE)?;
     Ok(())
@@ -1767,7 +1767,7 @@ pub fn msg_set_init_port_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn msg_get_init_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<2096, _>(id::MSG_GET_INIT_PORTS, result, encode_msg_get_init_ports)
 }
@@ -1821,7 +1821,7 @@ pub fn msg_set_init_ints_reply<K: rt::Kernel<Abi = Abi>>(
 #[allow(dead_code)]
 pub fn msg_get_dtable_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
-    result: Result<rt::Vec<rt::SendRight<K>>, rt::KernReturn>,
+    result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
     token.answer::<2096, _>(id::MSG_GET_DTABLE, result, encode_msg_get_dtable)
 }

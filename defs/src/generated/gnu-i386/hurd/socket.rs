@@ -76,7 +76,7 @@ pub struct SocketRecvReply<K: rt::Kernel<Abi = Abi>> {
     /// `data`
     pub data: rt::Vec<u8>,
     /// `ports`
-    pub ports: rt::Vec<rt::SendRight<K>>,
+    pub ports: rt::Rights<K, rt::SendRight<K>>,
     /// `control`
     pub control: rt::Vec<u8>,
     /// `outflags`
@@ -748,7 +748,7 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
         addr: rt::SendRight<K>,
         flags: i32,
         data: rt::Elements<'_, u8, K>,
-        ports: rt::Vec<rt::SendRight<K>>,
+        ports: rt::Rights<K, rt::SendRight<K>>,
         control: rt::Elements<'_, u8, K>,
     ) -> Result<VmSize, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)

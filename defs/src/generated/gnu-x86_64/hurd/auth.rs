@@ -235,7 +235,7 @@ pub trait Auth<K: rt::Kernel<Abi = Abi>> {
     fn auth_makeauth(
         &self,
         handle: rt::Port<'_, K>,
-        other_handles: rt::Vec<rt::SendRight<K>>,
+        other_handles: rt::Rights<K, rt::SendRight<K>>,
         euids: rt::Elements<'_, Uid, K>,
         auids: rt::Elements<'_, Uid, K>,
         egids: rt::Elements<'_, Uid, K>,

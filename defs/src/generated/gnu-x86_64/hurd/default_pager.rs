@@ -121,7 +121,7 @@ pub struct DefaultPagerObjectsReply<K: rt::Kernel<Abi = Abi>> {
     /// `objects`
     pub objects: rt::Vec<DefaultPagerObject>,
     /// `ports`
-    pub ports: rt::Vec<rt::SendRight<K>>,
+    pub ports: rt::Rights<K, rt::SendRight<K>>,
 }
 
 /// What `default_pager_storage_info` returns.

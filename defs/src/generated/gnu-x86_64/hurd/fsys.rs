@@ -74,7 +74,7 @@ pub struct FsysGetChildrenReply<K: rt::Kernel<Abi = Abi>> {
     /// `names`
     pub names: rt::Vec<u8>,
     /// `controls`
-    pub controls: rt::Vec<rt::SendRight<K>>,
+    pub controls: rt::Rights<K, rt::SendRight<K>>,
 }
 
 /// What a translator says on its bootstrap port when it has started: its control port. It gets the file that it

@@ -168,7 +168,7 @@ pub struct ProcGetprivportsReply<K: rt::Kernel<Abi = Abi>> {
 #[derive(Debug)]
 pub struct ProcGetexecdataReply<K: rt::Kernel<Abi = Abi>> {
     /// `ports`
-    pub ports: rt::Vec<rt::SendRight<K>>,
+    pub ports: rt::Rights<K, rt::SendRight<K>>,
     /// `ints`
     pub ints: rt::Vec<i32>,
 }
@@ -1906,7 +1906,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     fn proc_setexecdata(
         &self,
         process: rt::Port<'_, K>,
-        ports: rt::Vec<rt::SendRight<K>>,
+        ports: rt::Rights<K, rt::SendRight<K>>,
         ints: rt::Elements<'_, i32, K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)

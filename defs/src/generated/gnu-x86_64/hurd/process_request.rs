@@ -1563,7 +1563,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     fn proc_setexecdata_request(
         &self,
         process: rt::Port<'_, K>,
-        ports: rt::Vec<rt::SendRight<K>>,
+        ports: rt::Rights<K, rt::SendRight<K>>,
         ints: rt::Elements<'_, i32, K>,
     ) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
