@@ -128,7 +128,9 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
             // Not even if `look` panics, which only costs what `kernel` counts.
             let right = ManuallyDrop::new(right);
             right.iter().for_each(&mut look);
-            ManuallyDrop::into_inner(right).map(R::forget);
+            if let Some(right) = ManuallyDrop::into_inner(right) {
+                right.forget();
+            }
         }
     }
 

@@ -208,8 +208,10 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
             return Err(Malformed::Descriptor);
         }
         let found = self.out_of_line(PORTS)?;
-        // SAFETY: as in `memory`; the descriptor is one of rights of this kind.
-        Ok(unsafe { self.rights_in(found.memory(&self.kernel), kind) })
+        // SAFETY: as in `memory`.
+        let names = unsafe { found.memory(&self.kernel) };
+        // SAFETY: the descriptor is one of rights of this kind.
+        Ok(unsafe { self.rights_in(names, kind) })
     }
 
     /// Takes `N` rights, each from a descriptor of its own.
