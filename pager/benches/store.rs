@@ -84,7 +84,42 @@ impl<D: Disk> Bench<'_, D> {
             held.into_iter().for_each(|slot| self.store.free(slot));
             best = if full == 0 { many.0 } else { best };
         }
+        let (rate, pages) = self.replaced(&all);
+        println!(
+            "{:<8} 50 % full, pages replaced by chance   by {CALL} {rate:>9.0} ({pages:>4.1})",
+            self.name
+        );
         best
+    }
+
+    /// Pages a second, and pages a write, where half of the store is full and stays so: calls of pages replace others, any of them, until all have been
+    /// replaced several times.
+    fn replaced(&self, pages: &[&[u8]]) -> (f64, f64) {
+        let mut held = self.fill(50, pages);
+        let calls = held.len() / CALL;
+        let (mut random, mut before, mut time) = (1, self.store.counters(), Duration::ZERO);
+        for round in 0..8 {
+            if round == 4 {
+                (before, time) = (self.store.counters(), Duration::ZERO);
+            }
+            for call in 0..calls {
+                for _ in 0..CALL {
+                    // The generator of Knuth's MMIX.
+                    random = 6_364_136_223_846_793_005_u64
+                        .wrapping_mul(random)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    self.store.free(held.swap_remove((random >> 33) as usize % held.len()));
+                }
+                let from = call * CALL % (pages.len() - CALL + 1);
+                time += timed(|| {
+                    assert!(self.write(&pages[from..from + CALL], CALL, &mut held), "there is room")
+                });
+            }
+        }
+        let after = self.store.counters();
+        let pages = after.pages_written - before.pages_written;
+        held.into_iter().for_each(|slot| self.store.free(slot));
+        (pages as f64 / time.as_secs_f64(), pages as f64 / (after.runs_written - before.runs_written) as f64)
     }
 
     /// Takes so many percent of the slots, any of them.

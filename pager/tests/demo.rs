@@ -46,6 +46,23 @@ fn a_swap_file_of_ones_own_and_one_client() {
 }
 
 #[test]
+fn however_pages_are_kept_they_are_right() {
+    for options in [
+        &["--compress"][..],
+        &["--encrypt"],
+        &["--compress", "--encrypt", "--discard"],
+        &["--direct", "--ring"],
+        &["--direct", "--ring", "--compress", "--encrypt", "--discard"],
+    ] {
+        let run = mach_pager(&[&["demo", "--size", "2M", "--resident", "128K"], options].concat());
+        let table = String::from_utf8(run.stdout).unwrap();
+        let error = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(0), "{options:?}: {table}{error}");
+        assert!(table.contains("  every page right · "), "{options:?}: {table}");
+    }
+}
+
+#[test]
 fn with_too_small_a_swap_file_only_pages_that_have_no_room_fail() {
     let folder = tempfile::tempdir().unwrap();
     let swap = swap_file(folder.path(), "1M");

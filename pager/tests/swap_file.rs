@@ -336,6 +336,58 @@ fn pages_go_past_the_page_cache_where_that_is_asked_for() {
 }
 
 #[test]
+fn runs_that_lie_apart_are_written_at_once_by_io_uring() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("swap");
+    for direct in [false, true] {
+        file::format(&path, Some(2 << 20), false).unwrap();
+        let options = file::Options { direct, ring: true, ..file::Options::default() };
+        let store = options.open::<Std>(&path).unwrap();
+        if !store.disk().has_ring() {
+            eprintln!("the system does not permit io_uring: one run is written after the other");
+        }
+        let pages: Vec<_> = (0..200).map(|seed| page(seed as u8)).collect();
+        let slices: Vec<_> = pages.iter().map(|page| &page[..]).collect();
+        let mut held: Vec<_> = (0..200).map(|_| None).collect();
+        store.write(&slices, &mut |at, result| held[at] = result.ok());
+        // Every third page is written anew, where the last ones were.
+        for round in 0..3 {
+            let at: Vec<_> = (0..200).filter(|at| at % 3 == round).collect();
+            at.iter().for_each(|at| store.free(held[*at].take().unwrap()));
+            let slices: Vec<_> = at.iter().map(|at| &pages[*at][..]).collect();
+            store.write(&slices, &mut |index, result| held[at[index]] = result.ok());
+        }
+        for (slot, page) in held.iter().zip(&pages) {
+            assert_eq!(read(&store, slot.as_ref().unwrap()).as_ref(), Ok(page));
+        }
+        assert_eq!(store.counters().failed_slots, 0);
+    }
+}
+
+#[test]
+fn room_that_is_empty_goes_back_to_the_file_system_if_that_is_wanted() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("swap");
+    // Four zones of 512 pages, of which the first and the last have a superblock.
+    file::format(&path, Some(8 << 20), false).unwrap();
+    let pages: Vec<_> = (0..2046).map(|seed| page(seed as u8)).collect();
+    let slices: Vec<_> = pages.iter().map(|page| &page[..]).collect();
+    for (discard, left) in [(false, 8 << 20), (true, 4 << 20)] {
+        let store = file::Options { discard, ..file::Options::default() }.open::<Std>(&path).unwrap();
+        let mut stored = Vec::new();
+        store.write(&slices, &mut |_, result| stored.push(result.unwrap()));
+        stored.into_iter().for_each(|slot| store.free(slot));
+        while store.tidy() {}
+        let blocks = fs::metadata(&path).unwrap().blocks() * 512;
+        assert!(blocks.abs_diff(left) < 1 << 20, "{blocks} bytes of {left}");
+        // It is used again.
+        let slot = write(&store, &page(7));
+        assert_eq!(read(&store, &slot), Ok(page(7)));
+        assert_eq!(store.space().free, 2045);
+    }
+}
+
+#[test]
 fn content_that_changes_behind_our_back_is_told() {
     let folder = folder();
     let path = folder.path().join("swap");

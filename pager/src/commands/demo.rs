@@ -9,15 +9,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::error::ErrorKind;
-use mach_pager::store::Store as _;
+#[cfg(feature = "compression")]
+use mach_pager::store::Compressed;
+use mach_pager::store::Store;
+use mach_pager::store::file::{self, FileDisk};
+use mig_runtime::platform::Std;
 
 use super::Bytes;
-use crate::demo::{self, Plan, Report};
+use crate::demo::{self, Plan, Report, Swap};
 
 const PAGE: usize = 4096;
 
-/// What the store needs besides room for every page: pages are written beside those that they replace.
+/// What a temporary swap file has besides room for every page, since pages are written beside those that they replace: this many, and a part of them
+/// all. With a tenth of it free the pager keeps what the kernel has got back, and need not write that again.
 const SLACK: usize = 1024;
+const SPARE: usize = 8;
 
 /// Page more memory than there is through the pager, and verify every byte
 ///
@@ -40,6 +46,28 @@ pub(crate) struct Demo {
     /// Threads that use the memory, each its own part
     #[arg(long, value_name = "N", default_value = "4")]
     clients: usize,
+
+    /// Keep pages compressed, several in the place of one
+    #[cfg(feature = "compression")]
+    #[arg(long)]
+    compress: bool,
+
+    /// Encrypt pages, with keys that are nowhere but in memory
+    #[cfg(feature = "encryption")]
+    #[arg(long)]
+    encrypt: bool,
+
+    /// Go past the page cache of the system (O_DIRECT)
+    #[arg(long)]
+    direct: bool,
+
+    /// Write by io_uring
+    #[arg(long)]
+    ring: bool,
+
+    /// Give room that is empty back to the file system or the device
+    #[arg(long)]
+    discard: bool,
 }
 
 impl Demo {
@@ -47,16 +75,55 @@ impl Demo {
         let plan = self.plan().unwrap_or_else(|problem| {
             clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")).exit()
         });
-        let store = match &self.swap {
-            Some(path) => demo::swap(path)?,
-            None => demo::temporary_swap(plan.pages + SLACK)?,
+        let swap = match &self.swap {
+            Some(path) => Swap::at(path),
+            None => Swap::temporary(plan.pages + plan.pages / SPARE + SLACK)?,
         };
+        let options = file::Options { direct: self.direct, ring: self.ring, discard: self.discard };
+        #[cfg(feature = "encryption")]
+        if self.encrypt {
+            let store = swap.open(|path| options.open_encrypted::<Std>(path))?;
+            self.note(store.disk());
+            return self.page_in(&plan, store);
+        }
+        let store = swap.open(|path| options.open::<Std>(path))?;
+        self.note(store.disk());
+        self.page_in(&plan, store)
+    }
+
+    /// Says what the system does not do.
+    fn note(&self, disk: &FileDisk) {
+        let missing = [
+            (
+                self.direct && !disk.is_direct(),
+                "--direct: the file system has no O_DIRECT; pages go through its cache",
+            ),
+            (
+                self.ring && !disk.has_ring(),
+                "--ring: the system does not permit io_uring; writes go one by one",
+            ),
+        ];
+        for (_, note) in missing.iter().filter(|(is_missing, _)| *is_missing) {
+            // Not `eprintln`, which panics if nobody reads.
+            let _ = writeln!(std::io::stderr(), "note: {note}");
+        }
+    }
+
+    fn page_in<S: Store<Place: Sync>>(&self, plan: &Plan, store: S) -> Result<(), Box<dyn Error>> {
+        #[cfg(feature = "compression")]
+        if self.compress {
+            return self.run_in(plan, Compressed::<_, Std>::new(store));
+        }
+        self.run_in(plan, store)
+    }
+
+    fn run_in(&self, plan: &Plan, store: impl Store) -> Result<(), Box<dyn Error>> {
         let room = store.space().free;
         let title = format!("paging {} through {}", self.size, self.resident);
         let bar = Bar::new(&title);
-        let report = demo::run(&plan, store, |share| bar.show(share))?;
+        let report = demo::run(plan, store, |share| bar.show(share))?;
         bar.clear();
-        print!("{}", Table { title: &title, report: &report });
+        super::say(format_args!("{}", Table { title: &title, report: &report }))?;
         if report.is_good() {
             return Ok(());
         }

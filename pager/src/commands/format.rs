@@ -32,11 +32,8 @@ impl Format {
         let size = Bytes(header.slots * header.page_size as u64);
         let usable = header.usable();
         let pages = usable.end - usable.start;
-        println!(
-            "{}: {size} of swap space, {pages} pages of {} bytes",
-            self.file.display(),
-            header.page_size
-        );
+        let (file, page_size) = (self.file.display(), header.page_size);
+        super::say(format_args!("{file}: {size} of swap space, {pages} pages of {page_size} bytes\n"))?;
         Ok(())
     }
 }

@@ -138,8 +138,7 @@ impl Memory {
         let window = object.window;
         object.pages[page] = Page::Requested(frame);
         let mut count = 1;
-        // Most of the frames are for pages that somebody wants.
-        while count < window.min(1 + self.limit / 64) {
+        while count < window.min(self.ahead()) {
             let next = page + count;
             if self.objects[id.0].pages.get(next) != Some(&Page::Absent) {
                 break;
@@ -150,6 +149,11 @@ impl Memory {
         }
         self.objects[id.0].next = page + count;
         count
+    }
+
+    /// How many pages are asked for at once, at most: most of the frames are for pages that somebody wants already.
+    pub(super) fn ahead(&self) -> usize {
+        1 + self.limit / 64
     }
 
     /// How many pages go at once when room is wanted.

@@ -5,19 +5,20 @@ mod vm;
 mod workload;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mach_defs::gnu::{default_pager, mach};
-use mach_pager::store::file::{self, FileDisk, FileError};
-use mach_pager::store::{Space, Store, SwapStore};
+use mach_pager::store::file::{self, FileError};
+use mach_pager::store::{Space, Store};
 use mach_pager::{Config, Service, StartError, Statistics};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{KernReturn, Server};
+use tempfile::TempDir;
 
 use memory::PAGE;
 use vm::Vm;
@@ -92,22 +93,35 @@ impl From<KernReturn> for Error {
     }
 }
 
-/// Swap space of so many pages that nobody else can see, and that goes with the process.
-pub(crate) fn temporary_swap(pages: usize) -> Result<SwapStore<FileDisk, Std>, Error> {
-    let folder = tempfile::tempdir().map_err(Error::Folder)?;
-    let path = folder.path().join("swap");
-    let superblocks = 2;
-    file::format(&path, Some(((pages + superblocks) * PAGE) as u64), false).map_err(Error::Swap)?;
-    // The file lives on without a name.
-    swap(&path)
+/// Where pages go.
+pub(crate) struct Swap {
+    path: PathBuf,
+    /// Around a file that nobody else is to see.
+    _folder: Option<TempDir>,
 }
 
-/// The swap space in a file or device.
-pub(crate) fn swap(path: &Path) -> Result<SwapStore<FileDisk, Std>, Error> {
-    let store = file::open(path).map_err(Error::Swap)?;
-    match store.page_size() {
-        PAGE => Ok(store),
-        other => Err(Error::PageSize(other)),
+impl Swap {
+    /// A file or a device of the user's.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.into(), _folder: None }
+    }
+
+    /// A file with room for so many pages.
+    pub(crate) fn temporary(pages: usize) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(Error::Folder)?;
+        let path = folder.path().join("swap");
+        let superblocks = 2;
+        file::format(&path, Some(((pages + superblocks) * PAGE) as u64), false).map_err(Error::Swap)?;
+        Ok(Self { path, _folder: Some(folder) })
+    }
+
+    /// Opens it. A temporary file lives on without a name, and goes with the process.
+    pub(crate) fn open<S: Store>(self, open: impl FnOnce(&Path) -> Result<S, FileError>) -> Result<S, Error> {
+        let store = open(&self.path).map_err(Error::Swap)?;
+        match store.page_size() {
+            PAGE => Ok(store),
+            other => Err(Error::PageSize(other)),
+        }
     }
 }
 

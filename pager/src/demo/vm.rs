@@ -4,6 +4,7 @@
 //! that is not here is requested, with some of those after it if pages are touched in order, and the thread that wants it waits; pages that were
 //! changed, or that the pager has given as precious, are returned, some in a message, any other one is dropped without a word.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mach_defs::gnu::mach::{self, Mach};
@@ -120,11 +121,60 @@ impl Vm {
         };
         let pages = memory.request(object, page, frame);
         drop(memory);
-        let (offset, length) = ((page * PAGE) as u64, (pages * PAGE) as u64);
+        self.request(&ports, page..page + pages)?;
+        let last = page + pages - 1;
+        let mut memory = self.memory.lock();
+        // One wait for all of them: they come in order, and a thread that is woken for each of them costs more than they do.
+        while let Some(Page::Requested(_)) = memory.page(object, last) {
+            self.changed(object, last).wait(&mut memory);
+        }
+        Ok(memory)
+    }
+
+    /// Says which pages are about to be touched (`VM_BEHAVIOR_WILLNEED`), in order. Those that are not here are asked for, all at once and as far as
+    /// some of the frames go, and nobody waits.
+    pub(crate) fn will_need(
+        &self,
+        object: ObjectId,
+        pages: impl Iterator<Item = usize>,
+    ) -> Result<(), MemoryError> {
+        let mut memory = self.memory.lock();
+        let Some(ports) = memory.object(object).ports.clone() else { return Ok(()) };
+        let (mut requests, mut leaving) = (Vec::<Range<usize>>::new(), Vec::new());
+        for page in pages.take(memory.ahead()) {
+            if memory.page(object, page) != Some(&mut Page::Absent) {
+                continue;
+            }
+            let frame = match memory.take_frame() {
+                Some(frame) => frame,
+                None => {
+                    let most = memory.batch();
+                    leaving.extend(self.evict(&mut memory, most)?.unwrap_or_default());
+                    // It may be one of those that have just gone.
+                    if memory.page(object, page) != Some(&mut Page::Absent) {
+                        continue;
+                    }
+                    let Some(frame) = memory.take_frame() else { break };
+                    frame
+                }
+            };
+            set(&mut memory, object, page, Page::Requested(frame));
+            match requests.last_mut() {
+                Some(last) if last.end == page => last.end += 1,
+                _ => requests.push(page..page + 1),
+            }
+        }
+        drop(memory);
+        self.send(leaving)?;
+        requests.into_iter().try_for_each(|pages| self.request(&ports, pages))
+    }
+
+    /// Asks the pager for pages.
+    fn request(&self, ports: &Ports, pages: Range<usize>) -> Result<(), MemoryError> {
+        let (offset, length) = ((pages.start * PAGE) as u64, (pages.len() * PAGE) as u64);
         let access = 1;
         memory_object::memory_object_data_request(&ports.object, &ports.control, offset, length, access)
-            .map_err(|_| MemoryError)?;
-        Ok(self.memory.lock())
+            .map_err(|_| MemoryError)
     }
 
     /// Gets pages out of their frames, or waits if there are none.

@@ -38,6 +38,9 @@ const UNWRITTEN: usize = 16;
 /// Every so many pages one is the same word over and over.
 const SAME_FILLED: usize = 64;
 
+/// How many accesses by chance a client knows of in advance, and tells the kernel.
+const AHEAD: usize = 32;
+
 impl<'a> Client<'a> {
     pub(crate) fn new(vm: &'a Vm, pages: usize, tally: &'a Tally, seed: u64) -> Self {
         let random = mix(seed);
@@ -50,14 +53,30 @@ impl<'a> Client<'a> {
         for page in 0..pages {
             self.write(page);
         }
-        for _ in 0..pages {
-            self.random = mix(self.random);
-            let page = self.random as usize % pages;
-            // Three of ten.
-            if self.random >> 32 & 0xff < 77 { self.write(page) } else { self.read(page) }
+        for first in (0..pages).step_by(AHEAD) {
+            self.touch_by_chance(AHEAD.min(pages - first));
         }
         for page in 0..pages {
             self.read(page);
+        }
+    }
+
+    /// Reads and writes pages by chance, this many times, as one that looks up many things at once does.
+    fn touch_by_chance(&mut self, times: usize) {
+        let pages = self.versions.len();
+        let mut next = [(0, false); AHEAD];
+        let next = &mut next[..times];
+        for (page, write) in next.iter_mut() {
+            self.random = mix(self.random);
+            // Three of ten are writes.
+            (*page, *write) = (self.random as usize % pages, self.random >> 32 & 0xff < 77);
+        }
+        next.sort_unstable();
+        // Where that fails, so does an access.
+        let _ = self.vm.will_need(self.object, next.iter().map(|(page, _)| *page));
+        // Backwards: the one that was asked for last comes last, and then there is no more to wait for.
+        for (page, write) in next.iter().rev() {
+            if *write { self.write(*page) } else { self.read(*page) }
         }
     }
 

@@ -166,7 +166,11 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 last_handle: 0,
                 stopped: false,
             }),
-            transfers: Transfers::new(internal_buffers.capacity(), external_buffers.capacity()),
+            transfers: Transfers::new(
+                internal_buffers.capacity(),
+                external_buffers.capacity(),
+                [config.buffers, config.external_buffers].map(|buffers| config.batch.min(buffers / 2)),
+            ),
             internal_buffers,
             external_buffers,
             others_pages: AtomicU64::new(0),

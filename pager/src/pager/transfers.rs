@@ -9,9 +9,10 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
-use mig_runtime::platform::{Condvar, Mutex, Platform};
+use mig_runtime::platform::{Condvar, Mutex, MutexGuard, Platform};
 use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
@@ -58,6 +59,9 @@ const PIECE: usize = 16;
 /// The most pages in one call of the store.
 const MANY: usize = 64;
 
+/// How long a page waits for others to be written with it. The memory of its message is free meanwhile, since the page is in a buffer.
+const GATHERING: Duration = Duration::from_millis(1);
+
 /// How many requests of the kernel may wait before the queue takes more memory: more than there are threads in a system as a rule.
 const REQUESTS: usize = 1024;
 
@@ -70,6 +74,8 @@ pub(super) struct Transfers<K: Kernel, P: Platform, S: Store> {
     more_to_supply: P::Condvar,
     more_to_supply_others: P::Condvar,
     more_to_write: P::Condvar,
+    /// There are enough pages for the thread that gathers them, or something else to do.
+    gathered: P::Condvar,
 }
 
 /// The kernel's objects have queues of their own: whoever else pages does not keep the kernel waiting.
@@ -85,6 +91,11 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     forgot: bool,
     /// There is little memory to note pages.
     notes_low: bool,
+    /// A thread waits for pages to be written together.
+    gathering: bool,
+    /// How many pages of the kernel's objects, and of others, are not waited for any longer: half of their buffers at most, so that there are
+    /// always some for what comes.
+    enough: [usize; 2],
     stopped: bool,
 }
 
@@ -128,8 +139,9 @@ impl<J> Fair<J> {
 }
 
 impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
-    /// An empty queue, with memory for as many writes and pages that go back as there can be.
-    pub(super) fn new(internal: usize, external: usize) -> Self {
+    /// An empty queue, with memory for as many writes and pages that go back as there can be. `enough` pages of the kernel's objects, or of others,
+    /// are written without waiting for more.
+    pub(super) fn new(internal: usize, external: usize, enough: [usize; 2]) -> Self {
         let queue = Queue {
             supplies: Supplies {
                 at_hand: VecDeque::with_capacity(REQUESTS),
@@ -142,6 +154,8 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
             forgotten: VecDeque::with_capacity(FORGOTTEN),
             forgot: false,
             notes_low: false,
+            gathering: false,
+            enough,
             stopped: false,
         };
         Self {
@@ -149,6 +163,7 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
             more_to_supply: P::Condvar::default(),
             more_to_supply_others: P::Condvar::default(),
             more_to_write: P::Condvar::default(),
+            gathered: P::Condvar::default(),
         }
     }
 
@@ -185,22 +200,45 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
     }
 
     pub(super) fn wake_writers(&self) {
-        self.more_to_write.notify_one();
+        let queue = self.queue.lock();
+        let more = match (queue.gathering, queue.may_gather()) {
+            (true, true) => return,
+            (true, false) => &self.gathered,
+            (false, _) => &self.more_to_write,
+        };
+        drop(queue);
+        more.notify_one();
     }
 
     pub(super) fn forget(&self, pages: ObjectPages<K, P, S>) {
         self.queue.lock().forgotten.push_back(pages);
-        self.more_to_write.notify_one();
+        self.wake_writers();
     }
 
     pub(super) fn provide(&self) {
         self.queue.lock().notes_low = true;
-        self.more_to_write.notify_one();
+        self.wake_writers();
+    }
+
+    /// Waits a moment for more pages to be written, where there are some, but few: a call of the store costs much the same for one page and for many.
+    fn gather(&self, queue: &mut MutexGuard<'_, P, Queue<K, P, S>>) {
+        if queue.gathering || !queue.may_gather() {
+            return;
+        }
+        queue.gathering = true;
+        let end = P::now().saturating_add(GATHERING.as_nanos() as u64);
+        while queue.may_gather() {
+            let left = end.saturating_sub(P::now());
+            if left == 0 || !self.gathered.wait_for(queue, Duration::from_nanos(left)) {
+                break;
+            }
+        }
+        queue.gathering = false;
     }
 
     fn stop(&self) {
         self.queue.lock().stopped = true;
-        for more in [&self.more_to_supply, &self.more_to_supply_others, &self.more_to_write] {
+        for more in [&self.more_to_supply, &self.more_to_supply_others, &self.more_to_write, &self.gathered] {
             more.notify_all();
         }
     }
@@ -214,6 +252,14 @@ impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
 
     fn next_other_supply(&mut self) -> Option<SupplyJob<K, P, S>> {
         self.other_supplies.pop()
+    }
+
+    /// True if there are pages to be written and nothing else, and too few to be worth a call of the store.
+    fn may_gather(&self) -> bool {
+        let counts = [self.writes.len(), self.other_writes.len()];
+        let is_few =
+            counts != [0, 0] && counts.iter().zip(self.enough).all(|(count, enough)| *count < enough);
+        is_few && !self.notes_low && self.forgotten.is_empty() && !self.stopped
     }
 
     /// Takes what is next for a thread that writes; false if there is nothing.
@@ -293,7 +339,10 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let mut queue = self.transfers.queue.lock();
         let mut is_tidy = false;
         loop {
-            if queue.next_write(&mut batch) {
+            self.transfers.gather(&mut queue);
+            // Another thread gathers them.
+            let is_left = queue.gathering && queue.may_gather();
+            if !is_left && queue.next_write(&mut batch) {
                 drop(queue);
                 self.transfer_writes(&mut batch);
                 is_tidy = false;

@@ -27,6 +27,20 @@ pub trait Disk: Send + Sync + 'static {
     /// [`DiskError`]; what the device holds then in that range is undefined.
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError>;
 
+    /// How many writes are worth having under way at once: more than 1 if [`write_each_at`](Self::write_each_at) is better than one write after the
+    /// other.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// Writes as [`write_at`](Self::write_at) does, to several places: each has an offset and its pieces, and there are no more than
+    /// [`at_once`](Self::at_once). `done` is told what has become of each, by its index, in any order.
+    fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
+        for (index, (offset, pieces)) in runs.iter().enumerate() {
+            done(index, self.write_at(*offset, pieces));
+        }
+    }
+
     /// Returns when everything that was written is on the medium.
     ///
     /// # Errors

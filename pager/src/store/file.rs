@@ -27,6 +27,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::disk::{Disk, DiskError, RUN};
+use super::protection::Protection;
+use super::ring::Rings;
 use super::superblock::{self, Format, Header, HeaderError};
 use super::swap::SwapStore;
 
@@ -71,20 +73,93 @@ pub fn format(path: &Path, size: Option<u64>, force: bool) -> Result<Header, Fil
     .map_err(told)
 }
 
+/// How a swap file or a block device is used.
+///
+/// ```
+/// # use mach_pager::store::file;
+/// # use mig_runtime::platform::Std;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("swap.img");
+/// # file::format(&path, Some(1 << 20), false)?;
+/// let store = file::Options { direct: true, ..file::Options::default() }.open::<Std>(&path)?;
+/// # Ok::<(), file::FileError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Past the page cache of the system (`O_DIRECT`): no page is in memory a second time, and a write that fails is told at once. Where the file
+    /// system does not have that, transfers go through the page cache, and [`FileDisk::is_direct`] says so.
+    pub direct: bool,
+    /// By io_uring: all runs of slots in which a batch of pages is written are written at once. Where the system does not permit that, they are
+    /// written one after the other, and [`FileDisk::has_ring`] says so.
+    pub ring: bool,
+    /// Room that is empty goes back to the file system or the device, a [zone](super::ZONE_SLOTS) at a time. A file system that has given it to others
+    /// since has none left for a page, which is then as if the swap space were full.
+    pub discard: bool,
+}
+
+impl Options {
+    /// Opens a swap file or a block device that is swap space, for this process alone.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    pub fn open<P: Platform>(self, path: &Path) -> Result<SwapStore<FileDisk, P>, FileError> {
+        self.open_with(path, SwapStore::open)
+    }
+
+    /// The same, and encrypts every page: whoever gets the file or device reads nothing, neither now nor later.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    #[cfg(feature = "encryption")]
+    pub fn open_encrypted<P: Platform>(
+        self,
+        path: &Path,
+    ) -> Result<SwapStore<FileDisk, P, super::Encryption<P>>, FileError> {
+        self.open_with(path, |disk| SwapStore::encrypted(disk, random))
+    }
+
+    fn open_with<P: Platform, C: Protection>(
+        self,
+        path: &Path,
+        store: impl FnOnce(FileDisk) -> Result<SwapStore<FileDisk, P, C>, HeaderError>,
+    ) -> Result<SwapStore<FileDisk, P, C>, FileError> {
+        let told = |problem: Problem| FileError { path: path.into(), problem };
+        let mut disk = FileDisk::open(path)?;
+        if self.direct {
+            disk = disk.direct();
+        }
+        if self.ring {
+            disk = disk.ring();
+        }
+        disk.discards = self.discard;
+        let store = store(disk).map_err(|error| told(Problem::Header(error)))?;
+        // Somebody may have copied the file and left its empty parts out.
+        store.disk().reserve().map_err(told)?;
+        Ok(store)
+    }
+}
+
 /// Opens a swap file or a block device that is swap space, for this process alone.
 ///
 /// # Errors
 ///
 /// [`FileError`].
 pub fn open<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileError> {
-    let told = |problem: Problem| FileError { path: path.into(), problem };
-    let store = SwapStore::open(FileDisk::open(path)?).map_err(|error| told(Problem::Header(error)))?;
-    // Somebody may have copied the file and left its empty parts out.
-    store.disk().reserve().map_err(told)?;
-    Ok(store)
+    Options::default().open(path)
 }
 
-/// The same, and encrypts every page: whoever gets the file or device reads nothing, neither now nor later.
+/// As [`open`], past the page cache where that can be: [`Options::direct`].
+///
+/// # Errors
+///
+/// [`FileError`].
+pub fn open_direct<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileError> {
+    Options { direct: true, ..Options::default() }.open(path)
+}
+
+/// As [`open`], with every page encrypted: [`Options::open_encrypted`].
 ///
 /// # Errors
 ///
@@ -93,31 +168,13 @@ pub fn open<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileErro
 pub fn open_encrypted<P: Platform>(
     path: &Path,
 ) -> Result<SwapStore<FileDisk, P, super::Encryption<P>>, FileError> {
-    let told = |problem: Problem| FileError { path: path.into(), problem };
-    let disk = FileDisk::open(path)?;
-    let store = SwapStore::encrypted(disk, random).map_err(|error| told(Problem::Header(error)))?;
-    store.disk().reserve().map_err(told)?;
-    Ok(store)
+    Options::default().open_encrypted(path)
 }
 
 #[cfg(feature = "encryption")]
 fn random(bytes: &mut [u8]) -> bool {
     let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty());
     filled.is_ok_and(|filled| filled == bytes.len())
-}
-
-/// As [`open`], past the page cache of the system (`O_DIRECT`): no page is in memory a second time, and a write that fails is told at once. Where the
-/// file system does not have that, it is the same as [`open`].
-///
-/// # Errors
-///
-/// [`FileError`].
-pub fn open_direct<P: Platform>(path: &Path) -> Result<SwapStore<FileDisk, P>, FileError> {
-    let told = |problem: Problem| FileError { path: path.into(), problem };
-    let disk = FileDisk::open(path)?.direct();
-    let store = SwapStore::open(disk).map_err(|error| told(Problem::Header(error)))?;
-    store.disk().reserve().map_err(told)?;
-    Ok(store)
 }
 
 /// Whether a device was made by [`format()`], even if it is not as it was.
@@ -133,7 +190,7 @@ fn create(path: &Path, size: u64) -> Result<Header, Problem> {
     let cannot_make = |error: Errno| Problem::Io("cannot be made", error.into());
     let new = NewFile::beside(path).map_err(cannot_make)?;
     let file = new.file.try_clone().map_err(|error| Problem::Io("cannot be made", error))?;
-    let disk = FileDisk { file, size, is_device: false, direct: None };
+    let disk = FileDisk::new(file, size, false);
     disk.reserve()?;
     let header = make_swap(&disk)?;
     new.appear(path).map_err(cannot_make)?;
@@ -263,6 +320,9 @@ pub struct FileDisk {
     is_device: bool,
     /// Memory for transfers past the page cache, as much as there have been at once; `None` if they go through it.
     direct: Option<Mutex<Vec<Aligned>>>,
+    rings: Option<Rings>,
+    /// Room that is empty goes back.
+    discards: bool,
 }
 
 /// What addresses, offsets and lengths of transfers past the page cache are multiples of, on any device.
@@ -284,6 +344,10 @@ impl Aligned {
 }
 
 impl FileDisk {
+    fn new(file: File, size: u64, is_device: bool) -> Self {
+        FileDisk { file, size, is_device, direct: None, rings: None, discards: false }
+    }
+
     /// Opens a file or a block device for this process alone, as far as others ask too.
     ///
     /// # Errors
@@ -318,7 +382,7 @@ impl FileDisk {
         }
         // `seek` tells the size of a device as well.
         let size = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(cannot_open)?;
-        Ok(FileDisk { file, size, is_device: kind.is_block_device(), direct: None })
+        Ok(FileDisk::new(file, size, kind.is_block_device()))
     }
 
     /// Makes all transfers go past the page cache of the system, if the file system can do that.
@@ -338,6 +402,18 @@ impl FileDisk {
     /// True if transfers go past the page cache of the system.
     pub fn is_direct(&self) -> bool {
         self.direct.is_some()
+    }
+
+    /// Writes by io_uring where there is more than one run to be written, if the system permits that.
+    #[must_use]
+    pub fn ring(mut self) -> Self {
+        self.rings = Rings::new();
+        self
+    }
+
+    /// True if runs are written by io_uring, all at once.
+    pub fn has_ring(&self) -> bool {
+        self.rings.is_some()
     }
 
     /// Lets some work have memory for a transfer.
@@ -406,13 +482,7 @@ impl Disk for FileDisk {
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
         if let Some(memory) = &self.direct {
             return Self::with_memory(memory, |bytes| {
-                let mut len = 0;
-                for piece in pieces {
-                    let room = &mut bytes[len..];
-                    let part = piece.len().min(room.len());
-                    room[..part].copy_from_slice(&piece[..part]);
-                    len += part;
-                }
+                let len = gather(pieces, bytes);
                 let bytes = &bytes[..len - len % ALIGNMENT];
                 rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, bytes, offset))
                     .map_err(disk_error)
@@ -427,9 +497,59 @@ impl Disk for FileDisk {
             .map_err(disk_error)
     }
 
+    fn at_once(&self) -> usize {
+        if self.has_ring() { RUN } else { 1 }
+    }
+
+    fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
+        let Some(rings) = &self.rings else {
+            return runs.iter().enumerate().for_each(|(at, (offset, pieces))| {
+                done(at, self.write_at(*offset, pieces));
+            });
+        };
+        let mut done = |at, result: Result<usize, Errno>| done(at, result.map_err(disk_error));
+        if let Some(memory) = &self.direct {
+            return Self::with_memory(memory, |mut rest| {
+                let mut slices = Vec::with_capacity(runs.len());
+                for (offset, pieces) in runs {
+                    let len = gather(pieces, rest);
+                    let (run, after) = rest.split_at_mut(len - len % ALIGNMENT);
+                    rest = after;
+                    slices.push((*offset, std::vec![IoSlice::new(run)]));
+                }
+                rings.write(&self.file, &slices, &mut done);
+            });
+        }
+        let slices: Vec<_> = runs
+            .iter()
+            .map(|(offset, pieces)| (*offset, pieces.iter().map(|piece| IoSlice::new(piece)).collect()))
+            .collect();
+        rings.write(&self.file, &slices, &mut done);
+    }
+
     fn flush(&self) -> Result<(), DiskError> {
         rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.file)).map_err(disk_error)
     }
+
+    fn discard(&self, offset: u64, len: u64) {
+        if self.discards {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // A file system or device that cannot do it keeps the room.
+            let _ = rustix::fs::fallocate(&self.file, flags, offset, len);
+        }
+    }
+}
+
+/// Copies pieces one behind the other, as far as there is room. Returns how many bytes they are.
+fn gather(pieces: &[&[u8]], to: &mut [u8]) -> usize {
+    let mut len = 0;
+    for piece in pieces {
+        let room = &mut to[len..];
+        let part = piece.len().min(room.len());
+        room[..part].copy_from_slice(&piece[..part]);
+        len += part;
+    }
+    len
 }
 
 fn disk_error(error: Errno) -> DiskError {

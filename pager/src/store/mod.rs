@@ -67,6 +67,8 @@ pub mod file;
 mod health;
 mod memory;
 mod protection;
+#[cfg(feature = "std")]
+mod ring;
 mod runs;
 mod same_filled;
 mod slots;

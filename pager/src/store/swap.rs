@@ -205,7 +205,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
 
     /// Writes pages to runs of slots, as few as there are.
     fn write_batch(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) {
-        let mut at = 0;
+        let mut at = if self.disk.at_once() > 1 { self.write_at_once(batch, done) } else { 0 };
         while at < batch.len {
             let rest = &batch.indices[at..batch.len];
             if !self.health.admits() {
@@ -220,6 +220,63 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             });
             at += len;
         }
+    }
+
+    /// Writes the first pages of a batch to as many runs of slots as there may be writes at once. Returns how many pages that were.
+    fn write_at_once(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) -> usize {
+        if !self.health.is_good() {
+            return 0;
+        }
+        let mut runs = [const { 0..0 }; RUN];
+        let (mut count, mut len) = (0, 0);
+        while len < batch.len && count < self.disk.at_once().min(RUN) {
+            let Some(run) = self.take_run(batch.len - len) else { break };
+            len += (run.end - run.start) as usize;
+            runs[count] = run;
+            count += 1;
+        }
+        let runs = &runs[..count];
+        let mut tags = [None; RUN];
+        let mut written = [0; RUN];
+        // One run is written as always, and so is what cannot be protected.
+        if count > 1 {
+            let mut copies = self.copies(len);
+            let mut protected: [&[u8]; RUN] = [&[]; RUN];
+            let slots = runs.iter().cloned().flatten();
+            if self.protect(slots, &batch.pages[..len], &mut copies, &mut protected, &mut tags) {
+                self.write_runs(runs, &protected[..len], &mut written);
+            }
+            self.keep_copies(copies);
+        }
+        let mut first = 0;
+        for (run, written) in runs.iter().zip(written) {
+            let pages = (run.end - run.start) as usize;
+            for (at, slot) in (first..first + written).zip(run.clone()) {
+                done(batch.indices[at], self.written(slot, tags[at]));
+            }
+            // What the device has not taken is written as always, which finds out why.
+            let rest = first + written..first + pages;
+            self.write_run(run.start + written as u64, &batch.pages[rest.clone()], &mut |at, result| {
+                done(batch.indices[rest.start + at], result);
+            });
+            first += pages;
+        }
+        len
+    }
+
+    /// Writes pages to runs, all at once. Says of each run how many whole pages were written.
+    fn write_runs(&self, runs: &[core::ops::Range<u64>], pages: &[&[u8]], written: &mut [usize; RUN]) {
+        let mut writes: [(u64, &[&[u8]]); RUN] = [(0, &[]); RUN];
+        let mut rest = pages;
+        for (write, run) in writes.iter_mut().zip(runs) {
+            let (pages, after) = rest.split_at((run.end - run.start) as usize);
+            *write = (self.offset(run.start), pages);
+            rest = after;
+        }
+        self.counts.runs_written.fetch_add(runs.len() as u64, Relaxed);
+        self.disk.write_each_at(&writes[..runs.len()], &mut |at, result| {
+            written[at] = result.map_or(0, |bytes| (bytes / self.header.page_size).min(writes[at].1.len()));
+        });
     }
 
     /// Free slots that lie side by side. If there are none, those that failed some time ago.
@@ -283,24 +340,35 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         tags: &mut Tags<C::Tag>,
     ) -> Result<(), (usize, DiskError)> {
         let mut copies = self.copies(pages.len());
-        let mut copy = copies.chunks_exact_mut(self.header.page_size);
         let mut protected: [&[u8]; RUN] = [&[]; RUN];
-        for (at, page) in pages.iter().enumerate() {
-            let copy = copy.next().unwrap_or_default();
-            let Some((bytes, tag)) = self.protection.protect(start + at as u64, page, copy) else {
-                return Err((0, DiskError::Io));
-            };
-            (protected[at], tags[at]) = (bytes, Some(tag));
+        if !self.protect(start.., pages, &mut copies, &mut protected, tags) {
+            return Err((0, DiskError::Io));
         }
         self.counts.runs_written.fetch_add(1, Relaxed);
         let result = disk::write(&self.disk, self.offset(start), &protected[..pages.len()]);
         if !matches!(result, Err((0, _))) && !self.health.is_good() {
             self.health.worked();
         }
-        if C::CHANGES {
-            self.copies.lock().push(copies);
-        }
+        self.keep_copies(copies);
         result
+    }
+
+    /// Makes of pages what goes to these slots, with the tag of each. False if one cannot be protected.
+    fn protect<'a>(
+        &self,
+        slots: impl Iterator<Item = u64>,
+        pages: &[&'a [u8]],
+        copies: &'a mut [u8],
+        protected: &mut [&'a [u8]; RUN],
+        tags: &mut Tags<C::Tag>,
+    ) -> bool {
+        let mut copy = copies.chunks_exact_mut(self.header.page_size);
+        for (at, (page, slot)) in pages.iter().zip(slots).enumerate() {
+            let copy = copy.next().unwrap_or_default();
+            let Some((bytes, tag)) = self.protection.protect(slot, page, copy) else { return false };
+            (protected[at], tags[at]) = (bytes, Some(tag));
+        }
+        true
     }
 
     fn write_one(&self, slot: u64, page: &[u8]) -> Result<Option<C::Tag>, DiskError> {
@@ -316,6 +384,12 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         let mut copies = self.copies.lock().pop().unwrap_or_default();
         copies.resize(pages * self.header.page_size, 0);
         copies
+    }
+
+    fn keep_copies(&self, copies: Vec<u8>) {
+        if C::CHANGES {
+            self.copies.lock().push(copies);
+        }
     }
 
     /// Gives a slot back.

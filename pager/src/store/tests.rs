@@ -425,6 +425,32 @@ fn pages_that_are_written_together_lie_together_however_full_the_store_is() {
 }
 
 #[test]
+fn a_device_that_takes_many_writes_at_once_gets_all_of_a_batch() {
+    for more_at_once in [0, RUN - 1] {
+        let store = store(200);
+        let mut stored: Vec<_> = write(&store, &(0..200).map(page).collect::<Vec<_>>());
+        stored.drain(..).enumerate().for_each(|(at, slot)| {
+            if at % 3 == 0 {
+                store.free(slot.unwrap())
+            }
+        });
+        // Every third slot is free. One of them fails, and another one fails once.
+        store.disk().state().faults.more_at_once = more_at_once;
+        store.fail_writes(31, STICKY, DiskError::Io);
+        store.fail_writes(61, 1, DiskError::Io);
+        let before = store.counters();
+        let pages: Vec<_> = (300..360).map(page).collect();
+        for (slot, page) in write(&store, &pages).iter().zip(&pages) {
+            assert_eq!(read(&store, slot.as_ref().unwrap()).as_ref(), Ok(page));
+        }
+        let after = store.counters();
+        assert_eq!(after.pages_written - before.pages_written, 60);
+        assert_eq!((store.space().bad, store.space().free), (1, 67 - 60 - 1));
+        store.slots().check();
+    }
+}
+
+#[test]
 fn a_device_is_told_of_the_room_that_is_empty() {
     let store = store(1200);
     assert!(!store.tidy());
@@ -863,8 +889,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn on_a_good_disk_it_does_what_a_store_in_memory_does(steps in prop::collection::vec(step(), 1..80)) {
+    fn on_a_good_disk_it_does_what_a_store_in_memory_does(
+        more_at_once in 0..4_usize,
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
         let (store, model) = (Both::new(store(30)), SameFilled::new(MemoryStore::<Std>::new(PAGE, 30)));
+        store.store().disk().state().faults.more_at_once = more_at_once;
         let (mut held, mut kept) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
@@ -898,11 +928,13 @@ proptest! {
     #[test]
     fn on_a_bad_disk_only_the_pages_that_it_fails_for_are_affected(
         all_or_nothing: bool,
+        more_at_once in 0..4_usize,
         most in prop::option::of(SECTOR..8 * PAGE),
         steps in prop::collection::vec(step_with_faults(), 1..80),
     ) {
         let store = Both::new(store(30));
         store.store().disk().state().faults.all_or_nothing = all_or_nothing;
+        store.store().disk().state().faults.more_at_once = more_at_once;
         store.store().disk().state().faults.most = most;
         let mut held: Vec<(Stored<Slot>, u64)> = Vec::new();
         for step in steps {
