@@ -146,7 +146,7 @@ fn each_interface_is_a_feature() {
         let list: Vec<String> = features.iter().map(|feature| format!("    \"{feature}\",\n")).collect();
         let _ = writeln!(text, "{} = [\n{}]", family.folder, list.concat());
         for feature in features {
-            let _ = writeln!(text, "{feature} = []");
+            let _ = writeln!(text, "{feature} = [\"dep:mig-runtime\"]");
         }
     }
     let path = package().join("Cargo.toml");

@@ -8,8 +8,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use mach_defs::gnu::mach::{self, VmAddress};
 use mach_defs::gnu::mach_port;
+use mig_abi::{Disposition, MsgOption, NotificationId, RightKind};
 use mig_runtime::abi::{Abi, Gnu};
-use mig_runtime::kernel::{MsgCall, RightKind};
+use mig_runtime::kernel::MsgCall;
 use mig_runtime::{AnyRight, KernReturn, Kernel, Name, Notification, ReceiveRight, SendOnceRight, SendRight};
 
 use crate::{thread, trap};
@@ -69,26 +70,6 @@ fn borrowed_receive(name: Name) -> Borrowed<Receive> {
     Borrowed(ManuallyDrop::new(unsafe { ReceiveRight::from_raw(GnuMach, name) }))
 }
 
-/// The numbers of `mach_port_right_t`.
-mod right {
-    pub(super) const SEND: u32 = 0;
-    pub(super) const RECEIVE: u32 = 1;
-    pub(super) const PORT_SET: u32 = 3;
-    pub(super) const DEAD_NAME: u32 = 4;
-}
-
-/// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
-const MAKE_SEND_ONCE: u32 = 21;
-
-/// The bits of `mach_msg_option_t`.
-mod option {
-    pub(super) const SEND: u32 = 1;
-    pub(super) const RECEIVE: u32 = 2;
-    pub(super) const SEND_TIMEOUT: u32 = 0x10;
-    pub(super) const RECEIVE_TIMEOUT: u32 = 0x100;
-    pub(super) const RECEIVE_LARGE: u32 = 0x800;
-}
-
 // SAFETY: on success the kernel has written a whole message, whose rights and regions it has put into this task.
 unsafe impl Kernel for GnuMach {
     type Abi = Gnu;
@@ -112,11 +93,11 @@ unsafe impl Kernel for GnuMach {
     }
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
-        Ok(mach_port::mach_port_allocate(&task(), right::RECEIVE)?)
+        Ok(mach_port::mach_port_allocate(&task(), RightKind::Receive as u32)?)
     }
 
     fn allocate_port_set(&self) -> Result<Name, KernReturn> {
-        Ok(mach_port::mach_port_allocate(&task(), right::PORT_SET)?)
+        Ok(mach_port::mach_port_allocate(&task(), RightKind::PortSet as u32)?)
     }
 
     unsafe fn release(&self, kind: RightKind, name: Name) {
@@ -124,14 +105,16 @@ unsafe impl Kernel for GnuMach {
         let _ = match kind {
             // Also if it has become a dead name.
             RightKind::Send | RightKind::SendOnce => mach_port::mach_port_deallocate(&task(), name),
-            RightKind::Receive => mach_port::mach_port_mod_refs(&task(), name, right::RECEIVE, -1),
-            RightKind::PortSet => mach_port::mach_port_mod_refs(&task(), name, right::PORT_SET, -1),
-            RightKind::DeadName => mach_port::mach_port_mod_refs(&task(), name, right::DEAD_NAME, -1),
+            RightKind::Receive => mach_port::mach_port_mod_refs(&task(), name, RightKind::Receive as u32, -1),
+            RightKind::PortSet => mach_port::mach_port_mod_refs(&task(), name, RightKind::PortSet as u32, -1),
+            RightKind::DeadName => {
+                mach_port::mach_port_mod_refs(&task(), name, RightKind::DeadName as u32, -1)
+            }
         };
     }
 
     unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
-        Ok(mach_port::mach_port_mod_refs(&task(), name, right::SEND, 1)?)
+        Ok(mach_port::mach_port_mod_refs(&task(), name, RightKind::Send as u32, 1)?)
     }
 
     unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
@@ -140,7 +123,7 @@ unsafe impl Kernel for GnuMach {
     }
 
     unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
-        match mach_port::mach_port_extract_right(&task(), receive, MAKE_SEND_ONCE)? {
+        match mach_port::mach_port_extract_right(&task(), receive, Disposition::MakeSendOnce as u32)? {
             AnyRight::MoveSendOnce(right) => Ok(right.into_raw()),
             _ => Err(KernReturn::MIG_TYPE_ERROR),
         }
@@ -157,12 +140,12 @@ unsafe impl Kernel for GnuMach {
         notify: Name,
     ) -> Result<Name, KernReturn> {
         let (id, sync) = match which {
-            Notification::PortDestroyed => (69, 0),
-            Notification::NoSenders { sync } => (70, sync),
+            Notification::PortDestroyed => (NotificationId::PortDestroyed, 0),
+            Notification::NoSenders { sync } => (NotificationId::NoSenders, sync),
             // Of a name that is dead already the call tells at once, by an error.
-            Notification::DeadName => (72, 0),
+            Notification::DeadName => (NotificationId::DeadName, 0),
             // The kernel does not have it.
-            Notification::SendPossible => (66, 0),
+            Notification::SendPossible => (NotificationId::SendPossible, 0),
         };
         let port = borrowed_receive(notify);
         let notify = if notify.is_valid() {
@@ -170,7 +153,7 @@ unsafe impl Kernel for GnuMach {
         } else {
             AnyRight::move_send_once(SendOnceRight::null(GnuMach))
         };
-        Ok(mach_port::mach_port_request_notification(&task(), name, id, sync, notify)?.into_raw())
+        Ok(mach_port::mach_port_request_notification(&task(), name, id as i32, sync, notify)?.into_raw())
     }
 
     fn reply_port(&self) -> Result<Name, KernReturn> {
@@ -236,14 +219,14 @@ unsafe fn message(buffer: &mut [MaybeUninit<u64>], mut call: MsgCall) -> Result<
 /// As [`Kernel::mach_msg`].
 unsafe fn message_once(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> KernReturn {
     let mut options = call.options;
-    for (bit, wanted) in [
-        (option::SEND, call.send),
-        (option::RECEIVE, call.receive.is_some()),
-        (option::SEND_TIMEOUT, call.send && call.send_timeout.is_some()),
-        (option::RECEIVE_TIMEOUT, call.receive.is_some() && call.receive_timeout.is_some()),
-        (option::RECEIVE_LARGE, call.receive.is_some() && call.large),
+    for (option, wanted) in [
+        (MsgOption::SEND_MSG, call.send),
+        (MsgOption::RCV_MSG, call.receive.is_some()),
+        (MsgOption::SEND_TIMEOUT, call.send && call.send_timeout.is_some()),
+        (MsgOption::RCV_TIMEOUT, call.receive.is_some() && call.receive_timeout.is_some()),
+        (MsgOption::RCV_LARGE_OF_MACH3, call.receive.is_some() && call.large),
     ] {
-        options |= if wanted { bit } else { 0 };
+        options |= if wanted { option.bits } else { 0 };
     }
     let send_size = if call.send {
         // SAFETY: the caller vouches for a header.

@@ -1,4 +1,4 @@
-//! ABIs as the compiler sees them: the facts of [`mig_runtime::abi`], and what only a compiler needs.
+//! ABIs as the compiler sees them: the facts of [`mig_abi`], and what only a compiler needs.
 //!
 //! A dialect is two constants of data: an [`Abi`] (how its messages look) and a [`Language`] (what its own compiler makes of
 //! the words of a `.defs` file). The grammar accepts the words of all dialects; a dialect's `Language` says which of them
@@ -6,10 +6,8 @@
 
 mod target;
 
+use mig_abi::{Facts, Family, MsgOption};
 use mig_parser::diagnostics::Severity;
-use mig_runtime::abi::{
-    Abi as _, Apple32, Apple64, Facts, Family, GnuI386, GnuX86_64, GnuX86_64Of2022, Osf32,
-};
 
 pub use target::Target;
 
@@ -18,7 +16,7 @@ pub use target::Target;
 pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
-    /// The type in `mig_runtime::abi`; one with the same wire format where the dialect has none of its own.
+    /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of its own.
     pub rust_name: &'static str,
     /// The processors that it is for; where the host is none of them, the first.
     pub targets: &'static [&'static Target],
@@ -44,7 +42,7 @@ pub struct Language {
     /// A `waittime` limits the sending, too.
     pub wait_time_sends: bool,
     /// Message options of its `mach/message.h`, but for those that have the same bits everywhere.
-    pub options: &'static [(&'static str, u32)],
+    pub options: &'static [MsgOption],
 }
 
 /// A construct that not all dialects have.
@@ -191,14 +189,6 @@ impl Abi {
     }
 }
 
-/// The options of `mach/message.h` in CMU's Mach 3 and in GNU Mach.
-const MACH3_OPTIONS: &[(&str, u32)] = &[
-    ("MACH_SEND_NOTIFY", 0x20),
-    ("MACH_SEND_CANCEL", 0x80),
-    ("MACH_RCV_NOTIFY", 0x200),
-    ("MACH_RCV_LARGE", 0x800),
-];
-
 /// GNU MIG since 2023.
 static GNU: Language = Language {
     name: "GNU MIG",
@@ -218,7 +208,7 @@ static GNU: Language = Language {
     second_subsystem: Severity::Error,
     subsystem_first: true,
     wait_time_sends: false,
-    options: MACH3_OPTIONS,
+    options: MsgOption::MACH3,
 };
 
 /// GNU MIG until 2021: CMU's, with `intranpayload`. It has no types of its own, so files declare `int` themselves.
@@ -240,7 +230,7 @@ static GNU_2021: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: false,
-    options: MACH3_OPTIONS,
+    options: MsgOption::MACH3,
 };
 
 /// The MIG of Carnegie Mellon's Mach 3.
@@ -263,7 +253,7 @@ static CMU: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: false,
-    options: MACH3_OPTIONS,
+    options: MsgOption::MACH3,
 };
 
 /// The MIG of OSF's MK6 and MK7.
@@ -287,13 +277,7 @@ static OSF: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: false,
-    options: &[
-        ("MACH_RCV_LARGE", 0x4),
-        ("MACH_SEND_CANCEL", 0x80),
-        ("MACH_RCV_NOTIFY", 0x200),
-        ("MACH_RCV_OVERWRITE", 0x1000),
-        ("MACH_SEND_TRAILER", 0x2_0000),
-    ],
+    options: MsgOption::OSF,
 };
 
 /// Apple's MIG.
@@ -312,34 +296,12 @@ static APPLE: Language = Language {
     second_subsystem: Severity::Warning,
     subsystem_first: false,
     wait_time_sends: true,
-    options: &[
-        ("MACH_RCV_LARGE", 0x4),
-        ("MACH_RCV_LARGE_IDENTITY", 0x8),
-        ("MACH_SEND_OVERRIDE", 0x20),
-        ("MACH_SEND_NOTIFY", 0x80),
-        ("MACH_MSG_STRICT_REPLY", 0x200),
-        ("MACH_RCV_NOTIFY", 0),
-        ("MACH_RCV_VOUCHER", 0x800),
-        ("MACH_RCV_OVERWRITE", 0),
-        ("MACH_RCV_GUARDED_DESC", 0x1000),
-        ("MACH_RCV_SYNC_WAIT", 0x4000),
-        ("MACH_RCV_SYNC_PEEK", 0x8000),
-        ("MACH_SEND_FILTER_NONFATAL", 0x1_0000),
-        ("MACH_SEND_TRAILER", 0x2_0000),
-        ("MACH_SEND_NOIMPORTANCE", 0x4_0000),
-        ("MACH_SEND_NODENAP", 0x4_0000),
-        ("MACH_SEND_IMPORTANCE", 0x8_0000),
-        ("MACH_SEND_SYNC_OVERRIDE", 0x10_0000),
-        ("MACH_SEND_PROPAGATE_QOS", 0x20_0000),
-        ("MACH_SEND_SYNC_USE_THRPRI", 0x20_0000),
-        ("MACH_SEND_KERNEL", 0x40_0000),
-        ("MACH_SEND_SYNC_BOOTSTRAP_CHECKIN", 0x80_0000),
-    ],
+    options: MsgOption::APPLE,
 };
 
 /// `gnu-i386`: GNU Mach on i386.
 pub static GNU_I386: Abi = Abi {
-    facts: GnuI386::FACTS,
+    facts: Facts::GNU_I386,
     rust_name: "GnuI386",
     targets: &[&target::GNU_I386],
     built_in: &[
@@ -355,7 +317,7 @@ pub static GNU_I386: Abi = Abi {
 
 /// `gnu-i386-2021`: the same messages, for files that declare what GNU MIG has built in since 2022.
 pub static GNU_I386_2021: Abi = Abi {
-    facts: Facts { name: "gnu-i386-2021", ..GnuI386::FACTS },
+    facts: Facts { name: "gnu-i386-2021", ..Facts::GNU_I386 },
     built_in: &[],
     language: &GNU_2021,
     ..GNU_I386
@@ -363,7 +325,7 @@ pub static GNU_I386_2021: Abi = Abi {
 
 /// `gnu-x86_64`: GNU Mach on x86_64 since 2023.
 pub static GNU_X86_64: Abi = Abi {
-    facts: GnuX86_64::FACTS,
+    facts: Facts::GNU_X86_64,
     rust_name: "GnuX86_64",
     targets: &[&target::GNU_X86_64],
     built_in: &[
@@ -379,7 +341,7 @@ pub static GNU_X86_64: Abi = Abi {
 
 /// `gnu-x86_64-2022`: GNU Mach on x86_64 until 2023, which Debian 12 still has.
 pub static GNU_X86_64_2022: Abi = Abi {
-    facts: GnuX86_64Of2022::FACTS,
+    facts: Facts::GNU_X86_64_2022,
     rust_name: "GnuX86_64Of2022",
     built_in: &[
         ("char", 8, 8),
@@ -393,7 +355,7 @@ pub static GNU_X86_64_2022: Abi = Abi {
 
 /// `cmu-32`: CMU Mach 3, whose messages are those of `gnu-i386`.
 pub static CMU_32: Abi = Abi {
-    facts: Facts { name: "cmu-32", ..GnuI386::FACTS },
+    facts: Facts { name: "cmu-32", ..Facts::GNU_I386 },
     rust_name: "GnuI386",
     targets: &[&target::MACH_I386],
     built_in: &[],
@@ -402,7 +364,7 @@ pub static CMU_32: Abi = Abi {
 
 /// `osf-32`: OSF Mach on i386.
 pub static OSF_32: Abi = Abi {
-    facts: Osf32::FACTS,
+    facts: Facts::OSF_32,
     rust_name: "Osf32",
     targets: &[&target::MACH_I386],
     built_in: &[],
@@ -411,7 +373,7 @@ pub static OSF_32: Abi = Abi {
 
 /// `apple-32`: Apple's kernels, tasks of 32 bits.
 pub static APPLE_32: Abi = Abi {
-    facts: Apple32::FACTS,
+    facts: Facts::APPLE_32,
     rust_name: "Apple32",
     targets: &[&target::APPLE_I386],
     built_in: &[],
@@ -420,7 +382,7 @@ pub static APPLE_32: Abi = Abi {
 
 /// `apple-64`: Apple's kernels, tasks of 64 bits.
 pub static APPLE_64: Abi = Abi {
-    facts: Apple64::FACTS,
+    facts: Facts::APPLE_64,
     rust_name: "Apple64",
     targets: &[&target::APPLE_ARM64, &target::APPLE_X86_64],
     built_in: &[],

@@ -9,8 +9,8 @@ mod slots;
 mod typed;
 mod untyped;
 
+use mig_abi::Family;
 use mig_parser::diagnostics::Diagnostics;
-use mig_runtime::abi::Family;
 use slots::TooLarge;
 
 use crate::model::{Interface, Message, Routine, is_one_way};

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use mig_abi::Disposition;
 use mig_parser::ast::RoutineKind;
 use mig_parser::source::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::abi::Abi;
+
+#[doc(inline)]
+pub use mig_abi::TrailerField;
 
 /// `MACH_MSG_TYPE_BOOLEAN`
 const BOOLEAN: u32 = 0;
@@ -143,19 +147,6 @@ pub enum Role {
         /// The server finds it at the request.
         server: bool,
     },
-}
-
-/// A field of the trailer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrailerField {
-    /// `msgh_seqno`: the number of the message at its port.
-    Seqno,
-    /// `msgh_sender`: the sender's security token.
-    Sender,
-    /// `msgh_audit`: the sender's audit token.
-    Audit,
-    /// `msgh_context`: what the receiver has attached to its port.
-    Context,
 }
 
 impl Routine {
@@ -387,9 +378,9 @@ pub struct Scalar {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortType {
     /// The disposition that the sender gives; `None` is polymorphic: the caller decides.
-    pub sender: Option<u8>,
-    /// The right that the receiver sees (16 receive, 17 send, 18 send-once); `None` is polymorphic.
-    pub receiver: Option<u8>,
+    pub sender: Option<Disposition>,
+    /// What the receiver sees, one of those that move a right; `None` is polymorphic.
+    pub receiver: Option<Disposition>,
 }
 
 /// A member of a structure.

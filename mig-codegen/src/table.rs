@@ -36,6 +36,7 @@
 
 use std::fmt::Write as _;
 
+use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use mig_parser::ast::RoutineKind;
 use serde::{Deserialize, Serialize};
 
@@ -321,17 +322,20 @@ fn word_text(word: &TypeWord, slot: &Slot) -> String {
 fn name_text(word: &TypeWord) -> String {
     let TypeWord { sent, received, bits, .. } = *word;
     let right = |name: &str| format!("port, {name}");
+    match (sent.and_then(Disposition::from_number), received.and_then(Disposition::from_number)) {
+        (Some(MoveReceive), _) => return right("move receive"),
+        (Some(MoveSend), _) => return right("move send"),
+        (Some(MoveSendOnce), _) => return right("move send-once"),
+        (Some(CopySend), _) => return right("copy send"),
+        (Some(MakeSend), _) => return right("make send"),
+        (Some(MakeSendOnce), _) => return right("make send-once"),
+        (None, Some(MoveReceive)) => return right("any that makes a receive right"),
+        (None, Some(MoveSend)) => return right("any that makes a send right"),
+        (None, Some(MoveSendOnce)) => return right("any that makes a send-once right"),
+        _ => {}
+    }
     match (sent, received) {
         (None, None) => "any right or integer".to_owned(),
-        (None, Some(16)) => right("any that makes a receive right"),
-        (None, Some(17)) => right("any that makes a send right"),
-        (None, Some(18)) => right("any that makes a send-once right"),
-        (Some(16), _) => right("move receive"),
-        (Some(17), _) => right("move send"),
-        (Some(18), _) => right("move send-once"),
-        (Some(19), _) => right("copy send"),
-        (Some(20), _) => right("make send"),
-        (Some(21), _) => right("make send-once"),
         (Some(0), _) if bits == 32 => "boolean".to_owned(),
         (Some(0), _) => format!("unstructured {bits}"),
         (Some(1 | 2), _) => format!("integer {bits}"),

@@ -1,26 +1,17 @@
 //! How a type is described to the kernel: elements of one message type, so many bits each, so many of them.
 
-use mig_runtime::abi::Facts;
+use mig_abi::{Facts, MessageType};
 
 use crate::model::{Type, TypeKind};
 
-/// `MACH_MSG_TYPE_INTEGER_16`
-const INTEGER_16: u32 = 1;
-/// `MACH_MSG_TYPE_INTEGER_32`
-pub(crate) const INTEGER_32: u32 = 2;
-/// `MACH_MSG_TYPE_BYTE`
-const BYTE: u32 = 9;
-/// `MACH_MSG_TYPE_INTEGER_64` of the typed ABIs.
-const INTEGER_64: u32 = 11;
-/// `MACH_MSG_TYPE_STRING_C`
-pub(crate) const STRING_C: u32 = 12;
+const INTEGER_16: u32 = MessageType::INTEGER_16.0 as u32;
+pub(crate) const INTEGER_32: u32 = MessageType::INTEGER_32.0 as u32;
+const BYTE: u32 = MessageType::BYTE.0 as u32;
+/// A structure is plain data, and its type is written down in typed messages only.
+const INTEGER_64: u32 = MessageType::INTEGER_64.0 as u32;
+pub(crate) const STRING_C: u32 = MessageType::STRING_C.0 as u32;
 /// Bits of a port in memory out of line, on every ABI: its name.
 const PORT_NAME_BITS: u32 = 32;
-
-/// True for the type numbers of port rights, sent or received.
-pub(crate) fn is_port_name(number: u32) -> bool {
-    (16..=21).contains(&number)
-}
 
 /// What a type word says about a value: of a counted array, about one of its elements.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +34,8 @@ impl Wire {
         Some(match &ty.kind {
             TypeKind::Scalar(s) => Wire::plain(s.type_number, s.received, s.bits, 1),
             TypeKind::Port(port) => Wire {
-                sent: port.sender.map(u32::from),
-                received: port.receiver.map(u32::from),
+                sent: port.sender.map(|sent| sent as u32),
+                received: port.receiver.map(|received| received as u32),
                 bits: u32::try_from(facts.port).ok()?.checked_mul(8)?,
                 out_of_line_bits: PORT_NAME_BITS,
                 number: 1,

@@ -7,6 +7,7 @@ use core::num::NonZeroI32;
 use alloc::boxed::Box;
 use alloc::vec;
 
+use mig_abi::{NotificationId, REPLY_ID};
 use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, FromTrailer};
@@ -21,11 +22,8 @@ use crate::release;
 use crate::right::{AnyRight, Dest};
 use crate::types::name;
 
-/// A reply's message id is its request's plus this.
-pub(crate) const REPLY_ID: i32 = 100;
-
-/// `MACH_NOTIFY_SEND_ONCE`: comes instead of a reply when the reply right was destroyed.
-const NOTIFY_SEND_ONCE: i32 = 71;
+/// Comes instead of a reply when the reply right was destroyed.
+const NOTIFY_SEND_ONCE: i32 = NotificationId::SendOnce as i32;
 
 /// How to send a request that has no reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

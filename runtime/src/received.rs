@@ -3,6 +3,8 @@
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 
+use mig_abi::NotificationId;
+
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
 use crate::buffer::{MsgBuf, arguments, initialised, trailer};
@@ -20,7 +22,7 @@ use crate::types::{Type, name, word_at};
 pub struct Seqno(pub u32);
 
 /// `MACH_NOTIFY_DEAD_NAME`
-const NOTIFY_DEAD_NAME: i32 = 72;
+const NOTIFY_DEAD_NAME: i32 = NotificationId::DeadName as i32;
 
 /// What to receive.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,13 @@ use core::fmt;
 use core::mem::{self, MaybeUninit};
 use core::ops::Range;
 
+use mig_abi::REPLY_ID;
+
 use crate::abi::{Abi, Family};
 use crate::body::Malformed;
 use crate::buffer::{MsgBuf, Space, room};
 use crate::builder::{Builder, Copies, WrittenMessage};
-use crate::call::{REPLY_ID, Unsent};
+use crate::call::Unsent;
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};

@@ -1,5 +1,7 @@
 //! What the receiver's kernel writes behind a message of an untyped ABI: who sent it, and where it stood in its queue.
 
+use mig_abi::TrailerField;
+
 use crate::body::Malformed;
 use crate::received::Seqno;
 use crate::types::word_at;
@@ -40,13 +42,8 @@ impl AuditToken {
     }
 }
 
-/// Bytes of the fields that every trailer begins with: its type and its size.
-const HEAD: usize = 8;
-const SEQNO: usize = HEAD;
-const SENDER: usize = SEQNO + 4;
-const AUDIT: usize = SENDER + 8;
-const CONTEXT: usize = AUDIT + 32;
-const END: usize = CONTEXT + 8;
+/// Bytes of the largest trailer.
+const END: usize = TrailerField::Context.end();
 
 /// The trailer of a message (`mach_msg_context_trailer_t` and its shorter kin).
 ///
@@ -67,7 +64,7 @@ impl Trailer {
     /// [`Malformed::Trailer`], as for every field.
     #[inline]
     pub fn seqno(&self) -> Result<Seqno, Malformed> {
-        Ok(Seqno(self.words::<1>(SEQNO)?[0]))
+        Ok(Seqno(self.words::<1>(TrailerField::Seqno)?[0]))
     }
 
     /// The sender's security token.
@@ -76,7 +73,7 @@ impl Trailer {
     ///
     /// [`Malformed::Trailer`]
     pub fn sender(&self) -> Result<SecurityToken, Malformed> {
-        Ok(SecurityToken { val: self.words(SENDER)? })
+        Ok(SecurityToken { val: self.words(TrailerField::Sender)? })
     }
 
     /// The sender's audit token.
@@ -85,7 +82,7 @@ impl Trailer {
     ///
     /// [`Malformed::Trailer`]
     pub fn audit(&self) -> Result<AuditToken, Malformed> {
-        Ok(AuditToken { val: self.words(AUDIT)? })
+        Ok(AuditToken { val: self.words(TrailerField::Audit)? })
     }
 
     /// The context that the receiver has given its port (`mach_port_set_context`).
@@ -94,12 +91,13 @@ impl Trailer {
     ///
     /// [`Malformed::Trailer`]
     pub fn context(&self) -> Result<u64, Malformed> {
-        let [low, high] = self.words(CONTEXT)?;
+        let [low, high] = self.words(TrailerField::Context)?;
         Ok(u64::from(high) << 32 | u64::from(low))
     }
 
     #[inline]
-    fn words<const N: usize>(&self, at: usize) -> Result<[u32; N], Malformed> {
+    fn words<const N: usize>(&self, field: TrailerField) -> Result<[u32; N], Malformed> {
+        let at = field.offset();
         if at + 4 * N > self.len {
             return Err(Malformed::Trailer);
         }

@@ -8,6 +8,8 @@ mod write;
 pub use read::Descriptor;
 pub use write::Copying;
 
+use mig_abi::DescriptorKind;
+
 use crate::abi::{Abi, Facts};
 use crate::body::Origin;
 use crate::kernel::{Kernel, Name};
@@ -23,16 +25,11 @@ const DISPOSITION: usize = 10;
 /// Where every descriptor says what it is.
 const KIND: usize = 11;
 
-/// `MACH_MSG_PORT_DESCRIPTOR`
-const PORT: u8 = 0;
-/// `MACH_MSG_OOL_DESCRIPTOR`
-const MEMORY: u8 = 1;
-/// `MACH_MSG_OOL_PORTS_DESCRIPTOR`
-const PORTS: u8 = 2;
-/// `MACH_MSG_OOL_VOLATILE_DESCRIPTOR`: memory as any other to its receiver.
-const VOLATILE: u8 = 3;
-/// `MACH_MSG_GUARDED_PORT_DESCRIPTOR`
-const GUARDED_PORT: u8 = 4;
+const PORT: u8 = DescriptorKind::Port as u8;
+const MEMORY: u8 = DescriptorKind::Memory as u8;
+const PORTS: u8 = DescriptorKind::Ports as u8;
+const VOLATILE: u8 = DescriptorKind::Volatile as u8;
+const GUARDED_PORT: u8 = DescriptorKind::GuardedPort as u8;
 
 /// The number of descriptors of a complex message, and what stands behind it.
 #[inline]

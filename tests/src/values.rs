@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mig_abi::Disposition;
 use mig_codegen::model::{Arg, PortType, Role, Routine, Type, TypeKind};
 
 /// An argument's value as C holds it in memory: ports are names of four bytes, arrays their elements, strings end with a NUL.
@@ -147,8 +148,7 @@ fn value(ty: &Type, kind: Kind, seed: u32) -> Value {
 
 /// What becomes of the sender's right; where the `.defs` lets it choose, it moves what the receiver wants, or a send-once right.
 fn disposition(port: &PortType) -> u32 {
-    const MOVE_SEND_ONCE: u8 = 18;
-    u32::from(port.sender.or(port.receiver).unwrap_or(MOVE_SEND_ONCE))
+    port.sender.or(port.receiver).unwrap_or(Disposition::MoveSendOnce) as u32
 }
 
 fn boolean(value: bool) -> Value {

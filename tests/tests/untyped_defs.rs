@@ -43,7 +43,7 @@ fn lines(interface: &Interface) -> String {
 fn kind(ty: &Type) -> String {
     match &ty.kind {
         TypeKind::Scalar(scalar) => scalar_kind(*scalar).to_string(),
-        TypeKind::Port(port) => port.sender.map_or("any right", right).to_string(),
+        TypeKind::Port(port) => port.sender.map_or("any right", |sent| right(sent as u8)).to_string(),
         TypeKind::Fixed { element, count, .. } => format!("[{}; {count}]", kind(element)),
         TypeKind::Bounded { element, max } => format!("[{}; ..{max}]", kind(element)),
         TypeKind::OutOfLine { element, count: Some(1), .. } => format!("^{}", kind(element)),

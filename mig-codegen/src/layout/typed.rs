@@ -1,12 +1,12 @@
 //! Messages with a type word in front of each argument: CMU and GNU Mach.
 
-use mig_runtime::abi::{Facts, TypeWords};
+use mig_abi::{Disposition, Facts, TypeWords};
 
 use super::slots::{Slots, TooLarge, check};
 use crate::model::{
     Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Routine, SlotRole, Type, TypeKind, TypeWord,
 };
-use crate::wire::{INTEGER_32, Wire, is_port_name};
+use crate::wire::{INTEGER_32, Wire};
 
 /// Lays out a routine's request.
 pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
@@ -222,7 +222,7 @@ struct Complexity {
 
 impl Complexity {
     fn add(&mut self, name: Option<u32>, in_line: InLine) {
-        self.must |= in_line == InLine::No || name.is_some_and(is_port_name);
+        self.must |= in_line == InLine::No || name.is_some_and(Disposition::is_right);
         self.may |= name.is_none() || matches!(in_line, InLine::UpTo(_));
     }
 
@@ -239,7 +239,8 @@ impl Complexity {
 /// that are known, without the deallocate bit.
 fn word_checks(word: &TypeWord, receiver: Receiver) -> Vec<Check> {
     let out_of_line = word.in_line == InLine::No;
-    let normalised = receiver == Receiver::User || !(out_of_line || word.received.is_some_and(is_port_name));
+    let normalised =
+        receiver == Receiver::User || !(out_of_line || word.received.is_some_and(Disposition::is_right));
     let whole = !word.long && word.received.is_some() && word.number.is_some() && normalised;
     let mut checks = Vec::new();
     checks.extend(word.received.map(|name| check("name", name)));

@@ -4,21 +4,13 @@
 //! memory. If there is any plain data, an NDR record and the data follow. A reply has a return code only if it is not complex: one that
 //! brings rights has succeeded. The trailer, which the receiver's kernel adds, does not belong to the message.
 
-use mig_runtime::abi::{Facts, NDR};
+use mig_abi::{DescriptorKind, Facts, NDR};
 
 use super::slots::{Slots, TooLarge, check};
 use crate::model::{
-    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, TrailerField,
-    Type, TypeKind,
+    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, Type, TypeKind,
 };
 use crate::wire::Wire;
-
-/// `MACH_MSG_PORT_DESCRIPTOR`
-const PORT_DESCRIPTOR: u32 = 0;
-/// `MACH_MSG_OOL_DESCRIPTOR`
-const OOL_DESCRIPTOR: u32 = 1;
-/// `MACH_MSG_OOL_PORTS_DESCRIPTOR`
-const OOL_PORTS_DESCRIPTOR: u32 = 2;
 
 /// Apple's kernels take no more in a message.
 const MOST_DESCRIPTORS: u32 = 16_382;
@@ -92,8 +84,7 @@ fn lay_out(
     for (index, arg) in routine.args.iter().enumerate() {
         match arg.role {
             Role::Trailer { field, client, server } if if is_reply { client } else { server } => {
-                let (offset, size) = in_trailer(field);
-                table.slots.behind(SlotRole::Trailer, index, offset, size);
+                table.slots.behind(SlotRole::Trailer, index, field.offset() as u64, field.size() as u64);
             }
             _ => {}
         }
@@ -121,16 +112,6 @@ fn has_data(ty: &Type) -> bool {
     }
 }
 
-/// Where the trailer has a field, and how large it is there.
-fn in_trailer(field: TrailerField) -> (u64, u64) {
-    match field {
-        TrailerField::Seqno => (8, 4),
-        TrailerField::Sender => (12, 8),
-        TrailerField::Audit => (20, 32),
-        TrailerField::Context => (52, 8),
-    }
-}
-
 struct Table<'a> {
     facts: &'a Facts,
     slots: Slots,
@@ -155,7 +136,7 @@ impl Table<'_> {
         match &ty.kind {
             TypeKind::Port(port) => {
                 let slot = self.slots.fixed(SlotRole::Port, arg, Facts::PORT_DESCRIPTOR as u64);
-                slot.check.push(check("type", PORT_DESCRIPTOR));
+                slot.check.push(check("type", DescriptorKind::Port as u32));
                 slot.check.extend(disposition(*port));
             }
             TypeKind::Indefinite { element, .. } | TypeKind::OutOfLine { element, .. } => {
@@ -175,13 +156,13 @@ impl Table<'_> {
                 }
                 match rights {
                     Some(right) => {
-                        slot.check.push(check("type", OOL_PORTS_DESCRIPTOR));
+                        slot.check.push(check("type", DescriptorKind::Ports as u32));
                         slot.check.extend(disposition(right));
                         let count = count.and_then(|count| count.checked_mul(wire.number));
                         slot.check.extend(count.map(|count| check("count", count)));
                     }
                     None => {
-                        slot.check.push(check("type", OOL_DESCRIPTOR));
+                        slot.check.push(check("type", DescriptorKind::Memory as u32));
                         if let Some(count) = count {
                             let size = u64::from(count).checked_mul(bytes)?;
                             slot.check.push(check("size", u32::try_from(size).ok()?));
@@ -253,7 +234,7 @@ impl Table<'_> {
 }
 
 fn disposition(port: PortType) -> Option<Check> {
-    port.receiver.map(|right| check("disposition", u32::from(right)))
+    port.receiver.map(|right| check("disposition", right as u32))
 }
 
 /// What a descriptor says, for people.

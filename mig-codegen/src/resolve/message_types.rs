@@ -1,5 +1,6 @@
 //! The message types by name: what `MACH_MSG_TYPE_…` stands for.
 
+use mig_abi::{Disposition, MessageType as Number};
 use mig_parser::ast::IpcName;
 
 use crate::abi::Abi;
@@ -15,11 +16,10 @@ pub(super) struct MessageType {
     pub(super) bits: Option<u32>,
 }
 
-/// Bits of an element that is not the same everywhere.
+/// Bits of an element, where the name implies them.
 enum Bits {
     None,
     Is(u32),
-    Port,
 }
 
 /// Which compilers know a name, or a number of it.
@@ -30,38 +30,44 @@ enum In {
     Untyped,
 }
 
-const POLYMORPHIC: u32 = u32::MAX;
-
-/// Name behind `MACH_MSG_TYPE_`, number sent, number received, size, where.
-const NAMES: &[(&str, u32, u32, Bits, In)] = &[
-    ("UNSTRUCTURED", 0, 0, Bits::None, In::All),
-    ("BIT", 0, 0, Bits::Is(1), In::All),
-    ("BOOLEAN", 0, 0, Bits::Is(32), In::All),
-    ("INTEGER_16", 1, 1, Bits::Is(16), In::All),
-    ("INTEGER_32", 2, 2, Bits::Is(32), In::All),
-    ("INTEGER_64", 11, 11, Bits::Is(64), In::Typed),
-    ("INTEGER_64", 3, 3, Bits::Is(64), In::Untyped),
-    ("INTEGER_8", 9, 9, Bits::Is(8), In::All),
-    ("BYTE", 9, 9, Bits::Is(8), In::All),
-    ("CHAR", 8, 8, Bits::Is(8), In::All),
-    ("REAL", 10, 10, Bits::None, In::Typed),
-    ("REAL_32", 10, 10, Bits::Is(32), In::Untyped),
-    ("REAL_64", 11, 11, Bits::Is(64), In::Untyped),
-    ("STRING", 12, 12, Bits::None, In::Typed),
-    ("STRING_C", 12, 12, Bits::None, In::Typed),
-    ("PORT_NAME", 15, 15, Bits::Is(32), In::All),
-    ("MOVE_RECEIVE", 16, 16, Bits::Port, In::All),
-    ("MOVE_SEND", 17, 17, Bits::Port, In::All),
-    ("MOVE_SEND_ONCE", 18, 18, Bits::Port, In::All),
-    ("COPY_SEND", 19, 17, Bits::Port, In::All),
-    ("MAKE_SEND", 20, 17, Bits::Port, In::All),
-    ("MAKE_SEND_ONCE", 21, 18, Bits::Port, In::All),
-    ("PORT_RECEIVE", POLYMORPHIC, 16, Bits::Port, In::All),
-    ("PORT_SEND", POLYMORPHIC, 17, Bits::Port, In::All),
-    ("PORT_SEND_ONCE", POLYMORPHIC, 18, Bits::Port, In::All),
-    ("POLYMORPHIC", POLYMORPHIC, POLYMORPHIC, Bits::None, In::Typed),
-    ("POLYMORPHIC", POLYMORPHIC, POLYMORPHIC, Bits::Port, In::Untyped),
+/// Names of plain data after `MACH_MSG_TYPE_`.
+const DATA: &[(&str, Number, Bits, In)] = &[
+    ("UNSTRUCTURED", Number::UNSTRUCTURED, Bits::None, In::All),
+    ("BIT", Number::BIT, Bits::Is(1), In::All),
+    ("BOOLEAN", Number::BOOLEAN, Bits::Is(32), In::All),
+    ("INTEGER_16", Number::INTEGER_16, Bits::Is(16), In::All),
+    ("INTEGER_32", Number::INTEGER_32, Bits::Is(32), In::All),
+    ("INTEGER_64", Number::INTEGER_64, Bits::Is(64), In::Typed),
+    ("INTEGER_64", Number::INTEGER_64_UNTYPED, Bits::Is(64), In::Untyped),
+    ("INTEGER_8", Number::INTEGER_8, Bits::Is(8), In::All),
+    ("BYTE", Number::BYTE, Bits::Is(8), In::All),
+    ("CHAR", Number::CHAR, Bits::Is(8), In::All),
+    ("REAL", Number::REAL, Bits::None, In::Typed),
+    ("REAL_32", Number::REAL_32, Bits::Is(32), In::Untyped),
+    ("REAL_64", Number::REAL_64, Bits::Is(64), In::Untyped),
+    ("STRING", Number::STRING, Bits::None, In::Typed),
+    ("STRING_C", Number::STRING_C, Bits::None, In::Typed),
+    ("PORT_NAME", Number::PORT_NAME, Bits::Is(32), In::All),
 ];
+
+/// Names of rights as they are sent.
+const SENT: &[(&str, Disposition)] = &[
+    ("MOVE_RECEIVE", Disposition::MoveReceive),
+    ("MOVE_SEND", Disposition::MoveSend),
+    ("MOVE_SEND_ONCE", Disposition::MoveSendOnce),
+    ("COPY_SEND", Disposition::CopySend),
+    ("MAKE_SEND", Disposition::MakeSend),
+    ("MAKE_SEND_ONCE", Disposition::MakeSendOnce),
+];
+
+/// Names of rights as they are received; what their sender does is up to it.
+const RECEIVED: &[(&str, Disposition)] = &[
+    ("PORT_RECEIVE", Disposition::MoveReceive),
+    ("PORT_SEND", Disposition::MoveSend),
+    ("PORT_SEND_ONCE", Disposition::MoveSendOnce),
+];
+
+const POLYMORPHIC: &str = "POLYMORPHIC";
 
 const PREFIX: &str = "MACH_MSG_TYPE_";
 
@@ -76,26 +82,44 @@ pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
         }
         IpcName::Symbol(symbol) => {
             let wanted = symbol.name.strip_prefix(PREFIX)?;
-            let here = if abi.is_typed() { In::Typed } else { In::Untyped };
-            let (_, sent, received, bits, _) = NAMES
-                .iter()
-                .find(|(name, .., place)| *name == wanted && (*place == In::All || *place == here))?;
-            Some(MessageType {
-                sent: (*sent != POLYMORPHIC).then_some(*sent),
-                received: (*received != POLYMORPHIC).then_some(*received),
-                bits: match bits {
-                    Bits::None => None,
-                    Bits::Is(bits) => Some(*bits),
-                    Bits::Port => Some(port_bits(abi)),
-                },
-            })
+            data(wanted, abi).or_else(|| right(wanted, abi))
         }
     }
 }
 
+fn data(wanted: &str, abi: &Abi) -> Option<MessageType> {
+    let here = if abi.is_typed() { In::Typed } else { In::Untyped };
+    let (_, number, bits, _) =
+        DATA.iter().find(|(name, .., place)| *name == wanted && (*place == In::All || *place == here))?;
+    let number = Some(number.0.into());
+    let bits = match bits {
+        Bits::None => None,
+        Bits::Is(bits) => Some(*bits),
+    };
+    Some(MessageType { sent: number, received: number, bits })
+}
+
+fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
+    let in_list = |list: &[(&str, Disposition)]| {
+        list.iter().find(|(name, _)| *name == wanted).map(|(_, disposition)| *disposition)
+    };
+    let bits = Some(port_bits(abi));
+    let received = |right: Disposition| Some(right.received() as u32);
+    if let Some(sent) = in_list(SENT) {
+        return Some(MessageType { sent: Some(sent as u32), received: received(sent), bits });
+    }
+    if let Some(right) = in_list(RECEIVED) {
+        return Some(MessageType { sent: None, received: received(right), bits });
+    }
+    let bits = if abi.is_typed() { None } else { bits };
+    (wanted == POLYMORPHIC).then_some(MessageType { sent: None, received: None, bits })
+}
+
 /// All complete names, for a suggestion.
 pub(super) fn all() -> impl Iterator<Item = String> {
-    NAMES.iter().map(|(name, ..)| format!("{PREFIX}{name}"))
+    let data = DATA.iter().map(|(name, ..)| *name);
+    let rights = SENT.iter().chain(RECEIVED).map(|(name, _)| *name);
+    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{PREFIX}{name}"))
 }
 
 /// The size in bits of a port in a message: its slot, or its name where a descriptor carries it.

@@ -1,5 +1,6 @@
 //! The values of `waittime`, `sendtime` and `msgoption`: numbers as C writes them, and the options that `mach/message.h` names.
 
+use mig_abi::MsgOption;
 use mig_parser::ast::Text;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
@@ -7,18 +8,6 @@ use mig_parser::source::Span;
 use super::suggest;
 use crate::abi::Language;
 use crate::codes;
-
-/// Options that have the same bits in every `mach/message.h`; those of one dialect are in its [`Language`].
-const OPTIONS: &[(&str, u32)] = &[
-    ("MACH_MSG_OPTION_NONE", 0),
-    ("MACH_SEND_MSG", 0x1),
-    ("MACH_RCV_MSG", 0x2),
-    ("MACH_SEND_TIMEOUT", 0x10),
-    ("MACH_SEND_INTERRUPT", 0x40),
-    ("MACH_RCV_TIMEOUT", 0x100),
-    ("MACH_RCV_INTERRUPT", 0x400),
-    ("MACH_SEND_ALWAYS", 0x1_0000),
-];
 
 /// A number that a statement gives to the routines after it.
 pub(super) struct Setting {
@@ -80,13 +69,16 @@ fn number(text: &str) -> Option<u32> {
 }
 
 fn option_bits(text: &str, language: &Language) -> Option<u32> {
-    let mut known = language.options.iter().chain(OPTIONS);
-    known.find(|(name, _)| *name == text).map(|(_, bits)| *bits).or_else(|| number(text))
+    known(language).find(|option| option.name == text).map(|option| option.bits).or_else(|| number(text))
 }
 
 /// The names of a dialect's options, for a suggestion.
 fn names(language: &Language) -> impl Iterator<Item = &'static str> {
-    language.options.iter().chain(OPTIONS).map(|(name, _)| *name)
+    known(language).map(|option| option.name)
+}
+
+fn known(language: &Language) -> impl Iterator<Item = &'static MsgOption> {
+    language.options.iter().chain(MsgOption::EVERYWHERE)
 }
 
 #[cfg(test)]

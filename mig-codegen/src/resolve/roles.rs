@@ -33,13 +33,7 @@ pub(super) fn role(argument: &Argument, direction: Direction) -> Option<Role> {
 
 /// `serverimpl` and `userimpl` call an argument like the field that they want.
 fn named(argument: &Argument) -> Option<TrailerField> {
-    Some(match argument.name.name.as_str() {
-        "msgh_seqno" => TrailerField::Seqno,
-        "msgh_sender" => TrailerField::Sender,
-        "msgh_audit" => TrailerField::Audit,
-        "msgh_context" => TrailerField::Context,
-        _ => return None,
-    })
+    TrailerField::by_name(&argument.name.name)
 }
 
 fn at_server(field: TrailerField) -> Role {

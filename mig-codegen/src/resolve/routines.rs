@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use mig_abi::Disposition;
 use mig_parser::ast::{self, Argument, ArgumentType, Direction, RoutineKind, Statement, SubsystemModifier};
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
@@ -15,11 +16,6 @@ use crate::abi::Feature;
 use crate::codes;
 use crate::model::{Arg, Dealloc, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
 use crate::wire::{INTEGER_32, is_counted};
-
-/// `MACH_MSG_TYPE_PORT_SEND`
-const PORT_SEND: u8 = 17;
-/// `MACH_MSG_TYPE_PORT_SEND_ONCE`
-const PORT_SEND_ONCE: u8 = 18;
 
 impl<'a> Resolver<'a> {
     pub(super) fn routine(
@@ -486,7 +482,7 @@ fn request_port(routine: &ast::Routine, args: &[Arg], out: &mut Diagnostics) -> 
 fn is_port_to_send_to(arg: &Arg) -> bool {
     match arg.ty.kind {
         TypeKind::Port(port) => {
-            matches!(port.receiver, None | Some(PORT_SEND | PORT_SEND_ONCE))
+            matches!(port.receiver, None | Some(Disposition::MoveSend | Disposition::MoveSendOnce))
         }
         _ => false,
     }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use mig_abi::{Disposition, TypeWords};
 use mig_parser::ast::{
     Basic, Bound, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind, TypeSpec,
 };
 use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::source::Span;
-use mig_runtime::abi::TypeWords;
 
 use super::flags::Flags;
 use super::message_types::{self, MessageType};
@@ -18,7 +18,7 @@ use super::{Report, flags, language};
 use crate::abi::{Abi, Feature};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
-use crate::wire::{STRING_C, Wire, is_counted, is_port_name};
+use crate::wire::{STRING_C, Wire, is_counted};
 
 /// An array without a bound goes inline up to this many bytes.
 const INDEFINITE_INLINE_BYTES: u64 = 2048;
@@ -238,7 +238,7 @@ impl<'a> Types<'a> {
         let unbounded = matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
         let needed = too_small || unbounded;
         let polymorphic = wire.sent.is_none() || wire.received.is_none();
-        let rights = polymorphic || wire.sent.is_some_and(is_port_name);
+        let rights = polymorphic || wire.sent.is_some_and(Disposition::is_right);
         match wanted {
             Some(false) if too_small || unbounded && rights => {
                 out.push(
@@ -373,7 +373,7 @@ impl<'a> Types<'a> {
         span: Span,
         out: &mut Diagnostics,
     ) -> Option<u32> {
-        if ty.sent.is_none_or(is_port_name) {
+        if ty.sent.is_none_or(Disposition::is_right) {
             out.error(
                 codes::STRANGE_SIZE,
                 span,
@@ -634,7 +634,7 @@ fn basic_kind(
     span: Span,
     out: &mut Diagnostics,
 ) -> Option<TypeKind> {
-    let is_right = |name: Option<u32>| name.is_none_or(is_port_name);
+    let is_right = |name: Option<u32>| name.is_none_or(Disposition::is_right);
     if is_right(sent) != is_right(received) {
         out.error(
             codes::SIDES_DIFFER,
@@ -653,11 +653,15 @@ fn basic_kind(
         );
         return None;
     }
-    let (Some(type_number), Some(received_number)) = (sent, received) else {
-        return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
+    let port = PortType {
+        sender: sent.and_then(Disposition::from_number),
+        receiver: received.and_then(Disposition::from_number),
     };
-    if is_port_name(type_number) {
-        return Some(TypeKind::Port(PortType { sender: narrow(sent), receiver: narrow(received) }));
+    let (Some(type_number), Some(received_number)) = (sent, received) else {
+        return Some(TypeKind::Port(port));
+    };
+    if Disposition::is_right(type_number) {
+        return Some(TypeKind::Port(port));
     }
     if bits == 0 || bits % 8 != 0 {
         out.error(
@@ -673,11 +677,6 @@ fn basic_kind(
         return Some(TypeKind::FixedString { size: bits / 8, whole: true });
     }
     Some(TypeKind::Scalar(Scalar { type_number, received: received_number, bits }))
-}
-
-/// The numbers of port rights fit.
-fn narrow(name: Option<u32>) -> Option<u8> {
-    name.and_then(|name| u8::try_from(name).ok())
 }
 
 fn c_string(bound: Bound, span: Span, out: &mut Diagnostics) -> Option<Type> {

@@ -1,5 +1,6 @@
 //! The statements that write an argument into a message and read it out of one.
 
+use mig_abi::Disposition::{MoveReceive, MoveSend, MoveSendOnce};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
@@ -156,7 +157,7 @@ impl Generator<'_> {
         let rt = &self.rt;
         match port.sender {
             None => quote!(#value),
-            Some(16..=18) => quote!(#rt::PortArray::moving(#value)),
+            Some(MoveReceive | MoveSend | MoveSendOnce) => quote!(#rt::PortArray::moving(#value)),
             sender => {
                 let method = self.right_method(sender);
                 quote!(#rt::PortArray::#method(#value))
@@ -193,8 +194,8 @@ impl Generator<'_> {
                 quote!(#from.ports::<_, 1>(#rt::WordForm::Long, 1)?.pop().ok_or(#rt::Malformed::Count)?)
             }
             Form::Right(port) => match port.receiver {
-                Some(16) => quote!(#from.receive_right()?),
-                Some(17) => quote!(#from.send_right()?),
+                Some(MoveReceive) => quote!(#from.receive_right()?),
+                Some(MoveSend) => quote!(#from.send_right()?),
                 Some(_) => quote!(#from.send_once_right()?),
                 None => quote!(#from.poly()?),
             },

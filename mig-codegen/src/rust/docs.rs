@@ -1,5 +1,6 @@
 //! Documentation of the generated items.
 
+use mig_abi::Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use mig_parser::ast::RoutineKind;
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -167,15 +168,15 @@ fn type_text(ty: &Type) -> String {
 /// How a right travels.
 fn right(port: PortType) -> &'static str {
     match (port.sender, port.receiver) {
-        (Some(16), _) => "receive right, moved",
-        (Some(17), _) => "send right, moved",
-        (Some(18), _) => "send-once right, moved",
-        (Some(19), _) => "send right, copied",
-        (Some(20), _) => "send right, made",
-        (Some(21), _) => "send-once right, made",
-        (_, Some(16)) => "receive right",
-        (_, Some(17)) => "send right",
-        (_, Some(18)) => "send-once right",
+        (Some(MoveReceive), _) => "receive right, moved",
+        (Some(MoveSend), _) => "send right, moved",
+        (Some(MoveSendOnce), _) => "send-once right, moved",
+        (Some(CopySend), _) => "send right, copied",
+        (Some(MakeSend), _) => "send right, made",
+        (Some(MakeSendOnce), _) => "send-once right, made",
+        (_, Some(MoveReceive)) => "receive right",
+        (_, Some(MoveSend)) => "send right",
+        (_, Some(MoveSendOnce)) => "send-once right",
         _ => "any right",
     }
 }

@@ -1,5 +1,6 @@
 //! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a message.
 
+use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
@@ -110,16 +111,6 @@ fn plain<'t>(element: &Type, form: Form<'t>) -> Option<Form<'t>> {
     }
 }
 
-/// `MACH_MSG_TYPE_MOVE_RECEIVE` and its kin.
-mod disposition {
-    pub(super) const MOVE_RECEIVE: u8 = 16;
-    pub(super) const MOVE_SEND: u8 = 17;
-    pub(super) const MOVE_SEND_ONCE: u8 = 18;
-    pub(super) const COPY_SEND: u8 = 19;
-    pub(super) const MAKE_SEND: u8 = 20;
-}
-use disposition::{COPY_SEND, MAKE_SEND, MOVE_RECEIVE, MOVE_SEND, MOVE_SEND_ONCE};
-
 impl Generator<'_> {
     /// The client's parameter for an argument in its request.
     pub(super) fn client_param(&self, arg: &Arg, form: Form<'_>) -> TokenStream {
@@ -159,10 +150,10 @@ impl Generator<'_> {
     pub(super) fn sent_right(&self, port: PortType) -> TokenStream {
         let rt = &self.rt;
         match port.sender {
-            Some(MOVE_RECEIVE) => quote!(#rt::ReceiveRight<K>),
-            Some(MOVE_SEND) => quote!(#rt::SendRight<K>),
-            Some(MOVE_SEND_ONCE) => quote!(#rt::SendOnceRight<K>),
-            Some(COPY_SEND) => quote!(&#rt::SendRight<K>),
+            Some(MoveReceive) => quote!(#rt::ReceiveRight<K>),
+            Some(MoveSend) => quote!(#rt::SendRight<K>),
+            Some(MoveSendOnce) => quote!(#rt::SendOnceRight<K>),
+            Some(CopySend) => quote!(&#rt::SendRight<K>),
             Some(_) => quote!(&#rt::ReceiveRight<K>),
             None => quote!(impl Into<#rt::AnyRight<'a, K>>),
         }
@@ -172,8 +163,8 @@ impl Generator<'_> {
         let rt = &self.rt;
         let length = count.map(|count| quote!(; #count));
         match port.sender {
-            Some(COPY_SEND) => quote!(&[#rt::SendRight<K> #length]),
-            Some(MOVE_RECEIVE | MOVE_SEND | MOVE_SEND_ONCE) => {
+            Some(CopySend) => quote!(&[#rt::SendRight<K> #length]),
+            Some(MoveReceive | MoveSend | MoveSendOnce) => {
                 let right = self.received_right(port);
                 match length {
                     Some(length) => quote!([#right #length]),
@@ -189,22 +180,22 @@ impl Generator<'_> {
     pub(super) fn received_right(&self, port: PortType) -> TokenStream {
         let rt = &self.rt;
         match port.receiver {
-            Some(MOVE_RECEIVE) => quote!(#rt::ReceiveRight<K>),
-            Some(MOVE_SEND) => quote!(#rt::SendRight<K>),
+            Some(MoveReceive) => quote!(#rt::ReceiveRight<K>),
+            Some(MoveSend) => quote!(#rt::SendRight<K>),
             Some(_) => quote!(#rt::SendOnceRight<K>),
             None => quote!(#rt::AnyRight<'static, K>),
         }
     }
 
     /// The name of a right's method: `move_send` and its kin.
-    pub(super) fn right_method(&self, sender: Option<u8>) -> TokenStream {
+    pub(super) fn right_method(&self, sender: Option<Disposition>) -> TokenStream {
         match sender {
-            Some(MOVE_RECEIVE) => quote!(move_receive),
-            Some(MOVE_SEND) => quote!(move_send),
-            Some(MOVE_SEND_ONCE) => quote!(move_send_once),
-            Some(COPY_SEND) => quote!(copy_send),
-            Some(MAKE_SEND) => quote!(make_send),
-            Some(_) => quote!(make_send_once),
+            Some(MoveReceive) => quote!(move_receive),
+            Some(MoveSend) => quote!(move_send),
+            Some(MoveSendOnce) => quote!(move_send_once),
+            Some(CopySend) => quote!(copy_send),
+            Some(MakeSend) => quote!(make_send),
+            Some(MakeSendOnce) => quote!(make_send_once),
             None => quote!(poly),
         }
     }

@@ -1,7 +1,7 @@
 //! What the back end does not generate yet, as diagnostics: never as code that may be wrong.
 
+use mig_abi::System;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
-use mig_runtime::abi::System;
 
 use super::Options;
 use super::forms::Form;

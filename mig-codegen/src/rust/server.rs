@@ -1,5 +1,6 @@
 //! The server's side: a trait, its demux function, the stubs between them, and replies that come later.
 
+use mig_abi::NotificationId;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
@@ -407,8 +408,7 @@ impl Generator<'_> {
 /// Whether this is the argument of a dead-name notification, with which the kernel brings a reference: message 72 is that on every Mach
 /// (`mach/notify.h`), whatever the interface calls it, if its only argument is a name.
 fn is_dead_name(routine: &Routine, arg: &Arg) -> bool {
-    const NOTIFY_DEAD_NAME: u32 = 72;
-    routine.id == NOTIFY_DEAD_NAME
+    routine.id == NotificationId::DeadName as u32
         && routine.args.iter().filter(|arg| arg.in_request()).count() == 1
         && arg.ty.is_name()
 }

@@ -1,5 +1,6 @@
 //! The statements for messages of the untyped ABIs: rights and memory first, then plain data, in the order of the slots.
 
+use mig_abi::Disposition::{MoveReceive, MoveSend, MoveSendOnce};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
@@ -244,7 +245,9 @@ impl Generator<'_> {
         let rt = &self.rt;
         match (is_client, port.sender, port.receiver) {
             (true, None, _) => value.clone(),
-            (true, Some(16..=18), _) | (false, _, Some(_)) => quote!(#rt::PortArray::moving(#value)),
+            (true, Some(MoveReceive | MoveSend | MoveSendOnce), _) | (false, _, Some(_)) => {
+                quote!(#rt::PortArray::moving(#value))
+            }
             (true, sender, _) => {
                 let method = self.right_method(sender);
                 quote!(#rt::PortArray::#method(#value))
@@ -377,8 +380,8 @@ impl Generator<'_> {
         let rt = &self.rt;
         match form(&arg.ty) {
             Form::Right(port) => match port.receiver {
-                Some(16) => quote!(#from.receive_right()?),
-                Some(17) => quote!(#from.send_right()?),
+                Some(MoveReceive) => quote!(#from.receive_right()?),
+                Some(MoveSend) => quote!(#from.send_right()?),
                 Some(_) => quote!(#from.send_once_right()?),
                 None => quote!(#from.poly()?),
             },
@@ -455,8 +458,8 @@ impl Generator<'_> {
         let rt = &self.rt;
         let null = |port: PortType| {
             let right = match port.receiver {
-                Some(16) => quote!(#rt::ReceiveRight),
-                Some(18) => quote!(#rt::SendOnceRight),
+                Some(MoveReceive) => quote!(#rt::ReceiveRight),
+                Some(MoveSendOnce) => quote!(#rt::SendOnceRight),
                 _ => quote!(#rt::SendRight),
             };
             let null = quote!(#right::null(request.kernel().clone()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mig_abi::{Disposition, MessageType};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
@@ -11,20 +12,20 @@ use crate::model::{InLine, Message, Role, Routine, SlotRole, TypeWord};
 use crate::wire::STRING_C;
 
 /// The type numbers that have names, without `MACH_MSG_TYPE_`.
-const NAMES: &[(u32, u32, &str)] = &[
-    (0, 32, "BOOLEAN"),
-    (1, 16, "INTEGER_16"),
-    (2, 32, "INTEGER_32"),
-    (8, 8, "CHAR"),
-    (9, 8, "BYTE"),
-    (11, 64, "INTEGER_64"),
-    (12, 8, "STRING_C"),
-    (15, 32, "PORT_NAME"),
+const NAMES: &[(MessageType, u32, &str)] = &[
+    (MessageType::BOOLEAN, 32, "BOOLEAN"),
+    (MessageType::INTEGER_16, 16, "INTEGER_16"),
+    (MessageType::INTEGER_32, 32, "INTEGER_32"),
+    (MessageType::CHAR, 8, "CHAR"),
+    (MessageType::BYTE, 8, "BYTE"),
+    (MessageType::INTEGER_64, 64, "INTEGER_64"),
+    (MessageType::STRING_C, 8, "STRING_C"),
+    (MessageType::PORT_NAME, 32, "PORT_NAME"),
 ];
 
 /// The name of a type number, if elements have the size that it implies.
 pub(super) fn type_number_name(number: u32, bits: u32) -> Option<&'static str> {
-    NAMES.iter().find(|known| (known.0, known.1) == (number, bits)).map(|known| known.2)
+    NAMES.iter().find(|known| (u32::from(known.0.0), known.1) == (number, bits)).map(|known| known.2)
 }
 
 /// Which of a type word's two names counts.
@@ -54,7 +55,7 @@ impl Description {
             End::Sends => word.sent,
             End::Receives => word.received,
         }?;
-        if crate::wire::is_port_name(number) {
+        if Disposition::is_right(number) {
             return None;
         }
         let times = word.number.unwrap_or(1);
@@ -108,13 +109,17 @@ pub(super) fn word_of(message: &Message, arg: usize) -> Option<&TypeWord> {
     slot.word.as_ref()
 }
 
-/// The constants for rights: their number as received, and their name.
-const RIGHTS: &[(u8, &str)] = &[(16, "RECEIVE_RIGHT"), (17, "SEND_RIGHT"), (18, "SEND_ONCE_RIGHT")];
+/// The constants for rights: what the receiver sees, and their name.
+const RIGHTS: &[(Disposition, &str)] = &[
+    (Disposition::MoveReceive, "RECEIVE_RIGHT"),
+    (Disposition::MoveSend, "SEND_RIGHT"),
+    (Disposition::MoveSendOnce, "SEND_ONCE_RIGHT"),
+];
 
 impl Generator<'_> {
     /// The constant that describes a received right.
-    fn right_const(number: u8) -> Option<Ident> {
-        RIGHTS.iter().find(|(known, _)| *known == number).map(|(_, name)| format_ident!("{name}"))
+    fn right_const(received: Disposition) -> Option<Ident> {
+        RIGHTS.iter().find(|(known, _)| *known == received).map(|(_, name)| format_ident!("{name}"))
     }
 
     /// What the type words at the start of a request say, up to the first one that does not say all: a server compares them before it
@@ -152,9 +157,9 @@ impl Generator<'_> {
         let expected: Vec<String> =
             routines.flat_map(|routine| self.expected(routine)).map(|word| word.to_string()).collect();
         let used = RIGHTS.iter().filter(|(_, name)| expected.iter().any(|word| word == name));
-        used.map(|(number, name)| {
+        used.map(|(received, name)| {
             let name = format_ident!("{name}");
-            let number = Literal::u8_unsuffixed(*number);
+            let number = Literal::u8_unsuffixed(*received as u8);
             quote!(const #name: #rt::Expected = #rt::Expected::right::<Abi>(#number);)
         })
         .collect()

@@ -10,10 +10,14 @@ mod remains;
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
 
+use mig_abi::MsgOption;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
+
+#[doc(inline)]
+pub use mig_abi::RightKind;
 
 pub use self::no_wait::NoWait;
 pub use self::remains::Remains;
@@ -47,21 +51,6 @@ impl Name {
     pub const fn is_valid(self) -> bool {
         self.0 != 0 && self.0 != !0
     }
-}
-
-/// The kinds of rights that a task can hold a reference of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RightKind {
-    /// `MACH_PORT_RIGHT_SEND`
-    Send,
-    /// `MACH_PORT_RIGHT_RECEIVE`
-    Receive,
-    /// `MACH_PORT_RIGHT_SEND_ONCE`
-    SendOnce,
-    /// `MACH_PORT_RIGHT_PORT_SET`
-    PortSet,
-    /// `MACH_PORT_RIGHT_DEAD_NAME`
-    DeadName,
 }
 
 /// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have one kind.
@@ -115,14 +104,9 @@ pub struct MsgCall {
     pub kernel_object: bool,
 }
 
-/// `MACH_SEND_TIMEOUT`
-const SEND_TIMEOUT: u32 = 0x10;
-/// `MACH_RCV_TIMEOUT`
-const RECEIVE_TIMEOUT: u32 = 0x100;
-
 impl MsgCall {
     /// `MACH_SEND_MSG` and `MACH_RCV_MSG`: whether a call sends and receives is never up to further options.
-    pub(crate) const DIRECTIONS: u32 = 0x3;
+    pub(crate) const DIRECTIONS: u32 = MsgOption::SEND_MSG.bits | MsgOption::RCV_MSG.bits;
 
     /// The same call with a time for each half that has one by its option bit (`msgoption MACH_SEND_TIMEOUT`) and by nothing else: the time of the
     /// other half, for the trap has only one, or no time at all.
@@ -130,28 +114,30 @@ impl MsgCall {
     pub const fn with_times_of_options(self) -> Self {
         let Self { send_timeout, receive_timeout, options, .. } = self;
         Self {
-            send_timeout: timeout(send_timeout, receive_timeout, options & SEND_TIMEOUT != 0),
-            receive_timeout: timeout(receive_timeout, send_timeout, options & RECEIVE_TIMEOUT != 0),
+            send_timeout: timeout(send_timeout, receive_timeout, options & MsgOption::SEND_TIMEOUT.bits != 0),
+            receive_timeout: timeout(
+                receive_timeout,
+                send_timeout,
+                options & MsgOption::RCV_TIMEOUT.bits != 0,
+            ),
             ..self
         }
     }
 
     /// The option bits (`mach_msg_option_t`) of this call.
     pub const fn option_bits<A: Abi>(&self) -> u32 {
-        const SEND: u32 = 0x1;
-        const RECEIVE: u32 = 0x2;
         let mut bits = self.options;
         if self.send {
-            bits |= SEND;
+            bits |= MsgOption::SEND_MSG.bits;
         }
         if self.receive.is_some() {
-            bits |= RECEIVE;
+            bits |= MsgOption::RCV_MSG.bits;
         }
         if self.send_timeout.is_some() {
-            bits |= SEND_TIMEOUT;
+            bits |= MsgOption::SEND_TIMEOUT.bits;
         }
         if self.receive_timeout.is_some() {
-            bits |= RECEIVE_TIMEOUT;
+            bits |= MsgOption::RCV_TIMEOUT.bits;
         }
         if self.large {
             bits |= A::FACTS.receive_large;

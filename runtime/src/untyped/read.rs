@@ -13,7 +13,7 @@ use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::right::AnyRight;
 use crate::rights::{ArrayRight, Rights};
-use crate::types::{padded, word_at};
+use crate::types::{name, padded, word_at};
 
 impl<'b, K: Kernel> Body<'b, K> {
     /// Takes the next descriptor, if it is of this kind.
@@ -45,7 +45,9 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     /// The kind of right that the sender of a polymorphic argument has chosen, as its receiver sees it.
     fn chosen(&self) -> Result<u8, Malformed> {
-        self.disposition().filter(|kind| matches!(kind, 16..=18)).ok_or(Malformed::Descriptor)
+        self.disposition()
+            .filter(|kind| matches!(*kind, name::MOVE_RECEIVE..=name::MOVE_SEND_ONCE))
+            .ok_or(Malformed::Descriptor)
     }
 
     /// Takes a right from a descriptor of its own.

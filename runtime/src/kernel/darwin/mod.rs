@@ -40,6 +40,8 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::slice;
 
+use mig_abi::{MsgOption, NotificationId};
+
 use crate::abi::{Abi, Apple};
 use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
@@ -54,23 +56,6 @@ mod system;
 mod system;
 #[cfg(all(test, not(target_vendor = "apple")))]
 mod tests;
-
-/// `MACH_SEND_MSG`
-const SEND_MSG: u32 = 1;
-/// `MACH_RCV_MSG`
-const RCV_MSG: u32 = 2;
-/// `MACH_SEND_TIMEOUT`
-const SEND_TIMEOUT: u32 = 0x10;
-/// `MACH_RCV_TIMEOUT`
-const RCV_TIMEOUT: u32 = 0x100;
-
-/// `MACH_PORT_RIGHT_…`
-mod right {
-    pub(super) const SEND: u32 = 0;
-    pub(super) const RECEIVE: u32 = 1;
-    pub(super) const PORT_SET: u32 = 3;
-    pub(super) const DEAD_NAME: u32 = 4;
-}
 
 /// `MPO_…`, of `mach/port.h`.
 mod port_options {
@@ -239,7 +224,7 @@ unsafe impl Kernel for Darwin {
     }
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
-        system::mach_port_allocate(right::RECEIVE)
+        system::mach_port_allocate(RightKind::Receive as u32)
     }
 
     fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
@@ -251,7 +236,7 @@ unsafe impl Kernel for Darwin {
     }
 
     fn allocate_port_set(&self) -> Result<Name, KernReturn> {
-        system::mach_port_allocate(right::PORT_SET)
+        system::mach_port_allocate(RightKind::PortSet as u32)
     }
 
     unsafe fn release(&self, kind: RightKind, name: Name) {
@@ -262,14 +247,14 @@ unsafe impl Kernel for Darwin {
         let _ = match kind {
             // Also where the right has become a dead name meanwhile.
             RightKind::Send | RightKind::SendOnce => system::mach_port_deallocate(name),
-            RightKind::Receive => system::mach_port_mod_refs(name, right::RECEIVE, -1),
-            RightKind::PortSet => system::mach_port_mod_refs(name, right::PORT_SET, -1),
-            RightKind::DeadName => system::mach_port_mod_refs(name, right::DEAD_NAME, -1),
+            RightKind::Receive => system::mach_port_mod_refs(name, RightKind::Receive as u32, -1),
+            RightKind::PortSet => system::mach_port_mod_refs(name, RightKind::PortSet as u32, -1),
+            RightKind::DeadName => system::mach_port_mod_refs(name, RightKind::DeadName as u32, -1),
         };
     }
 
     unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
-        system::mach_port_mod_refs(name, right::SEND, 1)
+        system::mach_port_mod_refs(name, RightKind::Send as u32, 1)
     }
 
     unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
@@ -291,12 +276,12 @@ unsafe impl Kernel for Darwin {
         notify: Name,
     ) -> Result<Name, KernReturn> {
         let (id, sync) = match which {
-            Notification::PortDestroyed => (69, 0),
-            Notification::NoSenders { sync } => (70, sync),
-            Notification::DeadName => (72, 0),
-            Notification::SendPossible => (66, 0),
+            Notification::PortDestroyed => (NotificationId::PortDestroyed, 0),
+            Notification::NoSenders { sync } => (NotificationId::NoSenders, sync),
+            Notification::DeadName => (NotificationId::DeadName, 0),
+            Notification::SendPossible => (NotificationId::SendPossible, 0),
         };
-        system::mach_port_request_notification(name, id, sync, notify, name::MAKE_SEND_ONCE)
+        system::mach_port_request_notification(name, id as i32, sync, notify, name::MAKE_SEND_ONCE)
     }
 
     fn reply_port(&self) -> Result<Name, KernReturn> {
@@ -345,17 +330,17 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
     let mut time = 0;
     let (mut send_size, mut receive_size) = (0, 0);
     if call.send {
-        options |= SEND_MSG;
+        options |= MsgOption::SEND_MSG.bits;
         if let Some(timeout) = call.send_timeout {
-            (options, time) = (options | SEND_TIMEOUT, timeout);
+            (options, time) = (options | MsgOption::SEND_TIMEOUT.bits, timeout);
         }
         // SAFETY: the caller sends an initialised header.
         send_size = unsafe { message_size(buffer) };
     }
     if call.receive.is_some() {
-        options |= RCV_MSG;
+        options |= MsgOption::RCV_MSG.bits;
         if let Some(timeout) = call.receive_timeout {
-            (options, time) = (options | RCV_TIMEOUT, timeout);
+            (options, time) = (options | MsgOption::RCV_TIMEOUT.bits, timeout);
         }
         if call.large {
             options |= facts.receive_large;

@@ -1,4 +1,7 @@
 //! The bytes of a message, as the kernel sees them: header fields, and type words or descriptors.
+//!
+//! This kernel has Mach's numbers a second time, here and in its other modules, and takes none of `mig-abi` but the sizes of a dialect: it is the
+//! tests' second opinion of what the runtime writes.
 
 use zerocopy::IntoBytes;
 

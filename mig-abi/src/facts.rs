@@ -1,0 +1,173 @@
+//! What is different from dialect to dialect: sizes and offsets.
+
+use crate::option::MsgOption;
+use crate::untyped::TrailerField;
+
+/// Which of MIG's two unrelated wire formats an ABI uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// A type word in front of each argument: CMU and GNU Mach.
+    Typed,
+    /// A descriptor list, an NDR record, then plain data: OSF Mach and Apple's.
+    Untyped,
+}
+
+/// Whose kernel speaks an ABI: what its codes mean, and what it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// GNU Mach, and the Mach 3 that it comes from.
+    GnuMach,
+    /// OSF Mach.
+    Osf,
+    /// XNU: macOS and its kin.
+    Xnu,
+}
+
+/// The shape of a typed ABI's type words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeWords {
+    /// 4 bytes, or 12 in the long form: 8 bits of name, 8 of size, 12 of number.
+    Short4Long12,
+    /// 8 bytes in either form: 8 bits of name, 16 of size, and a word with the number.
+    Always8,
+}
+
+/// Everything about an ABI that both the compiler and the running program need. Sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Which wire format.
+    pub family: Family,
+    /// Whose kernel speaks it.
+    pub system: System,
+    /// The shape of the type words; of no meaning for an untyped ABI.
+    pub type_words: TypeWords,
+    /// Every argument's data is padded to a multiple of this.
+    pub alignment: usize,
+    /// `sizeof (mach_msg_header_t)`
+    pub header: usize,
+    /// Offset of `msgh_remote_port`.
+    pub remote_port: usize,
+    /// Offset of `msgh_local_port`.
+    pub local_port: usize,
+    /// Offset of `msgh_seqno`; an untyped ABI has `msgh_voucher_port` or nothing there, and the sequence number in the trailer.
+    pub seqno: usize,
+    /// Offset of `msgh_id`.
+    pub id: usize,
+    /// A port in the body of a message; in an untyped one its name, which is a part of a descriptor.
+    pub port: usize,
+    /// An address in a message.
+    pub pointer: usize,
+    /// `msgh_size` of a reply that holds nothing but a return code.
+    pub error_reply: usize,
+    /// Offset of the return code in a reply that is not complex.
+    pub ret_code: usize,
+    /// Bytes of the largest trailer that is asked for; 0 where messages have none.
+    pub trailer: usize,
+    /// Bytes of the trailer that comes without being asked for.
+    pub least_trailer: usize,
+    /// The `mach_msg` option bits that ask for the largest trailer.
+    pub trailer_options: u32,
+    /// `MACH_RCV_LARGE`
+    pub receive_large: u32,
+}
+
+impl Facts {
+    /// GNU Mach on i386: `gnu-i386`.
+    pub const GNU_I386: Self = Self {
+        name: "gnu-i386",
+        family: Family::Typed,
+        system: System::GnuMach,
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        header: 24,
+        remote_port: 8,
+        local_port: 12,
+        seqno: 16,
+        id: 20,
+        port: 4,
+        pointer: 4,
+        error_reply: 32,
+        ret_code: 28,
+        trailer: 0,
+        least_trailer: 0,
+        trailer_options: 0,
+        receive_large: MsgOption::RCV_LARGE_OF_MACH3.bits,
+    };
+
+    /// GNU Mach on x86_64 since 2023, with type words of 8 bytes: `gnu-x86_64`.
+    pub const GNU_X86_64: Self = Self {
+        name: "gnu-x86_64",
+        family: Family::Typed,
+        system: System::GnuMach,
+        type_words: TypeWords::Always8,
+        alignment: 8,
+        header: 32,
+        remote_port: 8,
+        local_port: 16,
+        seqno: 24,
+        id: 28,
+        port: 8,
+        pointer: 8,
+        error_reply: 48,
+        ret_code: 40,
+        trailer: 0,
+        least_trailer: 0,
+        trailer_options: 0,
+        receive_large: MsgOption::RCV_LARGE_OF_MACH3.bits,
+    };
+
+    /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes; `gnu-x86_64-2022`.
+    pub const GNU_X86_64_2022: Self = Self {
+        name: "gnu-x86_64-2022",
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        port: 4,
+        error_reply: 40,
+        ret_code: 36,
+        ..Self::GNU_X86_64
+    };
+
+    /// OSF Mach on i386: `osf-32`.
+    pub const OSF_32: Self = Self {
+        name: "osf-32",
+        family: Family::Untyped,
+        system: System::Osf,
+        type_words: TypeWords::Short4Long12,
+        alignment: 4,
+        header: 24,
+        remote_port: 8,
+        local_port: 12,
+        seqno: 16,
+        id: 20,
+        port: 4,
+        pointer: 4,
+        error_reply: 36,
+        ret_code: 32,
+        trailer: TrailerField::Sender.end(),
+        least_trailer: TrailerField::HEAD,
+        trailer_options: TrailerField::Sender.option_bits(),
+        receive_large: MsgOption::RCV_LARGE.bits,
+    };
+
+    /// Apple's kernels, tasks of 32 bits: `apple-32`.
+    pub const APPLE_32: Self = Self {
+        name: "apple-32",
+        system: System::Xnu,
+        trailer: TrailerField::Context.end(),
+        trailer_options: TrailerField::Context.option_bits(),
+        ..Self::OSF_32
+    };
+
+    /// Apple's kernels, tasks of 64 bits: `apple-64`.
+    pub const APPLE_64: Self = Self { name: "apple-64", pointer: 8, ..Self::APPLE_32 };
+
+    /// Bytes of the descriptor of a port (`mach_msg_port_descriptor_t`), on every untyped ABI.
+    pub const PORT_DESCRIPTOR: usize = 12;
+
+    /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address, a size, and four single bytes.
+    pub const fn memory_descriptor(&self) -> usize {
+        self.pointer + 8
+    }
+}

@@ -1,0 +1,42 @@
+//! Message types of plain data.
+
+/// A `MACH_MSG_TYPE_…` number of plain data: `msgt_name`. Those of port rights are [`Disposition`](crate::Disposition)s.
+///
+/// A kernel does not care for them; a receiver compares them with what it expects. One number can have several names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageType(pub u8);
+
+impl MessageType {
+    /// `MACH_MSG_TYPE_UNSTRUCTURED`
+    pub const UNSTRUCTURED: Self = Self(0);
+    /// `MACH_MSG_TYPE_BIT`
+    pub const BIT: Self = Self(0);
+    /// `MACH_MSG_TYPE_BOOLEAN`
+    pub const BOOLEAN: Self = Self(0);
+    /// `MACH_MSG_TYPE_INTEGER_16`
+    pub const INTEGER_16: Self = Self(1);
+    /// `MACH_MSG_TYPE_INTEGER_32`
+    pub const INTEGER_32: Self = Self(2);
+    /// `MACH_MSG_TYPE_INTEGER_64` of the untyped dialects.
+    pub const INTEGER_64_UNTYPED: Self = Self(3);
+    /// `MACH_MSG_TYPE_CHAR`
+    pub const CHAR: Self = Self(8);
+    /// `MACH_MSG_TYPE_BYTE`
+    pub const BYTE: Self = Self(9);
+    /// `MACH_MSG_TYPE_INTEGER_8`
+    pub const INTEGER_8: Self = Self(9);
+    /// `MACH_MSG_TYPE_REAL`
+    pub const REAL: Self = Self(10);
+    /// `MACH_MSG_TYPE_REAL_32` of the untyped dialects.
+    pub const REAL_32: Self = Self(10);
+    /// `MACH_MSG_TYPE_INTEGER_64` of the typed dialects.
+    pub const INTEGER_64: Self = Self(11);
+    /// `MACH_MSG_TYPE_REAL_64` of the untyped dialects.
+    pub const REAL_64: Self = Self(11);
+    /// `MACH_MSG_TYPE_STRING`
+    pub const STRING: Self = Self(12);
+    /// `MACH_MSG_TYPE_STRING_C`
+    pub const STRING_C: Self = Self(12);
+    /// `MACH_MSG_TYPE_PORT_NAME`: a name that is a number to the kernel.
+    pub const PORT_NAME: Self = Self(15);
+}
