@@ -234,12 +234,20 @@ impl Vm {
     /// Sends pages to the pager.
     fn send(&self, runs: Vec<Run>) -> Result<(), MemoryError> {
         let mut result = Ok(());
-        for Run { ports, object, page, data } in runs {
+        for Run { ports, page, data, .. } in &runs {
             let offset = (page * PAGE) as u64;
-            let (to, control) = (&ports.object, &ports.control);
-            let sent = memory_object::memory_object_data_return(to, control, offset, &data, true, false);
+            let sent = memory_object::memory_object_data_return(
+                &ports.object,
+                &ports.control,
+                offset,
+                data,
+                true,
+                false,
+            );
             result = result.and(sent.map_err(|_| MemoryError));
-            let mut memory = self.memory.lock();
+        }
+        let mut memory = self.memory.lock();
+        for Run { object, page, data, .. } in runs {
             for page in page..page + data.len() / PAGE {
                 // The pager may have given it back already.
                 if memory.page(object, page) == Some(&mut Page::Leaving) {

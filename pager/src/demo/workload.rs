@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::memory::ObjectId;
+use super::memory::{ObjectId, PAGE};
 use super::vm::{MemoryError, Vm};
 
 /// What all clients count together.
@@ -85,23 +85,25 @@ impl<'a> Client<'a> {
             return self.read(page);
         }
         let version = self.versions[page].unwrap_or(0) + 1;
-        let pattern = self.pattern(page, version);
-        let written = self.vm.access(self.object, page, true, |data| {
-            words_mut(data).zip(pattern).for_each(|(to, word)| *to = word.to_le_bytes());
-        });
+        let mut content = [0; PAGE];
+        words_mut(&mut content)
+            .zip(self.pattern(page, version))
+            .for_each(|(to, word)| *to = word.to_le_bytes());
+        // The kernel's lock is held meanwhile, so that it is no more than a copy.
+        let written = self.vm.access(self.object, page, true, |data| data.copy_from_slice(&content));
         self.versions[page] = Some(version);
         self.done(page, written);
     }
 
     fn read(&mut self, page: usize) {
-        let pattern = self.versions[page].map(|version| self.pattern(page, version));
-        let right = self.vm.access(self.object, page, false, |data| {
-            pattern.is_none_or(|pattern| words(data).eq(pattern.map(u64::to_le_bytes).take(data.len() / 8)))
-        });
-        if right == Ok(false) {
-            self.tally.wrong.fetch_add(1, Ordering::Relaxed);
+        let mut content = [0; PAGE];
+        let read = self.vm.access(self.object, page, false, |data| content.copy_from_slice(data));
+        if let (Ok(()), Some(version)) = (read, self.versions[page]) {
+            let pattern = self.pattern(page, version).map(u64::to_le_bytes);
+            let is_right = words(&content).eq(pattern.take(PAGE / 8));
+            self.tally.wrong.fetch_add(u64::from(!is_right), Ordering::Relaxed);
         }
-        self.done(page, right);
+        self.done(page, read);
     }
 
     fn done<R>(&mut self, page: usize, result: Result<R, MemoryError>) {
