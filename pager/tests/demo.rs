@@ -25,7 +25,7 @@ fn every_page_is_right_with_sixteen_times_more_than_may_be_resident() {
     let table = String::from_utf8(run.stdout).unwrap();
     assert_eq!(run.status.code(), Some(0), "{table}{}", String::from_utf8_lossy(&run.stderr));
     assert!(table.starts_with("paging 4.0 MiB through 256.0 KiB: "), "{table}");
-    assert!(table.contains("  every page right · "), "{table}");
+    assert!(table.contains("  every page right · at most 256.0 KiB resident · "), "{table}");
     assert_eq!(figure(&table, "memory_object_create"), 4);
     assert_eq!(figure(&table, "memory_object_terminate"), 4);
     assert_eq!(figure(&table, "lost"), 0);
@@ -70,7 +70,10 @@ fn with_too_small_a_swap_file_only_pages_that_have_no_room_fail() {
     let table = String::from_utf8(run.stdout).unwrap();
     assert_eq!(run.status.code(), Some(1), "{table}");
     assert!(figure(&table, "handed back") > 0 && figure(&table, "lost") > 0, "{table}");
-    assert!(table.contains("  0 pages wrong, "), "{table}");
+    assert!(
+        table.contains("  0 pages wrong, ") && table.contains(" · at most 256.0 KiB resident · "),
+        "{table}"
+    );
     // Whatever failed, all rights came back.
     let rights = table.split_once("rights before ").unwrap().1.trim_end();
     let (before, after) = rights.split_once(", after ").unwrap();

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::error::ErrorKind;
-#[cfg(feature = "compression")]
-use mach_pager::store::Compressed;
 use mach_pager::store::Store;
 use mach_pager::store::file::{self, FileDisk};
+#[cfg(feature = "compression")]
+use mach_pager::store::{Codec, Compressed};
 use mig_runtime::platform::Std;
 
 use super::Bytes;
@@ -49,8 +49,8 @@ pub(crate) struct Demo {
 
     /// Keep pages compressed, several in the place of one
     #[cfg(feature = "compression")]
-    #[arg(long)]
-    compress: bool,
+    #[arg(long, value_name = "CODEC", num_args = 0..=1, require_equals = true, default_missing_value = "lz4")]
+    compress: Option<Compress>,
 
     /// Encrypt pages, with keys that are nowhere but in memory
     #[cfg(feature = "encryption")]
@@ -68,6 +68,15 @@ pub(crate) struct Demo {
     /// Give room that is empty back to the file system or the device
     #[arg(long)]
     discard: bool,
+}
+
+/// What pages are compressed with.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Compress {
+    Lz4,
+    #[cfg(feature = "zstd")]
+    Zstd,
 }
 
 impl Demo {
@@ -111,8 +120,13 @@ impl Demo {
 
     fn page_in<S: Store<Place: Sync>>(&self, plan: &Plan, store: S) -> Result<(), Box<dyn Error>> {
         #[cfg(feature = "compression")]
-        if self.compress {
-            return self.run_in(plan, Compressed::<_, Std>::new(store));
+        if let Some(codec) = self.compress {
+            let codec = match codec {
+                Compress::Lz4 => Codec::Lz4,
+                #[cfg(feature = "zstd")]
+                Compress::Zstd => Codec::Zstd,
+            };
+            return self.run_in(plan, Compressed::<_, Std>::with_codec(store, codec));
         }
         self.run_in(plan, store)
     }
@@ -194,11 +208,19 @@ impl<'a> Bar<'a> {
             eprint!("\r{}   {done}{left}  {:3.0} %", self.title, share * 100.0);
             // A terminal that cannot be written to shows no progress.
             let _ = std::io::stderr().flush();
-        } else if self.last_line.get().elapsed() >= LINE {
-            self.last_line.set(Instant::now());
+        } else if let Some(line) = self.line(share, Instant::now()) {
             // Not `eprintln`, which panics if nobody reads.
-            let _ = writeln!(std::io::stderr(), "{}: {:.0} %", self.title, share * 100.0);
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
+    }
+
+    /// A line, if it is time for one.
+    fn line(&self, share: f64, now: Instant) -> Option<String> {
+        if now.duration_since(self.last_line.get()) < LINE {
+            return None;
+        }
+        self.last_line.set(now);
+        Some(format!("{}: {:.0} %", self.title, share * 100.0))
     }
 
     fn clear(&self) {
@@ -272,5 +294,43 @@ impl fmt::Display for Table<'_> {
             count(before),
             count(after)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_every_few_seconds() {
+        let bar = Bar::new("paging");
+        let start = bar.last_line.get();
+        let mut lines = Vec::new();
+        for millis in (0..=11_000_u32).step_by(50) {
+            let share = f64::from(millis) / 20_000.0;
+            lines.extend(bar.line(share, start + Duration::from_millis(u64::from(millis))));
+        }
+        assert_eq!(lines, ["paging: 25 %", "paging: 50 %"]);
+    }
+
+    #[test]
+    fn more_resident_pages_than_there_may_be_are_an_error_that_says_so() {
+        let report = |peak_resident| Report {
+            statistics: Default::default(),
+            space: Default::default(),
+            time: Duration::from_secs(1),
+            peak_resident,
+            may_be_resident: 64,
+            wrong: 0,
+            errors: 0,
+            before: Default::default(),
+            after: Default::default(),
+        };
+        assert!(report(64).is_good());
+        assert!(!report(65).is_good());
+        assert_eq!(
+            problem(&report(65), 1000, 100),
+            "65 pages were resident at once, and no more than 64 may be"
+        );
     }
 }

@@ -20,7 +20,19 @@ const HEAD: usize = 2 * (1 + PARTS);
 const SAMPLE: usize = 256;
 const DISTINCT: u32 = 140;
 
-/// A layer over any store that compresses pages with LZ4, and keeps those that are written together in as few places as they take.
+/// How pages are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// LZ4: the least time.
+    #[default]
+    Lz4,
+    /// Zstandard at its first level: less room, and several times the time.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+/// A layer over any store that compresses pages, and keeps those that are written together in as few places as they take.
 ///
 /// A page that would not be much smaller goes to the store below as it is; most of these are told by a few of their bytes. A place is free again when
 /// all pages in it have been freed. Memory is allocated while pages are written.
@@ -28,6 +40,9 @@ pub struct Compressed<S: Store, P: Platform> {
     store: S,
     shared: Mutex<P, Shared<S::Place>>,
     counts: [AtomicU64; 3],
+    codec: Codec,
+    #[cfg(feature = "zstd")]
+    zstd: super::zstd::Contexts<P>,
 }
 
 /// The places that several pages share, by number.
@@ -63,10 +78,21 @@ pub struct Compression {
 }
 
 impl<S: Store, P: Platform> Compressed<S, P> {
-    /// A layer over a store.
+    /// A layer over a store that compresses with LZ4.
     pub fn new(store: S) -> Self {
-        let shared = Mutex::<P, _>::new(Shared { places: Vec::new(), free: Vec::new() });
-        Self { store, shared, counts: Default::default() }
+        Self::with_codec(store, Codec::Lz4)
+    }
+
+    /// A layer over a store.
+    pub fn with_codec(store: S, codec: Codec) -> Self {
+        Self {
+            store,
+            shared: Mutex::<P, _>::new(Shared { places: Vec::new(), free: Vec::new() }),
+            counts: Default::default(),
+            codec,
+            #[cfg(feature = "zstd")]
+            zstd: Default::default(),
+        }
     }
 
     /// The store below.
@@ -86,7 +112,11 @@ impl<S: Store, P: Platform> Compressed<S, P> {
             self.counts[2].fetch_add(1, Relaxed);
             return None;
         }
-        let compressed = block::compress(page);
+        let compressed = match self.codec {
+            Codec::Lz4 => block::compress(page),
+            #[cfg(feature = "zstd")]
+            Codec::Zstd => self.zstd.compress(page)?,
+        };
         // Two must fit where one would.
         let is_small = compressed.len() <= (page.len() - HEAD) / 2;
         self.counts[1].fetch_add(u64::from(!is_small), Relaxed);
@@ -250,10 +280,12 @@ impl<S: Store<Place: Sync>, P: Platform> Store for Compressed<S, P> {
         };
         let result = read.and_then(|()| {
             let compressed = part_of(&bytes, part).ok_or(StoreError::Corrupt)?;
-            match block::decompress_into(compressed, page) {
-                Ok(len) if len == page.len() => Ok(()),
-                _ => Err(StoreError::Corrupt),
-            }
+            let len = match self.codec {
+                Codec::Lz4 => block::decompress_into(compressed, page).ok(),
+                #[cfg(feature = "zstd")]
+                Codec::Zstd => self.zstd.decompress(compressed, page),
+            };
+            if len == Some(page.len()) { Ok(()) } else { Err(StoreError::Corrupt) }
         });
         result.inspect_err(|_| page.fill(0))
     }
@@ -335,26 +367,62 @@ mod tests {
         store.read(place, &mut page).map(|()| page)
     }
 
+    /// One that compresses in each of the ways there are.
+    fn stores(pages: u32) -> Vec<Small> {
+        let codecs = [
+            Codec::Lz4,
+            #[cfg(feature = "zstd")]
+            Codec::Zstd,
+        ];
+        codecs.map(|codec| Small::with_codec(MemoryStore::new(PAGE, pages), codec)).into()
+    }
+
     #[test]
     fn pages_that_compress_share_places() {
-        let store = store(100);
-        let pages: Vec<_> = (0..64).map(text).collect();
-        let stored = write(&store, &pages);
-        assert!(store.space().used() <= 8, "{} places", store.space().used());
-        for (place, page) in stored.iter().zip(&pages) {
-            assert_eq!(read(&store, place.as_ref().unwrap()).as_ref(), Ok(page));
+        for store in stores(100) {
+            let pages: Vec<_> = (0..64).map(text).collect();
+            let stored = write(&store, &pages);
+            assert!(store.space().used() <= 8, "{} places", store.space().used());
+            for (place, page) in stored.iter().zip(&pages) {
+                assert_eq!(read(&store, place.as_ref().unwrap()).as_ref(), Ok(page));
+            }
+            assert_eq!(store.compression().packed, 64);
+            // In any order: each place goes with its last page.
+            let (odd, even): (Vec<_>, Vec<_>) =
+                stored.into_iter().enumerate().partition(|(at, _)| at % 2 == 1);
+            odd.into_iter().for_each(|(_, place)| store.free(place.unwrap()));
+            for (at, place) in &even {
+                assert_eq!(read(&store, place.as_ref().unwrap()).as_ref(), Ok(&pages[*at]));
+            }
+            even.into_iter().for_each(|(_, place)| store.free(place.unwrap()));
+            assert_eq!(store.space().used(), 0);
         }
-        assert_eq!(store.compression().packed, 64);
-        // In any order: each place goes with its last page.
-        let (odd, even): (Vec<_>, Vec<_>) = stored.into_iter().enumerate().partition(|(at, _)| at % 2 == 1);
-        odd.into_iter().for_each(|(_, place)| store.free(place.unwrap()));
-        for (at, place) in &even {
-            assert_eq!(read(&store, place.as_ref().unwrap()).as_ref(), Ok(&pages[*at]));
-        }
-        even.into_iter().for_each(|(_, place)| store.free(place.unwrap()));
-        assert_eq!(store.space().used(), 0);
         // The note of a page in the map is no larger for it.
         assert_eq!(size_of::<Stored<Packed<Slot>>>(), 10);
+    }
+
+    #[test]
+    fn what_is_no_compressed_page_is_told() {
+        for store in stores(100) {
+            let [first, second] = [(0..64).map(text).collect(), (64..128).map(text).collect()]
+                .map(|pages: Vec<_>| write(&store, &pages));
+            // A place of the store below has other bytes than those that were put there.
+            let mut shared = store.shared.lock();
+            for (place, _) in shared.places.iter_mut().flatten() {
+                let mut bytes = noise(7);
+                bytes[..HEAD].fill(0);
+                bytes[0] = PARTS as u8;
+                (1..=PARTS).for_each(|part| bytes[2 * part + 1] = part as u8);
+                let mut other = None;
+                store.store.write(&[&bytes], &mut |_, result| other = result.ok());
+                *place = Arc::new(other.unwrap());
+            }
+            drop(shared);
+            for place in first.iter().chain(&second) {
+                let result = read(&store, place.as_ref().unwrap());
+                assert!(matches!(place, Ok(Packed::Whole(_))) || result == Err(StoreError::Corrupt));
+            }
+        }
     }
 
     #[test]

@@ -75,6 +75,8 @@ mod slots;
 pub mod superblock;
 mod swap;
 mod volumes;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 #[cfg(all(test, feature = "std"))]
 mod faulty;
@@ -85,7 +87,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 #[cfg(feature = "compression")]
-pub use compressed::{Compressed, Compression, Packed};
+pub use compressed::{Codec, Compressed, Compression, Packed};
 pub use disk::{Disk, DiskError};
 #[cfg(feature = "encryption")]
 pub use encryption::{Encryption, Random, Sealed};
