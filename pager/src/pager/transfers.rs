@@ -360,7 +360,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     fn batch(&self) -> Batch<K, P, S> {
-        Batch::new(self.config.batch.clamp(1, MANY), self.page_size)
+        // The other half of the buffers is for what comes while these pages are written.
+        let most = self.config.batch.min(self.config.buffers / 2);
+        Batch::new(most.clamp(1, MANY), self.page_size)
     }
 
     /// Memory for a page, where a page begins.
