@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mach_pager::object::{Node, Nodes, Pages};
+use mach_pager::object::{Node, Nodes, Pages, Record, Records};
 use mach_pager::store::file::{self, PAGE_SIZE};
 use mach_pager::store::{Disk, DiskError, Slot, Store, Stored, SwapStore, superblock};
 use mig_runtime::platform::Std;
@@ -283,6 +283,17 @@ impl<L> Nodes<L> for Heap {
 
     fn give(&self, node: Box<Node<L>>) {
         drop(node);
+    }
+}
+
+/// The pages of this benchmark are stored at once.
+impl<L, D> Records<L, D> for Heap {
+    fn put(&self, _record: Record<L, D>) -> u32 {
+        unreachable!("no page is on its way")
+    }
+
+    fn take(&self, _at: u32) -> Record<L, D> {
+        unreachable!("no page is on its way")
     }
 }
 

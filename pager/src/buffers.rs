@@ -22,31 +22,22 @@ pub(crate) struct Buffers<K: Kernel, P: Platform> {
 }
 
 struct Slot<K: Kernel, P: Platform> {
-    content: Mutex<P, Content<K>>,
+    content: Mutex<P, Content<K, P>>,
     /// How many [`Data`] there are of it.
     users: AtomicU32,
 }
 
-enum Content<K: Kernel> {
+enum Content<K: Kernel, P: Platform> {
     Buffer(Box<[u8]>),
-    Message(Option<Held<K>>),
+    Message(Option<Held<K, P>>),
 }
 
 /// A page that stays in the memory of a message.
-pub(crate) enum Held<K: Kernel> {
-    /// The message has no other page.
-    Whole(OolMemory<K>),
-    /// One of several.
-    Part(Arc<OolMemory<K>>, Range<usize>),
-}
-
-impl<K: Kernel> Held<K> {
-    pub(crate) fn page(&self) -> &[u8] {
-        match self {
-            Self::Whole(memory) => memory,
-            Self::Part(memory, page) => &memory[page.clone()],
-        }
-    }
+pub(crate) enum Held<K: Kernel, P: Platform> {
+    /// The first one of the message, with its memory.
+    First(OolMemory<K>, Range<usize>),
+    /// Another one, of a message whose first one this is.
+    Next(Data<K, P>, Range<usize>),
 }
 
 /// The numbers of the slots that are not in use.
@@ -108,15 +99,18 @@ impl<K: Kernel, P: Platform> Buffers<K, P> {
         self.data(slot)
     }
 
-    /// Keeps a page where it is, in the memory of a message. It comes back if too many do, of which `reserve` are for others.
-    pub(crate) fn hold(self: &Arc<Self>, page: Held<K>, reserve: usize) -> Result<Data<K, P>, Held<K>> {
+    /// Keeps a page where it is, in the memory of a message. `None`, and nothing is done, if too many are kept so, of which `reserve` are for others.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        reserve: usize,
+        page: impl FnOnce() -> Held<K, P>,
+    ) -> Option<Data<K, P>> {
         let slot = {
             let mut free = self.free.lock();
             if free.messages.len() > reserve { free.messages.pop() } else { None }
-        };
-        let Some(slot) = slot else { return Err(page) };
-        *self.slots[slot as usize].content.lock() = Content::Message(Some(page));
-        Ok(self.data(slot))
+        }?;
+        *self.slots[slot as usize].content.lock() = Content::Message(Some(page()));
+        Some(self.data(slot))
     }
 
     /// The first [`Data`] of a slot.
@@ -153,8 +147,19 @@ impl<K: Kernel, P: Platform> Data<K, P> {
     pub(crate) fn copy_to(&self, to: &mut [u8]) {
         match &*self.slot().content.lock() {
             Content::Buffer(buffer) => to.copy_from_slice(buffer),
-            Content::Message(Some(held)) => to.copy_from_slice(held.page()),
+            Content::Message(Some(Held::First(memory, page))) => to.copy_from_slice(&memory[page.clone()]),
+            Content::Message(Some(Held::Next(first, page))) => {
+                first.read(page.clone(), |page| to.copy_from_slice(page))
+            }
             Content::Message(None) => {}
+        }
+    }
+
+    /// Reads a page of the message whose first page this is.
+    pub(crate) fn read<R>(&self, page: Range<usize>, read: impl FnOnce(&[u8]) -> R) -> R {
+        match &*self.slot().content.lock() {
+            Content::Message(Some(Held::First(memory, _))) => read(&memory[page]),
+            _ => read(&[]),
         }
     }
 }
@@ -213,20 +218,19 @@ mod tests {
 
         let mut memory = OolMemory::allocate(&task, 16).unwrap();
         memory[8..].fill(7);
-        let memory = Arc::new(memory);
-        let part = |range| Held::Part(memory.clone(), range);
-        let held = buffers.hold(part(8..16), 1).ok().unwrap();
-        assert_eq!(page(&held), [7; 8]);
-        assert!(buffers.hold(part(0..8), 1).is_err(), "one is for others");
-        let another = buffers.hold(part(0..8), 0).ok().unwrap();
-        assert_eq!(buffers.free(), 0);
-        // A clone is the same page.
-        let clone = held.clone();
-        drop((taken, held, another));
-        assert_eq!((page(&clone), buffers.free()), ([7; 8], 3));
+        let first = buffers.hold(1, || Held::First(memory, 8..16)).unwrap();
+        assert_eq!(page(&first), [7; 8]);
+        let next = || Held::Next(first.clone(), 0..8);
+        assert!(buffers.hold(1, next).is_none(), "one is for others");
+        let next = buffers.hold(0, next).unwrap();
+        assert_eq!((page(&next), buffers.free()), ([0; 8], 0));
+        // A clone is the same page, and what is held stays while another page of its message does.
+        let clone = next.clone();
+        drop((taken, first, next));
+        assert_eq!((page(&clone), buffers.free()), ([0; 8], 2));
+        assert!(task.census().regions > 0);
         drop(clone);
-        assert_eq!(buffers.free(), 4);
-        assert_eq!(Arc::strong_count(&memory), 1);
+        assert_eq!((buffers.free(), task.census().regions), (4, 0));
     }
 
     #[test]

@@ -2,16 +2,19 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
 
 use mig_runtime::platform::{Mutex, Platform};
 
-use crate::object::{Node, Nodes};
+use crate::object::{Node, Nodes, Record, Records};
 
-/// The nodes of all page maps of a pager.
+/// The nodes of all page maps of a pager, and the records of their pages.
 ///
 /// To note a page takes a node that is ready, and never an allocation. Whoever may wait for memory [provides](Self::provide) more, up to the bound.
-pub(crate) struct Pool<P: Platform, L> {
+pub(crate) struct Pool<P: Platform, L, D> {
     state: Mutex<P, State<L>>,
+    records: Mutex<P, Slab<Record<L, D>>>,
     /// How many nodes there may be.
     most: usize,
     /// How many are to be ready.
@@ -25,13 +28,62 @@ struct State<L> {
     made: usize,
 }
 
-impl<P: Platform, L: Send> Pool<P, L> {
-    /// A pool of no more than so many bytes, some of them ready.
-    pub(crate) fn new(bytes: usize, ahead: usize) -> Arc<Self> {
+/// Values, each at a place of its own. It takes memory only where there are more of them than there was to be room for.
+struct Slab<T> {
+    places: Vec<SlabPlace<T>>,
+    /// The first one that is free.
+    free: u32,
+}
+
+enum SlabPlace<T> {
+    Used(T),
+    /// With the next one.
+    Free(u32),
+}
+
+impl<T> Slab<T> {
+    fn new(room: usize) -> Self {
+        Self { places: Vec::with_capacity(room), free: 0 }
+    }
+
+    fn put(&mut self, value: T) -> u32 {
+        let at = self.free;
+        match self.places.get_mut(at as usize) {
+            Some(place) => {
+                if let SlabPlace::Free(next) = mem::replace(place, SlabPlace::Used(value)) {
+                    self.free = next;
+                }
+            }
+            None => {
+                self.places.push(SlabPlace::Used(value));
+                self.free = self.places.len() as u32;
+            }
+        }
+        at
+    }
+
+    fn take(&mut self, at: u32) -> Option<T> {
+        match mem::replace(self.places.get_mut(at as usize)?, SlabPlace::Free(self.free)) {
+            SlabPlace::Used(value) => {
+                self.free = at;
+                Some(value)
+            }
+            SlabPlace::Free(next) => {
+                self.places[at as usize] = SlabPlace::Free(next);
+                None
+            }
+        }
+    }
+}
+
+impl<P: Platform, L: Send, D: Send> Pool<P, L, D> {
+    /// A pool of no more than so many bytes for nodes, some of them ready, with room for as many records.
+    pub(crate) fn new(bytes: usize, ahead: usize, records: usize) -> Arc<Self> {
         let nodes = |bytes: usize| bytes / Node::<L>::size();
         let most = nodes(bytes);
         let state = Mutex::<P, _>::new(State { ready: None, count: 0, made: 0 });
-        let pool = Arc::new(Self { state, most, ahead: nodes(ahead).clamp(1, most.max(1)) });
+        let records = Mutex::<P, _>::new(Slab::new(records));
+        let pool = Arc::new(Self { state, records, most, ahead: nodes(ahead).clamp(1, most.max(1)) });
         pool.provide();
         pool
     }
@@ -89,7 +141,18 @@ impl<L> Drop for State<L> {
     }
 }
 
-impl<P: Platform, L: Send> Nodes<L> for Pool<P, L> {
+impl<P: Platform, L: Send, D: Send> Records<L, D> for Pool<P, L, D> {
+    fn put(&self, record: Record<L, D>) -> u32 {
+        self.records.lock().put(record)
+    }
+
+    fn take(&self, at: u32) -> Record<L, D> {
+        let record = self.records.lock().take(at);
+        record.expect("a note names a record, and no other note does")
+    }
+}
+
+impl<P: Platform, L: Send, D: Send> Nodes<L> for Pool<P, L, D> {
     fn take(&self) -> Option<Box<Node<L>>> {
         self.state.lock().pop()
     }
@@ -108,8 +171,6 @@ impl<P: Platform, L: Send> Nodes<L> for Pool<P, L> {
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
-    use alloc::vec::Vec;
-
     use mig_runtime::platform::Std;
 
     use super::*;
@@ -117,26 +178,41 @@ mod tests {
     #[test]
     fn there_are_no_more_nodes_than_allowed_and_some_are_ready() {
         let size = Node::<u32>::size();
-        let pool = Pool::<Std, u32>::new(10 * size + size / 2, 4 * size);
-        let mut taken: Vec<_> = core::iter::from_fn(|| pool.take()).collect();
+        let pool = Pool::<Std, u32, ()>::new(10 * size + size / 2, 4 * size, 0);
+        let node = || Nodes::take(&*pool);
+        let mut taken: Vec<_> = core::iter::from_fn(node).collect();
         assert_eq!(taken.len(), 4, "those that were ready");
         assert!(pool.is_low());
         pool.provide();
         assert!(!pool.is_low());
-        taken.extend(core::iter::from_fn(|| pool.take()));
+        taken.extend(core::iter::from_fn(node));
         pool.provide();
-        taken.extend(core::iter::from_fn(|| pool.take()));
+        taken.extend(core::iter::from_fn(node));
         assert_eq!((taken.len(), pool.bytes()), (10, (10 * size, 10 * size)));
         pool.provide();
-        assert!(pool.take().is_none() && !pool.is_low());
+        assert!(node().is_none() && !pool.is_low());
         taken.drain(..).for_each(|node| pool.give(node));
         assert_eq!(pool.bytes().1, 0);
         // Those that are not to be ready have gone.
-        assert_eq!(core::iter::from_fn(|| pool.take()).count(), 8);
+        assert_eq!(core::iter::from_fn(node).count(), 8);
     }
 
     #[test]
     fn a_long_list_goes_without_recursion() {
-        drop(Pool::<Std, u32>::new(200_000 * Node::<u32>::size(), usize::MAX));
+        drop(Pool::<Std, u32, ()>::new(200_000 * Node::<u32>::size(), usize::MAX, 0));
+    }
+
+    #[test]
+    fn a_slab_has_each_value_at_its_place_and_uses_places_again() {
+        let mut slab = Slab::new(2);
+        let (a, b) = (slab.put('a'), slab.put('b'));
+        assert_eq!((slab.take(a), slab.take(a)), (Some('a'), None));
+        let c = slab.put('c');
+        assert_eq!((c, slab.places.len()), (a, 2), "the free place");
+        // One more than there was to be room for.
+        let d = slab.put('d');
+        assert_eq!([b, c, d].map(|at| slab.take(at)), [Some('b'), Some('c'), Some('d')]);
+        assert_eq!(slab.take(9), None);
+        assert_eq!((slab.put('e'), slab.put('f'), slab.put('g'), slab.put('h')), (d, c, b, 3));
     }
 }

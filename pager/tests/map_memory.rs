@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mach_pager::object::{Node, Nodes, Pages};
+use mach_pager::object::{Node, Nodes, Pages, Record, Records};
 use mach_pager::store::{Slot, Stored};
 
 struct Counting;
@@ -31,6 +31,17 @@ static COUNTING: Counting = Counting;
 
 /// As many as there is memory for.
 struct Heap;
+
+/// The pages of this test are stored at once.
+impl<L, D> Records<L, D> for Heap {
+    fn put(&self, _record: Record<L, D>) -> u32 {
+        unreachable!("no page is on its way")
+    }
+
+    fn take(&self, _at: u32) -> Record<L, D> {
+        unreachable!("no page is on its way")
+    }
+}
 
 impl<L> Nodes<L> for Heap {
     fn take(&self) -> Option<Box<Node<L>>> {

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use core::mem;
 
 /// Pages of a leaf, and children of a branch.
-const FAN: usize = 1 << BITS;
+pub(super) const FAN: usize = 1 << BITS;
 const BITS: u32 = 6;
 
 /// What is noted of a page.
@@ -17,8 +17,10 @@ pub(super) enum Note<L> {
     /// It was never written.
     #[default]
     Never,
-    /// It is on its way, or will be soon: [`Pages`](super::Pages) knows more.
-    Moving,
+    /// It is on its way, and more is known of it than a note can hold.
+    Recorded(Recorded),
+    /// It is on its way out of the store, or to another place there. Whoever transfers it has the place.
+    Transfer(Transfer),
     /// Only the kernel has it.
     Precious(Precious),
     /// Nobody has it.
@@ -31,33 +33,90 @@ pub(super) enum Note<L> {
 
 impl<L> Note<L> {
     fn is_stored(&self) -> bool {
-        matches!(self, Self::Out(_) | Self::In(_))
+        match self {
+            Self::Out(_) | Self::In(_) | Self::Transfer(_) => true,
+            Self::Recorded(recorded) => recorded.in_store,
+            Self::Never | Self::Precious(_) | Self::Lost => false,
+        }
     }
+}
+
+/// Where there is more about a page, among the [`Records`](super::Records).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Recorded {
+    at: [u8; 4],
+    in_store: bool,
+}
+
+impl Recorded {
+    pub(super) fn new(at: u32, in_store: bool) -> Self {
+        Self { at: at.to_le_bytes(), in_store }
+    }
+
+    pub(super) fn at(self) -> u32 {
+        u32::from_le_bytes(self.at)
+    }
+}
+
+/// Of a page that is on its way out of the store, or to another place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transfer {
+    ticket: TicketBytes,
+    pub(super) kind: TransferKind,
+}
+
+/// Why a page is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TransferKind {
+    /// The kernel has asked for it.
+    Read,
+    /// It gets another place in the store.
+    Move { in_kernel: bool, wanted: bool },
+}
+
+impl Transfer {
+    pub(super) fn new(ticket: u64, kind: TransferKind) -> Self {
+        Self { ticket: ticket_bytes(ticket), kind }
+    }
+
+    pub(super) fn ticket(self) -> u64 {
+        ticket_of(self.ticket)
+    }
+}
+
+/// A ticket, in no more bytes than it needs.
+type TicketBytes = [u8; 5];
+
+/// How many tickets are told apart. That takes an object more transfers than it can have.
+pub(super) const TICKETS: u64 = (1 << 40) - 1;
+
+fn ticket_bytes(ticket: u64) -> TicketBytes {
+    let [a, b, c, d, e, ..] = ticket.to_le_bytes();
+    [a, b, c, d, e]
+}
+
+fn ticket_of([a, b, c, d, e]: TicketBytes) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
 }
 
 /// Of a page that only the kernel has: when it went back, in no more bytes than a place takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Precious {
     /// The ticket with which it went back, and how many times it did; 0 if it was given as the answer to a request.
-    ticket: [u8; 5],
+    ticket: TicketBytes,
     times: [u8; 2],
     pub(super) answers: bool,
     pub(super) handed_back: u8,
 }
 
 impl Precious {
-    /// How many tickets are told apart. That takes an object more transfers than it can have.
-    pub(super) const TICKETS: u64 = (1 << 40) - 1;
-
     pub(super) fn new(ticket: u64, times: u32, answers: bool, handed_back: u8) -> Self {
-        let [a, b, c, d, e, ..] = ticket.to_le_bytes();
         let times = u16::try_from(times).unwrap_or(u16::MAX).to_le_bytes();
-        Self { ticket: [a, b, c, d, e], times, answers, handed_back }
+        Self { ticket: ticket_bytes(ticket), times, answers, handed_back }
     }
 
     pub(super) fn ticket(self) -> u64 {
-        let [a, b, c, d, e] = self.ticket;
-        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+        ticket_of(self.ticket)
     }
 
     pub(super) fn times(self) -> u32 {
@@ -70,10 +129,21 @@ impl Precious {
 enum Packed<L> {
     #[default]
     Never,
-    Moving,
+    Recorded(Recorded),
+    Transfer(Transfer),
     Precious(Precious),
     Lost,
     Stored(L),
+}
+
+impl<L> Packed<L> {
+    fn is_stored(&self) -> bool {
+        match self {
+            Self::Stored(_) | Self::Transfer(_) => true,
+            Self::Recorded(recorded) => recorded.in_store,
+            Self::Never | Self::Precious(_) | Self::Lost => false,
+        }
+    }
 }
 
 /// A node of the map of an object's pages.
@@ -110,7 +180,8 @@ impl<L> Leaf<L> {
         }
         self.notes[at] = match note {
             Note::Never => Packed::Never,
-            Note::Moving => Packed::Moving,
+            Note::Recorded(recorded) => Packed::Recorded(recorded),
+            Note::Transfer(transfer) => Packed::Transfer(transfer),
             Note::Precious(precious) => Packed::Precious(precious),
             Note::Lost => Packed::Lost,
             Note::Out(place) | Note::In(place) => Packed::Stored(place),
@@ -121,7 +192,8 @@ impl<L> Leaf<L> {
         let (byte, bit) = Self::bit(at);
         match mem::take(&mut self.notes[at]) {
             Packed::Never => Note::Never,
-            Packed::Moving => Note::Moving,
+            Packed::Recorded(recorded) => Note::Recorded(recorded),
+            Packed::Transfer(transfer) => Note::Transfer(transfer),
             Packed::Precious(precious) => Note::Precious(precious),
             Packed::Lost => Note::Lost,
             Packed::Stored(place) if self.in_kernel[byte] & bit != 0 => Note::In(place),
@@ -162,7 +234,7 @@ pub(super) struct Map<L> {
     /// Levels of branches.
     height: u32,
     nodes: Arc<dyn Nodes<L>>,
-    /// Pages that the store has.
+    /// Pages that the store has, with those that are on their way out of it.
     stored: u64,
 }
 
@@ -186,7 +258,7 @@ impl<L> Map<L> {
         Self::new(self.nodes.clone())
     }
 
-    /// How many pages the store has.
+    /// How many pages the store has, with those that are on their way out of it.
     pub(super) fn stored(&self) -> u64 {
         self.stored
     }
@@ -283,8 +355,8 @@ impl<L> Map<L> {
         Some(())
     }
 
-    /// The pages that the store has and those that move, in order, with which it is.
-    pub(super) fn stored_or_moving(&self) -> impl Iterator<Item = (u64, bool)> {
+    /// The pages that the store has, in order, with those that are on their way out of it.
+    pub(super) fn in_store(&self) -> impl Iterator<Item = u64> {
         let mut next = Some(0);
         core::iter::from_fn(move || {
             let (first, leaf) = self.leaf_from(next?)?;
@@ -292,10 +364,8 @@ impl<L> Map<L> {
             Some((first, leaf))
         })
         .flat_map(|(first, leaf)| {
-            leaf.notes.iter().enumerate().filter_map(move |(at, note)| {
-                let moves = matches!(note, Packed::Moving);
-                (moves || matches!(note, Packed::Stored(_))).then_some((first + at as u64, moves))
-            })
+            let stored = leaf.notes.iter().enumerate().filter(|(_, note)| note.is_stored());
+            stored.map(move |(at, _)| first + at as u64)
         })
     }
 
@@ -328,20 +398,18 @@ impl<L> Map<L> {
         }
     }
 
-    /// Forgets the pages of one leaf, and gives back their places. `None` if there are none left.
-    pub(super) fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L>> {
-        let mut node = take_leaf(&mut self.root, &*self.nodes)?;
-        let mut places = [const { None }; FAN];
+    /// Forgets the pages of one leaf: each of their notes goes to `forgotten`. False if there are none left.
+    pub(super) fn forget_some(&mut self, mut forgotten: impl FnMut(Note<L>)) -> bool {
+        let Some(mut node) = take_leaf(&mut self.root, &*self.nodes) else { return false };
         if let Kind::Leaf(leaf) = &mut node.0 {
-            for (place, note) in places.iter_mut().zip(&mut leaf.notes) {
-                if let Packed::Stored(stored) = mem::take(note) {
-                    *place = Some(stored);
-                    self.stored -= 1;
-                }
+            for at in 0..FAN {
+                let note = leaf.take(at);
+                self.stored -= u64::from(note.is_stored());
+                forgotten(note);
             }
         }
         self.nodes.give(node);
-        Some(places.into_iter().flatten())
+        true
     }
 }
 
@@ -393,7 +461,7 @@ fn leaf<L>(nodes: &dyn Nodes<L>) -> Option<Box<Node<L>>> {
 
 impl<L> Drop for Map<L> {
     fn drop(&mut self) {
-        while self.forget_some().is_some() {}
+        while self.forget_some(drop) {}
     }
 }
 
@@ -412,24 +480,44 @@ pub(super) mod tests {
 
     use alloc::collections::{BTreeMap, BTreeSet};
     use alloc::vec::Vec;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use proptest::prelude::*;
 
+    use super::super::{Record, Records};
     use super::*;
 
-    /// As many nodes as one likes, or fewer.
-    pub(in crate::object) struct Heap {
+    /// As many nodes as one likes, or fewer, and records of pages.
+    pub(in crate::object) struct Heap<T = ()> {
         pub(in crate::object) left: AtomicUsize,
+        records: Mutex<Vec<Option<T>>>,
     }
 
-    impl Heap {
+    impl<T> Heap<T> {
         pub(in crate::object) fn new(left: usize) -> Arc<Self> {
-            Arc::new(Self { left: AtomicUsize::new(left) })
+            Arc::new(Self { left: AtomicUsize::new(left), records: Mutex::default() })
+        }
+
+        /// How many records there are.
+        pub(in crate::object) fn records(&self) -> usize {
+            self.records.lock().unwrap().iter().flatten().count()
         }
     }
 
-    impl<L: Send> Nodes<L> for Heap {
+    impl<L: Send, D: Send> Records<L, D> for Heap<Record<L, D>> {
+        fn put(&self, record: Record<L, D>) -> u32 {
+            let mut records = self.records.lock().unwrap();
+            records.push(Some(record));
+            records.len() as u32 - 1
+        }
+
+        fn take(&self, at: u32) -> Record<L, D> {
+            self.records.lock().unwrap()[at as usize].take().expect("it was put there")
+        }
+    }
+
+    impl<L: Send, T: Send> Nodes<L> for Heap<T> {
         fn take(&self) -> Option<Box<Node<L>>> {
             self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()?;
             Some(Box::new(Node::free(None)))
@@ -452,12 +540,12 @@ pub(super) mod tests {
         let all = [(0, 0), (63, 0), (64, 1), (4095, 1), (4096, 2), (1 << 52, 8), (u64::MAX, 10)];
         for (page, levels) in all {
             assert_eq!(height(page), levels, "{page}");
-            let heap = Heap::new(100);
+            let heap = Heap::<()>::new(100);
             let mut map = Map::<u32>::new(heap.clone());
             assert!(map.make_room(page));
             assert_eq!(heap.left.load(Relaxed), 100 - 1 - levels as usize);
             assert_eq!(map.put(page, Note::Out(7)), Ok(()));
-            assert_eq!(map.stored_or_moving().collect::<Vec<_>>(), [(page, false)]);
+            assert_eq!(map.in_store().collect::<Vec<_>>(), [page]);
             drop(map);
             assert_eq!(heap.left.load(Relaxed), 100);
         }
@@ -482,7 +570,7 @@ pub(super) mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            12 => (page(), 0..6_u8, any::<u32>()).prop_map(|(page, kind, place)| Step::Put(page, kind, place)),
+            12 => (page(), 0..7_u8, any::<u32>()).prop_map(|(page, kind, place)| Step::Put(page, kind, place)),
             6 => page().prop_map(Step::Take),
             1 => Just(Step::Forget),
         ]
@@ -491,12 +579,19 @@ pub(super) mod tests {
     fn note(kind: u8, place: u32) -> Note<u32> {
         match kind {
             0 => Note::Never,
-            1 => Note::Moving,
+            1 => Note::Recorded(Recorded::new(place, place % 2 == 0)),
+            6 => Note::Transfer(Transfer::new(place.into(), TransferKind::Read)),
             2 => Note::Precious(Precious::new(place.into(), place, place % 2 == 0, place as u8)),
             3 => Note::Lost,
             4 => Note::Out(place),
             _ => Note::In(place),
         }
+    }
+
+    /// Those whose place in the store is in use still.
+    fn is_stored(note: &Note<u32>) -> bool {
+        let in_record = matches!(note, Note::Recorded(recorded) if recorded.at() % 2 == 0);
+        in_record || place(note).is_some() || matches!(note, Note::Transfer(_))
     }
 
     fn place(note: &Note<u32>) -> Option<u32> {
@@ -508,7 +603,7 @@ pub(super) mod tests {
 
         #[test]
         fn it_does_what_an_ordinary_map_does(nodes in 0..40_usize, steps in prop::collection::vec(step(), 1..200)) {
-            let heap = Heap::new(nodes);
+            let heap = Heap::<()>::new(nodes);
             let mut map = Map::<u32>::new(heap.clone());
             let mut model: BTreeMap<u64, Note<u32>> = BTreeMap::new();
             let mut leaves = BTreeSet::new();
@@ -532,17 +627,16 @@ pub(super) mod tests {
                     Step::Forget => {
                         // The first leaf is the one that goes.
                         let first = leaves.pop_first();
-                        let places = map.forget_some().map(Vec::from_iter);
+                        let mut places = Vec::new();
+                        prop_assert_eq!(map.forget_some(|note| places.extend(place(&note))), first.is_some());
                         let of_leaf = model.iter().filter(|(page, _)| Some(*page / 64) == first);
-                        let expected = of_leaf.filter_map(|(_, note)| place(note)).collect();
-                        prop_assert_eq!(places, first.map(|_| expected));
+                        prop_assert_eq!(places, of_leaf.filter_map(|(_, note)| place(note)).collect::<Vec<_>>());
                         model.retain(|page, _| Some(*page / 64) != first);
                     }
                 }
-                let stored: Vec<_> = model.iter().filter(|(_, note)| place(note).is_some()).map(|(page, _)| *page).collect();
+                let stored: Vec<_> = model.iter().filter(|(_, note)| is_stored(note)).map(|(page, _)| *page).collect();
                 prop_assert_eq!(map.stored(), stored.len() as u64);
-                let listed = map.stored_or_moving().filter(|(_, moves)| !moves).map(|(page, _)| page);
-                prop_assert_eq!(listed.collect::<Vec<_>>(), stored);
+                prop_assert_eq!(map.in_store().collect::<Vec<_>>(), stored);
                 for (page, note) in &model {
                     prop_assert_eq!(map.contains(*page), *note != Note::Never);
                     prop_assert_eq!(map.is_out(*page), matches!(note, Note::Out(_)));

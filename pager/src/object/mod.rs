@@ -12,7 +12,7 @@ mod tests;
 
 pub use map::{Node, Nodes};
 pub use order::{Order, Turn};
-pub use page::{AfterRead, AfterWrite, Pages, Read, ReadFailure, Request, Ticket, Unstored};
+pub use page::{AfterRead, AfterWrite, Pages, Read, ReadFailure, Record, Records, Request, Ticket, Unstored};
 
 /// Who made an object, and so who may send it messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,15 +101,19 @@ pub enum Drained {
 }
 
 impl<L, D: Clone> Object<L, D> {
-    /// A new object without contents. `hand_backs` and `nodes` as for [`Pages::new`].
-    pub fn new(origin: Origin, hand_backs: u8, nodes: Arc<dyn Nodes<L>>) -> Self {
+    /// A new object without contents. `hand_backs` and `memory` as for [`Pages::new`].
+    pub fn new<M: Nodes<L> + Records<L, D> + 'static>(
+        origin: Origin,
+        hand_backs: u8,
+        memory: Arc<M>,
+    ) -> Self {
         let phase = match origin {
             Origin::Internal => Phase::Live,
             Origin::External { .. } => Phase::Idle,
         };
         Self {
             order: Order::default(),
-            pages: Pages::new(hand_backs, nodes),
+            pages: Pages::new(hand_backs, memory),
             origin,
             phase,
             transfers: 0,

@@ -3,10 +3,10 @@
 //! Nothing here waits or transfers. `L` is the place of a page in the store: it is not copied, so each is given back exactly once. `D` is a
 //! page's data on its way to the store.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::fmt;
 
-use super::map::{Map, Nodes, Note, Precious};
+use super::map::{FAN, Map, Nodes, Note, Precious, Recorded, TICKETS, Transfer, TransferKind};
 
 /// Tells one transfer of an object from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,12 +14,10 @@ pub struct Ticket(u64);
 
 /// The pages of an object that were ever written, by number.
 ///
-/// Pages at rest are in a [packed map](super::Nodes), whose memory is bounded. One that cannot be noted is refused, as if the store were full.
-#[derive(Debug)]
+/// They are in a [packed map](super::Nodes), whose memory is bounded. One that cannot be noted is refused, as if the store were full.
 pub struct Pages<L, D> {
     notes: Map<L>,
-    /// What is known of pages that the map notes as moving.
-    moving: BTreeMap<u64, Page<L, D>>,
+    records: Arc<dyn Records<L, D>>,
     last_ticket: u64,
     /// How many times a page without a note has gone back or was lost, if any: a page without a note may be one of those.
     unnoted: Option<u32>,
@@ -77,6 +75,22 @@ struct GoneBack {
     times: u32,
     /// That request has come.
     answers: bool,
+}
+
+/// What is known of a page on its way, where a note cannot hold it: one with data, or one that is being given away.
+#[derive(Debug)]
+pub struct Record<L, D>(Page<L, D>);
+
+/// Where the records of all objects' pages are.
+///
+/// There are never more than there are pages with data and threads that supply pages, so the memory for them can be taken ahead: what frees the memory
+/// of a machine must not need any.
+pub trait Records<L, D>: Send + Sync {
+    /// Keeps a record, and says where.
+    fn put(&self, record: Record<L, D>) -> u32;
+
+    /// Takes the record out that is there.
+    fn take(&self, at: u32) -> Record<L, D>;
 }
 
 /// What to do for a requested page.
@@ -162,36 +176,29 @@ const UNNOTED: u32 = 64;
 
 impl<L, D: Clone> Pages<L, D> {
     /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes back to the kernel before it is
-    /// given up. What is noted of pages takes its memory from `nodes`.
-    pub fn new(hand_backs: u8, nodes: Arc<dyn Nodes<L>>) -> Self {
-        Self::with(hand_backs, Map::new(nodes))
+    /// given up. What is noted of pages takes its memory from `memory`.
+    pub fn new<M: Nodes<L> + Records<L, D> + 'static>(hand_backs: u8, memory: Arc<M>) -> Self {
+        Self::with(hand_backs, Map::new(memory.clone()), memory)
     }
 
-    fn with(hand_backs: u8, notes: Map<L>) -> Self {
-        Self { notes, moving: BTreeMap::new(), last_ticket: 0, unnoted: None, hand_backs }
+    fn with(hand_backs: u8, notes: Map<L>, records: Arc<dyn Records<L, D>>) -> Self {
+        Self { notes, records, last_ticket: 0, unnoted: None, hand_backs }
     }
 
     /// Takes all pages out.
     pub(super) fn take_all(&mut self) -> Self {
-        let nothing = Self::with(self.hand_backs, self.notes.another());
+        let nothing = Self::with(self.hand_backs, self.notes.another(), self.records.clone());
         core::mem::replace(self, nothing)
     }
 
     fn ticket(&mut self) -> Ticket {
-        self.last_ticket = self.last_ticket % Precious::TICKETS + 1;
+        self.last_ticket = self.last_ticket % TICKETS + 1;
         Ticket(self.last_ticket)
     }
 
     /// Takes what is known of a page. It is to be [put](Self::put) back, or something else.
     fn take(&mut self, page: u64) -> Option<Page<L, D>> {
-        match self.notes.take(page) {
-            Note::Never => None,
-            Note::Moving => self.moving.remove(&page),
-            Note::Precious(precious) => Some(Page::from_note(precious)),
-            Note::Lost => Some(Page::Lost),
-            Note::Out(place) => Some(Page::Out(place)),
-            Note::In(place) => Some(Page::In(place)),
-        }
+        Page::of(self.notes.take(page), &*self.records)
     }
 
     /// The same if this is the page's transfer.
@@ -211,9 +218,13 @@ impl<L, D: Clone> Pages<L, D> {
             Page::In(place) => Note::In(place),
             Page::Lost => Note::Lost,
             Page::Precious { gone_back, handed_back } => Note::Precious(note(gone_back, handed_back)),
-            Page::Writing { .. } | Page::Reading { .. } | Page::GivingAway { .. } | Page::Moving { .. } => {
-                self.moving.insert(page, state);
-                Note::Moving
+            Page::Reading { ticket } => Note::Transfer(Transfer::new(ticket.0, TransferKind::Read)),
+            Page::Moving { ticket, in_kernel, wanted } => {
+                Note::Transfer(Transfer::new(ticket.0, TransferKind::Move { in_kernel, wanted }))
+            }
+            Page::Writing { .. } | Page::GivingAway { .. } => {
+                let in_store = matches!(state, Page::GivingAway { .. });
+                Note::Recorded(Recorded::new(self.records.put(Record(state)), in_store))
             }
         };
         let noted = self.notes.put(page, note);
@@ -256,13 +267,21 @@ impl<L, D: Clone> Pages<L, D> {
     ///
     /// What to do for the request.
     pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
-        match self.moving.get_mut(&page) {
-            Some(Page::Writing { ticket, data, wanted, lent, .. }) => {
-                *wanted = false;
-                *lent += 1;
-                Ok((data.clone(), *ticket))
+        match self.take(page) {
+            Some(Page::Writing { ticket, data, old, lent, handed_back, .. }) => {
+                let lend = (data.clone(), ticket);
+                self.put(
+                    page,
+                    Page::Writing { ticket, data, old, wanted: false, lent: lent + 1, handed_back },
+                );
+                Ok(lend)
             }
-            _ => Err(self.request(page)),
+            other => {
+                if let Some(other) = other {
+                    self.put(page, other);
+                }
+                Err(self.request(page))
+            }
         }
     }
 
@@ -480,28 +499,45 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// The pages that the store has, in order.
     pub fn in_store(&self) -> impl Iterator<Item = u64> {
-        let stored = |page: &u64| self.moving.get(page).is_some_and(Page::is_in_store);
-        self.notes
-            .stored_or_moving()
-            .filter(move |(page, moves)| !moves || stored(page))
-            .map(|(page, _)| page)
+        self.notes.in_store()
     }
 
-    /// How many there are. They are not counted one by one, but for those that move.
+    /// How many there are. They are not counted one by one.
     pub fn count_in_store(&self) -> u64 {
-        self.notes.stored() + self.moving.values().filter(|page| page.is_in_store()).count() as u64
+        self.notes.stored()
     }
+}
 
+impl<L, D> Pages<L, D> {
     /// Forgets some of the pages, and gives back their places: so many that it takes no time to speak of. `None` if there are none left.
     pub fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L, D>> {
-        let moved = self.moving.pop_first().and_then(|(_, page)| page.into_place());
-        let places = self.notes.forget_some();
-        (moved.is_some() || places.is_some()).then(|| moved.into_iter().chain(places.into_iter().flatten()))
+        let mut places = [const { None }; FAN];
+        let mut next = places.iter_mut();
+        let records = &*self.records;
+        let some = self.notes.forget_some(|note| {
+            if let Some(place) = next.next() {
+                *place = Page::of(note, records).and_then(Page::into_place);
+            }
+        });
+        some.then(|| places.into_iter().flatten())
     }
 
     /// Forgets every page, and gives back the places.
     pub fn into_places(mut self) -> impl Iterator<Item = L> {
         core::iter::from_fn(move || self.forget_some()).flatten()
+    }
+}
+
+impl<L, D> Drop for Pages<L, D> {
+    /// Gives the records back.
+    fn drop(&mut self) {
+        while self.forget_some().is_some() {}
+    }
+}
+
+impl<L, D> fmt::Debug for Pages<L, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("notes", &self.notes).finish_non_exhaustive()
     }
 }
 
@@ -519,6 +555,25 @@ impl Ticket {
 }
 
 impl<L, D> Page<L, D> {
+    /// What a note and the record that it names say. `None` of a page that was never written.
+    fn of(note: Note<L>, records: &dyn Records<L, D>) -> Option<Self> {
+        Some(match note {
+            Note::Never => return None,
+            Note::Recorded(recorded) => records.take(recorded.at()).0,
+            Note::Transfer(transfer) => {
+                let ticket = Ticket(transfer.ticket());
+                match transfer.kind {
+                    TransferKind::Read => Page::Reading { ticket },
+                    TransferKind::Move { in_kernel, wanted } => Page::Moving { ticket, in_kernel, wanted },
+                }
+            }
+            Note::Precious(precious) => Page::from_note(precious),
+            Note::Lost => Page::Lost,
+            Note::Out(place) => Page::Out(place),
+            Note::In(place) => Page::In(place),
+        })
+    }
+
     fn from_note(precious: Precious) -> Self {
         let ticket = Ticket(precious.ticket());
         let gone_back = GoneBack { ticket, times: precious.times(), answers: precious.answers };
@@ -526,14 +581,6 @@ impl<L, D> Page<L, D> {
             gone_back: (ticket != Ticket::NONE).then_some(gone_back),
             handed_back: precious.handed_back,
         }
-    }
-
-    /// True if the store has it.
-    fn is_in_store(&self) -> bool {
-        matches!(
-            self,
-            Page::Out(_) | Page::In(_) | Page::Reading { .. } | Page::GivingAway { .. } | Page::Moving { .. }
-        )
     }
 
     fn going_back(ticket: Ticket, handed_back: u8) -> Self {

@@ -583,6 +583,26 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[test]
+fn what_is_on_its_way_has_a_record_until_it_is_at_rest_or_forgotten() {
+    let heap = Heap::new(10);
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, heap.clone());
+    let written = pages.write(1, 10).unwrap();
+    let overtaken = pages.write(2, 20).unwrap();
+    pages.write(2, 21).unwrap();
+    assert_eq!((heap.records(), pages.count_in_store()), (2, 0));
+    assert_eq!(pages.written(1, written, Some(Place(100))), AfterWrite::Stored(None));
+    assert_eq!(pages.written(2, overtaken, Some(Place(200))), AfterWrite::Superseded(Some(Place(200))));
+    assert_eq!((heap.records(), pages.count_in_store()), (1, 1));
+    let Request::Read(read) = pages.request(1) else { panic!("page 1 is in the store") };
+    assert_eq!((heap.records(), pages.count_in_store()), (1, 1), "a page that is read needs none");
+    let AfterRead::GiveAway(_) = pages.read(1, read, Ok(()), true) else { panic!("it was read well") };
+    assert_eq!((heap.records(), pages.count_in_store()), (2, 1));
+    assert_eq!(pages.in_store().collect::<Vec<_>>(), [1]);
+    drop(pages);
+    assert_eq!(heap.records(), 0);
+}
+
+#[test]
 fn two_writes_of_a_page_that_end_in_the_other_order() {
     let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
     let (first, second) = (pages.write(0, 1).unwrap(), pages.write(0, 2).unwrap());

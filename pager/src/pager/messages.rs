@@ -14,7 +14,7 @@ use super::SwapPager;
 use super::control::Control;
 use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
 use super::transfers::{Returned, Source, SupplyJob, WriteJob};
-use crate::buffers::Held;
+use crate::buffers::{Buffers, Held};
 use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
 use crate::store::Store;
 
@@ -36,45 +36,41 @@ enum Taken<K: Kernel, P: Platform, S: Store> {
     Data(Shared<K, P>),
     /// There is no room for it: no buffer, and too many pages stay in their messages. It goes back to the kernel.
     GoesBack(Shared<K, P>),
-    /// There is not even room for it until it has gone back.
-    NoRoom(Held<K>),
     /// The pager stops.
     Stopped,
 }
 
 /// The memory of a message with returned pages.
-enum Pages<K: Kernel> {
-    /// Nobody else has it.
+enum Memory<K: Kernel, P: Platform> {
+    /// No page stays in it.
     Own(OolMemory<K>),
-    /// Some of them stay in it.
-    Shared(Arc<OolMemory<K>>),
-    /// Its only page stays in it.
-    Held,
+    /// This page and perhaps others stay in it.
+    Shared(Shared<K, P>),
 }
 
-impl<K: Kernel> Pages<K> {
-    fn page(&self, at: Range<usize>) -> &[u8] {
+impl<K: Kernel, P: Platform> Memory<K, P> {
+    fn read<R>(&self, page: Range<usize>, read: impl FnOnce(&[u8]) -> R) -> R {
         match self {
-            Self::Own(memory) => &memory[at],
-            Self::Shared(memory) => &memory[at],
-            Self::Held => &[],
+            Self::Own(memory) => read(&memory[page]),
+            Self::Shared(first) => first.read(page, read),
         }
     }
 
-    /// Lets a page stay. That takes no memory if there is no other, as in the messages of the kernel's objects.
-    fn hold(&mut self, at: Range<usize>) -> Held<K> {
-        match mem::replace(self, Self::Held) {
-            Self::Own(memory) if memory.len() == at.len() => Held::Whole(memory),
+    /// Lets a page stay, if `buffers` have room for it beside `reserve` others. That takes no memory.
+    fn hold(
+        &mut self,
+        page: Range<usize>,
+        buffers: &Arc<Buffers<K, P>>,
+        reserve: usize,
+    ) -> Option<Shared<K, P>> {
+        match self {
             Self::Own(memory) => {
-                let memory = Arc::new(memory);
-                *self = Self::Shared(memory.clone());
-                Held::Part(memory, at)
+                let first = || Held::First(mem::replace(memory, OolMemory::empty()), page);
+                let held = buffers.hold(reserve, first)?;
+                *self = Self::Shared(held.clone());
+                Some(held)
             }
-            Self::Shared(memory) => {
-                *self = Self::Shared(memory.clone());
-                Held::Part(memory, at)
-            }
-            Self::Held => unreachable!("a message of one page has no other"),
+            Self::Shared(first) => buffers.hold(reserve, || Held::Next(first.clone(), page)),
         }
     }
 }
@@ -330,7 +326,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let turn = self.turn(&entry, at)?;
         let user = self.sender(&turn, &control)?;
         let pages = self.pages_of(&turn, offset, data.len() as u64).ok_or_else(|| self.refused())?;
-        let mut memory = Pages::Own(data);
+        let mut memory = Memory::Own(data);
         let last = pages.end - 1;
         let start = pages.start;
         for page in pages {
@@ -342,17 +338,19 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 continue;
             }
             let fits = self.fits(&entry, &turn, page);
-            let taken = self.take(entry.origin, memory.page(at.clone()), fits).unwrap_or_else(|| {
-                let held = memory.hold(at);
-                self.hold(held)
-            });
-            if page == last && matches!(memory, Pages::Own(_)) {
+            let taken = memory.read(at.clone(), |page| self.take(entry.origin, page, fits));
+            let Some(taken) = taken.or_else(|| self.hold(&mut memory, at.clone())) else {
+                memory.read(at, |memory| self.refuse_at_once(&entry, &turn, &user, page, memory));
+                continue;
+            };
+            if page == last && matches!(memory, Memory::Own(_)) {
                 // This is what the kernel waits for.
-                memory = Pages::Held;
+                memory = Memory::Own(OolMemory::empty());
                 self.counters.turnaround.count(P::now() - arrived);
             }
-            self.admit(&entry, &turn, &user, page, taken, fits);
+            self.admit(&entry, &turn, page, taken, fits);
         }
+        drop(memory);
         drop(turn);
         if self.nodes.is_low() {
             self.transfers.provide();
@@ -399,15 +397,32 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Lets a page of one of the kernel's objects stay in its message.
-    fn hold(&self, page: Held<K>) -> Taken<K, P, S> {
+    /// Lets a page of one of the kernel's objects stay in its message. `None` if too many do.
+    fn hold(&self, memory: &mut Memory<K, P>, page: Range<usize>) -> Option<Taken<K, P, S>> {
         let buffers = &self.internal_buffers;
-        match buffers.hold(page, GOING_BACK) {
-            Ok(data) => {
-                self.counters.held.count();
-                Taken::Data(data)
-            }
-            Err(page) => buffers.hold(page, 0).map_or_else(Taken::NoRoom, Taken::GoesBack),
+        if let Some(data) = memory.hold(page.clone(), buffers, GOING_BACK) {
+            self.counters.held.count();
+            return Some(Taken::Data(data));
+        }
+        memory.hold(page, buffers, 0).map(Taken::GoesBack)
+    }
+
+    /// Gives a page back for which there is no room at all, not even until a thread that may wait has given it back.
+    fn refuse_at_once(
+        &self,
+        entry: &Entry<K, P, S>,
+        turn: &Admitted<'_, K, P, S>,
+        user: &User<K>,
+        page: u64,
+        memory: &[u8],
+    ) {
+        let (replaced, unstored) = turn.lock().object.pages.refuse(page);
+        self.free(replaced);
+        let supply = || self.sent(user.control.supply(self.offset(page), memory, true));
+        match unstored {
+            Unstored::HandBack(_) if supply() => self.counters.handed_back.count(),
+            Unstored::HandBack(ticket) => self.lost(entry, Some(user), page, ticket),
+            Unstored::Lost => self.counters.lost.count(),
         }
     }
 
@@ -416,7 +431,6 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         &self,
         entry: &Arc<Entry<K, P, S>>,
         turn: &Admitted<'_, K, P, S>,
-        user: &User<K>,
         page: u64,
         taken: Taken<K, P, S>,
         fits: bool,
@@ -446,17 +460,6 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 }
             },
             Taken::GoesBack(data) => self.go_back(entry, state, page, Returned::Data(data), fits),
-            Taken::NoRoom(held) => {
-                let (replaced, unstored) = state.object.pages.refuse(page);
-                drop(state);
-                self.free(replaced);
-                let supply = || self.sent(user.control.supply(self.offset(page), held.page(), true));
-                match unstored {
-                    Unstored::HandBack(_) if supply() => self.counters.handed_back.count(),
-                    Unstored::HandBack(ticket) => self.lost(entry, Some(user), page, ticket),
-                    Unstored::Lost => self.counters.lost.count(),
-                }
-            }
             Taken::Stopped => {
                 drop(state);
                 self.counters.lost.count();

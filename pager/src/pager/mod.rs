@@ -19,7 +19,7 @@ use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
-use self::entry::{Entry, Place, Rights};
+use self::entry::{Entry, Place, Rights, Shared};
 use self::transfers::Transfers;
 use crate::areas::Areas;
 use crate::buffers::Buffers;
@@ -113,7 +113,7 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     /// Pages of objects that are not the kernel's.
     others_pages: AtomicU64,
     transfers: Transfers<K, P, S>,
-    nodes: Arc<Pool<P, Place<S>>>,
+    nodes: Arc<Pool<P, Place<S>, Shared<K, P>>>,
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     counters: Counters,
 }
@@ -150,6 +150,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let internal_buffers =
             Buffers::new(page_size, config.buffers, config.held_pages + messages::GOING_BACK);
         let external_buffers = Buffers::new(page_size, config.external_buffers.max(1), 0);
+        // Each has a page's data, or a thread that supplies it.
+        let supplying = config.io_threads.max(1) + 1;
+        let records = internal_buffers.capacity() + external_buffers.capacity() + supplying;
         Ok(Self {
             kernel: kernel.clone(),
             page_size,
@@ -159,7 +162,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             administrators,
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
-            nodes: Pool::new(config.map_bytes, config.map_ahead),
+            nodes: Pool::new(config.map_bytes, config.map_ahead, records),
             objects: Mutex::<P, _>::new(Objects {
                 by_port: BTreeMap::new(),
                 others: 0,
