@@ -44,6 +44,8 @@ mod wire;
 pub use arguments::Arguments;
 pub use kernel::{Borrowed, GnuMach, Pages, Receive, Send, task};
 pub use platform::Bare;
+#[cfg(feature = "program")]
+pub use program::{count_allocations, counted_allocations};
 pub use sync::{Condvar, RawMutex};
 pub use thread::{JoinHandle, exit, fork, sleep, wire_current};
 pub use wire::wire_task;

@@ -5,6 +5,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::arch::global_asm;
 use core::panic::PanicInfo;
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_api::Mutex;
 use mach_defs::gnu::mach::{self, VmAddress};
@@ -14,7 +15,7 @@ use talc::source::Manual;
 
 use crate::kernel::task;
 use crate::sync::RawMutex;
-use crate::thread::{STACK, use_floating_point};
+use crate::thread::{STACK, current, use_floating_point};
 use crate::wire::wire_own;
 use crate::{Arguments, println};
 
@@ -86,6 +87,19 @@ extern "C" fn _Unwind_Resume() -> ! {
 #[global_allocator]
 static HEAP: Heap = Heap(Mutex::new(Talc::new(Manual)));
 
+/// Allocations of the threads that count them.
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on the allocations of the calling thread are counted, and those of the threads that it starts: for threads that are to make none.
+pub fn count_allocations() {
+    current().counted.set(true);
+}
+
+/// How many allocations the threads have made that [count](count_allocations) them.
+pub fn counted_allocations() -> usize {
+    COUNTED.load(Ordering::Relaxed)
+}
+
 /// The allocator takes at least so many bytes from the kernel at once.
 const CHUNK: usize = 256 << 10;
 
@@ -115,6 +129,7 @@ impl Heap {
 // SAFETY: all memory is that of `Talc`, which keeps the promises of an allocator, behind a lock.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNTED.fetch_add(usize::from(current().counted.get()), Ordering::Relaxed);
         loop {
             // SAFETY: the caller's promise: the layout is not empty.
             if let Some(memory) = unsafe { self.0.lock().allocate(layout) } {

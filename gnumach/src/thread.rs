@@ -39,6 +39,8 @@ pub(crate) struct Block {
     pub(crate) reply_port: Cell<Name>,
     /// Whether the threads that it starts are [wired](wire_current), as it is itself.
     wired: Cell<bool>,
+    /// Whether its allocations are counted, and those of the threads that it starts.
+    pub(crate) counted: Cell<bool>,
     /// What it is to do, until it does it.
     work: Cell<Option<Box<Work>>>,
 }
@@ -139,6 +141,7 @@ fn start(work: Box<Work>) -> Result<(), KernReturn> {
     let thread = mach::thread_create(&task())?;
     let block = stack.block();
     block.wired.set(current().wired.get());
+    block.counted.set(current().counted.get());
     let result = set_registers(&thread, block_of(stack.0));
     if result.is_err() {
         let _ = mach::thread_terminate(&thread);

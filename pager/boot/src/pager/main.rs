@@ -175,6 +175,9 @@ fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'stati
         if !matches!(duty, Duty::Administration | Duty::External | Duty::Supplies) {
             gnumach::wire_current(&wire).expect("thread_wire");
         }
+        if matches!(duty, Duty::Internal | Duty::Writes) {
+            gnumach::count_allocations();
+        }
     };
     // Pages for which no buffer is free stay in their messages: the kernel's memory for them is in use either way, and it does not take pages back
     // into an object that it is about to end.

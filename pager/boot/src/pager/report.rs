@@ -17,6 +17,8 @@ use crate::Pager;
 pub(crate) struct Counts {
     /// Port names of this task.
     names: usize,
+    /// Allocations of the threads that make memory free, and must not need any.
+    allocations: usize,
     pagers: Vec<PagerCounts>,
 }
 
@@ -49,7 +51,11 @@ impl Counts {
             let stored = total - free - bad + same_filled;
             PagerCounts { objects: pager.object_count(), stored, buffers: pager.free_buffers() }
         };
-        Self { names, pagers: pagers.iter().map(counts).collect() }
+        Self {
+            names,
+            allocations: gnumach::counted_allocations(),
+            pagers: pagers.iter().map(counts).collect(),
+        }
     }
 }
 
@@ -72,7 +78,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn finish(pagers: &[Pager], before: &Counts, strangers: bool) -> bool {
     let start = Bare::now();
     let mut after = Counts::take(pagers);
-    while after != *before && Bare::now() - start < PATIENCE.as_nanos() as u64 {
+    while (after.names, &after.pagers) != (before.names, &before.pagers)
+        && Bare::now() - start < PATIENCE.as_nanos() as u64
+    {
         gnumach::sleep(Duration::from_millis(20));
         after = Counts::take(pagers);
     }
@@ -90,6 +98,13 @@ pub(crate) fn finish(pagers: &[Pager], before: &Counts, strangers: bool) -> bool
         good &= same;
     };
     check("rights before and after", before.names == after.names, &before.names, &after.names);
+    let allocations = (before.allocations, after.allocations);
+    check(
+        "allocations where memory is made free",
+        allocations.0 == allocations.1,
+        &allocations.0,
+        &allocations.1,
+    );
     for (before, after) in before.pagers.iter().zip(&after.pagers) {
         check("pager before and after", before == after, before, after);
     }
