@@ -32,7 +32,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         let size = wide(object_size);
         let pages = size.div_ceil(self.page_size as u64);
         let port = ReceiveRight::allocate(&self.kernel)?;
-        let entry = self.add_object(Origin::External { pages }, Rights::unused(port))?;
+        let entry = self.add_object(Origin::External { pages }, Rights::unused(Arc::new(port)))?;
         let port = {
             let mut state = entry.lock();
             state.object.right_made();

@@ -66,14 +66,13 @@ pub(crate) type Ended<K> = (Option<Arc<User<K>>>, Option<[ReceiveRight<K>; 2]>);
 
 impl<K: Kernel> Rights<K> {
     /// Of an object that no kernel uses.
-    pub(crate) fn unused(port: ReceiveRight<K>) -> Self {
-        Self { port: Arc::new(port), user: None, ended: None, next: None }
+    pub(crate) fn unused(port: Arc<ReceiveRight<K>>) -> Self {
+        Self { port, user: None, ended: None, next: None }
     }
 
-    /// Everything, for release outside of the lock.
-    pub(crate) fn take(&mut self) -> Self {
-        let kernel = self.port.kernel().clone();
-        core::mem::replace(self, Self::unused(ReceiveRight::null(kernel)))
+    /// Everything, for release outside of the lock; `no_port` stays.
+    pub(crate) fn take(&mut self, no_port: Arc<ReceiveRight<K>>) -> Self {
+        core::mem::replace(self, Self::unused(no_port))
     }
 }
 

@@ -104,7 +104,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             return Err(self.refused());
         }
         let user = Arc::new(User { control: Control::new(control), name });
-        let rights = Rights { user: Some(user), ..Rights::unused(port) };
+        let rights = Rights { user: Some(user), ..Rights::unused(Arc::new(port)) };
         let entry = self.add_object(Origin::Internal, rights)?;
         self.watch(&entry, 0)
     }

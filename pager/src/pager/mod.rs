@@ -107,6 +107,8 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     administrators: PortSet<K>,
     internal: PortSet<K>,
     external: PortSet<K>,
+    /// In the place of the port of an object that is forgotten, which takes no memory then.
+    no_port: Arc<ReceiveRight<K>>,
     objects: Mutex<P, Objects<K, P, S>>,
     internal_buffers: Arc<Buffers<K, P>>,
     external_buffers: Arc<Buffers<K, P>>,
@@ -162,6 +164,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             administrators,
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
+            no_port: Arc::new(ReceiveRight::null(kernel.clone())),
             nodes: Pool::new(config.map_bytes, config.map_ahead, records),
             objects: Mutex::<P, _>::new(Objects {
                 by_port: BTreeMap::new(),
@@ -321,7 +324,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         let (rights, pages, charged) = {
             let mut state = entry.lock();
-            (state.rights.take(), state.object.take_pages(), mem::take(&mut state.charged))
+            (state.rights.take(self.no_port.clone()), state.object.take_pages(), mem::take(&mut state.charged))
         };
         self.others_pages.fetch_sub(charged, Relaxed);
         self.transfers.forget(pages);
