@@ -324,7 +324,11 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         let (rights, pages, charged) = {
             let mut state = entry.lock();
-            (state.rights.take(self.no_port.clone()), state.object.take_pages(), mem::take(&mut state.charged))
+            (
+                state.rights.take(self.no_port.clone()),
+                state.object.take_pages(),
+                mem::take(&mut state.charged),
+            )
         };
         self.others_pages.fetch_sub(charged, Relaxed);
         self.transfers.forget(pages);
