@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -155,6 +156,20 @@ impl<K: Kernel, P: Platform> Data<K, P> {
         }
     }
 
+    /// The memory of the message, if it has no other page and nobody else has this one. Otherwise it is as before.
+    pub(crate) fn into_memory(self) -> Result<OolMemory<K>, Self> {
+        if self.slot().users.load(Ordering::Acquire) > 1 {
+            return Err(self);
+        }
+        let memory = match &mut *self.slot().content.lock() {
+            Content::Message(Some(Held::First(memory, page))) if page.len() == memory.len() => {
+                Some(mem::replace(memory, OolMemory::empty()))
+            }
+            _ => None,
+        };
+        memory.ok_or(self)
+    }
+
     /// Reads a page of the message whose first page this is.
     pub(crate) fn read<R>(&self, page: Range<usize>, read: impl FnOnce(&[u8]) -> R) -> R {
         match &*self.slot().content.lock() {
@@ -231,6 +246,26 @@ mod tests {
         assert!(task.census().regions > 0);
         drop(clone);
         assert_eq!((buffers.free(), task.census().regions), (4, 0));
+    }
+
+    #[test]
+    fn a_page_that_is_all_of_its_message_leaves_with_the_memory() {
+        let task = Local::new();
+        let buffers = Buffers::<Local, Std>::new(8, 1, 1);
+        let memory = OolMemory::allocate(&task, 8).unwrap();
+        let held = buffers.hold(0, || Held::First(memory, 0..8)).unwrap();
+        let clone = held.clone();
+        let Err(held) = held.into_memory() else { panic!("somebody else has it, too") };
+        drop(clone);
+        let Ok(memory) = held.into_memory() else { panic!("nobody else has it") };
+        assert_eq!((memory.len(), buffers.free()), (8, 2));
+        drop(memory);
+
+        let two = OolMemory::allocate(&task, 16).unwrap();
+        let held = buffers.hold(0, || Held::First(two, 0..8)).unwrap();
+        assert!(held.into_memory().is_err(), "another page is in that memory");
+        assert!(buffers.copy(&[1; 8]).unwrap().into_memory().is_err(), "the buffer stays");
+        assert_eq!((buffers.free(), task.census().regions), (2, 0));
     }
 
     #[test]

@@ -235,6 +235,9 @@ fn without_a_free_buffer_pages_stay_in_their_message_and_then_go_back() {
     let object = world.create();
     object.data_return(0, &[page(0), page(1), page(2), page(3)].concat());
     world.serve();
+    // By a thread that may wait: other pages are in the same memory, so the kernel has none of it again yet.
+    assert_eq!(object.answers(), []);
+    world.supply();
     assert_eq!(object.answers(), [Supply { offset: 3 * SIZE, tag: 3, precious: true }]);
     assert_eq!((world.pager.statistics().held, world.pager.statistics().handed_back), (2, 1));
     object.request(0, 3 * SIZE);
@@ -246,6 +249,28 @@ fn without_a_free_buffer_pages_stay_in_their_message_and_then_go_back() {
     object.request(0, 3 * SIZE);
     world.settle();
     assert_eq!(object.answers().len(), 3);
+    object.terminate();
+    world.end();
+}
+
+#[test]
+fn where_the_store_is_nearly_full_pages_stay_in_their_message_and_go_back_from_there_at_once() {
+    let config = Config { buffers: 8, held_pages: 8, external_buffers: 1, ..Config::default() };
+    let world = World::with(Scripted::new(4), config);
+    let object = world.create();
+    let returned = |number: u64| object.data_return(number * SIZE, &page(number as u8));
+    // There is room for two more beside that of another object's buffer.
+    (0..3).for_each(returned);
+    world.serve();
+    assert_eq!(world.pager.statistics().held, 0);
+    (3..6).for_each(returned);
+    world.serve();
+    assert_eq!(world.pager.statistics().held, 3);
+    // Two have no room in the store. No thread that may wait has to supply them.
+    assert!(world.transfer_one() && !world.transfer_one());
+    let back = [4, 5].map(|number| Supply { offset: number * SIZE, tag: number as u8, precious: true });
+    assert_eq!(object.answers(), back);
+    assert_eq!((world.pager.statistics().handed_back, world.pager_task.census().regions), (2, 0));
     object.terminate();
     world.end();
 }

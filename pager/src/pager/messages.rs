@@ -338,9 +338,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 continue;
             }
             let fits = self.fits(&entry, &turn, page);
-            let taken = memory.read(at.clone(), |page| self.take(entry.origin, page, fits));
-            let Some(taken) = taken.or_else(|| self.hold(&mut memory, at.clone())) else {
-                memory.read(at, |memory| self.refuse_at_once(&entry, &turn, &user, page, memory));
+            let Some(taken) = self.take(entry.origin, &mut memory, at.clone(), fits) else {
+                self.refuse_at_once(&entry, &turn, &user, page, &memory, at);
                 continue;
             };
             if page == last && matches!(memory, Memory::Own(_)) {
@@ -370,41 +369,54 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         fits
     }
 
-    /// Takes a page out of the memory of a message, unless it has to stay there.
-    ///
-    /// An object that is not the kernel's waits for a buffer, for none of its messages concerns the memory of the machine. When the last mapping of
-    /// it goes the kernel returns all of its pages at once, and takes none of them back. What was taken before is on its way to the store, so that
-    /// there is a buffer at some time.
-    fn take(&self, origin: Origin, page: &[u8], fits: bool) -> Option<Taken<K, P, S>> {
+    /// Takes a page out of the memory of a message, or lets it stay there. `None` if there is no room for that.
+    fn take(
+        &self,
+        origin: Origin,
+        memory: &mut Memory<K, P>,
+        page: Range<usize>,
+        fits: bool,
+    ) -> Option<Taken<K, P, S>> {
         if fits {
-            if let Some(place) = self.store.same_filled(page) {
+            if let Some(place) = memory.read(page.clone(), |page| self.store.same_filled(page)) {
                 return Some(Taken::Stored(place));
             }
         }
         match origin {
-            Origin::Internal => self.internal_buffers.copy(page).map(Taken::Data),
-            Origin::External { .. } => {
-                let data = self.external_buffers.copy(page).or_else(|| {
-                    self.transfers.wake_writers();
-                    self.external_buffers.wait_and_copy(page)
-                });
-                Some(match data {
-                    Some(data) if fits => Taken::Data(data),
-                    Some(data) => Taken::GoesBack(data),
-                    None => Taken::Stopped,
-                })
-            }
+            Origin::Internal => self.take_internal(memory, page),
+            Origin::External { .. } => Some(memory.read(page, |page| self.take_external(page, fits))),
         }
     }
 
-    /// Lets a page of one of the kernel's objects stay in its message. `None` if too many do.
-    fn hold(&self, memory: &mut Memory<K, P>, page: Range<usize>) -> Option<Taken<K, P, S>> {
+    /// A page of the kernel's stays in its message if it may have to go back, for that takes no memory then.
+    fn take_internal(&self, memory: &mut Memory<K, P>, page: Range<usize>) -> Option<Taken<K, P, S>> {
         let buffers = &self.internal_buffers;
-        if let Some(data) = memory.hold(page.clone(), buffers, GOING_BACK) {
-            self.counters.held.count();
-            return Some(Taken::Data(data));
+        let hold = |memory: &mut Memory<K, P>| {
+            let held = memory.hold(page.clone(), buffers, GOING_BACK);
+            self.counters.held.add(held.is_some() as u64);
+            held
+        };
+        let copy = |memory: &Memory<K, P>| memory.read(page.clone(), |page| buffers.copy(page));
+        let data = match self.is_nearly_full() {
+            true => hold(memory).or_else(|| copy(memory)),
+            false => copy(memory).or_else(|| hold(memory)),
+        };
+        data.map(Taken::Data).or_else(|| memory.hold(page, buffers, 0).map(Taken::GoesBack))
+    }
+
+    /// An object that is not the kernel's waits for a buffer, for none of its messages concerns the memory of the machine. When the last mapping of
+    /// it goes the kernel returns all of its pages at once, and takes none of them back. What was taken before is on its way to the store, so that
+    /// there is a buffer at some time.
+    fn take_external(&self, page: &[u8], fits: bool) -> Taken<K, P, S> {
+        let data = self.external_buffers.copy(page).or_else(|| {
+            self.transfers.wake_writers();
+            self.external_buffers.wait_and_copy(page)
+        });
+        match data {
+            Some(data) if fits => Taken::Data(data),
+            Some(data) => Taken::GoesBack(data),
+            None => Taken::Stopped,
         }
-        memory.hold(page, buffers, 0).map(Taken::GoesBack)
     }
 
     /// Gives a page back for which there is no room at all, not even until a thread that may wait has given it back.
@@ -414,13 +426,15 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         turn: &Admitted<'_, K, P, S>,
         user: &User<K>,
         page: u64,
-        memory: &[u8],
+        memory: &Memory<K, P>,
+        at: Range<usize>,
     ) {
         let (replaced, unstored) = turn.lock().object.pages.refuse(page);
         self.free(replaced);
-        let supply = || self.sent(user.control.supply(self.offset(page), memory, true));
+        let offset = self.offset(page);
+        let supply = || memory.read(at, |page| user.control.supply(offset, page, true));
         match unstored {
-            Unstored::HandBack(_) if supply() => self.counters.handed_back.count(),
+            Unstored::HandBack(_) if self.sent(supply()) => self.counters.handed_back.count(),
             Unstored::HandBack(ticket) => self.lost(entry, Some(user), page, ticket),
             Unstored::Lost => self.counters.lost.count(),
         }

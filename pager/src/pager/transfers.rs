@@ -426,7 +426,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         match from {
             Source::Write => self.lend(&entry, page, memory),
             Source::Store(read) => self.read(&entry, page, read, memory),
-            Source::Return { returned, ticket } => self.hand_back(&entry, page, returned, ticket, memory),
+            Source::Return { returned, ticket } => {
+                self.hand_back_copy(&entry, page, returned, ticket, memory);
+            }
         }
         self.transfer_ended(&entry);
     }
@@ -580,8 +582,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// Has a page given back that the store does not take; a transfer has begun for it.
     ///
-    /// Pages of the kernel's objects go by this thread, which may use what memory the kernel keeps in reserve: threads that wait for memory would wait
-    /// for ever where all of it is pages that nobody takes. Others go by a thread that may wait.
+    /// This thread may have the privilege to use what memory the kernel keeps in reserve. So it only gives back a page that is still in its message: the
+    /// kernel takes a page for its copy, and has that of the message again right after. The others are for threads that may wait for memory.
     pub(super) fn give_back(
         &self,
         entry: Arc<Entry<K, P, S>>,
@@ -589,16 +591,24 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         returned: Returned<K, P, S>,
         ticket: Ticket,
     ) {
-        if let (Origin::Internal, Ok(mut memory)) = (entry.origin, self.page_memory()) {
-            self.hand_back(&entry, page, returned, ticket, &mut memory);
-            return self.transfer_ended(&entry);
-        }
+        let returned = match returned {
+            Returned::Data(data) => match data.into_memory() {
+                Ok(memory) => {
+                    let supply = |user: &User<K>| user.control.supply(self.offset(page), &memory, true);
+                    self.hand_back(&entry, page, ticket, supply);
+                    drop(memory);
+                    return self.transfer_ended(&entry);
+                }
+                Err(data) => Returned::Data(data),
+            },
+            place @ Returned::Place(_) => place,
+        };
         let from = Source::Return { returned, ticket };
         self.transfers.supply(SupplyJob { entry, page, from });
     }
 
-    /// Gives a page back to the kernel, as precious, because the store does not take it.
-    fn hand_back(
+    /// Gives a page back to the kernel, by way of `memory`.
+    fn hand_back_copy(
         &self,
         entry: &Entry<K, P, S>,
         page: u64,
@@ -613,6 +623,17 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
         // The kernel may wait for that memory.
         self.discard(returned);
+        self.hand_back(entry, page, ticket, |user| user.control.supply(self.offset(page), memory, true));
+    }
+
+    /// Gives a page back to the kernel, as precious, because the store does not take it.
+    fn hand_back(
+        &self,
+        entry: &Entry<K, P, S>,
+        page: u64,
+        ticket: Ticket,
+        supply: impl FnOnce(&User<K>) -> Result<(), KernReturn>,
+    ) {
         let user = {
             let mut state = entry.lock();
             if !state.object.pages.is_current(page, ticket) {
@@ -622,7 +643,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             state.rights.user.clone()
         };
         let user = user.as_deref();
-        if user.is_some_and(|user| self.sent(user.control.supply(self.offset(page), memory, true))) {
+        if user.is_some_and(|user| self.sent(supply(user))) {
             self.counters.handed_back.count();
         } else {
             self.lost(entry, user, page, ticket);
@@ -641,6 +662,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         if unanswered {
             self.error(user, page);
         }
+    }
+
+    /// True if the store may not have room for one more page beside those that are on their way to it.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        let internal = self.internal_buffers.capacity() - self.internal_buffers.free();
+        self.store.space().free <= (internal + self.external_buffers.capacity()) as u64
     }
 
     /// True if the store has little room left.
