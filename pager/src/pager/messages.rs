@@ -588,3 +588,40 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         result.is_ok()
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use mig_runtime::kernel::local::Local;
+    use mig_runtime::platform::Std;
+
+    use super::*;
+    use crate::Config;
+    use crate::store::MemoryStore;
+
+    const PAGE: usize = 4096;
+
+    #[test]
+    fn a_message_whose_position_has_been_passed_is_refused() {
+        let task: Local = Local::new();
+        let store = MemoryStore::<Std>::new(PAGE, 10);
+        let pager = SwapPager::<Local, Std, _>::new(&task, store, Config::default()).unwrap();
+        let [object, control, name] = [(); 3].map(|()| ReceiveRight::allocate(&task).unwrap());
+        let port = object.name();
+        let send = |port: &ReceiveRight<Local>| port.make_send().unwrap();
+        let manager = At { port: pager.manager.name(), seqno: None };
+        pager.create(manager, object, send(&control), send(&name), PAGE as u64).unwrap();
+
+        let returns = |position: u32, content: u8| {
+            let mut data = OolMemory::allocate(&task, PAGE).unwrap();
+            data[0] = content;
+            let at = At { port, seqno: Some(Seqno(position)) };
+            pager.data_return(at, send(&control), 0, data, false)
+        };
+        assert_eq!([returns(0, 1), returns(1, 2)], [Ok(()); 2]);
+        // No kernel gives a position twice: this is no message of one, and the page stays as it is.
+        assert_eq!(returns(0, 3), Err(KernReturn::KERN_INVALID_ARGUMENT));
+        let figures = pager.statistics();
+        assert_eq!((figures.data_return, figures.returned, figures.refused), (3, 2, 1));
+        assert_eq!(returns(2, 4), Ok(()), "the next position is what it was");
+    }
+}

@@ -38,7 +38,8 @@ pub(crate) struct Options {
     /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask, attack or exhaust.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
-    /// One of the runs of the checks instead, such as "pages that are never written". A wrong name shows them all.
+    /// One of the runs of the checks instead, such as "pages that are never written", or one of the longer ones that no check has, such as "256 MiB of
+    /// memory, 1 GiB of disk". A wrong name shows them all.
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
     /// Run the first program, `gnumach/hello`, instead.
@@ -85,7 +86,7 @@ fn start(options: &Options) -> Result<(), String> {
         return if options.interactive { machine.run_interactively() } else { machine.run().map(drop) };
     }
     if let Some(name) = &options.run {
-        let runs = runs(options.arch);
+        let runs = [runs(options.arch), sizes(options.arch)].concat();
         let run = runs.iter().find(|run| run.name == name).ok_or_else(|| {
             let names: Vec<_> = runs.iter().map(|run| run.name).collect();
             format!("there is no such run; the runs are {names:?}")
@@ -153,6 +154,27 @@ pub(crate) fn test_i386_2022() -> StepResult {
 fn test(kernel: Kernel) -> StepResult {
     runs(kernel).iter().try_for_each(Run::run)?;
     Ok(Outcome::Passed)
+}
+
+/// Other sizes of memory and disk, each with a program that uses more memory than there is. They take minutes, so no check runs them.
+fn sizes(kernel: Kernel) -> Vec<Run> {
+    const SIZES: [(&str, u32, u32); 6] = [
+        ("64 MiB of memory, 512 MiB of disk", 64, 512),
+        ("64 MiB of memory, 1 GiB of disk", 64, 1024),
+        ("64 MiB of memory, 4 GiB of disk", 64, 4096),
+        ("256 MiB of memory, 512 MiB of disk", 256, 512),
+        ("256 MiB of memory, 1 GiB of disk", 256, 1024),
+        ("256 MiB of memory, 4 GiB of disk", 256, 4096),
+    ];
+    let run = |(name, memory, space)| Run {
+        memory,
+        ballast: 0,
+        space,
+        happens: &["data_request", "data_return", "supplied"],
+        limit: Duration::from_secs(1800),
+        ..Run::small(name, kernel, &[Program::new("touch", memory + memory / 2)])
+    };
+    SIZES.map(run).into()
 }
 
 fn runs(kernel: Kernel) -> Vec<Run> {
