@@ -81,8 +81,8 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 pub struct Builder<'b, K: Kernel> {
     pub(crate) space: Space<'b>,
     pub(crate) complex: bool,
-    /// Data out of line has more elements than its type word can count, so that the message cannot be sent.
-    too_large: bool,
+    /// An argument is larger than its declaration allows, so that the message cannot be sent. It is empty in the message, and the others follow.
+    pub(crate) too_large: bool,
     /// How many of the descriptors that were announced are still to come.
     pub(crate) owed: u32,
     /// Something was appended where it has no place, so that the message cannot be sent.
@@ -101,11 +101,13 @@ struct LoanList<G, K: Kernel> {
     copies: Vec<Copied<K>>,
     /// Descriptors whose memory the kernel copies physically.
     physical: Vec<Physical>,
+    /// The rights of arrays that are too large for the message.
+    refused: Vec<AnyRight<'static, K>>,
 }
 
 impl<G, K: Kernel> Default for LoanList<G, K> {
     fn default() -> Self {
-        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new() }
+        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new(), refused: Vec::new() }
     }
 }
 
@@ -138,7 +140,7 @@ impl<G, K: Kernel> Loans<G, K> {
             None => Loans::none(),
             Some(list) => {
                 let LoanList { copies, physical, .. } = *list;
-                Loans(Some(Box::new(LoanList { lent: Vec::new(), copies, physical })))
+                Loans(Some(Box::new(LoanList { copies, physical, ..LoanList::default() })))
             }
         }
     }
@@ -156,22 +158,35 @@ impl<G, K: Kernel> Loans<G, K> {
             storage: &mut [MaybeUninit<u64>],
         ) {
             let remains = result.err().and_then(Remains::after::<K::Abi>);
-            let has_body = remains.is_some_and(Remains::has_body);
-            for physical in list.physical.drain(..).filter(|_| has_body) {
-                // SAFETY: the message was complete when it was sent, and has come back.
-                physical.came_back::<K::Abi>(unsafe { initialised(storage, physical.at + Physical::BYTES) });
-            }
-            for copied in &mut list.copies {
-                let Some(moved) = copied.moved.take().filter(|_| has_body) else { continue };
-                // SAFETY: the message was complete when it was sent, and has come back.
-                let message = unsafe { initialised(storage, moved.at + K::Abi::FACTS.pointer) };
-                let address = message.get(moved.at..).and_then(release::address::<K::Abi>);
-                // A message that came back with memory of its own describes the rights in that.
-                copied.moved = Some(moved).filter(|_| address == Some(copied.address));
-            }
+            list.end(remains.is_some_and(Remains::has_body), storage);
         }
         if let Some(list) = &mut self.0 {
             end(list, result, storage);
+        }
+    }
+
+    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns the rights that had no room in it.
+    pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Vec<AnyRight<'static, K>> {
+        let Some(list) = &mut self.0 else { return Vec::new() };
+        list.end(true, storage);
+        mem::take(&mut list.refused)
+    }
+}
+
+impl<G, K: Kernel> LoanList<G, K> {
+    /// Ends the loans of a message in `storage`, of which the kernel has left the body or not.
+    fn end(&mut self, has_body: bool, storage: &mut [MaybeUninit<u64>]) {
+        for physical in self.physical.drain(..).filter(|_| has_body) {
+            // SAFETY: the message was complete when it was sent, and has come back.
+            physical.came_back::<K::Abi>(unsafe { initialised(storage, physical.at + Physical::BYTES) });
+        }
+        for copied in &mut self.copies {
+            let Some(moved) = copied.moved.take().filter(|_| has_body) else { continue };
+            // SAFETY: the message was complete when it was sent, and has come back.
+            let message = unsafe { initialised(storage, moved.at + K::Abi::FACTS.pointer) };
+            let address = message.get(moved.at..).and_then(release::address::<K::Abi>);
+            // A message that came back with memory of its own describes the rights in that.
+            copied.moved = Some(moved).filter(|_| address == Some(copied.address));
         }
     }
 }
@@ -433,10 +448,33 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] or [`KernReturn::MIG_TYPE_ERROR`]: the message cannot be sent.
     #[inline(always)]
     pub(crate) fn check(&self) -> Result<(), KernReturn> {
-        if self.too_large {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
+        if self.too_large { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { self.check_form() }
+    }
+
+    /// # Errors
+    ///
+    /// [`KernReturn::MIG_TYPE_ERROR`] if this is no message.
+    #[inline(always)]
+    pub(crate) fn check_form(&self) -> Result<(), KernReturn> {
         if self.misused || self.owed != 0 { Err(KernReturn::MIG_TYPE_ERROR) } else { Ok(()) }
+    }
+
+    /// Notes that an argument is larger than its declaration allows. The message goes on without its elements, so that everything that is moved
+    /// into it later comes back with it.
+    #[cold]
+    pub(crate) fn refuse_argument(&mut self) {
+        self.too_large = true;
+    }
+
+    /// As [`refuse_argument`](Self::refuse_argument), for an array of rights, which come back beside the message.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse_rights(&mut self, rights: &mut PortArray<'b, K>) {
+        self.refuse_argument();
+        let rights = rights.take_moved(&self.kernel);
+        if !rights.is_empty() {
+            self.loans.list().refused.extend(rights);
+        }
     }
 }
 
@@ -463,15 +501,17 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
 
     /// An array of variable length that is always inline (`array[*:max] of`).
     ///
+    /// With more than `max` values the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the request comes back with what was moved into it.
+    ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values; [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of the elements
-    /// of `ty`.
+    /// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of the elements of `ty`, [`KernReturn::MIG_ARRAY_TOO_LARGE`] if they are more than its
+    /// type word can count.
     #[inline]
     pub fn slice<T: Plain>(&mut self, ty: Type, values: &[T], max: usize) -> Result<(), KernReturn> {
-        if values.len() > max {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
+        let too_large = values.len() > max;
+        self.too_large |= too_large;
+        let values = if too_large { &[] } else { values };
         let number = count::<K::Abi>(ty, elements(ty, values)?)?;
         let before = self.space.len();
         self.argument(ty.in_message().with_number(number), values.as_bytes());
@@ -521,7 +561,10 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
                 self.out_of_line(Type { deallocate: false, ..ty }, address);
             }
             // What the type word says of it would not be released.
-            OolArg::Give(memory) if too_large => drop(memory),
+            OolArg::Give(memory) if too_large => {
+                drop(memory);
+                self.out_of_line(ty.with_number(0).deallocate(), 0);
+            }
             OolArg::Give(memory) => {
                 let address = self.give(memory);
                 self.out_of_line(ty.deallocate(), address);
@@ -562,17 +605,23 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
 
     /// A string in an area of fixed size (`c_string[N]`); what it does not fill is zero.
     ///
+    /// If the string and its NUL do not fit the message is not sent, as of [`slice`](Self::slice). (The C stubs cut it.)
+    ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the area is larger than any memory.
     ///
     /// # Panics
     ///
     /// If a short type word has no room for the size of the area.
     pub fn fixed_string(&mut self, ty: Type, string: &CStr) -> Result<(), KernReturn> {
-        let bytes = string.to_bytes_with_nul();
-        let unused = usize::try_from(ty.data_len()).ok().and_then(|area| area.checked_sub(bytes.len()));
-        let unused = unused.ok_or(KernReturn::MIG_ARRAY_TOO_LARGE)?;
+        let area = usize::try_from(ty.data_len()).map_err(|_| KernReturn::MIG_ARRAY_TOO_LARGE)?;
+        let mut bytes = string.to_bytes_with_nul();
+        if bytes.len() > area {
+            self.refuse_argument();
+            bytes = &[];
+        }
+        let unused = area - bytes.len();
         assert!(ty.fits::<K::Abi>(), "a short type word has no room for this number");
         self.type_word(ty.in_message());
         self.space.push(bytes);
@@ -581,30 +630,36 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// A string of variable length (`c_string[*:max]`); its NUL travels and counts.
+    /// A string of variable length (`c_string[*:max]`); its NUL travels and counts. (The C stubs cut one that is longer.)
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    /// As [`slice`](Self::slice).
     pub fn string(&mut self, ty: Type, string: &CStr, max: usize) -> Result<(), KernReturn> {
         self.slice(ty, string.to_bytes_with_nul(), max)
     }
 
     /// An array of rights that is always inline (`array[N] of`, `array[*:max] of`).
     ///
+    /// With more than `max` rights the message is not sent, as of [`slice`](Self::slice); the rights are in
+    /// [`Unsent::take_refused`](crate::Unsent::take_refused).
+    ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than a type word can count.
     pub fn ports(
         &mut self,
         form: WordForm,
         mut ports: PortArray<'b, K>,
         max: usize,
     ) -> Result<(), KernReturn> {
-        if ports.len() > max {
-            return Err(KernReturn::MIG_ARRAY_TOO_LARGE);
-        }
         let ty = Type::slots::<K::Abi>(ports.disposition(), 0, form);
+        if ports.len() > max {
+            self.type_word(ty.with_number(0));
+            self.complex |= name::is_right(ports.disposition());
+            self.refuse_rights(&mut ports);
+            return Ok(());
+        }
         self.type_word(ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?));
         for name in ports.names_into_message(&self.kernel) {
             self.space.push(port_slot::<K::Abi>(&name_bytes(*name)));

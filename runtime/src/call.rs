@@ -6,6 +6,7 @@ use core::num::NonZeroI32;
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use mig_abi::{NotificationId, REPLY_ID};
 use zerocopy::IntoBytes;
@@ -13,7 +14,8 @@ use zerocopy::IntoBytes;
 use crate::abi::{Abi, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
 use crate::buffer::{arguments, initialised, trailer};
-use crate::builder::{Builder, RETURN_CODE};
+use crate::builder::{Builder, Loans, RETURN_CODE};
+use crate::details::{Details, Routine};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
@@ -73,7 +75,7 @@ impl CallOptions {
 pub struct CallError<K: Kernel> {
     code: NonZeroI32,
     kind: CallErrorKind,
-    unsent: Option<Box<Unsent<K>>>,
+    details: Option<Details<K>>,
 }
 
 /// Who said that a call has failed, and how far it had come.
@@ -81,7 +83,8 @@ pub struct CallError<K: Kernel> {
 #[non_exhaustive]
 pub enum CallErrorKind {
     /// This side, before it asked the kernel: an argument is larger than its declaration allows (`MIG_ARRAY_TOO_LARGE`), or there is no memory or no
-    /// reply port. Nothing was sent. So is a code that was made an error with `?`.
+    /// reply port. Nothing was sent. [`CallError::into_unsent`] gives the request back, but for one that was not complete: there was no memory for
+    /// it. So is a code that was made an error with `?`.
     Refused,
     /// The kernel: the request was not sent. [`CallError::into_unsent`] gives back what remains of it.
     NotSent,
@@ -124,16 +127,54 @@ impl<K: Kernel> CallError<K> {
 
     /// The request, if the kernel did not send it, or if it was complete when this side refused it.
     pub fn into_unsent(self) -> Option<Unsent<K>> {
-        self.unsent.map(|unsent| *unsent)
+        Some(*self.details?.into_unsent()?)
+    }
+
+    /// The routine that was called, as the `.defs` name it; `None` in an error of a stub that was not generated.
+    pub fn routine(&self) -> Option<&'static str> {
+        match self.details.as_ref()?.get() {
+            Ok(unsent) => unsent.routine.copied(),
+            Err(routine) => Some(*routine),
+        }
+    }
+
+    /// The same error, of this routine.
+    #[cold]
+    #[inline(never)]
+    fn of(mut self, routine: Routine) -> Self {
+        let request = self.details.take().and_then(Details::into_unsent);
+        self.details = Some(match request {
+            Some(mut request) => {
+                request.routine = Some(routine);
+                Details::unsent(request)
+            }
+            None => Details::name(routine),
+        });
+        self
+    }
+}
+
+/// What a generated function of a client does: its errors know the routine's name.
+///
+/// The name costs the calls that succeed nothing, for it is put into the error afterwards.
+#[inline(always)]
+pub fn routine<T, K: Kernel>(
+    name: &'static &'static str,
+    call: impl FnOnce() -> Result<T, CallError<K>>,
+) -> Result<T, CallError<K>> {
+    match call() {
+        Ok(results) => Ok(results),
+        Err(error) => Err(error.of(name)),
     }
 }
 
 impl<K: Kernel> CallError<K> {
     #[inline]
-    fn new(code: KernReturn, kind: CallErrorKind, unsent: Option<Box<Unsent<K>>>) -> Self {
+    fn new(code: KernReturn, kind: CallErrorKind, unsent: Option<Unsent<K>>) -> Self {
         // An error that says success would be one of the caller's; it stays an error.
         let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
-        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), kind, unsent }
+        let details = unsent.map(|request| Details::unsent(Box::new(request)));
+        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), kind, details }
     }
 
     /// The server's answer, which is no success.
@@ -170,11 +211,16 @@ impl<K: Kernel> From<CallError<K>> for KernReturn {
 
 impl<K: Kernel> fmt::Display for CallError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.kind, &self.unsent) {
+        if let Some(routine) = self.routine() {
+            write!(f, "{routine}: ")?;
+        }
+        let unsent = self.details.as_ref().and_then(|details| details.get().ok());
+        match (self.kind, unsent) {
             (CallErrorKind::NotSent, Some(unsent)) => write!(f, "request {} not sent: ", unsent.id())?,
             (CallErrorKind::NotSent, None) => f.write_str("request not sent: ")?,
-            // Nobody but this side: the code is the whole story.
-            (CallErrorKind::Refused, _) => {}
+            // A code that was made an error is the whole story.
+            (CallErrorKind::Refused, None) if self.details.is_none() => {}
+            (CallErrorKind::Refused, _) => f.write_str("refused before it was sent: ")?,
             (CallErrorKind::NoReply, _) => f.write_str("request sent, but no reply received: ")?,
             (CallErrorKind::ServerDied, _) => f.write_str("the server will not answer: ")?,
             (CallErrorKind::Answer, _) => f.write_str("the server answered ")?,
@@ -186,10 +232,11 @@ impl<K: Kernel> fmt::Display for CallError<K> {
 
 impl<K: Kernel> fmt::Debug for CallError<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallError")
-            .field("code", &self.code().on::<K::Abi>())
-            .field("unsent", &self.is_unsent())
-            .finish()
+        let mut fields = f.debug_struct("CallError");
+        if let Some(routine) = self.routine() {
+            fields.field("routine", &routine);
+        }
+        fields.field("code", &self.code().on::<K::Abi>()).field("kind", &self.kind).finish()
     }
 }
 
@@ -197,12 +244,16 @@ impl<K: Kernel> core::error::Error for CallError<K> {}
 
 /// A request that was not sent. It owns what was moved into it, as far as that is this task's still: a kernel that finds fault with a right or
 /// with memory in the body destroys a part of the message, and then nothing is left to take out ([`Remains`]).
+///
+/// An array that has more elements than the message may have is empty in it, if this side refused it for that.
 pub struct Unsent<K: Kernel> {
+    routine: Option<Routine>,
     kernel: K,
     header: Header,
     /// Aligned as in the message that they come from.
     arguments: Box<[u64]>,
     len: usize,
+    refused: Vec<AnyRight<'static, K>>,
 }
 
 impl<K: Kernel> Unsent<K> {
@@ -216,6 +267,41 @@ impl<K: Kernel> Unsent<K> {
         let (name, disposition) = self.header.take_remote();
         // SAFETY: the message did not move it, and it has just been taken out.
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
+    }
+
+    /// Takes back the rights of arrays that have more than the message may have, those that were moved: the message has none of them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use mig_runtime::kernel::local::Local;
+    /// use mig_runtime::{KernReturn, ReceiveRight, SendRight};
+    ///
+    /// mod post {
+    ///     mig_derive::interface! {
+    ///         inline: "
+    ///             subsystem post 4000;
+    ///             type post_t = MACH_MSG_TYPE_COPY_SEND;
+    ///             type letter_t = MACH_MSG_TYPE_MOVE_SEND;
+    ///             type letters_t = array[*:2] of letter_t;
+    ///             simpleroutine post_letters(post : post_t; letters : letters_t);
+    ///         ",
+    ///     }
+    /// }
+    ///
+    /// let task: Local = Local::new();
+    /// let port = ReceiveRight::allocate(&task)?;
+    /// let post = port.make_send()?;
+    /// let letters: [SendRight<Local>; 3] = [port.make_send()?, port.make_send()?, port.make_send()?];
+    ///
+    /// let error = post::post_letters(&post, letters).unwrap_err();
+    /// assert_eq!(error.to_string(), "post_letters: refused before it was sent: MIG_ARRAY_TOO_LARGE (-307)");
+    /// let letters = error.into_unsent().expect("nothing was sent").take_refused();
+    /// assert_eq!(letters.len(), 3);
+    /// # }
+    /// # Ok::<(), mig_runtime::KernReturn>(())
+    /// ```
+    pub fn take_refused(&mut self) -> Vec<AnyRight<'static, K>> {
+        mem::take(&mut self.refused)
     }
 
     /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`] passes over others.
@@ -261,7 +347,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// The code of `mach_msg`, and the request comes back in the error; or `MIG_ARRAY_TOO_LARGE`, and it has been released.
+    /// The code of `mach_msg`, or `MIG_ARRAY_TOO_LARGE` of this side; the request comes back in the error.
     // Each stub is a straight line of constant stores only if all of this is in it.
     #[inline(always)]
     pub fn send(self, id: i32, dest: Dest<'_, K>, options: SendOptions) -> Result<(), CallError<K>> {
@@ -292,7 +378,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         reply: Option<AnyRight<'_, K>>,
         options: SendOptions,
     ) -> Result<(), CallError<K>> {
-        self.check()?;
+        self.check_form()?;
         self.addressed(&dest);
         reply.iter().for_each(|reply| self.addressed(reply));
         let local = reply.map_or((Name::NULL, 0), AnyRight::into_header);
@@ -305,9 +391,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
             options: options.bits & !MsgCall::DIRECTIONS,
             kernel_object: false,
         };
-        let (kernel, storage, result) = self.transmit(id, dest, local, call);
-        // SAFETY: the call that failed is this one.
-        result.map_err(|code| unsafe { failed(kernel, storage, code, None) })
+        self.transmit(id, dest, local, call, None)?;
+        Ok(())
     }
 
     /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's arguments behind the return code.
@@ -315,7 +400,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// # Errors
     ///
     /// The server's return code; what is wrong with the reply, everything in which has been released then; the code of
-    /// `mach_msg`, with the request in the error if it was not sent; or `MIG_ARRAY_TOO_LARGE`, and the request has been released.
+    /// `mach_msg`, or `MIG_ARRAY_TOO_LARGE` of this side, with the request in the error if it was not sent.
     #[inline(always)]
     pub fn call(
         self,
@@ -372,13 +457,16 @@ impl<'b, K: Kernel> Builder<'b, K> {
         shape: Shape,
         options: CallOptions,
     ) -> Result<Answer<'b, K>, CallError<K>> {
-        self.check()?;
+        self.check_form()?;
         self.addressed(&dest);
         reply.iter().for_each(|reply| self.addressed(reply));
         let implicit = reply.is_none();
         let local = match reply {
             Some(right) => right.into_header(),
-            None => (self.kernel.reply_port()?, name::MAKE_SEND_ONCE),
+            None => match self.kernel.reply_port() {
+                Ok(port) => (port, name::MAKE_SEND_ONCE),
+                Err(code) => return Err(self.without_reply_port(code, id, dest)),
+            },
         };
         let port = ReplyPort { name: local.0, implicit };
         let call = MsgCall {
@@ -390,13 +478,19 @@ impl<'b, K: Kernel> Builder<'b, K> {
             options: options.bits & !MsgCall::DIRECTIONS,
             kernel_object: options.kernel_object,
         };
-        let (kernel, storage, result) = self.transmit(id, dest, local, call);
-        match result {
-            // SAFETY: the kernel has just delivered this message.
-            Ok(()) => unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) },
-            // SAFETY: the call that failed is this one.
-            Err(code) => Err(unsafe { failed(kernel, storage, code, Some(port)) }),
-        }
+        let (kernel, storage) = self.transmit(id, dest, local, call, Some(port))?;
+        // SAFETY: the kernel has just delivered this message.
+        unsafe { accept(kernel, storage, id.wrapping_add(REPLY_ID), port, shape) }
+    }
+
+    /// The error of a request for whose reply there is no port.
+    #[cold]
+    #[inline(never)]
+    fn without_reply_port(mut self, code: KernReturn, id: i32, dest: Dest<'_, K>) -> CallError<K> {
+        let header = Header::to_send(id, dest.into_header(), (Name::NULL, 0), self.complex);
+        let storage = self.space.take().finish::<K::Abi>(header);
+        // SAFETY: `finish` completes the message, and the builder has nothing any more.
+        unsafe { refused(self.kernel.clone(), self.loans.take(), storage, code) }
     }
 
     /// Ends the program where a right of the header is that of another task.
@@ -407,7 +501,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
     }
 
-    /// Makes the `mach_msg` call. The storage then holds the reply, or what was not sent.
+    /// Makes the `mach_msg` call. The storage then holds the reply, if there is one.
     #[inline(always)]
     fn transmit(
         mut self,
@@ -415,17 +509,46 @@ impl<'b, K: Kernel> Builder<'b, K> {
         dest: Dest<'_, K>,
         local: (Name, u8),
         call: MsgCall,
-    ) -> (K, &'b mut [MaybeUninit<u64>], Result<(), KernReturn>) {
+        reply: Option<ReplyPort>,
+    ) -> Result<(K, &'b mut [MaybeUninit<u64>]), CallError<K>> {
         let header = Header::to_send(id, dest.into_header(), local, self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
-        let (kernel, loans) = (self.kernel.clone(), self.loans.take());
+        let (kernel, loans, too_large) = (self.kernel.clone(), self.loans.take(), self.too_large);
         // Nothing is left in the builder; it need not live in memory during the call.
         drop(self);
+        if too_large {
+            // SAFETY: `finish` completes the message, and nobody else owns what it moves.
+            return Err(unsafe { refused(kernel, loans, storage, KernReturn::MIG_ARRAY_TOO_LARGE) });
+        }
         // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `loans` or longer.
         let result = unsafe { kernel.mach_msg(storage, call) };
         loans.end(result, storage);
-        (kernel, storage, result)
+        match result {
+            Ok(()) => Ok((kernel, storage)),
+            // SAFETY: the call that failed is this one.
+            Err(code) => Err(unsafe { failed(kernel, storage, code, reply) }),
+        }
     }
+}
+
+/// The error of a request that this side does not send, with the request.
+///
+/// # Safety
+///
+/// `storage` holds a message that nobody has sent, and nobody else owns what it moves.
+#[cold]
+#[inline(never)]
+unsafe fn refused<G, K: Kernel>(
+    kernel: K,
+    loans: Loans<G, K>,
+    storage: &mut [MaybeUninit<u64>],
+    code: KernReturn,
+) -> CallError<K> {
+    let rights = loans.end_refused(storage);
+    // SAFETY: the caller's promise.
+    let mut request = unsafe { Unsent::from_storage(kernel, storage, Remains::All) };
+    request.refused = rights;
+    CallError::new(code, CallErrorKind::Refused, Some(request))
 }
 
 /// Cleans up after a `mach_msg` call that sent `storage` and has failed; the error has the request, if that is why.
@@ -451,7 +574,7 @@ unsafe fn failed<K: Kernel>(
             // SAFETY: as above, and it has just been taken out.
             unsafe { release::right(kernel.clone(), disposition, name) };
         }
-        unsent = Some(Box::new(request));
+        unsent = Some(request);
     }
     if code.without_shortage() == KernReturn::MACH_RCV_BODY_ERROR {
         // A reply for which there was no room here: what there was room for has come.
@@ -492,7 +615,7 @@ impl<K: Kernel> Unsent<K> {
         }
         let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
         arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
-        Self { kernel, header, arguments, len: bytes.len() }
+        Self { routine: None, kernel, header, arguments, len: bytes.len(), refused: Vec::new() }
     }
 }
 

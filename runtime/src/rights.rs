@@ -381,6 +381,21 @@ impl<'a, K: Kernel> PortArray<'a, K> {
         self.disposition
     }
 
+    /// Takes the rights that are moved back out of the array.
+    ///
+    /// # Panics
+    ///
+    /// If they are those of another task.
+    pub(crate) fn take_moved(&mut self, task: &K) -> Vec<AnyRight<'static, K>> {
+        if !self.owned {
+            return Vec::new();
+        }
+        let disposition = self.disposition;
+        let names = self.names_into_message(task).iter().filter(|name| name.is_valid());
+        // SAFETY: `into_raw` has given the rights to this array, which no longer owns them.
+        names.filter_map(|name| unsafe { AnyRight::from_wire(task.clone(), *name, disposition) }).collect()
+    }
+
     /// The names, for a message of this task that now owns what is moved.
     ///
     /// # Panics

@@ -137,13 +137,25 @@ fn strings() {
     let x86_64 =
         [&[0x0c, 0x08, 0, 0x20, 0x14, 0, 0, 0][..], &fix, &[0x0c, 0x08, 0, 0x20, 4, 0, 0, 0], &var, &[0; 4]];
     assert_eq!(strings::<GnuX86_64>(), x86_64.concat());
-    let kernel = Recorder::<GnuI386>::new();
-    let mut buffer = MsgBuf::<256>::new();
-    let mut request = buffer.request(&kernel);
-    let (fits, larger) = (c"123", c"1234");
-    assert_eq!(request.string(Type::inline(12, 8, 4), fits, 4), Ok(()));
-    assert_eq!(request.string(Type::inline(12, 8, 4), larger, 4), Err(KernReturn::MIG_ARRAY_TOO_LARGE));
-    assert_eq!(request.fixed_string(Type::inline(12, 8, 4), larger), Err(KernReturn::MIG_ARRAY_TOO_LARGE));
+    for (string, varies, sent) in [
+        (c"123", true, Ok(())),
+        (c"123", false, Ok(())),
+        (c"1234", true, Err(KernReturn::MIG_ARRAY_TOO_LARGE)),
+        (c"1234", false, Err(KernReturn::MIG_ARRAY_TOO_LARGE)),
+    ] {
+        let kernel = Recorder::<GnuI386>::new();
+        let to = kernel.send_right(9);
+        let mut buffer = MsgBuf::<256>::new();
+        let mut request = buffer.request(&kernel);
+        let ty = Type::inline(12, 8, 4);
+        assert_eq!(
+            if varies { request.string(ty, string, 4) } else { request.fixed_string(ty, string) },
+            Ok(())
+        );
+        let result = request.send(1, Dest::copy_send(&to), SendOptions::NONE);
+        assert_eq!(result.map_err(KernReturn::from), sent);
+        assert_eq!(kernel.state().sent.is_empty(), sent.is_err());
+    }
 }
 
 #[test]
@@ -246,7 +258,7 @@ fn compaction_and_port_arrays() {
 }
 
 #[test]
-fn an_array_that_is_too_large_releases_what_was_moved_before_it() {
+fn an_array_that_is_too_large_gives_back_what_was_moved_before_and_after_it() {
     let kernel = Recorder::<GnuX86_64>::new();
     let made_from = std::mem::ManuallyDrop::new(kernel.receive_right(23));
     let mut buffer = MsgBuf::<256>::new();
@@ -256,10 +268,23 @@ fn an_array_that_is_too_large_releases_what_was_moved_before_it() {
     request.move_send_once(kernel.send_once_right(22));
     request.make_send(&made_from);
     request.ool(BYTES, OolMemory::allocate(&kernel, 10).unwrap());
-    let error = request.slice(INTEGER_32, &[0u32; 4], 3).unwrap_err();
-    assert_eq!(error, KernReturn::MIG_ARRAY_TOO_LARGE);
-    drop(request);
-    assert_eq!(kernel.released(), [(Send, 20), (Receive, 21), (SendOnce, 22)]);
+    request.slice(INTEGER_32, &[0u32; 4], 3).unwrap();
+    request.move_send(kernel.send_right(24));
+    let error = request.send(1, Dest::move_send(kernel.send_right(9)), SendOptions::NONE).unwrap_err();
+    assert_eq!((error.code(), error.kind()), (KernReturn::MIG_ARRAY_TOO_LARGE, CallErrorKind::Refused));
+    assert_eq!(kernel.released(), []);
+    let mut request = error.into_unsent().unwrap();
+    assert_eq!(request.take_destination().unwrap().name(), mig_runtime::Name(9));
+    let (first, last) = request.read(|mut body| {
+        let first = body.send_right().unwrap();
+        for _ in 0..5 {
+            assert!(body.skip());
+        }
+        (first, body.send_right().unwrap())
+    });
+    assert_eq!((first.name(), last.name()), (mig_runtime::Name(20), mig_runtime::Name(24)));
+    drop((first, last));
+    assert_eq!(kernel.released(), [(Send, 9), (Receive, 21), (SendOnce, 22), (Send, 20), (Send, 24)]);
     assert_eq!(kernel.memory(), (0, 0, 0));
 }
 
@@ -284,6 +309,7 @@ fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
         let error = result.unwrap_err();
         assert_eq!((error.code(), error.kind()), (KernReturn::MIG_ARRAY_TOO_LARGE, CallErrorKind::Refused));
         assert!(error.is_unsent());
+        drop(error);
         let mut released = kernel.released();
         released.sort_by_key(|(_, name)| *name);
         assert_eq!(released, [(Receive, 5), (Send, 9)]);

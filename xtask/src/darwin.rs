@@ -15,7 +15,7 @@ const X86_64: &str = "x86_64-apple-darwin";
 const PROGRAMS: [(&str, &[&str]); 5] = [
     (
         "host-info-example",
-        &["pages of 4096 bytes", "another flavor: the server answered KERN_INVALID_ARGUMENT"],
+        &["pages of 4096 bytes", "another flavor: host_info: the server answered KERN_INVALID_ARGUMENT"],
     ),
     ("notifications-example", &["sums 2 and 5", "after one has left: 1, sum 6", "the service is gone: true"]),
     (

@@ -42,13 +42,16 @@ impl Generator<'_> {
         let inline = routine.reply.is_none().then(|| quote!(#[inline]));
         let result = self.client_results_type(routine);
         let body = self.client_body(routine, &locals);
+        let name_in_errors = &routine.name;
         quote! {
             #about
             #inline
             #[allow(dead_code)]
             #many
             pub fn #name<#lifetime K: #rt::Kernel<Abi = Abi>>(#(#params),*) -> Result<#result, #rt::CallError<K>> {
-                #body
+                #rt::routine(&#name_in_errors, move || {
+                    #body
+                })
             }
         }
     }

@@ -160,7 +160,7 @@ impl Generator<'_> {
                         quote!(#first.len())
                     }
                 };
-                quote!(#to.same_count(#count, #first)?;)
+                quote!(#to.same_count(#count, #first);)
             })
             .collect();
         steps.into_iter().map(encode).chain(shared).collect()
@@ -233,7 +233,7 @@ impl Generator<'_> {
         let count = count_of(routine, arg);
         let check = bound(arg).map(|max| {
             let max = Literal::u32_unsuffixed(max);
-            quote!(#to.at_most(#count, #max)?;)
+            quote!(#to.at_most(#count, #max);)
         });
         quote! {
             let #count = #described;
@@ -286,18 +286,18 @@ impl Generator<'_> {
                 match arg.same_count.map(|first| &routine.args[first]) {
                     Some(first) if is_described(form(&first.ty)) => {
                         let count = count_of(routine, first);
-                        quote!(#to.array_of(#by_reference, #count, #max)?;)
+                        quote!(#to.array_of(#by_reference, #count, #max);)
                     }
                     Some(first) => {
                         let first = value(first);
-                        quote!(#to.array_of(#by_reference, #first.len(), #max)?;)
+                        quote!(#to.array_of(#by_reference, #first.len(), #max);)
                     }
                     None => quote!(#to.array(#by_reference, #max)?;),
                 }
             }
             Form::FixedString => {
                 let area = area(arg);
-                quote!(#to.fixed_text(#by_reference, #area)?;)
+                quote!(#to.fixed_text(#by_reference, #area);)
             }
             Form::BoundedString(max) => {
                 let max = Literal::u32_unsuffixed(max);

@@ -70,15 +70,21 @@ pub struct ClockReadReply {
 pub fn rpc_clock_read<K: rt::Kernel<Abi = Abi>>(
     clock: &rt::SendRight<K>,
 ) -> Result<ClockReadReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(clock.kernel());
-    let dest = rt::Dest::copy_send(clock);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Never);
-    let mut reply = request.call(id::CLOCK_READ, dest, shape, rt::CallOptions::NONE)?;
-    let time = reply.data(INTEGER_32_X3)?;
-    let running = reply.data::<u32>(BOOLEAN)? != 0;
-    reply.end()?;
-    Ok(ClockReadReply { time, running })
+    rt::routine(
+        &"clock_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(clock.kernel());
+            let dest = rt::Dest::copy_send(clock);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Never);
+            let mut reply = request
+                .call(id::CLOCK_READ, dest, shape, rt::CallOptions::NONE)?;
+            let time = reply.data(INTEGER_32_X3)?;
+            let running = reply.data::<u32>(BOOLEAN)? != 0;
+            reply.end()?;
+            Ok(ClockReadReply { time, running })
+        },
+    )
 }
 
 /// Sets the clock.
@@ -99,24 +105,29 @@ pub fn rpc_clock_set<K: rt::Kernel<Abi = Abi>>(
     time: &TimeValue,
     by: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(clock.kernel());
-    request.data(INTEGER_32_X3, time);
-    request.string(STRING_C, by, 32)?;
-    let dest = rt::Dest::copy_send(clock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(
-            id::CLOCK_SET,
-            dest,
-            shape,
-            rt::CallOptions {
-                receive_timeout: Some(500),
-                ..rt::CallOptions::NONE
-            },
-        )?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"clock_set",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(clock.kernel());
+            request.data(INTEGER_32_X3, time);
+            request.string(STRING_C, by, 32)?;
+            let dest = rt::Dest::copy_send(clock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::CLOCK_SET,
+                    dest,
+                    shape,
+                    rt::CallOptions {
+                        receive_timeout: Some(500),
+                        ..rt::CallOptions::NONE
+                    },
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// A clock that is derived from this one.
@@ -134,14 +145,20 @@ pub fn rpc_clock_set<K: rt::Kernel<Abi = Abi>>(
 pub fn rpc_clock_derive<K: rt::Kernel<Abi = Abi>>(
     clock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(clock.kernel());
-    let dest = rt::Dest::copy_send(clock);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::CLOCK_DERIVE, dest, shape, rt::CallOptions::NONE)?;
-    let derived = reply.send_right()?;
-    reply.end()?;
-    Ok(derived)
+    rt::routine(
+        &"clock_derive",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(clock.kernel());
+            let dest = rt::Dest::copy_send(clock);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::CLOCK_DERIVE, dest, shape, rt::CallOptions::NONE)?;
+            let derived = reply.send_right()?;
+            reply.end()?;
+            Ok(derived)
+        },
+    )
 }
 
 /// Clocks: a subsystem with replies.

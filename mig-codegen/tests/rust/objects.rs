@@ -45,13 +45,18 @@ pub fn object_create<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     control: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(manager.kernel());
-    request.move_receive(object);
-    request.data(INTEGER_64, &size);
-    request.make_send(control);
-    let dest = rt::Dest::move_send(manager);
-    request.send(id::OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(manager.kernel());
+            request.move_receive(object);
+            request.data(INTEGER_64, &size);
+            request.make_send(control);
+            let dest = rt::Dest::move_send(manager);
+            request.send(id::OBJECT_CREATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Its first data.
@@ -71,13 +76,18 @@ pub fn object_data<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmSize,
     data: impl Into<rt::OolArg<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(object.kernel());
-    request.data(INTEGER_64, &offset);
-    let data: rt::OolArg<'_, K> = data.into();
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = rt::Dest::copy_send(object);
-    request.send(id::OBJECT_DATA, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"object_data",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(object.kernel());
+            request.data(INTEGER_64, &offset);
+            let data: rt::OolArg<'_, K> = data.into();
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = rt::Dest::copy_send(object);
+            request.send(id::OBJECT_DATA, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Memory objects, as a kernel hands them to their manager.

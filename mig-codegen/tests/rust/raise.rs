@@ -65,25 +65,31 @@ pub fn raise_state<K: rt::Kernel<Abi = Abi>>(
     old_state: &[i32],
     new_state_max: u32,
 ) -> Result<RaiseStateReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<144>::new();
-    let mut request = buffer.request(port.kernel());
-    request.descriptors(1);
-    request.copy_send(thread);
-    request.ndr();
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 16)?;
-    request.value(&new_state_max.min(16));
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-    let mut reply = request.call(id::RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<i32>(16)?.at_most(new_state_max)?;
-    reply.end()?;
-    Ok(RaiseStateReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"raise_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<144>::new();
+            let mut request = buffer.request(port.kernel());
+            request.descriptors(1);
+            request.copy_send(thread);
+            request.ndr();
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 16)?;
+            request.value(&new_state_max.min(16));
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+            let mut reply = request
+                .call(id::RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<i32>(16)?.at_most(new_state_max)?;
+            reply.end()?;
+            Ok(RaiseStateReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// Its memory comes along.
@@ -103,28 +109,33 @@ pub fn raise_state<K: rt::Kernel<Abi = Abi>>(
 pub fn snapshot<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<SnapshotReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::SNAPSHOT,
-            dest,
-            shape,
-            rt::CallOptions {
-                send_timeout: Some(100),
-                receive_timeout: Some(100),
-                ..rt::CallOptions::NONE
-            },
-        )?;
-    reply.descriptors(2)?;
-    let pages = reply.memory()?;
-    let thread = reply.send_right()?;
-    reply.ndr()?;
-    reply.counted(pages.len())?;
-    reply.end()?;
-    Ok(SnapshotReply { pages, thread })
+    rt::routine(
+        &"snapshot",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::SNAPSHOT,
+                    dest,
+                    shape,
+                    rt::CallOptions {
+                        send_timeout: Some(100),
+                        receive_timeout: Some(100),
+                        ..rt::CallOptions::NONE
+                    },
+                )?;
+            reply.descriptors(2)?;
+            let pages = reply.memory()?;
+            let thread = reply.send_right()?;
+            reply.ndr()?;
+            reply.counted(pages.len())?;
+            reply.end()?;
+            Ok(SnapshotReply { pages, thread })
+        },
+    )
 }
 
 /// How a kernel tells of an exception, in Apple's manner.

@@ -39,16 +39,21 @@ pub fn create<K: rt::Kernel<Abi = Abi>>(
     control: &rt::ReceiveRight<K>,
     page_size: Natural,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(pager.kernel());
-    request.descriptors(2);
-    request.move_receive(object);
-    request.make_send(control);
-    request.ndr();
-    request.value(&size);
-    request.value(&page_size);
-    let dest = rt::Dest::copy_send(pager);
-    request.send(id::CREATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"create",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(pager.kernel());
+            request.descriptors(2);
+            request.move_receive(object);
+            request.make_send(control);
+            request.ndr();
+            request.value(&size);
+            request.value(&page_size);
+            let dest = rt::Dest::copy_send(pager);
+            request.send(id::CREATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Data that the kernel has and the pager does not.
@@ -69,15 +74,21 @@ pub fn initialize<K: rt::Kernel<Abi = Abi>>(
     offset: Natural,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(object.kernel());
-    request.descriptors(1);
-    let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&offset);
-    request.count(data_count)?;
-    let dest = rt::Dest::copy_send(object);
-    request.send(id::INITIALIZE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"initialize",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(object.kernel());
+            request.descriptors(1);
+            let data_count = request
+                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&offset);
+            request.count(data_count)?;
+            let dest = rt::Dest::copy_send(object);
+            request.send(id::INITIALIZE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A default memory manager, as OSF's kernel calls it.

@@ -121,21 +121,29 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     /// An array of at most `max` rights: as many descriptors, the unused ones null. Returns how many rights, which also stands in the data
     /// where it can differ.
     ///
+    /// With more than `max` rights the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the request comes back with what was moved into it. The
+    /// rights of this array are in [`Unsent::take_refused`](crate::Unsent::take_refused).
+    ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` rights.
+    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be sent then.
     pub fn rights(&mut self, mut ports: PortArray<'b, K>, max: usize) -> Result<usize, KernReturn> {
-        let (count, disposition) = (ports.len(), ports.disposition());
-        self.at_most(count, max)?;
+        let disposition = ports.disposition();
         self.owes(max)?;
         let kernel = self.kernel.clone();
-        for name in ports.names_into_message(&kernel) {
+        let names = if ports.len() > max {
+            self.refuse_rights(&mut ports);
+            &[]
+        } else {
+            ports.names_into_message(&kernel)
+        };
+        for name in names {
             self.port_descriptor(*name, disposition);
         }
-        for _ in count..max {
+        for _ in names.len()..max {
             self.port_descriptor(Name::NULL, disposition);
         }
-        Ok(count)
+        Ok(names.len())
     }
 
     /// The NDR record, which stands in front of plain data.
@@ -171,75 +179,73 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// Checks an array that has no count of its own (`samecount`): it must have as many elements as the one that has it.
-    ///
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]
+    /// Checks an array that has no count of its own (`samecount`): it must have as many elements as the one that has it, or the message is not sent.
     #[inline]
-    pub fn same_count(&self, count: usize, first: usize) -> Result<(), KernReturn> {
-        if count == first { Ok(()) } else { Err(KernReturn::MIG_ARRAY_TOO_LARGE) }
+    pub fn same_count(&mut self, count: usize, first: usize) {
+        if count != first {
+            self.refuse_argument();
+        }
     }
 
-    /// Checks a count against its bound.
-    ///
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]
+    /// Checks a count against its bound: the message is not sent if it is larger.
     #[inline]
-    pub fn at_most(&self, count: usize, max: usize) -> Result<(), KernReturn> {
-        if count > max { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(()) }
+    pub fn at_most(&mut self, count: usize, max: usize) {
+        if count > max {
+            self.refuse_argument();
+        }
     }
 
-    /// An array of variable length: a count, and so many elements.
+    /// An array of variable length: a count, and so many elements. With more than `max` the message is not sent, as of [`rights`](Self::rights).
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more than `max` values.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the count has not 32 bits.
     #[inline]
     pub fn array<T: Plain>(&mut self, values: &[T], max: usize) -> Result<(), KernReturn> {
-        self.at_most(values.len(), max)?;
+        if values.len() > max {
+            self.refuse_argument();
+            return self.count(0);
+        }
         self.count(values.len())?;
         self.plain(values.as_bytes());
         Ok(())
     }
 
-    /// An array that has no count of its own (`samecount`) but that of another, of `count` elements.
-    ///
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it has another number of elements, or more than `max`.
+    /// An array that has no count of its own (`samecount`) but that of another, of `count` elements. With another number of elements, or more than
+    /// `max`, the message is not sent, as of [`rights`](Self::rights).
     #[inline]
-    pub fn array_of<T: Plain>(&mut self, values: &[T], count: usize, max: usize) -> Result<(), KernReturn> {
-        self.same_count(values.len(), count)?;
-        self.at_most(count, max)?;
+    pub fn array_of<T: Plain>(&mut self, values: &[T], count: usize, max: usize) {
+        if values.len() != count || count > max {
+            self.refuse_argument();
+            return;
+        }
         self.plain(values.as_bytes());
-        Ok(())
     }
 
-    /// A string of variable length (`c_string[*:max]`): an offset that is zero, the length with the NUL, and the bytes.
+    /// A string of variable length (`c_string[*:max]`): an offset that is zero, the length with the NUL, and the bytes. (The C stubs cut one that is
+    /// longer.)
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
+    /// As [`array`](Self::array).
     pub fn text(&mut self, string: &CStr, max: usize) -> Result<(), KernReturn> {
         self.value(&0u32);
         self.array(string.to_bytes_with_nul(), max)
     }
 
-    /// A string in an area of fixed size (`c_string[size]`); what it does not fill is zero.
-    ///
-    /// # Errors
-    ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the string and its NUL do not fit. (The C stubs cut it.)
-    pub fn fixed_text(&mut self, string: &CStr, size: usize) -> Result<(), KernReturn> {
-        let bytes = string.to_bytes_with_nul();
-        let Some(unused) = size.checked_sub(bytes.len()) else { return Err(KernReturn::MIG_ARRAY_TOO_LARGE) };
+    /// A string in an area of fixed size (`c_string[size]`); what it does not fill is zero. If the string and its NUL do not fit the message is not sent,
+    /// as of [`rights`](Self::rights). (The C stubs cut it.)
+    pub fn fixed_text(&mut self, string: &CStr, size: usize) {
+        let mut bytes = string.to_bytes_with_nul();
+        if bytes.len() > size {
+            self.refuse_argument();
+            bytes = &[];
+        }
+        let unused = size - bytes.len();
         if self.ends_descriptors() {
             self.space.push(bytes);
             self.space.push_zeros(unused + padded::<K::Abi>(size as u64) as usize - size);
         }
-        Ok(())
     }
 
     /// # Errors

@@ -67,19 +67,25 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(2);
-    request.copy_send(thread);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request.call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"exception_raise",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(2);
+            request.copy_send(thread);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
@@ -112,24 +118,29 @@ pub fn exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<ExceptionRaiseStateReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5240>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 1296)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-    let mut reply = request
-        .call(id::EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<Natural>(1296)?;
-    reply.end()?;
-    Ok(ExceptionRaiseStateReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"exception_raise_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5240>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 1296)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+            let mut reply = request
+                .call(id::EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<Natural>(1296)?;
+            reply.end()?;
+            Ok(ExceptionRaiseStateReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
@@ -166,27 +177,37 @@ pub fn exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<ExceptionRaiseStateIdentityReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5272>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(2);
-    request.copy_send(thread);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 1296)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-    let mut reply = request
-        .call(id::EXCEPTION_RAISE_STATE_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<Natural>(1296)?;
-    reply.end()?;
-    Ok(ExceptionRaiseStateIdentityReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"exception_raise_state_identity",
+        move || {
+            let mut buffer = rt::MsgBuf::<5272>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(2);
+            request.copy_send(thread);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 1296)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::EXCEPTION_RAISE_STATE_IDENTITY,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<Natural>(1296)?;
+            reply.end()?;
+            Ok(ExceptionRaiseStateIdentityReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// What the kernel asks of an exception server, with codes of 32 bits.

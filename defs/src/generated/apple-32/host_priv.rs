@@ -125,15 +125,25 @@ pub struct KextRequestReply<K: rt::Kernel<Abi = Abi>> {
 pub fn host_get_boot_info<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let request = buffer.request(host_priv.kernel());
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(44, 4140, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_GET_BOOT_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let boot_info = reply.text(4096)?;
-    reply.end()?;
-    Ok(boot_info.into())
+    rt::routine(
+        &"host_get_boot_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let request = buffer.request(host_priv.kernel());
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(44, 4140, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_BOOT_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let boot_info = reply.text(4096)?;
+            reply.end()?;
+            Ok(boot_info.into())
+        },
+    )
 }
 
 /// Stops or restarts the machine.
@@ -152,16 +162,21 @@ pub fn host_reboot<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&options);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::HOST_REBOOT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_reboot",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&options);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::HOST_REBOOT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells counters of the host.
@@ -187,18 +202,28 @@ pub fn host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<320>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&host_info_out_max.min(68));
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_PRIV_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&host_info_out))
+    rt::routine(
+        &"host_priv_statistics",
+        move || {
+            let mut buffer = rt::MsgBuf::<320>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&host_info_out_max.min(68));
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_PRIV_STATISTICS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&host_info_out))
+        },
+    )
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -225,25 +250,30 @@ pub fn host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     default_manager: &rt::ReceiveRight<K>,
     cluster_size: MemoryObjectClusterSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.make_send(default_manager);
-    request.ndr();
-    request.value(&cluster_size);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::HOST_DEFAULT_MEMORY_MANAGER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let default_manager = reply.send_right()?;
-    reply.end()?;
-    Ok(default_manager)
+    rt::routine(
+        &"host_default_memory_manager",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.make_send(default_manager);
+            request.ndr();
+            request.value(&cluster_size);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_DEFAULT_MEMORY_MANAGER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let default_manager = reply.send_right()?;
+            reply.end()?;
+            Ok(default_manager)
+        },
+    )
 }
 
 /// Wires a range of a task's memory for these accesses; for none it is paged again.
@@ -268,19 +298,25 @@ pub fn vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&desired_access);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request.call(id::VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&desired_access);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets a thread always run and allocate, as one must that pages memory in and out.
@@ -301,18 +337,23 @@ pub fn thread_wire<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     wired: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(thread);
-    request.ndr();
-    request.value(&u32::from(wired));
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(thread);
+            request.ndr();
+            request.value(&u32::from(wired));
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Allocates memory whose pages are next to each other in the machine.
@@ -341,21 +382,26 @@ pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&flags);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_ALLOCATE_CPM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_allocate_cpm",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&flags);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_ALLOCATE_CPM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let address = reply.value::<VmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Lists the processors.
@@ -374,18 +420,23 @@ pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host_priv.kernel());
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let out_processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(out_processor_list.len())?;
-    reply.end()?;
-    Ok(out_processor_list)
+    rt::routine(
+        &"host_processors",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host_priv.kernel());
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let out_processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(out_processor_list.len())?;
+            reply.end()?;
+            Ok(out_processor_list)
+        },
+    )
 }
 
 /// Returns one of the host's special ports.
@@ -410,19 +461,29 @@ pub fn host_get_special_port<K: rt::Kernel<Abi = Abi>>(
     node: i32,
     which: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&node);
-    request.value(&which);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let port = reply.send_right()?;
-    reply.end()?;
-    Ok(port)
+    rt::routine(
+        &"host_get_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&node);
+            request.value(&which);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let port = reply.send_right()?;
+            reply.end()?;
+            Ok(port)
+        },
+    )
 }
 
 /// Sets one of the host's special ports.
@@ -443,18 +504,28 @@ pub fn host_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which: i32,
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(port);
-    request.ndr();
-    request.value(&which);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::HOST_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(port);
+            request.ndr();
+            request.value(&which);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::HOST_SET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the exception server of the host for some exceptions: the one that is asked last.
@@ -479,25 +550,30 @@ pub fn host_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::HOST_SET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::HOST_SET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns the exception servers of the host for some exceptions.
@@ -524,33 +600,38 @@ pub fn host_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<HostGetExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&exception_mask);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::HOST_GET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlers, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(HostGetExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlers,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"host_get_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&exception_mask);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlers, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(HostGetExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlers,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Sets the exception server of the host for some exceptions, and returns those that were there before.
@@ -583,37 +664,42 @@ pub fn host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<HostSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::HOST_SWAP_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlerss = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlerss, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(HostSwapExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlerss,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"host_swap_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_SWAP_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlerss = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlerss, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(HostSwapExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlerss,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// As `vm_wire`, with addresses of 64 bits.
@@ -638,20 +724,25 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&desired_access);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&desired_access);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the processor sets, by the ports that tell them apart.
@@ -670,18 +761,28 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host_priv.kernel());
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let processor_sets = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(processor_sets.len())?;
-    reply.end()?;
-    Ok(processor_sets)
+    rt::routine(
+        &"host_processor_sets",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host_priv.kernel());
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_PROCESSOR_SETS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let processor_sets = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(processor_sets.len())?;
+            reply.end()?;
+            Ok(processor_sets)
+        },
+    )
 }
 
 /// Returns the control port of a processor set.
@@ -704,18 +805,28 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     set_name: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.copy_send(set_name);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let set = reply.send_right()?;
-    reply.end()?;
-    Ok(set)
+    rt::routine(
+        &"host_processor_set_priv",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.copy_send(set_name);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_PROCESSOR_SET_PRIV,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let set = reply.send_right()?;
+            reply.end()?;
+            Ok(set)
+        },
+    )
 }
 
 /// Sets the server that shows notices to the user.
@@ -734,16 +845,26 @@ pub fn host_set_und_server<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     server: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host.kernel());
-    request.descriptors(1);
-    request.copy_send(server);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::HOST_SET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_UNDServer",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host.kernel());
+            request.descriptors(1);
+            request.copy_send(server);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::HOST_SET_UND_SERVER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns it.
@@ -761,16 +882,26 @@ pub fn host_set_und_server<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_und_server<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_GET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let server = reply.send_right()?;
-    reply.end()?;
-    Ok(server)
+    rt::routine(
+        &"host_get_UNDServer",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_UND_SERVER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let server = reply.send_right()?;
+            reply.end()?;
+            Ok(server)
+        },
+    )
 }
 
 /// Asks the kernel about its extensions, in a property list.
@@ -800,31 +931,36 @@ pub fn kext_request<K: rt::Kernel<Abi = Abi>>(
     user_log_flags: u32,
     request_data: &[u8],
 ) -> Result<KextRequestReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    let request_data_count = request
-        .memory(rt::OolArg::lend(request_data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&user_log_flags);
-    request.count(request_data_count)?;
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Always);
-    let mut reply = request
-        .call(id::KEXT_REQUEST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(2)?;
-    let response_data = reply.memory()?;
-    let log_data = reply.memory()?;
-    reply.ndr()?;
-    reply.counted(response_data.len())?;
-    reply.counted(log_data.len())?;
-    let op_result = reply.value::<rt::KernReturn>()?;
-    reply.end()?;
-    Ok(KextRequestReply {
-        response_data,
-        log_data,
-        op_result,
-    })
+    rt::routine(
+        &"kext_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            let request_data_count = request
+                .memory(rt::OolArg::lend(request_data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&user_log_flags);
+            request.count(request_data_count)?;
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Always);
+            let mut reply = request
+                .call(id::KEXT_REQUEST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(2)?;
+            let response_data = reply.memory()?;
+            let log_data = reply.memory()?;
+            reply.ndr()?;
+            reply.counted(response_data.len())?;
+            reply.counted(log_data.len())?;
+            let op_result = reply.value::<rt::KernReturn>()?;
+            reply.end()?;
+            Ok(KextRequestReply {
+                response_data,
+                log_data,
+                op_result,
+            })
+        },
+    )
 }
 
 /// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in the kernel are skipped.
@@ -1621,9 +1757,9 @@ fn encode_host_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlers_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlers_count, results.masks.len());
     Ok(())
 }
 
@@ -1636,9 +1772,9 @@ fn encode_host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlerss), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlerss_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlerss_count, results.masks.len());
     Ok(())
 }
 

@@ -154,18 +154,23 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<320>::new();
-    let mut request = buffer.request(host.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&host_info_out_max.min(68));
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&host_info_out))
+    rt::routine(
+        &"host_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<320>::new();
+            let mut request = buffer.request(host.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&host_info_out_max.min(68));
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&host_info_out))
+        },
+    )
 }
 
 /// Tells the kernel's version in words.
@@ -184,15 +189,25 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<568>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(44, 556, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let kernel_version = reply.text(512)?;
-    reply.end()?;
-    Ok(kernel_version.into())
+    rt::routine(
+        &"host_kernel_version",
+        move || {
+            let mut buffer = rt::MsgBuf::<568>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(44, 556, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_KERNEL_VERSION,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let kernel_version = reply.text(512)?;
+            reply.end()?;
+            Ok(kernel_version.into())
+        },
+    )
 }
 
 /// Tells the page size of the kernel, in bytes; `libSystem` has its own `host_page_size`.
@@ -210,15 +225,20 @@ pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
 pub fn host_page_size<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_PAGE_SIZE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let out_page_size = reply.value::<VmSize>()?;
-    reply.end()?;
-    Ok(out_page_size)
+    rt::routine(
+        &"_host_page_size",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_PAGE_SIZE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let out_page_size = reply.value::<VmSize>()?;
+            reply.end()?;
+            Ok(out_page_size)
+        },
+    )
 }
 
 /// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes of the task.
@@ -247,27 +267,32 @@ pub fn mach_memory_object_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     pager: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host.kernel());
-    request.descriptors(1);
-    request.copy_send(pager);
-    request.ndr();
-    request.value(&u32::from(internal));
-    request.value(&size);
-    request.value(&permission);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let entry_handle = reply.send_right()?;
-    reply.end()?;
-    Ok(entry_handle)
+    rt::routine(
+        &"mach_memory_object_memory_entry",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host.kernel());
+            request.descriptors(1);
+            request.copy_send(pager);
+            request.ndr();
+            request.value(&u32::from(internal));
+            request.value(&size);
+            request.value(&permission);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let entry_handle = reply.send_right()?;
+            reply.end()?;
+            Ok(entry_handle)
+        },
+    )
 }
 
 /// Tells facts about each processor.
@@ -292,24 +317,34 @@ pub fn host_processor_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     flavor: ProcessorFlavor,
 ) -> Result<HostProcessorInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host.kernel());
-    request.ndr();
-    request.value(&flavor);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let out_processor_info = reply.memory_of::<Integer>()?;
-    reply.ndr()?;
-    let out_processor_count = reply.value::<Natural>()?;
-    reply.counted(out_processor_info.len())?;
-    reply.end()?;
-    Ok(HostProcessorInfoReply {
-        out_processor_count,
-        out_processor_info: out_processor_info.into_vec(),
-    })
+    rt::routine(
+        &"host_processor_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host.kernel());
+            request.ndr();
+            request.value(&flavor);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_PROCESSOR_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let out_processor_info = reply.memory_of::<Integer>()?;
+            reply.ndr()?;
+            let out_processor_count = reply.value::<Natural>()?;
+            reply.counted(out_processor_info.len())?;
+            reply.end()?;
+            Ok(HostProcessorInfoReply {
+                out_processor_count,
+                out_processor_info: out_processor_info.into_vec(),
+            })
+        },
+    )
 }
 
 /// Returns the port of the host's devices.
@@ -327,16 +362,26 @@ pub fn host_processor_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_io_main<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_GET_IO_MAIN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let io_main = reply.send_right()?;
-    reply.end()?;
-    Ok(io_main)
+    rt::routine(
+        &"host_get_io_main",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_IO_MAIN,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let io_main = reply.send_right()?;
+            reply.end()?;
+            Ok(io_main)
+        },
+    )
 }
 
 /// Returns the port of a clock.
@@ -359,18 +404,28 @@ pub fn host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     clock_id: ClockId,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host.kernel());
-    request.ndr();
-    request.value(&clock_id);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_GET_CLOCK_SERVICE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let clock_serv = reply.send_right()?;
-    reply.end()?;
-    Ok(clock_serv)
+    rt::routine(
+        &"host_get_clock_service",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host.kernel());
+            request.ndr();
+            request.value(&clock_id);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_CLOCK_SERVICE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let clock_serv = reply.send_right()?;
+            reply.end()?;
+            Ok(clock_serv)
+        },
+    )
 }
 
 /// Describes the modules of the kernel, as long as there were any.
@@ -389,18 +444,23 @@ pub fn host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
 pub fn kmod_get_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::KMOD_GET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let modules = reply.memory()?;
-    reply.ndr()?;
-    reply.counted(modules.len())?;
-    reply.end()?;
-    Ok(modules)
+    rt::routine(
+        &"kmod_get_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(id::KMOD_GET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let modules = reply.memory()?;
+            reply.ndr()?;
+            reply.counted(modules.len())?;
+            reply.end()?;
+            Ok(modules)
+        },
+    )
 }
 
 /// Returns the name port of the default processor set.
@@ -418,16 +478,26 @@ pub fn kmod_get_info<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let default_set = reply.send_right()?;
-    reply.end()?;
-    Ok(default_set)
+    rt::routine(
+        &"processor_set_default",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_DEFAULT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let default_set = reply.send_right()?;
+            reply.end()?;
+            Ok(default_set)
+        },
+    )
 }
 
 /// Makes a processor set; no kernel of today does.
@@ -446,20 +516,30 @@ pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<ProcessorSetCreateReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(2)?;
-    let new_set = reply.send_right()?;
-    let new_name = reply.send_right()?;
-    reply.end()?;
-    Ok(ProcessorSetCreateReply {
-        new_set,
-        new_name,
-    })
+    rt::routine(
+        &"processor_set_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(2)?;
+            let new_set = reply.send_right()?;
+            let new_name = reply.send_right()?;
+            reply.end()?;
+            Ok(ProcessorSetCreateReply {
+                new_set,
+                new_name,
+            })
+        },
+    )
 }
 
 /// Makes a port that stands for memory of a memory object, or of the kernel's if `internal` is true.
@@ -488,27 +568,32 @@ pub fn mach_memory_object_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     pager: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host.kernel());
-    request.descriptors(1);
-    request.copy_send(pager);
-    request.ndr();
-    request.value(&u32::from(internal));
-    request.value(&size);
-    request.value(&permission);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let entry_handle = reply.send_right()?;
-    reply.end()?;
-    Ok(entry_handle)
+    rt::routine(
+        &"mach_memory_object_memory_entry_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host.kernel());
+            request.descriptors(1);
+            request.copy_send(pager);
+            request.ndr();
+            request.value(&u32::from(internal));
+            request.value(&size);
+            request.value(&permission);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let entry_handle = reply.send_right()?;
+            reply.end()?;
+            Ok(entry_handle)
+        },
+    )
 }
 
 /// Tells counters of the host, in words of 32 bits.
@@ -534,18 +619,23 @@ pub fn host_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<320>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&host_info_out_max.min(68));
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&host_info_out))
+    rt::routine(
+        &"host_statistics",
+        move || {
+            let mut buffer = rt::MsgBuf::<320>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&host_info_out_max.min(68));
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&host_info_out))
+        },
+    )
 }
 
 /// Asks for a message when something about the host changes, such as its calendar time.
@@ -566,23 +656,28 @@ pub fn host_request_notification<K: rt::Kernel<Abi = Abi>>(
     notify_type: HostFlavor,
     notify_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host.kernel());
-    request.descriptors(1);
-    request.make_send_once(notify_port);
-    request.ndr();
-    request.value(&notify_type);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::HOST_REQUEST_NOTIFICATION,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_request_notification",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host.kernel());
+            request.descriptors(1);
+            request.make_send_once(notify_port);
+            request.ndr();
+            request.value(&notify_type);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::HOST_REQUEST_NOTIFICATION,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells counters of the kernel's locks.
@@ -601,18 +696,28 @@ pub fn host_request_notification<K: rt::Kernel<Abi = Abi>>(
 pub fn host_lockgroup_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Vec<LockgroupInfo>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_LOCKGROUP_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let lockgroup_info = reply.memory_of::<LockgroupInfo>()?;
-    reply.ndr()?;
-    reply.counted(lockgroup_info.len())?;
-    reply.end()?;
-    Ok(lockgroup_info.into_vec())
+    rt::routine(
+        &"host_lockgroup_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_LOCKGROUP_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let lockgroup_info = reply.memory_of::<LockgroupInfo>()?;
+            reply.ndr()?;
+            reply.counted(lockgroup_info.len())?;
+            reply.end()?;
+            Ok(lockgroup_info.into_vec())
+        },
+    )
 }
 
 /// Tells counters of the host, in words of 64 bits.
@@ -638,18 +743,30 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info64_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 256>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1072>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&host_info64_out_max.min(256));
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 1064, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_STATISTICS64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let host_info64_out = reply.array::<Integer>(256)?.at_most(host_info64_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&host_info64_out))
+    rt::routine(
+        &"host_statistics64",
+        move || {
+            let mut buffer = rt::MsgBuf::<1072>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&host_info64_out_max.min(256));
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 1064, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_STATISTICS64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let host_info64_out = reply
+                .array::<Integer>(256)?
+                .at_most(host_info64_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&host_info64_out))
+        },
+    )
 }
 
 /// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
@@ -670,23 +787,28 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_zone_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachZoneInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_ZONE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(2)?;
-    let names = reply.memory_of::<MachZoneName>()?;
-    let info = reply.memory_of::<MachZoneInfo>()?;
-    reply.ndr()?;
-    reply.counted(names.len())?;
-    reply.counted(info.len())?;
-    reply.end()?;
-    Ok(MachZoneInfoReply {
-        names: names.into_vec(),
-        info: info.into_vec(),
-    })
+    rt::routine(
+        &"mach_zone_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_ZONE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(2)?;
+            let names = reply.memory_of::<MachZoneName>()?;
+            let info = reply.memory_of::<MachZoneInfo>()?;
+            reply.ndr()?;
+            reply.counted(names.len())?;
+            reply.counted(info.len())?;
+            reply.end()?;
+            Ok(MachZoneInfoReply {
+                names: names.into_vec(),
+                info: info.into_vec(),
+            })
+        },
+    )
 }
 
 /// Makes a voucher by these recipes.
@@ -710,23 +832,28 @@ pub fn host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     recipes: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5160>::new();
-    let mut request = buffer.request(host.kernel());
-    request.ndr();
-    request.array(recipes, 5120)?;
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::HOST_CREATE_MACH_VOUCHER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let voucher = reply.send_right()?;
-    reply.end()?;
-    Ok(voucher)
+    rt::routine(
+        &"host_create_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<5160>::new();
+            let mut request = buffer.request(host.kernel());
+            request.ndr();
+            request.array(recipes, 5120)?;
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_CREATE_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let voucher = reply.send_right()?;
+            reply.end()?;
+            Ok(voucher)
+        },
+    )
 }
 
 /// As `mach_zone_info`, with what else the kernel uses memory for.
@@ -749,26 +876,36 @@ pub fn host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_memory_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachMemoryInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(84, 84, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_MEMORY_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(3)?;
-    let names = reply.memory_of::<MachZoneName>()?;
-    let info = reply.memory_of::<MachZoneInfo>()?;
-    let memory_info = reply.memory_of::<MachMemoryInfo>()?;
-    reply.ndr()?;
-    reply.counted(names.len())?;
-    reply.counted(info.len())?;
-    reply.counted(memory_info.len())?;
-    reply.end()?;
-    Ok(MachMemoryInfoReply {
-        names: names.into_vec(),
-        info: info.into_vec(),
-        memory_info: memory_info.into_vec(),
-    })
+    rt::routine(
+        &"mach_memory_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(84, 84, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(3)?;
+            let names = reply.memory_of::<MachZoneName>()?;
+            let info = reply.memory_of::<MachZoneInfo>()?;
+            let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+            reply.ndr()?;
+            reply.counted(names.len())?;
+            reply.counted(info.len())?;
+            reply.counted(memory_info.len())?;
+            reply.end()?;
+            Ok(MachMemoryInfoReply {
+                names: names.into_vec(),
+                info: info.into_vec(),
+                memory_info: memory_info.into_vec(),
+            })
+        },
+    )
 }
 
 /// Sets flags about several users at once.
@@ -787,21 +924,26 @@ pub fn host_set_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     multiuser_flags: u32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.ndr();
-    request.value(&multiuser_flags);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::HOST_SET_MULTIUSER_CONFIG_FLAGS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_multiuser_config_flags",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.ndr();
+            request.value(&multiuser_flags);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::HOST_SET_MULTIUSER_CONFIG_FLAGS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells these flags.
@@ -819,20 +961,25 @@ pub fn host_set_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<u32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let multiuser_flags = reply.value::<u32>()?;
-    reply.end()?;
-    Ok(multiuser_flags)
+    rt::routine(
+        &"host_get_multiuser_config_flags",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let multiuser_flags = reply.value::<u32>()?;
+            reply.end()?;
+            Ok(multiuser_flags)
+        },
+    )
 }
 
 /// Tells whether there may be several users at once.
@@ -850,20 +997,25 @@ pub fn host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
 pub fn host_check_multiuser_mode<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<u32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::HOST_CHECK_MULTIUSER_MODE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let multiuser_mode = reply.value::<u32>()?;
-    reply.end()?;
-    Ok(multiuser_mode)
+    rt::routine(
+        &"host_check_multiuser_mode",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::HOST_CHECK_MULTIUSER_MODE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let multiuser_mode = reply.value::<u32>()?;
+            reply.end()?;
+            Ok(multiuser_mode)
+        },
+    )
 }
 
 /// Tells what one zone holds.
@@ -886,17 +1038,27 @@ pub fn mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     name: &MachZoneName,
 ) -> Result<MachZoneInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(host.kernel());
-    request.ndr();
-    request.value(name);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(100, 100, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_ZONE_INFO_FOR_ZONE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let info = reply.value::<MachZoneInfo>()?;
-    reply.end()?;
-    Ok(info)
+    rt::routine(
+        &"mach_zone_info_for_zone",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(host.kernel());
+            request.ndr();
+            request.value(name);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(100, 100, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_ZONE_INFO_FOR_ZONE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let info = reply.value::<MachZoneInfo>()?;
+            reply.end()?;
+            Ok(info)
+        },
+    )
 }
 
 /// As `mach_memory_info`, without what tells the kernel's secrets; since macOS 26.
@@ -919,31 +1081,36 @@ pub fn mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachMemoryInfoRedactedReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(84, 84, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_MEMORY_INFO_REDACTED,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(3)?;
-    let names = reply.memory_of::<MachZoneName>()?;
-    let info = reply.memory_of::<MachZoneInfo>()?;
-    let memory_info = reply.memory_of::<MachMemoryInfo>()?;
-    reply.ndr()?;
-    reply.counted(names.len())?;
-    reply.counted(info.len())?;
-    reply.counted(memory_info.len())?;
-    reply.end()?;
-    Ok(MachMemoryInfoRedactedReply {
-        names: names.into_vec(),
-        info: info.into_vec(),
-        memory_info: memory_info.into_vec(),
-    })
+    rt::routine(
+        &"mach_memory_info_redacted",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(84, 84, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_INFO_REDACTED,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(3)?;
+            let names = reply.memory_of::<MachZoneName>()?;
+            let info = reply.memory_of::<MachZoneInfo>()?;
+            let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+            reply.ndr()?;
+            reply.counted(names.len())?;
+            reply.counted(info.len())?;
+            reply.counted(memory_info.len())?;
+            reply.end()?;
+            Ok(MachMemoryInfoRedactedReply {
+                names: names.into_vec(),
+                info: info.into_vec(),
+                memory_info: memory_info.into_vec(),
+            })
+        },
+    )
 }
 
 /// What the kernel tells about the machine to everyone. Ids of routines that are no longer in the kernel are skipped.

@@ -234,23 +234,28 @@ pub struct MachPortKobjectDescriptionReply {
 pub fn mach_port_names<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortNamesReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(2)?;
-    let names = reply.memory_of::<rt::Name>()?;
-    let types = reply.memory_of::<MachPortType>()?;
-    reply.ndr()?;
-    reply.counted(names.len())?;
-    reply.counted(types.len())?;
-    reply.end()?;
-    Ok(MachPortNamesReply {
-        names: names.into_vec(),
-        types: types.into_vec(),
-    })
+    rt::routine(
+        &"mach_port_names",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(2)?;
+            let names = reply.memory_of::<rt::Name>()?;
+            let types = reply.memory_of::<MachPortType>()?;
+            reply.ndr()?;
+            reply.counted(names.len())?;
+            reply.counted(types.len())?;
+            reply.end()?;
+            Ok(MachPortNamesReply {
+                names: names.into_vec(),
+                types: types.into_vec(),
+            })
+        },
+    )
 }
 
 /// Tells what rights a name denotes, and what has been asked for about it.
@@ -273,17 +278,22 @@ pub fn mach_port_type<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortType, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let ptype = reply.value::<MachPortType>()?;
-    reply.end()?;
-    Ok(ptype)
+    rt::routine(
+        &"mach_port_type",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let ptype = reply.value::<MachPortType>()?;
+            reply.end()?;
+            Ok(ptype)
+        },
+    )
 }
 
 /// Makes a receive right, port set or dead name under a name that the caller chooses.
@@ -304,17 +314,27 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&right);
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_allocate_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&right);
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_ALLOCATE_NAME,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a receive right, port set or dead name under a name that the kernel chooses.
@@ -337,17 +357,27 @@ pub fn mach_port_allocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     right: MachPortRight,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&right);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let name = reply.value::<rt::Name>()?;
-    reply.end()?;
-    Ok(name)
+    rt::routine(
+        &"mach_port_allocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&right);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_ALLOCATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let name = reply.value::<rt::Name>()?;
+            reply.end()?;
+            Ok(name)
+        },
+    )
 }
 
 /// Gives up every right that a name denotes.
@@ -366,16 +396,26 @@ pub fn mach_port_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_DESTROY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives up one reference of a send, send-once or dead name; never of a receive right.
@@ -394,16 +434,26 @@ pub fn mach_port_deallocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_deallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_DEALLOCATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how many references of one kind a name has.
@@ -428,18 +478,28 @@ pub fn mach_port_get_refs<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     right: MachPortRight,
 ) -> Result<MachPortUrefs, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&right);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let refs = reply.value::<MachPortUrefs>()?;
-    reply.end()?;
-    Ok(refs)
+    rt::routine(
+        &"mach_port_get_refs",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&right);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_REFS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let refs = reply.value::<MachPortUrefs>()?;
+            reply.end()?;
+            Ok(refs)
+        },
+    )
 }
 
 /// Changes the number of references of one kind; at zero the right is gone.
@@ -462,18 +522,28 @@ pub fn mach_port_mod_refs<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     delta: MachPortDelta,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&right);
-    request.value(&delta);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_mod_refs",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&right);
+            request.value(&delta);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_MOD_REFS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the size, id and trailer of a message in the queue, by sequence number or, with 0, the first one.
@@ -506,28 +576,33 @@ pub fn mach_port_peek<K: rt::Kernel<Abi = Abi>>(
     request_seqnop: MachPortSeqno,
     trailer_infop_max: u32,
 ) -> Result<MachPortPeekReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<128>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&trailer_type);
-    request.value(&request_seqnop);
-    request.value(&trailer_infop_max.min(68));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(52, 120, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_PEEK, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let request_seqnop = reply.value::<MachPortSeqno>()?;
-    let msg_sizep = reply.value::<MachMsgSize>()?;
-    let msg_idp = reply.value::<MachMsgId>()?;
-    let trailer_infop = reply.array::<u8>(68)?.at_most(trailer_infop_max)?;
-    reply.end()?;
-    Ok(MachPortPeekReply {
-        request_seqnop,
-        msg_sizep,
-        msg_idp,
-        trailer_infop: rt::array_vec(&trailer_infop),
-    })
+    rt::routine(
+        &"mach_port_peek",
+        move || {
+            let mut buffer = rt::MsgBuf::<128>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&trailer_type);
+            request.value(&request_seqnop);
+            request.value(&trailer_infop_max.min(68));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(52, 120, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_PEEK, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let request_seqnop = reply.value::<MachPortSeqno>()?;
+            let msg_sizep = reply.value::<MachMsgSize>()?;
+            let msg_idp = reply.value::<MachMsgId>()?;
+            let trailer_infop = reply.array::<u8>(68)?.at_most(trailer_infop_max)?;
+            reply.end()?;
+            Ok(MachPortPeekReply {
+                request_seqnop,
+                msg_sizep,
+                msg_idp,
+                trailer_infop: rt::array_vec(&trailer_infop),
+            })
+        },
+    )
 }
 
 /// Sets how many send rights count as made from a receive right.
@@ -548,17 +623,27 @@ pub fn mach_port_set_mscount<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&mscount);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_mscount",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&mscount);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_SET_MSCOUNT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the members of a port set.
@@ -582,25 +667,30 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<rt::Vec<rt::Name>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_GET_SET_STATUS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let members = reply.memory_of::<rt::Name>()?;
-    reply.ndr()?;
-    reply.counted(members.len())?;
-    reply.end()?;
-    Ok(members.into_vec())
+    rt::routine(
+        &"mach_port_get_set_status",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_SET_STATUS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let members = reply.memory_of::<rt::Name>()?;
+            reply.ndr()?;
+            reply.counted(members.len())?;
+            reply.end()?;
+            Ok(members.into_vec())
+        },
+    )
 }
 
 /// Moves a receive right into a port set and out of all others; out of all with a null set.
@@ -621,17 +711,27 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     member: rt::Name,
     after: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&member);
-    request.value(&after);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_move_member",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&member);
+            request.value(&after);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_MOVE_MEMBER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for a notification, which will come to the send-once right, and returns the one that was asked for before.
@@ -662,27 +762,32 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     sync: MachPortMscount,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.poly(notify);
-    request.ndr();
-    request.value(&name);
-    request.value(&msgid);
-    request.value(&sync);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_REQUEST_NOTIFICATION,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let previous = reply.send_once_right()?;
-    reply.end()?;
-    Ok(previous)
+    rt::routine(
+        &"mach_port_request_notification",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.poly(notify);
+            request.ndr();
+            request.value(&name);
+            request.value(&msgid);
+            request.value(&sync);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_REQUEST_NOTIFICATION,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let previous = reply.send_once_right()?;
+            reply.end()?;
+            Ok(previous)
+        },
+    )
 }
 
 /// Gives a right to the task, under a name that the caller chooses.
@@ -703,18 +808,28 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     poly: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.poly(poly);
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_insert_right",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.poly(poly);
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_INSERT_RIGHT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Takes a right from the task, or makes one of its receive right.
@@ -739,19 +854,29 @@ pub fn mach_port_extract_right<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     msgt_name: MachMsgTypeName,
 ) -> Result<rt::AnyRight<'static, K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&msgt_name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let poly = reply.poly()?;
-    reply.end()?;
-    Ok(poly)
+    rt::routine(
+        &"mach_port_extract_right",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&msgt_name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_EXTRACT_RIGHT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let poly = reply.poly()?;
+            reply.end()?;
+            Ok(poly)
+        },
+    )
 }
 
 /// Sets the sequence number of the next message.
@@ -772,17 +897,27 @@ pub fn mach_port_set_seqno<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     seqno: MachPortSeqno,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&seqno);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_seqno",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&seqno);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_SET_SEQNO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells attributes of a port, such as its state and its queue limit.
@@ -810,24 +945,29 @@ pub fn mach_port_get_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     port_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 17>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&flavor);
-    request.value(&port_info_out_max.min(17));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 108, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_GET_ATTRIBUTES,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let port_info_out = reply.array::<Integer>(17)?.at_most(port_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&port_info_out))
+    rt::routine(
+        &"mach_port_get_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&flavor);
+            request.value(&port_info_out_max.min(17));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 108, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_ATTRIBUTES,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let port_info_out = reply.array::<Integer>(17)?.at_most(port_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&port_info_out))
+        },
+    )
 }
 
 /// Sets attributes of a port.
@@ -851,23 +991,28 @@ pub fn mach_port_set_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     port_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&flavor);
-    request.array(port_info, 17)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_PORT_SET_ATTRIBUTES,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&flavor);
+            request.array(port_info, 17)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_SET_ATTRIBUTES,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `mach_port_allocate`, with wishes for the port.
@@ -893,22 +1038,32 @@ pub fn mach_port_allocate_qos<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     qos: &MachPortQos,
 ) -> Result<MachPortAllocateQosReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&right);
-    request.value(qos);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_ALLOCATE_QOS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let qos = reply.value::<MachPortQos>()?;
-    let name = reply.value::<rt::Name>()?;
-    reply.end()?;
-    Ok(MachPortAllocateQosReply {
-        qos,
-        name,
-    })
+    rt::routine(
+        &"mach_port_allocate_qos",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&right);
+            request.value(qos);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_ALLOCATE_QOS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let qos = reply.value::<MachPortQos>()?;
+            let name = reply.value::<rt::Name>()?;
+            reply.end()?;
+            Ok(MachPortAllocateQosReply {
+                qos,
+                name,
+            })
+        },
+    )
 }
 
 /// As `mach_port_allocate`, with everything that can be wished for.
@@ -938,25 +1093,35 @@ pub fn mach_port_allocate_full<K: rt::Kernel<Abi = Abi>>(
     qos: &MachPortQos,
     name: rt::Name,
 ) -> Result<MachPortAllocateFullReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(proto);
-    request.ndr();
-    request.value(&right);
-    request.value(qos);
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_ALLOCATE_FULL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let qos = reply.value::<MachPortQos>()?;
-    let name = reply.value::<rt::Name>()?;
-    reply.end()?;
-    Ok(MachPortAllocateFullReply {
-        qos,
-        name,
-    })
+    rt::routine(
+        &"mach_port_allocate_full",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(proto);
+            request.ndr();
+            request.value(&right);
+            request.value(qos);
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_ALLOCATE_FULL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let qos = reply.value::<MachPortQos>()?;
+            let name = reply.value::<rt::Name>()?;
+            reply.end()?;
+            Ok(MachPortAllocateFullReply {
+                qos,
+                name,
+            })
+        },
+    )
 }
 
 /// Does nothing in today's kernels.
@@ -975,16 +1140,26 @@ pub fn task_set_port_space<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     table_entries: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&table_entries);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_SET_PORT_SPACE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_port_space",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&table_entries);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_PORT_SPACE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how many send rights to a port there are in all tasks.
@@ -1007,17 +1182,27 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortRights, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let srights = reply.value::<MachPortRights>()?;
-    reply.end()?;
-    Ok(srights)
+    rt::routine(
+        &"mach_port_get_srights",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_SRIGHTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let srights = reply.value::<MachPortRights>()?;
+            reply.end()?;
+            Ok(srights)
+        },
+    )
 }
 
 /// Tells all about the table of port names.
@@ -1039,25 +1224,35 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_port_space_info<K: rt::Kernel<Abi = Abi>>(
     space: &rt::SendRight<K>,
 ) -> Result<MachPortSpaceInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let request = buffer.request(space.kernel());
-    let dest = rt::Dest::copy_send(space);
-    let shape = rt::Shape::new(92, 92, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_SPACE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(2)?;
-    let table_info = reply.memory_of::<IpcInfoName>()?;
-    let tree_info = reply.memory_of::<IpcInfoTreeName>()?;
-    reply.ndr()?;
-    let space_info = reply.value::<IpcInfoSpace>()?;
-    reply.counted(table_info.len())?;
-    reply.counted(tree_info.len())?;
-    reply.end()?;
-    Ok(MachPortSpaceInfoReply {
-        space_info,
-        table_info: table_info.into_vec(),
-        tree_info: tree_info.into_vec(),
-    })
+    rt::routine(
+        &"mach_port_space_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let request = buffer.request(space.kernel());
+            let dest = rt::Dest::copy_send(space);
+            let shape = rt::Shape::new(92, 92, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_SPACE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(2)?;
+            let table_info = reply.memory_of::<IpcInfoName>()?;
+            let tree_info = reply.memory_of::<IpcInfoTreeName>()?;
+            reply.ndr()?;
+            let space_info = reply.value::<IpcInfoSpace>()?;
+            reply.counted(table_info.len())?;
+            reply.counted(tree_info.len())?;
+            reply.end()?;
+            Ok(MachPortSpaceInfoReply {
+                space_info,
+                table_info: table_info.into_vec(),
+                tree_info: tree_info.into_vec(),
+            })
+        },
+    )
 }
 
 /// Tells how many dead-name notifications a port can hold, and how many it does.
@@ -1081,26 +1276,31 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortDnrequestInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_DNREQUEST_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let dnr_total = reply.value::<u32>()?;
-    let dnr_used = reply.value::<u32>()?;
-    reply.end()?;
-    Ok(MachPortDnrequestInfoReply {
-        dnr_total,
-        dnr_used,
-    })
+    rt::routine(
+        &"mach_port_dnrequest_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_DNREQUEST_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let dnr_total = reply.value::<u32>()?;
+            let dnr_used = reply.value::<u32>()?;
+            reply.end()?;
+            Ok(MachPortDnrequestInfoReply {
+                dnr_total,
+                dnr_used,
+            })
+        },
+    )
 }
 
 /// Puts a receive right into one more port set.
@@ -1121,17 +1321,27 @@ pub fn mach_port_insert_member<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     pset: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&pset);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_INSERT_MEMBER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_insert_member",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&pset);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_INSERT_MEMBER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Takes a receive right out of one port set.
@@ -1152,22 +1362,27 @@ pub fn mach_port_extract_member<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     pset: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&pset);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_PORT_EXTRACT_MEMBER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_extract_member",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&pset);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_EXTRACT_MEMBER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the value that is tied to a port.
@@ -1190,17 +1405,27 @@ pub fn mach_port_get_context<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_CONTEXT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let context = reply.value::<MachVmAddress>()?;
-    reply.end()?;
-    Ok(context)
+    rt::routine(
+        &"mach_port_get_context",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_CONTEXT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let context = reply.value::<MachVmAddress>()?;
+            reply.end()?;
+            Ok(context)
+        },
+    )
 }
 
 /// Ties a value to a port.
@@ -1221,17 +1446,27 @@ pub fn mach_port_set_context<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     context: MachVmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&context);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_SET_CONTEXT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_context",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&context);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_SET_CONTEXT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells what kind of kernel object stands behind a port, and where, if the kernel tells that.
@@ -1255,21 +1490,31 @@ pub fn mach_port_kobject<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKobjectReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_KOBJECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let object_type = reply.value::<Natural>()?;
-    let object_addr = reply.value::<MachVmAddress>()?;
-    reply.end()?;
-    Ok(MachPortKobjectReply {
-        object_type,
-        object_addr,
-    })
+    rt::routine(
+        &"mach_port_kobject",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_KOBJECT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let object_type = reply.value::<Natural>()?;
+            let object_addr = reply.value::<MachVmAddress>()?;
+            reply.end()?;
+            Ok(MachPortKobjectReply {
+                object_type,
+                object_addr,
+            })
+        },
+    )
 }
 
 /// Makes a port as the options say, guarded by the context if they ask for that.
@@ -1294,23 +1539,33 @@ pub fn mach_port_construct<K: rt::Kernel<Abi = Abi>>(
     options: &[u64; 3],
     context: u64,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request
-        .memory(
-            rt::OolArg::lend(::core::slice::from_ref(options)),
-            rt::Copying::VIRTUAL,
-        )?;
-    request.ndr();
-    request.value(&context);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_CONSTRUCT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let name = reply.value::<rt::Name>()?;
-    reply.end()?;
-    Ok(name)
+    rt::routine(
+        &"mach_port_construct",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request
+                .memory(
+                    rt::OolArg::lend(::core::slice::from_ref(options)),
+                    rt::Copying::VIRTUAL,
+                )?;
+            request.ndr();
+            request.value(&context);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_CONSTRUCT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let name = reply.value::<rt::Name>()?;
+            reply.end()?;
+            Ok(name)
+        },
+    )
 }
 
 /// Destroys a guarded port, and changes the number of its send references.
@@ -1333,18 +1588,28 @@ pub fn mach_port_destruct<K: rt::Kernel<Abi = Abi>>(
     srdelta: MachPortDelta,
     guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&srdelta);
-    request.value(&guard);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_DESTRUCT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_destruct",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&srdelta);
+            request.value(&guard);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_DESTRUCT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Guards a port: without the guard its receive right cannot be destroyed, nor moved if it is strict.
@@ -1367,18 +1632,23 @@ pub fn mach_port_guard<K: rt::Kernel<Abi = Abi>>(
     guard: u64,
     strict: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&guard);
-    request.value(&u32::from(strict));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_guard",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&guard);
+            request.value(&u32::from(strict));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_PORT_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Ends that.
@@ -1399,17 +1669,27 @@ pub fn mach_port_unguard<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&guard);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_UNGUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_unguard",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&guard);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_UNGUARD,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the size of the table of port names.
@@ -1427,20 +1707,25 @@ pub fn mach_port_unguard<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_port_space_basic_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<IpcInfoSpaceBasic, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_SPACE_BASIC_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let basic_info = reply.value::<IpcInfoSpaceBasic>()?;
-    reply.end()?;
-    Ok(basic_info)
+    rt::routine(
+        &"mach_port_space_basic_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_SPACE_BASIC_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let basic_info = reply.value::<IpcInfoSpaceBasic>()?;
+            reply.end()?;
+            Ok(basic_info)
+        },
+    )
 }
 
 /// Forgets for whom a special reply port waits.
@@ -1463,22 +1748,27 @@ pub fn mach_port_special_reply_port_reset_link<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<bool, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let srp_lost_link = reply.value::<u32>()? != 0;
-    reply.end()?;
-    Ok(srp_lost_link)
+    rt::routine(
+        &"mach_port_special_reply_port_reset_link",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let srp_lost_link = reply.value::<u32>()? != 0;
+            reply.end()?;
+            Ok(srp_lost_link)
+        },
+    )
 }
 
 /// As `mach_port_guard`, with flags.
@@ -1501,23 +1791,28 @@ pub fn mach_port_guard_with_flags<K: rt::Kernel<Abi = Abi>>(
     guard: u64,
     flags: u64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&guard);
-    request.value(&flags);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_PORT_GUARD_WITH_FLAGS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_guard_with_flags",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&guard);
+            request.value(&flags);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_GUARD_WITH_FLAGS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes a guard that is not strict.
@@ -1540,18 +1835,28 @@ pub fn mach_port_swap_guard<K: rt::Kernel<Abi = Abi>>(
     old_guard: u64,
     new_guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&old_guard);
-    request.value(&new_guard);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORT_SWAP_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_swap_guard",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&old_guard);
+            request.value(&new_guard);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_SWAP_GUARD,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `mach_port_kobject`, with a description in words.
@@ -1577,28 +1882,33 @@ pub fn mach_port_kobject_description<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKobjectDescriptionReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<576>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(56, 568, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_KOBJECT_DESCRIPTION,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let object_type = reply.value::<Natural>()?;
-    let object_addr = reply.value::<MachVmAddress>()?;
-    let description = reply.text(512)?;
-    reply.end()?;
-    Ok(MachPortKobjectDescriptionReply {
-        object_type,
-        object_addr,
-        description: description.into(),
-    })
+    rt::routine(
+        &"mach_port_kobject_description",
+        move || {
+            let mut buffer = rt::MsgBuf::<576>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(56, 568, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_KOBJECT_DESCRIPTION,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let object_type = reply.value::<Natural>()?;
+            let object_addr = reply.value::<MachVmAddress>()?;
+            let description = reply.text(512)?;
+            reply.end()?;
+            Ok(MachPortKobjectDescriptionReply {
+                object_type,
+                object_addr,
+                description: description.into(),
+            })
+        },
+    )
 }
 
 /// Checks that a connection was made for a service, and tells its policy.
@@ -1623,23 +1933,28 @@ pub fn mach_port_is_connection_for_service<K: rt::Kernel<Abi = Abi>>(
     connection_port: rt::Name,
     service_port: rt::Name,
 ) -> Result<u64, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&connection_port);
-    request.value(&service_port);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let filter_policy_id = reply.value::<u64>()?;
-    reply.end()?;
-    Ok(filter_policy_id)
+    rt::routine(
+        &"mach_port_is_connection_for_service",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&connection_port);
+            request.value(&service_port);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let filter_policy_id = reply.value::<u64>()?;
+            reply.end()?;
+            Ok(filter_policy_id)
+        },
+    )
 }
 
 /// Tells what a service port says of itself.
@@ -1662,22 +1977,27 @@ pub fn mach_port_get_service_port_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachServicePortInfoData, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<304>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(292, 292, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_PORT_GET_SERVICE_PORT_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let sp_info_out = reply.value::<MachServicePortInfoData>()?;
-    reply.end()?;
-    Ok(sp_info_out)
+    rt::routine(
+        &"mach_port_get_service_port_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<304>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(292, 292, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_SERVICE_PORT_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let sp_info_out = reply.value::<MachServicePortInfoData>()?;
+            reply.end()?;
+            Ok(sp_info_out)
+        },
+    )
 }
 
 /// Ends the task if an attribute of a port is not as it says.
@@ -1701,23 +2021,28 @@ pub fn mach_port_assert_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&name);
-    request.value(&flavor);
-    request.array(info, 17)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_PORT_ASSERT_ATTRIBUTES,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_assert_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&name);
+            request.value(&flavor);
+            request.array(info, 17)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORT_ASSERT_ATTRIBUTES,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What a task does with port names, its own or another task's.

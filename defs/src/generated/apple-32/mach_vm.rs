@@ -186,19 +186,29 @@ pub fn mach_vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     flags: i32,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&flags);
-    let dest = rt::Dest::copy_send(target);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<MachVmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"mach_vm_allocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&flags);
+            let dest = rt::Dest::copy_send(target);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_ALLOCATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let address = reply.value::<MachVmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Releases a range.
@@ -219,17 +229,27 @@ pub fn mach_vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     size: MachVmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    let dest = rt::Dest::copy_send(target);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_deallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            let dest = rt::Dest::copy_send(target);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_VM_DEALLOCATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what the task may do with a range, or, if `set_maximum` is true, the most that it may ever do.
@@ -254,19 +274,24 @@ pub fn mach_vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&u32::from(set_maximum));
-    request.value(&new_protection);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_protect",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&u32::from(set_maximum));
+            request.value(&new_protection);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what a child gets of a range.
@@ -289,18 +314,23 @@ pub fn mach_vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&new_inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_inherit",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&new_inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a range; a read port is enough.
@@ -326,21 +356,26 @@ pub fn mach_vm_read<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     size: MachVmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let data = reply.memory()?;
-    reply.ndr()?;
-    reply.counted(data.len())?;
-    reply.end()?;
-    Ok(data)
+    rt::routine(
+        &"mach_vm_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let data = reply.memory()?;
+            reply.ndr()?;
+            reply.counted(data.len())?;
+            reply.end()?;
+            Ok(data)
+        },
+    )
 }
 
 /// Maps copies of `count` ranges; each address in the list becomes that of the copy. A read port is enough.
@@ -365,18 +400,28 @@ pub fn mach_vm_read_list<K: rt::Kernel<Abi = Abi>>(
     data_list: &MachVmReadEntry,
     count: Natural,
 ) -> Result<MachVmReadEntry, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(data_list);
-    request.value(&count);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let data_list = reply.value::<MachVmReadEntry>()?;
-    reply.end()?;
-    Ok(data_list)
+    rt::routine(
+        &"mach_vm_read_list",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(data_list);
+            request.value(&count);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_READ_LIST,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let data_list = reply.value::<MachVmReadEntry>()?;
+            reply.end()?;
+            Ok(data_list)
+        },
+    )
 }
 
 /// Writes a range.
@@ -398,19 +443,25 @@ pub fn mach_vm_write<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&address);
-    request.count(data_count)?;
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            let data_count = request
+                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&address);
+            request.count(data_count)?;
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Copies a range of the task to another place of the same task.
@@ -433,18 +484,23 @@ pub fn mach_vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     dest_address: MachVmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&source_address);
-    request.value(&size);
-    request.value(&dest_address);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_copy",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&source_address);
+            request.value(&size);
+            request.value(&dest_address);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a range into memory of the caller that is at the address `data`; a read port is enough.
@@ -471,19 +527,29 @@ pub fn mach_vm_read_overwrite<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     data: MachVmAddress,
 ) -> Result<MachVmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&data);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_READ_OVERWRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let outsize = reply.value::<MachVmSize>()?;
-    reply.end()?;
-    Ok(outsize)
+    rt::routine(
+        &"mach_vm_read_overwrite",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&data);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_READ_OVERWRITE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let outsize = reply.value::<MachVmSize>()?;
+            reply.end()?;
+            Ok(outsize)
+        },
+    )
 }
 
 /// Synchronises a range with its memory object.
@@ -506,18 +572,23 @@ pub fn mach_vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&sync_flags);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_msync",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&sync_flags);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Says in which order a range will be used.
@@ -540,18 +611,28 @@ pub fn mach_vm_behavior_set<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     new_behavior: VmBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&new_behavior);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_behavior_set",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&new_behavior);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_VM_BEHAVIOR_SET,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Maps a memory entry, or zero-filled memory if it is null.
@@ -595,27 +676,32 @@ pub fn mach_vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(object);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&offset);
-    request.value(&u32::from(copy));
-    request.value(&cur_protection);
-    request.value(&max_protection);
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<MachVmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"mach_vm_map",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(object);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&offset);
+            request.value(&u32::from(copy));
+            request.value(&cur_protection);
+            request.value(&max_protection);
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let address = reply.value::<MachVmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Asks for, or sets, a property of memory that depends on the machine.
@@ -644,25 +730,30 @@ pub fn mach_vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&attribute);
-    request.value(&value);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VM_MACHINE_ATTRIBUTE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let value = reply.value::<VmMachineAttributeVal>()?;
-    reply.end()?;
-    Ok(value)
+    rt::routine(
+        &"mach_vm_machine_attribute",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&attribute);
+            request.value(&value);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_MACHINE_ATTRIBUTE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let value = reply.value::<VmMachineAttributeVal>()?;
+            reply.end()?;
+            Ok(value)
+        },
+    )
 }
 
 /// Maps a range of one task into another, shared or copied.
@@ -702,31 +793,36 @@ pub fn mach_vm_remap<K: rt::Kernel<Abi = Abi>>(
     copy: bool,
     inheritance: VmInherit,
 ) -> Result<MachVmRemapReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(src_task);
-    request.ndr();
-    request.value(&target_address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&src_address);
-    request.value(&u32::from(copy));
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let target_address = reply.value::<MachVmAddress>()?;
-    let cur_protection = reply.value::<VmProt>()?;
-    let max_protection = reply.value::<VmProt>()?;
-    reply.end()?;
-    Ok(MachVmRemapReply {
-        target_address,
-        cur_protection,
-        max_protection,
-    })
+    rt::routine(
+        &"mach_vm_remap",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(src_task);
+            request.ndr();
+            request.value(&target_address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&src_address);
+            request.value(&u32::from(copy));
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let target_address = reply.value::<MachVmAddress>()?;
+            let cur_protection = reply.value::<VmProt>()?;
+            let max_protection = reply.value::<VmProt>()?;
+            reply.end()?;
+            Ok(MachVmRemapReply {
+                target_address,
+                cur_protection,
+                max_protection,
+            })
+        },
+    )
 }
 
 /// Tells the state of a page; a read port is enough.
@@ -750,21 +846,31 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
     target_map: &rt::SendRight<K>,
     offset: MachVmOffset,
 ) -> Result<MachVmPageQueryReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_map.kernel());
-    request.ndr();
-    request.value(&offset);
-    let dest = rt::Dest::copy_send(target_map);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_PAGE_QUERY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let disposition = reply.value::<Integer>()?;
-    let ref_count = reply.value::<Integer>()?;
-    reply.end()?;
-    Ok(MachVmPageQueryReply {
-        disposition,
-        ref_count,
-    })
+    rt::routine(
+        &"mach_vm_page_query",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_map.kernel());
+            request.ndr();
+            request.value(&offset);
+            let dest = rt::Dest::copy_send(target_map);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_PAGE_QUERY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let disposition = reply.value::<Integer>()?;
+            let ref_count = reply.value::<Integer>()?;
+            reply.end()?;
+            Ok(MachVmPageQueryReply {
+                disposition,
+                ref_count,
+            })
+        },
+    )
 }
 
 /// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port is enough.
@@ -795,27 +901,37 @@ pub fn mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<MachVmRegionRecurseReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<152>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&nesting_depth);
-    request.value(&info_max.min(21));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_REGION_RECURSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<MachVmAddress>()?;
-    let size = reply.value::<MachVmSize>()?;
-    let nesting_depth = reply.value::<Natural>()?;
-    let info = reply.array::<i32>(21)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(MachVmRegionRecurseReply {
-        address,
-        size,
-        nesting_depth,
-        info: rt::array_vec(&info),
-    })
+    rt::routine(
+        &"mach_vm_region_recurse",
+        move || {
+            let mut buffer = rt::MsgBuf::<152>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&nesting_depth);
+            request.value(&info_max.min(21));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_REGION_RECURSE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let address = reply.value::<MachVmAddress>()?;
+            let size = reply.value::<MachVmSize>()?;
+            let nesting_depth = reply.value::<Natural>()?;
+            let info = reply.array::<i32>(21)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(MachVmRegionRecurseReply {
+                address,
+                size,
+                nesting_depth,
+                info: rt::array_vec(&info),
+            })
+        },
+    )
 }
 
 /// Describes the range at or behind an address; a read port is enough.
@@ -846,29 +962,34 @@ pub fn mach_vm_region<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<MachVmRegionReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&flavor);
-    request.value(&info_max.min(10));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let object_name = reply.send_right()?;
-    reply.ndr()?;
-    let address = reply.value::<MachVmAddress>()?;
-    let size = reply.value::<MachVmSize>()?;
-    let info = reply.array::<i32>(10)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(MachVmRegionReply {
-        address,
-        size,
-        info: rt::array_vec(&info),
-        object_name,
-    })
+    rt::routine(
+        &"mach_vm_region",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&flavor);
+            request.value(&info_max.min(10));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let object_name = reply.send_right()?;
+            reply.ndr()?;
+            let address = reply.value::<MachVmAddress>()?;
+            let size = reply.value::<MachVmSize>()?;
+            let info = reply.array::<i32>(10)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(MachVmRegionReply {
+                address,
+                size,
+                info: rt::array_vec(&info),
+                object_name,
+            })
+        },
+    )
 }
 
 /// Makes a port that stands for a range, for mapping it elsewhere.
@@ -898,27 +1019,37 @@ pub fn mach_make_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_handle: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntryReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(parent_handle);
-    request.ndr();
-    request.value(&size);
-    request.value(&offset);
-    request.value(&permission);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_MAKE_MEMORY_ENTRY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let object_handle = reply.send_right()?;
-    reply.ndr()?;
-    let size = reply.value::<MemoryObjectSize>()?;
-    reply.end()?;
-    Ok(MachMakeMemoryEntryReply {
-        size,
-        object_handle,
-    })
+    rt::routine(
+        &"mach_make_memory_entry",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(parent_handle);
+            request.ndr();
+            request.value(&size);
+            request.value(&offset);
+            request.value(&permission);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MAKE_MEMORY_ENTRY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let object_handle = reply.send_right()?;
+            reply.ndr()?;
+            let size = reply.value::<MemoryObjectSize>()?;
+            reply.end()?;
+            Ok(MachMakeMemoryEntryReply {
+                size,
+                object_handle,
+            })
+        },
+    )
 }
 
 /// Asks for, or sets, the state of memory that the kernel may throw away.
@@ -945,24 +1076,29 @@ pub fn mach_vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&control);
-    request.value(&state);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VM_PURGABLE_CONTROL,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let state = reply.value::<i32>()?;
-    reply.end()?;
-    Ok(state)
+    rt::routine(
+        &"mach_vm_purgable_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&control);
+            request.value(&state);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_PURGABLE_CONTROL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let state = reply.value::<i32>()?;
+            reply.end()?;
+            Ok(state)
+        },
+    )
 }
 
 /// Tells facts about a page; a read port is enough.
@@ -990,19 +1126,29 @@ pub fn mach_vm_page_info<K: rt::Kernel<Abi = Abi>>(
     flavor: VmPageInfoFlavor,
     info_max: u32,
 ) -> Result<rt::ArrayVec<i32, 32>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<176>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&flavor);
-    request.value(&info_max.min(32));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 168, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_PAGE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let info = reply.array::<i32>(32)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&info))
+    rt::routine(
+        &"mach_vm_page_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<176>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&flavor);
+            request.value(&info_max.min(32));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 168, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_PAGE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let info = reply.array::<i32>(32)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&info))
+        },
+    )
 }
 
 /// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is enough.
@@ -1031,25 +1177,30 @@ pub fn mach_vm_page_range_query<K: rt::Kernel<Abi = Abi>>(
     dispositions: MachVmAddress,
     dispositions_count: MachVmSize,
 ) -> Result<MachVmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_map.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&dispositions);
-    request.value(&dispositions_count);
-    let dest = rt::Dest::copy_send(target_map);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VM_PAGE_RANGE_QUERY,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let dispositions_count = reply.value::<MachVmSize>()?;
-    reply.end()?;
-    Ok(dispositions_count)
+    rt::routine(
+        &"mach_vm_page_range_query",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_map.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&dispositions);
+            request.value(&dispositions_count);
+            let dest = rt::Dest::copy_send(target_map);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_PAGE_RANGE_QUERY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let dispositions_count = reply.value::<MachVmSize>()?;
+            reply.end()?;
+            Ok(dispositions_count)
+        },
+    )
 }
 
 /// As `mach_vm_remap`, but the protections are asked for; a read port of the source is enough.
@@ -1093,33 +1244,43 @@ pub fn mach_vm_remap_new<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<MachVmRemapNewReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(src_task);
-    request.ndr();
-    request.value(&target_address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&src_address);
-    request.value(&u32::from(copy));
-    request.value(&cur_protection);
-    request.value(&max_protection);
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let target_address = reply.value::<MachVmAddress>()?;
-    let cur_protection = reply.value::<VmProt>()?;
-    let max_protection = reply.value::<VmProt>()?;
-    reply.end()?;
-    Ok(MachVmRemapNewReply {
-        target_address,
-        cur_protection,
-        max_protection,
-    })
+    rt::routine(
+        &"mach_vm_remap_new",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(src_task);
+            request.ndr();
+            request.value(&target_address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&src_address);
+            request.value(&u32::from(copy));
+            request.value(&cur_protection);
+            request.value(&max_protection);
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_REMAP_NEW,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let target_address = reply.value::<MachVmAddress>()?;
+            let cur_protection = reply.value::<VmProt>()?;
+            let max_protection = reply.value::<VmProt>()?;
+            reply.end()?;
+            Ok(MachVmRemapNewReply {
+                target_address,
+                cur_protection,
+                max_protection,
+            })
+        },
+    )
 }
 
 /// Reserves ranges of the address space for special uses.
@@ -1141,17 +1302,27 @@ pub fn mach_vm_range_create<K: rt::Kernel<Abi = Abi>>(
     flavor: MachVmRangeFlavor,
     recipes: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(recipes, 1024)?;
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_VM_RANGE_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_vm_range_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(recipes, 1024)?;
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_VM_RANGE_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What a task does with memory, its own or another task's, with addresses of 64 bits.

@@ -49,23 +49,28 @@ pub fn mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
     key: MachVoucherAttrKey,
     content_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(voucher.kernel());
-    request.ndr();
-    request.value(&key);
-    request.value(&content_max.min(4096));
-    let dest = rt::Dest::copy_send(voucher);
-    let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let content = reply.array::<u8>(4096)?.at_most(content_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&content))
+    rt::routine(
+        &"mach_voucher_extract_attr_content",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(voucher.kernel());
+            request.ndr();
+            request.value(&key);
+            request.value(&content_max.min(4096));
+            let dest = rt::Dest::copy_send(voucher);
+            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let content = reply.array::<u8>(4096)?.at_most(content_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&content))
+        },
+    )
 }
 
 /// Tells how to make an attribute again.
@@ -91,23 +96,28 @@ pub fn mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
     key: MachVoucherAttrKey,
     recipe_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(voucher.kernel());
-    request.ndr();
-    request.value(&key);
-    request.value(&recipe_max.min(4096));
-    let dest = rt::Dest::copy_send(voucher);
-    let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let recipe = reply.array::<u8>(4096)?.at_most(recipe_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&recipe))
+    rt::routine(
+        &"mach_voucher_extract_attr_recipe",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(voucher.kernel());
+            request.ndr();
+            request.value(&key);
+            request.value(&recipe_max.min(4096));
+            let dest = rt::Dest::copy_send(voucher);
+            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let recipe = reply.array::<u8>(4096)?.at_most(recipe_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&recipe))
+        },
+    )
 }
 
 /// Tells how to make all attributes again.
@@ -131,22 +141,27 @@ pub fn mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
     voucher: &rt::SendRight<K>,
     recipes_max: u32,
 ) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5168>::new();
-    let mut request = buffer.request(voucher.kernel());
-    request.ndr();
-    request.value(&recipes_max.min(5120));
-    let dest = rt::Dest::copy_send(voucher);
-    let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&recipes))
+    rt::routine(
+        &"mach_voucher_extract_all_attr_recipes",
+        move || {
+            let mut buffer = rt::MsgBuf::<5168>::new();
+            let mut request = buffer.request(voucher.kernel());
+            request.ndr();
+            request.value(&recipes_max.min(5120));
+            let dest = rt::Dest::copy_send(voucher);
+            let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&recipes))
+        },
+    )
 }
 
 /// Has the manager of an attribute do something.
@@ -177,25 +192,30 @@ pub fn mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
     in_content: &[u8],
     out_content_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(voucher.kernel());
-    request.ndr();
-    request.value(&key);
-    request.value(&command);
-    request.array(in_content, 4096)?;
-    request.value(&out_content_max.min(4096));
-    let dest = rt::Dest::copy_send(voucher);
-    let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_VOUCHER_ATTR_COMMAND,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let out_content = reply.array::<u8>(4096)?.at_most(out_content_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&out_content))
+    rt::routine(
+        &"mach_voucher_attr_command",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(voucher.kernel());
+            request.ndr();
+            request.value(&key);
+            request.value(&command);
+            request.array(in_content, 4096)?;
+            request.value(&out_content_max.min(4096));
+            let dest = rt::Dest::copy_send(voucher);
+            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VOUCHER_ATTR_COMMAND,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let out_content = reply.array::<u8>(4096)?.at_most(out_content_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&out_content))
+        },
+    )
 }
 
 /// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for development.
@@ -221,18 +241,28 @@ pub fn mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
     voucher_name: rt::Name,
     recipes_max: u32,
 ) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5168>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&voucher_name);
-    request.value(&recipes_max.min(5120));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_VOUCHER_DEBUG_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&recipes))
+    rt::routine(
+        &"mach_voucher_debug_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<5168>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&voucher_name);
+            request.value(&recipes_max.min(5120));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_VOUCHER_DEBUG_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&recipes))
+        },
+    )
 }
 
 /// What a voucher holds: attributes of resources, each of which a manager in the kernel understands.

@@ -53,23 +53,28 @@ pub fn mach_memory_entry_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(mem_entry.kernel());
-    request.ndr();
-    request.value(&control);
-    request.value(&state);
-    let dest = rt::Dest::copy_send(mem_entry);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let state = reply.value::<i32>()?;
-    reply.end()?;
-    Ok(state)
+    rt::routine(
+        &"mach_memory_entry_purgable_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(mem_entry.kernel());
+            request.ndr();
+            request.value(&control);
+            request.value(&state);
+            let dest = rt::Dest::copy_send(mem_entry);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let state = reply.value::<i32>()?;
+            reply.end()?;
+            Ok(state)
+        },
+    )
 }
 
 /// Counts accesses, if `access_tracking` is set, and tells how many there were.
@@ -94,28 +99,33 @@ pub fn mach_memory_entry_access_tracking<K: rt::Kernel<Abi = Abi>>(
     mem_entry: &rt::SendRight<K>,
     access_tracking: i32,
 ) -> Result<MachMemoryEntryAccessTrackingReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(mem_entry.kernel());
-    request.ndr();
-    request.value(&access_tracking);
-    let dest = rt::Dest::copy_send(mem_entry);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let access_tracking = reply.value::<i32>()?;
-    let access_tracking_reads = reply.value::<u32>()?;
-    let access_tracking_writes = reply.value::<u32>()?;
-    reply.end()?;
-    Ok(MachMemoryEntryAccessTrackingReply {
-        access_tracking,
-        access_tracking_reads,
-        access_tracking_writes,
-    })
+    rt::routine(
+        &"mach_memory_entry_access_tracking",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(mem_entry.kernel());
+            request.ndr();
+            request.value(&access_tracking);
+            let dest = rt::Dest::copy_send(mem_entry);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let access_tracking = reply.value::<i32>()?;
+            let access_tracking_reads = reply.value::<u32>()?;
+            let access_tracking_writes = reply.value::<u32>()?;
+            reply.end()?;
+            Ok(MachMemoryEntryAccessTrackingReply {
+                access_tracking,
+                access_tracking_reads,
+                access_tracking_writes,
+            })
+        },
+    )
 }
 
 /// Says to which task the memory is accounted: by its control port, or by a token of its identity.
@@ -138,24 +148,29 @@ pub fn mach_memory_entry_ownership<K: rt::Kernel<Abi = Abi>>(
     ledger_tag: i32,
     ledger_flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(mem_entry.kernel());
-    request.descriptors(1);
-    request.copy_send(owner);
-    request.ndr();
-    request.value(&ledger_tag);
-    request.value(&ledger_flags);
-    let dest = rt::Dest::copy_send(mem_entry);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_MEMORY_ENTRY_OWNERSHIP,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_memory_entry_ownership",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(mem_entry.kernel());
+            request.descriptors(1);
+            request.copy_send(owner);
+            request.ndr();
+            request.value(&ledger_tag);
+            request.value(&ledger_flags);
+            let dest = rt::Dest::copy_send(mem_entry);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_MEMORY_ENTRY_OWNERSHIP,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the kernel does with memory for who holds a port that stands for it (`mach_make_memory_entry`).

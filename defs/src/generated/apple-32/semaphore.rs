@@ -39,14 +39,24 @@ pub mod id {
 pub fn semaphore_signal<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(semaphore.kernel());
-    let dest = rt::Dest::copy_send(semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_signal",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(semaphore.kernel());
+            let dest = rt::Dest::copy_send(semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_SIGNAL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets all waiting threads go on.
@@ -60,14 +70,24 @@ pub fn semaphore_signal<K: rt::Kernel<Abi = Abi>>(
 pub fn semaphore_signal_all<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(semaphore.kernel());
-    let dest = rt::Dest::copy_send(semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_SIGNAL_ALL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_signal_all",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(semaphore.kernel());
+            let dest = rt::Dest::copy_send(semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_SIGNAL_ALL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Waits for a signal.
@@ -81,14 +101,19 @@ pub fn semaphore_signal_all<K: rt::Kernel<Abi = Abi>>(
 pub fn semaphore_wait<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(semaphore.kernel());
-    let dest = rt::Dest::copy_send(semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_WAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_wait",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(semaphore.kernel());
+            let dest = rt::Dest::copy_send(semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::SEMAPHORE_WAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets this thread go on if it waits, or any one if the thread is null.
@@ -107,16 +132,26 @@ pub fn semaphore_signal_thread<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(semaphore.kernel());
-    request.descriptors(1);
-    request.copy_send(thread);
-    let dest = rt::Dest::copy_send(semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_SIGNAL_THREAD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_signal_thread",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(semaphore.kernel());
+            request.descriptors(1);
+            request.copy_send(thread);
+            let dest = rt::Dest::copy_send(semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_SIGNAL_THREAD,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Waits for a signal, but not longer than this; then the result is `KERN_OPERATION_TIMED_OUT`.
@@ -135,16 +170,26 @@ pub fn semaphore_timedwait<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
     wait_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(semaphore.kernel());
-    request.ndr();
-    request.value(wait_time);
-    let dest = rt::Dest::copy_send(semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_TIMEDWAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_timedwait",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(semaphore.kernel());
+            request.ndr();
+            request.value(wait_time);
+            let dest = rt::Dest::copy_send(semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_TIMEDWAIT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Signals one semaphore and waits for another, in one step.
@@ -163,16 +208,26 @@ pub fn semaphore_wait_signal<K: rt::Kernel<Abi = Abi>>(
     wait_semaphore: &rt::SendRight<K>,
     signal_semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(wait_semaphore.kernel());
-    request.descriptors(1);
-    request.copy_send(signal_semaphore);
-    let dest = rt::Dest::copy_send(wait_semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_WAIT_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_wait_signal",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(wait_semaphore.kernel());
+            request.descriptors(1);
+            request.copy_send(signal_semaphore);
+            let dest = rt::Dest::copy_send(wait_semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_WAIT_SIGNAL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `semaphore_wait_signal`, but waits no longer than this.
@@ -193,23 +248,28 @@ pub fn semaphore_timedwait_signal<K: rt::Kernel<Abi = Abi>>(
     signal_semaphore: &rt::SendRight<K>,
     wait_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(wait_semaphore.kernel());
-    request.descriptors(1);
-    request.copy_send(signal_semaphore);
-    request.ndr();
-    request.value(wait_time);
-    let dest = rt::Dest::copy_send(wait_semaphore);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::SEMAPHORE_TIMEDWAIT_SIGNAL,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_timedwait_signal",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(wait_semaphore.kernel());
+            request.descriptors(1);
+            request.copy_send(signal_semaphore);
+            request.ndr();
+            request.value(wait_time);
+            let dest = rt::Dest::copy_send(wait_semaphore);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_TIMEDWAIT_SIGNAL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The kernel's counting semaphores.

@@ -145,14 +145,24 @@ pub struct ThreadGetExceptionPortsInfoReply {
 pub fn thread_terminate<K: rt::Kernel<Abi = Abi>>(
     target_act: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::move_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::move_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_TERMINATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a thread's registers as they are in the kernel, in the layout that the flavor names.
@@ -178,18 +188,23 @@ pub fn act_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5232>::new();
-    let mut request = buffer.request(target_act.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&old_state_max.min(1296));
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-    let mut reply = request
-        .call(id::ACT_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&old_state))
+    rt::routine(
+        &"act_get_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5232>::new();
+            let mut request = buffer.request(target_act.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&old_state_max.min(1296));
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+            let mut reply = request
+                .call(id::ACT_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&old_state))
+        },
+    )
 }
 
 /// Sets a thread's registers as they are in the kernel, in the layout that the flavor names.
@@ -211,17 +226,22 @@ pub fn act_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5224>::new();
-    let mut request = buffer.request(target_act.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(new_state, 1296)?;
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::ACT_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"act_set_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5224>::new();
+            let mut request = buffer.request(target_act.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(new_state, 1296)?;
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::ACT_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a stopped thread's registers, in the layout that the flavor names.
@@ -247,18 +267,28 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5232>::new();
-    let mut request = buffer.request(target_act.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&old_state_max.min(1296));
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-    let mut reply = request
-        .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&old_state))
+    rt::routine(
+        &"thread_get_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5232>::new();
+            let mut request = buffer.request(target_act.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&old_state_max.min(1296));
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::THREAD_GET_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&old_state))
+        },
+    )
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -280,17 +310,27 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5224>::new();
-    let mut request = buffer.request(target_act.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(new_state, 1296)?;
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5224>::new();
+            let mut request = buffer.request(target_act.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(new_state, 1296)?;
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_SET_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Stops a thread, and counts how often it was stopped.
@@ -304,14 +344,19 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_suspend",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Undoes one `thread_suspend`; the thread runs when the count is zero.
@@ -325,14 +370,19 @@ pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_resume",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Breaks off what a thread waits for in the kernel.
@@ -346,14 +396,19 @@ pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_ABORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_abort",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_ABORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `thread_abort`, but fails where the thread could not begin again.
@@ -367,14 +422,24 @@ pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort_safely<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_ABORT_SAFELY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_abort_safely",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_ABORT_SAFELY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns one of a thread's special ports.
@@ -397,18 +462,28 @@ pub fn thread_get_special_port<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.ndr();
-    request.value(&which_port);
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let special_port = reply.send_right()?;
-    reply.end()?;
-    Ok(special_port)
+    rt::routine(
+        &"thread_get_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.ndr();
+            request.value(&which_port);
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_GET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let special_port = reply.send_right()?;
+            reply.end()?;
+            Ok(special_port)
+        },
+    )
 }
 
 /// Sets one of a thread's special ports.
@@ -429,18 +504,28 @@ pub fn thread_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.descriptors(1);
-    request.copy_send(special_port);
-    request.ndr();
-    request.value(&which_port);
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.descriptors(1);
+            request.copy_send(special_port);
+            request.ndr();
+            request.value(&which_port);
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_SET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells facts about a thread.
@@ -466,18 +551,25 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadFlavor,
     thread_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 32>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<176>::new();
-    let mut request = buffer.request(target_act.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&thread_info_out_max.min(32));
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(40, 168, rt::Complex::Never);
-    let mut reply = request
-        .call(id::THREAD_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let thread_info_out = reply.array::<Integer>(32)?.at_most(thread_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&thread_info_out))
+    rt::routine(
+        &"thread_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<176>::new();
+            let mut request = buffer.request(target_act.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&thread_info_out_max.min(32));
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(40, 168, rt::Complex::Never);
+            let mut reply = request
+                .call(id::THREAD_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let thread_info_out = reply
+                .array::<Integer>(32)?
+                .at_most(thread_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&thread_info_out))
+        },
+    )
 }
 
 /// Sets the exception server of a thread for some exceptions; it is asked before that of the task.
@@ -502,25 +594,30 @@ pub fn thread_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::THREAD_SET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_SET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns the exception servers of a thread for some exceptions.
@@ -547,33 +644,38 @@ pub fn thread_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<ThreadGetExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.ndr();
-    request.value(&exception_mask);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::THREAD_GET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlers, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(ThreadGetExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlers,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"thread_get_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.ndr();
+            request.value(&exception_mask);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_GET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlers, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(ThreadGetExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlers,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Sets the exception server of a thread for some exceptions, and returns those that were there before.
@@ -606,37 +708,42 @@ pub fn thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<ThreadSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::THREAD_SWAP_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlers, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(ThreadSwapExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlers,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"thread_swap_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_SWAP_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlers, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(ThreadSwapExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlers,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Sets the scheduling policy of a thread, as before the flavors.
@@ -660,18 +767,23 @@ pub fn thread_policy<K: rt::Kernel<Abi = Abi>>(
     base: &[Integer],
     set_limit: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.ndr();
-    request.value(&policy);
-    request.array(base, 5)?;
-    request.value(&u32::from(set_limit));
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_policy",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.ndr();
+            request.value(&policy);
+            request.array(base, 5)?;
+            request.value(&u32::from(set_limit));
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets how a thread is scheduled: what, the flavor says.
@@ -693,17 +805,27 @@ pub fn thread_policy_set<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadPolicyFlavor,
     policy_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(policy_info, 16)?;
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_policy_set",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(policy_info, 16)?;
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_POLICY_SET,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
@@ -732,23 +854,33 @@ pub fn thread_policy_get<K: rt::Kernel<Abi = Abi>>(
     policy_info_max: u32,
     get_default: bool,
 ) -> Result<ThreadPolicyGetReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&policy_info_max.min(16));
-    request.value(&u32::from(get_default));
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-    let mut reply = request
-        .call(id::THREAD_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
-    let get_default = reply.value::<u32>()? != 0;
-    reply.end()?;
-    Ok(ThreadPolicyGetReply {
-        policy_info: rt::array_vec(&policy_info),
-        get_default,
-    })
+    rt::routine(
+        &"thread_policy_get",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&policy_info_max.min(16));
+            request.value(&u32::from(get_default));
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::THREAD_POLICY_GET,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+            let get_default = reply.value::<u32>()? != 0;
+            reply.end()?;
+            Ok(ThreadPolicyGetReply {
+                policy_info: rt::array_vec(&policy_info),
+                get_default,
+            })
+        },
+    )
 }
 
 /// As `thread_policy`, within the limits of a processor set.
@@ -775,20 +907,30 @@ pub fn thread_set_policy<K: rt::Kernel<Abi = Abi>>(
     base: &[Integer],
     limit: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<88>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.descriptors(1);
-    request.copy_send(pset);
-    request.ndr();
-    request.value(&policy);
-    request.array(base, 5)?;
-    request.array(limit, 1)?;
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_SET_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_policy",
+        move || {
+            let mut buffer = rt::MsgBuf::<88>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.descriptors(1);
+            request.copy_send(pset);
+            request.ndr();
+            request.value(&policy);
+            request.array(base, 5)?;
+            request.array(limit, 1)?;
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_SET_POLICY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns a voucher of a thread.
@@ -811,18 +953,28 @@ pub fn thread_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     which: MachVoucherSelector,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.ndr();
-    request.value(&which);
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_GET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let voucher = reply.send_right()?;
-    reply.end()?;
-    Ok(voucher)
+    rt::routine(
+        &"thread_get_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.ndr();
+            request.value(&which);
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_GET_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let voucher = reply.send_right()?;
+            reply.end()?;
+            Ok(voucher)
+        },
+    )
 }
 
 /// Sets the voucher of a thread.
@@ -841,16 +993,26 @@ pub fn thread_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     voucher: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.descriptors(1);
-    request.copy_send(voucher);
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.descriptors(1);
+            request.copy_send(voucher);
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_SET_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the voucher of a thread, and returns the one that was there.
@@ -875,24 +1037,29 @@ pub fn thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     new_voucher: &rt::SendRight<K>,
     old_voucher: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(thr_act.kernel());
-    request.descriptors(2);
-    request.copy_send(new_voucher);
-    request.copy_send(old_voucher);
-    let dest = rt::Dest::copy_send(thr_act);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::THREAD_SWAP_MACH_VOUCHER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let old_voucher = reply.send_right()?;
-    reply.end()?;
-    Ok(old_voucher)
+    rt::routine(
+        &"thread_swap_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(thr_act.kernel());
+            request.descriptors(2);
+            request.copy_send(new_voucher);
+            request.copy_send(old_voucher);
+            let dest = rt::Dest::copy_send(thr_act);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_SWAP_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let old_voucher = reply.send_right()?;
+            reply.end()?;
+            Ok(old_voucher)
+        },
+    )
 }
 
 /// Turns the registers of a thread from the form of one task into that of another, where pointers are signed.
@@ -923,25 +1090,30 @@ pub fn thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
     in_state: &[Natural],
     out_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5232>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.ndr();
-    request.value(&direction);
-    request.value(&flavor);
-    request.array(in_state, 1296)?;
-    request.value(&out_state_max.min(1296));
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::THREAD_CONVERT_THREAD_STATE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let out_state = reply.array::<Natural>(1296)?.at_most(out_state_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&out_state))
+    rt::routine(
+        &"thread_convert_thread_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5232>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.ndr();
+            request.value(&direction);
+            request.value(&flavor);
+            request.array(in_state, 1296)?;
+            request.value(&out_state_max.min(1296));
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::THREAD_CONVERT_THREAD_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let out_state = reply.array::<Natural>(1296)?.at_most(out_state_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&out_state))
+        },
+    )
 }
 
 /// Describes the exception servers of a thread, by a port that gives no control over it.
@@ -968,30 +1140,36 @@ pub fn thread_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<ThreadGetExceptionPortsInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<688>::new();
-    let mut request = buffer.request(port.kernel());
-    request.ndr();
-    request.value(&exception_mask);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 680, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::THREAD_GET_EXCEPTION_PORTS_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    let old_handlers_info = reply.array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(ThreadGetExceptionPortsInfoReply {
-        masks: rt::array_vec(&masks),
-        old_handlers_info: rt::array_vec(&old_handlers_info),
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"thread_get_exception_ports_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<688>::new();
+            let mut request = buffer.request(port.kernel());
+            request.ndr();
+            request.value(&exception_mask);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 680, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::THREAD_GET_EXCEPTION_PORTS_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            let old_handlers_info = reply
+                .array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(ThreadGetExceptionPortsInfoReply {
+                masks: rt::array_vec(&masks),
+                old_handlers_info: rt::array_vec(&old_handlers_info),
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Lets a hardened thread have an exception server for these exceptions; since macOS 26.
@@ -1016,25 +1194,30 @@ pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
     behavior_mask: ExceptionBehavior,
     flavor_mask: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.descriptors(1);
-    request.copy_send(exc_port);
-    request.ndr();
-    request.value(&exc_mask);
-    request.value(&behavior_mask);
-    request.value(&flavor_mask);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::THREAD_ADOPT_EXCEPTION_HANDLER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_adopt_exception_handler",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.descriptors(1);
+            request.copy_send(exc_port);
+            request.ndr();
+            request.value(&exc_mask);
+            request.value(&behavior_mask);
+            request.value(&flavor_mask);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::THREAD_ADOPT_EXCEPTION_HANDLER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder. Since macOS 26.
@@ -1052,16 +1235,21 @@ pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend2<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_act.kernel());
-    let dest = rt::Dest::copy_send(target_act);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let suspend_token = reply.send_once_right()?;
-    reply.end()?;
-    Ok(suspend_token)
+    rt::routine(
+        &"thread_suspend2",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_act.kernel());
+            let dest = rt::Dest::copy_send(target_act);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::THREAD_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let suspend_token = reply.send_once_right()?;
+            reply.end()?;
+            Ok(suspend_token)
+        },
+    )
 }
 
 /// Gives such a right back.
@@ -1075,14 +1263,19 @@ pub fn thread_suspend2<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume2<K: rt::Kernel<Abi = Abi>>(
     suspend_token: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(suspend_token.kernel());
-    let dest = rt::Dest::move_send_once(suspend_token);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::THREAD_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_resume2",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(suspend_token.kernel());
+            let dest = rt::Dest::move_send_once(suspend_token);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::THREAD_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
@@ -2123,9 +2316,9 @@ fn encode_thread_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlers_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlers_count, results.masks.len());
     Ok(())
 }
 
@@ -2138,9 +2331,9 @@ fn encode_thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlers_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlers_count, results.masks.len());
     Ok(())
 }
 
@@ -2187,9 +2380,9 @@ fn encode_thread_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_handlers_info, results.masks.len(), 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
+    reply.array_of(&results.old_handlers_info, results.masks.len(), 32);
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
     Ok(())
 }
 

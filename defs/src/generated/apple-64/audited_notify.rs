@@ -41,12 +41,17 @@ pub fn mach_notify_port_deleted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_port_deleted",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A message can be sent with this name again, after a send that timed out had asked to be told.
@@ -67,12 +72,17 @@ pub fn mach_notify_send_possible<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_SEND_POSSIBLE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_send_possible",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_SEND_POSSIBLE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A receive right was about to be destroyed; the port lives on, and its receive right is in this message.
@@ -90,12 +100,17 @@ pub fn mach_notify_port_destroyed<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     rights: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.descriptors(1);
-    request.move_receive(rights);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_port_destroyed",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.descriptors(1);
+            request.move_receive(rights);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// No send rights to a port are left.
@@ -115,12 +130,17 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.ndr();
-    request.value(&mscount);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_no_senders",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.ndr();
+            request.value(&mscount);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A send-once right was destroyed without being used: who waits for a reply gets this in its place.
@@ -133,10 +153,15 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_notify_send_once<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<24>::new();
-    let request = buffer.request(notify.kernel());
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_send_once",
+        move || {
+            let mut buffer = rt::MsgBuf::<24>::new();
+            let request = buffer.request(notify.kernel());
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A port died, and what was a send right under this name is a dead name now, with one user reference more.
@@ -154,12 +179,17 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.ndr();
-    request.value(&name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_dead_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.ndr();
+            request.value(&name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the kernel tells the holders of rights about their ports.

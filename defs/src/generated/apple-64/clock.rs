@@ -39,15 +39,20 @@ pub mod id {
 pub fn clock_get_time<K: rt::Kernel<Abi = Abi>>(
     clock_serv: &rt::SendRight<K>,
 ) -> Result<MachTimespec, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(clock_serv.kernel());
-    let dest = rt::Dest::copy_send(clock_serv);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::CLOCK_GET_TIME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let cur_time = reply.value::<MachTimespec>()?;
-    reply.end()?;
-    Ok(cur_time)
+    rt::routine(
+        &"clock_get_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(clock_serv.kernel());
+            let dest = rt::Dest::copy_send(clock_serv);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::CLOCK_GET_TIME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let cur_time = reply.value::<MachTimespec>()?;
+            reply.end()?;
+            Ok(cur_time)
+        },
+    )
 }
 
 /// Tells an attribute of the clock, such as its resolution.
@@ -73,18 +78,28 @@ pub fn clock_get_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: ClockFlavor,
     clock_attr_max: u32,
 ) -> Result<rt::ArrayVec<i32, 1>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(clock_serv.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&clock_attr_max.min(1));
-    let dest = rt::Dest::copy_send(clock_serv);
-    let shape = rt::Shape::new(40, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::CLOCK_GET_ATTRIBUTES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let clock_attr = reply.array::<i32>(1)?.at_most(clock_attr_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&clock_attr))
+    rt::routine(
+        &"clock_get_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(clock_serv.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&clock_attr_max.min(1));
+            let dest = rt::Dest::copy_send(clock_serv);
+            let shape = rt::Shape::new(40, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::CLOCK_GET_ATTRIBUTES,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let clock_attr = reply.array::<i32>(1)?.at_most(clock_attr_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&clock_attr))
+        },
+    )
 }
 
 /// Asks for a `clock_alarm_reply` at a time of the clock, or after a time.
@@ -107,19 +122,24 @@ pub fn clock_alarm<K: rt::Kernel<Abi = Abi>>(
     alarm_time: &MachTimespec,
     alarm_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(clock_serv.kernel());
-    request.descriptors(1);
-    request.make_send_once(alarm_port);
-    request.ndr();
-    request.value(&alarm_type);
-    request.value(alarm_time);
-    let dest = rt::Dest::copy_send(clock_serv);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::CLOCK_ALARM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"clock_alarm",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(clock_serv.kernel());
+            request.descriptors(1);
+            request.make_send_once(alarm_port);
+            request.ndr();
+            request.value(&alarm_type);
+            request.value(alarm_time);
+            let dest = rt::Dest::copy_send(clock_serv);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::CLOCK_ALARM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the kernel's clocks tell.

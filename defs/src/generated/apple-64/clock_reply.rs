@@ -38,14 +38,19 @@ pub fn clock_alarm_reply<'a, K: rt::Kernel<Abi = Abi>>(
     alarm_type: AlarmType,
     alarm_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.ndr();
-    request.value(&alarm_code);
-    request.value(&alarm_type);
-    request.value(alarm_time);
-    let dest = alarm_port.into();
-    request.send(id::CLOCK_ALARM_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"clock_alarm_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.ndr();
+            request.value(&alarm_code);
+            request.value(&alarm_type);
+            request.value(alarm_time);
+            let dest = alarm_port.into();
+            request.send(id::CLOCK_ALARM_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What a clock sends to who has asked for an alarm.

@@ -80,20 +80,25 @@ pub fn mach_exception_raise<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<88>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(2);
-    request.copy_send(thread);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_exception_raise",
+        move || {
+            let mut buffer = rt::MsgBuf::<88>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(2);
+            request.copy_send(thread);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::MACH_EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
@@ -126,24 +131,34 @@ pub fn mach_exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5248>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 1296)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<Natural>(1296)?;
-    reply.end()?;
-    Ok(MachExceptionRaiseStateReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"mach_exception_raise_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5248>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 1296)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_EXCEPTION_RAISE_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<Natural>(1296)?;
+            reply.end()?;
+            Ok(MachExceptionRaiseStateReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
@@ -180,32 +195,37 @@ pub fn mach_exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateIdentityReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5280>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(2);
-    request.copy_send(thread);
-    request.copy_send(task);
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 1296)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
-            dest,
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<Natural>(1296)?;
-    reply.end()?;
-    Ok(MachExceptionRaiseStateIdentityReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"mach_exception_raise_state_identity",
+        move || {
+            let mut buffer = rt::MsgBuf::<5280>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(2);
+            request.copy_send(thread);
+            request.copy_send(task);
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 1296)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<Natural>(1296)?;
+            reply.end()?;
+            Ok(MachExceptionRaiseStateIdentityReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// As `mach_exception_raise`, but a token and a number stand for the task and the thread
@@ -232,25 +252,30 @@ pub fn mach_exception_raise_identity_protected<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(1);
-    request.copy_send(task_id_token);
-    request.ndr();
-    request.value(&thread_id);
-    request.value(&exception);
-    request.array(code, 2)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED,
-            dest,
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_exception_raise_identity_protected",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(1);
+            request.copy_send(task_id_token);
+            request.ndr();
+            request.value(&thread_id);
+            request.value(&exception);
+            request.array(code, 2)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// A task has crashed, and here is a backtrace of it.
@@ -276,19 +301,29 @@ pub fn mach_exception_raise_backtrace<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(1);
-    request.copy_send(kcdata_object);
-    request.ndr();
-    request.value(&exception);
-    request.array(code, 2)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_EXCEPTION_RAISE_BACKTRACE, dest, shape, rt::CallOptions::NONE)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_exception_raise_backtrace",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(1);
+            request.copy_send(kcdata_object);
+            request.ndr();
+            request.value(&exception);
+            request.array(code, 2)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_EXCEPTION_RAISE_BACKTRACE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `mach_exception_raise_identity_protected`, with the thread's registers too; the reply sets them.
@@ -325,32 +360,37 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateIdentityProtectedReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5272>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.descriptors(1);
-    request.copy_send(task_id_token);
-    request.ndr();
-    request.value(&thread_id);
-    request.value(&exception);
-    request.array(code, 2)?;
-    request.value(&flavor);
-    request.array(old_state, 1296)?;
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
-            dest,
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    let flavor = reply.value::<i32>()?;
-    let new_state = reply.array::<Natural>(1296)?;
-    reply.end()?;
-    Ok(MachExceptionRaiseStateIdentityProtectedReply {
-        flavor,
-        new_state: rt::array_vec(&new_state),
-    })
+    rt::routine(
+        &"mach_exception_raise_state_identity_protected",
+        move || {
+            let mut buffer = rt::MsgBuf::<5272>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.descriptors(1);
+            request.copy_send(task_id_token);
+            request.ndr();
+            request.value(&thread_id);
+            request.value(&exception);
+            request.array(code, 2)?;
+            request.value(&flavor);
+            request.array(old_state, 1296)?;
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let flavor = reply.value::<i32>()?;
+            let new_state = reply.array::<Natural>(1296)?;
+            reply.end()?;
+            Ok(MachExceptionRaiseStateIdentityProtectedReply {
+                flavor,
+                new_state: rt::array_vec(&new_state),
+            })
+        },
+    )
 }
 
 /// What the kernel asks of an exception server, with codes of 64 bits.

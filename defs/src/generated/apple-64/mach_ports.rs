@@ -32,19 +32,32 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     init_port_set: &[rt::SendRight<K>],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    let init_port_set_count = request
-        .rights_memory(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.count(init_port_set_count)?;
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_ports_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            let init_port_set_count = request
+                .rights_memory(
+                    rt::PortArray::copy_send(init_port_set),
+                    rt::Copying::VIRTUAL,
+                )?;
+            request.ndr();
+            request.count(init_port_set_count)?;
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORTS_REGISTER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns these ports.
@@ -63,18 +76,28 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let init_port_set = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(init_port_set.len())?;
-    reply.end()?;
-    Ok(init_port_set)
+    rt::routine(
+        &"mach_ports_lookup",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORTS_LOOKUP,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let init_port_set = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(init_port_set.len())?;
+            reply.end()?;
+            Ok(init_port_set)
+        },
+    )
 }
 
 /// The ports that a task hands down to its children, as before macOS 15.

@@ -48,14 +48,19 @@ pub struct ProcessorInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::PROCESSOR_START, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_start",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::PROCESSOR_START, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Stops a processor.
@@ -69,14 +74,19 @@ pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_exit",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells facts about a processor.
@@ -103,26 +113,31 @@ pub fn processor_info<K: rt::Kernel<Abi = Abi>>(
     flavor: ProcessorFlavor,
     processor_info_out_max: u32,
 ) -> Result<ProcessorInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<144>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&processor_info_out_max.min(20));
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(52, 132, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let host = reply.send_right()?;
-    reply.ndr()?;
-    let processor_info_out = reply
-        .array::<Integer>(20)?
-        .at_most(processor_info_out_max)?;
-    reply.end()?;
-    Ok(ProcessorInfoReply {
-        host,
-        processor_info_out: rt::array_vec(&processor_info_out),
-    })
+    rt::routine(
+        &"processor_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<144>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&processor_info_out_max.min(20));
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(52, 132, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let host = reply.send_right()?;
+            reply.ndr()?;
+            let processor_info_out = reply
+                .array::<Integer>(20)?
+                .at_most(processor_info_out_max)?;
+            reply.end()?;
+            Ok(ProcessorInfoReply {
+                host,
+                processor_info_out: rt::array_vec(&processor_info_out),
+            })
+        },
+    )
 }
 
 /// Does with a processor what only its kind of machine has.
@@ -142,16 +157,26 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
     processor_cmd: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.ndr();
-    request.array(processor_cmd, 20)?;
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.ndr();
+            request.array(processor_cmd, 20)?;
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_CONTROL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Moves a processor to another set; no kernel of today does.
@@ -172,18 +197,28 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     wait: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.descriptors(1);
-    request.copy_send(new_set);
-    request.ndr();
-    request.value(&u32::from(wait));
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_assign",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.descriptors(1);
+            request.copy_send(new_set);
+            request.ndr();
+            request.value(&u32::from(wait));
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_ASSIGN,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns the set that a processor is in, by the port that tells it apart.
@@ -201,21 +236,26 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_get_assignment<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::PROCESSOR_GET_ASSIGNMENT,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let assigned_set = reply.send_right()?;
-    reply.end()?;
-    Ok(assigned_set)
+    rt::routine(
+        &"processor_get_assignment",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_GET_ASSIGNMENT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let assigned_set = reply.send_right()?;
+            reply.end()?;
+            Ok(assigned_set)
+        },
+    )
 }
 
 /// What the kernel does with a processor for who holds its control port.

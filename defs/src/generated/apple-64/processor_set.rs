@@ -91,23 +91,28 @@ pub fn processor_set_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: ProcessorSetFlavor,
     info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 5>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(pset.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&info_out_max.min(5));
-    let dest = rt::Dest::copy_send(pset);
-    let shape = rt::Shape::new(40, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::PROCESSOR_SET_STATISTICS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&info_out))
+    rt::routine(
+        &"processor_set_statistics",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(pset.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&info_out_max.min(5));
+            let dest = rt::Dest::copy_send(pset);
+            let shape = rt::Shape::new(40, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_STATISTICS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&info_out))
+        },
+    )
 }
 
 /// Ends a processor set; no kernel of today does.
@@ -121,14 +126,24 @@ pub fn processor_set_statistics<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_destroy<K: rt::Kernel<Abi = Abi>>(
     set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(set.kernel());
-    let dest = rt::Dest::copy_send(set);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(set.kernel());
+            let dest = rt::Dest::copy_send(set);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_SET_DESTROY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the highest priority of new threads, and of those that there are if `change_threads` is true.
@@ -149,22 +164,27 @@ pub fn processor_set_max_priority<K: rt::Kernel<Abi = Abi>>(
     max_priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.ndr();
-    request.value(&max_priority);
-    request.value(&u32::from(change_threads));
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::PROCESSOR_SET_MAX_PRIORITY,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_max_priority",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.ndr();
+            request.value(&max_priority);
+            request.value(&u32::from(change_threads));
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_SET_MAX_PRIORITY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Allows a scheduling policy.
@@ -183,21 +203,26 @@ pub fn processor_set_policy_enable<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     policy: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.ndr();
-    request.value(&policy);
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::PROCESSOR_SET_POLICY_ENABLE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_policy_enable",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.ndr();
+            request.value(&policy);
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_SET_POLICY_ENABLE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Forbids a scheduling policy.
@@ -218,22 +243,27 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.ndr();
-    request.value(&policy);
-    request.value(&u32::from(change_threads));
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::PROCESSOR_SET_POLICY_DISABLE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_policy_disable",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.ndr();
+            request.value(&policy);
+            request.value(&u32::from(change_threads));
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_SET_POLICY_DISABLE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the tasks, by their control ports.
@@ -252,18 +282,28 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(processor_set.kernel());
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(task_list.len())?;
-    reply.end()?;
-    Ok(task_list)
+    rt::routine(
+        &"processor_set_tasks",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(processor_set.kernel());
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_TASKS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(task_list.len())?;
+            reply.end()?;
+            Ok(task_list)
+        },
+    )
 }
 
 /// Lists the threads.
@@ -282,18 +322,28 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(processor_set.kernel());
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let thread_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(thread_list.len())?;
-    reply.end()?;
-    Ok(thread_list)
+    rt::routine(
+        &"processor_set_threads",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(processor_set.kernel());
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_THREADS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let thread_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(thread_list.len())?;
+            reply.end()?;
+            Ok(thread_list)
+        },
+    )
 }
 
 /// Sets the parameters of a policy.
@@ -317,23 +367,28 @@ pub fn processor_set_policy_control<K: rt::Kernel<Abi = Abi>>(
     policy_info: &[Integer],
     change: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(pset.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(policy_info, 5)?;
-    request.value(&u32::from(change));
-    let dest = rt::Dest::copy_send(pset);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::PROCESSOR_SET_POLICY_CONTROL,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_policy_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(pset.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(policy_info, 5)?;
+            request.value(&u32::from(change));
+            let dest = rt::Dest::copy_send(pset);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::PROCESSOR_SET_POLICY_CONTROL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how much of their kernel stacks threads have used, in a kernel that measures it.
@@ -355,30 +410,35 @@ pub fn processor_set_policy_control<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_stack_usage<K: rt::Kernel<Abi = Abi>>(
     pset: &rt::SendRight<K>,
 ) -> Result<ProcessorSetStackUsageReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(pset.kernel());
-    let dest = rt::Dest::copy_send(pset);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::PROCESSOR_SET_STACK_USAGE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let ltotal = reply.value::<u32>()?;
-    let space = reply.value::<VmSize>()?;
-    let resident = reply.value::<VmSize>()?;
-    let maxusage = reply.value::<VmSize>()?;
-    let maxstack = reply.value::<VmOffset>()?;
-    reply.end()?;
-    Ok(ProcessorSetStackUsageReply {
-        ltotal,
-        space,
-        resident,
-        maxusage,
-        maxstack,
-    })
+    rt::routine(
+        &"processor_set_stack_usage",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(pset.kernel());
+            let dest = rt::Dest::copy_send(pset);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_STACK_USAGE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let ltotal = reply.value::<u32>()?;
+            let space = reply.value::<VmSize>()?;
+            let resident = reply.value::<VmSize>()?;
+            let maxusage = reply.value::<VmSize>()?;
+            let maxstack = reply.value::<VmOffset>()?;
+            reply.end()?;
+            Ok(ProcessorSetStackUsageReply {
+                ltotal,
+                space,
+                resident,
+                maxusage,
+                maxstack,
+            })
+        },
+    )
 }
 
 /// Tells facts about a processor set.
@@ -405,24 +465,34 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     info_out_max: u32,
 ) -> Result<ProcessorSetInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(set_name.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&info_out_max.min(5));
-    let dest = rt::Dest::copy_send(set_name);
-    let shape = rt::Shape::new(52, 72, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let host = reply.send_right()?;
-    reply.ndr()?;
-    let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
-    reply.end()?;
-    Ok(ProcessorSetInfoReply {
-        host,
-        info_out: rt::array_vec(&info_out),
-    })
+    rt::routine(
+        &"processor_set_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(set_name.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&info_out_max.min(5));
+            let dest = rt::Dest::copy_send(set_name);
+            let shape = rt::Shape::new(52, 72, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let host = reply.send_right()?;
+            reply.ndr()?;
+            let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
+            reply.end()?;
+            Ok(ProcessorSetInfoReply {
+                host,
+                info_out: rt::array_vec(&info_out),
+            })
+        },
+    )
 }
 
 /// Lists the tasks, by the ports that a flavor names: those that only read a task need less of a right.
@@ -446,25 +516,30 @@ pub fn processor_set_tasks_with_flavor<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     flavor: MachTaskFlavor,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.ndr();
-    request.value(&flavor);
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(task_list.len())?;
-    reply.end()?;
-    Ok(task_list)
+    rt::routine(
+        &"processor_set_tasks_with_flavor",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.ndr();
+            request.value(&flavor);
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(task_list.len())?;
+            reply.end()?;
+            Ok(task_list)
+        },
+    )
 }
 
 /// What the kernel tells about a processor set, and about the tasks and threads that it runs.

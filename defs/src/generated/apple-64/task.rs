@@ -239,14 +239,19 @@ pub struct TaskMapKcdataObject64Reply {
 pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the threads of a task, by ports that allow as much as the given one does.
@@ -265,18 +270,23 @@ pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let act_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(act_list.len())?;
-    reply.end()?;
-    Ok(act_list)
+    rt::routine(
+        &"task_threads",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let act_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(act_list.len())?;
+            reply.end()?;
+            Ok(act_list)
+        },
+    )
 }
 
 /// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of before.
@@ -299,18 +309,28 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     port2: &rt::SendRight<K>,
     port3: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(3);
-    request.copy_send(port1);
-    request.copy_send(port2);
-    request.copy_send(port3);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_ports_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(3);
+            request.copy_send(port1);
+            request.copy_send(port2);
+            request.copy_send(port3);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::MACH_PORTS_REGISTER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns these ports.
@@ -330,22 +350,32 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortsLookupReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(3)?;
-    let port1 = reply.send_right()?;
-    let port2 = reply.send_right()?;
-    let port3 = reply.send_right()?;
-    reply.end()?;
-    Ok(MachPortsLookupReply {
-        port1,
-        port2,
-        port3,
-    })
+    rt::routine(
+        &"mach_ports_lookup",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORTS_LOOKUP,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(3)?;
+            let port1 = reply.send_right()?;
+            let port2 = reply.send_right()?;
+            let port3 = reply.send_right()?;
+            reply.end()?;
+            Ok(MachPortsLookupReply {
+                port1,
+                port2,
+                port3,
+            })
+        },
+    )
 }
 
 /// Tells facts about a task.
@@ -371,18 +401,23 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskFlavor,
     task_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 94>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<424>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&task_info_out_max.min(94));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 416, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let task_info_out = reply.array::<Integer>(94)?.at_most(task_info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&task_info_out))
+    rt::routine(
+        &"task_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<424>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&task_info_out_max.min(94));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 416, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TASK_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let task_info_out = reply.array::<Integer>(94)?.at_most(task_info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&task_info_out))
+        },
+    )
 }
 
 /// Stops all threads of a task, and counts how often it was stopped.
@@ -396,14 +431,19 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_suspend",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Undoes one `task_suspend`; the threads run when the count is zero.
@@ -417,14 +457,19 @@ pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_resume",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns one of a task's special ports.
@@ -447,18 +492,28 @@ pub fn task_get_special_port<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&which_port);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let special_port = reply.send_right()?;
-    reply.end()?;
-    Ok(special_port)
+    rt::routine(
+        &"task_get_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&which_port);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let special_port = reply.send_right()?;
+            reply.end()?;
+            Ok(special_port)
+        },
+    )
 }
 
 /// Sets one of a task's special ports.
@@ -479,18 +534,28 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(special_port);
-    request.ndr();
-    request.value(&which_port);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(special_port);
+            request.ndr();
+            request.value(&which_port);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_SPECIAL_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a thread; it is stopped, and its registers are still to be set.
@@ -508,16 +573,21 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
     parent_task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(parent_task.kernel());
-    let dest = rt::Dest::copy_send(parent_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let child_act = reply.send_right()?;
-    reply.end()?;
-    Ok(child_act)
+    rt::routine(
+        &"thread_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(parent_task.kernel());
+            let dest = rt::Dest::copy_send(parent_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::THREAD_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let child_act = reply.send_right()?;
+            reply.end()?;
+            Ok(child_act)
+        },
+    )
 }
 
 /// Makes a thread with these registers, and lets it run.
@@ -543,19 +613,29 @@ pub fn thread_create_running<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5224>::new();
-    let mut request = buffer.request(parent_task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(new_state, 1296)?;
-    let dest = rt::Dest::copy_send(parent_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_CREATE_RUNNING, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let child_act = reply.send_right()?;
-    reply.end()?;
-    Ok(child_act)
+    rt::routine(
+        &"thread_create_running",
+        move || {
+            let mut buffer = rt::MsgBuf::<5224>::new();
+            let mut request = buffer.request(parent_task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(new_state, 1296)?;
+            let dest = rt::Dest::copy_send(parent_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::THREAD_CREATE_RUNNING,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let child_act = reply.send_right()?;
+            reply.end()?;
+            Ok(child_act)
+        },
+    )
 }
 
 /// Sets the exception server of a task for some exceptions.
@@ -582,25 +662,30 @@ pub fn task_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_SET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Returns the exception servers of a task for some exceptions.
@@ -627,33 +712,38 @@ pub fn task_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<TaskGetExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&exception_mask);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::TASK_GET_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlers, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(TaskGetExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlers,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"task_get_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&exception_mask);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlers, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(TaskGetExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlers,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Sets the exception server of a task for some exceptions, and returns those that were there before.
@@ -686,37 +776,42 @@ pub fn task_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<TaskSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<816>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(new_port);
-    request.ndr();
-    request.value(&exception_mask);
-    request.value(&behavior);
-    request.value(&new_flavor);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::TASK_SWAP_EXCEPTION_PORTS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(32)?;
-    let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-    reply.ndr()?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    reply.share(&mut old_handlers, masks.len())?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(TaskSwapExceptionPortsReply {
-        masks: rt::array_vec(&masks),
-        old_handlers,
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"task_swap_exception_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<816>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(new_port);
+            request.ndr();
+            request.value(&exception_mask);
+            request.value(&behavior);
+            request.value(&new_flavor);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_SWAP_EXCEPTION_PORTS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(32)?;
+            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+            reply.ndr()?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            reply.share(&mut old_handlers, masks.len())?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(TaskSwapExceptionPortsReply {
+                masks: rt::array_vec(&masks),
+                old_handlers,
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Makes a semaphore that ends with the task.
@@ -741,19 +836,29 @@ pub fn semaphore_create<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     value: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&policy);
-    request.value(&value);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::SEMAPHORE_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let semaphore = reply.send_right()?;
-    reply.end()?;
-    Ok(semaphore)
+    rt::routine(
+        &"semaphore_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&policy);
+            request.value(&value);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::SEMAPHORE_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let semaphore = reply.send_right()?;
+            reply.end()?;
+            Ok(semaphore)
+        },
+    )
 }
 
 /// Ends a semaphore; who waits for it is told so.
@@ -772,16 +877,26 @@ pub fn semaphore_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     semaphore: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.move_send(semaphore);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::SEMAPHORE_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"semaphore_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.move_send(semaphore);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::SEMAPHORE_DESTROY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets how a task is scheduled: what, the flavor says.
@@ -803,17 +918,22 @@ pub fn task_policy_set<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskPolicyFlavor,
     policy_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(policy_info, 16)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_policy_set",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(policy_info, 16)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
@@ -842,23 +962,28 @@ pub fn task_policy_get<K: rt::Kernel<Abi = Abi>>(
     policy_info_max: u32,
     get_default: bool,
 ) -> Result<TaskPolicyGetReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&policy_info_max.min(16));
-    request.value(&u32::from(get_default));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
-    let get_default = reply.value::<u32>()? != 0;
-    reply.end()?;
-    Ok(TaskPolicyGetReply {
-        policy_info: rt::array_vec(&policy_info),
-        get_default,
-    })
+    rt::routine(
+        &"task_policy_get",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&policy_info_max.min(16));
+            request.value(&u32::from(get_default));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TASK_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+            let get_default = reply.value::<u32>()? != 0;
+            reply.end()?;
+            Ok(TaskPolicyGetReply {
+                policy_info: rt::array_vec(&policy_info),
+                get_default,
+            })
+        },
+    )
 }
 
 /// Tells the registers with which new threads of a task begin.
@@ -884,18 +1009,23 @@ pub fn task_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5232>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&old_state_max.min(1296));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&old_state))
+    rt::routine(
+        &"task_get_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5232>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&old_state_max.min(1296));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TASK_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&old_state))
+        },
+    )
 }
 
 /// Sets the registers with which new threads of a task begin.
@@ -917,17 +1047,22 @@ pub fn task_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5224>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.array(new_state, 1296)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<5224>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.array(new_state, 1296)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets how much memory a task may use, in MiB.
@@ -950,22 +1085,27 @@ pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     new_limit: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&new_limit);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let old_limit = reply.value::<i32>()?;
-    reply.end()?;
-    Ok(old_limit)
+    rt::routine(
+        &"task_set_phys_footprint_limit",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&new_limit);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let old_limit = reply.value::<i32>()?;
+            reply.end()?;
+            Ok(old_limit)
+        },
+    )
 }
 
 /// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder.
@@ -983,16 +1123,21 @@ pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend2<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let suspend_token = reply.send_once_right()?;
-    reply.end()?;
-    Ok(suspend_token)
+    rt::routine(
+        &"task_suspend2",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let suspend_token = reply.send_once_right()?;
+            reply.end()?;
+            Ok(suspend_token)
+        },
+    )
 }
 
 /// Gives such a right back.
@@ -1006,14 +1151,19 @@ pub fn task_suspend2<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume2<K: rt::Kernel<Abi = Abi>>(
     suspend_token: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(suspend_token.kernel());
-    let dest = rt::Dest::move_send_once(suspend_token);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_resume2",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(suspend_token.kernel());
+            let dest = rt::Dest::move_send_once(suspend_token);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how much of a task's memory can be thrown away.
@@ -1031,15 +1181,25 @@ pub fn task_resume2<K: rt::Kernel<Abi = Abi>>(
 pub fn task_purgable_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskPurgableInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<320>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(308, 308, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_PURGABLE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let stats = reply.value::<TaskPurgableInfo>()?;
-    reply.end()?;
-    Ok(stats)
+    rt::routine(
+        &"task_purgable_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<320>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(308, 308, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_PURGABLE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let stats = reply.value::<TaskPurgableInfo>()?;
+            reply.end()?;
+            Ok(stats)
+        },
+    )
 }
 
 /// Returns a voucher of a task.
@@ -1062,18 +1222,28 @@ pub fn task_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which: MachVoucherSelector,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&which);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let voucher = reply.send_right()?;
-    reply.end()?;
-    Ok(voucher)
+    rt::routine(
+        &"task_get_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&which);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let voucher = reply.send_right()?;
+            reply.end()?;
+            Ok(voucher)
+        },
+    )
 }
 
 /// Sets the voucher of a task.
@@ -1092,16 +1262,26 @@ pub fn task_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     voucher: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(voucher);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(voucher);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the voucher of a task, and returns the one that was there.
@@ -1126,19 +1306,29 @@ pub fn task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     new_voucher: &rt::SendRight<K>,
     old_voucher: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(2);
-    request.copy_send(new_voucher);
-    request.copy_send(old_voucher);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_SWAP_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let old_voucher = reply.send_right()?;
-    reply.end()?;
-    Ok(old_voucher)
+    rt::routine(
+        &"task_swap_mach_voucher",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(2);
+            request.copy_send(new_voucher);
+            request.copy_send(old_voucher);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_SWAP_MACH_VOUCHER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let old_voucher = reply.send_right()?;
+            reply.end()?;
+            Ok(old_voucher)
+        },
+    )
 }
 
 /// Makes a corpse of a task: a task that does not run, with the memory that the task has now.
@@ -1156,16 +1346,26 @@ pub fn task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
 pub fn task_generate_corpse<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GENERATE_CORPSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let corpse_task_port = reply.send_right()?;
-    reply.end()?;
-    Ok(corpse_task_port)
+    rt::routine(
+        &"task_generate_corpse",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GENERATE_CORPSE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let corpse_task_port = reply.send_right()?;
+            reply.end()?;
+            Ok(corpse_task_port)
+        },
+    )
 }
 
 /// Maps what the kernel has written down about a corpse.
@@ -1189,21 +1389,31 @@ pub fn task_map_corpse_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     corspe_task: &rt::SendRight<K>,
 ) -> Result<TaskMapCorpseInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(corspe_task);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_MAP_CORPSE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let kcd_addr_begin = reply.value::<VmAddress>()?;
-    let kcd_size = reply.value::<u32>()?;
-    reply.end()?;
-    Ok(TaskMapCorpseInfoReply {
-        kcd_addr_begin,
-        kcd_size,
-    })
+    rt::routine(
+        &"task_map_corpse_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(corspe_task);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_MAP_CORPSE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let kcd_addr_begin = reply.value::<VmAddress>()?;
+            let kcd_size = reply.value::<u32>()?;
+            reply.end()?;
+            Ok(TaskMapCorpseInfoReply {
+                kcd_addr_begin,
+                kcd_size,
+            })
+        },
+    )
 }
 
 /// Tells the kernel of images that the dynamic linker has loaded.
@@ -1223,24 +1433,29 @@ pub fn task_register_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_images: &[DyldKernelImageInfo],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    let dyld_images_count = request
-        .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
-    request.ndr();
-    request.count(dyld_images_count)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_REGISTER_DYLD_IMAGE_INFOS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_register_dyld_image_infos",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            let dyld_images_count = request
+                .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+            request.ndr();
+            request.count(dyld_images_count)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_REGISTER_DYLD_IMAGE_INFOS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the kernel of images that are gone.
@@ -1260,24 +1475,29 @@ pub fn task_unregister_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_images: &[DyldKernelImageInfo],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    let dyld_images_count = request
-        .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
-    request.ndr();
-    request.count(dyld_images_count)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_UNREGISTER_DYLD_IMAGE_INFOS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_unregister_dyld_image_infos",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            let dyld_images_count = request
+                .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+            request.ndr();
+            request.count(dyld_images_count)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_UNREGISTER_DYLD_IMAGE_INFOS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the images that the dynamic linker has loaded.
@@ -1296,23 +1516,28 @@ pub fn task_unregister_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::Vec<DyldKernelImageInfo>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::TASK_GET_DYLD_IMAGE_INFOS,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let dyld_images = reply.memory_of::<DyldKernelImageInfo>()?;
-    reply.ndr()?;
-    reply.counted(dyld_images.len())?;
-    reply.end()?;
-    Ok(dyld_images.into_vec())
+    rt::routine(
+        &"task_get_dyld_image_infos",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_DYLD_IMAGE_INFOS,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let dyld_images = reply.memory_of::<DyldKernelImageInfo>()?;
+            reply.ndr()?;
+            reply.counted(dyld_images.len())?;
+            reply.end()?;
+            Ok(dyld_images.into_vec())
+        },
+    )
 }
 
 /// Tells the kernel which shared cache the dynamic linker uses.
@@ -1335,23 +1560,28 @@ pub fn task_register_dyld_shared_cache_image_info<K: rt::Kernel<Abi = Abi>>(
     no_cache: bool,
     private_cache: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(dyld_cache_image);
-    request.value(&u32::from(no_cache));
-    request.value(&u32::from(private_cache));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_register_dyld_shared_cache_image_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(dyld_cache_image);
+            request.value(&u32::from(no_cache));
+            request.value(&u32::from(private_cache));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the kernel how far the dynamic linker is.
@@ -1370,21 +1600,26 @@ pub fn task_register_dyld_set_dyld_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_state: u8,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&dyld_state);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_REGISTER_DYLD_SET_DYLD_STATE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_register_dyld_set_dyld_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&dyld_state);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_REGISTER_DYLD_SET_DYLD_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells what the dynamic linker has told about the process.
@@ -1402,20 +1637,25 @@ pub fn task_register_dyld_set_dyld_state<K: rt::Kernel<Abi = Abi>>(
 pub fn task_register_dyld_get_process_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<DyldKernelProcessInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(108, 108, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let dyld_process_state = reply.value::<DyldKernelProcessInfo>()?;
-    reply.end()?;
-    Ok(dyld_process_state)
+    rt::routine(
+        &"task_register_dyld_get_process_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(108, 108, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let dyld_process_state = reply.value::<DyldKernelProcessInfo>()?;
+            reply.end()?;
+            Ok(dyld_process_state)
+        },
+    )
 }
 
 /// As `task_map_corpse_info`, with a size of 64 bits.
@@ -1439,21 +1679,31 @@ pub fn task_map_corpse_info_64<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     corspe_task: &rt::SendRight<K>,
 ) -> Result<TaskMapCorpseInfo64Reply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(corspe_task);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_MAP_CORPSE_INFO_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let kcd_addr_begin = reply.value::<MachVmAddress>()?;
-    let kcd_size = reply.value::<MachVmSize>()?;
-    reply.end()?;
-    Ok(TaskMapCorpseInfo64Reply {
-        kcd_addr_begin,
-        kcd_size,
-    })
+    rt::routine(
+        &"task_map_corpse_info_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(corspe_task);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_MAP_CORPSE_INFO_64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let kcd_addr_begin = reply.value::<MachVmAddress>()?;
+            let kcd_size = reply.value::<MachVmSize>()?;
+            reply.end()?;
+            Ok(TaskMapCorpseInfo64Reply {
+                kcd_addr_begin,
+                kcd_size,
+            })
+        },
+    )
 }
 
 /// Tells a measurement of a task.
@@ -1479,18 +1729,23 @@ pub fn task_inspect<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskInspectFlavor,
     info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 4>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&info_out_max.min(4));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 56, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TASK_INSPECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let info_out = reply.array::<Integer>(4)?.at_most(info_out_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&info_out))
+    rt::routine(
+        &"task_inspect",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&info_out_max.min(4));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 56, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TASK_INSPECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let info_out = reply.array::<Integer>(4)?.at_most(info_out_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&info_out))
+        },
+    )
 }
 
 /// Tells what happens when a task misuses a guarded port.
@@ -1508,20 +1763,25 @@ pub fn task_inspect<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_exc_guard_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskExcGuardBehavior, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::TASK_GET_EXC_GUARD_BEHAVIOR,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let behavior = reply.value::<TaskExcGuardBehavior>()?;
-    reply.end()?;
-    Ok(behavior)
+    rt::routine(
+        &"task_get_exc_guard_behavior",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_EXC_GUARD_BEHAVIOR,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let behavior = reply.value::<TaskExcGuardBehavior>()?;
+            reply.end()?;
+            Ok(behavior)
+        },
+    )
 }
 
 /// Sets what happens when a task misuses a guarded port.
@@ -1540,21 +1800,26 @@ pub fn task_set_exc_guard_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     behavior: TaskExcGuardBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&behavior);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_SET_EXC_GUARD_BEHAVIOR,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_exc_guard_behavior",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&behavior);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_EXC_GUARD_BEHAVIOR,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for a message when the dynamic linker of a task loads or unloads an image.
@@ -1573,21 +1838,26 @@ pub fn task_dyld_process_info_notify_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     notify: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.make_send(notify);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_dyld_process_info_notify_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.make_send(notify);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a token that stands for a task's identity.
@@ -1605,21 +1875,26 @@ pub fn task_dyld_process_info_notify_register<K: rt::Kernel<Abi = Abi>>(
 pub fn task_create_identity_token<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::TASK_CREATE_IDENTITY_TOKEN,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let token = reply.send_right()?;
-    reply.end()?;
-    Ok(token)
+    rt::routine(
+        &"task_create_identity_token",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_CREATE_IDENTITY_TOKEN,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let token = reply.send_right()?;
+            reply.end()?;
+            Ok(token)
+        },
+    )
 }
 
 /// Returns the port of the task that a token stands for: which of its ports, the flavor says.
@@ -1642,23 +1917,28 @@ pub fn task_identity_token_get_task_port<K: rt::Kernel<Abi = Abi>>(
     token: &rt::SendRight<K>,
     flavor: TaskFlavor,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(token.kernel());
-    request.ndr();
-    request.value(&flavor);
-    let dest = rt::Dest::copy_send(token);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let task_port = reply.send_right()?;
-    reply.end()?;
-    Ok(task_port)
+    rt::routine(
+        &"task_identity_token_get_task_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(token.kernel());
+            request.ndr();
+            request.value(&flavor);
+            let dest = rt::Dest::copy_send(token);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let task_port = reply.send_right()?;
+            reply.end()?;
+            Ok(task_port)
+        },
+    )
 }
 
 /// Asks for no such message any more.
@@ -1677,21 +1957,26 @@ pub fn task_dyld_process_info_notify_deregister<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     notify: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&notify);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_dyld_process_info_notify_deregister",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&notify);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Describes the exception servers of a task, by a port that gives no control over it.
@@ -1718,30 +2003,36 @@ pub fn task_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<TaskGetExceptionPortsInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<688>::new();
-    let mut request = buffer.request(port.kernel());
-    request.ndr();
-    request.value(&exception_mask);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 680, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::TASK_GET_EXCEPTION_PORTS_INFO,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let masks = reply.array::<ExceptionMask>(32)?;
-    let old_handlers_info = reply.array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
-    let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-    let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-    reply.end()?;
-    Ok(TaskGetExceptionPortsInfoReply {
-        masks: rt::array_vec(&masks),
-        old_handlers_info: rt::array_vec(&old_handlers_info),
-        old_behaviors: rt::array_vec(&old_behaviors),
-        old_flavors: rt::array_vec(&old_flavors),
-    })
+    rt::routine(
+        &"task_get_exception_ports_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<688>::new();
+            let mut request = buffer.request(port.kernel());
+            request.ndr();
+            request.value(&exception_mask);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 680, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_EXCEPTION_PORTS_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let masks = reply.array::<ExceptionMask>(32)?;
+            let old_handlers_info = reply
+                .array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
+            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+            reply.end()?;
+            Ok(TaskGetExceptionPortsInfoReply {
+                masks: rt::array_vec(&masks),
+                old_handlers_info: rt::array_vec(&old_handlers_info),
+                old_behaviors: rt::array_vec(&old_behaviors),
+                old_flavors: rt::array_vec(&old_flavors),
+            })
+        },
+    )
 }
 
 /// Sets whether a child of a task inherits its corpses.
@@ -1760,21 +2051,26 @@ pub fn task_set_corpse_forking_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     behavior: TaskCorpseForkingBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.ndr();
-    request.value(&behavior);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_SET_CORPSE_FORKING_BEHAVIOR,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_corpse_forking_behavior",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.ndr();
+            request.value(&behavior);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_SET_CORPSE_FORKING_BEHAVIOR,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Maps what the kernel has written down about a crash, and sent to an exception server.
@@ -1798,26 +2094,31 @@ pub fn task_map_kcdata_object_64<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     kcdata_object: &rt::SendRight<K>,
 ) -> Result<TaskMapKcdataObject64Reply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(kcdata_object);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(
-            id::TASK_MAP_KCDATA_OBJECT_64,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    let kcd_addr_begin = reply.value::<MachVmAddress>()?;
-    let kcd_size = reply.value::<MachVmSize>()?;
-    reply.end()?;
-    Ok(TaskMapKcdataObject64Reply {
-        kcd_addr_begin,
-        kcd_size,
-    })
+    rt::routine(
+        &"task_map_kcdata_object_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(kcdata_object);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::TASK_MAP_KCDATA_OBJECT_64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let kcd_addr_begin = reply.value::<MachVmAddress>()?;
+            let kcd_size = reply.value::<MachVmSize>()?;
+            reply.end()?;
+            Ok(TaskMapKcdataObject64Reply {
+                kcd_addr_begin,
+                kcd_size,
+            })
+        },
+    )
 }
 
 /// Sets an exception server that may do only this with the threads of a hardened task; since macOS 26.
@@ -1844,26 +2145,31 @@ pub fn task_register_hardened_exception_handler<K: rt::Kernel<Abi = Abi>>(
     flavors_allowed: ThreadStateFlavor,
     new_exception_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.descriptors(1);
-    request.copy_send(new_exception_port);
-    request.ndr();
-    request.value(&signed_pc_key);
-    request.value(&exceptions_allowed);
-    request.value(&behaviors_allowed);
-    request.value(&flavors_allowed);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_register_hardened_exception_handler",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.descriptors(1);
+            request.copy_send(new_exception_port);
+            request.ndr();
+            request.value(&signed_pc_key);
+            request.value(&exceptions_allowed);
+            request.value(&behaviors_allowed);
+            request.value(&flavors_allowed);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
@@ -3573,9 +3879,9 @@ fn encode_task_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlers_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlers_count, results.masks.len());
     Ok(())
 }
 
@@ -3588,9 +3894,9 @@ fn encode_task_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
         .rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
-    reply.same_count(old_handlers_count, results.masks.len())?;
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
+    reply.same_count(old_handlers_count, results.masks.len());
     Ok(())
 }
 
@@ -3758,9 +4064,9 @@ fn encode_task_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.return_code(rt::KernReturn::KERN_SUCCESS);
     reply.array(&results.masks, 32)?;
-    reply.array_of(&results.old_handlers_info, results.masks.len(), 32)?;
-    reply.array_of(&results.old_behaviors, results.masks.len(), 32)?;
-    reply.array_of(&results.old_flavors, results.masks.len(), 32)?;
+    reply.array_of(&results.old_handlers_info, results.masks.len(), 32);
+    reply.array_of(&results.old_behaviors, results.masks.len(), 32);
+    reply.array_of(&results.old_flavors, results.masks.len(), 32);
     Ok(())
 }
 

@@ -227,29 +227,34 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<VmRegionReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&flavor);
-    request.value(&info_max.min(10));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let object_name = reply.send_right()?;
-    reply.ndr()?;
-    let address = reply.value::<VmAddress>()?;
-    let size = reply.value::<VmSize>()?;
-    let info = reply.array::<i32>(10)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(VmRegionReply {
-        address,
-        size,
-        info: rt::array_vec(&info),
-        object_name,
-    })
+    rt::routine(
+        &"vm_region",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&flavor);
+            request.value(&info_max.min(10));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let object_name = reply.send_right()?;
+            reply.ndr()?;
+            let address = reply.value::<VmAddress>()?;
+            let size = reply.value::<VmSize>()?;
+            let info = reply.array::<i32>(10)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(VmRegionReply {
+                address,
+                size,
+                info: rt::array_vec(&info),
+                object_name,
+            })
+        },
+    )
 }
 
 /// Allocates zero-filled memory.
@@ -276,19 +281,24 @@ pub fn vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&flags);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_allocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&flags);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let address = reply.value::<VmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Releases a range.
@@ -309,17 +319,22 @@ pub fn vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_deallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what the task may do with a range, or, if `set_maximum` is true, the most that it may ever do.
@@ -344,19 +359,24 @@ pub fn vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&u32::from(set_maximum));
-    request.value(&new_protection);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_protect",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&u32::from(set_maximum));
+            request.value(&new_protection);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what a child gets of a range.
@@ -379,18 +399,23 @@ pub fn vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&new_inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_inherit",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&new_inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a range; a read port is enough.
@@ -416,21 +441,26 @@ pub fn vm_read<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let data = reply.memory()?;
-    reply.ndr()?;
-    reply.counted(data.len())?;
-    reply.end()?;
-    Ok(data)
+    rt::routine(
+        &"vm_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let data = reply.memory()?;
+            reply.ndr()?;
+            reply.counted(data.len())?;
+            reply.end()?;
+            Ok(data)
+        },
+    )
 }
 
 /// Maps copies of `count` ranges; each address in the list becomes that of the copy.
@@ -455,18 +485,23 @@ pub fn vm_read_list<K: rt::Kernel<Abi = Abi>>(
     data_list: &VmReadEntry,
     count: Natural,
 ) -> Result<VmReadEntry, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(data_list);
-    request.value(&count);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let data_list = reply.value::<VmReadEntry>()?;
-    reply.end()?;
-    Ok(data_list)
+    rt::routine(
+        &"vm_read_list",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(data_list);
+            request.value(&count);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let data_list = reply.value::<VmReadEntry>()?;
+            reply.end()?;
+            Ok(data_list)
+        },
+    )
 }
 
 /// Writes a range.
@@ -488,18 +523,25 @@ pub fn vm_write<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&address);
-    request.count(data_count)?;
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request.call(id::VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            let data_count = request
+                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&address);
+            request.count(data_count)?;
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Copies a range of the task to another place of the same task.
@@ -522,17 +564,23 @@ pub fn vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     dest_address: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&source_address);
-    request.value(&size);
-    request.value(&dest_address);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request.call(id::VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_copy",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&source_address);
+            request.value(&size);
+            request.value(&dest_address);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a range into memory of the caller at `data`.
@@ -559,19 +607,29 @@ pub fn vm_read_overwrite<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     data: VmAddress,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&data);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_READ_OVERWRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let outsize = reply.value::<VmSize>()?;
-    reply.end()?;
-    Ok(outsize)
+    rt::routine(
+        &"vm_read_overwrite",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&data);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_READ_OVERWRITE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let outsize = reply.value::<VmSize>()?;
+            reply.end()?;
+            Ok(outsize)
+        },
+    )
 }
 
 /// Writes a range back to its memory object, or forgets it.
@@ -594,17 +652,23 @@ pub fn vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&sync_flags);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_msync",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&sync_flags);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Says how a range is going to be accessed.
@@ -627,18 +691,23 @@ pub fn vm_behavior_set<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_behavior: VmBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&new_behavior);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_behavior_set",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&new_behavior);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Maps memory that a port stands for; `vm_map_64` has an offset of 64 bits.
@@ -680,27 +749,32 @@ pub fn vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(object);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&offset);
-    request.value(&u32::from(copy));
-    request.value(&cur_protection);
-    request.value(&max_protection);
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_map",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(object);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&offset);
+            request.value(&u32::from(copy));
+            request.value(&cur_protection);
+            request.value(&max_protection);
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let address = reply.value::<VmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Asks for, or sets, what only this kind of machine has.
@@ -729,20 +803,30 @@ pub fn vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&attribute);
-    request.value(&value);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let value = reply.value::<VmMachineAttributeVal>()?;
-    reply.end()?;
-    Ok(value)
+    rt::routine(
+        &"vm_machine_attribute",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&attribute);
+            request.value(&value);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_MACHINE_ATTRIBUTE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let value = reply.value::<VmMachineAttributeVal>()?;
+            reply.end()?;
+            Ok(value)
+        },
+    )
 }
 
 /// Maps memory of another task, or copies it.
@@ -782,31 +866,36 @@ pub fn vm_remap<K: rt::Kernel<Abi = Abi>>(
     copy: bool,
     inheritance: VmInherit,
 ) -> Result<VmRemapReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(src_task);
-    request.ndr();
-    request.value(&target_address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&src_address);
-    request.value(&u32::from(copy));
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let target_address = reply.value::<VmAddress>()?;
-    let cur_protection = reply.value::<VmProt>()?;
-    let max_protection = reply.value::<VmProt>()?;
-    reply.end()?;
-    Ok(VmRemapReply {
-        target_address,
-        cur_protection,
-        max_protection,
-    })
+    rt::routine(
+        &"vm_remap",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(src_task);
+            request.ndr();
+            request.value(&target_address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&src_address);
+            request.value(&u32::from(copy));
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let target_address = reply.value::<VmAddress>()?;
+            let cur_protection = reply.value::<VmProt>()?;
+            let max_protection = reply.value::<VmProt>()?;
+            reply.end()?;
+            Ok(VmRemapReply {
+                target_address,
+                cur_protection,
+                max_protection,
+            })
+        },
+    )
 }
 
 /// Wires what the task allocates from now on; no kernel of today does.
@@ -825,16 +914,21 @@ pub fn task_wire<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     must_wire: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&u32::from(must_wire));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::TASK_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"task_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&u32::from(must_wire));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(id::TASK_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a port that stands for a range, for mapping it elsewhere.
@@ -864,27 +958,37 @@ pub fn mach_make_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_entry: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntryReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(parent_entry);
-    request.ndr();
-    request.value(&size);
-    request.value(&offset);
-    request.value(&permission);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_MAKE_MEMORY_ENTRY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let object_handle = reply.send_right()?;
-    reply.ndr()?;
-    let size = reply.value::<VmSize>()?;
-    reply.end()?;
-    Ok(MachMakeMemoryEntryReply {
-        size,
-        object_handle,
-    })
+    rt::routine(
+        &"mach_make_memory_entry",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(parent_entry);
+            request.ndr();
+            request.value(&size);
+            request.value(&offset);
+            request.value(&permission);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MAKE_MEMORY_ENTRY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let object_handle = reply.send_right()?;
+            reply.ndr()?;
+            let size = reply.value::<VmSize>()?;
+            reply.end()?;
+            Ok(MachMakeMemoryEntryReply {
+                size,
+                object_handle,
+            })
+        },
+    )
 }
 
 /// Tells about one page.
@@ -908,21 +1012,31 @@ pub fn vm_map_page_query<K: rt::Kernel<Abi = Abi>>(
     target_map: &rt::SendRight<K>,
     offset: VmOffset,
 ) -> Result<VmMapPageQueryReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_map.kernel());
-    request.ndr();
-    request.value(&offset);
-    let dest = rt::Dest::copy_send(target_map);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_MAP_PAGE_QUERY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let disposition = reply.value::<Integer>()?;
-    let ref_count = reply.value::<Integer>()?;
-    reply.end()?;
-    Ok(VmMapPageQueryReply {
-        disposition,
-        ref_count,
-    })
+    rt::routine(
+        &"vm_map_page_query",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_map.kernel());
+            request.ndr();
+            request.value(&offset);
+            let dest = rt::Dest::copy_send(target_map);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_MAP_PAGE_QUERY,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let disposition = reply.value::<Integer>()?;
+            let ref_count = reply.value::<Integer>()?;
+            reply.end()?;
+            Ok(VmMapPageQueryReply {
+                disposition,
+                ref_count,
+            })
+        },
+    )
 }
 
 /// Describes the region at an address, or the next one, as deep in submaps as `nesting_depth` says.
@@ -953,27 +1067,37 @@ pub fn vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<VmRegionRecurseReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<152>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&nesting_depth);
-    request.value(&info_max.min(21));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_REGION_RECURSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    let size = reply.value::<VmSize>()?;
-    let nesting_depth = reply.value::<Natural>()?;
-    let info = reply.array::<i32>(21)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(VmRegionRecurseReply {
-        address,
-        size,
-        nesting_depth,
-        info: rt::array_vec(&info),
-    })
+    rt::routine(
+        &"vm_region_recurse",
+        move || {
+            let mut buffer = rt::MsgBuf::<152>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&nesting_depth);
+            request.value(&info_max.min(21));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_REGION_RECURSE,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let address = reply.value::<VmAddress>()?;
+            let size = reply.value::<VmSize>()?;
+            let nesting_depth = reply.value::<Natural>()?;
+            let info = reply.array::<i32>(21)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(VmRegionRecurseReply {
+                address,
+                size,
+                nesting_depth,
+                info: rt::array_vec(&info),
+            })
+        },
+    )
 }
 
 /// The same with facts in words of 64 bits.
@@ -1004,27 +1128,37 @@ pub fn vm_region_recurse_64<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<VmRegionRecurse64Reply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<152>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&nesting_depth);
-    request.value(&info_max.min(21));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_REGION_RECURSE_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    let size = reply.value::<VmSize>()?;
-    let nesting_depth = reply.value::<Natural>()?;
-    let info = reply.array::<i32>(21)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(VmRegionRecurse64Reply {
-        address,
-        size,
-        nesting_depth,
-        info: rt::array_vec(&info),
-    })
+    rt::routine(
+        &"vm_region_recurse_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<152>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&nesting_depth);
+            request.value(&info_max.min(21));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_REGION_RECURSE_64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let address = reply.value::<VmAddress>()?;
+            let size = reply.value::<VmSize>()?;
+            let nesting_depth = reply.value::<Natural>()?;
+            let info = reply.array::<i32>(21)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(VmRegionRecurse64Reply {
+                address,
+                size,
+                nesting_depth,
+                info: rt::array_vec(&info),
+            })
+        },
+    )
 }
 
 /// As `vm_region`, with facts in words of 64 bits.
@@ -1055,29 +1189,34 @@ pub fn vm_region_64<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<VmRegion64Reply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&flavor);
-    request.value(&info_max.min(10));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_REGION_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.descriptors(1)?;
-    let object_name = reply.send_right()?;
-    reply.ndr()?;
-    let address = reply.value::<VmAddress>()?;
-    let size = reply.value::<VmSize>()?;
-    let info = reply.array::<i32>(10)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(VmRegion64Reply {
-        address,
-        size,
-        info: rt::array_vec(&info),
-        object_name,
-    })
+    rt::routine(
+        &"vm_region_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&flavor);
+            request.value(&info_max.min(10));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_REGION_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            reply.descriptors(1)?;
+            let object_name = reply.send_right()?;
+            reply.ndr()?;
+            let address = reply.value::<VmAddress>()?;
+            let size = reply.value::<VmSize>()?;
+            let info = reply.array::<i32>(10)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(VmRegion64Reply {
+                address,
+                size,
+                info: rt::array_vec(&info),
+                object_name,
+            })
+        },
+    )
 }
 
 /// As `mach_make_memory_entry`, with a size and an offset of 64 bits.
@@ -1107,32 +1246,37 @@ pub fn mach_make_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_entry: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntry64Reply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(parent_entry);
-    request.ndr();
-    request.value(&size);
-    request.value(&offset);
-    request.value(&permission);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::MACH_MAKE_MEMORY_ENTRY_64,
-            dest,
-            shape,
-            rt::CallOptions::KERNEL_OBJECT,
-        )?;
-    reply.descriptors(1)?;
-    let object_handle = reply.send_right()?;
-    reply.ndr()?;
-    let size = reply.value::<MemoryObjectSize>()?;
-    reply.end()?;
-    Ok(MachMakeMemoryEntry64Reply {
-        size,
-        object_handle,
-    })
+    rt::routine(
+        &"mach_make_memory_entry_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(parent_entry);
+            request.ndr();
+            request.value(&size);
+            request.value(&offset);
+            request.value(&permission);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_MAKE_MEMORY_ENTRY_64,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.descriptors(1)?;
+            let object_handle = reply.send_right()?;
+            reply.ndr()?;
+            let size = reply.value::<MemoryObjectSize>()?;
+            reply.end()?;
+            Ok(MachMakeMemoryEntry64Reply {
+                size,
+                object_handle,
+            })
+        },
+    )
 }
 
 /// As `vm_map`, with an offset of 64 bits.
@@ -1174,27 +1318,32 @@ pub fn vm_map_64<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(object);
-    request.ndr();
-    request.value(&address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&offset);
-    request.value(&u32::from(copy));
-    request.value(&cur_protection);
-    request.value(&max_protection);
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_MAP_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let address = reply.value::<VmAddress>()?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_map_64",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(object);
+            request.ndr();
+            request.value(&address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&offset);
+            request.value(&u32::from(copy));
+            request.value(&cur_protection);
+            request.value(&max_protection);
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_MAP_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let address = reply.value::<VmAddress>()?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Asks for, or sets, the state of memory that the kernel may throw away.
@@ -1221,19 +1370,29 @@ pub fn vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&address);
-    request.value(&control);
-    request.value(&state);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_PURGABLE_CONTROL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let state = reply.value::<i32>()?;
-    reply.end()?;
-    Ok(state)
+    rt::routine(
+        &"vm_purgable_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&address);
+            request.value(&control);
+            request.value(&state);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::VM_PURGABLE_CONTROL,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            let state = reply.value::<i32>()?;
+            reply.end()?;
+            Ok(state)
+        },
+    )
 }
 
 /// From now on no memory of the task may become executable.
@@ -1247,14 +1406,24 @@ pub fn vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
 pub fn vm_map_exec_lockdown<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::VM_MAP_EXEC_LOCKDOWN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_map_exec_lockdown",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::VM_MAP_EXEC_LOCKDOWN,
+                    dest,
+                    shape,
+                    rt::CallOptions::KERNEL_OBJECT,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// As `vm_remap`, with the protections that are wanted; a read port of the source is enough to read.
@@ -1298,33 +1467,38 @@ pub fn vm_remap_new<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmRemapNewReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.descriptors(1);
-    request.copy_send(src_task);
-    request.ndr();
-    request.value(&target_address);
-    request.value(&size);
-    request.value(&mask);
-    request.value(&flags);
-    request.value(&src_address);
-    request.value(&u32::from(copy));
-    request.value(&cur_protection);
-    request.value(&max_protection);
-    request.value(&inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let target_address = reply.value::<VmAddress>()?;
-    let cur_protection = reply.value::<VmProt>()?;
-    let max_protection = reply.value::<VmProt>()?;
-    reply.end()?;
-    Ok(VmRemapNewReply {
-        target_address,
-        cur_protection,
-        max_protection,
-    })
+    rt::routine(
+        &"vm_remap_new",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.descriptors(1);
+            request.copy_send(src_task);
+            request.ndr();
+            request.value(&target_address);
+            request.value(&size);
+            request.value(&mask);
+            request.value(&flags);
+            request.value(&src_address);
+            request.value(&u32::from(copy));
+            request.value(&cur_protection);
+            request.value(&max_protection);
+            request.value(&inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let target_address = reply.value::<VmAddress>()?;
+            let cur_protection = reply.value::<VmProt>()?;
+            let max_protection = reply.value::<VmProt>()?;
+            reply.end()?;
+            Ok(VmRemapNewReply {
+                target_address,
+                cur_protection,
+                max_protection,
+            })
+        },
+    )
 }
 
 /// Moves a range to a place of another size, without copying; since macOS 26.
@@ -1360,23 +1534,28 @@ pub fn vm_reallocate<K: rt::Kernel<Abi = Abi>>(
     options: i32,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ndr();
-    request.value(&src);
-    request.value(&src_size);
-    request.value(&dst);
-    request.value(&dst_size);
-    request.value(&align_mask);
-    request.value(&options);
-    request.value(&flags);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_REALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-    let dst = reply.value::<VmAddress>()?;
-    reply.end()?;
-    Ok(dst)
+    rt::routine(
+        &"vm_reallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.ndr();
+            request.value(&src);
+            request.value(&src_size);
+            request.value(&dst);
+            request.value(&dst_size);
+            request.value(&align_mask);
+            request.value(&options);
+            request.value(&flags);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_REALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+            let dst = reply.value::<VmAddress>()?;
+            reply.end()?;
+            Ok(dst)
+        },
+    )
 }
 
 /// What a task does with memory, with addresses of its own width: `mach_vm` has the same with addresses of 64 bits.

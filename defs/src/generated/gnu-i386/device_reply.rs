@@ -44,12 +44,17 @@ pub fn ds_device_open_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     device_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.make_send(device_port);
-    let dest = reply_port.into();
-    request.send(id::DEVICE_OPEN_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"device_open_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.make_send(device_port);
+            let dest = reply_port.into();
+            request.send(id::DEVICE_OPEN_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Answers `device_write`: how many bytes were written.
@@ -70,12 +75,17 @@ pub fn ds_device_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bytes_written: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &bytes_written);
-    let dest = reply_port.into();
-    request.send(id::DEVICE_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"device_write_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &bytes_written);
+            let dest = reply_port.into();
+            request.send(id::DEVICE_WRITE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Answers `device_write_inband`: how many bytes were written.
@@ -96,12 +106,17 @@ pub fn ds_device_write_reply_inband<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bytes_written: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &bytes_written);
-    let dest = reply_port.into();
-    request.send(id::DEVICE_WRITE_REPLY_INBAND, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"device_write_reply_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &bytes_written);
+            let dest = reply_port.into();
+            request.send(id::DEVICE_WRITE_REPLY_INBAND, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Answers `device_read`: the data, out of line.
@@ -122,12 +137,17 @@ pub fn ds_device_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = reply_port.into();
-    request.send(id::DEVICE_READ_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"device_read_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = reply_port.into();
+            request.send(id::DEVICE_READ_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Answers `device_read_inband`: the data, in the message.
@@ -148,12 +168,17 @@ pub fn ds_device_read_reply_inband<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<168>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.slice(CHAR, data, 128)?;
-    let dest = reply_port.into();
-    request.send(id::DEVICE_READ_REPLY_INBAND, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"device_read_reply_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<168>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.slice(CHAR, data, 128)?;
+            let dest = reply_port.into();
+            request.send(id::DEVICE_READ_REPLY_INBAND, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to `device_request`, and to calls of `device` whose client does not wait: one message for each call, to

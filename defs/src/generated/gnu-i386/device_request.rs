@@ -52,18 +52,23 @@ pub fn device_open_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<176>::new();
-    let mut request = buffer.request(device_server_port.kernel());
-    request.data(INTEGER_32, &mode);
-    request.fixed_string(STRING_128_LONG, name)?;
-    let dest = rt::Dest::copy_send(device_server_port);
-    request
-        .send_with_reply_port(
-            id::DEVICE_OPEN_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_open_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<176>::new();
+            let mut request = buffer.request(device_server_port.kernel());
+            request.data(INTEGER_32, &mode);
+            request.fixed_string(STRING_128_LONG, name)?;
+            let dest = rt::Dest::copy_send(device_server_port);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_OPEN_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Writes data, which is out of line, from a record on.
@@ -86,19 +91,24 @@ pub fn device_write_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_32, &recnum);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = rt::Dest::copy_send(device);
-    request
-        .send_with_reply_port(
-            id::DEVICE_WRITE_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_write_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_32, &recnum);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = rt::Dest::copy_send(device);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_WRITE_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Writes a little data, which is in the message.
@@ -121,19 +131,24 @@ pub fn device_write_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<176>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_32, &recnum);
-    request.slice(CHAR, data, 128)?;
-    let dest = rt::Dest::copy_send(device);
-    request
-        .send_with_reply_port(
-            id::DEVICE_WRITE_REQUEST_INBAND,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_write_request_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<176>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_32, &recnum);
+            request.slice(CHAR, data, 128)?;
+            let dest = rt::Dest::copy_send(device);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_WRITE_REQUEST_INBAND,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Reads data from a record on; it will come out of line.
@@ -156,19 +171,24 @@ pub fn device_read_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_32, &recnum);
-    request.data(INTEGER_32, &bytes_wanted);
-    let dest = rt::Dest::copy_send(device);
-    request
-        .send_with_reply_port(
-            id::DEVICE_READ_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_read_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_32, &recnum);
+            request.data(INTEGER_32, &bytes_wanted);
+            let dest = rt::Dest::copy_send(device);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_READ_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Reads a little data; it will come in a message.
@@ -191,19 +211,24 @@ pub fn device_read_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_32, &recnum);
-    request.data(INTEGER_32, &bytes_wanted);
-    let dest = rt::Dest::copy_send(device);
-    request
-        .send_with_reply_port(
-            id::DEVICE_READ_REQUEST_INBAND,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_read_request_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_32, &recnum);
+            request.data(INTEGER_32, &bytes_wanted);
+            let dest = rt::Dest::copy_send(device);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_READ_REQUEST_INBAND,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Opens a device by a name of variable type, as newer kernels take it.
@@ -224,18 +249,23 @@ pub fn device_open_new_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<168>::new();
-    let mut request = buffer.request(device_server_port.kernel());
-    request.data(INTEGER_32, &mode);
-    request.fixed_string(STRING_C_X128, name)?;
-    let dest = rt::Dest::copy_send(device_server_port);
-    request
-        .send_with_reply_port(
-            id::DEVICE_OPEN_NEW_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply_port),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"device_open_new_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<168>::new();
+            let mut request = buffer.request(device_server_port.kernel());
+            request.data(INTEGER_32, &mode);
+            request.fixed_string(STRING_C_X128, name)?;
+            let dest = rt::Dest::copy_send(device_server_port);
+            request
+                .send_with_reply_port(
+                    id::DEVICE_OPEN_NEW_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply_port),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// The calls of `device` for clients that do not wait: the answer is a message of `device_reply` to the port that the

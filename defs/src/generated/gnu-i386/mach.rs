@@ -192,15 +192,21 @@ pub fn task_create<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     inherit_memory: bool,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(BOOLEAN, &u32::from(inherit_memory));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::TASK_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let child_task = reply.send_right()?;
-    reply.end()?;
-    Ok(child_task)
+    rt::routine(
+        &"task_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(BOOLEAN, &u32::from(inherit_memory));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_CREATE, dest, shape, rt::CallOptions::NONE)?;
+            let child_task = reply.send_right()?;
+            reply.end()?;
+            Ok(child_task)
+        },
+    )
 }
 
 /// Ends a task, with its threads, its rights and its memory.
@@ -214,12 +220,17 @@ pub fn task_create<K: rt::Kernel<Abi = Abi>>(
 pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the handlers of the system calls that are emulated in a task.
@@ -238,19 +249,29 @@ pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_emulation_vector<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskGetEmulationVectorReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?;
-    let vector_start = reply.data(INTEGER_32)?;
-    let emulation_vector = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
-    reply.end()?;
-    Ok(TaskGetEmulationVectorReply {
-        vector_start,
-        emulation_vector: emulation_vector.into_vec(),
-    })
+    rt::routine(
+        &"task_get_emulation_vector",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::TASK_GET_EMULATION_VECTOR,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let vector_start = reply.data(INTEGER_32)?;
+            let emulation_vector = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
+            reply.end()?;
+            Ok(TaskGetEmulationVectorReply {
+                vector_start,
+                emulation_vector: emulation_vector.into_vec(),
+            })
+        },
+    )
 }
 
 /// Sets the handlers of the system calls that are emulated in a task.
@@ -271,16 +292,21 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
     vector_start: i32,
     emulation_vector: &[VmOffset],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &vector_start);
-    request.ool(INTEGER_32_OUT_OF_LINE, rt::OolArg::lend(emulation_vector));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::TASK_SET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_emulation_vector",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &vector_start);
+            request.ool(INTEGER_32_OUT_OF_LINE, rt::OolArg::lend(emulation_vector));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TASK_SET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the threads of a task.
@@ -298,14 +324,20 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request.call(id::TASK_THREADS, dest, shape, rt::CallOptions::NONE)?;
-    let thread_list = reply.ool_ports()?;
-    reply.end()?;
-    Ok(thread_list)
+    rt::routine(
+        &"task_threads",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_THREADS, dest, shape, rt::CallOptions::NONE)?;
+            let thread_list = reply.ool_ports()?;
+            reply.end()?;
+            Ok(thread_list)
+        },
+    )
 }
 
 /// Tells facts about a task, in the layout that the flavor names.
@@ -330,17 +362,24 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     task_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4136>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &flavor);
-    let task_info_out_max = task_info_out_max.min(1024);
-    request.data(INTEGER_32, &task_info_out_max);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-    let mut reply = request.call(id::TASK_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let task_info_out = reply.slice_before(INTEGER_32, task_info_out_max as usize, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(task_info_out))
+    rt::routine(
+        &"task_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4136>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &flavor);
+            let task_info_out_max = task_info_out_max.min(1024);
+            request.data(INTEGER_32, &task_info_out_max);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TASK_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let task_info_out = reply
+                .slice_before(INTEGER_32, task_info_out_max as usize, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(task_info_out))
+        },
+    )
 }
 
 /// Ends a thread.
@@ -354,12 +393,19 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_terminate<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_thread.kernel());
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_thread.kernel());
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a stopped thread's registers, in the layout that the flavor names.
@@ -384,18 +430,23 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1024>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4136>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &flavor);
-    let old_state_max = old_state_max.min(1024);
-    request.data(INTEGER_32, &old_state_max);
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-    let mut reply = request
-        .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::NONE)?;
-    let old_state = reply.slice_before(INTEGER_32, old_state_max as usize, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(old_state))
+    rt::routine(
+        &"thread_get_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<4136>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &flavor);
+            let old_state_max = old_state_max.min(1024);
+            request.data(INTEGER_32, &old_state_max);
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::NONE)?;
+            let old_state = reply.slice_before(INTEGER_32, old_state_max as usize, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(old_state))
+        },
+    )
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -416,14 +467,21 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4136>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &flavor);
-    request.slice(INTEGER_32, new_state, 1024)?;
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_state",
+        move || {
+            let mut buffer = rt::MsgBuf::<4136>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &flavor);
+            request.slice(INTEGER_32, new_state, 1024)?;
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells facts about a thread, in the layout that the flavor names.
@@ -448,18 +506,24 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     thread_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4136>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &flavor);
-    let thread_info_out_max = thread_info_out_max.min(1024);
-    request.data(INTEGER_32, &thread_info_out_max);
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-    let mut reply = request.call(id::THREAD_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let thread_info_out = reply
-        .slice_before(INTEGER_32, thread_info_out_max as usize, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(thread_info_out))
+    rt::routine(
+        &"thread_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4136>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &flavor);
+            let thread_info_out_max = thread_info_out_max.min(1024);
+            request.data(INTEGER_32, &thread_info_out_max);
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(id::THREAD_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let thread_info_out = reply
+                .slice_before(INTEGER_32, thread_info_out_max as usize, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(thread_info_out))
+        },
+    )
 }
 
 /// Allocates zero-filled memory in a task.
@@ -489,17 +553,23 @@ pub fn vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     anywhere: bool,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(BOOLEAN, &u32::from(anywhere));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request.call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
-    let address = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_allocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(BOOLEAN, &u32::from(anywhere));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
+            let address = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// Releases a range of a task's memory; address and size, in bytes, are widened to whole pages.
@@ -520,14 +590,19 @@ pub fn vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_deallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever do.
@@ -552,16 +627,21 @@ pub fn vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(BOOLEAN, &u32::from(set_maximum));
-    request.data(INTEGER_32, &new_protection);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_PROTECT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_protect",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(BOOLEAN, &u32::from(set_maximum));
+            request.data(INTEGER_32, &new_protection);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_PROTECT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what a child task gets of a range: 0 shares it, 1 gets a copy, 2 nothing.
@@ -584,15 +664,20 @@ pub fn vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &new_inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_INHERIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_inherit",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &new_inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_INHERIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads a range of whole pages of a task's memory.
@@ -617,16 +702,22 @@ pub fn vm_read<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request.call(id::VM_READ, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.ool(BYTE_OUT_OF_LINE)?;
-    reply.end()?;
-    Ok(data)
+    rt::routine(
+        &"vm_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_READ, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.ool(BYTE_OUT_OF_LINE)?;
+            reply.end()?;
+            Ok(data)
+        },
+    )
 }
 
 /// Writes whole pages to a range of a task's memory.
@@ -647,14 +738,19 @@ pub fn vm_write<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_WRITE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_WRITE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is written.
@@ -677,15 +773,20 @@ pub fn vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     dest_address: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &source_address);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &dest_address);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_COPY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_copy",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &source_address);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &dest_address);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_COPY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells what is mapped at an address, or next above it.
@@ -718,31 +819,37 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     address: VmAddress,
 ) -> Result<VmRegionReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(96, 96, rt::Complex::Always);
-    let mut reply = request.call(id::VM_REGION, dest, shape, rt::CallOptions::NONE)?;
-    let address = reply.data(INTEGER_32)?;
-    let size = reply.data(INTEGER_32)?;
-    let protection = reply.data(INTEGER_32)?;
-    let max_protection = reply.data(INTEGER_32)?;
-    let inheritance = reply.data(INTEGER_32)?;
-    let is_shared = reply.data::<u32>(BOOLEAN)? != 0;
-    let object_name = reply.send_right()?;
-    let offset = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(VmRegionReply {
-        address,
-        size,
-        protection,
-        max_protection,
-        inheritance,
-        is_shared,
-        object_name,
-        offset,
-    })
+    rt::routine(
+        &"vm_region",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_REGION, dest, shape, rt::CallOptions::NONE)?;
+            let address = reply.data(INTEGER_32)?;
+            let size = reply.data(INTEGER_32)?;
+            let protection = reply.data(INTEGER_32)?;
+            let max_protection = reply.data(INTEGER_32)?;
+            let inheritance = reply.data(INTEGER_32)?;
+            let is_shared = reply.data::<u32>(BOOLEAN)? != 0;
+            let object_name = reply.send_right()?;
+            let offset = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(VmRegionReply {
+                address,
+                size,
+                protection,
+                max_protection,
+                inheritance,
+                is_shared,
+                object_name,
+                offset,
+            })
+        },
+    )
 }
 
 /// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and so on.
@@ -760,14 +867,20 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
 pub fn vm_statistics<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<VmStatisticsData, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<88>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(88, 88, rt::Complex::Never);
-    let mut reply = request.call(id::VM_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
-    let vm_stats = reply.data(INTEGER_32_X13)?;
-    reply.end()?;
-    Ok(vm_stats)
+    rt::routine(
+        &"vm_statistics",
+        move || {
+            let mut buffer = rt::MsgBuf::<88>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(88, 88, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
+            let vm_stats = reply.data(INTEGER_32_X13)?;
+            reply.end()?;
+            Ok(vm_stats)
+        },
+    )
 }
 
 /// Keeps a few ports for a task, which its children inherit.
@@ -786,13 +899,24 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     init_port_set: &[rt::SendRight<K>],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.ool_ports(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_ports_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request
+                .ool_ports(
+                    rt::PortArray::copy_send(init_port_set),
+                    rt::Copying::VIRTUAL,
+                )?;
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the ports that are kept for a task.
@@ -810,15 +934,20 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
-    let init_port_set = reply.ool_ports()?;
-    reply.end()?;
-    Ok(init_port_set)
+    rt::routine(
+        &"mach_ports_lookup",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
+            let init_port_set = reply.ool_ports()?;
+            reply.end()?;
+            Ok(init_port_set)
+        },
+    )
 }
 
 /// A range of a temporary object was never written.
@@ -842,12 +971,17 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(INTEGER_32, &offset);
-    request.data(INTEGER_32, &size);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_unavailable",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(INTEGER_32, &offset);
+            request.data(INTEGER_32, &size);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Asks for an object's attributes as `memory_object_ready` or `memory_object_change_attributes` set them.
@@ -867,21 +1001,31 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
 pub fn memory_object_get_attributes<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
 ) -> Result<MemoryObjectGetAttributesReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(memory_control.kernel());
-    let dest = rt::Dest::copy_send(memory_control);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MEMORY_OBJECT_GET_ATTRIBUTES, dest, shape, rt::CallOptions::NONE)?;
-    let object_ready = reply.data::<u32>(BOOLEAN)? != 0;
-    let may_cache = reply.data::<u32>(BOOLEAN)? != 0;
-    let copy_strategy = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(MemoryObjectGetAttributesReply {
-        object_ready,
-        may_cache,
-        copy_strategy,
-    })
+    rt::routine(
+        &"memory_object_get_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(memory_control.kernel());
+            let dest = rt::Dest::copy_send(memory_control);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MEMORY_OBJECT_GET_ATTRIBUTES,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let object_ready = reply.data::<u32>(BOOLEAN)? != 0;
+            let may_cache = reply.data::<u32>(BOOLEAN)? != 0;
+            let copy_strategy = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(MemoryObjectGetAttributesReply {
+                object_ready,
+                may_cache,
+                copy_strategy,
+            })
+        },
+    )
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -907,16 +1051,26 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     default_manager: &rt::ReceiveRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.make_send(default_manager);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_SET_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
-    let default_manager = reply.send_right()?;
-    reply.end()?;
-    Ok(default_manager)
+    rt::routine(
+        &"vm_set_default_memory_manager",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.make_send(default_manager);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::VM_SET_DEFAULT_MEMORY_MANAGER,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let default_manager = reply.send_right()?;
+            reply.end()?;
+            Ok(default_manager)
+        },
+    )
 }
 
 /// Cleans, flushes or locks the resident pages of a range.
@@ -947,16 +1101,21 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
     lock_value: VmProt,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(INTEGER_32, &offset);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &should_return);
-    request.data(BOOLEAN, &u32::from(should_flush));
-    request.data(INTEGER_32, &lock_value);
-    request.make_send_once(reply_to);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_lock_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(INTEGER_32, &offset);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &should_return);
+            request.data(BOOLEAN, &u32::from(should_flush));
+            request.data(INTEGER_32, &lock_value);
+            request.make_send_once(reply_to);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Stops the threads of a task, and counts how often that was asked for.
@@ -970,12 +1129,17 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_suspend",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Undoes one `task_suspend`; the threads run when the count is zero.
@@ -989,12 +1153,17 @@ pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_resume",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TASK_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells a special port of a task: 1 its kernel port, 3 its exception port, 4 its bootstrap port.
@@ -1017,16 +1186,21 @@ pub fn task_get_special_port<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &which_port);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
-    let special_port = reply.send_right()?;
-    reply.end()?;
-    Ok(special_port)
+    rt::routine(
+        &"task_get_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &which_port);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
+            let special_port = reply.send_right()?;
+            reply.end()?;
+            Ok(special_port)
+        },
+    )
 }
 
 /// Sets a special port of a task.
@@ -1047,14 +1221,21 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &which_port);
-    request.copy_send(special_port);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &which_port);
+            request.copy_send(special_port);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a thread in a task; it is stopped, and its registers are still to be set.
@@ -1072,14 +1253,20 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
     parent_task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(parent_task.kernel());
-    let dest = rt::Dest::copy_send(parent_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::THREAD_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let child_thread = reply.send_right()?;
-    reply.end()?;
-    Ok(child_thread)
+    rt::routine(
+        &"thread_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(parent_task.kernel());
+            let dest = rt::Dest::copy_send(parent_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::THREAD_CREATE, dest, shape, rt::CallOptions::NONE)?;
+            let child_thread = reply.send_right()?;
+            reply.end()?;
+            Ok(child_thread)
+        },
+    )
 }
 
 /// Stops a thread, and counts how often it was stopped.
@@ -1093,12 +1280,17 @@ pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_thread.kernel());
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_suspend",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_thread.kernel());
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Undoes one `thread_suspend`; the thread runs when the count is zero.
@@ -1112,12 +1304,17 @@ pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_thread.kernel());
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_resume",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_thread.kernel());
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or `MACH_RCV_INTERRUPTED`.
@@ -1131,12 +1328,17 @@ pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(target_thread.kernel());
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_abort",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(target_thread.kernel());
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells a special port of a thread: 1 its kernel port, 3 its exception port.
@@ -1159,16 +1361,21 @@ pub fn thread_get_special_port<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.data(INTEGER_32, &which_port);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
-    let special_port = reply.send_right()?;
-    reply.end()?;
-    Ok(special_port)
+    rt::routine(
+        &"thread_get_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.data(INTEGER_32, &which_port);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::THREAD_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
+            let special_port = reply.send_right()?;
+            reply.end()?;
+            Ok(special_port)
+        },
+    )
 }
 
 /// Sets a special port of a thread.
@@ -1189,16 +1396,21 @@ pub fn thread_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.data(INTEGER_32, &which_port);
-    request.copy_send(special_port);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"thread_set_special_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.data(INTEGER_32, &which_port);
+            request.copy_send(special_port);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the handler of one system call that is emulated in a task.
@@ -1219,14 +1431,21 @@ pub fn task_set_emulation<K: rt::Kernel<Abi = Abi>>(
     routine_entry_pt: VmAddress,
     routine_number: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(target_port.kernel());
-    request.data(INTEGER_32, &routine_entry_pt);
-    request.data(INTEGER_32, &routine_number);
-    let dest = rt::Dest::copy_send(target_port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_SET_EMULATION, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_set_emulation",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(target_port.kernel());
+            request.data(INTEGER_32, &routine_entry_pt);
+            request.data(INTEGER_32, &routine_number);
+            let dest = rt::Dest::copy_send(target_port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TASK_SET_EMULATION, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Names a range of instructions that starts anew if a thread of the task was interrupted in it.
@@ -1249,15 +1468,22 @@ pub fn task_ras_control<K: rt::Kernel<Abi = Abi>>(
     boundspc: VmAddress,
     flavor: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &basepc);
-    request.data(INTEGER_32, &boundspc);
-    request.data(INTEGER_32, &flavor);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_RAS_CONTROL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_ras_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &basepc);
+            request.data(INTEGER_32, &boundspc);
+            request.data(INTEGER_32, &flavor);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TASK_RAS_CONTROL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Maps a memory object into a task.
@@ -1302,24 +1528,30 @@ pub fn vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &mask);
-    request.data(BOOLEAN, &u32::from(anywhere));
-    request.copy_send(memory_object);
-    request.data(INTEGER_32, &offset);
-    request.data(BOOLEAN, &u32::from(copy));
-    request.data(INTEGER_32, &cur_protection);
-    request.data(INTEGER_32, &max_protection);
-    request.data(INTEGER_32, &inheritance);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request.call(id::VM_MAP, dest, shape, rt::CallOptions::NONE)?;
-    let address = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(address)
+    rt::routine(
+        &"vm_map",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &mask);
+            request.data(BOOLEAN, &u32::from(anywhere));
+            request.copy_send(memory_object);
+            request.data(INTEGER_32, &offset);
+            request.data(BOOLEAN, &u32::from(copy));
+            request.data(INTEGER_32, &cur_protection);
+            request.data(INTEGER_32, &max_protection);
+            request.data(INTEGER_32, &inheritance);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_MAP, dest, shape, rt::CallOptions::NONE)?;
+            let address = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(address)
+        },
+    )
 }
 
 /// A range cannot be had: the threads that wait for it get a memory exception, later ones ask again.
@@ -1341,13 +1573,18 @@ pub fn memory_object_data_error<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     error_value: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(INTEGER_32, &offset);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &error_value);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_error",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(INTEGER_32, &offset);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &error_value);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate follows.
@@ -1365,11 +1602,16 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
     reason: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(INTEGER_32, &reason);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(INTEGER_32, &reason);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Gives the kernel the data of whole pages.
@@ -1399,16 +1641,21 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
     precious: bool,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(INTEGER_32, &offset);
-    let data: rt::OolArg<'_, K> = data.into();
-    request.ool(BYTE_OUT_OF_LINE, data);
-    request.data(INTEGER_32, &lock_value);
-    request.data(BOOLEAN, &u32::from(precious));
-    request.make_send_once(reply_to);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_supply",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(INTEGER_32, &offset);
+            let data: rt::OolArg<'_, K> = data.into();
+            request.ool(BYTE_OUT_OF_LINE, data);
+            request.data(INTEGER_32, &lock_value);
+            request.data(BOOLEAN, &u32::from(precious));
+            request.make_send_once(reply_to);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it copies.
@@ -1428,12 +1675,17 @@ pub fn memory_object_ready<K: rt::Kernel<Abi = Abi>>(
     may_cache: bool,
     copy_strategy: MemoryObjectCopyStrategy,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(BOOLEAN, &u32::from(may_cache));
-    request.data(INTEGER_32, &copy_strategy);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_READY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_ready",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(BOOLEAN, &u32::from(may_cache));
+            request.data(INTEGER_32, &copy_strategy);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_READY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Changes what `memory_object_ready` said.
@@ -1457,13 +1709,19 @@ pub fn memory_object_change_attributes<K: rt::Kernel<Abi = Abi>>(
     copy_strategy: MemoryObjectCopyStrategy,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.data(BOOLEAN, &u32::from(may_cache));
-    request.data(INTEGER_32, &copy_strategy);
-    request.make_send_once(reply_to);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_CHANGE_ATTRIBUTES, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_change_attributes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.data(BOOLEAN, &u32::from(may_cache));
+            request.data(INTEGER_32, &copy_strategy);
+            request.make_send_once(reply_to);
+            let dest = rt::Dest::copy_send(memory_control);
+            request
+                .send(id::MEMORY_OBJECT_CHANGE_ATTRIBUTES, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Sets or asks for a property of a range of memory that depends on the machine, such as caching.
@@ -1494,19 +1752,24 @@ pub fn vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &attribute);
-    request.data(INTEGER_32, &value);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::NONE)?;
-    let value = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(value)
+    rt::routine(
+        &"vm_machine_attribute",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &attribute);
+            request.data(INTEGER_32, &value);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::NONE)?;
+            let value = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(value)
+        },
+    )
 }
 
 /// The kernel's main interface: tasks, threads, memory, and what memory managers say about their objects.

@@ -204,15 +204,20 @@ pub struct ProcessorSetInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host_priv.kernel());
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
-    let processor_list = reply.ool_ports()?;
-    reply.end()?;
-    Ok(processor_list)
+    rt::routine(
+        &"host_processors",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host_priv.kernel());
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
+            let processor_list = reply.ool_ports()?;
+            reply.end()?;
+            Ok(processor_list)
+        },
+    )
 }
 
 /// Starts a processor.
@@ -226,12 +231,19 @@ pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PROCESSOR_START, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_start",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PROCESSOR_START, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Stops a processor.
@@ -245,12 +257,17 @@ pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_exit",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the name port of the default processor set.
@@ -268,15 +285,20 @@ pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::NONE)?;
-    let default_set = reply.send_right()?;
-    reply.end()?;
-    Ok(default_set)
+    rt::routine(
+        &"processor_set_default",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::NONE)?;
+            let default_set = reply.send_right()?;
+            reply.end()?;
+            Ok(default_set)
+        },
+    )
 }
 
 /// Makes a processor set: a port to control it, and one that answers questions only.
@@ -295,19 +317,24 @@ pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<ProcessorSetCreateReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let new_set = reply.send_right()?;
-    let new_name = reply.send_right()?;
-    reply.end()?;
-    Ok(ProcessorSetCreateReply {
-        new_set,
-        new_name,
-    })
+    rt::routine(
+        &"processor_set_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::NONE)?;
+            let new_set = reply.send_right()?;
+            let new_name = reply.send_right()?;
+            reply.end()?;
+            Ok(ProcessorSetCreateReply {
+                new_set,
+                new_name,
+            })
+        },
+    )
 }
 
 /// Ends a processor set; what was assigned to it goes to the default set.
@@ -321,12 +348,19 @@ pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_destroy<K: rt::Kernel<Abi = Abi>>(
     set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(set.kernel());
-    let dest = rt::Dest::copy_send(set);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(set.kernel());
+            let dest = rt::Dest::copy_send(set);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Assigns a processor to a processor set, and waits until that is done if asked to.
@@ -347,14 +381,21 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     wait: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.copy_send(new_set);
-    request.data(BOOLEAN, &u32::from(wait));
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_assign",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.copy_send(new_set);
+            request.data(BOOLEAN, &u32::from(wait));
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the processor set of a processor.
@@ -372,15 +413,20 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_get_assignment<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(processor.kernel());
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-    let assigned_set = reply.send_right()?;
-    reply.end()?;
-    Ok(assigned_set)
+    rt::routine(
+        &"processor_get_assignment",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(processor.kernel());
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+            let assigned_set = reply.send_right()?;
+            reply.end()?;
+            Ok(assigned_set)
+        },
+    )
 }
 
 /// Assigns a thread to a processor set.
@@ -399,13 +445,18 @@ pub fn thread_assign<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     new_set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.copy_send(new_set);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_assign",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.copy_send(new_set);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Assigns a thread to the default processor set.
@@ -419,12 +470,19 @@ pub fn thread_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_assign_default<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(thread.kernel());
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_assign_default",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(thread.kernel());
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the processor set of a thread.
@@ -442,15 +500,20 @@ pub fn thread_assign_default<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_get_assignment<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(thread.kernel());
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::THREAD_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-    let assigned_set = reply.send_right()?;
-    reply.end()?;
-    Ok(assigned_set)
+    rt::routine(
+        &"thread_get_assignment",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(thread.kernel());
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::THREAD_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+            let assigned_set = reply.send_right()?;
+            reply.end()?;
+            Ok(assigned_set)
+        },
+    )
 }
 
 /// Assigns a task to a processor set, and its threads with it if asked to.
@@ -471,14 +534,19 @@ pub fn task_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     assign_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.copy_send(new_set);
-    request.data(BOOLEAN, &u32::from(assign_threads));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_assign",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.copy_send(new_set);
+            request.data(BOOLEAN, &u32::from(assign_threads));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TASK_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Assigns a task to the default processor set, and its threads with it if asked to.
@@ -497,13 +565,20 @@ pub fn task_assign_default<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     assign_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(BOOLEAN, &u32::from(assign_threads));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_assign_default",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(BOOLEAN, &u32::from(assign_threads));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TASK_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the processor set of a task.
@@ -521,15 +596,20 @@ pub fn task_assign_default<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_assignment<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TASK_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-    let assigned_set = reply.send_right()?;
-    reply.end()?;
-    Ok(assigned_set)
+    rt::routine(
+        &"task_get_assignment",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TASK_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+            let assigned_set = reply.send_right()?;
+            reply.end()?;
+            Ok(assigned_set)
+        },
+    )
 }
 
 /// Tells the kernel's version, in a field of fixed size.
@@ -547,15 +627,20 @@ pub fn task_get_assignment<K: rt::Kernel<Abi = Abi>>(
 pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<560>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(556, 556, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
-    let kernel_version = reply.fixed_string(STRING_512_LONG)?;
-    reply.end()?;
-    Ok(kernel_version.into())
+    rt::routine(
+        &"host_kernel_version",
+        move || {
+            let mut buffer = rt::MsgBuf::<560>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(556, 556, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
+            let kernel_version = reply.fixed_string(STRING_512_LONG)?;
+            reply.end()?;
+            Ok(kernel_version.into())
+        },
+    )
 }
 
 /// Sets a thread's priority, and its highest one too if asked to.
@@ -576,14 +661,21 @@ pub fn thread_priority<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     set_max: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.data(INTEGER_32, &priority);
-    request.data(BOOLEAN, &u32::from(set_max));
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_priority",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.data(INTEGER_32, &priority);
+            request.data(BOOLEAN, &u32::from(set_max));
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_PRIORITY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets a thread's highest priority; the processor set entitles to it.
@@ -604,14 +696,21 @@ pub fn thread_max_priority<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     max_priority: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.copy_send(processor_set);
-    request.data(INTEGER_32, &max_priority);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_max_priority",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.copy_send(processor_set);
+            request.data(INTEGER_32, &max_priority);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the priority of a task's new threads, and of those that are there if asked to.
@@ -632,14 +731,19 @@ pub fn task_priority<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &priority);
-    request.data(BOOLEAN, &u32::from(change_threads));
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TASK_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"task_priority",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &priority);
+            request.data(BOOLEAN, &u32::from(change_threads));
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TASK_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the highest priority of new threads in a processor set, and of those that are there if asked to.
@@ -660,16 +764,26 @@ pub fn processor_set_max_priority<K: rt::Kernel<Abi = Abi>>(
     max_priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.data(INTEGER_32, &max_priority);
-    request.data(BOOLEAN, &u32::from(change_threads));
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::PROCESSOR_SET_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_max_priority",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.data(INTEGER_32, &max_priority);
+            request.data(BOOLEAN, &u32::from(change_threads));
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::PROCESSOR_SET_MAX_PRIORITY,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets a thread's scheduling policy, and a word that the policy needs.
@@ -690,14 +804,19 @@ pub fn thread_policy<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     data: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.data(INTEGER_32, &policy);
-    request.data(INTEGER_32, &data);
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_POLICY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_policy",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.data(INTEGER_32, &policy);
+            request.data(INTEGER_32, &data);
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_POLICY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Allows a scheduling policy in a processor set.
@@ -716,15 +835,25 @@ pub fn processor_set_policy_enable<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     policy: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.data(INTEGER_32, &policy);
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::PROCESSOR_SET_POLICY_ENABLE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_policy_enable",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.data(INTEGER_32, &policy);
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::PROCESSOR_SET_POLICY_ENABLE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Forbids a scheduling policy in a processor set, also to the threads that have it if asked to.
@@ -745,16 +874,26 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(processor_set.kernel());
-    request.data(INTEGER_32, &policy);
-    request.data(BOOLEAN, &u32::from(change_threads));
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::PROCESSOR_SET_POLICY_DISABLE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"processor_set_policy_disable",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(processor_set.kernel());
+            request.data(INTEGER_32, &policy);
+            request.data(BOOLEAN, &u32::from(change_threads));
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::PROCESSOR_SET_POLICY_DISABLE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the tasks of a processor set.
@@ -772,15 +911,20 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(processor_set.kernel());
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::NONE)?;
-    let task_list = reply.ool_ports()?;
-    reply.end()?;
-    Ok(task_list)
+    rt::routine(
+        &"processor_set_tasks",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(processor_set.kernel());
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::NONE)?;
+            let task_list = reply.ool_ports()?;
+            reply.end()?;
+            Ok(task_list)
+        },
+    )
 }
 
 /// Lists the threads of a processor set.
@@ -798,15 +942,20 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(processor_set.kernel());
-    let dest = rt::Dest::copy_send(processor_set);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::NONE)?;
-    let thread_list = reply.ool_ports()?;
-    reply.end()?;
-    Ok(thread_list)
+    rt::routine(
+        &"processor_set_threads",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(processor_set.kernel());
+            let dest = rt::Dest::copy_send(processor_set);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::NONE)?;
+            let thread_list = reply.ool_ports()?;
+            reply.end()?;
+            Ok(thread_list)
+        },
+    )
 }
 
 /// Lists the processor sets.
@@ -824,15 +973,20 @@ pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::NONE)?;
-    let processor_sets = reply.ool_ports()?;
-    reply.end()?;
-    Ok(processor_sets)
+    rt::routine(
+        &"host_processor_sets",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::NONE)?;
+            let processor_sets = reply.ool_ports()?;
+            reply.end()?;
+            Ok(processor_sets)
+        },
+    )
 }
 
 /// Tells the port that controls a processor set.
@@ -855,16 +1009,21 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     set_name: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.copy_send(set_name);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::NONE)?;
-    let set = reply.send_right()?;
-    reply.end()?;
-    Ok(set)
+    rt::routine(
+        &"host_processor_set_priv",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.copy_send(set_name);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::NONE)?;
+            let set = reply.send_right()?;
+            reply.end()?;
+            Ok(set)
+        },
+    )
 }
 
 /// Ends the low priority that a thread got by yielding.
@@ -878,12 +1037,19 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_depress_abort<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(thread.kernel());
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_DEPRESS_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_depress_abort",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(thread.kernel());
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::THREAD_DEPRESS_ABORT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the time.
@@ -902,13 +1068,18 @@ pub fn host_set_time<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_time: &TimeValue,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.data(INTEGER_32_X2, new_time);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::HOST_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.data(INTEGER_32_X2, new_time);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::HOST_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment before.
@@ -931,16 +1102,21 @@ pub fn host_adjust_time<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_adjustment: &TimeValue,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.data(INTEGER_32_X2, new_adjustment);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_ADJUST_TIME, dest, shape, rt::CallOptions::NONE)?;
-    let old_adjustment = reply.data(INTEGER_32_X2)?;
-    reply.end()?;
-    Ok(old_adjustment)
+    rt::routine(
+        &"host_adjust_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.data(INTEGER_32_X2, new_adjustment);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_ADJUST_TIME, dest, shape, rt::CallOptions::NONE)?;
+            let old_adjustment = reply.data(INTEGER_32_X2)?;
+            reply.end()?;
+            Ok(old_adjustment)
+        },
+    )
 }
 
 /// Tells the time.
@@ -958,14 +1134,20 @@ pub fn host_adjust_time<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_time<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request.call(id::HOST_GET_TIME, dest, shape, rt::CallOptions::NONE)?;
-    let current_time = reply.data(INTEGER_32_X2)?;
-    reply.end()?;
-    Ok(current_time)
+    rt::routine(
+        &"host_get_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_GET_TIME, dest, shape, rt::CallOptions::NONE)?;
+            let current_time = reply.data(INTEGER_32_X2)?;
+            reply.end()?;
+            Ok(current_time)
+        },
+    )
 }
 
 /// Starts the machine again, or stops it, as the options say; 0 starts it again.
@@ -984,13 +1166,18 @@ pub fn host_reboot<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.data(INTEGER_32, &options);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::HOST_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"host_reboot",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.data(INTEGER_32, &options);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::HOST_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size are in bytes.
@@ -1015,16 +1202,21 @@ pub fn vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host.kernel());
-    request.copy_send(task);
-    request.data(INTEGER_32, &address);
-    request.data(INTEGER_32, &size);
-    request.data(INTEGER_32, &access);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::VM_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host.kernel());
+            request.copy_send(task);
+            request.data(INTEGER_32, &address);
+            request.data(INTEGER_32, &size);
+            request.data(INTEGER_32, &access);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::VM_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for the calling thread.
@@ -1045,14 +1237,19 @@ pub fn thread_wire<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     wired: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.copy_send(thread);
-    request.data(BOOLEAN, &u32::from(wired));
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::THREAD_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"thread_wire",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.copy_send(thread);
+            request.data(BOOLEAN, &u32::from(wired));
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::THREAD_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells facts about the host, in the layout that the flavor names.
@@ -1077,17 +1274,24 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4136>::new();
-    let mut request = buffer.request(host.kernel());
-    request.data(INTEGER_32, &flavor);
-    let host_info_out_max = host_info_out_max.min(1024);
-    request.data(INTEGER_32, &host_info_out_max);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-    let mut reply = request.call(id::HOST_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let host_info_out = reply.slice_before(INTEGER_32, host_info_out_max as usize, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(host_info_out))
+    rt::routine(
+        &"host_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4136>::new();
+            let mut request = buffer.request(host.kernel());
+            request.data(INTEGER_32, &flavor);
+            let host_info_out_max = host_info_out_max.min(1024);
+            request.data(INTEGER_32, &host_info_out_max);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let host_info_out = reply
+                .slice_before(INTEGER_32, host_info_out_max as usize, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(host_info_out))
+        },
+    )
 }
 
 /// Tells facts about a processor, in the layout that the flavor names.
@@ -1113,23 +1317,28 @@ pub fn processor_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     processor_info_out_max: u32,
 ) -> Result<ProcessorInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.data(INTEGER_32, &flavor);
-    let processor_info_out_max = processor_info_out_max.min(1024);
-    request.data(INTEGER_32, &processor_info_out_max);
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let host = reply.send_right()?;
-    let processor_info_out = reply
-        .slice_before(INTEGER_32, processor_info_out_max as usize, 0)?;
-    reply.end()?;
-    Ok(ProcessorInfoReply {
-        host,
-        processor_info_out: rt::array_vec(processor_info_out),
-    })
+    rt::routine(
+        &"processor_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.data(INTEGER_32, &flavor);
+            let processor_info_out_max = processor_info_out_max.min(1024);
+            request.data(INTEGER_32, &processor_info_out_max);
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let host = reply.send_right()?;
+            let processor_info_out = reply
+                .slice_before(INTEGER_32, processor_info_out_max as usize, 0)?;
+            reply.end()?;
+            Ok(ProcessorInfoReply {
+                host,
+                processor_info_out: rt::array_vec(processor_info_out),
+            })
+        },
+    )
 }
 
 /// Tells facts about a processor set, in the layout that the flavor names.
@@ -1155,22 +1364,27 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     info_out_max: u32,
 ) -> Result<ProcessorSetInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(set_name.kernel());
-    request.data(INTEGER_32, &flavor);
-    let info_out_max = info_out_max.min(1024);
-    request.data(INTEGER_32, &info_out_max);
-    let dest = rt::Dest::copy_send(set_name);
-    let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let host = reply.send_right()?;
-    let info_out = reply.slice_before(INTEGER_32, info_out_max as usize, 0)?;
-    reply.end()?;
-    Ok(ProcessorSetInfoReply {
-        host,
-        info_out: rt::array_vec(info_out),
-    })
+    rt::routine(
+        &"processor_set_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(set_name.kernel());
+            request.data(INTEGER_32, &flavor);
+            let info_out_max = info_out_max.min(1024);
+            request.data(INTEGER_32, &info_out_max);
+            let dest = rt::Dest::copy_send(set_name);
+            let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let host = reply.send_right()?;
+            let info_out = reply.slice_before(INTEGER_32, info_out_max as usize, 0)?;
+            reply.end()?;
+            Ok(ProcessorSetInfoReply {
+                host,
+                info_out: rt::array_vec(info_out),
+            })
+        },
+    )
 }
 
 /// Does to a processor what only its kind knows.
@@ -1189,13 +1403,20 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
     processor_cmd: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4128>::new();
-    let mut request = buffer.request(processor.kernel());
-    request.slice(INTEGER_32, processor_cmd, 1024)?;
-    let dest = rt::Dest::copy_send(processor);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"processor_control",
+        move || {
+            let mut buffer = rt::MsgBuf::<4128>::new();
+            let mut request = buffer.request(processor.kernel());
+            request.slice(INTEGER_32, processor_cmd, 1024)?;
+            let dest = rt::Dest::copy_send(processor);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the time, to the nanosecond.
@@ -1213,15 +1434,20 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_time64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_GET_TIME64, dest, shape, rt::CallOptions::NONE)?;
-    let current_time = reply.data(INTEGER_32_X4)?;
-    reply.end()?;
-    Ok(current_time)
+    rt::routine(
+        &"host_get_time64",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_GET_TIME64, dest, shape, rt::CallOptions::NONE)?;
+            let current_time = reply.data(INTEGER_32_X4)?;
+            reply.end()?;
+            Ok(current_time)
+        },
+    )
 }
 
 /// Sets the time, to the nanosecond.
@@ -1240,13 +1466,20 @@ pub fn host_set_time64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     new_time: &TimeValue64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host.kernel());
-    request.data(INTEGER_32_X4, new_time);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::HOST_SET_TIME64, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"host_set_time64",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host.kernel());
+            request.data(INTEGER_32_X4, new_time);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::HOST_SET_TIME64, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Does what `host_adjust_time` does, to the nanosecond.
@@ -1269,16 +1502,21 @@ pub fn host_adjust_time64<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_adjustment: &TimeValue64,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.data(INTEGER_32_X4, new_adjustment);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_ADJUST_TIME64, dest, shape, rt::CallOptions::NONE)?;
-    let old_adjustment = reply.data(INTEGER_32_X4)?;
-    reply.end()?;
-    Ok(old_adjustment)
+    rt::routine(
+        &"host_adjust_time64",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.data(INTEGER_32_X4, new_adjustment);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_ADJUST_TIME64, dest, shape, rt::CallOptions::NONE)?;
+            let old_adjustment = reply.data(INTEGER_32_X4)?;
+            reply.end()?;
+            Ok(old_adjustment)
+        },
+    )
 }
 
 /// Tells the kernel's version.
@@ -1296,15 +1534,20 @@ pub fn host_adjust_time64<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<552>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(548, 548, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_GET_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
-    let kernel_version = reply.fixed_string(STRING_C_X512)?;
-    reply.end()?;
-    Ok(kernel_version.into())
+    rt::routine(
+        &"host_get_kernel_version",
+        move || {
+            let mut buffer = rt::MsgBuf::<552>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(548, 548, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_GET_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
+            let kernel_version = reply.fixed_string(STRING_C_X512)?;
+            reply.end()?;
+            Ok(kernel_version.into())
+        },
+    )
 }
 
 /// Tells how long the machine has been up.
@@ -1322,15 +1565,20 @@ pub fn host_get_kernel_version<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_uptime64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_GET_UPTIME64, dest, shape, rt::CallOptions::NONE)?;
-    let uptime = reply.data(INTEGER_32_X4)?;
-    reply.end()?;
-    Ok(uptime)
+    rt::routine(
+        &"host_get_uptime64",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_GET_UPTIME64, dest, shape, rt::CallOptions::NONE)?;
+            let uptime = reply.data(INTEGER_32_X4)?;
+            reply.end()?;
+            Ok(uptime)
+        },
+    )
 }
 
 /// The calls to the kernel about the host: processors, scheduling, time, and what only the privileged may ask for.

@@ -151,19 +151,24 @@ pub struct MachPortNamesReply {
 pub fn mach_port_names<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortNamesReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(task.kernel());
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
-    let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-    let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
-    reply.end()?;
-    Ok(MachPortNamesReply {
-        names: names.into_vec(),
-        types: types.into_vec(),
-    })
+    rt::routine(
+        &"mach_port_names",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(task.kernel());
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
+            let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+            let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
+            reply.end()?;
+            Ok(MachPortNamesReply {
+                names: names.into_vec(),
+                types: types.into_vec(),
+            })
+        },
+    )
 }
 
 /// Tells the kinds of rights that a name denotes, and whether a dead-name notification waits for it.
@@ -186,16 +191,21 @@ pub fn mach_port_type<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortType, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
-    let ptype = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(ptype)
+    rt::routine(
+        &"mach_port_type",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
+            let ptype = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(ptype)
+        },
+    )
 }
 
 /// Gives what a name denotes another name, which must be free.
@@ -216,14 +226,21 @@ pub fn mach_port_rename<K: rt::Kernel<Abi = Abi>>(
     old_name: rt::Name,
     new_name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &old_name);
-    request.data(PORT_NAME, &new_name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_rename",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &old_name);
+            request.data(PORT_NAME, &new_name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a port, a port set or a dead name under a name that the caller chooses.
@@ -244,16 +261,21 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &right);
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_allocate_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &right);
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the default queue limit.
@@ -276,16 +298,21 @@ pub fn mach_port_allocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     right: MachPortRight,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &right);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
-    let name = reply.data(PORT_NAME)?;
-    reply.end()?;
-    Ok(name)
+    rt::routine(
+        &"mach_port_allocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &right);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
+            let name = reply.data(PORT_NAME)?;
+            reply.end()?;
+            Ok(name)
+        },
+    )
 }
 
 /// Releases every right that a name denotes, however many references it has.
@@ -304,13 +331,20 @@ pub fn mach_port_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Releases one reference of a send right, a send-once right or a dead name, whichever it is by now.
@@ -329,13 +363,20 @@ pub fn mach_port_deallocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_deallocate",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how many user references a name has of one kind of right.
@@ -360,17 +401,22 @@ pub fn mach_port_get_refs<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     right: MachPortRight,
 ) -> Result<MachPortUrefs, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &right);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
-    let refs = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(refs)
+    rt::routine(
+        &"mach_port_get_refs",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &right);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
+            let refs = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(refs)
+        },
+    )
 }
 
 /// Adds to the number of user references of a right, or takes away from it.
@@ -395,15 +441,22 @@ pub fn mach_port_mod_refs<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     delta: MachPortDelta,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &right);
-    request.data(INTEGER_32, &delta);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_mod_refs",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &right);
+            request.data(INTEGER_32, &delta);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets how many messages may wait in a port's queue before senders block.
@@ -424,14 +477,21 @@ pub fn mach_port_set_qlimit<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     qlimit: MachPortMsgcount,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &qlimit);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_qlimit",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &qlimit);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets a port's make-send count.
@@ -452,14 +512,21 @@ pub fn mach_port_set_mscount<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &mscount);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_mscount",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &mscount);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lists the members of a port set.
@@ -482,16 +549,21 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<rt::Vec<rt::Name>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-    let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-    reply.end()?;
-    Ok(members.into_vec())
+    rt::routine(
+        &"mach_port_get_set_status",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+            let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+            reply.end()?;
+            Ok(members.into_vec())
+        },
+    )
 }
 
 /// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is null.
@@ -512,14 +584,21 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     member: rt::Name,
     after: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &member);
-    request.data(PORT_NAME, &after);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_move_member",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &member);
+            request.data(PORT_NAME, &after);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for a notification about a right: 69 port destroyed, 70 no senders, 72 dead name.
@@ -552,19 +631,29 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     sync: MachPortMscount,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &id);
-    request.data(INTEGER_32, &sync);
-    request.poly(notify);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_PORT_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?;
-    let previous = reply.send_once_right()?;
-    reply.end()?;
-    Ok(previous)
+    rt::routine(
+        &"mach_port_request_notification",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &id);
+            request.data(INTEGER_32, &sync);
+            request.poly(notify);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_REQUEST_NOTIFICATION,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let previous = reply.send_once_right()?;
+            reply.end()?;
+            Ok(previous)
+        },
+    )
 }
 
 /// Puts a right into a task under a name, which must be that of the port's other rights there, if it has any.
@@ -585,14 +674,21 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     poly: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.poly(poly);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_insert_right",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.poly(poly);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name` says.
@@ -617,17 +713,22 @@ pub fn mach_port_extract_right<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     msgt_name: MachMsgTypeName,
 ) -> Result<rt::AnyRight<'static, K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &msgt_name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
-    let poly = reply.poly()?;
-    reply.end()?;
-    Ok(poly)
+    rt::routine(
+        &"mach_port_extract_right",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &msgt_name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
+            let poly = reply.poly()?;
+            reply.end()?;
+            Ok(poly)
+        },
+    )
 }
 
 /// Tells the state of a receive right's port.
@@ -650,16 +751,26 @@ pub fn mach_port_get_receive_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortStatus, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_RECEIVE_STATUS, dest, shape, rt::CallOptions::NONE)?;
-    let status = reply.data(INTEGER_32_X9)?;
-    reply.end()?;
-    Ok(status)
+    rt::routine(
+        &"mach_port_get_receive_status",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::MACH_PORT_GET_RECEIVE_STATUS,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let status = reply.data(INTEGER_32_X9)?;
+            reply.end()?;
+            Ok(status)
+        },
+    )
 }
 
 /// Sets the sequence number that the next message of a port gets.
@@ -680,14 +791,21 @@ pub fn mach_port_set_seqno<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     seqno: MachPortSeqno,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &seqno);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_seqno",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &seqno);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets the messages of a port bring a word of the receiver's choice in place of the port's name.
@@ -708,16 +826,26 @@ pub fn mach_port_set_protected_payload<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     payload: RpcUintptr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    request.data(INTEGER_32, &payload);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::MACH_PORT_SET_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_set_protected_payload",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            request.data(INTEGER_32, &payload);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::MACH_PORT_SET_PROTECTED_PAYLOAD,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets the messages of a port bring its name again.
@@ -736,15 +864,25 @@ pub fn mach_port_clear_protected_payload<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"mach_port_clear_protected_payload",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The calls to the kernel that manage a task's port names and the rights behind them.

@@ -44,11 +44,16 @@ pub fn mach_notify_port_deleted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_port_deleted",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A message that was forced into a full queue has been taken, so that the next may be sent with this name.
@@ -66,11 +71,16 @@ pub fn mach_notify_msg_accepted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_MSG_ACCEPTED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_msg_accepted",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_MSG_ACCEPTED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A receive right was about to be destroyed; the port lives on, and its receive right is in this message.
@@ -88,11 +98,16 @@ pub fn mach_notify_port_destroyed<'a, K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     rights: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.poly(rights);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_port_destroyed",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.poly(rights);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// No send rights to a port are left.
@@ -112,11 +127,16 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.data(INTEGER_32, &mscount);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_no_senders",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.data(INTEGER_32, &mscount);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A send-once right was destroyed without being used: who waits for a reply gets this in its place.
@@ -129,10 +149,15 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_notify_send_once<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<24>::new();
-    let request = buffer.request(notify.kernel());
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_send_once",
+        move || {
+            let mut buffer = rt::MsgBuf::<24>::new();
+            let request = buffer.request(notify.kernel());
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A port died, and what was a send right under this name is a dead name now, with one user reference more.
@@ -150,11 +175,16 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::move_send_once(notify);
-    request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_dead_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::move_send_once(notify);
+            request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the kernel tells the holders of rights about their ports.

@@ -32,12 +32,17 @@ pub fn mach_notify_new_task<K: rt::Kernel<Abi = Abi>>(
     task: rt::SendRight<K>,
     parent: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(notify.kernel());
-    request.move_send(task);
-    request.move_send(parent);
-    let dest = rt::Dest::copy_send(notify);
-    request.send(id::MACH_NOTIFY_NEW_TASK, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"mach_notify_new_task",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(notify.kernel());
+            request.move_send(task);
+            request.move_send(parent);
+            let dest = rt::Dest::copy_send(notify);
+            request.send(id::MACH_NOTIFY_NEW_TASK, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the kernel tells the holder of the host's task notification port.

@@ -139,16 +139,26 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.data(INTEGER_64, &object_size);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let memory_object = reply.send_right()?;
-    reply.end()?;
-    Ok(memory_object)
+    rt::routine(
+        &"default_pager_object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.data(INTEGER_64, &object_size);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let memory_object = reply.send_right()?;
+            reply.end()?;
+            Ok(memory_object)
+        },
+    )
 }
 
 /// Tells how much paging space there is, and how much of it is free.
@@ -166,15 +176,20 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(default_pager.kernel());
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.data(INTEGER_64_X3)?;
-    reply.end()?;
-    Ok(info)
+    rt::routine(
+        &"default_pager_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(default_pager.kernel());
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.data(INTEGER_64_X3)?;
+            reply.end()?;
+            Ok(info)
+        },
+    )
 }
 
 /// Lists the objects in the pager's care.
@@ -203,23 +218,28 @@ pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     objects_max: u32,
     ports_max: u32,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4160>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    let objects_max = objects_max.min(128);
-    request.data(INTEGER_32, &objects_max);
-    let ports_max = ports_max.min(256);
-    request.data(INTEGER_32, &ports_max);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-    let objects = reply.indefinite(INTEGER_64_ARRAY)?;
-    let ports = reply.indefinite_ports()?;
-    reply.end()?;
-    Ok(DefaultPagerObjectsReply {
-        objects: objects.into_vec(),
-        ports,
-    })
+    rt::routine(
+        &"default_pager_objects",
+        move || {
+            let mut buffer = rt::MsgBuf::<4160>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            let objects_max = objects_max.min(128);
+            request.data(INTEGER_32, &objects_max);
+            let ports_max = ports_max.min(256);
+            request.data(INTEGER_32, &ports_max);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+            let objects = reply.indefinite(INTEGER_64_ARRAY)?;
+            let ports = reply.indefinite_ports()?;
+            reply.end()?;
+            Ok(DefaultPagerObjectsReply {
+                objects: objects.into_vec(),
+                ports,
+            })
+        },
+    )
 }
 
 /// Lists the pages of one object, given by its name port, that are in paging space.
@@ -244,18 +264,28 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(memory_object);
-    let pages_max = pages_max.min(256);
-    request.data(INTEGER_32, &pages_max);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-    let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"default_pager_object_pages",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(memory_object);
+            let pages_max = pages_max.min(256);
+            request.data(INTEGER_32, &pages_max);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_PAGES,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Adds a file or device to the paging space, or takes it away; the master device port opens it.
@@ -278,17 +308,22 @@ pub fn default_pager_paging_file<K: rt::Kernel<Abi = Abi>>(
     filename: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<328>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(master_device_port);
-    request.fixed_string(STRING_256_LONG, filename)?;
-    request.data(BOOLEAN, &u32::from(add));
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_paging_file",
+        move || {
+            let mut buffer = rt::MsgBuf::<328>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(master_device_port);
+            request.fixed_string(STRING_256_LONG, filename)?;
+            request.data(BOOLEAN, &u32::from(add));
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the pager of the file server from which it can ask for paging files.
@@ -307,15 +342,25 @@ pub fn default_pager_register_fileserver<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     fileserver_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(fileserver_port);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::DEFAULT_PAGER_REGISTER_FILESERVER, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_register_fileserver",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(fileserver_port);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(
+                    id::DEFAULT_PAGER_REGISTER_FILESERVER,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What administrators and file systems ask of the default memory manager.

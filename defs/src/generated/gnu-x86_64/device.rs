@@ -80,16 +80,22 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<184>::new();
-    let mut request = buffer.request(master_port.kernel());
-    request.data(INTEGER_32, &mode);
-    request.fixed_string(STRING_128_LONG, name)?;
-    let dest = rt::Dest::copy_send(master_port);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
-    let device = reply.send_right()?;
-    reply.end()?;
-    Ok(device)
+    rt::routine(
+        &"device_open",
+        move || {
+            let mut buffer = rt::MsgBuf::<184>::new();
+            let mut request = buffer.request(master_port.kernel());
+            request.data(INTEGER_32, &mode);
+            request.fixed_string(STRING_128_LONG, name)?;
+            let dest = rt::Dest::copy_send(master_port);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
+            let device = reply.send_right()?;
+            reply.end()?;
+            Ok(device)
+        },
+    )
 }
 
 /// Closes a device.
@@ -103,12 +109,17 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
 pub fn device_close<K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(device.kernel());
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_close",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(device.kernel());
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Writes data from a record on, and tells how many bytes were written, which may be less.
@@ -135,17 +146,23 @@ pub fn device_write<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_64, &recnum);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
-    let bytes_written = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(bytes_written)
+    rt::routine(
+        &"device_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_64, &recnum);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
+            let bytes_written = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(bytes_written)
+        },
+    )
 }
 
 /// Writes a little data, which is in the message.
@@ -172,18 +189,23 @@ pub fn device_write_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<200>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_64, &recnum);
-    request.slice(CHAR, data, 128)?;
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
-    let bytes_written = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(bytes_written)
+    rt::routine(
+        &"device_write_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<200>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_64, &recnum);
+            request.slice(CHAR, data, 128)?;
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
+            let bytes_written = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(bytes_written)
+        },
+    )
 }
 
 /// Reads data from a record on, at most as many bytes as are wanted.
@@ -210,17 +232,23 @@ pub fn device_read<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_64, &recnum);
-    request.data(INTEGER_32, &bytes_wanted);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.ool(BYTE_OUT_OF_LINE)?;
-    reply.end()?;
-    Ok(data)
+    rt::routine(
+        &"device_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_64, &recnum);
+            request.data(INTEGER_32, &bytes_wanted);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.ool(BYTE_OUT_OF_LINE)?;
+            reply.end()?;
+            Ok(data)
+        },
+    )
 }
 
 /// Reads a little data, which is in the message.
@@ -247,18 +275,23 @@ pub fn device_read_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::ArrayVec<u8, 128>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<184>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &mode);
-    request.data(INTEGER_64, &recnum);
-    request.data(INTEGER_32, &bytes_wanted);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(56, 184, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.slice_before(CHAR, 128, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(data))
+    rt::routine(
+        &"device_read_inband",
+        move || {
+            let mut buffer = rt::MsgBuf::<184>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &mode);
+            request.data(INTEGER_64, &recnum);
+            request.data(INTEGER_32, &bytes_wanted);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(56, 184, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.slice_before(CHAR, 128, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(data))
+        },
+    )
 }
 
 /// Makes a memory object of a device's memory.
@@ -287,18 +320,24 @@ pub fn device_map<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     unmap: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &prot);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &size);
-    request.data(INTEGER_32, &unmap);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
-    let pager = reply.send_right()?;
-    reply.end()?;
-    Ok(pager)
+    rt::routine(
+        &"device_map",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &prot);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &size);
+            request.data(INTEGER_32, &unmap);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
+            let pager = reply.send_right()?;
+            reply.end()?;
+            Ok(pager)
+        },
+    )
 }
 
 /// Sets a device's status, in the layout that the flavor names.
@@ -319,14 +358,21 @@ pub fn device_set_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &flavor);
-    request.slice(INTEGER_32, status, 1024)?;
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_set_status",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &flavor);
+            request.slice(INTEGER_32, status, 1024)?;
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells a device's status, in the layout that the flavor names.
@@ -353,18 +399,23 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status_max: u32,
 ) -> Result<rt::ArrayVec<i32, 1024>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &flavor);
-    let status_max = status_max.min(1024);
-    request.data(INTEGER_32, &status_max);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-    let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
-    reply.end()?;
-    Ok(rt::array_vec(status))
+    rt::routine(
+        &"device_get_status",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &flavor);
+            let status_max = status_max.min(1024);
+            request.data(INTEGER_32, &status_max);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+            let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
+            reply.end()?;
+            Ok(rt::array_vec(status))
+        },
+    )
 }
 
 /// Sends the packets of a network device that pass a filter to a port.
@@ -387,15 +438,22 @@ pub fn device_set_filter<'a, K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     filter: &[Filter],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<328>::new();
-    let mut request = buffer.request(device.kernel());
-    request.poly(receive_port);
-    request.data(INTEGER_32, &priority);
-    request.slice(INTEGER_16, filter, 128)?;
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_set_filter",
+        move || {
+            let mut buffer = rt::MsgBuf::<328>::new();
+            let mut request = buffer.request(device.kernel());
+            request.poly(receive_port);
+            request.data(INTEGER_32, &priority);
+            request.slice(INTEGER_16, filter, 128)?;
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sends a message to a port at each interrupt of a line, which then stays off until `device_intr_ack`.
@@ -418,15 +476,22 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(device.kernel());
-    request.data(INTEGER_32, &id);
-    request.data(INTEGER_32, &flags);
-    request.poly(receive_port);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_intr_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(device.kernel());
+            request.data(INTEGER_32, &id);
+            request.data(INTEGER_32, &flags);
+            request.poly(receive_port);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets an interrupt line fire again.
@@ -445,13 +510,20 @@ pub fn device_intr_ack<'a, K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(device.kernel());
-    request.poly(receive_port);
-    let dest = rt::Dest::copy_send(device);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_intr_ack",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(device.kernel());
+            request.poly(receive_port);
+            let dest = rt::Dest::copy_send(device);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Devices, as the kernel and programs that drive devices offer them.

@@ -49,17 +49,24 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
     code: Integer,
     subcode: RpcLongInteger,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(exception_port.kernel());
-    request.copy_send(thread);
-    request.copy_send(task);
-    request.data(INTEGER_32, &exception);
-    request.data(INTEGER_32, &code);
-    request.data(INTEGER_64, &subcode);
-    let dest = rt::Dest::copy_send(exception_port);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"exception_raise",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(exception_port.kernel());
+            request.copy_send(thread);
+            request.copy_send(task);
+            request.data(INTEGER_32, &exception);
+            request.data(INTEGER_32, &code);
+            request.data(INTEGER_64, &subcode);
+            let dest = rt::Dest::copy_send(exception_port);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the kernel tells the holder of an exception port: a thread did what it cannot go on after.

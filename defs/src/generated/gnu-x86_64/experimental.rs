@@ -58,16 +58,23 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(master_port.kernel());
-    request.data(INTEGER_32, &line);
-    request.data(INTEGER_32, &id);
-    request.data(INTEGER_32, &flags);
-    request.poly(receive_port);
-    let dest = rt::Dest::copy_send(master_port);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_intr_register",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(master_port.kernel());
+            request.data(INTEGER_32, &line);
+            request.data(INTEGER_32, &id);
+            request.data(INTEGER_32, &flags);
+            request.poly(receive_port);
+            let dest = rt::Dest::copy_send(master_port);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Switches the interrupts of a line on or off.
@@ -88,14 +95,21 @@ pub fn device_intr_enable<K: rt::Kernel<Abi = Abi>>(
     line: i32,
     status: u8,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(master_port.kernel());
-    request.data(INTEGER_32, &line);
-    request.data(CHAR, &status);
-    let dest = rt::Dest::copy_send(master_port);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"device_intr_enable",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(master_port.kernel());
+            request.data(INTEGER_32, &line);
+            request.data(CHAR, &status);
+            let dest = rt::Dest::copy_send(master_port);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Allocates memory whose pages follow each other in physical memory, and tells both addresses.
@@ -121,21 +135,26 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     size: VmSize,
 ) -> Result<VmAllocateContiguousReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.copy_send(target_task);
-    request.data(INTEGER_64, &size);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
-    let vaddr = reply.data(INTEGER_64)?;
-    let paddr = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(VmAllocateContiguousReply {
-        vaddr,
-        paddr,
-    })
+    rt::routine(
+        &"vm_allocate_contiguous",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.copy_send(target_task);
+            request.data(INTEGER_64, &size);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
+            let vaddr = reply.data(INTEGER_64)?;
+            let paddr = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(VmAllocateContiguousReply {
+                vaddr,
+                paddr,
+            })
+        },
+    )
 }
 
 /// Calls that GNU Mach may change or drop from one release to the next: interrupts in user space, and memory that is

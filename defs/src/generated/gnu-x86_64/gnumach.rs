@@ -93,15 +93,20 @@ pub struct VmAllocateContiguousReply {
 pub fn vm_cache_statistics<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<VmCacheStatisticsData, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let request = buffer.request(target_task.kernel());
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(104, 104, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_CACHE_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
-    let vm_cache_stats = reply.data(INTEGER_32_X11)?;
-    reply.end()?;
-    Ok(vm_cache_stats)
+    rt::routine(
+        &"vm_cache_statistics",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let request = buffer.request(target_task.kernel());
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(104, 104, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_CACHE_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
+            let vm_cache_stats = reply.data(INTEGER_32_X11)?;
+            reply.end()?;
+            Ok(vm_cache_stats)
+        },
+    )
 }
 
 /// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply port and its stack.
@@ -129,15 +134,20 @@ pub fn thread_terminate_release<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.copy_send(task);
-    request.data(PORT_NAME, &thread_name);
-    request.data(PORT_NAME, &reply_port);
-    request.data(INTEGER_64, &address);
-    request.data(INTEGER_64, &size);
-    let dest = rt::Dest::copy_send(thread);
-    request.send(id::THREAD_TERMINATE_RELEASE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"thread_terminate_release",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.copy_send(task);
+            request.data(PORT_NAME, &thread_name);
+            request.data(PORT_NAME, &reply_port);
+            request.data(INTEGER_64, &address);
+            request.data(INTEGER_64, &size);
+            let dest = rt::Dest::copy_send(thread);
+            request.send(id::THREAD_TERMINATE_RELEASE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Names a task, for the messages of the kernel.
@@ -155,11 +165,16 @@ pub fn task_set_name<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(task.kernel());
-    request.string(STRING_C, name, 64)?;
-    let dest = rt::Dest::copy_send(task);
-    request.send(id::TASK_SET_NAME, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"task_set_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(task.kernel());
+            request.string(STRING_C, name, 64)?;
+            let dest = rt::Dest::copy_send(task);
+            request.send(id::TASK_SET_NAME, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Asks to be told of each new task, with the messages of `task_notify`.
@@ -178,15 +193,25 @@ pub fn register_new_task_notification<'a, K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     notification: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.poly(notification);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::REGISTER_NEW_TASK_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"register_new_task_notification",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.poly(notification);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(
+                    id::REGISTER_NEW_TASK_NOTIFICATION,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Waits for a `gsync_wake` on an address, unless the word there differs from `val1`.
@@ -215,17 +240,22 @@ pub fn gsync_wait<K: rt::Kernel<Abi = Abi>>(
     msec: Natural,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_64, &addr);
-    request.data(INTEGER_32, &val1);
-    request.data(INTEGER_32, &val2);
-    request.data(INTEGER_32, &msec);
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::GSYNC_WAIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"gsync_wait",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_64, &addr);
+            request.data(INTEGER_32, &val1);
+            request.data(INTEGER_32, &val2);
+            request.data(INTEGER_32, &msec);
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::GSYNC_WAIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Wakes a thread that waits on an address.
@@ -249,13 +279,18 @@ pub fn gsync_wake<K: rt::Kernel<Abi = Abi>>(
     val: u32,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_64, &addr);
-    request.data(INTEGER_32, &val);
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(task);
-    request.send(id::GSYNC_WAKE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"gsync_wake",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_64, &addr);
+            request.data(INTEGER_32, &val);
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(task);
+            request.send(id::GSYNC_WAKE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Lets a thread that waits on one address wait on another.
@@ -281,14 +316,19 @@ pub fn gsync_requeue<K: rt::Kernel<Abi = Abi>>(
     wake_one: bool,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_64, &src_addr);
-    request.data(INTEGER_64, &dst_addr);
-    request.data(BOOLEAN, &u32::from(wake_one));
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(task);
-    request.send(id::GSYNC_REQUEUE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"gsync_requeue",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_64, &src_addr);
+            request.data(INTEGER_64, &dst_addr);
+            request.data(BOOLEAN, &u32::from(wake_one));
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(task);
+            request.send(id::GSYNC_REQUEUE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Keeps all memory of a task resident, as the flags say; no flags let it be paged again.
@@ -309,14 +349,19 @@ pub fn vm_wire_all<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     flags: VmWire,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(host.kernel());
-    request.copy_send(task);
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::VM_WIRE_ALL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_wire_all",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(host.kernel());
+            request.copy_send(task);
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::VM_WIRE_ALL, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Writes a range of a memory object back to its manager, and drops it, as asked for.
@@ -343,17 +388,22 @@ pub fn vm_object_sync<K: rt::Kernel<Abi = Abi>>(
     should_return: bool,
     should_iosync: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(object.kernel());
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &size);
-    request.data(BOOLEAN, &u32::from(should_flush));
-    request.data(BOOLEAN, &u32::from(should_return));
-    request.data(BOOLEAN, &u32::from(should_iosync));
-    let dest = rt::Dest::copy_send(object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::VM_OBJECT_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_object_sync",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(object.kernel());
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &size);
+            request.data(BOOLEAN, &u32::from(should_flush));
+            request.data(BOOLEAN, &u32::from(should_return));
+            request.data(BOOLEAN, &u32::from(should_iosync));
+            let dest = rt::Dest::copy_send(object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::VM_OBJECT_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Does the same with a range of a task's memory.
@@ -376,15 +426,20 @@ pub fn vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.data(INTEGER_64, &address);
-    request.data(INTEGER_64, &size);
-    request.data(INTEGER_32, &sync_flags);
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"vm_msync",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.data(INTEGER_64, &address);
+            request.data(INTEGER_64, &size);
+            request.data(INTEGER_32, &sync_flags);
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Allocates memory that is contiguous in physical memory, between `pmin` and `pmax`, for devices.
@@ -418,24 +473,29 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     pmax: RpcPhysAddr,
     palign: RpcPhysAddr,
 ) -> Result<VmAllocateContiguousReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.copy_send(target_task);
-    request.data(INTEGER_64, &size);
-    request.data(INTEGER_64, &pmin);
-    request.data(INTEGER_64, &pmax);
-    request.data(INTEGER_64, &palign);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
-    let vaddr = reply.data(INTEGER_64)?;
-    let paddr = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(VmAllocateContiguousReply {
-        vaddr,
-        paddr,
-    })
+    rt::routine(
+        &"vm_allocate_contiguous",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.copy_send(target_task);
+            request.data(INTEGER_64, &size);
+            request.data(INTEGER_64, &pmin);
+            request.data(INTEGER_64, &pmax);
+            request.data(INTEGER_64, &palign);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
+            let vaddr = reply.data(INTEGER_64)?;
+            let paddr = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(VmAllocateContiguousReply {
+                vaddr,
+                paddr,
+            })
+        },
+    )
 }
 
 /// Says that the machine cannot go on without a task.
@@ -453,11 +513,16 @@ pub fn task_set_essential<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(BOOLEAN, &u32::from(essential));
-    let dest = rt::Dest::copy_send(task);
-    request.send(id::TASK_SET_ESSENTIAL, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"task_set_essential",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(BOOLEAN, &u32::from(essential));
+            let dest = rt::Dest::copy_send(task);
+            request.send(id::TASK_SET_ESSENTIAL, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Tells the physical addresses of a range of a task's memory.
@@ -484,17 +549,23 @@ pub fn vm_pages_phys<K: rt::Kernel<Abi = Abi>>(
     vaddr: VmAddress,
     size: VmSize,
 ) -> Result<rt::Vec<RpcPhysAddr>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.copy_send(target_task);
-    request.data(INTEGER_64, &vaddr);
-    request.data(INTEGER_64, &size);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request.call(id::VM_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
-    let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"vm_pages_phys",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.copy_send(target_task);
+            request.data(INTEGER_64, &vaddr);
+            request.data(INTEGER_64, &size);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::VM_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
+            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Names a thread, for the messages of the kernel.
@@ -512,11 +583,16 @@ pub fn thread_set_name<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(thread.kernel());
-    request.string(STRING_C, name, 64)?;
-    let dest = rt::Dest::copy_send(thread);
-    request.send(id::THREAD_SET_NAME, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"thread_set_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(thread.kernel());
+            request.string(STRING_C, name, 64)?;
+            let dest = rt::Dest::copy_send(thread);
+            request.send(id::THREAD_SET_NAME, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Tells a thread's name; that of its task if it has none.
@@ -534,15 +610,20 @@ pub fn thread_set_name<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_get_name<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<120>::new();
-    let request = buffer.request(thread.kernel());
-    let dest = rt::Dest::copy_send(thread);
-    let shape = rt::Shape::new(56, 120, rt::Complex::Never);
-    let mut reply = request
-        .call(id::THREAD_GET_NAME, dest, shape, rt::CallOptions::NONE)?;
-    let name = reply.string(STRING_C, 64)?;
-    reply.end()?;
-    Ok(name.into())
+    rt::routine(
+        &"thread_get_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<120>::new();
+            let request = buffer.request(thread.kernel());
+            let dest = rt::Dest::copy_send(thread);
+            let shape = rt::Shape::new(56, 120, rt::Complex::Never);
+            let mut reply = request
+                .call(id::THREAD_GET_NAME, dest, shape, rt::CallOptions::NONE)?;
+            let name = reply.string(STRING_C, 64)?;
+            reply.end()?;
+            Ok(name.into())
+        },
+    )
 }
 
 /// The calls that GNU Mach has beyond those of Mach 3.

@@ -57,20 +57,30 @@ pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     start: &[RpcVmOffset],
     len: &[RpcVmSize],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32848>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_32, &max_protection);
-    request.ports(rt::WordForm::Short, object, 1024)?;
-    request.slice(INTEGER_64, offset, 1024)?;
-    request.slice(INTEGER_64, start, 1024)?;
-    request.slice(INTEGER_64, len, 1024)?;
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MEMORY_OBJECT_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
-    let proxy = reply.send_right()?;
-    reply.end()?;
-    Ok(proxy)
+    rt::routine(
+        &"memory_object_create_proxy",
+        move || {
+            let mut buffer = rt::MsgBuf::<32848>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_32, &max_protection);
+            request.ports(rt::WordForm::Short, object, 1024)?;
+            request.slice(INTEGER_64, offset, 1024)?;
+            request.slice(INTEGER_64, start, 1024)?;
+            request.slice(INTEGER_64, len, 1024)?;
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::MEMORY_OBJECT_CREATE_PROXY,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let proxy = reply.send_right()?;
+            reply.end()?;
+            Ok(proxy)
+        },
+    )
 }
 
 /// Makes a memory object that stands for a range of a task's memory.
@@ -97,18 +107,23 @@ pub fn vm_region_create_proxy<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     len: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_64, &address);
-    request.data(INTEGER_32, &max_protection);
-    request.data(INTEGER_64, &len);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_REGION_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
-    let proxy = reply.send_right()?;
-    reply.end()?;
-    Ok(proxy)
+    rt::routine(
+        &"vm_region_create_proxy",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_64, &address);
+            request.data(INTEGER_32, &max_protection);
+            request.data(INTEGER_64, &len);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::VM_REGION_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
+            let proxy = reply.send_right()?;
+            reply.end()?;
+            Ok(proxy)
+        },
+    )
 }
 
 /// What came to Mach with Mach 4: samples of program counters, and memory objects that stand for a part of others.

@@ -443,16 +443,21 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortRights, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
-    let srights = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(srights)
+    rt::routine(
+        &"mach_port_get_srights",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
+            let srights = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(srights)
+        },
+    )
 }
 
 /// Tells how full the table of requested notifications is, bucket by bucket.
@@ -476,21 +481,26 @@ pub fn host_ipc_marequest_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<HostIpcMarequestInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2120>::new();
-    let mut request = buffer.request(host.kernel());
-    let info_max = info_max.min(512);
-    request.data(INTEGER_32, &info_max);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let max_requests = reply.data(INTEGER_32)?;
-    let info = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(HostIpcMarequestInfoReply {
-        max_requests,
-        info: info.into_vec(),
-    })
+    rt::routine(
+        &"host_ipc_marequest_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<2120>::new();
+            let mut request = buffer.request(host.kernel());
+            let info_max = info_max.min(512);
+            request.data(INTEGER_32, &info_max);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let max_requests = reply.data(INTEGER_32)?;
+            let info = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(HostIpcMarequestInfoReply {
+                max_requests,
+                info: info.into_vec(),
+            })
+        },
+    )
 }
 
 /// Tells how much room a port has for requests for dead-name notifications, and how much of it is used.
@@ -514,20 +524,25 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortDnrequestInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let total = reply.data(INTEGER_32)?;
-    let used = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(MachPortDnrequestInfoReply {
-        total,
-        used,
-    })
+    rt::routine(
+        &"mach_port_dnrequest_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let total = reply.data(INTEGER_32)?;
+            let used = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(MachPortDnrequestInfoReply {
+                total,
+                used,
+            })
+        },
+    )
 }
 
 /// Tells what kernel stacks take.
@@ -550,27 +565,32 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<HostStackUsageReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<144>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(144, 144, rt::Complex::Never);
-    let mut reply = request
-        .call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
-    let reserved = reply.data(INTEGER_64)?;
-    let total = reply.data(INTEGER_32)?;
-    let space = reply.data(INTEGER_64)?;
-    let resident = reply.data(INTEGER_64)?;
-    let maxusage = reply.data(INTEGER_64)?;
-    let maxstack = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(HostStackUsageReply {
-        reserved,
-        total,
-        space,
-        resident,
-        maxusage,
-        maxstack,
-    })
+    rt::routine(
+        &"host_stack_usage",
+        move || {
+            let mut buffer = rt::MsgBuf::<144>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(144, 144, rt::Complex::Never);
+            let mut reply = request
+                .call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
+            let reserved = reply.data(INTEGER_64)?;
+            let total = reply.data(INTEGER_32)?;
+            let space = reply.data(INTEGER_64)?;
+            let resident = reply.data(INTEGER_64)?;
+            let maxusage = reply.data(INTEGER_64)?;
+            let maxstack = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(HostStackUsageReply {
+                reserved,
+                total,
+                space,
+                resident,
+                maxusage,
+                maxstack,
+            })
+        },
+    )
 }
 
 /// The same for the threads of a processor set.
@@ -592,25 +612,35 @@ pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_stack_usage<K: rt::Kernel<Abi = Abi>>(
     pset: &rt::SendRight<K>,
 ) -> Result<ProcessorSetStackUsageReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<128>::new();
-    let request = buffer.request(pset.kernel());
-    let dest = rt::Dest::copy_send(pset);
-    let shape = rt::Shape::new(128, 128, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROCESSOR_SET_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
-    let total = reply.data(INTEGER_32)?;
-    let space = reply.data(INTEGER_64)?;
-    let resident = reply.data(INTEGER_64)?;
-    let maxusage = reply.data(INTEGER_64)?;
-    let maxstack = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(ProcessorSetStackUsageReply {
-        total,
-        space,
-        resident,
-        maxusage,
-        maxstack,
-    })
+    rt::routine(
+        &"processor_set_stack_usage",
+        move || {
+            let mut buffer = rt::MsgBuf::<128>::new();
+            let request = buffer.request(pset.kernel());
+            let dest = rt::Dest::copy_send(pset);
+            let shape = rt::Shape::new(128, 128, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::PROCESSOR_SET_STACK_USAGE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let total = reply.data(INTEGER_32)?;
+            let space = reply.data(INTEGER_64)?;
+            let resident = reply.data(INTEGER_64)?;
+            let maxusage = reply.data(INTEGER_64)?;
+            let maxstack = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(ProcessorSetStackUsageReply {
+                total,
+                space,
+                resident,
+                maxusage,
+                maxstack,
+            })
+        },
+    )
 }
 
 /// Tells how full the table from physical pages to objects is, bucket by bucket.
@@ -633,17 +663,27 @@ pub fn host_virtual_physical_table_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<HashInfoBucket>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(host.kernel());
-    let info_max = info_max.min(512);
-    request.data(INTEGER_32, &info_max);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(info.into_vec())
+    rt::routine(
+        &"host_virtual_physical_table_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(host.kernel());
+            let info_max = info_max.min(512);
+            request.data(INTEGER_32, &info_max);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(
+                    id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let info = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(info.into_vec())
+        },
+    )
 }
 
 /// Tells which object of the kernel a port stands for, and where it is.
@@ -667,20 +707,25 @@ pub fn mach_port_kernel_object<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKernelObjectReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(PORT_NAME, &name);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
-    let object_type = reply.data(INTEGER_32)?;
-    let object_addr = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(MachPortKernelObjectReply {
-        object_type,
-        object_addr,
-    })
+    rt::routine(
+        &"mach_port_kernel_object",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(PORT_NAME, &name);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
+            let object_type = reply.data(INTEGER_32)?;
+            let object_addr = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(MachPortKernelObjectReply {
+                object_type,
+                object_addr,
+            })
+        },
+    )
 }
 
 /// Tells what is mapped at an address or after it, and gives a name port of the object behind it.
@@ -704,20 +749,25 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     address: VmAddress,
 ) -> Result<MachVmRegionInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<136>::new();
-    let mut request = buffer.request(task.kernel());
-    request.data(INTEGER_64, &address);
-    let dest = rt::Dest::copy_send(task);
-    let shape = rt::Shape::new(136, 136, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let region = reply.data(INTEGER_64_X8)?;
-    let object = reply.send_right()?;
-    reply.end()?;
-    Ok(MachVmRegionInfoReply {
-        region,
-        object,
-    })
+    rt::routine(
+        &"mach_vm_region_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<136>::new();
+            let mut request = buffer.request(task.kernel());
+            request.data(INTEGER_64, &address);
+            let dest = rt::Dest::copy_send(task);
+            let shape = rt::Shape::new(136, 136, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let region = reply.data(INTEGER_64_X8)?;
+            let object = reply.send_right()?;
+            reply.end()?;
+            Ok(MachVmRegionInfoReply {
+                region,
+                object,
+            })
+        },
+    )
 }
 
 /// Tells about an object, and gives name ports of the objects that it shadows and that copy it.
@@ -737,21 +787,26 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_vm_object_info<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
 ) -> Result<MachVmObjectInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<184>::new();
-    let request = buffer.request(object.kernel());
-    let dest = rt::Dest::copy_send(object);
-    let shape = rt::Shape::new(184, 184, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.data(INTEGER_64_X12)?;
-    let shadow = reply.send_right()?;
-    let copy = reply.send_right()?;
-    reply.end()?;
-    Ok(MachVmObjectInfoReply {
-        info,
-        shadow,
-        copy,
-    })
+    rt::routine(
+        &"mach_vm_object_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<184>::new();
+            let request = buffer.request(object.kernel());
+            let dest = rt::Dest::copy_send(object);
+            let shape = rt::Shape::new(184, 184, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.data(INTEGER_64_X12)?;
+            let shadow = reply.send_right()?;
+            let copy = reply.send_right()?;
+            reply.end()?;
+            Ok(MachVmObjectInfoReply {
+                info,
+                shadow,
+                copy,
+            })
+        },
+    )
 }
 
 /// Tells about the resident pages of an object, with addresses of a machine's word.
@@ -774,17 +829,22 @@ pub fn mach_vm_object_pages<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPageInfo>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(object.kernel());
-    let pages_max = pages_max.min(64);
-    request.data(INTEGER_32, &pages_max);
-    let dest = rt::Dest::copy_send(object);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-    let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"mach_vm_object_pages",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(object.kernel());
+            let pages_max = pages_max.min(64);
+            request.data(INTEGER_32, &pages_max);
+            let dest = rt::Dest::copy_send(object);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Tells about the caches of the kernel's allocator.
@@ -807,17 +867,22 @@ pub fn host_slab_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<CacheInfo>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(host.kernel());
-    let info_max = info_max.min(17);
-    request.data(INTEGER_32, &info_max);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(56, 2096, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.indefinite(INTEGER_64_ARRAY)?;
-    reply.end()?;
-    Ok(info.into_vec())
+    rt::routine(
+        &"host_slab_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(host.kernel());
+            let info_max = info_max.min(17);
+            request.data(INTEGER_32, &info_max);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(56, 2096, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.indefinite(INTEGER_64_ARRAY)?;
+            reply.end()?;
+            Ok(info.into_vec())
+        },
+    )
 }
 
 /// Gives the kernel's debugger a symbol table.
@@ -840,15 +905,22 @@ pub fn host_load_symbol_table<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     symtab: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(host.kernel());
-    request.copy_send(task);
-    request.fixed_string(STRING_C_X32, name)?;
-    request.ool(BYTE_OUT_OF_LINE, symtab);
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"host_load_symbol_table",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(host.kernel());
+            request.copy_send(task);
+            request.fixed_string(STRING_C_X32, name)?;
+            request.ool(BYTE_OUT_OF_LINE, symtab);
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells about the resident pages of an object, with physical addresses of 64 bits.
@@ -871,17 +943,27 @@ pub fn mach_vm_object_pages_phys<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPagePhysInfo>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(object.kernel());
-    let pages_max = pages_max.min(64);
-    request.data(INTEGER_32, &pages_max);
-    let dest = rt::Dest::copy_send(object);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MACH_VM_OBJECT_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
-    let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"mach_vm_object_pages_phys",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(object.kernel());
+            let pages_max = pages_max.min(64);
+            request.data(INTEGER_32, &pages_max);
+            let dest = rt::Dest::copy_send(object);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(
+                    id::MACH_VM_OBJECT_PAGES_PHYS,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Calls that look into the kernel: its tables, stacks, memory and caches.

@@ -58,14 +58,19 @@ pub fn i386_set_ldt<K: rt::Kernel<Abi = Abi>>(
     first_selector: i32,
     desc_list: &[Descriptor],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &first_selector);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(desc_list))?;
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::I386_SET_LDT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"i386_set_ldt",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &first_selector);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(desc_list))?;
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::I386_SET_LDT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Reads entries of a thread's local descriptor table, from a selector on.
@@ -90,16 +95,22 @@ pub fn i386_get_ldt<K: rt::Kernel<Abi = Abi>>(
     first_selector: i32,
     selector_count: i32,
 ) -> Result<rt::Vec<Descriptor>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &first_selector);
-    request.data(INTEGER_32, &selector_count);
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request.call(id::I386_GET_LDT, dest, shape, rt::CallOptions::NONE)?;
-    let desc_list = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(desc_list.into_vec())
+    rt::routine(
+        &"i386_get_ldt",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &first_selector);
+            request.data(INTEGER_32, &selector_count);
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::I386_GET_LDT, dest, shape, rt::CallOptions::NONE)?;
+            let desc_list = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(desc_list.into_vec())
+        },
+    )
 }
 
 /// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to it.
@@ -124,17 +135,22 @@ pub fn i386_io_perm_create<K: rt::Kernel<Abi = Abi>>(
     from: IoPort,
     to: IoPort,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(master_port.kernel());
-    request.data(INTEGER_16, &from);
-    request.data(INTEGER_16, &to);
-    let dest = rt::Dest::copy_send(master_port);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::I386_IO_PERM_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let io_perm = reply.send_right()?;
-    reply.end()?;
-    Ok(io_perm)
+    rt::routine(
+        &"i386_io_perm_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(master_port.kernel());
+            request.data(INTEGER_16, &from);
+            request.data(INTEGER_16, &to);
+            let dest = rt::Dest::copy_send(master_port);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::I386_IO_PERM_CREATE, dest, shape, rt::CallOptions::NONE)?;
+            let io_perm = reply.send_right()?;
+            reply.end()?;
+            Ok(io_perm)
+        },
+    )
 }
 
 /// Lets a task use the I/O ports of a permission, or no longer.
@@ -155,14 +171,21 @@ pub fn i386_io_perm_modify<K: rt::Kernel<Abi = Abi>>(
     io_perm: &rt::SendRight<K>,
     enable: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_task.kernel());
-    request.copy_send(io_perm);
-    request.data(BOOLEAN, &u32::from(enable));
-    let dest = rt::Dest::copy_send(target_task);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::I386_IO_PERM_MODIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"i386_io_perm_modify",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_task.kernel());
+            request.copy_send(io_perm);
+            request.data(BOOLEAN, &u32::from(enable));
+            let dest = rt::Dest::copy_send(target_task);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::I386_IO_PERM_MODIFY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets one of the few segment descriptors that each thread has for itself; selector -1 finds a free one.
@@ -187,16 +210,22 @@ pub fn i386_set_gdt<K: rt::Kernel<Abi = Abi>>(
     selector: i32,
     desc: &Descriptor,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &selector);
-    request.data(INTEGER_32_X2, desc);
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::I386_SET_GDT, dest, shape, rt::CallOptions::NONE)?;
-    let selector = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(selector)
+    rt::routine(
+        &"i386_set_gdt",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &selector);
+            request.data(INTEGER_32_X2, desc);
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::I386_SET_GDT, dest, shape, rt::CallOptions::NONE)?;
+            let selector = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(selector)
+        },
+    )
 }
 
 /// Reads a segment descriptor that `i386_set_gdt` has set.
@@ -219,15 +248,21 @@ pub fn i386_get_gdt<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
     selector: i32,
 ) -> Result<Descriptor, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(target_thread.kernel());
-    request.data(INTEGER_32, &selector);
-    let dest = rt::Dest::copy_send(target_thread);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::I386_GET_GDT, dest, shape, rt::CallOptions::NONE)?;
-    let desc = reply.data(INTEGER_32_X2)?;
-    reply.end()?;
-    Ok(desc)
+    rt::routine(
+        &"i386_get_gdt",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(target_thread.kernel());
+            request.data(INTEGER_32, &selector);
+            let dest = rt::Dest::copy_send(target_thread);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::I386_GET_GDT, dest, shape, rt::CallOptions::NONE)?;
+            let desc = reply.data(INTEGER_32_X2)?;
+            reply.end()?;
+            Ok(desc)
+        },
+    )
 }
 
 /// Tells how many bytes the processor's extended floating-point state has.
@@ -245,15 +280,20 @@ pub fn i386_get_gdt<K: rt::Kernel<Abi = Abi>>(
 pub fn i386_get_xstate_size<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::I386_GET_XSTATE_SIZE, dest, shape, rt::CallOptions::NONE)?;
-    let size = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(size)
+    rt::routine(
+        &"i386_get_xstate_size",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::I386_GET_XSTATE_SIZE, dest, shape, rt::CallOptions::NONE)?;
+            let size = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(size)
+        },
+    )
 }
 
 /// The calls to the kernel that only machines of the i386 family have: I/O ports and segment descriptors.

@@ -68,13 +68,18 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
     memory_object_name: &rt::ReceiveRight<K>,
     memory_object_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.make_send(memory_control);
-    request.make_send(memory_object_name);
-    request.data(INTEGER_64, &memory_object_page_size);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_init",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.make_send(memory_control);
+            request.make_send(memory_object_name);
+            request.data(INTEGER_64, &memory_object_page_size);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The kernel uses the object no longer.
@@ -98,12 +103,17 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
     memory_control: rt::ReceiveRight<K>,
     memory_object_name: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.move_receive(memory_control);
-    request.move_receive(memory_object_name);
-    let dest = rt::Dest::move_send(memory_object);
-    request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.move_receive(memory_control);
+            request.move_receive(memory_object_name);
+            let dest = rt::Dest::move_send(memory_object);
+            request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A range of the object has been copied, and the manager had asked to be told (copy strategy "call").
@@ -130,14 +140,19 @@ pub fn memory_object_copy<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     new_memory_object: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(old_memory_object.kernel());
-    request.make_send(old_memory_control);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &length);
-    request.move_receive(new_memory_object);
-    let dest = rt::Dest::copy_send(old_memory_object);
-    request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_copy",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(old_memory_object.kernel());
+            request.make_send(old_memory_control);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &length);
+            request.move_receive(new_memory_object);
+            let dest = rt::Dest::copy_send(old_memory_object);
+            request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A thread needs data that is not resident.
@@ -165,14 +180,19 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.make_send(memory_control);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &length);
-    request.data(INTEGER_32, &desired_access);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.make_send(memory_control);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &length);
+            request.data(INTEGER_32, &desired_access);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A thread needs an access to resident pages that the manager has forbidden.
@@ -198,14 +218,19 @@ pub fn memory_object_data_unlock<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.make_send(memory_control);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &length);
-    request.data(INTEGER_32, &desired_access);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_unlock",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.make_send(memory_control);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &length);
+            request.data(INTEGER_32, &desired_access);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_lock_request` has been carried out.
@@ -230,13 +255,18 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(kernel);
-    request.make_send(memory_control);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &length);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_lock_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(kernel);
+            request.make_send(memory_control);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &length);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_data_supply` has been carried out.
@@ -266,15 +296,20 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
     result: rt::KernReturn,
     error_offset: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(kernel);
-    request.make_send(memory_control);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &length);
-    request.data(INTEGER_32, &result);
-    request.data(INTEGER_64, &error_offset);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_supply_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(kernel);
+            request.make_send(memory_control);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &length);
+            request.data(INTEGER_32, &result);
+            request.data(INTEGER_64, &error_offset);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The kernel gives pages back.
@@ -304,15 +339,20 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
     dirty: bool,
     kernel_copy: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.make_send(memory_control);
-    request.data(INTEGER_64, &offset);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    request.data(BOOLEAN, &u32::from(dirty));
-    request.data(BOOLEAN, &u32::from(kernel_copy));
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_return",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.make_send(memory_control);
+            request.data(INTEGER_64, &offset);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            request.data(BOOLEAN, &u32::from(dirty));
+            request.data(BOOLEAN, &u32::from(kernel_copy));
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_change_attributes` has been carried out.
@@ -336,12 +376,17 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
     may_cache: bool,
     copy_strategy: MemoryObjectCopyStrategy,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(BOOLEAN, &u32::from(may_cache));
-    request.data(INTEGER_32, &copy_strategy);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_change_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(BOOLEAN, &u32::from(may_cache));
+            request.data(INTEGER_32, &copy_strategy);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the kernel asks of the manager of a memory object.

@@ -53,15 +53,20 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
     new_name: &rt::ReceiveRight<K>,
     new_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(old_memory_object.kernel());
-    request.move_receive(new_memory_object);
-    request.data(INTEGER_64, &new_object_size);
-    request.make_send(new_control_port);
-    request.make_send(new_name);
-    request.data(INTEGER_64, &new_page_size);
-    let dest = rt::Dest::move_send(old_memory_object);
-    request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(old_memory_object.kernel());
+            request.move_receive(new_memory_object);
+            request.data(INTEGER_64, &new_object_size);
+            request.make_send(new_control_port);
+            request.make_send(new_name);
+            request.data(INTEGER_64, &new_page_size);
+            let dest = rt::Dest::move_send(old_memory_object);
+            request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The first contents of pages.
@@ -86,13 +91,18 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.make_send(memory_control_port);
-    request.data(INTEGER_64, &offset);
-    request.ool(BYTE_OUT_OF_LINE, data);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_initialize",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.make_send(memory_control_port);
+            request.data(INTEGER_64, &offset);
+            request.ool(BYTE_OUT_OF_LINE, data);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the kernel asks of the default memory manager alone.

@@ -75,18 +75,28 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.ndr();
-    request.value(&object_size);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(1)?;
-    let memory_object = reply.send_right()?;
-    reply.end()?;
-    Ok(memory_object)
+    rt::routine(
+        &"default_pager_object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.ndr();
+            request.value(&object_size);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.descriptors(1)?;
+            let memory_object = reply.send_right()?;
+            reply.end()?;
+            Ok(memory_object)
+        },
+    )
 }
 
 /// Tells how much paging space there is, and how much of it is free.
@@ -104,15 +114,20 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(default_pager.kernel());
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.value::<DefaultPagerInfo>()?;
-    reply.end()?;
-    Ok(info)
+    rt::routine(
+        &"default_pager_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(default_pager.kernel());
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.value::<DefaultPagerInfo>()?;
+            reply.end()?;
+            Ok(info)
+        },
+    )
 }
 
 /// Lists the objects in the pager's care.
@@ -136,23 +151,28 @@ pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(default_pager.kernel());
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(2)?;
-    let objects = reply.memory_of::<DefaultPagerObject>()?;
-    let ports = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(objects.len())?;
-    reply.counted(ports.len())?;
-    reply.end()?;
-    Ok(DefaultPagerObjectsReply {
-        objects: objects.into_vec(),
-        ports,
-    })
+    rt::routine(
+        &"default_pager_objects",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(default_pager.kernel());
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+            reply.descriptors(2)?;
+            let objects = reply.memory_of::<DefaultPagerObject>()?;
+            let ports = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(objects.len())?;
+            reply.counted(ports.len())?;
+            reply.end()?;
+            Ok(DefaultPagerObjectsReply {
+                objects: objects.into_vec(),
+                ports,
+            })
+        },
+    )
 }
 
 /// Lists the pages of one object, given by its name port, that are in paging space.
@@ -176,20 +196,30 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     memory_object: &rt::SendRight<K>,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.descriptors(1);
-    request.copy_send(memory_object);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(1)?;
-    let pages = reply.memory_of::<DefaultPagerPage>()?;
-    reply.ndr()?;
-    reply.counted(pages.len())?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"default_pager_object_pages",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.descriptors(1);
+            request.copy_send(memory_object);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_PAGES,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.descriptors(1)?;
+            let pages = reply.memory_of::<DefaultPagerPage>()?;
+            reply.ndr()?;
+            reply.counted(pages.len())?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the pager's own.
@@ -214,24 +244,29 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     clsize: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.ndr();
-    request.value(&priority);
-    request.value(&clsize);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(
-            id::DEFAULT_PAGER_BACKING_STORE_CREATE,
-            dest,
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    reply.descriptors(1)?;
-    let backing_store = reply.send_right()?;
-    reply.end()?;
-    Ok(backing_store)
+    rt::routine(
+        &"default_pager_backing_store_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.ndr();
+            request.value(&priority);
+            request.value(&clsize);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_BACKING_STORE_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.descriptors(1)?;
+            let backing_store = reply.send_right()?;
+            reply.end()?;
+            Ok(backing_store)
+        },
+    )
 }
 
 /// Takes a backing store away, after its pages have been moved elsewhere.
@@ -245,19 +280,24 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_backing_store_delete<K: rt::Kernel<Abi = Abi>>(
     backing_store: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(backing_store.kernel());
-    let dest = rt::Dest::copy_send(backing_store);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(
-            id::DEFAULT_PAGER_BACKING_STORE_DELETE,
-            dest,
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_backing_store_delete",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(backing_store.kernel());
+            let dest = rt::Dest::copy_send(backing_store);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::DEFAULT_PAGER_BACKING_STORE_DELETE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Adds records of a device to a backing store; the record size is in bytes.
@@ -282,20 +322,30 @@ pub fn default_pager_add_segment<K: rt::Kernel<Abi = Abi>>(
     count: Recnum,
     record_size: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(backing_store.kernel());
-    request.descriptors(1);
-    request.copy_send(device);
-    request.ndr();
-    request.value(&offset);
-    request.value(&count);
-    request.value(&record_size);
-    let dest = rt::Dest::copy_send(backing_store);
-    let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-    let reply = request
-        .call(id::DEFAULT_PAGER_ADD_SEGMENT, dest, shape, rt::CallOptions::NONE)?;
-    reply.end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_add_segment",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(backing_store.kernel());
+            request.descriptors(1);
+            request.copy_send(device);
+            request.ndr();
+            request.value(&offset);
+            request.value(&count);
+            request.value(&record_size);
+            let dest = rt::Dest::copy_send(backing_store);
+            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+            let reply = request
+                .call(
+                    id::DEFAULT_PAGER_ADD_SEGMENT,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells facts about a backing store.
@@ -321,18 +371,28 @@ pub fn default_pager_backing_store_info<K: rt::Kernel<Abi = Abi>>(
     flavor: BackingStoreFlavor,
     info_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 20>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<128>::new();
-    let mut request = buffer.request(backing_store.kernel());
-    request.ndr();
-    request.value(&flavor);
-    request.value(&info_max.min(20));
-    let dest = rt::Dest::copy_send(backing_store);
-    let shape = rt::Shape::new(40, 120, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_BACKING_STORE_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.array::<Integer>(20)?.at_most(info_max)?;
-    reply.end()?;
-    Ok(rt::array_vec(&info))
+    rt::routine(
+        &"default_pager_backing_store_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<128>::new();
+            let mut request = buffer.request(backing_store.kernel());
+            request.ndr();
+            request.value(&flavor);
+            request.value(&info_max.min(20));
+            let dest = rt::Dest::copy_send(backing_store);
+            let shape = rt::Shape::new(40, 120, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_BACKING_STORE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let info = reply.array::<Integer>(20)?.at_most(info_max)?;
+            reply.end()?;
+            Ok(rt::array_vec(&info))
+        },
+    )
 }
 
 /// What administrators and file systems ask of OSF Mach's default memory manager.

@@ -52,13 +52,18 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.ndr();
-    request.value(&offset);
-    request.value(&size);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_unavailable",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.ndr();
+            request.value(&offset);
+            request.value(&size);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Does what `host_default_memory_manager` does, without a cluster size, and takes the caller's right.
@@ -81,18 +86,28 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     default_manager: rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.move_send(default_manager);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::VM_SET_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(1)?;
-    let default_manager = reply.send_right()?;
-    reply.end()?;
-    Ok(default_manager)
+    rt::routine(
+        &"vm_set_default_memory_manager",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.move_send(default_manager);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::VM_SET_DEFAULT_MEMORY_MANAGER,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.descriptors(1)?;
+            let default_manager = reply.send_right()?;
+            reply.end()?;
+            Ok(default_manager)
+        },
+    )
 }
 
 /// Cleans, flushes or locks the resident pages of a range.
@@ -123,18 +138,23 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
     lock_value: VmProt,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.descriptors(1);
-    request.make_send(reply_to);
-    request.ndr();
-    request.value(&offset);
-    request.value(&size);
-    request.value(&should_return);
-    request.value(&u32::from(should_flush));
-    request.value(&lock_value);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_lock_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.descriptors(1);
+            request.make_send(reply_to);
+            request.ndr();
+            request.value(&offset);
+            request.value(&size);
+            request.value(&should_return);
+            request.value(&u32::from(should_flush));
+            request.value(&lock_value);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A range cannot be had: the threads that wait for it get a memory exception, later ones ask again.
@@ -156,14 +176,19 @@ pub fn memory_object_data_error<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     error_value: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.ndr();
-    request.value(&offset);
-    request.value(&size);
-    request.value(&error_value);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_error",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.ndr();
+            request.value(&offset);
+            request.value(&size);
+            request.value(&error_value);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The manager gives the object up; the kernel answers with `memory_object_terminate`.
@@ -181,12 +206,17 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
     reason: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.ndr();
-    request.value(&reason);
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_destroy",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.ndr();
+            request.value(&reason);
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The data of a range.
@@ -217,19 +247,24 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
     precious: bool,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(memory_control.kernel());
-    request.descriptors(2);
-    let data_count = request
-        .memory(Into::<rt::OolArg<'_, K>>::into(data), rt::Copying::MOVE)?;
-    request.make_send(reply_to);
-    request.ndr();
-    request.value(&offset);
-    request.count(data_count)?;
-    request.value(&lock_value);
-    request.value(&u32::from(precious));
-    let dest = rt::Dest::copy_send(memory_control);
-    request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_supply",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(memory_control.kernel());
+            request.descriptors(2);
+            let data_count = request
+                .memory(Into::<rt::OolArg<'_, K>>::into(data), rt::Copying::MOVE)?;
+            request.make_send(reply_to);
+            request.ndr();
+            request.value(&offset);
+            request.count(data_count)?;
+            request.value(&lock_value);
+            request.value(&u32::from(precious));
+            let dest = rt::Dest::copy_send(memory_control);
+            request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers of a default memory manager to OSF Mach's kernel about memory objects.

@@ -34,18 +34,23 @@ pub mod id {
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(host.kernel());
-    let dest = rt::Dest::copy_send(host);
-    let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(1)?;
-    let processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
-    reply.ndr()?;
-    reply.counted(processor_list.len())?;
-    reply.end()?;
-    Ok(processor_list)
+    rt::routine(
+        &"host_processors",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(host.kernel());
+            let dest = rt::Dest::copy_send(host);
+            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+            let mut reply = request
+                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
+            reply.descriptors(1)?;
+            let processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
+            reply.ndr()?;
+            reply.counted(processor_list.len())?;
+            reply.end()?;
+            Ok(processor_list)
+        },
+    )
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -73,20 +78,30 @@ pub fn host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     default_manager: &rt::ReceiveRight<K>,
     cluster_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(host_priv.kernel());
-    request.descriptors(1);
-    request.make_send(default_manager);
-    request.ndr();
-    request.value(&cluster_size);
-    let dest = rt::Dest::copy_send(host_priv);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::HOST_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
-    reply.descriptors(1)?;
-    let default_manager = reply.send_right()?;
-    reply.end()?;
-    Ok(default_manager)
+    rt::routine(
+        &"host_default_memory_manager",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(host_priv.kernel());
+            request.descriptors(1);
+            request.make_send(default_manager);
+            request.ndr();
+            request.value(&cluster_size);
+            let dest = rt::Dest::copy_send(host_priv);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::HOST_DEFAULT_MEMORY_MANAGER,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            reply.descriptors(1)?;
+            let default_manager = reply.send_right()?;
+            reply.end()?;
+            Ok(default_manager)
+        },
+    )
 }
 
 /// What OSF Mach's kernel does for who pages its memory.

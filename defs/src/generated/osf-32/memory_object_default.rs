@@ -46,16 +46,21 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
     new_control: &rt::ReceiveRight<K>,
     new_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(pager.kernel());
-    request.descriptors(2);
-    request.move_receive(new_memory_object);
-    request.make_send(new_control);
-    request.ndr();
-    request.value(&new_object_size);
-    request.value(&new_page_size);
-    let dest = rt::Dest::move_send(pager);
-    request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(pager.kernel());
+            request.descriptors(2);
+            request.move_receive(new_memory_object);
+            request.make_send(new_control);
+            request.ndr();
+            request.value(&new_object_size);
+            request.value(&new_page_size);
+            let dest = rt::Dest::move_send(pager);
+            request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The first contents of pages.
@@ -80,16 +85,22 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(2);
-    request.make_send(memory_control_port);
-    let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&offset);
-    request.count(data_count)?;
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_initialize",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(2);
+            request.make_send(memory_control_port);
+            let data_count = request
+                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&offset);
+            request.count(data_count)?;
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What OSF Mach's kernel asks of the default memory manager alone.

@@ -62,14 +62,19 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::ReceiveRight<K>,
     memory_object_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&memory_object_page_size);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_init",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&memory_object_page_size);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The kernel uses the object no longer.
@@ -90,12 +95,17 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
     memory_object: rt::SendRight<K>,
     memory_control: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.move_receive(memory_control);
-    let dest = rt::Dest::move_send(memory_object);
-    request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_terminate",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.move_receive(memory_control);
+            let dest = rt::Dest::move_send(memory_object);
+            request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Threads wait for a range of the object, for these accesses.
@@ -122,16 +132,21 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    request.value(&desired_access);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            request.value(&desired_access);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Threads wait for accesses to a resident range that the manager has forbidden.
@@ -155,16 +170,21 @@ pub fn memory_object_data_unlock<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    request.value(&desired_access);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_unlock",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            request.value(&desired_access);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_lock_request` has been carried out.
@@ -189,15 +209,20 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(kernel);
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_lock_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(kernel);
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_data_supply` has been carried out.
@@ -227,17 +252,22 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
     result: rt::KernReturn,
     error_offset: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    request.value(&result);
-    request.value(&error_offset);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_supply_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            request.value(&result);
+            request.value(&error_offset);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The kernel gives pages back.
@@ -267,18 +297,24 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
     dirty: bool,
     kernel_copy: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(2);
-    request.make_send(memory_control);
-    let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-    request.ndr();
-    request.value(&offset);
-    request.count(data_count)?;
-    request.value(&u32::from(dirty));
-    request.value(&u32::from(kernel_copy));
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_data_return",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(2);
+            request.make_send(memory_control);
+            let data_count = request
+                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+            request.ndr();
+            request.value(&offset);
+            request.count(data_count)?;
+            request.value(&u32::from(dirty));
+            request.value(&u32::from(kernel_copy));
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Someone has asked that a range be the same in memory and in the object (`vm_msync`).
@@ -302,16 +338,21 @@ pub fn memory_object_synchronize<K: rt::Kernel<Abi = Abi>>(
     length: VmOffset,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    request.value(&sync_flags);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_SYNCHRONIZE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_synchronize",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            request.value(&sync_flags);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_SYNCHRONIZE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// A `memory_object_change_attributes` has been carried out.
@@ -334,14 +375,19 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::ReceiveRight<K>,
     flavor: MemoryObjectFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(kernel);
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&flavor);
-    let dest = memory_object.into();
-    request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_change_completed",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(kernel);
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&flavor);
+            let dest = memory_object.into();
+            request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The kernel would like to be rid of a range.
@@ -366,15 +412,20 @@ pub fn memory_object_discard_request<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.descriptors(1);
-    request.make_send(memory_control);
-    request.ndr();
-    request.value(&offset);
-    request.value(&length);
-    let dest = rt::Dest::copy_send(memory_object);
-    request.send(id::MEMORY_OBJECT_DISCARD_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"memory_object_discard_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.descriptors(1);
+            request.make_send(memory_control);
+            request.ndr();
+            request.value(&offset);
+            request.value(&length);
+            let dest = rt::Dest::copy_send(memory_object);
+            request.send(id::MEMORY_OBJECT_DISCARD_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What OSF Mach's kernel asks of the manager of a memory object.

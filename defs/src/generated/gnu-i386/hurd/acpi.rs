@@ -33,13 +33,18 @@ pub fn acpi_sleep<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
     sleep_state: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(master.kernel());
-    request.data(INTEGER_32, &sleep_state);
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::ACPI_SLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"acpi_sleep",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(master.kernel());
+            request.data(INTEGER_32, &sleep_state);
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::ACPI_SLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the server
@@ -67,18 +72,23 @@ pub fn acpi_get_pci_irq<K: rt::Kernel<Abi = Abi>>(
     dev: i32,
     func: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(master.kernel());
-    request.data(INTEGER_32, &bus);
-    request.data(INTEGER_32, &dev);
-    request.data(INTEGER_32, &func);
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::ACPI_GET_PCI_IRQ, dest, shape, rt::CallOptions::NONE)?;
-    let irq = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(irq)
+    rt::routine(
+        &"acpi_get_pci_irq",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(master.kernel());
+            request.data(INTEGER_32, &bus);
+            request.data(INTEGER_32, &dev);
+            request.data(INTEGER_32, &func);
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::ACPI_GET_PCI_IRQ, dest, shape, rt::CallOptions::NONE)?;
+            let irq = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(irq)
+        },
+    )
 }
 
 /// The server of the ACPI tables.

@@ -68,22 +68,28 @@ pub struct AuthServerAuthenticateReply {
 pub fn auth_getids<K: rt::Kernel<Abi = Abi>>(
     handle: &rt::SendRight<K>,
 ) -> Result<AuthGetidsReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<8272>::new();
-    let request = buffer.request(handle.kernel());
-    let dest = rt::Dest::copy_send(handle);
-    let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
-    let mut reply = request.call(id::AUTH_GETIDS, dest, shape, rt::CallOptions::NONE)?;
-    let euids = reply.indefinite(INTEGER_32_ARRAY)?;
-    let auids = reply.indefinite(INTEGER_32_ARRAY)?;
-    let egids = reply.indefinite(INTEGER_32_ARRAY)?;
-    let agids = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(AuthGetidsReply {
-        euids: euids.into_vec(),
-        auids: auids.into_vec(),
-        egids: egids.into_vec(),
-        agids: agids.into_vec(),
-    })
+    rt::routine(
+        &"auth_getids",
+        move || {
+            let mut buffer = rt::MsgBuf::<8272>::new();
+            let request = buffer.request(handle.kernel());
+            let dest = rt::Dest::copy_send(handle);
+            let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::AUTH_GETIDS, dest, shape, rt::CallOptions::NONE)?;
+            let euids = reply.indefinite(INTEGER_32_ARRAY)?;
+            let auids = reply.indefinite(INTEGER_32_ARRAY)?;
+            let egids = reply.indefinite(INTEGER_32_ARRAY)?;
+            let agids = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(AuthGetidsReply {
+                euids: euids.into_vec(),
+                auids: auids.into_vec(),
+                egids: egids.into_vec(),
+                agids: agids.into_vec(),
+            })
+        },
+    )
 }
 
 /// Makes a handle with ids that this handle and some others have.
@@ -114,19 +120,25 @@ pub fn auth_makeauth<K: rt::Kernel<Abi = Abi>>(
     egids: &[Uid],
     agids: &[Uid],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<10328>::new();
-    let mut request = buffer.request(handle.kernel());
-    request.indefinite_ports(other_handles, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(euids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(auids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(egids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(agids))?;
-    let dest = rt::Dest::copy_send(handle);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::AUTH_MAKEAUTH, dest, shape, rt::CallOptions::NONE)?;
-    let newhandle = reply.send_right()?;
-    reply.end()?;
-    Ok(newhandle)
+    rt::routine(
+        &"auth_makeauth",
+        move || {
+            let mut buffer = rt::MsgBuf::<10328>::new();
+            let mut request = buffer.request(handle.kernel());
+            request.indefinite_ports(other_handles, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(euids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(auids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(egids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(agids))?;
+            let dest = rt::Dest::copy_send(handle);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::AUTH_MAKEAUTH, dest, shape, rt::CallOptions::NONE)?;
+            let newhandle = reply.send_right()?;
+            reply.end()?;
+            Ok(newhandle)
+        },
+    )
 }
 
 /// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port that the
@@ -150,16 +162,21 @@ pub fn auth_user_authenticate<'a, K: rt::Kernel<Abi = Abi>>(
     handle: &rt::SendRight<K>,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(handle.kernel());
-    request.poly(rendezvous);
-    let dest = rt::Dest::copy_send(handle);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply_ = request
-        .call(id::AUTH_USER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
-    let newport = reply_.send_right()?;
-    reply_.end()?;
-    Ok(newport)
+    rt::routine(
+        &"auth_user_authenticate",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(handle.kernel());
+            request.poly(rendezvous);
+            let dest = rt::Dest::copy_send(handle);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply_ = request
+                .call(id::AUTH_USER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
+            let newport = reply_.send_right()?;
+            reply_.end()?;
+            Ok(newport)
+        },
+    )
 }
 
 /// What the server says: it gives the port for the client, and gets the client's ids.
@@ -187,25 +204,30 @@ pub fn auth_server_authenticate<'a, K: rt::Kernel<Abi = Abi>>(
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<AuthServerAuthenticateReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<8272>::new();
-    let mut request = buffer.request(handle.kernel());
-    request.poly(rendezvous);
-    request.poly(newport);
-    let dest = rt::Dest::copy_send(handle);
-    let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
-    let mut reply_ = request
-        .call(id::AUTH_SERVER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
-    let euids = reply_.indefinite(INTEGER_32_ARRAY)?;
-    let auids = reply_.indefinite(INTEGER_32_ARRAY)?;
-    let egids = reply_.indefinite(INTEGER_32_ARRAY)?;
-    let agids = reply_.indefinite(INTEGER_32_ARRAY)?;
-    reply_.end()?;
-    Ok(AuthServerAuthenticateReply {
-        euids: euids.into_vec(),
-        auids: auids.into_vec(),
-        egids: egids.into_vec(),
-        agids: agids.into_vec(),
-    })
+    rt::routine(
+        &"auth_server_authenticate",
+        move || {
+            let mut buffer = rt::MsgBuf::<8272>::new();
+            let mut request = buffer.request(handle.kernel());
+            request.poly(rendezvous);
+            request.poly(newport);
+            let dest = rt::Dest::copy_send(handle);
+            let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
+            let mut reply_ = request
+                .call(id::AUTH_SERVER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
+            let euids = reply_.indefinite(INTEGER_32_ARRAY)?;
+            let auids = reply_.indefinite(INTEGER_32_ARRAY)?;
+            let egids = reply_.indefinite(INTEGER_32_ARRAY)?;
+            let agids = reply_.indefinite(INTEGER_32_ARRAY)?;
+            reply_.end()?;
+            Ok(AuthServerAuthenticateReply {
+                euids: euids.into_vec(),
+                auids: auids.into_vec(),
+                egids: egids.into_vec(),
+                agids: agids.into_vec(),
+            })
+        },
+    )
 }
 
 /// The authentication server, which vouches for the user and group ids of one program before another.

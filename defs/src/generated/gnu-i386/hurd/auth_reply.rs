@@ -40,12 +40,17 @@ pub fn auth_user_authenticate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newhandle: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(newhandle);
-    let dest = reply_port.into();
-    request.send(id::AUTH_USER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"auth_user_authenticate_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(newhandle);
+            let dest = reply_port.into();
+            request.send(id::AUTH_USER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The client's ids.
@@ -72,15 +77,20 @@ pub fn auth_server_authenticate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     aux_gids: &[Uid],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<8272>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_gids))?;
-    let dest = reply_port.into();
-    request.send(id::AUTH_SERVER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"auth_server_authenticate_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<8272>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_gids))?;
+            let dest = reply_port.into();
+            request.send(id::AUTH_SERVER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers of the authentication server that may come late, as messages of their own. Numbers are those of `auth`,

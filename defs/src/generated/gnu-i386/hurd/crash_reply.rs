@@ -31,11 +31,16 @@ pub fn crash_dump_task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     ureply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = ureply_port.into();
-    request.send(id::CRASH_DUMP_TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"crash_dump_task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = ureply_port.into();
+            request.send(id::CRASH_DUMP_TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The crash server's answer as a message of its own.

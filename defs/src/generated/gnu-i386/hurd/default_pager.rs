@@ -154,16 +154,26 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.data(INTEGER_32, &object_size);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let memory_object = reply.send_right()?;
-    reply.end()?;
-    Ok(memory_object)
+    rt::routine(
+        &"default_pager_object_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.data(INTEGER_32, &object_size);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_CREATE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let memory_object = reply.send_right()?;
+            reply.end()?;
+            Ok(memory_object)
+        },
+    )
 }
 
 /// Tells how much room there is, and how much is left.
@@ -181,15 +191,20 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(default_pager.kernel());
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.data(INTEGER_32_X3)?;
-    reply.end()?;
-    Ok(info)
+    rt::routine(
+        &"default_pager_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(default_pager.kernel());
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.data(INTEGER_32_X3)?;
+            reply.end()?;
+            Ok(info)
+        },
+    )
 }
 
 /// Lists the objects, and with them the name ports that the kernel knows them by.
@@ -215,23 +230,28 @@ pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     objects_max: u32,
     ports_max: u32,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    let objects_max = objects_max.min(256);
-    request.data(INTEGER_32, &objects_max);
-    let ports_max = ports_max.min(512);
-    request.data(INTEGER_32, &ports_max);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-    let objects = reply.indefinite(INTEGER_32_ARRAY)?;
-    let ports = reply.indefinite_ports()?;
-    reply.end()?;
-    Ok(DefaultPagerObjectsReply {
-        objects: objects.into_vec(),
-        ports,
-    })
+    rt::routine(
+        &"default_pager_objects",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            let objects_max = objects_max.min(256);
+            request.data(INTEGER_32, &objects_max);
+            let ports_max = ports_max.min(512);
+            request.data(INTEGER_32, &ports_max);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+            let objects = reply.indefinite(INTEGER_32_ARRAY)?;
+            let ports = reply.indefinite_ports()?;
+            reply.end()?;
+            Ok(DefaultPagerObjectsReply {
+                objects: objects.into_vec(),
+                ports,
+            })
+        },
+    )
 }
 
 /// Lists the pages that an object has in swap space.
@@ -256,18 +276,28 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(memory_object);
-    let pages_max = pages_max.min(512);
-    request.data(INTEGER_32, &pages_max);
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-    let pages = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pages.into_vec())
+    rt::routine(
+        &"default_pager_object_pages",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(memory_object);
+            let pages_max = pages_max.min(512);
+            request.data(INTEGER_32, &pages_max);
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_PAGES,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let pages = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pages.into_vec())
+        },
+    )
 }
 
 /// Pages to a file, or no longer. Newer programs give storage instead.
@@ -290,17 +320,22 @@ pub fn default_pager_paging_file<K: rt::Kernel<Abi = Abi>>(
     filename: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<312>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(master_device_port);
-    request.fixed_string(STRING_256_LONG, filename)?;
-    request.data(BOOLEAN, &u32::from(add));
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_paging_file",
+        move || {
+            let mut buffer = rt::MsgBuf::<312>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(master_device_port);
+            request.fixed_string(STRING_256_LONG, filename)?;
+            request.data(BOOLEAN, &u32::from(add));
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the name is
@@ -326,18 +361,28 @@ pub fn default_pager_paging_storage<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2368>::new();
-    let mut request = buffer.request(default_pager.kernel());
-    request.copy_send(device_port);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(runs))?;
-    request.fixed_string(STRING_256_LONG, name)?;
-    request.data(BOOLEAN, &u32::from(add));
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::DEFAULT_PAGER_PAGING_STORAGE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_paging_storage",
+        move || {
+            let mut buffer = rt::MsgBuf::<2368>::new();
+            let mut request = buffer.request(default_pager.kernel());
+            request.copy_send(device_port);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(runs))?;
+            request.fixed_string(STRING_256_LONG, name)?;
+            request.data(BOOLEAN, &u32::from(add));
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::DEFAULT_PAGER_PAGING_STORAGE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the size beyond which an object's pages fail. For objects that `default_pager_object_create` made.
@@ -356,15 +401,25 @@ pub fn default_pager_object_set_size<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     object_size_limit: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(memory_object.kernel());
-    request.data(INTEGER_32, &object_size_limit);
-    let dest = rt::Dest::copy_send(memory_object);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(id::DEFAULT_PAGER_OBJECT_SET_SIZE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"default_pager_object_set_size",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(memory_object.kernel());
+            request.data(INTEGER_32, &object_size_limit);
+            let dest = rt::Dest::copy_send(memory_object);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::DEFAULT_PAGER_OBJECT_SET_SIZE,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the size of each swap area, what is left of it, and the names, one after the other with their NULs.
@@ -384,21 +439,31 @@ pub fn default_pager_object_set_size<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_storage_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerStorageInfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<6216>::new();
-    let request = buffer.request(default_pager.kernel());
-    let dest = rt::Dest::copy_send(default_pager);
-    let shape = rt::Shape::new(68, 6212, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::DEFAULT_PAGER_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let size = reply.indefinite(INTEGER_32_ARRAY)?;
-    let free = reply.indefinite(INTEGER_32_ARRAY)?;
-    let name = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(DefaultPagerStorageInfoReply {
-        size: size.into_vec(),
-        free: free.into_vec(),
-        name: name.into_vec(),
-    })
+    rt::routine(
+        &"default_pager_storage_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<6216>::new();
+            let request = buffer.request(default_pager.kernel());
+            let dest = rt::Dest::copy_send(default_pager);
+            let shape = rt::Shape::new(68, 6212, rt::Complex::Depends);
+            let mut reply = request
+                .call(
+                    id::DEFAULT_PAGER_STORAGE_INFO,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let size = reply.indefinite(INTEGER_32_ARRAY)?;
+            let free = reply.indefinite(INTEGER_32_ARRAY)?;
+            let name = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(DefaultPagerStorageInfoReply {
+                size: size.into_vec(),
+                free: free.into_vec(),
+                name: name.into_vec(),
+            })
+        },
+    )
 }
 
 /// What tasks ask of the Hurd's default memory manager: Mach's interface, with calls for storage, for the size of

@@ -61,22 +61,27 @@ pub fn exec_exec<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<14472>::new();
-    let mut request = buffer.request(execserver.kernel());
-    request.poly(file);
-    request.copy_send(oldtask);
-    request.data(INTEGER_32, &flags);
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(execserver);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::EXEC_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"exec_exec",
+        move || {
+            let mut buffer = rt::MsgBuf::<14472>::new();
+            let mut request = buffer.request(execserver.kernel());
+            request.poly(file);
+            request.copy_send(oldtask);
+            request.data(INTEGER_32, &flags);
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(execserver);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::EXEC_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the first file system tells the exec server: its authentication handle, and the process server.
@@ -97,14 +102,19 @@ pub fn exec_init<'a, K: rt::Kernel<Abi = Abi>>(
     auth_handle: &rt::SendRight<K>,
     proc_server: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(execserver.kernel());
-    request.copy_send(auth_handle);
-    request.poly(proc_server);
-    let dest = rt::Dest::copy_send(execserver);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::EXEC_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"exec_init",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(execserver.kernel());
+            request.copy_send(auth_handle);
+            request.poly(proc_server);
+            let dest = rt::Dest::copy_send(execserver);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::EXEC_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the process server tells it when programs are to start with other ports and integers.
@@ -124,12 +134,17 @@ pub fn exec_setexecdata<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(execserver.kernel());
-    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-    let dest = rt::Dest::copy_send(execserver);
-    request.send(id::EXEC_SETEXECDATA, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"exec_setexecdata",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(execserver.kernel());
+            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+            let dest = rt::Dest::copy_send(execserver);
+            request.send(id::EXEC_SETEXECDATA, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the names are
@@ -174,24 +189,31 @@ pub fn exec_exec_paths<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<16528>::new();
-    let mut request = buffer.request(execserver.kernel());
-    request.poly(file);
-    request.copy_send(oldtask);
-    request.data(INTEGER_32, &flags);
-    request.fixed_string(STRING_C_X1024, path)?;
-    request.fixed_string(STRING_C_X1024, abspath)?;
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(execserver);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::EXEC_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"exec_exec_paths",
+        move || {
+            let mut buffer = rt::MsgBuf::<16528>::new();
+            let mut request = buffer.request(execserver.kernel());
+            request.poly(file);
+            request.copy_send(oldtask);
+            request.data(INTEGER_32, &flags);
+            request.fixed_string(STRING_C_X1024, path)?;
+            request.fixed_string(STRING_C_X1024, abspath)?;
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(execserver);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::EXEC_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The exec server, which puts programs into tasks.

@@ -57,23 +57,30 @@ pub fn exec_exec_file_name<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<15496>::new();
-    let mut request = buffer.request(execserver.kernel());
-    request.poly(file);
-    request.copy_send(oldtask);
-    request.data(INTEGER_32, &flags);
-    request.fixed_string(STRING_C_X1024, filename)?;
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(execserver);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::EXEC_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"exec_exec_file_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<15496>::new();
+            let mut request = buffer.request(execserver.kernel());
+            request.poly(file);
+            request.copy_send(oldtask);
+            request.data(INTEGER_32, &flags);
+            request.fixed_string(STRING_C_X1024, filename)?;
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(execserver);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::EXEC_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// A call that the exec server of Hurd 0.9's early releases has, before `exec_exec_paths`.

@@ -75,37 +75,42 @@ pub struct ExecStartupGetInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn exec_startup_get_info<K: rt::Kernel<Abi = Abi>>(
     bootstrap: &rt::SendRight<K>,
 ) -> Result<ExecStartupGetInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<10384>::new();
-    let request = buffer.request(bootstrap.kernel());
-    let dest = rt::Dest::copy_send(bootstrap);
-    let shape = rt::Shape::new(140, 10380, rt::Complex::Always);
-    let mut reply = request
-        .call(id::EXEC_STARTUP_GET_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let user_entry = reply.data(INTEGER_32)?;
-    let phdr_data = reply.data(INTEGER_32)?;
-    let phdr_size = reply.data(INTEGER_32)?;
-    let stack_base = reply.data(INTEGER_32)?;
-    let stack_size = reply.data(INTEGER_32)?;
-    let flags = reply.data(INTEGER_32)?;
-    let argv = reply.indefinite(CHAR_ARRAY)?;
-    let envp = reply.indefinite(CHAR_ARRAY)?;
-    let dtable = reply.indefinite_ports()?;
-    let portarray = reply.indefinite_ports()?;
-    let intarray = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(ExecStartupGetInfoReply {
-        user_entry,
-        phdr_data,
-        phdr_size,
-        stack_base,
-        stack_size,
-        flags,
-        argv: argv.into_vec(),
-        envp: envp.into_vec(),
-        dtable,
-        portarray,
-        intarray: intarray.into_vec(),
-    })
+    rt::routine(
+        &"exec_startup_get_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<10384>::new();
+            let request = buffer.request(bootstrap.kernel());
+            let dest = rt::Dest::copy_send(bootstrap);
+            let shape = rt::Shape::new(140, 10380, rt::Complex::Always);
+            let mut reply = request
+                .call(id::EXEC_STARTUP_GET_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let user_entry = reply.data(INTEGER_32)?;
+            let phdr_data = reply.data(INTEGER_32)?;
+            let phdr_size = reply.data(INTEGER_32)?;
+            let stack_base = reply.data(INTEGER_32)?;
+            let stack_size = reply.data(INTEGER_32)?;
+            let flags = reply.data(INTEGER_32)?;
+            let argv = reply.indefinite(CHAR_ARRAY)?;
+            let envp = reply.indefinite(CHAR_ARRAY)?;
+            let dtable = reply.indefinite_ports()?;
+            let portarray = reply.indefinite_ports()?;
+            let intarray = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(ExecStartupGetInfoReply {
+                user_entry,
+                phdr_data,
+                phdr_size,
+                stack_base,
+                stack_size,
+                flags,
+                argv: argv.into_vec(),
+                envp: envp.into_vec(),
+                dtable,
+                portarray,
+                intarray: intarray.into_vec(),
+            })
+        },
+    )
 }
 
 /// What a program that has just been started asks on its bootstrap port.

@@ -55,22 +55,29 @@ pub fn file_exec_file_name<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<15488>::new();
-    let mut request = buffer.request(exec_file.kernel());
-    request.copy_send(exec_task);
-    request.data(INTEGER_32, &flags);
-    request.fixed_string(STRING_C_X1024, filename)?;
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(exec_file);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FILE_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_exec_file_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<15488>::new();
+            let mut request = buffer.request(exec_file.kernel());
+            request.copy_send(exec_task);
+            request.data(INTEGER_32, &flags);
+            request.fixed_string(STRING_C_X1024, filename)?;
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(exec_file);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::FILE_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// A call that file systems of Hurd 0.9's early releases have, before `file_exec_paths`.

@@ -47,21 +47,26 @@ pub fn dir_changed<K: rt::Kernel<Abi = Abi>>(
     change: DirChangedType,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1072>::new();
-    let mut request = buffer.request(notify_port.kernel());
-    request.data(INTEGER_32, &tickno);
-    request.data(INTEGER_32, &change);
-    request.fixed_string(STRING_C_X1024, name)?;
-    let dest = rt::Dest::copy_send(notify_port);
-    request
-        .send(
-            id::DIR_CHANGED,
-            dest,
-            rt::SendOptions {
-                bits: 16,
-                ..rt::SendOptions::NONE
-            },
-        )
+    rt::routine(
+        &"dir_changed",
+        move || {
+            let mut buffer = rt::MsgBuf::<1072>::new();
+            let mut request = buffer.request(notify_port.kernel());
+            request.data(INTEGER_32, &tickno);
+            request.data(INTEGER_32, &change);
+            request.fixed_string(STRING_C_X1024, name)?;
+            let dest = rt::Dest::copy_send(notify_port);
+            request
+                .send(
+                    id::DIR_CHANGED,
+                    dest,
+                    rt::SendOptions {
+                        bits: 16,
+                        ..rt::SendOptions::NONE
+                    },
+                )
+        },
+    )
 }
 
 /// A file has changed, between two offsets.
@@ -85,22 +90,27 @@ pub fn file_changed<K: rt::Kernel<Abi = Abi>>(
     start: Loff,
     end: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(notify_port.kernel());
-    request.data(INTEGER_32, &tickno);
-    request.data(INTEGER_32, &change);
-    request.data(INTEGER_64, &start);
-    request.data(INTEGER_64, &end);
-    let dest = rt::Dest::copy_send(notify_port);
-    request
-        .send(
-            id::FILE_CHANGED,
-            dest,
-            rt::SendOptions {
-                bits: 16,
-                ..rt::SendOptions::NONE
-            },
-        )
+    rt::routine(
+        &"file_changed",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(notify_port.kernel());
+            request.data(INTEGER_32, &tickno);
+            request.data(INTEGER_32, &change);
+            request.data(INTEGER_64, &start);
+            request.data(INTEGER_64, &end);
+            let dest = rt::Dest::copy_send(notify_port);
+            request
+                .send(
+                    id::FILE_CHANGED,
+                    dest,
+                    rt::SendOptions {
+                        bits: 16,
+                        ..rt::SendOptions::NONE
+                    },
+                )
+        },
+    )
 }
 
 /// What file systems tell who asked for changes. They do not wait for a client that does not listen.

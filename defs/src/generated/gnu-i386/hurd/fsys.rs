@@ -100,16 +100,22 @@ pub fn fsys_startup<'a, K: rt::Kernel<Abi = Abi>>(
     openflags: i32,
     control_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(bootstrap.kernel());
-    request.data(INTEGER_32, &openflags);
-    request.poly(control_port);
-    let dest = rt::Dest::copy_send(bootstrap);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::FSYS_STARTUP, dest, shape, rt::CallOptions::NONE)?;
-    let realnode = reply.send_right()?;
-    reply.end()?;
-    Ok(realnode)
+    rt::routine(
+        &"fsys_startup",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(bootstrap.kernel());
+            request.data(INTEGER_32, &openflags);
+            request.poly(control_port);
+            let dest = rt::Dest::copy_send(bootstrap);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FSYS_STARTUP, dest, shape, rt::CallOptions::NONE)?;
+            let realnode = reply.send_right()?;
+            reply.end()?;
+            Ok(realnode)
+        },
+    )
 }
 
 /// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use, bit 3
@@ -129,13 +135,18 @@ pub fn fsys_goaway<K: rt::Kernel<Abi = Abi>>(
     fsys: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FSYS_GOAWAY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"fsys_goaway",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::FSYS_GOAWAY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Opens the root for a client with these ids, below a directory. What is left to do is said as by `dir_lookup`.
@@ -166,24 +177,30 @@ pub fn fsys_getroot<'a, K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     flags: i32,
 ) -> Result<FsysGetrootReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4160>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.poly(dotdot_node);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(1076, 1076, rt::Complex::Always);
-    let mut reply = request.call(id::FSYS_GETROOT, dest, shape, rt::CallOptions::NONE)?;
-    let do_retry = reply.data(INTEGER_32)?;
-    let retry_name = reply.fixed_string(STRING_C_X1024)?;
-    let file = reply.send_right()?;
-    reply.end()?;
-    Ok(FsysGetrootReply {
-        do_retry,
-        retry_name: retry_name.into(),
-        file,
-    })
+    rt::routine(
+        &"fsys_getroot",
+        move || {
+            let mut buffer = rt::MsgBuf::<4160>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.poly(dotdot_node);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(1076, 1076, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FSYS_GETROOT, dest, shape, rt::CallOptions::NONE)?;
+            let do_retry = reply.data(INTEGER_32)?;
+            let retry_name = reply.fixed_string(STRING_C_X1024)?;
+            let file = reply.send_right()?;
+            reply.end()?;
+            Ok(FsysGetrootReply {
+                do_retry,
+                retry_name: retry_name.into(),
+                file,
+            })
+        },
+    )
 }
 
 /// Opens a file by the name that `file_getfh` told.
@@ -210,17 +227,23 @@ pub fn fsys_getfile<K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     filehandle: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<6208>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-    request.indefinite(CHAR_ARRAY, filehandle)?;
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::FSYS_GETFILE, dest, shape, rt::CallOptions::NONE)?;
-    let file = reply.send_right()?;
-    reply.end()?;
-    Ok(file)
+    rt::routine(
+        &"fsys_getfile",
+        move || {
+            let mut buffer = rt::MsgBuf::<6208>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+            request.indefinite(CHAR_ARRAY, filehandle)?;
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FSYS_GETFILE, dest, shape, rt::CallOptions::NONE)?;
+            let file = reply.send_right()?;
+            reply.end()?;
+            Ok(file)
+        },
+    )
 }
 
 /// Brings the file system to its disk, and those below it if told to.
@@ -241,14 +264,19 @@ pub fn fsys_syncfs<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.data(INTEGER_32, &wait);
-    request.data(INTEGER_32, &do_children);
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FSYS_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"fsys_syncfs",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.data(INTEGER_32, &wait);
+            request.data(INTEGER_32, &do_children);
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::FSYS_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes how the translator works, in the words of its command line.
@@ -269,14 +297,21 @@ pub fn fsys_set_options<K: rt::Kernel<Abi = Abi>>(
     options: &[u8],
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.indefinite(CHAR_ARRAY, options)?;
-    request.data(INTEGER_32, &do_children);
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FSYS_SET_OPTIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"fsys_set_options",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.indefinite(CHAR_ARRAY, options)?;
+            request.data(INTEGER_32, &do_children);
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::FSYS_SET_OPTIONS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the privileged ports of the machine. Only the file system that the machine starts from has them.
@@ -296,20 +331,26 @@ pub fn fsys_set_options<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_getpriv<K: rt::Kernel<Abi = Abi>>(
     fsys: &rt::SendRight<K>,
 ) -> Result<FsysGetprivReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let request = buffer.request(fsys.kernel());
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-    let mut reply = request.call(id::FSYS_GETPRIV, dest, shape, rt::CallOptions::NONE)?;
-    let host_priv = reply.send_right()?;
-    let device_master = reply.send_right()?;
-    let fstask = reply.send_right()?;
-    reply.end()?;
-    Ok(FsysGetprivReply {
-        host_priv,
-        device_master,
-        fstask,
-    })
+    rt::routine(
+        &"fsys_getpriv",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let request = buffer.request(fsys.kernel());
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FSYS_GETPRIV, dest, shape, rt::CallOptions::NONE)?;
+            let host_priv = reply.send_right()?;
+            let device_master = reply.send_right()?;
+            let fstask = reply.send_right()?;
+            reply.end()?;
+            Ok(FsysGetprivReply {
+                host_priv,
+                device_master,
+                fstask,
+            })
+        },
+    )
 }
 
 /// Tells that file system of the process and authentication servers.
@@ -330,14 +371,19 @@ pub fn fsys_init<'a, K: rt::Kernel<Abi = Abi>>(
     proc_server: impl Into<rt::AnyRight<'a, K>>,
     auth_handle: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(fsys.kernel());
-    request.poly(proc_server);
-    request.copy_send(auth_handle);
-    let dest = rt::Dest::copy_send(fsys);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FSYS_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"fsys_init",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(fsys.kernel());
+            request.poly(proc_server);
+            request.copy_send(auth_handle);
+            let dest = rt::Dest::copy_send(fsys);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::FSYS_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks a server to do a translator's work: it will send `fsys_startup` to the translator's bootstrap port.
@@ -358,14 +404,19 @@ pub fn fsys_forward<'a, K: rt::Kernel<Abi = Abi>>(
     requestor: impl Into<rt::AnyRight<'a, K>>,
     argv: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(server.kernel());
-    request.poly(requestor);
-    request.indefinite(CHAR_ARRAY, argv)?;
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::FSYS_FORWARD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"fsys_forward",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(server.kernel());
+            request.poly(requestor);
+            request.indefinite(CHAR_ARRAY, argv)?;
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::FSYS_FORWARD, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how the translator works, as `fsys_set_options` takes it.
@@ -383,15 +434,20 @@ pub fn fsys_forward<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_options<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let request = buffer.request(server.kernel());
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::FSYS_GET_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
-    let options = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(options.into_vec())
+    rt::routine(
+        &"fsys_get_options",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let request = buffer.request(server.kernel());
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::FSYS_GET_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
+            let options = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(options.into_vec())
+        },
+    )
 }
 
 /// Lists the translators below this one: names from its root on, and control ports.
@@ -410,19 +466,24 @@ pub fn fsys_get_options<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_children<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<FsysGetChildrenReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let request = buffer.request(server.kernel());
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
-    let mut reply = request
-        .call(id::FSYS_GET_CHILDREN, dest, shape, rt::CallOptions::NONE)?;
-    let names = reply.indefinite(CHAR_ARRAY)?;
-    let controls = reply.indefinite_ports()?;
-    reply.end()?;
-    Ok(FsysGetChildrenReply {
-        names: names.into_vec(),
-        controls,
-    })
+    rt::routine(
+        &"fsys_get_children",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let request = buffer.request(server.kernel());
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FSYS_GET_CHILDREN, dest, shape, rt::CallOptions::NONE)?;
+            let names = reply.indefinite(CHAR_ARRAY)?;
+            let controls = reply.indefinite_ports()?;
+            reply.end()?;
+            Ok(FsysGetChildrenReply {
+                names: names.into_vec(),
+                controls,
+            })
+        },
+    )
 }
 
 /// Tells what the translator shows, such as the device of a file system.
@@ -440,15 +501,20 @@ pub fn fsys_get_children<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_source<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let request = buffer.request(server.kernel());
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
-    let mut reply = request
-        .call(id::FSYS_GET_SOURCE, dest, shape, rt::CallOptions::NONE)?;
-    let source = reply.fixed_string(STRING_C_X1024)?;
-    reply.end()?;
-    Ok(source.into())
+    rt::routine(
+        &"fsys_get_source",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let request = buffer.request(server.kernel());
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
+            let mut reply = request
+                .call(id::FSYS_GET_SOURCE, dest, shape, rt::CallOptions::NONE)?;
+            let source = reply.fixed_string(STRING_C_X1024)?;
+            reply.end()?;
+            Ok(source.into())
+        },
+    )
 }
 
 /// The control ports of translators.

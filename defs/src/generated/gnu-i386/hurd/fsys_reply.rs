@@ -61,12 +61,17 @@ pub fn fsys_startup_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     realnode: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(realnode);
-    let dest = reply_port.into();
-    request.send(id::FSYS_STARTUP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_startup_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(realnode);
+            let dest = reply_port.into();
+            request.send(id::FSYS_STARTUP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The translator ends.
@@ -85,11 +90,16 @@ pub fn fsys_goaway_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::FSYS_GOAWAY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_goaway_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::FSYS_GOAWAY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The root, or what is left to do.
@@ -114,14 +124,19 @@ pub fn fsys_getroot_reply<'a, K: rt::Kernel<Abi = Abi>>(
     retry_name: &rt::CStr,
     file: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &do_retry);
-    request.fixed_string(STRING_C_X1024, retry_name)?;
-    request.poly(file);
-    let dest = reply_port.into();
-    request.send(id::FSYS_GETROOT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_getroot_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &do_retry);
+            request.fixed_string(STRING_C_X1024, retry_name)?;
+            request.poly(file);
+            let dest = reply_port.into();
+            request.send(id::FSYS_GETROOT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The file.
@@ -142,12 +157,17 @@ pub fn fsys_getfile_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     file: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(file);
-    let dest = reply_port.into();
-    request.send(id::FSYS_GETFILE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_getfile_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(file);
+            let dest = reply_port.into();
+            request.send(id::FSYS_GETFILE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The file system is on its disk.
@@ -166,11 +186,16 @@ pub fn fsys_syncfs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::FSYS_SYNCFS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_syncfs_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::FSYS_SYNCFS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The options are set.
@@ -189,11 +214,16 @@ pub fn fsys_set_options_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::FSYS_SET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_set_options_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::FSYS_SET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The privileged ports.
@@ -218,14 +248,19 @@ pub fn fsys_getpriv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     device_master: impl Into<rt::AnyRight<'a, K>>,
     fstask: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(host_priv);
-    request.poly(device_master);
-    request.poly(fstask);
-    let dest = reply_port.into();
-    request.send(id::FSYS_GETPRIV_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_getpriv_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(host_priv);
+            request.poly(device_master);
+            request.poly(fstask);
+            let dest = reply_port.into();
+            request.send(id::FSYS_GETPRIV_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The file system knows the servers.
@@ -244,11 +279,16 @@ pub fn fsys_init_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::FSYS_INIT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_init_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::FSYS_INIT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server takes the work.
@@ -267,11 +307,16 @@ pub fn fsys_forward_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::FSYS_FORWARD_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_forward_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::FSYS_FORWARD_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The options.
@@ -292,12 +337,17 @@ pub fn fsys_get_options_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     options: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, options)?;
-    let dest = reply_port.into();
-    request.send(id::FSYS_GET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_get_options_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, options)?;
+            let dest = reply_port.into();
+            request.send(id::FSYS_GET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The names of the translators below. The ports are not in this form.
@@ -317,12 +367,17 @@ pub fn fsys_get_children_reply<K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     children: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, children)?;
-    let dest = rt::Dest::copy_send(server);
-    request.send(id::FSYS_GET_CHILDREN_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_get_children_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, children)?;
+            let dest = rt::Dest::copy_send(server);
+            request.send(id::FSYS_GET_CHILDREN_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the translator shows.
@@ -342,12 +397,17 @@ pub fn fsys_get_source_reply<K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     source: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &return_code);
-    request.fixed_string(STRING_C_X1024, source)?;
-    let dest = rt::Dest::copy_send(server);
-    request.send(id::FSYS_GET_SOURCE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"fsys_get_source_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &return_code);
+            request.fixed_string(STRING_C_X1024, source)?;
+            let dest = rt::Dest::copy_send(server);
+            request.send(id::FSYS_GET_SOURCE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to calls of `fsys` as messages of their own. Numbers are those of `fsys`, plus 100.

@@ -28,15 +28,20 @@ pub mod id {
 pub fn ifsock_getsockaddr<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::IFSOCK_GETSOCKADDR, dest, shape, rt::CallOptions::NONE)?;
-    let sockaddr = reply.send_right()?;
-    reply.end()?;
-    Ok(sockaddr)
+    rt::routine(
+        &"ifsock_getsockaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IFSOCK_GETSOCKADDR, dest, shape, rt::CallOptions::NONE)?;
+            let sockaddr = reply.send_right()?;
+            reply.end()?;
+            Ok(sockaddr)
+        },
+    )
 }
 
 /// Files that stand for sockets of the machine itself. Each of them answers the calls of `fs` as well.

@@ -164,14 +164,21 @@ pub fn iioctl_siocsifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, addr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, addr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFADDR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 14 is SIOCSIFDSTADDR.
@@ -192,14 +199,21 @@ pub fn iioctl_siocsifdstaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     dstaddr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, dstaddr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFDSTADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifdstaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, dstaddr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFDSTADDR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 16 is SIOCSIFFLAGS.
@@ -220,14 +234,21 @@ pub fn iioctl_siocsifflags<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     flags: i16,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_16, &flags);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifflags",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_16, &flags);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFFLAGS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 17 is SIOCGIFFLAGS.
@@ -253,21 +274,26 @@ pub fn iioctl_siocgifflags<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     flags: i16,
 ) -> Result<IioctlSiocgifflagsReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_16, &flags);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFFLAGS, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let flags = reply.data(INTEGER_16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifflagsReply {
-        ifnam,
-        flags,
-    })
+    rt::routine(
+        &"iioctl_siocgifflags",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_16, &flags);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFFLAGS, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let flags = reply.data(INTEGER_16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifflagsReply {
+                ifnam,
+                flags,
+            })
+        },
+    )
 }
 
 /// 19 is SIOCSIFBRDADDR.
@@ -288,14 +314,21 @@ pub fn iioctl_siocsifbrdaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     brdaddr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, brdaddr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFBRDADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifbrdaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, brdaddr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFBRDADDR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 22 is SIOCSIFNETMASK.
@@ -316,14 +349,21 @@ pub fn iioctl_siocsifnetmask<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, netmask);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFNETMASK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifnetmask",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, netmask);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFNETMASK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 23 is SIOCGIFMETRIC.
@@ -349,21 +389,26 @@ pub fn iioctl_siocgifmetric<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     metric: i32,
 ) -> Result<IioctlSiocgifmetricReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &metric);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFMETRIC, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let metric = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(IioctlSiocgifmetricReply {
-        ifnam,
-        metric,
-    })
+    rt::routine(
+        &"iioctl_siocgifmetric",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &metric);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFMETRIC, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let metric = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(IioctlSiocgifmetricReply {
+                ifnam,
+                metric,
+            })
+        },
+    )
 }
 
 /// 24 is SIOCSIFMETRIC.
@@ -384,14 +429,21 @@ pub fn iioctl_siocsifmetric<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     metric: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &metric);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFMETRIC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifmetric",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &metric);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFMETRIC, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 25 is SIOCDIFADDR.
@@ -412,14 +464,21 @@ pub fn iioctl_siocdifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, addr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCDIFADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocdifaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, addr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCDIFADDR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 33 is SIOCGIFADDR.
@@ -445,21 +504,26 @@ pub fn iioctl_siocgifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<IioctlSiocgifaddrReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, addr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFADDR, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let addr = reply.data(CHAR_X16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifaddrReply {
-        ifnam,
-        addr,
-    })
+    rt::routine(
+        &"iioctl_siocgifaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, addr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFADDR, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let addr = reply.data(CHAR_X16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifaddrReply {
+                ifnam,
+                addr,
+            })
+        },
+    )
 }
 
 /// 34 is SIOCGIFDSTADDR.
@@ -485,21 +549,26 @@ pub fn iioctl_siocgifdstaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     dstaddr: &Sockaddr,
 ) -> Result<IioctlSiocgifdstaddrReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, dstaddr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFDSTADDR, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let dstaddr = reply.data(CHAR_X16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifdstaddrReply {
-        ifnam,
-        dstaddr,
-    })
+    rt::routine(
+        &"iioctl_siocgifdstaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, dstaddr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFDSTADDR, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let dstaddr = reply.data(CHAR_X16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifdstaddrReply {
+                ifnam,
+                dstaddr,
+            })
+        },
+    )
 }
 
 /// 35 is SIOCGIFBRDADDR.
@@ -525,21 +594,26 @@ pub fn iioctl_siocgifbrdaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     brdaddr: &Sockaddr,
 ) -> Result<IioctlSiocgifbrdaddrReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, brdaddr);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFBRDADDR, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let brdaddr = reply.data(CHAR_X16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifbrdaddrReply {
-        ifnam,
-        brdaddr,
-    })
+    rt::routine(
+        &"iioctl_siocgifbrdaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, brdaddr);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFBRDADDR, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let brdaddr = reply.data(CHAR_X16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifbrdaddrReply {
+                ifnam,
+                brdaddr,
+            })
+        },
+    )
 }
 
 /// 37 is SIOCGIFNETMASK.
@@ -565,21 +639,26 @@ pub fn iioctl_siocgifnetmask<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<IioctlSiocgifnetmaskReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, netmask);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFNETMASK, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let netmask = reply.data(CHAR_X16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifnetmaskReply {
-        ifnam,
-        netmask,
-    })
+    rt::routine(
+        &"iioctl_siocgifnetmask",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, netmask);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFNETMASK, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let netmask = reply.data(CHAR_X16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifnetmaskReply {
+                ifnam,
+                netmask,
+            })
+        },
+    )
 }
 
 /// 39 is SIOCGIFHWADDR.
@@ -605,21 +684,26 @@ pub fn iioctl_siocgifhwaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<IioctlSiocgifhwaddrReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(CHAR_X16, netmask);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFHWADDR, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let netmask = reply.data(CHAR_X16)?;
-    reply.end()?;
-    Ok(IioctlSiocgifhwaddrReply {
-        ifnam,
-        netmask,
-    })
+    rt::routine(
+        &"iioctl_siocgifhwaddr",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(CHAR_X16, netmask);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFHWADDR, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let netmask = reply.data(CHAR_X16)?;
+            reply.end()?;
+            Ok(IioctlSiocgifhwaddrReply {
+                ifnam,
+                netmask,
+            })
+        },
+    )
 }
 
 /// 51 is SIOCGIFMTU.
@@ -645,21 +729,26 @@ pub fn iioctl_siocgifmtu<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     mtu: i32,
 ) -> Result<IioctlSiocgifmtuReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &mtu);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFMTU, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let mtu = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(IioctlSiocgifmtuReply {
-        ifnam,
-        mtu,
-    })
+    rt::routine(
+        &"iioctl_siocgifmtu",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &mtu);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFMTU, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let mtu = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(IioctlSiocgifmtuReply {
+                ifnam,
+                mtu,
+            })
+        },
+    )
 }
 
 /// 52 is SIOCSIFMTU.
@@ -680,14 +769,21 @@ pub fn iioctl_siocsifmtu<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     mtu: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &mtu);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::IIOCTL_SIOCSIFMTU, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"iioctl_siocsifmtu",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &mtu);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::IIOCTL_SIOCSIFMTU, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 90 is SIOCGIFINDEX.
@@ -713,21 +809,26 @@ pub fn iioctl_siocgifindex<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     index: i32,
 ) -> Result<IioctlSiocgifindexReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &index);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFINDEX, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let index = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(IioctlSiocgifindexReply {
-        ifnam,
-        index,
-    })
+    rt::routine(
+        &"iioctl_siocgifindex",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &index);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFINDEX, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let index = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(IioctlSiocgifindexReply {
+                ifnam,
+                index,
+            })
+        },
+    )
 }
 
 /// 91 is SIOCGIFNAME.
@@ -753,21 +854,26 @@ pub fn iioctl_siocgifname<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     index: i32,
 ) -> Result<IioctlSiocgifnameReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32, &index);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IIOCTL_SIOCGIFNAME, dest, shape, rt::CallOptions::NONE)?;
-    let ifnam = reply.data(CHAR_X16)?;
-    let index = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(IioctlSiocgifnameReply {
-        ifnam,
-        index,
-    })
+    rt::routine(
+        &"iioctl_siocgifname",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32, &index);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IIOCTL_SIOCGIFNAME, dest, shape, rt::CallOptions::NONE)?;
+            let ifnam = reply.data(CHAR_X16)?;
+            let index = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(IioctlSiocgifnameReply {
+                ifnam,
+                index,
+            })
+        },
+    )
 }
 
 /// Requests of `ioctl` to network interfaces: the group `i`. A request's number is added to that of the subsystem.

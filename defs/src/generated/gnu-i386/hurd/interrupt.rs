@@ -25,22 +25,27 @@ pub fn interrupt_operation<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     timeout: u32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(object.kernel());
-    let dest = rt::Dest::copy_send(object);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request
-        .call(
-            id::INTERRUPT_OPERATION,
-            dest,
-            shape,
-            rt::CallOptions {
-                receive_timeout: Some(timeout),
-                ..rt::CallOptions::NONE
-            },
-        )?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"interrupt_operation",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(object.kernel());
+            let dest = rt::Dest::copy_send(object);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(
+                    id::INTERRUPT_OPERATION,
+                    dest,
+                    shape,
+                    rt::CallOptions {
+                        receive_timeout: Some(timeout),
+                        ..rt::CallOptions::NONE
+                    },
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What a client says when it does not want to wait any longer.

@@ -109,12 +109,17 @@ pub fn io_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &amount);
-    let dest = reply.into();
-    request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_write_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &amount);
+            let dest = reply.into();
+            request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The data.
@@ -135,12 +140,17 @@ pub fn io_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, data)?;
-    let dest = reply.into();
-    request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_read_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, data)?;
+            let dest = reply.into();
+            request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Where the file pointer is.
@@ -161,12 +171,17 @@ pub fn io_seek_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newp: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64, &newp);
-    let dest = reply.into();
-    request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_seek_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64, &newp);
+            let dest = reply.into();
+            request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How much can be read.
@@ -187,12 +202,17 @@ pub fn io_readable_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &amount);
-    let dest = reply.into();
-    request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readable_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &amount);
+            let dest = reply.into();
+            request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are set.
@@ -211,11 +231,16 @@ pub fn io_set_all_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_all_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How the object is open.
@@ -236,12 +261,17 @@ pub fn io_get_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &bits);
-    let dest = reply.into();
-    request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &bits);
+            let dest = reply.into();
+            request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are set.
@@ -260,11 +290,16 @@ pub fn io_set_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_some_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are clear.
@@ -283,11 +318,16 @@ pub fn io_clear_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_clear_some_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The reason that the signals give.
@@ -308,12 +348,17 @@ pub fn io_async_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     async_id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(async_id_port);
-    let dest = reply.into();
-    request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_async_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(async_id_port);
+            let dest = reply.into();
+            request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The owner is set.
@@ -332,11 +377,16 @@ pub fn io_mod_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_mod_owner_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The owner.
@@ -357,12 +407,17 @@ pub fn io_get_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &owner);
-    let dest = reply.into();
-    request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_owner_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &owner);
+            let dest = reply.into();
+            request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The reason that the signals of `O_ASYNC` give.
@@ -383,12 +438,17 @@ pub fn io_get_icky_async_id_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(id_port);
-    let dest = reply.into();
-    request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_icky_async_id_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(id_port);
+            let dest = reply.into();
+            request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What is possible.
@@ -409,12 +469,17 @@ pub fn io_select_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &select_result);
-    let dest = reply.into();
-    request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_select_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &select_result);
+            let dest = reply.into();
+            request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The status.
@@ -435,12 +500,17 @@ pub fn io_stat_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     stat_info: &IoStatbuf,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<168>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32_X32, stat_info);
-    let dest = reply.into();
-    request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_stat_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<168>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32_X32, stat_info);
+            let dest = reply.into();
+            request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The port that may do less.
@@ -461,12 +531,17 @@ pub fn io_restrict_auth_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     new_object: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(new_object);
-    let dest = reply.into();
-    request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_restrict_auth_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(new_object);
+            let dest = reply.into();
+            request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The other port.
@@ -487,12 +562,17 @@ pub fn io_duplicate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(newport);
-    let dest = reply.into();
-    request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_duplicate_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(newport);
+            let dest = reply.into();
+            request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The name and version.
@@ -519,15 +599,20 @@ pub fn io_server_version_reply<'a, K: rt::Kernel<Abi = Abi>>(
     server_minor_version: i32,
     server_edit_level: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1088>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.fixed_string(STRING_C_X1024, server_name)?;
-    request.data(INTEGER_32, &server_major_version);
-    request.data(INTEGER_32, &server_minor_version);
-    request.data(INTEGER_32, &server_edit_level);
-    let dest = reply.into();
-    request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_server_version_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1088>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.fixed_string(STRING_C_X1024, server_name)?;
+            request.data(INTEGER_32, &server_major_version);
+            request.data(INTEGER_32, &server_minor_version);
+            request.data(INTEGER_32, &server_edit_level);
+            let dest = reply.into();
+            request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The memory objects.
@@ -550,13 +635,18 @@ pub fn io_map_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rdobject: impl Into<rt::AnyRight<'a, K>>,
     wrobject: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(rdobject);
-    request.poly(wrobject);
-    let dest = reply.into();
-    request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(rdobject);
+            request.poly(wrobject);
+            let dest = reply.into();
+            request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The memory object of the shared page.
@@ -577,12 +667,17 @@ pub fn io_map_cntl_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     memobj: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(memobj);
-    let dest = reply.into();
-    request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_cntl_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(memobj);
+            let dest = reply.into();
+            request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The client has the conch.
@@ -601,11 +696,16 @@ pub fn io_get_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_conch_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The conch is back.
@@ -624,11 +724,16 @@ pub fn io_release_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_release_conch_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -647,11 +752,16 @@ pub fn io_eofnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_eofnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -670,11 +780,16 @@ pub fn io_prenotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_prenotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -693,11 +808,16 @@ pub fn io_postnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_postnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -716,11 +836,16 @@ pub fn io_readnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// There is more to read.
@@ -739,11 +864,16 @@ pub fn io_readsleep_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readsleep_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The signals are sent.
@@ -762,11 +892,16 @@ pub fn io_sigio_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_sigio_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The limit or property.
@@ -787,12 +922,17 @@ pub fn io_pathconf_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &value);
-    let dest = reply.into();
-    request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_pathconf_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &value);
+            let dest = reply.into();
+            request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What stands for the object and its file system.
@@ -817,14 +957,19 @@ pub fn io_identity_reply<'a, K: rt::Kernel<Abi = Abi>>(
     fsidport: impl Into<rt::AnyRight<'a, K>>,
     fileno: Ino64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(idport);
-    request.poly(fsidport);
-    request.data(INTEGER_64, &fileno);
-    let dest = reply.into();
-    request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_identity_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(idport);
+            request.poly(fsidport);
+            request.data(INTEGER_64, &fileno);
+            let dest = reply.into();
+            request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The object is taken away from the others.
@@ -843,11 +988,16 @@ pub fn io_revoke_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_revoke_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What is possible; nothing if time is over.
@@ -868,12 +1018,17 @@ pub fn io_select_timeout_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &select_result);
-    let dest = reply.into();
-    request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_select_timeout_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &select_result);
+            let dest = reply.into();
+            request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to calls of `io` as messages of their own. Numbers are those of `io`, plus 100.

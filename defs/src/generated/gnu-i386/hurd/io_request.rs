@@ -109,13 +109,18 @@ pub fn io_write_request<K: rt::Kernel<Abi = Abi>>(
     data: &[u8],
     offset: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.indefinite(CHAR_ARRAY, data)?;
-    request.data(INTEGER_64, &offset);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_write_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.indefinite(CHAR_ARRAY, data)?;
+            request.data(INTEGER_64, &offset);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_read_request`, simpleroutine, message 21001.
@@ -135,13 +140,18 @@ pub fn io_read_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_32, &amount);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_read_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_32, &amount);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_seek_request`, simpleroutine, message 21002.
@@ -161,13 +171,18 @@ pub fn io_seek_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     whence: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<56>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_32, &whence);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_seek_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<56>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_32, &whence);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_readable_request`, simpleroutine, message 21003.
@@ -183,11 +198,16 @@ pub fn io_readable_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readable_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_set_all_openmodes_request`, simpleroutine, message 21004.
@@ -205,12 +225,17 @@ pub fn io_set_all_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newbits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &newbits);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_all_openmodes_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &newbits);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_get_openmodes_request`, simpleroutine, message 21005.
@@ -226,11 +251,16 @@ pub fn io_get_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_openmodes_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_set_some_openmodes_request`, simpleroutine, message 21006.
@@ -248,12 +278,17 @@ pub fn io_set_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_set: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &bits_to_set);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_some_openmodes_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &bits_to_set);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_clear_some_openmodes_request`, simpleroutine, message 21007.
@@ -271,12 +306,18 @@ pub fn io_clear_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &bits_to_clear);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_clear_some_openmodes_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &bits_to_clear);
+            let dest = rt::Dest::copy_send(io_object);
+            request
+                .send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_async_request`, simpleroutine, message 21008.
@@ -294,12 +335,17 @@ pub fn io_async_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.poly(notify_port);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_async_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.poly(notify_port);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_mod_owner_request`, simpleroutine, message 21009.
@@ -317,12 +363,17 @@ pub fn io_mod_owner_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &owner);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_mod_owner_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &owner);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_get_owner_request`, simpleroutine, message 21010.
@@ -338,11 +389,16 @@ pub fn io_get_owner_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_owner_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_get_icky_async_id_request`, simpleroutine, message 21011.
@@ -358,11 +414,16 @@ pub fn io_get_icky_async_id_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_icky_async_id_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_select_request`, simpleroutine, message 21012.
@@ -379,17 +440,22 @@ pub fn io_select_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &select_type);
-    let dest = rt::Dest::copy_send(io_object);
-    request
-        .send_with_reply_port(
-            id::IO_SELECT_REQUEST,
-            dest,
-            rt::Dest::make_send(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"io_select_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &select_type);
+            let dest = rt::Dest::copy_send(io_object);
+            request
+                .send_with_reply_port(
+                    id::IO_SELECT_REQUEST,
+                    dest,
+                    rt::Dest::make_send(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `io_stat_request`, simpleroutine, message 21013.
@@ -405,11 +471,16 @@ pub fn io_stat_request<K: rt::Kernel<Abi = Abi>>(
     stat_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(stat_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(stat_object);
-    request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_stat_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(stat_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(stat_object);
+            request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_restrict_auth_request`, simpleroutine, message 21015.
@@ -429,13 +500,18 @@ pub fn io_restrict_auth_request<K: rt::Kernel<Abi = Abi>>(
     uids: &[Uid],
     gids: &[Uid],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4152>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_restrict_auth_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<4152>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_duplicate_request`, simpleroutine, message 21016.
@@ -451,11 +527,16 @@ pub fn io_duplicate_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_duplicate_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_server_version_request`, simpleroutine, message 21017.
@@ -471,11 +552,16 @@ pub fn io_server_version_request<K: rt::Kernel<Abi = Abi>>(
     vers_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(vers_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(vers_object);
-    request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_server_version_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(vers_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(vers_object);
+            request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_map_request`, simpleroutine, message 21018.
@@ -491,11 +577,16 @@ pub fn io_map_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_map_cntl_request`, simpleroutine, message 21019.
@@ -511,11 +602,16 @@ pub fn io_map_cntl_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_cntl_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_get_conch_request`, simpleroutine, message 21020.
@@ -531,11 +627,16 @@ pub fn io_get_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_conch_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_release_conch_request`, simpleroutine, message 21021.
@@ -551,11 +652,16 @@ pub fn io_release_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_release_conch_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_eofnotify_request`, simpleroutine, message 21022.
@@ -571,11 +677,16 @@ pub fn io_eofnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_eofnotify_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_prenotify_request`, simpleroutine, message 21023.
@@ -595,13 +706,18 @@ pub fn io_prenotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &write_start);
-    request.data(INTEGER_32, &write_end);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_prenotify_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &write_start);
+            request.data(INTEGER_32, &write_end);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_postnotify_request`, simpleroutine, message 21024.
@@ -621,13 +737,18 @@ pub fn io_postnotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &write_start);
-    request.data(INTEGER_32, &write_end);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_postnotify_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &write_start);
+            request.data(INTEGER_32, &write_end);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_readnotify_request`, simpleroutine, message 21025.
@@ -643,11 +764,16 @@ pub fn io_readnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readnotify_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_readsleep_request`, simpleroutine, message 21026.
@@ -663,11 +789,16 @@ pub fn io_readsleep_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readsleep_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_sigio_request`, simpleroutine, message 21027.
@@ -683,11 +814,16 @@ pub fn io_sigio_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_sigio_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_pathconf_request`, simpleroutine, message 21028.
@@ -705,12 +841,17 @@ pub fn io_pathconf_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     name: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    request.data(INTEGER_32, &name);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_pathconf_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            request.data(INTEGER_32, &name);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_identity_request`, simpleroutine, message 21029.
@@ -726,11 +867,16 @@ pub fn io_identity_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_identity_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_revoke_request`, simpleroutine, message 21030.
@@ -746,11 +892,16 @@ pub fn io_revoke_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.make_send_once(reply);
-    let dest = rt::Dest::copy_send(io_object);
-    request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_revoke_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.make_send_once(reply);
+            let dest = rt::Dest::copy_send(io_object);
+            request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// `io_select_timeout_request`, simpleroutine, message 21031.
@@ -769,18 +920,23 @@ pub fn io_select_timeout_request<K: rt::Kernel<Abi = Abi>>(
     timeout: &Timespec,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32_X2, timeout);
-    request.data(INTEGER_32, &select_type);
-    let dest = rt::Dest::copy_send(io_object);
-    request
-        .send_with_reply_port(
-            id::IO_SELECT_TIMEOUT_REQUEST,
-            dest,
-            rt::Dest::make_send(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"io_select_timeout_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32_X2, timeout);
+            request.data(INTEGER_32, &select_type);
+            let dest = rt::Dest::copy_send(io_object);
+            request
+                .send_with_reply_port(
+                    id::IO_SELECT_TIMEOUT_REQUEST,
+                    dest,
+                    rt::Dest::make_send(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// The calls of `io` that do not wait for their answer, which is a message of `io_reply`. What they mean is said

@@ -33,11 +33,16 @@ pub fn msg_sig_post_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::MSG_SIG_POST_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"msg_sig_post_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::MSG_SIG_POST_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The signal is sent past the debugger.
@@ -56,11 +61,16 @@ pub fn msg_sig_post_untraced_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::MSG_SIG_POST_UNTRACED_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"msg_sig_post_untraced_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::MSG_SIG_POST_UNTRACED_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to signals as messages of their own. Numbers are those of `msg`, plus 100.

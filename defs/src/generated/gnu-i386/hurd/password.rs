@@ -43,17 +43,22 @@ pub fn password_check_user<K: rt::Kernel<Abi = Abi>>(
     user: Uid,
     pw: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &user);
-    request.fixed_string(STRING_C_X1024, pw)?;
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PASSWORD_CHECK_USER, dest, shape, rt::CallOptions::NONE)?;
-    let auth = reply.send_right()?;
-    reply.end()?;
-    Ok(auth)
+    rt::routine(
+        &"password_check_user",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &user);
+            request.fixed_string(STRING_C_X1024, pw)?;
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PASSWORD_CHECK_USER, dest, shape, rt::CallOptions::NONE)?;
+            let auth = reply.send_right()?;
+            reply.end()?;
+            Ok(auth)
+        },
+    )
 }
 
 /// Gives a handle of a group for the group's password.
@@ -78,17 +83,22 @@ pub fn password_check_group<K: rt::Kernel<Abi = Abi>>(
     group: Uid,
     pw: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &group);
-    request.fixed_string(STRING_C_X1024, pw)?;
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PASSWORD_CHECK_GROUP, dest, shape, rt::CallOptions::NONE)?;
-    let auth = reply.send_right()?;
-    reply.end()?;
-    Ok(auth)
+    rt::routine(
+        &"password_check_group",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &group);
+            request.fixed_string(STRING_C_X1024, pw)?;
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PASSWORD_CHECK_GROUP, dest, shape, rt::CallOptions::NONE)?;
+            let auth = reply.send_right()?;
+            reply.end()?;
+            Ok(auth)
+        },
+    )
 }
 
 /// The password server: it gives an authentication handle for a password.

@@ -49,16 +49,22 @@ pub fn pci_conf_read<K: rt::Kernel<Abi = Abi>>(
     reg: i32,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(master.kernel());
-    request.data(INTEGER_32, &reg);
-    request.data(INTEGER_32, &amount);
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request.call(id::PCI_CONF_READ, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(data.into_vec())
+    rt::routine(
+        &"pci_conf_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(master.kernel());
+            request.data(INTEGER_32, &reg);
+            request.data(INTEGER_32, &amount);
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PCI_CONF_READ, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(data.into_vec())
+        },
+    )
 }
 
 /// Writes to it.
@@ -83,17 +89,22 @@ pub fn pci_conf_write<K: rt::Kernel<Abi = Abi>>(
     reg: i32,
     data: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(master.kernel());
-    request.data(INTEGER_32, &reg);
-    request.indefinite(CHAR_ARRAY, data)?;
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PCI_CONF_WRITE, dest, shape, rt::CallOptions::NONE)?;
-    let amount = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(amount)
+    rt::routine(
+        &"pci_conf_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(master.kernel());
+            request.data(INTEGER_32, &reg);
+            request.indefinite(CHAR_ARRAY, data)?;
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PCI_CONF_WRITE, dest, shape, rt::CallOptions::NONE)?;
+            let amount = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(amount)
+        },
+    )
 }
 
 /// Tells how many devices the client may use.
@@ -111,14 +122,20 @@ pub fn pci_conf_write<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_ndevs<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(master.kernel());
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request.call(id::PCI_GET_NDEVS, dest, shape, rt::CallOptions::NONE)?;
-    let ndevs = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(ndevs)
+    rt::routine(
+        &"pci_get_ndevs",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(master.kernel());
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PCI_GET_NDEVS, dest, shape, rt::CallOptions::NONE)?;
+            let ndevs = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(ndevs)
+        },
+    )
 }
 
 /// Tells a device's six memory regions, each an address, a size and flags.
@@ -136,15 +153,20 @@ pub fn pci_get_ndevs<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_dev_regions<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let request = buffer.request(master.kernel());
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PCI_GET_DEV_REGIONS, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(data.into_vec())
+    rt::routine(
+        &"pci_get_dev_regions",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let request = buffer.request(master.kernel());
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PCI_GET_DEV_REGIONS, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(data.into_vec())
+        },
+    )
 }
 
 /// Tells where a device's ROM is, and how large.
@@ -162,15 +184,20 @@ pub fn pci_get_dev_regions<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_dev_rom<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let request = buffer.request(master.kernel());
-    let dest = rt::Dest::copy_send(master);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PCI_GET_DEV_ROM, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(data.into_vec())
+    rt::routine(
+        &"pci_get_dev_rom",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let request = buffer.request(master.kernel());
+            let dest = rt::Dest::copy_send(master);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PCI_GET_DEV_ROM, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(data.into_vec())
+        },
+    )
 }
 
 /// The PCI arbiter, which lets programs at the devices that they may use.

@@ -35,12 +35,19 @@ pub mod id {
 pub fn pioctl_rtc_uie_on<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PIOCTL_RTC_UIE_ON, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"pioctl_rtc_uie_on",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PIOCTL_RTC_UIE_ON, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 4 is RTC\_UIE\_OFF.
@@ -54,12 +61,19 @@ pub fn pioctl_rtc_uie_on<K: rt::Kernel<Abi = Abi>>(
 pub fn pioctl_rtc_uie_off<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PIOCTL_RTC_UIE_OFF, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"pioctl_rtc_uie_off",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PIOCTL_RTC_UIE_OFF, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 9 is RTC\_RD\_TIME.
@@ -77,15 +91,20 @@ pub fn pioctl_rtc_uie_off<K: rt::Kernel<Abi = Abi>>(
 pub fn pioctl_rtc_rd_time<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<RtcTime, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PIOCTL_RTC_RD_TIME, dest, shape, rt::CallOptions::NONE)?;
-    let tm = reply.data(INTEGER_32_X9)?;
-    reply.end()?;
-    Ok(tm)
+    rt::routine(
+        &"pioctl_rtc_rd_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PIOCTL_RTC_RD_TIME, dest, shape, rt::CallOptions::NONE)?;
+            let tm = reply.data(INTEGER_32_X9)?;
+            reply.end()?;
+            Ok(tm)
+        },
+    )
 }
 
 /// 10 is RTC\_SET\_TIME.
@@ -104,13 +123,20 @@ pub fn pioctl_rtc_set_time<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     tm: &RtcTime,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(INTEGER_32_X9, tm);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::PIOCTL_RTC_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"pioctl_rtc_set_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(INTEGER_32_X9, tm);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::PIOCTL_RTC_SET_TIME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Requests of `ioctl` to the clock of the machine, `/dev/rtc`: the group `p`. A request's number is added to that of

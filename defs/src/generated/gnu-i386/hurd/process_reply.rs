@@ -94,12 +94,17 @@ pub fn proc_setmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     oldmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(oldmsgport);
-    let dest = reply_port.into();
-    request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_setmsgport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(oldmsgport);
+            let dest = reply_port.into();
+            request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The message port.
@@ -120,12 +125,17 @@ pub fn proc_getmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     msgports: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(msgports);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getmsgport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(msgports);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What became of a child.
@@ -152,15 +162,20 @@ pub fn proc_wait_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rusage: &Rusage,
     pid_status: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<136>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &status);
-    request.data(INTEGER_32, &sigcode);
-    request.data(INTEGER_32_X18, rusage);
-    request.data(INTEGER_32, &pid_status);
-    let dest = reply_port.into();
-    request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_wait_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<136>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &status);
+            request.data(INTEGER_32, &sigcode);
+            request.data(INTEGER_32_X18, rusage);
+            request.data(INTEGER_32, &pid_status);
+            let dest = reply_port.into();
+            request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The task.
@@ -181,12 +196,17 @@ pub fn proc_pid2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(task);
-    let dest = reply_port.into();
-    request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_pid2task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(task);
+            let dest = reply_port.into();
+            request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process.
@@ -207,12 +227,17 @@ pub fn proc_task2pid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &pid);
-    let dest = reply_port.into();
-    request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_task2pid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &pid);
+            let dest = reply_port.into();
+            request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process port.
@@ -233,12 +258,17 @@ pub fn proc_task2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(proc);
-    let dest = reply_port.into();
-    request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_task2proc_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(proc);
+            let dest = reply_port.into();
+            request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The task.
@@ -259,12 +289,17 @@ pub fn proc_proc2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(task);
-    let dest = reply_port.into();
-    request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_proc2task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(task);
+            let dest = reply_port.into();
+            request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process port.
@@ -285,12 +320,17 @@ pub fn proc_pid2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(proc);
-    let dest = reply_port.into();
-    request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_pid2proc_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(proc);
+            let dest = reply_port.into();
+            request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process and its threads.
@@ -315,14 +355,19 @@ pub fn proc_getprocinfo_reply<'a, K: rt::Kernel<Abi = Abi>>(
     procinfo: rt::OolMemory<K>,
     threadwaits: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4160>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &flags);
-    request.indefinite(INTEGER_32_ARRAY, procinfo)?;
-    request.indefinite(CHAR_ARRAY, threadwaits)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocinfo_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<4160>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &flags);
+            request.indefinite(INTEGER_32_ARRAY, procinfo)?;
+            request.indefinite(CHAR_ARRAY, threadwaits)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The arguments.
@@ -343,12 +388,17 @@ pub fn proc_getprocargs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procargs: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, procargs)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocargs_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, procargs)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The environment.
@@ -369,12 +419,17 @@ pub fn proc_getprocenv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procenv: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, procenv)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocenv_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, procenv)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The login.
@@ -395,12 +450,17 @@ pub fn proc_getloginid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     login_id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &login_id);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getloginid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &login_id);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Its processes.
@@ -421,12 +481,17 @@ pub fn proc_getloginpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pids: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pids)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getloginpids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pids)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The name of the user.
@@ -447,12 +512,17 @@ pub fn proc_getlogin_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.fixed_string(STRING_C_X1024, logname)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getlogin_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.fixed_string(STRING_C_X1024, logname)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Who leads the session.
@@ -473,12 +543,17 @@ pub fn proc_getsid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &sid);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &sid);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process groups.
@@ -499,12 +574,17 @@ pub fn proc_getsessionpgids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pgidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsessionpgids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pgidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The processes.
@@ -525,12 +605,17 @@ pub fn proc_getsessionpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsessionpids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What stands for the session.
@@ -551,12 +636,17 @@ pub fn proc_getsidport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sessport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(sessport);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsidport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(sessport);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process group.
@@ -577,12 +667,17 @@ pub fn proc_getpgrp_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &pgrp);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getpgrp_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &pgrp);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Its processes.
@@ -603,12 +698,17 @@ pub fn proc_getpgrppids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getpgrppids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The terminal.
@@ -629,12 +729,17 @@ pub fn proc_get_tty_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     tty: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(tty);
-    let dest = reply_port.into();
-    request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_get_tty_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(tty);
+            let dest = reply_port.into();
+            request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How many names there are.
@@ -655,12 +760,17 @@ pub fn proc_getnports_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     nports: MachMsgTypeNumber,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &nports);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getnports_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &nports);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Whether the process is kept.
@@ -681,12 +791,17 @@ pub fn proc_is_important_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(BOOLEAN, &u32::from(essential));
-    let dest = reply_port.into();
-    request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_is_important_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(BOOLEAN, &u32::from(essential));
+            let dest = reply_port.into();
+            request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Where the program is.
@@ -709,13 +824,18 @@ pub fn proc_get_code_reply<'a, K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &start_code);
-    request.data(INTEGER_32, &end_code);
-    let dest = reply_port.into();
-    request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_get_code_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &start_code);
+            request.data(INTEGER_32, &end_code);
+            let dest = reply_port.into();
+            request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to calls of `process` as messages of their own. Numbers are those of `process`, plus 100.

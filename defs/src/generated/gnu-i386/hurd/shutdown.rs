@@ -24,12 +24,19 @@ pub mod id {
 pub fn shutdown_shutdown<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(server.kernel());
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SHUTDOWN_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"shutdown_shutdown",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(server.kernel());
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::SHUTDOWN_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The server that switches the machine off.

@@ -105,16 +105,22 @@ pub fn socket_create<K: rt::Kernel<Abi = Abi>>(
     sock_type: i32,
     protocol: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &sock_type);
-    request.data(INTEGER_32, &protocol);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
-    let sock = reply.send_right()?;
-    reply.end()?;
-    Ok(sock)
+    rt::routine(
+        &"socket_create",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &sock_type);
+            request.data(INTEGER_32, &protocol);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
+            let sock = reply.send_right()?;
+            reply.end()?;
+            Ok(sock)
+        },
+    )
 }
 
 /// Lets a socket be connected to.
@@ -133,13 +139,18 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     queue_limit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.data(INTEGER_32, &queue_limit);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_listen",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.data(INTEGER_32, &queue_limit);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives a socket that somebody has connected to, and their address.
@@ -158,18 +169,24 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_accept<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<SocketAcceptReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(sock.kernel());
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-    let mut reply = request.call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
-    let conn_sock = reply.send_right()?;
-    let peer_addr = reply.send_right()?;
-    reply.end()?;
-    Ok(SocketAcceptReply {
-        conn_sock,
-        peer_addr,
-    })
+    rt::routine(
+        &"socket_accept",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(sock.kernel());
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
+            let conn_sock = reply.send_right()?;
+            let peer_addr = reply.send_right()?;
+            reply.end()?;
+            Ok(SocketAcceptReply {
+                conn_sock,
+                peer_addr,
+            })
+        },
+    )
 }
 
 /// Connects a socket to an address.
@@ -188,13 +205,18 @@ pub fn socket_connect<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.copy_send(addr);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_connect",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.copy_send(addr);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives a socket an address.
@@ -213,13 +235,18 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.copy_send(addr);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_bind",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.copy_send(addr);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the address of a socket.
@@ -237,14 +264,20 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(sock.kernel());
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request.call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
-    let addr = reply.send_right()?;
-    reply.end()?;
-    Ok(addr)
+    rt::routine(
+        &"socket_name",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(sock.kernel());
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
+            let addr = reply.send_right()?;
+            reply.end()?;
+            Ok(addr)
+        },
+    )
 }
 
 /// Gives the address that a socket is connected to.
@@ -262,15 +295,20 @@ pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_peername<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(sock.kernel());
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
-    let addr = reply.send_right()?;
-    reply.end()?;
-    Ok(addr)
+    rt::routine(
+        &"socket_peername",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(sock.kernel());
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
+            let addr = reply.send_right()?;
+            reply.end()?;
+            Ok(addr)
+        },
+    )
 }
 
 /// Connects two sockets to each other.
@@ -289,13 +327,20 @@ pub fn socket_connect2<K: rt::Kernel<Abi = Abi>>(
     sock1: &rt::SendRight<K>,
     sock2: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(sock1.kernel());
-    request.copy_send(sock2);
-    let dest = rt::Dest::copy_send(sock1);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_connect2",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(sock1.kernel());
+            request.copy_send(sock2);
+            let dest = rt::Dest::copy_send(sock1);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes an address of C's structure. The server is that of the family, or a socket.
@@ -320,17 +365,22 @@ pub fn socket_create_address<K: rt::Kernel<Abi = Abi>>(
     sockaddr_type: i32,
     sockaddr: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &sockaddr_type);
-    request.indefinite(CHAR_ARRAY, sockaddr)?;
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-    let addr = reply.send_right()?;
-    reply.end()?;
-    Ok(addr)
+    rt::routine(
+        &"socket_create_address",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &sockaddr_type);
+            request.indefinite(CHAR_ARRAY, sockaddr)?;
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+            let addr = reply.send_right()?;
+            reply.end()?;
+            Ok(addr)
+        },
+    )
 }
 
 /// Makes an address that is nobody else's.
@@ -353,16 +403,21 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     sockaddr_type: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(server.kernel());
-    request.data(INTEGER_32, &sockaddr_type);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-    let mut reply = request
-        .call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-    let addr = reply.send_right()?;
-    reply.end()?;
-    Ok(addr)
+    rt::routine(
+        &"socket_fabricate_address",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(server.kernel());
+            request.data(INTEGER_32, &sockaddr_type);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+            let addr = reply.send_right()?;
+            reply.end()?;
+            Ok(addr)
+        },
+    )
 }
 
 /// Tells an address as C's structure.
@@ -381,19 +436,24 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_whatis_address<K: rt::Kernel<Abi = Abi>>(
     addr: &rt::SendRight<K>,
 ) -> Result<SocketWhatisAddressReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(addr.kernel());
-    let dest = rt::Dest::copy_send(addr);
-    let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-    let sockaddr_type = reply.data(INTEGER_32)?;
-    let sockaddr = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(SocketWhatisAddressReply {
-        sockaddr_type,
-        sockaddr: sockaddr.into_vec(),
-    })
+    rt::routine(
+        &"socket_whatis_address",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(addr.kernel());
+            let dest = rt::Dest::copy_send(addr);
+            let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+            let sockaddr_type = reply.data(INTEGER_32)?;
+            let sockaddr = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(SocketWhatisAddressReply {
+                sockaddr_type,
+                sockaddr: sockaddr.into_vec(),
+            })
+        },
+    )
 }
 
 /// Ends reading, writing or both.
@@ -412,13 +472,20 @@ pub fn socket_shutdown<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     direction: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.data(INTEGER_32, &direction);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_shutdown",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.data(INTEGER_32, &direction);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells an option.
@@ -443,16 +510,22 @@ pub fn socket_getopt<K: rt::Kernel<Abi = Abi>>(
     level: i32,
     option: i32,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2096>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.data(INTEGER_32, &level);
-    request.data(INTEGER_32, &option);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-    let mut reply = request.call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
-    let optval = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(optval.into_vec())
+    rt::routine(
+        &"socket_getopt",
+        move || {
+            let mut buffer = rt::MsgBuf::<2096>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.data(INTEGER_32, &level);
+            request.data(INTEGER_32, &option);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
+            let optval = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(optval.into_vec())
+        },
+    )
 }
 
 /// Sets an option.
@@ -475,15 +548,20 @@ pub fn socket_setopt<K: rt::Kernel<Abi = Abi>>(
     option: i32,
     optval: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.data(INTEGER_32, &level);
-    request.data(INTEGER_32, &option);
-    request.indefinite(CHAR_ARRAY, optval)?;
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"socket_setopt",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.data(INTEGER_32, &level);
+            request.data(INTEGER_32, &option);
+            request.indefinite(CHAR_ARRAY, optval)?;
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sends data, and ports where the protocol can.
@@ -514,19 +592,25 @@ pub fn socket_send<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     control: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<6224>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.copy_send(addr);
-    request.data(INTEGER_32, &flags);
-    request.indefinite(CHAR_ARRAY, data)?;
-    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-    request.indefinite(CHAR_ARRAY, control)?;
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request.call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
-    let amount = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(amount)
+    rt::routine(
+        &"socket_send",
+        move || {
+            let mut buffer = rt::MsgBuf::<6224>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.copy_send(addr);
+            request.data(INTEGER_32, &flags);
+            request.indefinite(CHAR_ARRAY, data)?;
+            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+            request.indefinite(CHAR_ARRAY, control)?;
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
+            let amount = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(amount)
+        },
+    )
 }
 
 /// Receives data, and ports where the protocol can.
@@ -555,26 +639,32 @@ pub fn socket_recv<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     amount: VmSize,
 ) -> Result<SocketRecvReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<6232>::new();
-    let mut request = buffer.request(sock.kernel());
-    request.data(INTEGER_32, &flags);
-    request.data(INTEGER_32, &amount);
-    let dest = rt::Dest::copy_send(sock);
-    let shape = rt::Shape::new(84, 6228, rt::Complex::Always);
-    let mut reply = request.call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
-    let addr = reply.send_right()?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    let ports = reply.indefinite_ports()?;
-    let control = reply.indefinite(CHAR_ARRAY)?;
-    let outflags = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(SocketRecvReply {
-        addr,
-        data: data.into_vec(),
-        ports,
-        control: control.into_vec(),
-        outflags,
-    })
+    rt::routine(
+        &"socket_recv",
+        move || {
+            let mut buffer = rt::MsgBuf::<6232>::new();
+            let mut request = buffer.request(sock.kernel());
+            request.data(INTEGER_32, &flags);
+            request.data(INTEGER_32, &amount);
+            let dest = rt::Dest::copy_send(sock);
+            let shape = rt::Shape::new(84, 6228, rt::Complex::Always);
+            let mut reply = request
+                .call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
+            let addr = reply.send_right()?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            let ports = reply.indefinite_ports()?;
+            let control = reply.indefinite(CHAR_ARRAY)?;
+            let outflags = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(SocketRecvReply {
+                addr,
+                data: data.into_vec(),
+                ports,
+                control: control.into_vec(),
+                outflags,
+            })
+        },
+    )
 }
 
 /// Sockets. Each of them answers the calls of `io` as well.

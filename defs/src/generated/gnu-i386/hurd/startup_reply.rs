@@ -36,11 +36,16 @@ pub fn startup_essential_task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::STARTUP_ESSENTIAL_TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"startup_essential_task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request.send(id::STARTUP_ESSENTIAL_TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What the process server needs.
@@ -67,15 +72,20 @@ pub fn startup_procinit_reply<'a, K: rt::Kernel<Abi = Abi>>(
     host_priv: impl Into<rt::AnyRight<'a, K>>,
     device_master: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(startup_task);
-    request.copy_send(auth);
-    request.poly(host_priv);
-    request.poly(device_master);
-    let dest = reply_port.into();
-    request.send(id::STARTUP_PROCINIT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"startup_procinit_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(startup_task);
+            request.copy_send(auth);
+            request.poly(host_priv);
+            request.poly(device_master);
+            let dest = reply_port.into();
+            request.send(id::STARTUP_PROCINIT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The authentication server's process.
@@ -96,12 +106,17 @@ pub fn startup_authinit_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(proc);
-    let dest = reply_port.into();
-    request.send(id::STARTUP_AUTHINIT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"startup_authinit_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(proc);
+            let dest = reply_port.into();
+            request.send(id::STARTUP_AUTHINIT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers of the startup server that may come late, as messages of their own. Numbers are those of `startup`,

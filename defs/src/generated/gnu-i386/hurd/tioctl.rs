@@ -119,15 +119,20 @@ pub struct TioctlTiocgetaReply {
 pub fn tioctl_tiocmodg<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCMODG, dest, shape, rt::CallOptions::NONE)?;
-    let state = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(state)
+    rt::routine(
+        &"tioctl_tiocmodg",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCMODG, dest, shape, rt::CallOptions::NONE)?;
+            let state = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(state)
+        },
+    )
 }
 
 /// 4 is TIOCMODS.
@@ -146,13 +151,20 @@ pub fn tioctl_tiocmods<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     state: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(INTEGER_32, &state);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCMODS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocmods",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(INTEGER_32, &state);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCMODS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 13 is TIOCEXCL.
@@ -166,12 +178,19 @@ pub fn tioctl_tiocmods<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocexcl<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCEXCL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocexcl",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCEXCL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 14 is TIOCNXCL.
@@ -185,12 +204,19 @@ pub fn tioctl_tiocexcl<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocnxcl<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(reqport.kernel());
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCNXCL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocnxcl",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(reqport.kernel());
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCNXCL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 16 is TIOCFLUSH.
@@ -209,13 +235,20 @@ pub fn tioctl_tiocflush<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     queue_selector: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(INTEGER_32, &queue_selector);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCFLUSH, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocflush",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(INTEGER_32, &queue_selector);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCFLUSH, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 19 is TIOCGETA.
@@ -235,21 +268,26 @@ pub fn tioctl_tiocflush<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgeta<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<TioctlTiocgetaReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<88>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(88, 88, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCGETA, dest, shape, rt::CallOptions::NONE)?;
-    let modes = reply.data(INTEGER_32_X4)?;
-    let ccs = reply.data(CHAR_X20)?;
-    let speeds = reply.data(INTEGER_32_X2)?;
-    reply.end()?;
-    Ok(TioctlTiocgetaReply {
-        modes,
-        ccs,
-        speeds,
-    })
+    rt::routine(
+        &"tioctl_tiocgeta",
+        move || {
+            let mut buffer = rt::MsgBuf::<88>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(88, 88, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCGETA, dest, shape, rt::CallOptions::NONE)?;
+            let modes = reply.data(INTEGER_32_X4)?;
+            let ccs = reply.data(CHAR_X20)?;
+            let speeds = reply.data(INTEGER_32_X2)?;
+            reply.end()?;
+            Ok(TioctlTiocgetaReply {
+                modes,
+                ccs,
+                speeds,
+            })
+        },
+    )
 }
 
 /// 20 is TIOCSETA.
@@ -272,15 +310,22 @@ pub fn tioctl_tiocseta<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32_X4, modes);
-    request.data(CHAR_X20, ccs);
-    request.data(INTEGER_32_X2, speeds);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSETA, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocseta",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32_X4, modes);
+            request.data(CHAR_X20, ccs);
+            request.data(INTEGER_32_X2, speeds);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSETA, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 21 is TIOCSETAW: the same when all is written.
@@ -303,15 +348,22 @@ pub fn tioctl_tiocsetaw<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32_X4, modes);
-    request.data(CHAR_X20, ccs);
-    request.data(INTEGER_32_X2, speeds);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSETAW, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsetaw",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32_X4, modes);
+            request.data(CHAR_X20, ccs);
+            request.data(INTEGER_32_X2, speeds);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSETAW, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 22 is TIOCSETAF: the same, and what was typed is forgotten.
@@ -334,15 +386,22 @@ pub fn tioctl_tiocsetaf<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32_X4, modes);
-    request.data(CHAR_X20, ccs);
-    request.data(INTEGER_32_X2, speeds);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSETAF, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsetaf",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32_X4, modes);
+            request.data(CHAR_X20, ccs);
+            request.data(INTEGER_32_X2, speeds);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSETAF, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 26 is TIOCGETD.
@@ -360,15 +419,20 @@ pub fn tioctl_tiocsetaf<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgetd<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCGETD, dest, shape, rt::CallOptions::NONE)?;
-    let discipline = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(discipline)
+    rt::routine(
+        &"tioctl_tiocgetd",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCGETD, dest, shape, rt::CallOptions::NONE)?;
+            let discipline = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(discipline)
+        },
+    )
 }
 
 /// 27 is TIOCSETD.
@@ -387,13 +451,20 @@ pub fn tioctl_tiocsetd<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     discipline: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &discipline);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSETD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsetd",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &discipline);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSETD, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 94 is TIOCDRAIN.
@@ -407,12 +478,19 @@ pub fn tioctl_tiocsetd<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocdrain<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCDRAIN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocdrain",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCDRAIN, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 95 is TIOCSIG.
@@ -431,13 +509,18 @@ pub fn tioctl_tiocsig<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     signal: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &signal);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSIG, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsig",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &signal);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TIOCTL_TIOCSIG, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 96 is TIOCEXT.
@@ -456,13 +539,18 @@ pub fn tioctl_tiocext<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     mode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &mode);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCEXT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocext",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &mode);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TIOCTL_TIOCEXT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 102 is TIOCUCNTL.
@@ -481,13 +569,20 @@ pub fn tioctl_tiocucntl<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     set_or_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &set_or_clear);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCUCNTL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocucntl",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &set_or_clear);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCUCNTL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 103 is TIOCSWINSZ.
@@ -506,13 +601,20 @@ pub fn tioctl_tiocswinsz<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     sizes: &Winsize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_16_X4, sizes);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSWINSZ, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocswinsz",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_16_X4, sizes);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSWINSZ, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 104 is TIOCGWINSZ.
@@ -530,15 +632,20 @@ pub fn tioctl_tiocswinsz<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgwinsz<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<Winsize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCGWINSZ, dest, shape, rt::CallOptions::NONE)?;
-    let sizes = reply.data(INTEGER_16_X4)?;
-    reply.end()?;
-    Ok(sizes)
+    rt::routine(
+        &"tioctl_tiocgwinsz",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCGWINSZ, dest, shape, rt::CallOptions::NONE)?;
+            let sizes = reply.data(INTEGER_16_X4)?;
+            reply.end()?;
+            Ok(sizes)
+        },
+    )
 }
 
 /// 105 is TIOCREMOTE.
@@ -557,13 +664,20 @@ pub fn tioctl_tiocremote<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     on_or_off: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &on_or_off);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCREMOTE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocremote",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &on_or_off);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCREMOTE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 106 is TIOCMGET.
@@ -581,15 +695,20 @@ pub fn tioctl_tiocremote<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocmget<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCMGET, dest, shape, rt::CallOptions::NONE)?;
-    let bits = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(bits)
+    rt::routine(
+        &"tioctl_tiocmget",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCMGET, dest, shape, rt::CallOptions::NONE)?;
+            let bits = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(bits)
+        },
+    )
 }
 
 /// 107 is TIOCMBIC.
@@ -608,13 +727,20 @@ pub fn tioctl_tiocmbic<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &bits);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCMBIC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocmbic",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &bits);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCMBIC, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 108 is TIOCMBIS.
@@ -633,13 +759,20 @@ pub fn tioctl_tiocmbis<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &bits);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCMBIS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocmbis",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &bits);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCMBIS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 109 is TIOCMSET.
@@ -658,13 +791,20 @@ pub fn tioctl_tiocmset<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &bits);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCMSET, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocmset",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &bits);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCMSET, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 110 is TIOCSTART.
@@ -678,12 +818,19 @@ pub fn tioctl_tiocmset<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocstart<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSTART, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocstart",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSTART, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 111 is TIOCSTOP.
@@ -697,12 +844,19 @@ pub fn tioctl_tiocstart<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocstop<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocstop",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSTOP, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 112 is TIOCPKT.
@@ -721,13 +875,18 @@ pub fn tioctl_tiocpkt<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     on_or_off: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &on_or_off);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCPKT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocpkt",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &on_or_off);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TIOCTL_TIOCPKT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 114 is TIOCSTI.
@@ -746,13 +905,18 @@ pub fn tioctl_tiocsti<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     datum: u8,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(CHAR, &datum);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSTI, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsti",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(CHAR, &datum);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request.call(id::TIOCTL_TIOCSTI, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 115 is TIOCOUTQ.
@@ -770,15 +934,20 @@ pub fn tioctl_tiocsti<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocoutq<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCOUTQ, dest, shape, rt::CallOptions::NONE)?;
-    let queue_size = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(queue_size)
+    rt::routine(
+        &"tioctl_tiocoutq",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCOUTQ, dest, shape, rt::CallOptions::NONE)?;
+            let queue_size = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(queue_size)
+        },
+    )
 }
 
 /// 118 is TIOCSPGRP.
@@ -797,13 +966,20 @@ pub fn tioctl_tiocspgrp<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     pgrp: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocspgrp",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSPGRP, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 119 is TIOCGPGRP.
@@ -821,15 +997,20 @@ pub fn tioctl_tiocspgrp<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgpgrp<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<40>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TIOCTL_TIOCGPGRP, dest, shape, rt::CallOptions::NONE)?;
-    let pgrp = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(pgrp)
+    rt::routine(
+        &"tioctl_tiocgpgrp",
+        move || {
+            let mut buffer = rt::MsgBuf::<40>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TIOCTL_TIOCGPGRP, dest, shape, rt::CallOptions::NONE)?;
+            let pgrp = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(pgrp)
+        },
+    )
 }
 
 /// 120 is TIOCCDTR.
@@ -843,12 +1024,19 @@ pub fn tioctl_tiocgpgrp<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tioccdtr<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCCDTR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tioccdtr",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCCDTR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 121 is TIOCSDTR.
@@ -862,12 +1050,19 @@ pub fn tioctl_tioccdtr<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocsdtr<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSDTR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsdtr",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSDTR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 122 is TIOCCBRK.
@@ -881,12 +1076,19 @@ pub fn tioctl_tiocsdtr<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tioccbrk<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCCBRK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tioccbrk",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCCBRK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 123 is TIOCSBRK.
@@ -900,12 +1102,19 @@ pub fn tioctl_tioccbrk<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocsbrk<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(port.kernel());
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-    request.call(id::TIOCTL_TIOCSBRK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"tioctl_tiocsbrk",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(port.kernel());
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+            request
+                .call(id::TIOCTL_TIOCSBRK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Requests of `ioctl` to terminals: the group `t`. A request's number is added to that of the subsystem; from 100 on

@@ -31,17 +31,22 @@ pub fn auth_user_authenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(handle.kernel());
-    request.poly(rendezvous);
-    let dest = rt::Dest::copy_send(handle);
-    request
-        .send_with_reply_port(
-            id::AUTH_USER_AUTHENTICATE_REQUEST,
-            dest,
-            reply.into(),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"auth_user_authenticate_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(handle.kernel());
+            request.poly(rendezvous);
+            let dest = rt::Dest::copy_send(handle);
+            request
+                .send_with_reply_port(
+                    id::AUTH_USER_AUTHENTICATE_REQUEST,
+                    dest,
+                    reply.into(),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// The server's half.
@@ -62,18 +67,23 @@ pub fn auth_server_authenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(handle.kernel());
-    request.poly(rendezvous);
-    request.poly(newport);
-    let dest = rt::Dest::copy_send(handle);
-    request
-        .send_with_reply_port(
-            id::AUTH_SERVER_AUTHENTICATE_REQUEST,
-            dest,
-            reply.into(),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"auth_server_authenticate_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(handle.kernel());
+            request.poly(rendezvous);
+            request.poly(newport);
+            let dest = rt::Dest::copy_send(handle);
+            request
+                .send_with_reply_port(
+                    id::AUTH_SERVER_AUTHENTICATE_REQUEST,
+                    dest,
+                    reply.into(),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Calls of the authentication server that do not wait for their answer, which is a message of `auth_reply`.

@@ -57,21 +57,28 @@ pub fn crash_dump_task<'a, K: rt::Kernel<Abi = Abi>>(
     subcode: Natural,
     cttyid_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<176>::new();
-    let mut request = buffer.request(crashserver.kernel());
-    request.copy_send(task);
-    request.copy_send(file);
-    request.data(INTEGER_32, &signo);
-    request.data(INTEGER_32, &sigcode);
-    request.data(INTEGER_32, &sigerror);
-    request.data(INTEGER_32, &exc);
-    request.data(INTEGER_32, &code);
-    request.data(INTEGER_32, &subcode);
-    request.poly(cttyid_port);
-    let dest = rt::Dest::copy_send(crashserver);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::CRASH_DUMP_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"crash_dump_task",
+        move || {
+            let mut buffer = rt::MsgBuf::<176>::new();
+            let mut request = buffer.request(crashserver.kernel());
+            request.copy_send(task);
+            request.copy_send(file);
+            request.data(INTEGER_32, &signo);
+            request.data(INTEGER_32, &sigcode);
+            request.data(INTEGER_32, &sigerror);
+            request.data(INTEGER_32, &exc);
+            request.data(INTEGER_32, &code);
+            request.data(INTEGER_32, &subcode);
+            request.poly(cttyid_port);
+            let dest = rt::Dest::copy_send(crashserver);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::CRASH_DUMP_TASK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The crash server, which handles tasks that cannot go on.

@@ -31,11 +31,21 @@ pub fn default_pager_object_set_size_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply_port.into();
-    request.send(id::DEFAULT_PAGER_OBJECT_SET_SIZE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"default_pager_object_set_size_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply_port.into();
+            request
+                .send(
+                    id::DEFAULT_PAGER_OBJECT_SET_SIZE_REPLY,
+                    dest,
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// The answer of the default memory manager that may come late, as a message of its own.

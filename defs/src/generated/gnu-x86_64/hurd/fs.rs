@@ -337,21 +337,26 @@ pub fn file_exec<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<14456>::new();
-    let mut request = buffer.request(exec_file.kernel());
-    request.copy_send(exec_task);
-    request.data(INTEGER_32, &flags);
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(exec_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_exec",
+        move || {
+            let mut buffer = rt::MsgBuf::<14456>::new();
+            let mut request = buffer.request(exec_file.kernel());
+            request.copy_send(exec_task);
+            request.data(INTEGER_32, &flags);
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(exec_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes a file's owner, group or both.
@@ -372,14 +377,19 @@ pub fn file_chown<K: rt::Kernel<Abi = Abi>>(
     new_owner: Uid,
     new_group: Gid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(chown_file.kernel());
-    request.data(INTEGER_32, &new_owner);
-    request.data(INTEGER_32, &new_group);
-    let dest = rt::Dest::copy_send(chown_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_CHOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_chown",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(chown_file.kernel());
+            request.data(INTEGER_32, &new_owner);
+            request.data(INTEGER_32, &new_group);
+            let dest = rt::Dest::copy_send(chown_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_CHOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes a file's author.
@@ -398,13 +408,18 @@ pub fn file_chauthor<K: rt::Kernel<Abi = Abi>>(
     chauth_file: &rt::SendRight<K>,
     new_author: Uid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(chauth_file.kernel());
-    request.data(INTEGER_32, &new_author);
-    let dest = rt::Dest::copy_send(chauth_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_CHAUTHOR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_chauthor",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(chauth_file.kernel());
+            request.data(INTEGER_32, &new_author);
+            let dest = rt::Dest::copy_send(chauth_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_CHAUTHOR, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes who may do what with a file.
@@ -423,13 +438,18 @@ pub fn file_chmod<K: rt::Kernel<Abi = Abi>>(
     chmod_file: &rt::SendRight<K>,
     new_mode: Mode,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(chmod_file.kernel());
-    request.data(INTEGER_32, &new_mode);
-    let dest = rt::Dest::copy_send(chmod_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_CHMOD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_chmod",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(chmod_file.kernel());
+            request.data(INTEGER_32, &new_mode);
+            let dest = rt::Dest::copy_send(chmod_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_CHMOD, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes a file's flags.
@@ -448,13 +468,18 @@ pub fn file_chflags<K: rt::Kernel<Abi = Abi>>(
     chflags_file: &rt::SendRight<K>,
     new_flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(chflags_file.kernel());
-    request.data(INTEGER_32, &new_flags);
-    let dest = rt::Dest::copy_send(chflags_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_CHFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_chflags",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(chflags_file.kernel());
+            request.data(INTEGER_32, &new_flags);
+            let dest = rt::Dest::copy_send(chflags_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_CHFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes when a file was read and written last, to a microsecond. Microseconds of -1 mean now.
@@ -475,14 +500,19 @@ pub fn file_utimes<K: rt::Kernel<Abi = Abi>>(
     new_atime: &TimeValue,
     new_mtime: &TimeValue,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(utimes_file.kernel());
-    request.data(INTEGER_64_X2, new_atime);
-    request.data(INTEGER_64_X2, new_mtime);
-    let dest = rt::Dest::copy_send(utimes_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_UTIMES, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_utimes",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(utimes_file.kernel());
+            request.data(INTEGER_64_X2, new_atime);
+            request.data(INTEGER_64_X2, new_mtime);
+            let dest = rt::Dest::copy_send(utimes_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_UTIMES, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size afterwards.
@@ -501,13 +531,18 @@ pub fn file_set_size<K: rt::Kernel<Abi = Abi>>(
     trunc_file: &rt::SendRight<K>,
     new_size: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(trunc_file.kernel());
-    request.data(INTEGER_64, &new_size);
-    let dest = rt::Dest::copy_send(trunc_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_SET_SIZE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_set_size",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(trunc_file.kernel());
+            request.data(INTEGER_64, &new_size);
+            let dest = rt::Dest::copy_send(trunc_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_SET_SIZE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Locks a file as a whole, or unlocks it.
@@ -526,13 +561,18 @@ pub fn file_lock<K: rt::Kernel<Abi = Abi>>(
     lock_file: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(lock_file.kernel());
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(lock_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_LOCK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_lock",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(lock_file.kernel());
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(lock_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_LOCK, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells which lock this client has, and which one anybody has.
@@ -551,19 +591,24 @@ pub fn file_lock<K: rt::Kernel<Abi = Abi>>(
 pub fn file_lock_stat<K: rt::Kernel<Abi = Abi>>(
     lock_file: &rt::SendRight<K>,
 ) -> Result<FileLockStatReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(lock_file.kernel());
-    let dest = rt::Dest::copy_send(lock_file);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::FILE_LOCK_STAT, dest, shape, rt::CallOptions::NONE)?;
-    let mystatus = reply.data(INTEGER_32)?;
-    let otherstatus = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(FileLockStatReply {
-        mystatus,
-        otherstatus,
-    })
+    rt::routine(
+        &"file_lock_stat",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(lock_file.kernel());
+            let dest = rt::Dest::copy_send(lock_file);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::FILE_LOCK_STAT, dest, shape, rt::CallOptions::NONE)?;
+            let mystatus = reply.data(INTEGER_32)?;
+            let otherstatus = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(FileLockStatReply {
+                mystatus,
+                otherstatus,
+            })
+        },
+    )
 }
 
 /// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE` and
@@ -582,15 +627,20 @@ pub fn file_lock_stat<K: rt::Kernel<Abi = Abi>>(
 pub fn file_check_access<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::FILE_CHECK_ACCESS, dest, shape, rt::CallOptions::NONE)?;
-    let allowed = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(allowed)
+    rt::routine(
+        &"file_check_access",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::FILE_CHECK_ACCESS, dest, shape, rt::CallOptions::NONE)?;
+            let allowed = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(allowed)
+        },
+    )
 }
 
 /// Asks for messages of `fs_notify` when the file changes.
@@ -609,13 +659,20 @@ pub fn file_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(file.kernel());
-    request.poly(port);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_notice_changes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(file.kernel());
+            request.poly(port);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::FILE_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the control port of the file system.
@@ -633,15 +690,20 @@ pub fn file_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn file_getcontrol<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::FILE_GETCONTROL, dest, shape, rt::CallOptions::NONE)?;
-    let control = reply.send_right()?;
-    reply.end()?;
-    Ok(control)
+    rt::routine(
+        &"file_getcontrol",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FILE_GETCONTROL, dest, shape, rt::CallOptions::NONE)?;
+            let control = reply.send_right()?;
+            reply.end()?;
+            Ok(control)
+        },
+    )
 }
 
 /// Tells the status of the file system.
@@ -659,14 +721,20 @@ pub fn file_getcontrol<K: rt::Kernel<Abi = Abi>>(
 pub fn file_statfs<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<FsysStatfsbuf, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<168>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(168, 168, rt::Complex::Never);
-    let mut reply = request.call(id::FILE_STATFS, dest, shape, rt::CallOptions::NONE)?;
-    let info = reply.data(INTEGER_64_X14)?;
-    reply.end()?;
-    Ok(info)
+    rt::routine(
+        &"file_statfs",
+        move || {
+            let mut buffer = rt::MsgBuf::<168>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(168, 168, rt::Complex::Never);
+            let mut reply = request
+                .call(id::FILE_STATFS, dest, shape, rt::CallOptions::NONE)?;
+            let info = reply.data(INTEGER_64_X14)?;
+            reply.end()?;
+            Ok(info)
+        },
+    )
 }
 
 /// Brings a file to its disk: without its metadata if they need not be, and waiting for the end if told to.
@@ -687,14 +755,19 @@ pub fn file_sync<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     omit_metadata: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(file.kernel());
-    request.data(INTEGER_32, &wait);
-    request.data(INTEGER_32, &omit_metadata);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_sync",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(file.kernel());
+            request.data(INTEGER_32, &wait);
+            request.data(INTEGER_32, &omit_metadata);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Brings the file system to its disk, and those below it if told to.
@@ -715,14 +788,19 @@ pub fn file_syncfs<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(file.kernel());
-    request.data(INTEGER_32, &wait);
-    request.data(INTEGER_32, &do_children);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_syncfs",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(file.kernel());
+            request.data(INTEGER_32, &wait);
+            request.data(INTEGER_32, &do_children);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and names.
@@ -743,23 +821,28 @@ pub fn file_syncfs<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_storage_info<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<FileGetStorageInfoReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<8272>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(80, 8272, rt::Complex::Always);
-    let mut reply = request
-        .call(id::FILE_GET_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
-    let ports = reply.indefinite_ports()?;
-    let ints = reply.indefinite(INTEGER_32_ARRAY)?;
-    let offsets = reply.indefinite(INTEGER_64_ARRAY)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(FileGetStorageInfoReply {
-        ports,
-        ints: ints.into_vec(),
-        offsets: offsets.into_vec(),
-        data: data.into_vec(),
-    })
+    rt::routine(
+        &"file_get_storage_info",
+        move || {
+            let mut buffer = rt::MsgBuf::<8272>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(80, 8272, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FILE_GET_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
+            let ports = reply.indefinite_ports()?;
+            let ints = reply.indefinite(INTEGER_32_ARRAY)?;
+            let offsets = reply.indefinite(INTEGER_64_ARRAY)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(FileGetStorageInfoReply {
+                ports,
+                ints: ints.into_vec(),
+                offsets: offsets.into_vec(),
+                data: data.into_vec(),
+            })
+        },
+    )
 }
 
 /// Gives the file to make hard links of, which a translator may hide.
@@ -777,15 +860,20 @@ pub fn file_get_storage_info<K: rt::Kernel<Abi = Abi>>(
 pub fn file_getlinknode<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::FILE_GETLINKNODE, dest, shape, rt::CallOptions::NONE)?;
-    let linknode = reply.send_right()?;
-    reply.end()?;
-    Ok(linknode)
+    rt::routine(
+        &"file_getlinknode",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FILE_GETLINKNODE, dest, shape, rt::CallOptions::NONE)?;
+            let linknode = reply.send_right()?;
+            reply.end()?;
+            Ok(linknode)
+        },
+    )
 }
 
 /// Tells a name that finds the file again later, as NFS needs it. Not every file system can.
@@ -803,14 +891,20 @@ pub fn file_getlinknode<K: rt::Kernel<Abi = Abi>>(
 pub fn file_getfh<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request.call(id::FILE_GETFH, dest, shape, rt::CallOptions::NONE)?;
-    let filehandle = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(filehandle.into_vec())
+    rt::routine(
+        &"file_getfh",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::FILE_GETFH, dest, shape, rt::CallOptions::NONE)?;
+            let filehandle = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(filehandle.into_vec())
+        },
+    )
 }
 
 /// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest of the
@@ -840,23 +934,29 @@ pub fn dir_lookup<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     mode: Mode,
 ) -> Result<DirLookupReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1112>::new();
-    let mut request = buffer.request(start_dir.kernel());
-    request.fixed_string(STRING_C_X1024, file_name)?;
-    request.data(INTEGER_32, &flags);
-    request.data(INTEGER_32, &mode);
-    let dest = rt::Dest::copy_send(start_dir);
-    let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
-    let mut reply = request.call(id::DIR_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
-    let do_retry = reply.data(INTEGER_32)?;
-    let retry_name = reply.fixed_string(STRING_C_X1024)?;
-    let result = reply.send_right()?;
-    reply.end()?;
-    Ok(DirLookupReply {
-        do_retry,
-        retry_name: retry_name.into(),
-        result,
-    })
+    rt::routine(
+        &"dir_lookup",
+        move || {
+            let mut buffer = rt::MsgBuf::<1112>::new();
+            let mut request = buffer.request(start_dir.kernel());
+            request.fixed_string(STRING_C_X1024, file_name)?;
+            request.data(INTEGER_32, &flags);
+            request.data(INTEGER_32, &mode);
+            let dest = rt::Dest::copy_send(start_dir);
+            let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DIR_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
+            let do_retry = reply.data(INTEGER_32)?;
+            let retry_name = reply.fixed_string(STRING_C_X1024)?;
+            let result = reply.send_right()?;
+            reply.end()?;
+            Ok(DirLookupReply {
+                do_retry,
+                retry_name: retry_name.into(),
+                result,
+            })
+        },
+    )
 }
 
 /// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1 and 0
@@ -885,21 +985,27 @@ pub fn dir_readdir<K: rt::Kernel<Abi = Abi>>(
     nentries: i32,
     bufsiz: VmSize,
 ) -> Result<DirReaddirReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2120>::new();
-    let mut request = buffer.request(dir.kernel());
-    request.data(INTEGER_32, &entry);
-    request.data(INTEGER_32, &nentries);
-    request.data(INTEGER_64, &bufsiz);
-    let dest = rt::Dest::copy_send(dir);
-    let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
-    let mut reply = request.call(id::DIR_READDIR, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    let amount = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(DirReaddirReply {
-        data: data.into_vec(),
-        amount,
-    })
+    rt::routine(
+        &"dir_readdir",
+        move || {
+            let mut buffer = rt::MsgBuf::<2120>::new();
+            let mut request = buffer.request(dir.kernel());
+            request.data(INTEGER_32, &entry);
+            request.data(INTEGER_32, &nentries);
+            request.data(INTEGER_64, &bufsiz);
+            let dest = rt::Dest::copy_send(dir);
+            let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::DIR_READDIR, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            let amount = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(DirReaddirReply {
+                data: data.into_vec(),
+                amount,
+            })
+        },
+    )
 }
 
 /// Makes a directory.
@@ -920,14 +1026,19 @@ pub fn dir_mkdir<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     mode: Mode,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let mut request = buffer.request(directory.kernel());
-    request.fixed_string(STRING_C_X1024, name)?;
-    request.data(INTEGER_32, &mode);
-    let dest = rt::Dest::copy_send(directory);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_MKDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_mkdir",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let mut request = buffer.request(directory.kernel());
+            request.fixed_string(STRING_C_X1024, name)?;
+            request.data(INTEGER_32, &mode);
+            let dest = rt::Dest::copy_send(directory);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DIR_MKDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Removes a directory.
@@ -946,13 +1057,18 @@ pub fn dir_rmdir<K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(directory.kernel());
-    request.fixed_string(STRING_C_X1024, name)?;
-    let dest = rt::Dest::copy_send(directory);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_RMDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_rmdir",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(directory.kernel());
+            request.fixed_string(STRING_C_X1024, name)?;
+            let dest = rt::Dest::copy_send(directory);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DIR_RMDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Removes a name of anything but a directory.
@@ -971,13 +1087,18 @@ pub fn dir_unlink<K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(directory.kernel());
-    request.fixed_string(STRING_C_X1024, name)?;
-    let dest = rt::Dest::copy_send(directory);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_UNLINK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_unlink",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(directory.kernel());
+            request.fixed_string(STRING_C_X1024, name)?;
+            let dest = rt::Dest::copy_send(directory);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DIR_UNLINK, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives a file another name; one that is there already is an error or is replaced.
@@ -1000,15 +1121,20 @@ pub fn dir_link<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     excl: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1096>::new();
-    let mut request = buffer.request(dir.kernel());
-    request.copy_send(file);
-    request.fixed_string(STRING_C_X1024, name)?;
-    request.data(INTEGER_32, &excl);
-    let dest = rt::Dest::copy_send(dir);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_LINK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_link",
+        move || {
+            let mut buffer = rt::MsgBuf::<1096>::new();
+            let mut request = buffer.request(dir.kernel());
+            request.copy_send(file);
+            request.fixed_string(STRING_C_X1024, name)?;
+            request.data(INTEGER_32, &excl);
+            let dest = rt::Dest::copy_send(dir);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DIR_LINK, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Moves a name to another place; one that is there already is an error or is replaced.
@@ -1033,16 +1159,21 @@ pub fn dir_rename<K: rt::Kernel<Abi = Abi>>(
     newname: &rt::CStr,
     excl: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2128>::new();
-    let mut request = buffer.request(olddirectory.kernel());
-    request.fixed_string(STRING_C_X1024, oldname)?;
-    request.copy_send(newdirectory);
-    request.fixed_string(STRING_C_X1024, newname)?;
-    request.data(INTEGER_32, &excl);
-    let dest = rt::Dest::copy_send(olddirectory);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_rename",
+        move || {
+            let mut buffer = rt::MsgBuf::<2128>::new();
+            let mut request = buffer.request(olddirectory.kernel());
+            request.fixed_string(STRING_C_X1024, oldname)?;
+            request.copy_send(newdirectory);
+            request.fixed_string(STRING_C_X1024, newname)?;
+            request.data(INTEGER_32, &excl);
+            let dest = rt::Dest::copy_send(olddirectory);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::DIR_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Makes a file without a name. The directory says where and with which rights.
@@ -1067,16 +1198,22 @@ pub fn dir_mkfile<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     mode: Mode,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(directory.kernel());
-    request.data(INTEGER_32, &flags);
-    request.data(INTEGER_32, &mode);
-    let dest = rt::Dest::copy_send(directory);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::DIR_MKFILE, dest, shape, rt::CallOptions::NONE)?;
-    let newnode = reply.send_right()?;
-    reply.end()?;
-    Ok(newnode)
+    rt::routine(
+        &"dir_mkfile",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(directory.kernel());
+            request.data(INTEGER_32, &flags);
+            request.data(INTEGER_32, &mode);
+            let dest = rt::Dest::copy_send(directory);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::DIR_MKFILE, dest, shape, rt::CallOptions::NONE)?;
+            let newnode = reply.send_right()?;
+            reply.end()?;
+            Ok(newnode)
+        },
+    )
 }
 
 /// Asks for messages of `fs_notify` when the directory changes.
@@ -1095,13 +1232,20 @@ pub fn dir_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(directory.kernel());
-    request.poly(port);
-    let dest = rt::Dest::copy_send(directory);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::DIR_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"dir_notice_changes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(directory.kernel());
+            request.poly(port);
+            let dest = rt::Dest::copy_send(directory);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::DIR_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say what is
@@ -1129,17 +1273,24 @@ pub fn file_set_translator<'a, K: rt::Kernel<Abi = Abi>>(
     passive: &[u8],
     active: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2152>::new();
-    let mut request = buffer.request(file.kernel());
-    request.data(INTEGER_32, &passive_flags);
-    request.data(INTEGER_32, &active_flags);
-    request.data(INTEGER_32, &oldtrans_flags);
-    request.indefinite(CHAR_ARRAY, passive)?;
-    request.poly(active);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_SET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_set_translator",
+        move || {
+            let mut buffer = rt::MsgBuf::<2152>::new();
+            let mut request = buffer.request(file.kernel());
+            request.data(INTEGER_32, &passive_flags);
+            request.data(INTEGER_32, &active_flags);
+            request.data(INTEGER_32, &oldtrans_flags);
+            request.indefinite(CHAR_ARRAY, passive)?;
+            request.poly(active);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::FILE_SET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the command that translates the file.
@@ -1157,15 +1308,20 @@ pub fn file_set_translator<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_translator<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::FILE_GET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?;
-    let translator = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(translator.into_vec())
+    rt::routine(
+        &"file_get_translator",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::FILE_GET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?;
+            let translator = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(translator.into_vec())
+        },
+    )
 }
 
 /// Gives the control port of the server that translates the file.
@@ -1183,15 +1339,20 @@ pub fn file_get_translator<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_translator_cntl<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::FILE_GET_TRANSLATOR_CNTL, dest, shape, rt::CallOptions::NONE)?;
-    let translator_cntl = reply.send_right()?;
-    reply.end()?;
-    Ok(translator_cntl)
+    rt::routine(
+        &"file_get_translator_cntl",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FILE_GET_TRANSLATOR_CNTL, dest, shape, rt::CallOptions::NONE)?;
+            let translator_cntl = reply.send_right()?;
+            reply.end()?;
+            Ok(translator_cntl)
+        },
+    )
 }
 
 /// Tells the options of the file system, as `fsys_set_options` takes them.
@@ -1209,15 +1370,20 @@ pub fn file_get_translator_cntl<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_fs_options<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(file.kernel());
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::FILE_GET_FS_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
-    let options = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(options.into_vec())
+    rt::routine(
+        &"file_get_fs_options",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(file.kernel());
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::FILE_GET_FS_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
+            let options = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(options.into_vec())
+        },
+    )
 }
 
 /// Opens the file again, as one whose parent directory is another.
@@ -1240,15 +1406,21 @@ pub fn file_reparent<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
     parent: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(file.kernel());
-    request.copy_send(parent);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::FILE_REPARENT, dest, shape, rt::CallOptions::NONE)?;
-    let new_file = reply.send_right()?;
-    reply.end()?;
-    Ok(new_file)
+    rt::routine(
+        &"file_reparent",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(file.kernel());
+            request.copy_send(parent);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::FILE_REPARENT, dest, shape, rt::CallOptions::NONE)?;
+            let new_file = reply.send_right()?;
+            reply.end()?;
+            Ok(new_file)
+        },
+    )
 }
 
 /// Puts the program in the file into a task. The file system sees to the ids of a program that has others.
@@ -1288,23 +1460,30 @@ pub fn file_exec_paths<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<16520>::new();
-    let mut request = buffer.request(exec_file.kernel());
-    request.copy_send(exec_task);
-    request.data(INTEGER_32, &flags);
-    request.fixed_string(STRING_C_X1024, path)?;
-    request.fixed_string(STRING_C_X1024, abspath)?;
-    request.indefinite(CHAR_ARRAY, argv)?;
-    request.indefinite(CHAR_ARRAY, envp)?;
-    request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-    request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-    let dest = rt::Dest::copy_send(exec_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_exec_paths",
+        move || {
+            let mut buffer = rt::MsgBuf::<16520>::new();
+            let mut request = buffer.request(exec_file.kernel());
+            request.copy_send(exec_task);
+            request.data(INTEGER_32, &flags);
+            request.fixed_string(STRING_C_X1024, path)?;
+            request.fixed_string(STRING_C_X1024, abspath)?;
+            request.indefinite(CHAR_ARRAY, argv)?;
+            request.indefinite(CHAR_ARRAY, envp)?;
+            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+            let dest = rt::Dest::copy_send(exec_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::FILE_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves a time
@@ -1326,14 +1505,19 @@ pub fn file_utimens<K: rt::Kernel<Abi = Abi>>(
     new_atime: &Timespec,
     new_mtime: &Timespec,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(utimes_file.kernel());
-    request.data(INTEGER_64_X2, new_atime);
-    request.data(INTEGER_64_X2, new_mtime);
-    let dest = rt::Dest::copy_send(utimes_file);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::FILE_UTIMENS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"file_utimens",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(utimes_file.kernel());
+            request.data(INTEGER_64_X2, new_atime);
+            request.data(INTEGER_64_X2, new_mtime);
+            let dest = rt::Dest::copy_send(utimes_file);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::FILE_UTIMENS, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock; without one
@@ -1361,18 +1545,23 @@ pub fn file_record_lock<'a, K: rt::Kernel<Abi = Abi>>(
     flock64: &Flock,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<Flock, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(file.kernel());
-    request.data(INTEGER_32, &cmd);
-    request.data(INTEGER_64_X4, flock64);
-    request.poly(rendezvous);
-    let dest = rt::Dest::copy_send(file);
-    let shape = rt::Shape::new(88, 88, rt::Complex::Never);
-    let mut reply = request
-        .call(id::FILE_RECORD_LOCK, dest, shape, rt::CallOptions::NONE)?;
-    let flock64 = reply.data(INTEGER_64_X4)?;
-    reply.end()?;
-    Ok(flock64)
+    rt::routine(
+        &"file_record_lock",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(file.kernel());
+            request.data(INTEGER_32, &cmd);
+            request.data(INTEGER_64_X4, flock64);
+            request.poly(rendezvous);
+            let dest = rt::Dest::copy_send(file);
+            let shape = rt::Shape::new(88, 88, rt::Complex::Never);
+            let mut reply = request
+                .call(id::FILE_RECORD_LOCK, dest, shape, rt::CallOptions::NONE)?;
+            let flock64 = reply.data(INTEGER_64_X4)?;
+            reply.end()?;
+            Ok(flock64)
+        },
+    )
 }
 
 /// Files and directories. Each of them answers the calls of `io` as well.

@@ -263,16 +263,22 @@ pub fn io_write<K: rt::Kernel<Abi = Abi>>(
     data: &[u8],
     offset: Loff,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.indefinite(CHAR_ARRAY, data)?;
-    request.data(INTEGER_64, &offset);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::IO_WRITE, dest, shape, rt::CallOptions::NONE)?;
-    let amount = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(amount)
+    rt::routine(
+        &"io_write",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.indefinite(CHAR_ARRAY, data)?;
+            request.data(INTEGER_64, &offset);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_WRITE, dest, shape, rt::CallOptions::NONE)?;
+            let amount = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(amount)
+        },
+    )
 }
 
 /// Reads at most an amount of data from an offset, or from the file pointer if that is -1.
@@ -297,16 +303,22 @@ pub fn io_read<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_64, &amount);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request.call(id::IO_READ, dest, shape, rt::CallOptions::NONE)?;
-    let data = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(data.into_vec())
+    rt::routine(
+        &"io_read",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_64, &amount);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::IO_READ, dest, shape, rt::CallOptions::NONE)?;
+            let data = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(data.into_vec())
+        },
+    )
 }
 
 /// Moves the file pointer, and tells where it is.
@@ -331,16 +343,22 @@ pub fn io_seek<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     whence: i32,
 ) -> Result<Loff, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_64, &offset);
-    request.data(INTEGER_32, &whence);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::IO_SEEK, dest, shape, rt::CallOptions::NONE)?;
-    let newp = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(newp)
+    rt::routine(
+        &"io_seek",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_64, &offset);
+            request.data(INTEGER_32, &whence);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_SEEK, dest, shape, rt::CallOptions::NONE)?;
+            let newp = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(newp)
+        },
+    )
 }
 
 /// Tells how much can be read without waiting.
@@ -358,14 +376,20 @@ pub fn io_seek<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readable<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::IO_READABLE, dest, shape, rt::CallOptions::NONE)?;
-    let amount = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(amount)
+    rt::routine(
+        &"io_readable",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_READABLE, dest, shape, rt::CallOptions::NONE)?;
+            let amount = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(amount)
+        },
+    )
 }
 
 /// Sets how the object is open: `O_APPEND`, `O_ASYNC`, `O_FSYNC`, `O_NONBLOCK`.
@@ -384,13 +408,20 @@ pub fn io_set_all_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     newbits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &newbits);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_SET_ALL_OPENMODES, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_set_all_openmodes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &newbits);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::IO_SET_ALL_OPENMODES, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells how the object is open, also for which of `O_READ`, `O_WRITE` and `O_EXEC`.
@@ -408,15 +439,20 @@ pub fn io_set_all_openmodes<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IO_GET_OPENMODES, dest, shape, rt::CallOptions::NONE)?;
-    let bits = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(bits)
+    rt::routine(
+        &"io_get_openmodes",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_GET_OPENMODES, dest, shape, rt::CallOptions::NONE)?;
+            let bits = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(bits)
+        },
+    )
 }
 
 /// Sets some bits of how the object is open.
@@ -435,13 +471,20 @@ pub fn io_set_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     bits_to_set: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &bits_to_set);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_SET_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_set_some_openmodes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &bits_to_set);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::IO_SET_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Clears some bits of how the object is open.
@@ -460,15 +503,20 @@ pub fn io_clear_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     bits_to_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &bits_to_clear);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::IO_CLEAR_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"io_clear_some_openmodes",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &bits_to_clear);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::IO_CLEAR_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for signals when there is something to read or write. The port that comes back is the reason that the signals
@@ -492,15 +540,21 @@ pub fn io_async<'a, K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     notify_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.poly(notify_port);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::IO_ASYNC, dest, shape, rt::CallOptions::NONE)?;
-    let async_id_port = reply.send_right()?;
-    reply.end()?;
-    Ok(async_id_port)
+    rt::routine(
+        &"io_async",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.poly(notify_port);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_ASYNC, dest, shape, rt::CallOptions::NONE)?;
+            let async_id_port = reply.send_right()?;
+            reply.end()?;
+            Ok(async_id_port)
+        },
+    )
 }
 
 /// Sets the process, or by a negative number the group, that owns the object; 0 is nobody.
@@ -519,13 +573,18 @@ pub fn io_mod_owner<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &owner);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_MOD_OWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_mod_owner",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &owner);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_MOD_OWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells who owns the object.
@@ -543,14 +602,20 @@ pub fn io_mod_owner<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_owner<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::IO_GET_OWNER, dest, shape, rt::CallOptions::NONE)?;
-    let owner = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(owner)
+    rt::routine(
+        &"io_get_owner",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_GET_OWNER, dest, shape, rt::CallOptions::NONE)?;
+            let owner = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(owner)
+        },
+    )
 }
 
 /// Gives the reason that the signals of `O_ASYNC` give, one for all users of the object.
@@ -568,15 +633,20 @@ pub fn io_get_owner<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_icky_async_id<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::IO_GET_ICKY_ASYNC_ID, dest, shape, rt::CallOptions::NONE)?;
-    let icky_async_id_port = reply.send_right()?;
-    reply.end()?;
-    Ok(icky_async_id_port)
+    rt::routine(
+        &"io_get_icky_async_id",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_GET_ICKY_ASYNC_ID, dest, shape, rt::CallOptions::NONE)?;
+            let icky_async_id_port = reply.send_right()?;
+            reply.end()?;
+            Ok(icky_async_id_port)
+        },
+    )
 }
 
 /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4 urgent
@@ -602,25 +672,30 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
     timeout: u32,
     select_type: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &select_type);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply_ = request
-        .call_with_reply_port(
-            id::IO_SELECT,
-            dest,
-            rt::Dest::make_send(reply),
-            shape,
-            rt::CallOptions {
-                receive_timeout: Some(timeout),
-                ..rt::CallOptions::NONE
-            },
-        )?;
-    let select_type = reply_.data(INTEGER_32)?;
-    reply_.end()?;
-    Ok(select_type)
+    rt::routine(
+        &"io_select",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &select_type);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply_ = request
+                .call_with_reply_port(
+                    id::IO_SELECT,
+                    dest,
+                    rt::Dest::make_send(reply),
+                    shape,
+                    rt::CallOptions {
+                        receive_timeout: Some(timeout),
+                        ..rt::CallOptions::NONE
+                    },
+                )?;
+            let select_type = reply_.data(INTEGER_32)?;
+            reply_.end()?;
+            Ok(select_type)
+        },
+    )
 }
 
 /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean something for
@@ -639,14 +714,20 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
 pub fn io_stat<K: rt::Kernel<Abi = Abi>>(
     stat_object: &rt::SendRight<K>,
 ) -> Result<IoStatbuf, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<232>::new();
-    let request = buffer.request(stat_object.kernel());
-    let dest = rt::Dest::copy_send(stat_object);
-    let shape = rt::Shape::new(232, 232, rt::Complex::Never);
-    let mut reply = request.call(id::IO_STAT, dest, shape, rt::CallOptions::NONE)?;
-    let stat_info = reply.data(INTEGER_64_X22)?;
-    reply.end()?;
-    Ok(stat_info)
+    rt::routine(
+        &"io_stat",
+        move || {
+            let mut buffer = rt::MsgBuf::<232>::new();
+            let request = buffer.request(stat_object.kernel());
+            let dest = rt::Dest::copy_send(stat_object);
+            let shape = rt::Shape::new(232, 232, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_STAT, dest, shape, rt::CallOptions::NONE)?;
+            let stat_info = reply.data(INTEGER_64_X22)?;
+            reply.end()?;
+            Ok(stat_info)
+        },
+    )
 }
 
 /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and gets a
@@ -665,11 +746,16 @@ pub fn io_reauthenticate<'a, K: rt::Kernel<Abi = Abi>>(
     auth_object: &rt::SendRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(auth_object.kernel());
-    request.poly(rendezvous2);
-    let dest = rt::Dest::copy_send(auth_object);
-    request.send(id::IO_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_reauthenticate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(auth_object.kernel());
+            request.poly(rendezvous2);
+            let dest = rt::Dest::copy_send(auth_object);
+            request.send(id::IO_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Gives a port that may do only what both this client and the given ids may.
@@ -694,17 +780,22 @@ pub fn io_restrict_auth<K: rt::Kernel<Abi = Abi>>(
     uids: &[Uid],
     gids: &[Uid],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::IO_RESTRICT_AUTH, dest, shape, rt::CallOptions::NONE)?;
-    let new_object = reply.send_right()?;
-    reply.end()?;
-    Ok(new_object)
+    rt::routine(
+        &"io_restrict_auth",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_RESTRICT_AUTH, dest, shape, rt::CallOptions::NONE)?;
+            let new_object = reply.send_right()?;
+            reply.end()?;
+            Ok(new_object)
+        },
+    )
 }
 
 /// Gives another port that is like this one.
@@ -722,14 +813,20 @@ pub fn io_restrict_auth<K: rt::Kernel<Abi = Abi>>(
 pub fn io_duplicate<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::IO_DUPLICATE, dest, shape, rt::CallOptions::NONE)?;
-    let newport = reply.send_right()?;
-    reply.end()?;
-    Ok(newport)
+    rt::routine(
+        &"io_duplicate",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_DUPLICATE, dest, shape, rt::CallOptions::NONE)?;
+            let newport = reply.send_right()?;
+            reply.end()?;
+            Ok(newport)
+        },
+    )
 }
 
 /// Tells the name and version of the server.
@@ -750,23 +847,28 @@ pub fn io_duplicate<K: rt::Kernel<Abi = Abi>>(
 pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
     vers_object: &rt::SendRight<K>,
 ) -> Result<IoServerVersionReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1128>::new();
-    let request = buffer.request(vers_object.kernel());
-    let dest = rt::Dest::copy_send(vers_object);
-    let shape = rt::Shape::new(1128, 1128, rt::Complex::Never);
-    let mut reply = request
-        .call(id::IO_SERVER_VERSION, dest, shape, rt::CallOptions::NONE)?;
-    let server_name = reply.fixed_string(STRING_C_X1024)?;
-    let server_major_version = reply.data(INTEGER_32)?;
-    let server_minor_version = reply.data(INTEGER_32)?;
-    let server_edit_level = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(IoServerVersionReply {
-        server_name: server_name.into(),
-        server_major_version,
-        server_minor_version,
-        server_edit_level,
-    })
+    rt::routine(
+        &"io_server_version",
+        move || {
+            let mut buffer = rt::MsgBuf::<1128>::new();
+            let request = buffer.request(vers_object.kernel());
+            let dest = rt::Dest::copy_send(vers_object);
+            let shape = rt::Shape::new(1128, 1128, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_SERVER_VERSION, dest, shape, rt::CallOptions::NONE)?;
+            let server_name = reply.fixed_string(STRING_C_X1024)?;
+            let server_major_version = reply.data(INTEGER_32)?;
+            let server_minor_version = reply.data(INTEGER_32)?;
+            let server_edit_level = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(IoServerVersionReply {
+                server_name: server_name.into(),
+                server_major_version,
+                server_minor_version,
+                server_edit_level,
+            })
+        },
+    )
 }
 
 /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where the
@@ -786,15 +888,21 @@ pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
 pub fn io_map<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<IoMapReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-    let mut reply = request.call(id::IO_MAP, dest, shape, rt::CallOptions::NONE)?;
-    let memobjrd = reply.send_right()?;
-    let memobjwt = reply.send_right()?;
-    reply.end()?;
-    Ok(IoMapReply { memobjrd, memobjwt })
+    rt::routine(
+        &"io_map",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_MAP, dest, shape, rt::CallOptions::NONE)?;
+            let memobjrd = reply.send_right()?;
+            let memobjwt = reply.send_right()?;
+            reply.end()?;
+            Ok(IoMapReply { memobjrd, memobjwt })
+        },
+    )
 }
 
 /// Gives a page that client and server share, for transfers without messages; once for each port.
@@ -812,14 +920,20 @@ pub fn io_map<K: rt::Kernel<Abi = Abi>>(
 pub fn io_map_cntl<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::IO_MAP_CNTL, dest, shape, rt::CallOptions::NONE)?;
-    let memobj = reply.send_right()?;
-    reply.end()?;
-    Ok(memobj)
+    rt::routine(
+        &"io_map_cntl",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_MAP_CNTL, dest, shape, rt::CallOptions::NONE)?;
+            let memobj = reply.send_right()?;
+            reply.end()?;
+            Ok(memobj)
+        },
+    )
 }
 
 /// Asks for the right to change that page, the conch.
@@ -833,12 +947,17 @@ pub fn io_map_cntl<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_conch<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_GET_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_get_conch",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_GET_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the conch back, and makes changes such as a new size last.
@@ -852,12 +971,19 @@ pub fn io_get_conch<K: rt::Kernel<Abi = Abi>>(
 pub fn io_release_conch<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_RELEASE_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_release_conch",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::IO_RELEASE_CONCH, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the server, with the conch, that reading came to the end.
@@ -871,12 +997,17 @@ pub fn io_release_conch<K: rt::Kernel<Abi = Abi>>(
 pub fn io_eofnotify<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_EOFNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_eofnotify",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_EOFNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the server, with the conch, that a write beyond its limit will come.
@@ -897,14 +1028,19 @@ pub fn io_prenotify<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_64, &write_start);
-    request.data(INTEGER_64, &write_end);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_PRENOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_prenotify",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_64, &write_start);
+            request.data(INTEGER_64, &write_end);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_PRENOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the server, with the conch, that a write beyond its limit was made.
@@ -925,14 +1061,19 @@ pub fn io_postnotify<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_64, &write_start);
-    request.data(INTEGER_64, &write_end);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_POSTNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_postnotify",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_64, &write_start);
+            request.data(INTEGER_64, &write_end);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_POSTNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the server, with the conch, that reading passed its limit.
@@ -946,12 +1087,17 @@ pub fn io_postnotify<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readnotify<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_READNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_readnotify",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_READNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Waits, with the conch, until there is more to read.
@@ -965,12 +1111,17 @@ pub fn io_readnotify<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readsleep<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_READSLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_readsleep",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_READSLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets the server send the signals for transfers that were made without messages.
@@ -984,12 +1135,17 @@ pub fn io_readsleep<K: rt::Kernel<Abi = Abi>>(
 pub fn io_sigio<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_SIGIO, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_sigio",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_SIGIO, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells a limit or property of the object by its number of `pathconf`.
@@ -1012,15 +1168,21 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     name: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_32, &name);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::IO_PATHCONF, dest, shape, rt::CallOptions::NONE)?;
-    let value = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(value)
+    rt::routine(
+        &"io_pathconf",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_32, &name);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::IO_PATHCONF, dest, shape, rt::CallOptions::NONE)?;
+            let value = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(value)
+        },
+    )
 }
 
 /// Gives a port that stands for the object and one for its file system, to compare with others, and the number of the
@@ -1041,20 +1203,26 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
 pub fn io_identity<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<IoIdentityReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(96, 96, rt::Complex::Always);
-    let mut reply = request.call(id::IO_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
-    let idport = reply.send_right()?;
-    let fsidport = reply.send_right()?;
-    let fileno = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(IoIdentityReply {
-        idport,
-        fsidport,
-        fileno,
-    })
+    rt::routine(
+        &"io_identity",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+            let mut reply = request
+                .call(id::IO_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
+            let idport = reply.send_right()?;
+            let fsidport = reply.send_right()?;
+            let fileno = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(IoIdentityReply {
+                idport,
+                fsidport,
+                fileno,
+            })
+        },
+    )
 }
 
 /// Takes the object away from everybody else who has it open.
@@ -1068,12 +1236,17 @@ pub fn io_identity<K: rt::Kernel<Abi = Abi>>(
 pub fn io_revoke<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(io_object.kernel());
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::IO_REVOKE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"io_revoke",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(io_object.kernel());
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::IO_REVOKE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The same as `io_select` with a time after which the server answers that nothing is possible.
@@ -1099,23 +1272,28 @@ pub fn io_select_timeout<K: rt::Kernel<Abi = Abi>>(
     timeout: &Timespec,
     select_type: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let mut request = buffer.request(io_object.kernel());
-    request.data(INTEGER_64_X2, timeout);
-    request.data(INTEGER_32, &select_type);
-    let dest = rt::Dest::copy_send(io_object);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply_ = request
-        .call_with_reply_port(
-            id::IO_SELECT_TIMEOUT,
-            dest,
-            rt::Dest::make_send(reply),
-            shape,
-            rt::CallOptions::NONE,
-        )?;
-    let select_type = reply_.data(INTEGER_32)?;
-    reply_.end()?;
-    Ok(select_type)
+    rt::routine(
+        &"io_select_timeout",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let mut request = buffer.request(io_object.kernel());
+            request.data(INTEGER_64_X2, timeout);
+            request.data(INTEGER_32, &select_type);
+            let dest = rt::Dest::copy_send(io_object);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply_ = request
+                .call_with_reply_port(
+                    id::IO_SELECT_TIMEOUT,
+                    dest,
+                    rt::Dest::make_send(reply),
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let select_type = reply_.data(INTEGER_32)?;
+            reply_.end()?;
+            Ok(select_type)
+        },
+    )
 }
 
 /// What can be read or written: files, sockets, terminals and the like.

@@ -221,12 +221,17 @@ pub fn io_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64, &amount);
-    let dest = reply.into();
-    request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_write_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64, &amount);
+            let dest = reply.into();
+            request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The data.
@@ -247,12 +252,17 @@ pub fn io_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, data)?;
-    let dest = reply.into();
-    request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_read_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, data)?;
+            let dest = reply.into();
+            request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Where the file pointer is.
@@ -273,12 +283,17 @@ pub fn io_seek_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newp: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64, &newp);
-    let dest = reply.into();
-    request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_seek_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64, &newp);
+            let dest = reply.into();
+            request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How much can be read.
@@ -299,12 +314,17 @@ pub fn io_readable_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64, &amount);
-    let dest = reply.into();
-    request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readable_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64, &amount);
+            let dest = reply.into();
+            request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are set.
@@ -323,11 +343,16 @@ pub fn io_set_all_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_all_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How the object is open.
@@ -348,12 +373,17 @@ pub fn io_get_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &bits);
-    let dest = reply.into();
-    request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &bits);
+            let dest = reply.into();
+            request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are set.
@@ -372,11 +402,16 @@ pub fn io_set_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_set_some_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The bits are clear.
@@ -395,11 +430,16 @@ pub fn io_clear_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_clear_some_openmodes_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The reason that the signals give.
@@ -420,12 +460,17 @@ pub fn io_async_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     async_id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(async_id_port);
-    let dest = reply.into();
-    request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_async_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(async_id_port);
+            let dest = reply.into();
+            request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The owner is set.
@@ -444,11 +489,16 @@ pub fn io_mod_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_mod_owner_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The owner.
@@ -469,12 +519,17 @@ pub fn io_get_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &owner);
-    let dest = reply.into();
-    request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_owner_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &owner);
+            let dest = reply.into();
+            request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The reason that the signals of `O_ASYNC` give.
@@ -495,12 +550,17 @@ pub fn io_get_icky_async_id_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(id_port);
-    let dest = reply.into();
-    request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_icky_async_id_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(id_port);
+            let dest = reply.into();
+            request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What is possible.
@@ -521,12 +581,17 @@ pub fn io_select_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &select_result);
-    let dest = reply.into();
-    request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_select_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &select_result);
+            let dest = reply.into();
+            request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The status.
@@ -547,12 +612,17 @@ pub fn io_stat_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     stat_info: &IoStatbuf,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<232>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64_X22, stat_info);
-    let dest = reply.into();
-    request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_stat_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<232>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64_X22, stat_info);
+            let dest = reply.into();
+            request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The port that may do less.
@@ -573,12 +643,17 @@ pub fn io_restrict_auth_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     new_object: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(new_object);
-    let dest = reply.into();
-    request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_restrict_auth_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(new_object);
+            let dest = reply.into();
+            request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The other port.
@@ -599,12 +674,17 @@ pub fn io_duplicate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(newport);
-    let dest = reply.into();
-    request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_duplicate_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(newport);
+            let dest = reply.into();
+            request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The name and version.
@@ -631,15 +711,20 @@ pub fn io_server_version_reply<'a, K: rt::Kernel<Abi = Abi>>(
     server_minor_version: i32,
     server_edit_level: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1128>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.fixed_string(STRING_C_X1024, server_name)?;
-    request.data(INTEGER_32, &server_major_version);
-    request.data(INTEGER_32, &server_minor_version);
-    request.data(INTEGER_32, &server_edit_level);
-    let dest = reply.into();
-    request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_server_version_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1128>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.fixed_string(STRING_C_X1024, server_name)?;
+            request.data(INTEGER_32, &server_major_version);
+            request.data(INTEGER_32, &server_minor_version);
+            request.data(INTEGER_32, &server_edit_level);
+            let dest = reply.into();
+            request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The memory objects.
@@ -662,13 +747,18 @@ pub fn io_map_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rdobject: impl Into<rt::AnyRight<'a, K>>,
     wrobject: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(rdobject);
-    request.poly(wrobject);
-    let dest = reply.into();
-    request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(rdobject);
+            request.poly(wrobject);
+            let dest = reply.into();
+            request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The memory object of the shared page.
@@ -689,12 +779,17 @@ pub fn io_map_cntl_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     memobj: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(memobj);
-    let dest = reply.into();
-    request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_map_cntl_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(memobj);
+            let dest = reply.into();
+            request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The client has the conch.
@@ -713,11 +808,16 @@ pub fn io_get_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_get_conch_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The conch is back.
@@ -736,11 +836,16 @@ pub fn io_release_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_release_conch_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -759,11 +864,16 @@ pub fn io_eofnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_eofnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -782,11 +892,16 @@ pub fn io_prenotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_prenotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -805,11 +920,16 @@ pub fn io_postnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_postnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The server knows.
@@ -828,11 +948,16 @@ pub fn io_readnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readnotify_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// There is more to read.
@@ -851,11 +976,16 @@ pub fn io_readsleep_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_readsleep_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The signals are sent.
@@ -874,11 +1004,16 @@ pub fn io_sigio_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_sigio_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The limit or property.
@@ -899,12 +1034,17 @@ pub fn io_pathconf_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &value);
-    let dest = reply.into();
-    request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_pathconf_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &value);
+            let dest = reply.into();
+            request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What stands for the object and its file system.
@@ -929,14 +1069,19 @@ pub fn io_identity_reply<'a, K: rt::Kernel<Abi = Abi>>(
     fsidport: impl Into<rt::AnyRight<'a, K>>,
     fileno: Ino64,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(idport);
-    request.poly(fsidport);
-    request.data(INTEGER_64, &fileno);
-    let dest = reply.into();
-    request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_identity_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(idport);
+            request.poly(fsidport);
+            request.data(INTEGER_64, &fileno);
+            let dest = reply.into();
+            request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The object is taken away from the others.
@@ -955,11 +1100,16 @@ pub fn io_revoke_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    let dest = reply.into();
-    request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_revoke_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            let dest = reply.into();
+            request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What is possible; nothing if time is over.
@@ -980,12 +1130,17 @@ pub fn io_select_timeout_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &select_result);
-    let dest = reply.into();
-    request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"io_select_timeout_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &select_result);
+            let dest = reply.into();
+            request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to calls of `io` as messages of their own. Numbers are those of `io`, plus 100.

@@ -74,13 +74,20 @@ pub fn login_message_user<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
     message: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2088>::new();
-    let mut request = buffer.request(login.kernel());
-    request.indefinite(CHAR_ARRAY, message)?;
-    let dest = rt::Dest::copy_send(login);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::LOGIN_MESSAGE_USER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"login_message_user",
+        move || {
+            let mut buffer = rt::MsgBuf::<2088>::new();
+            let mut request = buffer.request(login.kernel());
+            request.indefinite(CHAR_ARRAY, message)?;
+            let dest = rt::Dest::copy_send(login);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::LOGIN_MESSAGE_USER, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells people where the user is.
@@ -98,15 +105,20 @@ pub fn login_message_user<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_location<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(login.kernel());
-    let dest = rt::Dest::copy_send(login);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::LOGIN_GET_LOCATION, dest, shape, rt::CallOptions::NONE)?;
-    let location = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(location.into_vec())
+    rt::routine(
+        &"login_get_location",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(login.kernel());
+            let dest = rt::Dest::copy_send(login);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::LOGIN_GET_LOCATION, dest, shape, rt::CallOptions::NONE)?;
+            let location = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(location.into_vec())
+        },
+    )
 }
 
 /// Tells how long the user has not typed or moved anything.
@@ -124,15 +136,20 @@ pub fn login_get_location<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_idle_time<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<72>::new();
-    let request = buffer.request(login.kernel());
-    let dest = rt::Dest::copy_send(login);
-    let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-    let mut reply = request
-        .call(id::LOGIN_GET_IDLE_TIME, dest, shape, rt::CallOptions::NONE)?;
-    let idletime = reply.data(INTEGER_64_X2)?;
-    reply.end()?;
-    Ok(idletime)
+    rt::routine(
+        &"login_get_idle_time",
+        move || {
+            let mut buffer = rt::MsgBuf::<72>::new();
+            let request = buffer.request(login.kernel());
+            let dest = rt::Dest::copy_send(login);
+            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+            let mut reply = request
+                .call(id::LOGIN_GET_IDLE_TIME, dest, shape, rt::CallOptions::NONE)?;
+            let idletime = reply.data(INTEGER_64_X2)?;
+            reply.end()?;
+            Ok(idletime)
+        },
+    )
 }
 
 /// Lists the files of the user's input devices, with a NUL after each. Not every login answers this.
@@ -150,15 +167,20 @@ pub fn login_get_idle_time<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_input_devices<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(login.kernel());
-    let dest = rt::Dest::copy_send(login);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::LOGIN_GET_INPUT_DEVICES, dest, shape, rt::CallOptions::NONE)?;
-    let devices = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(devices.into_vec())
+    rt::routine(
+        &"login_get_input_devices",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(login.kernel());
+            let dest = rt::Dest::copy_send(login);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::LOGIN_GET_INPUT_DEVICES, dest, shape, rt::CallOptions::NONE)?;
+            let devices = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(devices.into_vec())
+        },
+    )
 }
 
 /// Tells the number of the login's processes, as the process server groups them.
@@ -176,15 +198,25 @@ pub fn login_get_input_devices<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_login_collection<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(login.kernel());
-    let dest = rt::Dest::copy_send(login);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::LOGIN_GET_LOGIN_COLLECTION, dest, shape, rt::CallOptions::NONE)?;
-    let id = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(id)
+    rt::routine(
+        &"login_get_login_collection",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(login.kernel());
+            let dest = rt::Dest::copy_send(login);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(
+                    id::LOGIN_GET_LOGIN_COLLECTION,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?;
+            let id = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(id)
+        },
+    )
 }
 
 /// A user who is logged in: a file for each login, below `/var/logins`, answers these calls.

@@ -102,15 +102,20 @@ pub fn msg_sig_post<K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signal);
-    request.data(INTEGER_32, &sigcode);
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SIG_POST, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_sig_post",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signal);
+            request.data(INTEGER_32, &sigcode);
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::MSG_SIG_POST, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The process has another parent or group, or is an orphan now.
@@ -135,16 +140,23 @@ pub fn msg_proc_newids<K: rt::Kernel<Abi = Abi>>(
     pgrp: Pid,
     orphaned: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    request.data(INTEGER_32, &ppid);
-    request.data(INTEGER_32, &pgrp);
-    request.data(INTEGER_32, &orphaned);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_PROC_NEWIDS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_proc_newids",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            request.data(INTEGER_32, &ppid);
+            request.data(INTEGER_32, &pgrp);
+            request.data(INTEGER_32, &orphaned);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_PROC_NEWIDS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Adds the ids of a handle to the process's.
@@ -163,13 +175,18 @@ pub fn msg_add_auth<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     auth: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(auth);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_ADD_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_add_auth",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(auth);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::MSG_ADD_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Takes ids away from the process's.
@@ -192,15 +209,20 @@ pub fn msg_del_auth<K: rt::Kernel<Abi = Abi>>(
     uids: &[i32],
     gids: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4160>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_DEL_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_del_auth",
+        move || {
+            let mut buffer = rt::MsgBuf::<4160>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::MSG_DEL_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives one of the ports that the process was started with.
@@ -225,17 +247,22 @@ pub fn msg_get_init_port<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     which: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MSG_GET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?;
-    let port = reply.send_right()?;
-    reply.end()?;
-    Ok(port)
+    rt::routine(
+        &"msg_get_init_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MSG_GET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?;
+            let port = reply.send_right()?;
+            reply.end()?;
+            Ok(port)
+        },
+    )
 }
 
 /// Sets one of them.
@@ -258,15 +285,22 @@ pub fn msg_set_init_port<'a, K: rt::Kernel<Abi = Abi>>(
     which: i32,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &which);
-    request.poly(port);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_init_port",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &which);
+            request.poly(port);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives all of them.
@@ -289,16 +323,21 @@ pub fn msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MSG_GET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?;
-    let ports = reply.indefinite_ports()?;
-    reply.end()?;
-    Ok(ports)
+    rt::routine(
+        &"msg_get_init_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MSG_GET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?;
+            let ports = reply.indefinite_ports()?;
+            reply.end()?;
+            Ok(ports)
+        },
+    )
 }
 
 /// Sets all of them.
@@ -319,14 +358,21 @@ pub fn msg_set_init_ports<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     ports: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_init_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells one of the integers that the process was started with.
@@ -351,17 +397,22 @@ pub fn msg_get_init_int<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     which: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MSG_GET_INIT_INT, dest, shape, rt::CallOptions::NONE)?;
-    let value = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(value)
+    rt::routine(
+        &"msg_get_init_int",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MSG_GET_INIT_INT, dest, shape, rt::CallOptions::NONE)?;
+            let value = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(value)
+        },
+    )
 }
 
 /// Sets one of them.
@@ -384,15 +435,22 @@ pub fn msg_set_init_int<K: rt::Kernel<Abi = Abi>>(
     which: i32,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &which);
-    request.data(INTEGER_32, &value);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_INIT_INT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_init_int",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &which);
+            request.data(INTEGER_32, &value);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_INIT_INT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells all of them.
@@ -415,16 +473,21 @@ pub fn msg_get_init_ints<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Vec<i32>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MSG_GET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?;
-    let values = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(values.into_vec())
+    rt::routine(
+        &"msg_get_init_ints",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MSG_GET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?;
+            let values = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(values.into_vec())
+        },
+    )
 }
 
 /// Sets all of them.
@@ -445,14 +508,21 @@ pub fn msg_set_init_ints<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     values: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(values))?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_init_ints",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(values))?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the ports of all file descriptors.
@@ -475,16 +545,21 @@ pub fn msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
-    let mut reply = request
-        .call(id::MSG_GET_DTABLE, dest, shape, rt::CallOptions::NONE)?;
-    let dtable = reply.indefinite_ports()?;
-    reply.end()?;
-    Ok(dtable)
+    rt::routine(
+        &"msg_get_dtable",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MSG_GET_DTABLE, dest, shape, rt::CallOptions::NONE)?;
+            let dtable = reply.indefinite_ports()?;
+            reply.end()?;
+            Ok(dtable)
+        },
+    )
 }
 
 /// Sets them.
@@ -505,14 +580,19 @@ pub fn msg_set_dtable<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     dtable: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_DTABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_dtable",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::MSG_SET_DTABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the port of a file descriptor.
@@ -537,16 +617,22 @@ pub fn msg_get_fd<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     fd: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &fd);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::MSG_GET_FD, dest, shape, rt::CallOptions::NONE)?;
-    let port = reply.send_right()?;
-    reply.end()?;
-    Ok(port)
+    rt::routine(
+        &"msg_get_fd",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &fd);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::MSG_GET_FD, dest, shape, rt::CallOptions::NONE)?;
+            let port = reply.send_right()?;
+            reply.end()?;
+            Ok(port)
+        },
+    )
 }
 
 /// Sets it.
@@ -569,15 +655,20 @@ pub fn msg_set_fd<'a, K: rt::Kernel<Abi = Abi>>(
     fd: i32,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &fd);
-    request.poly(port);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_FD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_fd",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &fd);
+            request.poly(port);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::MSG_SET_FD, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the environment: names and values, with a NUL after each pair.
@@ -595,15 +686,20 @@ pub fn msg_set_fd<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn msg_get_environment<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MSG_GET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?;
-    let value = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(value.into_vec())
+    rt::routine(
+        &"msg_get_environment",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MSG_GET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?;
+            let value = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(value.into_vec())
+        },
+    )
 }
 
 /// Sets it.
@@ -624,14 +720,21 @@ pub fn msg_set_environment<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     value: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.indefinite(CHAR_ARRAY, value)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_environment",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.indefinite(CHAR_ARRAY, value)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells a variable of the environment.
@@ -654,16 +757,21 @@ pub fn msg_get_env_variable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     variable: &rt::CStr,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.fixed_string(STRING_C_X1024, variable)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MSG_GET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?;
-    let value = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(value.into_vec())
+    rt::routine(
+        &"msg_get_env_variable",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.fixed_string(STRING_C_X1024, variable)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MSG_GET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?;
+            let value = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(value.into_vec())
+        },
+    )
 }
 
 /// Sets it; one that is there stays if `replace` is false.
@@ -688,16 +796,23 @@ pub fn msg_set_env_variable<K: rt::Kernel<Abi = Abi>>(
     value: &rt::CStr,
     replace: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2128>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.fixed_string(STRING_C_X1024, variable)?;
-    request.fixed_string(STRING_C_X1024, value)?;
-    request.data(BOOLEAN, &u32::from(replace));
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_set_env_variable",
+        move || {
+            let mut buffer = rt::MsgBuf::<2128>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.fixed_string(STRING_C_X1024, variable)?;
+            request.fixed_string(STRING_C_X1024, value)?;
+            request.data(BOOLEAN, &u32::from(replace));
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sends a signal past the debugger: the process continues and handles it.
@@ -720,15 +835,22 @@ pub fn msg_sig_post_untraced<K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signal);
-    request.data(INTEGER_32, &sigcode);
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::MSG_SIG_POST_UNTRACED, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"msg_sig_post_untraced",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signal);
+            request.data(INTEGER_32, &sigcode);
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::MSG_SIG_POST_UNTRACED, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not known.
@@ -752,20 +874,25 @@ pub fn msg_report_wait<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     thread: &rt::SendRight<K>,
 ) -> Result<MsgReportWaitReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1096>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(thread);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(1096, 1096, rt::Complex::Never);
-    let mut reply = request
-        .call(id::MSG_REPORT_WAIT, dest, shape, rt::CallOptions::NONE)?;
-    let wait_desc = reply.fixed_string(STRING_C_X1024)?;
-    let wait_rpc = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(MsgReportWaitReply {
-        wait_desc: wait_desc.into(),
-        wait_rpc,
-    })
+    rt::routine(
+        &"msg_report_wait",
+        move || {
+            let mut buffer = rt::MsgBuf::<1096>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(thread);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(1096, 1096, rt::Complex::Never);
+            let mut reply = request
+                .call(id::MSG_REPORT_WAIT, dest, shape, rt::CallOptions::NONE)?;
+            let wait_desc = reply.fixed_string(STRING_C_X1024)?;
+            let wait_rpc = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(MsgReportWaitReply {
+                wait_desc: wait_desc.into(),
+                wait_rpc,
+            })
+        },
+    )
 }
 
 /// Tells what the C library uses some ports for: a text for each name, with a NUL after it.
@@ -790,17 +917,22 @@ pub fn msg_describe_ports<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     names: &[rt::Name],
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(refport);
-    request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(names))?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::MSG_DESCRIBE_PORTS, dest, shape, rt::CallOptions::NONE)?;
-    let descriptions = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(descriptions.into_vec())
+    rt::routine(
+        &"msg_describe_ports",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(refport);
+            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(names))?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::MSG_DESCRIBE_PORTS, dest, shape, rt::CallOptions::NONE)?;
+            let descriptions = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(descriptions.into_vec())
+        },
+    )
 }
 
 /// What a process understands on its message port. The C library answers these calls in a thread of its own.

@@ -41,19 +41,24 @@ pub fn msg_sig_post_request<'a, K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signal);
-    request.data(INTEGER_32, &sigcode);
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::MSG_SIG_POST_REQUEST,
-            dest,
-            reply_port.into(),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"msg_sig_post_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signal);
+            request.data(INTEGER_32, &sigcode);
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::MSG_SIG_POST_REQUEST,
+                    dest,
+                    reply_port.into(),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Sends a signal past the debugger.
@@ -76,19 +81,24 @@ pub fn msg_sig_post_untraced_request<'a, K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signal);
-    request.data(INTEGER_32, &sigcode);
-    request.copy_send(refport);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::MSG_SIG_POST_UNTRACED_REQUEST,
-            dest,
-            reply_port.into(),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"msg_sig_post_untraced_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signal);
+            request.data(INTEGER_32, &sigcode);
+            request.copy_send(refport);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::MSG_SIG_POST_UNTRACED_REQUEST,
+                    dest,
+                    reply_port.into(),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// Signals that do not wait for their answer, which is a message of `msg_reply`.

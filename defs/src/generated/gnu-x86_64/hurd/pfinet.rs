@@ -39,16 +39,21 @@ pub fn pfinet_siocgifconf<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(port.kernel());
-    request.data(INTEGER_64, &amount);
-    let dest = rt::Dest::copy_send(port);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PFINET_SIOCGIFCONF, dest, shape, rt::CallOptions::NONE)?;
-    let buf = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(buf.into_vec())
+    rt::routine(
+        &"pfinet_siocgifconf",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(port.kernel());
+            request.data(INTEGER_64, &amount);
+            let dest = rt::Dest::copy_send(port);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PFINET_SIOCGIFCONF, dest, shape, rt::CallOptions::NONE)?;
+            let buf = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(buf.into_vec())
+        },
+    )
 }
 
 /// What the server of the Internet protocols answers besides `socket`.

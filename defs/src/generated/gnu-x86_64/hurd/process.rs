@@ -242,19 +242,24 @@ pub struct ProcGetCodeReply {
 pub fn proc_getprivports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetprivportsReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_GETPRIVPORTS, dest, shape, rt::CallOptions::NONE)?;
-    let host_priv = reply.send_right()?;
-    let device_master = reply.send_right()?;
-    reply.end()?;
-    Ok(ProcGetprivportsReply {
-        host_priv,
-        device_master,
-    })
+    rt::routine(
+        &"proc_getprivports",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_GETPRIVPORTS, dest, shape, rt::CallOptions::NONE)?;
+            let host_priv = reply.send_right()?;
+            let device_master = reply.send_right()?;
+            reply.end()?;
+            Ok(ProcGetprivportsReply {
+                host_priv,
+                device_master,
+            })
+        },
+    )
 }
 
 /// Lists all processes that live.
@@ -272,15 +277,20 @@ pub fn proc_getprivports<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getallpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETALLPIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pidarray = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pidarray.into_vec())
+    rt::routine(
+        &"proc_getallpids",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETALLPIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pidarray = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pidarray.into_vec())
+        },
+    )
 }
 
 /// Sets the ports and integers that programs start with unless they are given others.
@@ -301,14 +311,21 @@ pub fn proc_setexecdata<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(process.kernel());
-    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SETEXECDATA, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_setexecdata",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(process.kernel());
+            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_SETEXECDATA, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives them.
@@ -327,19 +344,24 @@ pub fn proc_setexecdata<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getexecdata<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetexecdataReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4160>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_GETEXECDATA, dest, shape, rt::CallOptions::NONE)?;
-    let ports = reply.indefinite_ports()?;
-    let ints = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(ProcGetexecdataReply {
-        ports,
-        ints: ints.into_vec(),
-    })
+    rt::routine(
+        &"proc_getexecdata",
+        move || {
+            let mut buffer = rt::MsgBuf::<4160>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_GETEXECDATA, dest, shape, rt::CallOptions::NONE)?;
+            let ports = reply.indefinite_ports()?;
+            let ints = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(ProcGetexecdataReply {
+                ports,
+                ints: ints.into_vec(),
+            })
+        },
+    )
 }
 
 /// Asks for `exec_setexecdata` when they change.
@@ -358,13 +380,20 @@ pub fn proc_execdata_notify<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(notify);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_EXECDATA_NOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_execdata_notify",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(notify);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_EXECDATA_NOTIFY, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the names of the system.
@@ -382,14 +411,20 @@ pub fn proc_execdata_notify<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn proc_uname<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<Utsname, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<5176>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(5176, 5176, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_UNAME, dest, shape, rt::CallOptions::NONE)?;
-    let uname = reply.data(CHAR_X5120_LONG)?;
-    reply.end()?;
-    Ok(uname)
+    rt::routine(
+        &"proc_uname",
+        move || {
+            let mut buffer = rt::MsgBuf::<5176>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(5176, 5176, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_UNAME, dest, shape, rt::CallOptions::NONE)?;
+            let uname = reply.data(CHAR_X5120_LONG)?;
+            reply.end()?;
+            Ok(uname)
+        },
+    )
 }
 
 /// Adds a server to those names.
@@ -414,16 +449,23 @@ pub fn proc_register_version<K: rt::Kernel<Abi = Abi>>(
     release: &rt::CStr,
     version: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<3144>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(credential);
-    request.fixed_string(STRING_C_X1024, name)?;
-    request.fixed_string(STRING_C_X1024, release)?;
-    request.fixed_string(STRING_C_X1024, version)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_REGISTER_VERSION, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_register_version",
+        move || {
+            let mut buffer = rt::MsgBuf::<3144>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(credential);
+            request.fixed_string(STRING_C_X1024, name)?;
+            request.fixed_string(STRING_C_X1024, release)?;
+            request.fixed_string(STRING_C_X1024, version)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_REGISTER_VERSION, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is null.
@@ -441,11 +483,16 @@ pub fn proc_reauthenticate<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(rendezvous2);
-    let dest = rt::Dest::copy_send(process);
-    request.send(id::PROC_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_reauthenticate",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(rendezvous2);
+            let dest = rt::Dest::copy_send(process);
+            request.send(id::PROC_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Makes a new task a child of this process. It can be said once for each task.
@@ -464,13 +511,18 @@ pub fn proc_child<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     child: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(child);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_CHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_child",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(child);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_CHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Changes the message port, and gives the old one.
@@ -493,16 +545,21 @@ pub fn proc_setmsgport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     newmsgport: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(newmsgport);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_SETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
-    let oldmsgport = reply.send_right()?;
-    reply.end()?;
-    Ok(oldmsgport)
+    rt::routine(
+        &"proc_setmsgport",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(newmsgport);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_SETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
+            let oldmsgport = reply.send_right()?;
+            reply.end()?;
+            Ok(oldmsgport)
+        },
+    )
 }
 
 /// Lets another task be this process from now on; the old one ends. This is how a program is replaced.
@@ -521,13 +578,18 @@ pub fn proc_reassign<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     newtask: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(newtask);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_REASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_reassign",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(newtask);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_REASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Sets the user who owns the process, or nobody if `clear` is not zero.
@@ -548,14 +610,19 @@ pub fn proc_setowner<K: rt::Kernel<Abi = Abi>>(
     owner: Uid,
     clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &owner);
-    request.data(INTEGER_32, &clear);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SETOWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_setowner",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &owner);
+            request.data(INTEGER_32, &clear);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SETOWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the number of the process and of its parent, and whether the process is an orphan.
@@ -575,20 +642,26 @@ pub fn proc_setowner<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetpidsReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<96>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(96, 96, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GETPIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pid = reply.data(INTEGER_32)?;
-    let ppid = reply.data(INTEGER_32)?;
-    let orphaned = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(ProcGetpidsReply {
-        pid,
-        ppid,
-        orphaned,
-    })
+    rt::routine(
+        &"proc_getpids",
+        move || {
+            let mut buffer = rt::MsgBuf::<96>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(96, 96, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETPIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pid = reply.data(INTEGER_32)?;
+            let ppid = reply.data(INTEGER_32)?;
+            let orphaned = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(ProcGetpidsReply {
+                pid,
+                ppid,
+                orphaned,
+            })
+        },
+    )
 }
 
 /// Tells where the arguments and the environment are in the memory of the process.
@@ -609,14 +682,21 @@ pub fn proc_set_arg_locations<K: rt::Kernel<Abi = Abi>>(
     argv: VmAddress,
     envp: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_64, &argv);
-    request.data(INTEGER_64, &envp);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_set_arg_locations",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_64, &argv);
+            request.data(INTEGER_64, &envp);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_SET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks where they are.
@@ -635,19 +715,24 @@ pub fn proc_set_arg_locations<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_arg_locations<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetArgLocationsReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROC_GET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?;
-    let argv = reply.data(INTEGER_64)?;
-    let envp = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(ProcGetArgLocationsReply {
-        argv,
-        envp,
-    })
+    rt::routine(
+        &"proc_get_arg_locations",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?;
+            let argv = reply.data(INTEGER_64)?;
+            let envp = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(ProcGetArgLocationsReply {
+                argv,
+                envp,
+            })
+        },
+    )
 }
 
 /// Gives the message port of a process, when it has one.
@@ -670,16 +755,21 @@ pub fn proc_getmsgport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_GETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
-    let msgport = reply.send_right()?;
-    reply.end()?;
-    Ok(msgport)
+    rt::routine(
+        &"proc_getmsgport",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_GETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
+            let msgport = reply.send_right()?;
+            reply.end()?;
+            Ok(msgport)
+        },
+    )
 }
 
 /// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a negative
@@ -708,24 +798,30 @@ pub fn proc_wait<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     options: i32,
 ) -> Result<ProcWaitReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<248>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    request.data(INTEGER_32, &options);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(248, 248, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_WAIT, dest, shape, rt::CallOptions::NONE)?;
-    let status = reply.data(INTEGER_32)?;
-    let sigcode = reply.data(INTEGER_32)?;
-    let rusage = reply.data(INTEGER_64_X18)?;
-    let pid_status = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(ProcWaitReply {
-        status,
-        sigcode,
-        rusage,
-        pid_status,
-    })
+    rt::routine(
+        &"proc_wait",
+        move || {
+            let mut buffer = rt::MsgBuf::<248>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            request.data(INTEGER_32, &options);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(248, 248, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_WAIT, dest, shape, rt::CallOptions::NONE)?;
+            let status = reply.data(INTEGER_32)?;
+            let sigcode = reply.data(INTEGER_32)?;
+            let rusage = reply.data(INTEGER_64_X18)?;
+            let pid_status = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(ProcWaitReply {
+                status,
+                sigcode,
+                rusage,
+                pid_status,
+            })
+        },
+    )
 }
 
 /// Stops all threads but one.
@@ -744,13 +840,18 @@ pub fn proc_dostop<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     contthread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(contthread);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_DOSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_dostop",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(contthread);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_DOSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the thread.
@@ -775,16 +876,23 @@ pub fn proc_handle_exceptions<'a, K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4184>::new();
-    let mut request = buffer.request(process.kernel());
-    request.move_receive(msgport);
-    request.poly(forwardport);
-    request.data(INTEGER_32, &flavor);
-    request.slice(INTEGER_32, new_state, 1024)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_HANDLE_EXCEPTIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_handle_exceptions",
+        move || {
+            let mut buffer = rt::MsgBuf::<4184>::new();
+            let mut request = buffer.request(process.kernel());
+            request.move_receive(msgport);
+            request.poly(forwardport);
+            request.data(INTEGER_32, &flavor);
+            request.slice(INTEGER_32, new_state, 1024)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_HANDLE_EXCEPTIONS, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// The process has stopped for a signal.
@@ -805,14 +913,19 @@ pub fn proc_mark_stop<K: rt::Kernel<Abi = Abi>>(
     signo: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signo);
-    request.data(INTEGER_32, &sigcode);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_STOP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_stop",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signo);
+            request.data(INTEGER_32, &sigcode);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_MARK_STOP, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// It continues.
@@ -826,12 +939,17 @@ pub fn proc_mark_stop<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_cont<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_CONT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_cont",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_MARK_CONT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// It ends by itself. Without this its parent would think that it was killed.
@@ -852,14 +970,19 @@ pub fn proc_mark_exit<K: rt::Kernel<Abi = Abi>>(
     status: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &status);
-    request.data(INTEGER_32, &sigcode);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_exit",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &status);
+            request.data(INTEGER_32, &sigcode);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_MARK_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// It runs another program now.
@@ -873,12 +996,17 @@ pub fn proc_mark_exit<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_exec<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_exec",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_MARK_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// It is debugged, which changes what its parent waits for.
@@ -892,12 +1020,19 @@ pub fn proc_mark_exec<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_traced<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_TRACED, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_traced",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_MARK_TRACED, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Says whether its parent gets SIGCHLD when children stop.
@@ -916,13 +1051,20 @@ pub fn proc_mod_stopchild<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     doit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &doit);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MOD_STOPCHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mod_stopchild",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &doit);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_MOD_STOPCHILD, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Gives the task of a process.
@@ -945,15 +1087,21 @@ pub fn proc_pid2task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::PROC_PID2TASK, dest, shape, rt::CallOptions::NONE)?;
-    let task = reply.send_right()?;
-    reply.end()?;
-    Ok(task)
+    rt::routine(
+        &"proc_pid2task",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_PID2TASK, dest, shape, rt::CallOptions::NONE)?;
+            let task = reply.send_right()?;
+            reply.end()?;
+            Ok(task)
+        },
+    )
 }
 
 /// Tells the process of a task.
@@ -976,15 +1124,21 @@ pub fn proc_task2pid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_TASK2PID, dest, shape, rt::CallOptions::NONE)?;
-    let pid = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(pid)
+    rt::routine(
+        &"proc_task2pid",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_TASK2PID, dest, shape, rt::CallOptions::NONE)?;
+            let pid = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(pid)
+        },
+    )
 }
 
 /// Gives the process port of a task.
@@ -1007,16 +1161,21 @@ pub fn proc_task2proc<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_TASK2PROC, dest, shape, rt::CallOptions::NONE)?;
-    let proc = reply.send_right()?;
-    reply.end()?;
-    Ok(proc)
+    rt::routine(
+        &"proc_task2proc",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_TASK2PROC, dest, shape, rt::CallOptions::NONE)?;
+            let proc = reply.send_right()?;
+            reply.end()?;
+            Ok(proc)
+        },
+    )
 }
 
 /// Gives the task of this process port.
@@ -1034,15 +1193,20 @@ pub fn proc_task2proc<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_proc2task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_PROC2TASK, dest, shape, rt::CallOptions::NONE)?;
-    let task = reply.send_right()?;
-    reply.end()?;
-    Ok(task)
+    rt::routine(
+        &"proc_proc2task",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_PROC2TASK, dest, shape, rt::CallOptions::NONE)?;
+            let task = reply.send_right()?;
+            reply.end()?;
+            Ok(task)
+        },
+    )
 }
 
 /// Gives the process port of a process.
@@ -1065,15 +1229,21 @@ pub fn proc_pid2proc<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::PROC_PID2PROC, dest, shape, rt::CallOptions::NONE)?;
-    let proc = reply.send_right()?;
-    reply.end()?;
-    Ok(proc)
+    rt::routine(
+        &"proc_pid2proc",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_PID2PROC, dest, shape, rt::CallOptions::NONE)?;
+            let proc = reply.send_right()?;
+            reply.end()?;
+            Ok(proc)
+        },
+    )
 }
 
 /// Tells about a process what the flags ask for, and what its threads wait for.
@@ -1100,23 +1270,28 @@ pub fn proc_getprocinfo<K: rt::Kernel<Abi = Abi>>(
     which: Pid,
     flags: i32,
 ) -> Result<ProcGetprocinfoReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4176>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(80, 4176, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETPROCINFO, dest, shape, rt::CallOptions::NONE)?;
-    let flags = reply.data(INTEGER_32)?;
-    let procinfo = reply.indefinite(INTEGER_32_ARRAY)?;
-    let threadwaits = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(ProcGetprocinfoReply {
-        flags,
-        procinfo: procinfo.into_vec(),
-        threadwaits: threadwaits.into_vec(),
-    })
+    rt::routine(
+        &"proc_getprocinfo",
+        move || {
+            let mut buffer = rt::MsgBuf::<4176>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(80, 4176, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETPROCINFO, dest, shape, rt::CallOptions::NONE)?;
+            let flags = reply.data(INTEGER_32)?;
+            let procinfo = reply.indefinite(INTEGER_32_ARRAY)?;
+            let threadwaits = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(ProcGetprocinfoReply {
+                flags,
+                procinfo: procinfo.into_vec(),
+                threadwaits: threadwaits.into_vec(),
+            })
+        },
+    )
 }
 
 /// Tells the arguments of a process, with a NUL after each.
@@ -1139,16 +1314,21 @@ pub fn proc_getprocargs<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETPROCARGS, dest, shape, rt::CallOptions::NONE)?;
-    let procargs = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(procargs.into_vec())
+    rt::routine(
+        &"proc_getprocargs",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETPROCARGS, dest, shape, rt::CallOptions::NONE)?;
+            let procargs = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(procargs.into_vec())
+        },
+    )
 }
 
 /// Tells the environment of a process.
@@ -1171,16 +1351,21 @@ pub fn proc_getprocenv<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETPROCENV, dest, shape, rt::CallOptions::NONE)?;
-    let procenv = reply.indefinite(CHAR_ARRAY)?;
-    reply.end()?;
-    Ok(procenv.into_vec())
+    rt::routine(
+        &"proc_getprocenv",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETPROCENV, dest, shape, rt::CallOptions::NONE)?;
+            let procenv = reply.indefinite(CHAR_ARRAY)?;
+            reply.end()?;
+            Ok(procenv.into_vec())
+        },
+    )
 }
 
 /// Lets this process and all its descendants be the processes of a login.
@@ -1194,12 +1379,19 @@ pub fn proc_getprocenv<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_make_login_coll<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MAKE_LOGIN_COLL, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_make_login_coll",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_MAKE_LOGIN_COLL, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells which login a process belongs to.
@@ -1222,16 +1414,21 @@ pub fn proc_getloginid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROC_GETLOGINID, dest, shape, rt::CallOptions::NONE)?;
-    let login_id = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(login_id)
+    rt::routine(
+        &"proc_getloginid",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETLOGINID, dest, shape, rt::CallOptions::NONE)?;
+            let login_id = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(login_id)
+        },
+    )
 }
 
 /// Lists the processes of a login.
@@ -1254,16 +1451,21 @@ pub fn proc_getloginpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     id: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &id);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETLOGINPIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pids = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pids.into_vec())
+    rt::routine(
+        &"proc_getloginpids",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &id);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETLOGINPIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pids = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pids.into_vec())
+        },
+    )
 }
 
 /// Sets the name of the user who has logged in.
@@ -1282,13 +1484,18 @@ pub fn proc_setlogin<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(process.kernel());
-    request.fixed_string(STRING_C_X1024, logname)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SETLOGIN, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_setlogin",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(process.kernel());
+            request.fixed_string(STRING_C_X1024, logname)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SETLOGIN, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells it.
@@ -1306,14 +1513,20 @@ pub fn proc_setlogin<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getlogin<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GETLOGIN, dest, shape, rt::CallOptions::NONE)?;
-    let logname = reply.fixed_string(STRING_C_X1024)?;
-    reply.end()?;
-    Ok(logname.into())
+    rt::routine(
+        &"proc_getlogin",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETLOGIN, dest, shape, rt::CallOptions::NONE)?;
+            let logname = reply.fixed_string(STRING_C_X1024)?;
+            reply.end()?;
+            Ok(logname.into())
+        },
+    )
 }
 
 /// Makes a session that this process leads, with a process group of its own.
@@ -1327,12 +1540,17 @@ pub fn proc_getlogin<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_setsid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SETSID, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_setsid",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SETSID, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells who leads the session of a process.
@@ -1355,15 +1573,21 @@ pub fn proc_getsid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GETSID, dest, shape, rt::CallOptions::NONE)?;
-    let sid = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(sid)
+    rt::routine(
+        &"proc_getsid",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETSID, dest, shape, rt::CallOptions::NONE)?;
+            let sid = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(sid)
+        },
+    )
 }
 
 /// Lists the process groups of a session.
@@ -1386,16 +1610,21 @@ pub fn proc_getsessionpgids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     sid: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &sid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETSESSIONPGIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pgidset = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pgidset.into_vec())
+    rt::routine(
+        &"proc_getsessionpgids",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &sid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETSESSIONPGIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pgidset = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pgidset.into_vec())
+        },
+    )
 }
 
 /// Lists the processes of a session.
@@ -1418,16 +1647,21 @@ pub fn proc_getsessionpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     sid: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &sid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETSESSIONPIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pidset.into_vec())
+    rt::routine(
+        &"proc_getsessionpids",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &sid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETSESSIONPIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pidset.into_vec())
+        },
+    )
 }
 
 /// Gives a port that stands for the session of this process; only its members get it.
@@ -1445,15 +1679,20 @@ pub fn proc_getsessionpids<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getsidport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::PROC_GETSIDPORT, dest, shape, rt::CallOptions::NONE)?;
-    let sessport = reply.send_right()?;
-    reply.end()?;
-    Ok(sessport)
+    rt::routine(
+        &"proc_getsidport",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_GETSIDPORT, dest, shape, rt::CallOptions::NONE)?;
+            let sessport = reply.send_right()?;
+            reply.end()?;
+            Ok(sessport)
+        },
+    )
 }
 
 /// Puts a process into a process group.
@@ -1474,14 +1713,19 @@ pub fn proc_setpgrp<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SETPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_setpgrp",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SETPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the process group of a process.
@@ -1504,15 +1748,21 @@ pub fn proc_getpgrp<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GETPGRP, dest, shape, rt::CallOptions::NONE)?;
-    let pgrp = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(pgrp)
+    rt::routine(
+        &"proc_getpgrp",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETPGRP, dest, shape, rt::CallOptions::NONE)?;
+            let pgrp = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(pgrp)
+        },
+    )
 }
 
 /// Lists the processes of a process group.
@@ -1535,16 +1785,21 @@ pub fn proc_getpgrppids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pgrp: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-    let mut reply = request
-        .call(id::PROC_GETPGRPPIDS, dest, shape, rt::CallOptions::NONE)?;
-    let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
-    reply.end()?;
-    Ok(pidset.into_vec())
+    rt::routine(
+        &"proc_getpgrppids",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+            let mut reply = request
+                .call(id::PROC_GETPGRPPIDS, dest, shape, rt::CallOptions::NONE)?;
+            let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
+            reply.end()?;
+            Ok(pidset.into_vec())
+        },
+    )
 }
 
 /// Gives the terminal of a process, open for nothing.
@@ -1567,15 +1822,21 @@ pub fn proc_get_tty<K: rt::Kernel<Abi = Abi>>(
     calling_process: &rt::SendRight<K>,
     target_process: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(calling_process.kernel());
-    request.data(INTEGER_32, &target_process);
-    let dest = rt::Dest::copy_send(calling_process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::PROC_GET_TTY, dest, shape, rt::CallOptions::NONE)?;
-    let tty = reply.send_right()?;
-    reply.end()?;
-    Ok(tty)
+    rt::routine(
+        &"proc_get_tty",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(calling_process.kernel());
+            request.data(INTEGER_32, &target_process);
+            let dest = rt::Dest::copy_send(calling_process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::PROC_GET_TTY, dest, shape, rt::CallOptions::NONE)?;
+            let tty = reply.send_right()?;
+            reply.end()?;
+            Ok(tty)
+        },
+    )
 }
 
 /// Tells how many port names a process has.
@@ -1598,16 +1859,21 @@ pub fn proc_getnports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<MachMsgTypeNumber, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROC_GETNPORTS, dest, shape, rt::CallOptions::NONE)?;
-    let nports = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(nports)
+    rt::routine(
+        &"proc_getnports",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GETNPORTS, dest, shape, rt::CallOptions::NONE)?;
+            let nports = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(nports)
+        },
+    )
 }
 
 /// Says which task is process 1. Only the startup server may.
@@ -1626,13 +1892,20 @@ pub fn proc_set_init_task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SET_INIT_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_set_init_task",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_SET_INIT_TASK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Keeps the process alive when the system goes down, as long as it can be.
@@ -1646,12 +1919,19 @@ pub fn proc_set_init_task<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_important<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_MARK_IMPORTANT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_mark_important",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_MARK_IMPORTANT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks whether it is kept.
@@ -1669,15 +1949,20 @@ pub fn proc_mark_important<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_is_important<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<bool, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROC_IS_IMPORTANT, dest, shape, rt::CallOptions::NONE)?;
-    let essential = reply.data::<u32>(BOOLEAN)? != 0;
-    reply.end()?;
-    Ok(essential)
+    rt::routine(
+        &"proc_is_important",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_IS_IMPORTANT, dest, shape, rt::CallOptions::NONE)?;
+            let essential = reply.data::<u32>(BOOLEAN)? != 0;
+            reply.end()?;
+            Ok(essential)
+        },
+    )
 }
 
 /// Tells where the program is in the memory of the process.
@@ -1698,14 +1983,19 @@ pub fn proc_set_code<K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_64, &start_code);
-    request.data(INTEGER_64, &end_code);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SET_CODE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_set_code",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_64, &start_code);
+            request.data(INTEGER_64, &end_code);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SET_CODE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks where it is; zero if nobody has told.
@@ -1724,18 +2014,24 @@ pub fn proc_set_code<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_code<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetCodeReply, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GET_CODE, dest, shape, rt::CallOptions::NONE)?;
-    let start_code = reply.data(INTEGER_64)?;
-    let end_code = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(ProcGetCodeReply {
-        start_code,
-        end_code,
-    })
+    rt::routine(
+        &"proc_get_code",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GET_CODE, dest, shape, rt::CallOptions::NONE)?;
+            let start_code = reply.data(INTEGER_64)?;
+            let end_code = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(ProcGetCodeReply {
+                start_code,
+                end_code,
+            })
+        },
+    )
 }
 
 /// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task` tells of
@@ -1755,15 +2051,20 @@ pub fn proc_make_task_namespace<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(notify);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::PROC_MAKE_TASK_NAMESPACE, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"proc_make_task_namespace",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(notify);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::PROC_MAKE_TASK_NAMESPACE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells the path of the program.
@@ -1782,13 +2083,18 @@ pub fn proc_set_exe<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     path: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(process.kernel());
-    request.fixed_string(STRING_C_X1024, path)?;
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SET_EXE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_set_exe",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(process.kernel());
+            request.fixed_string(STRING_C_X1024, path)?;
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SET_EXE, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for the path of the program of a process.
@@ -1811,15 +2117,21 @@ pub fn proc_get_exe<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-    let mut reply = request.call(id::PROC_GET_EXE, dest, shape, rt::CallOptions::NONE)?;
-    let path = reply.fixed_string(STRING_C_X1024)?;
-    reply.end()?;
-    Ok(path.into())
+    rt::routine(
+        &"proc_get_exe",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GET_EXE, dest, shape, rt::CallOptions::NONE)?;
+            let path = reply.fixed_string(STRING_C_X1024)?;
+            reply.end()?;
+            Ok(path.into())
+        },
+    )
 }
 
 /// Tells where the program begins to run.
@@ -1838,13 +2150,18 @@ pub fn proc_set_entry<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     entry: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_64, &entry);
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::PROC_SET_ENTRY, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"proc_set_entry",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_64, &entry);
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::PROC_SET_ENTRY, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks where that is.
@@ -1862,15 +2179,20 @@ pub fn proc_set_entry<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_entry<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::PROC_GET_ENTRY, dest, shape, rt::CallOptions::NONE)?;
-    let entry = reply.data(INTEGER_64)?;
-    reply.end()?;
-    Ok(entry)
+    rt::routine(
+        &"proc_get_entry",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::PROC_GET_ENTRY, dest, shape, rt::CallOptions::NONE)?;
+            let entry = reply.data(INTEGER_64)?;
+            reply.end()?;
+            Ok(entry)
+        },
+    )
 }
 
 /// The process server, which knows processes, their parents, groups and sessions, and which task each of them is.

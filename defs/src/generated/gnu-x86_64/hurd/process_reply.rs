@@ -97,12 +97,17 @@ pub fn proc_setmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     oldmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(oldmsgport);
-    let dest = reply_port.into();
-    request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_setmsgport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(oldmsgport);
+            let dest = reply_port.into();
+            request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The message port.
@@ -123,12 +128,17 @@ pub fn proc_getmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     msgports: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(msgports);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getmsgport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(msgports);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What became of a child.
@@ -155,15 +165,20 @@ pub fn proc_wait_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rusage: &Rusage,
     pid_status: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<248>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &status);
-    request.data(INTEGER_32, &sigcode);
-    request.data(INTEGER_64_X18, rusage);
-    request.data(INTEGER_32, &pid_status);
-    let dest = reply_port.into();
-    request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_wait_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<248>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &status);
+            request.data(INTEGER_32, &sigcode);
+            request.data(INTEGER_64_X18, rusage);
+            request.data(INTEGER_32, &pid_status);
+            let dest = reply_port.into();
+            request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The task.
@@ -184,12 +199,17 @@ pub fn proc_pid2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(task);
-    let dest = reply_port.into();
-    request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_pid2task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(task);
+            let dest = reply_port.into();
+            request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process.
@@ -210,12 +230,17 @@ pub fn proc_task2pid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &pid);
-    let dest = reply_port.into();
-    request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_task2pid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &pid);
+            let dest = reply_port.into();
+            request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process port.
@@ -236,12 +261,17 @@ pub fn proc_task2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(proc);
-    let dest = reply_port.into();
-    request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_task2proc_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(proc);
+            let dest = reply_port.into();
+            request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The task.
@@ -262,12 +292,17 @@ pub fn proc_proc2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.copy_send(task);
-    let dest = reply_port.into();
-    request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_proc2task_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.copy_send(task);
+            let dest = reply_port.into();
+            request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process port.
@@ -288,12 +323,17 @@ pub fn proc_pid2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(proc);
-    let dest = reply_port.into();
-    request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_pid2proc_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(proc);
+            let dest = reply_port.into();
+            request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process and its threads.
@@ -318,14 +358,19 @@ pub fn proc_getprocinfo_reply<'a, K: rt::Kernel<Abi = Abi>>(
     procinfo: rt::OolMemory<K>,
     threadwaits: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4176>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &flags);
-    request.indefinite(INTEGER_32_ARRAY, procinfo)?;
-    request.indefinite(CHAR_ARRAY, threadwaits)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocinfo_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<4176>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &flags);
+            request.indefinite(INTEGER_32_ARRAY, procinfo)?;
+            request.indefinite(CHAR_ARRAY, threadwaits)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The arguments.
@@ -346,12 +391,17 @@ pub fn proc_getprocargs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procargs: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, procargs)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocargs_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, procargs)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The environment.
@@ -372,12 +422,17 @@ pub fn proc_getprocenv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procenv: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(CHAR_ARRAY, procenv)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getprocenv_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(CHAR_ARRAY, procenv)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The login.
@@ -398,12 +453,17 @@ pub fn proc_getloginid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     login_id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &login_id);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getloginid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &login_id);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Its processes.
@@ -424,12 +484,17 @@ pub fn proc_getloginpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pids: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pids)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getloginpids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pids)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The name of the user.
@@ -450,12 +515,17 @@ pub fn proc_getlogin_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.fixed_string(STRING_C_X1024, logname)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getlogin_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.fixed_string(STRING_C_X1024, logname)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Who leads the session.
@@ -476,12 +546,17 @@ pub fn proc_getsid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &sid);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsid_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &sid);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process groups.
@@ -502,12 +577,17 @@ pub fn proc_getsessionpgids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pgidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsessionpgids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pgidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The processes.
@@ -528,12 +608,17 @@ pub fn proc_getsessionpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsessionpids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// What stands for the session.
@@ -554,12 +639,17 @@ pub fn proc_getsidport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sessport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(sessport);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getsidport_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(sessport);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The process group.
@@ -580,12 +670,17 @@ pub fn proc_getpgrp_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &pgrp);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getpgrp_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &pgrp);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Its processes.
@@ -606,12 +701,17 @@ pub fn proc_getpgrppids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<2104>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.indefinite(INTEGER_32_ARRAY, pidset)?;
-    let dest = reply_port.into();
-    request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getpgrppids_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<2104>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.indefinite(INTEGER_32_ARRAY, pidset)?;
+            let dest = reply_port.into();
+            request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The terminal.
@@ -632,12 +732,17 @@ pub fn proc_get_tty_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     tty: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.poly(tty);
-    let dest = reply_port.into();
-    request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_get_tty_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.poly(tty);
+            let dest = reply_port.into();
+            request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// How many names there are.
@@ -658,12 +763,17 @@ pub fn proc_getnports_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     nports: MachMsgTypeNumber,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_32, &nports);
-    let dest = reply_port.into();
-    request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_getnports_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_32, &nports);
+            let dest = reply_port.into();
+            request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Whether the process is kept.
@@ -684,12 +794,17 @@ pub fn proc_is_important_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(BOOLEAN, &u32::from(essential));
-    let dest = reply_port.into();
-    request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_is_important_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(BOOLEAN, &u32::from(essential));
+            let dest = reply_port.into();
+            request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// Where the program is.
@@ -712,13 +827,18 @@ pub fn proc_get_code_reply<'a, K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<80>::new();
-    let mut request = buffer.request(kernel);
-    request.data(INTEGER_32, &return_code);
-    request.data(INTEGER_64, &start_code);
-    request.data(INTEGER_64, &end_code);
-    let dest = reply_port.into();
-    request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+    rt::routine(
+        &"proc_get_code_reply",
+        move || {
+            let mut buffer = rt::MsgBuf::<80>::new();
+            let mut request = buffer.request(kernel);
+            request.data(INTEGER_32, &return_code);
+            request.data(INTEGER_64, &start_code);
+            request.data(INTEGER_64, &end_code);
+            let dest = reply_port.into();
+            request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+        },
+    )
 }
 
 /// The answers to calls of `process` as messages of their own. Numbers are those of `process`, plus 100.

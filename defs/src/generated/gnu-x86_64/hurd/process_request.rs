@@ -144,16 +144,21 @@ pub fn proc_getprivports_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPRIVPORTS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getprivports_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPRIVPORTS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getallpids_request`, simpleroutine, message 24005.
@@ -165,16 +170,21 @@ pub fn proc_getallpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETALLPIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getallpids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETALLPIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setexecdata_request`, simpleroutine, message 24006.
@@ -193,18 +203,23 @@ pub fn proc_setexecdata_request<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4144>::new();
-    let mut request = buffer.request(process.kernel());
-    request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-    request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETEXECDATA_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setexecdata_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<4144>::new();
+            let mut request = buffer.request(process.kernel());
+            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETEXECDATA_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getexecdata_request`, simpleroutine, message 24007.
@@ -216,16 +231,21 @@ pub fn proc_getexecdata_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETEXECDATA_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getexecdata_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETEXECDATA_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_execdata_notify_request`, simpleroutine, message 24008.
@@ -242,17 +262,22 @@ pub fn proc_execdata_notify_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(notify);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_EXECDATA_NOTIFY_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_execdata_notify_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(notify);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_EXECDATA_NOTIFY_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_uname_request`, simpleroutine, message 24009.
@@ -264,16 +289,21 @@ pub fn proc_uname_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_UNAME_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_uname_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_UNAME_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_register_version_request`, simpleroutine, message 24010.
@@ -296,20 +326,25 @@ pub fn proc_register_version_request<K: rt::Kernel<Abi = Abi>>(
     release: &rt::CStr,
     version: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<3144>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(credential);
-    request.fixed_string(STRING_C_X1024, name)?;
-    request.fixed_string(STRING_C_X1024, release)?;
-    request.fixed_string(STRING_C_X1024, version)?;
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_REGISTER_VERSION_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_register_version_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<3144>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(credential);
+            request.fixed_string(STRING_C_X1024, name)?;
+            request.fixed_string(STRING_C_X1024, release)?;
+            request.fixed_string(STRING_C_X1024, version)?;
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_REGISTER_VERSION_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_reauthenticate_request`, simpleroutine, message 24011.
@@ -326,17 +361,22 @@ pub fn proc_reauthenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(rendezvous2);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_REAUTHENTICATE_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_reauthenticate_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(rendezvous2);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_REAUTHENTICATE_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_child_request`, simpleroutine, message 24012.
@@ -353,17 +393,22 @@ pub fn proc_child_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     child: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(child);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_CHILD_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_child_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(child);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_CHILD_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setmsgport_request`, simpleroutine, message 24013.
@@ -380,17 +425,22 @@ pub fn proc_setmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(newmsgport);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETMSGPORT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setmsgport_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(newmsgport);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETMSGPORT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_reassign_request`, simpleroutine, message 24014.
@@ -407,17 +457,22 @@ pub fn proc_reassign_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newtask: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(newtask);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_REASSIGN_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_reassign_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(newtask);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_REASSIGN_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setowner_request`, simpleroutine, message 24015.
@@ -436,18 +491,23 @@ pub fn proc_setowner_request<K: rt::Kernel<Abi = Abi>>(
     owner: Uid,
     clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &owner);
-    request.data(INTEGER_32, &clear);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETOWNER_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setowner_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &owner);
+            request.data(INTEGER_32, &clear);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETOWNER_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getpids_request`, simpleroutine, message 24016.
@@ -459,16 +519,21 @@ pub fn proc_getpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getpids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_set_arg_locations_request`, simpleroutine, message 24017.
@@ -487,18 +552,23 @@ pub fn proc_set_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     argv: VmAddress,
     envp: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_64, &argv);
-    request.data(INTEGER_64, &envp);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SET_ARG_LOCATIONS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_set_arg_locations_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_64, &argv);
+            request.data(INTEGER_64, &envp);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SET_ARG_LOCATIONS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_get_arg_locations_request`, simpleroutine, message 24018.
@@ -510,16 +580,21 @@ pub fn proc_get_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GET_ARG_LOCATIONS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_get_arg_locations_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GET_ARG_LOCATIONS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getmsgport_request`, simpleroutine, message 24019.
@@ -536,17 +611,22 @@ pub fn proc_getmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETMSGPORT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getmsgport_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETMSGPORT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_wait_request`, simpleroutine, message 24020.
@@ -565,18 +645,23 @@ pub fn proc_wait_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    request.data(INTEGER_32, &options);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_WAIT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_wait_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            request.data(INTEGER_32, &options);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_WAIT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_dostop_request`, simpleroutine, message 24021.
@@ -593,17 +678,22 @@ pub fn proc_dostop_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     contthread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(contthread);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_DOSTOP_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_dostop_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(contthread);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_DOSTOP_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_handle_exceptions_request`, simpleroutine, message 24022.
@@ -626,20 +716,25 @@ pub fn proc_handle_exceptions_request<'a, K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<4184>::new();
-    let mut request = buffer.request(process.kernel());
-    request.move_receive(msgport);
-    request.poly(forwardport);
-    request.data(INTEGER_32, &flavor);
-    request.slice(INTEGER_32, new_state, 1024)?;
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_HANDLE_EXCEPTIONS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_handle_exceptions_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<4184>::new();
+            let mut request = buffer.request(process.kernel());
+            request.move_receive(msgport);
+            request.poly(forwardport);
+            request.data(INTEGER_32, &flavor);
+            request.slice(INTEGER_32, new_state, 1024)?;
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_HANDLE_EXCEPTIONS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_stop_request`, simpleroutine, message 24023.
@@ -658,18 +753,23 @@ pub fn proc_mark_stop_request<K: rt::Kernel<Abi = Abi>>(
     signo: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &signo);
-    request.data(INTEGER_32, &sigcode);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_STOP_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_stop_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &signo);
+            request.data(INTEGER_32, &sigcode);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_STOP_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_cont_request`, simpleroutine, message 24024.
@@ -681,16 +781,21 @@ pub fn proc_mark_cont_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_CONT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_cont_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_CONT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_exit_request`, simpleroutine, message 24025.
@@ -709,18 +814,23 @@ pub fn proc_mark_exit_request<K: rt::Kernel<Abi = Abi>>(
     status: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &status);
-    request.data(INTEGER_32, &sigcode);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_EXIT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_exit_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &status);
+            request.data(INTEGER_32, &sigcode);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_EXIT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_exec_request`, simpleroutine, message 24026.
@@ -732,16 +842,21 @@ pub fn proc_mark_exec_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_EXEC_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_exec_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_EXEC_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_traced_request`, simpleroutine, message 24027.
@@ -753,16 +868,21 @@ pub fn proc_mark_traced_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_TRACED_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_traced_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_TRACED_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mod_stopchild_request`, simpleroutine, message 24028.
@@ -779,17 +899,22 @@ pub fn proc_mod_stopchild_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     doit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &doit);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MOD_STOPCHILD_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mod_stopchild_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &doit);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MOD_STOPCHILD_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_pid2task_request`, simpleroutine, message 24029.
@@ -806,17 +931,22 @@ pub fn proc_pid2task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_PID2TASK_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_pid2task_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_PID2TASK_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_task2pid_request`, simpleroutine, message 24030.
@@ -833,17 +963,22 @@ pub fn proc_task2pid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_TASK2PID_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_task2pid_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_TASK2PID_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_task2proc_request`, simpleroutine, message 24031.
@@ -860,17 +995,22 @@ pub fn proc_task2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_TASK2PROC_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_task2proc_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_TASK2PROC_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_proc2task_request`, simpleroutine, message 24032.
@@ -882,16 +1022,21 @@ pub fn proc_proc2task_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_PROC2TASK_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_proc2task_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_PROC2TASK_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_pid2proc_request`, simpleroutine, message 24033.
@@ -908,17 +1053,22 @@ pub fn proc_pid2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_PID2PROC_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_pid2proc_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_PID2PROC_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getprocinfo_request`, simpleroutine, message 24034.
@@ -937,18 +1087,23 @@ pub fn proc_getprocinfo_request<K: rt::Kernel<Abi = Abi>>(
     which: Pid,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPROCINFO_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getprocinfo_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPROCINFO_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getprocargs_request`, simpleroutine, message 24035.
@@ -965,17 +1120,22 @@ pub fn proc_getprocargs_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPROCARGS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getprocargs_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPROCARGS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getprocenv_request`, simpleroutine, message 24036.
@@ -992,17 +1152,22 @@ pub fn proc_getprocenv_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPROCENV_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getprocenv_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPROCENV_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_make_login_coll_request`, simpleroutine, message 24037.
@@ -1014,16 +1179,21 @@ pub fn proc_make_login_coll_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MAKE_LOGIN_COLL_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_make_login_coll_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MAKE_LOGIN_COLL_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getloginid_request`, simpleroutine, message 24038.
@@ -1040,17 +1210,22 @@ pub fn proc_getloginid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETLOGINID_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getloginid_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETLOGINID_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getloginpids_request`, simpleroutine, message 24039.
@@ -1067,17 +1242,22 @@ pub fn proc_getloginpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &id);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETLOGINPIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getloginpids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &id);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETLOGINPIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setlogin_request`, simpleroutine, message 24040.
@@ -1094,17 +1274,22 @@ pub fn proc_setlogin_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(process.kernel());
-    request.fixed_string(STRING_C_X1024, logname)?;
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETLOGIN_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setlogin_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(process.kernel());
+            request.fixed_string(STRING_C_X1024, logname)?;
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETLOGIN_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getlogin_request`, simpleroutine, message 24041.
@@ -1116,16 +1301,21 @@ pub fn proc_getlogin_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETLOGIN_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getlogin_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETLOGIN_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setsid_request`, simpleroutine, message 24042.
@@ -1137,16 +1327,21 @@ pub fn proc_setsid_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETSID_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setsid_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETSID_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getsid_request`, simpleroutine, message 24043.
@@ -1163,17 +1358,22 @@ pub fn proc_getsid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETSID_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getsid_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETSID_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getsessionpgids_request`, simpleroutine, message 24044.
@@ -1190,17 +1390,22 @@ pub fn proc_getsessionpgids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &sid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETSESSIONPGIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getsessionpgids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &sid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETSESSIONPGIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getsessionpids_request`, simpleroutine, message 24045.
@@ -1217,17 +1422,22 @@ pub fn proc_getsessionpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &sid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETSESSIONPIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getsessionpids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &sid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETSESSIONPIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getsidport_request`, simpleroutine, message 24046.
@@ -1239,16 +1449,21 @@ pub fn proc_getsidport_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETSIDPORT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getsidport_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETSIDPORT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_setpgrp_request`, simpleroutine, message 24047.
@@ -1267,18 +1482,23 @@ pub fn proc_setpgrp_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SETPGRP_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_setpgrp_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SETPGRP_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getpgrp_request`, simpleroutine, message 24048.
@@ -1295,17 +1515,22 @@ pub fn proc_getpgrp_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPGRP_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getpgrp_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPGRP_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getpgrppids_request`, simpleroutine, message 24049.
@@ -1322,17 +1547,22 @@ pub fn proc_getpgrppids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETPGRPPIDS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getpgrppids_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETPGRPPIDS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_get_tty_request`, simpleroutine, message 24050.
@@ -1349,17 +1579,22 @@ pub fn proc_get_tty_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &pid);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GET_TTY_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_get_tty_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &pid);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GET_TTY_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_getnports_request`, simpleroutine, message 24051.
@@ -1376,17 +1611,22 @@ pub fn proc_getnports_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_32, &which);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GETNPORTS_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_getnports_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_32, &which);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GETNPORTS_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_set_init_task_request`, simpleroutine, message 24052.
@@ -1403,17 +1643,22 @@ pub fn proc_set_init_task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.copy_send(task);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SET_INIT_TASK_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_set_init_task_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.copy_send(task);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SET_INIT_TASK_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_mark_important_request`, simpleroutine, message 24053.
@@ -1425,16 +1670,21 @@ pub fn proc_mark_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MARK_IMPORTANT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_mark_important_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MARK_IMPORTANT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_is_important_request`, simpleroutine, message 24054.
@@ -1446,16 +1696,21 @@ pub fn proc_is_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_IS_IMPORTANT_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_is_important_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_IS_IMPORTANT_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_set_code_request`, simpleroutine, message 24055.
@@ -1474,18 +1729,23 @@ pub fn proc_set_code_request<K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(process.kernel());
-    request.data(INTEGER_64, &start_code);
-    request.data(INTEGER_64, &end_code);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_SET_CODE_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_set_code_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(process.kernel());
+            request.data(INTEGER_64, &start_code);
+            request.data(INTEGER_64, &end_code);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_SET_CODE_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_get_code_request`, simpleroutine, message 24056.
@@ -1497,16 +1757,21 @@ pub fn proc_get_code_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<32>::new();
-    let request = buffer.request(process.kernel());
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_GET_CODE_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_get_code_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<32>::new();
+            let request = buffer.request(process.kernel());
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_GET_CODE_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// `proc_make_task_namespace_request`, simpleroutine, message 24057.
@@ -1523,17 +1788,22 @@ pub fn proc_make_task_namespace_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(process.kernel());
-    request.poly(notify);
-    let dest = rt::Dest::copy_send(process);
-    request
-        .send_with_reply_port(
-            id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
-            dest,
-            rt::Dest::make_send_once(reply),
-            rt::SendOptions::NONE,
-        )
+    rt::routine(
+        &"proc_make_task_namespace_request",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(process.kernel());
+            request.poly(notify);
+            let dest = rt::Dest::copy_send(process);
+            request
+                .send_with_reply_port(
+                    id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
+                    dest,
+                    rt::Dest::make_send_once(reply),
+                    rt::SendOptions::NONE,
+                )
+        },
+    )
 }
 
 /// The calls of `process` that do not wait for their answer. What they mean is said there.

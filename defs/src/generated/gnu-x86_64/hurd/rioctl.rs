@@ -87,14 +87,21 @@ pub fn rioctl_siocaddrt<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     route: &Srtentry,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32_X10, route);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::RIOCTL_SIOCADDRT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"rioctl_siocaddrt",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32_X10, route);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::RIOCTL_SIOCADDRT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// 11 is SIOCDELRT.
@@ -115,14 +122,21 @@ pub fn rioctl_siocdelrt<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     route: &Srtentry,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<104>::new();
-    let mut request = buffer.request(reqport.kernel());
-    request.data(CHAR_X16, ifnam);
-    request.data(INTEGER_32_X10, route);
-    let dest = rt::Dest::copy_send(reqport);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::RIOCTL_SIOCDELRT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"rioctl_siocdelrt",
+        move || {
+            let mut buffer = rt::MsgBuf::<104>::new();
+            let mut request = buffer.request(reqport.kernel());
+            request.data(CHAR_X16, ifnam);
+            request.data(INTEGER_32_X10, route);
+            let dest = rt::Dest::copy_send(reqport);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::RIOCTL_SIOCDELRT, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Requests of `ioctl` to routes: the group `r`. A request's number is added to that of the subsystem.

@@ -62,16 +62,23 @@ pub fn startup_essential_task<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     credential: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1112>::new();
-    let mut request = buffer.request(server.kernel());
-    request.copy_send(task);
-    request.move_receive(excpt);
-    request.fixed_string(STRING_C_X1024, name)?;
-    request.copy_send(credential);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::STARTUP_ESSENTIAL_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"startup_essential_task",
+        move || {
+            let mut buffer = rt::MsgBuf::<1112>::new();
+            let mut request = buffer.request(server.kernel());
+            request.copy_send(task);
+            request.move_receive(excpt);
+            request.fixed_string(STRING_C_X1024, name)?;
+            request.copy_send(credential);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::STARTUP_ESSENTIAL_TASK, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Asks for `startup_dosync` before the system goes down. People see the name when it takes long.
@@ -92,16 +99,26 @@ pub fn startup_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     notify_port: impl Into<rt::AnyRight<'a, K>>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let mut request = buffer.request(server.kernel());
-    request.poly(notify_port);
-    request.fixed_string(STRING_C_X1024, name)?;
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(id::STARTUP_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"startup_request_notification",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let mut request = buffer.request(server.kernel());
+            request.poly(notify_port);
+            request.fixed_string(STRING_C_X1024, name)?;
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(
+                    id::STARTUP_REQUEST_NOTIFICATION,
+                    dest,
+                    shape,
+                    rt::CallOptions::NONE,
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Ends the system; the reference port shows that the caller may.
@@ -122,14 +139,19 @@ pub fn startup_reboot<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     reboot_code: i32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(server.kernel());
-    request.copy_send(refport);
-    request.data(INTEGER_32, &reboot_code);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::STARTUP_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"startup_reboot",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(server.kernel());
+            request.copy_send(refport);
+            request.data(INTEGER_32, &reboot_code);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request.call(id::STARTUP_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the process server says first; it gets what it needs to begin.
@@ -155,24 +177,29 @@ pub fn startup_procinit<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     startup_proc: &rt::SendRight<K>,
 ) -> Result<StartupProcinitReply<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<112>::new();
-    let mut request = buffer.request(server.kernel());
-    request.copy_send(startup_proc);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(112, 112, rt::Complex::Always);
-    let mut reply = request
-        .call(id::STARTUP_PROCINIT, dest, shape, rt::CallOptions::NONE)?;
-    let startup_task = reply.send_right()?;
-    let auth = reply.send_right()?;
-    let host_priv = reply.send_right()?;
-    let device_master = reply.send_right()?;
-    reply.end()?;
-    Ok(StartupProcinitReply {
-        startup_task,
-        auth,
-        host_priv,
-        device_master,
-    })
+    rt::routine(
+        &"startup_procinit",
+        move || {
+            let mut buffer = rt::MsgBuf::<112>::new();
+            let mut request = buffer.request(server.kernel());
+            request.copy_send(startup_proc);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(112, 112, rt::Complex::Always);
+            let mut reply = request
+                .call(id::STARTUP_PROCINIT, dest, shape, rt::CallOptions::NONE)?;
+            let startup_task = reply.send_right()?;
+            let auth = reply.send_right()?;
+            let host_priv = reply.send_right()?;
+            let device_master = reply.send_right()?;
+            reply.end()?;
+            Ok(StartupProcinitReply {
+                startup_task,
+                auth,
+                host_priv,
+                device_master,
+            })
+        },
+    )
 }
 
 /// What the authentication server says first, with a handle that may do everything.
@@ -195,16 +222,21 @@ pub fn startup_authinit<'a, K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     auth: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(server.kernel());
-    request.poly(auth);
-    let dest = rt::Dest::copy_send(server);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::STARTUP_AUTHINIT, dest, shape, rt::CallOptions::NONE)?;
-    let proc = reply.send_right()?;
-    reply.end()?;
-    Ok(proc)
+    rt::routine(
+        &"startup_authinit",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(server.kernel());
+            request.poly(auth);
+            let dest = rt::Dest::copy_send(server);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::STARTUP_AUTHINIT, dest, shape, rt::CallOptions::NONE)?;
+            let proc = reply.send_right()?;
+            reply.end()?;
+            Ok(proc)
+        },
+    )
 }
 
 /// The server that starts the system and ends it.

@@ -25,22 +25,27 @@ pub fn startup_dosync<K: rt::Kernel<Abi = Abi>>(
     notify_port: &rt::SendRight<K>,
     timeout: u32,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let request = buffer.request(notify_port.kernel());
-    let dest = rt::Dest::copy_send(notify_port);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request
-        .call(
-            id::STARTUP_DOSYNC,
-            dest,
-            shape,
-            rt::CallOptions {
-                receive_timeout: Some(timeout),
-                ..rt::CallOptions::NONE
-            },
-        )?
-        .end()?;
-    Ok(())
+    rt::routine(
+        &"startup_dosync",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let request = buffer.request(notify_port.kernel());
+            let dest = rt::Dest::copy_send(notify_port);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(
+                    id::STARTUP_DOSYNC,
+                    dest,
+                    shape,
+                    rt::CallOptions {
+                        receive_timeout: Some(timeout),
+                        ..rt::CallOptions::NONE
+                    },
+                )?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// What the startup server tells those who asked for it.

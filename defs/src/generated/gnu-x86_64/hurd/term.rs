@@ -54,14 +54,20 @@ pub mod id {
 pub fn term_getctty<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(terminal.kernel());
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::TERM_GETCTTY, dest, shape, rt::CallOptions::NONE)?;
-    let ctty = reply.send_right()?;
-    reply.end()?;
-    Ok(ctty)
+    rt::routine(
+        &"term_getctty",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(terminal.kernel());
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TERM_GETCTTY, dest, shape, rt::CallOptions::NONE)?;
+            let ctty = reply.send_right()?;
+            reply.end()?;
+            Ok(ctty)
+        },
+    )
 }
 
 /// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to it, and
@@ -87,17 +93,22 @@ pub fn term_open_ctty<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(terminal.kernel());
-    request.data(INTEGER_32, &pid);
-    request.data(INTEGER_32, &pgrp);
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TERM_OPEN_CTTY, dest, shape, rt::CallOptions::NONE)?;
-    let newtty = reply.send_right()?;
-    reply.end()?;
-    Ok(newtty)
+    rt::routine(
+        &"term_open_ctty",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(terminal.kernel());
+            request.data(INTEGER_32, &pid);
+            request.data(INTEGER_32, &pgrp);
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TERM_OPEN_CTTY, dest, shape, rt::CallOptions::NONE)?;
+            let newtty = reply.send_right()?;
+            reply.end()?;
+            Ok(newtty)
+        },
+    )
 }
 
 /// Sets the name of a file that opens the terminal.
@@ -116,13 +127,20 @@ pub fn term_set_nodename<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1064>::new();
-    let mut request = buffer.request(terminal.kernel());
-    request.fixed_string(STRING_C_X1024, name)?;
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::TERM_SET_NODENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"term_set_nodename",
+        move || {
+            let mut buffer = rt::MsgBuf::<1064>::new();
+            let mut request = buffer.request(terminal.kernel());
+            request.fixed_string(STRING_C_X1024, name)?;
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::TERM_SET_NODENAME, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells that name.
@@ -140,15 +158,20 @@ pub fn term_set_nodename<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_nodename<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let request = buffer.request(terminal.kernel());
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TERM_GET_NODENAME, dest, shape, rt::CallOptions::NONE)?;
-    let name = reply.fixed_string(STRING_C_X1024)?;
-    reply.end()?;
-    Ok(name.into())
+    rt::routine(
+        &"term_get_nodename",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let request = buffer.request(terminal.kernel());
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TERM_GET_NODENAME, dest, shape, rt::CallOptions::NONE)?;
+            let name = reply.fixed_string(STRING_C_X1024)?;
+            reply.end()?;
+            Ok(name.into())
+        },
+    )
 }
 
 /// Sets the file whose owner and mode are the terminal's.
@@ -167,13 +190,20 @@ pub fn term_set_filenode<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     filenode: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(terminal.kernel());
-    request.copy_send(filenode);
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::TERM_SET_FILENODE, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"term_set_filenode",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(terminal.kernel());
+            request.copy_send(filenode);
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::TERM_SET_FILENODE, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the other end.
@@ -191,15 +221,20 @@ pub fn term_set_filenode<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_bottom_type<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(terminal.kernel());
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TERM_GET_BOTTOM_TYPE, dest, shape, rt::CallOptions::NONE)?;
-    let ttype = reply.data(INTEGER_32)?;
-    reply.end()?;
-    Ok(ttype)
+    rt::routine(
+        &"term_get_bottom_type",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(terminal.kernel());
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TERM_GET_BOTTOM_TYPE, dest, shape, rt::CallOptions::NONE)?;
+            let ttype = reply.data(INTEGER_32)?;
+            reply.end()?;
+            Ok(ttype)
+        },
+    )
 }
 
 /// Lets the terminal run on a device of Mach.
@@ -218,13 +253,20 @@ pub fn term_on_machdev<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     machdev: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(terminal.kernel());
-    request.copy_send(machdev);
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::TERM_ON_MACHDEV, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"term_on_machdev",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(terminal.kernel());
+            request.copy_send(machdev);
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::TERM_ON_MACHDEV, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets it run on an object of the Hurd.
@@ -243,13 +285,20 @@ pub fn term_on_hurddev<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     hurddev: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<48>::new();
-    let mut request = buffer.request(terminal.kernel());
-    request.copy_send(hurddev);
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-    request.call(id::TERM_ON_HURDDEV, dest, shape, rt::CallOptions::NONE)?.end()?;
-    Ok(())
+    rt::routine(
+        &"term_on_hurddev",
+        move || {
+            let mut buffer = rt::MsgBuf::<48>::new();
+            let mut request = buffer.request(terminal.kernel());
+            request.copy_send(hurddev);
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+            request
+                .call(id::TERM_ON_HURDDEV, dest, shape, rt::CallOptions::NONE)?
+                .end()?;
+            Ok(())
+        },
+    )
 }
 
 /// Lets a program have the other end of it, and gives the port for that.
@@ -267,14 +316,20 @@ pub fn term_on_hurddev<K: rt::Kernel<Abi = Abi>>(
 pub fn term_on_pty<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let request = buffer.request(terminal.kernel());
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request.call(id::TERM_ON_PTY, dest, shape, rt::CallOptions::NONE)?;
-    let ptymaster = reply.send_right()?;
-    reply.end()?;
-    Ok(ptymaster)
+    rt::routine(
+        &"term_on_pty",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let request = buffer.request(terminal.kernel());
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TERM_ON_PTY, dest, shape, rt::CallOptions::NONE)?;
+            let ptymaster = reply.send_right()?;
+            reply.end()?;
+            Ok(ptymaster)
+        },
+    )
 }
 
 /// Opens the terminal that a port of `term_getctty` stands for, without ids.
@@ -297,16 +352,21 @@ pub fn termctty_open_terminal<K: rt::Kernel<Abi = Abi>>(
     ctty: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<64>::new();
-    let mut request = buffer.request(ctty.kernel());
-    request.data(INTEGER_32, &flags);
-    let dest = rt::Dest::copy_send(ctty);
-    let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-    let mut reply = request
-        .call(id::TERMCTTY_OPEN_TERMINAL, dest, shape, rt::CallOptions::NONE)?;
-    let terminal = reply.send_right()?;
-    reply.end()?;
-    Ok(terminal)
+    rt::routine(
+        &"termctty_open_terminal",
+        move || {
+            let mut buffer = rt::MsgBuf::<64>::new();
+            let mut request = buffer.request(ctty.kernel());
+            request.data(INTEGER_32, &flags);
+            let dest = rt::Dest::copy_send(ctty);
+            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+            let mut reply = request
+                .call(id::TERMCTTY_OPEN_TERMINAL, dest, shape, rt::CallOptions::NONE)?;
+            let terminal = reply.send_right()?;
+            reply.end()?;
+            Ok(terminal)
+        },
+    )
 }
 
 /// Tells the name of a file that opens the other end.
@@ -324,15 +384,20 @@ pub fn termctty_open_terminal<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_peername<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    let mut buffer = rt::MsgBuf::<1080>::new();
-    let request = buffer.request(terminal.kernel());
-    let dest = rt::Dest::copy_send(terminal);
-    let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-    let mut reply = request
-        .call(id::TERM_GET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
-    let name = reply.fixed_string(STRING_C_X1024)?;
-    reply.end()?;
-    Ok(name.into())
+    rt::routine(
+        &"term_get_peername",
+        move || {
+            let mut buffer = rt::MsgBuf::<1080>::new();
+            let request = buffer.request(terminal.kernel());
+            let dest = rt::Dest::copy_send(terminal);
+            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+            let mut reply = request
+                .call(id::TERM_GET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
+            let name = reply.fixed_string(STRING_C_X1024)?;
+            reply.end()?;
+            Ok(name.into())
+        },
+    )
 }
 
 /// Terminals. Each of them answers the calls of `io` and `tioctl` as well.
