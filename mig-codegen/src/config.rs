@@ -81,6 +81,7 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Input<'a> {
 
 /// What came of an input that has no errors.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Output<T> {
     /// What was asked for.
     pub value: T,

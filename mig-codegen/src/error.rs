@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// Why there is no output.
 ///
 /// `Debug` is for people too, because it is what `fn main() -> Result<(), Error>` prints.
+#[non_exhaustive]
 pub enum Error {
     /// The input is wrong; all that is wrong with it, rendered.
     Diagnostics(String),

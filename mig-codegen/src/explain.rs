@@ -2,6 +2,7 @@
 
 /// A code: what is wrong, and what to do about it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// `MIG` and four digits.
     pub code: &'static str,

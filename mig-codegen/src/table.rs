@@ -50,6 +50,7 @@ pub const VERSION: u32 = 1;
 
 /// An interface's messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AbiTable {
     /// [`VERSION`]
     pub version: u32,
@@ -69,6 +70,7 @@ pub struct AbiTable {
 
 /// A routine's messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RoutineTable {
     /// As declared.
     pub name: String,
@@ -88,6 +90,7 @@ pub struct RoutineTable {
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MessageTable {
     /// `msgh_size` with every variable part empty.
     pub min_size: u32,
@@ -101,6 +104,7 @@ pub struct MessageTable {
 
 /// A piece of a message. Sizes and offsets are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SlotTable {
     /// What it is.
     pub role: SlotRole,
@@ -122,6 +126,7 @@ pub struct SlotTable {
 
 /// A field of a slot that the receiver compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckTable {
     /// The field's name.
     pub field: String,

@@ -125,7 +125,7 @@ fn expand(arguments: &Arguments) -> syn::Result<proc_macro2::TokenStream> {
             config.tokens(Input::Text { name: "interface!", text: text.value().as_bytes() })
         }
     };
-    let Output { value, files, warnings } = output.map_err(|error| at(arguments, &error))?;
+    let Output { value, files, warnings, .. } = output.map_err(|error| at(arguments, &error))?;
     // The only way to show a warning that stable Rust leaves to a macro.
     eprint!("{warnings}");
     let files = files.iter().filter(|file| file.is_absolute()).filter_map(|file| file.to_str());

@@ -25,6 +25,7 @@ pub struct Label {
 
 /// One thing wrong, or doubtful, in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// `MIG` and four digits; never reused for another meaning.
     pub code: &'static str,

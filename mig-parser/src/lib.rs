@@ -58,6 +58,7 @@ pub use options::{MacroOption, Options};
 
 /// All that is known about a file after parsing.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Parsed {
     /// The texts, to find out what a span means.
     pub sources: SourceMap,

@@ -233,6 +233,7 @@ fn serve_objects<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
 
 /// Why a pager did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartError {
     /// The kernel refused a port.
     Kernel(KernReturn),

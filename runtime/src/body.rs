@@ -24,6 +24,7 @@ use crate::untyped;
 // As wide as a pointer: a `Result` with it and something larger is then copied word by word, which optimises away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
+#[non_exhaustive]
 pub enum Malformed {
     /// Too short, or longer than its arguments.
     Size,

@@ -56,6 +56,7 @@ impl Receive {
 
 /// Why no message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReceiveError {
     /// The next message needs a buffer of this many bytes, the trailer's included; it is still in the queue (`MACH_RCV_TOO_LARGE`).
     TooLarge {
@@ -71,6 +72,7 @@ pub enum ReceiveError {
 /// A message that its receiver did not get: it did not fit into the buffer, or the kernel had no room in this task for what it brings. Whoever
 /// counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lost {
     /// The port that it was sent to.
     pub port: Name,

@@ -61,6 +61,7 @@ mod tests;
 
 /// A message that no routine took, or that could not even be received. Whoever counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unclaimed {
     /// The port that it was sent to.
     pub port: Name,

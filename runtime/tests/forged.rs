@@ -438,7 +438,7 @@ fn descriptors_are_taken_by_their_kind() {
                     }
                     Descriptor::Memory(memory) => kinds += &format!("{} ", memory.len()),
                     Descriptor::Rights(rights) => kinds += &format!("{}; ", rights.len()),
-                    Descriptor::Right(_) => panic!("another right"),
+                    _ => panic!("nothing else was sent"),
                 }
                 // The last one is left to the body.
                 if body.descriptor_count() == 1 {

@@ -360,6 +360,7 @@ impl<T: Plain, K: Kernel> Elements<'_, T, K> {
 
 /// What a descriptor brings.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Descriptor<K: Kernel> {
     /// A right.
     Right(AnyRight<'static, K>),

@@ -37,6 +37,7 @@ pub struct Census {
 
 /// The state of a port as its receiver may know it (`mach_port_get_receive_status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReceiveStatus {
     /// The port set that it is a member of, or null.
     pub port_set: Name,
