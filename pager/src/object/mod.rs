@@ -215,13 +215,11 @@ impl<L, D: Clone> Object<L, D> {
         request
     }
 
-    /// As [`Pages::lend`]. If what it says takes a transfer, another one begins.
-    ///
-    /// # Errors
-    ///
-    /// As that.
-    pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
-        self.pages.lend(page).inspect_err(|request| self.transfers += usize::from(request.takes_transfer()))
+    /// As [`Pages::written`]. If the page is to be read, another transfer begins.
+    pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
+        let after = self.pages.written(page, write, place);
+        self.transfers += usize::from(matches!(after, AfterWrite::Stored { wanted: Some(_), .. }));
+        after
     }
 
     /// As [`Pages::begin_move`]. A transfer begins by that.

@@ -150,16 +150,26 @@ pub enum AfterRead<L> {
 /// What to do after a write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AfterWrite<L> {
-    /// It is stored; give back the place of what it replaces.
-    Stored(Option<L>),
+    /// It is stored.
+    Stored {
+        /// The place of what it replaces, to be given back.
+        replaced: Option<L>,
+        /// The kernel waits for it: read it, then call [`Pages::read`].
+        wanted: Option<Read<L>>,
+    },
     /// A later write has come; give back this place.
     Superseded(Option<L>),
     /// It is not stored. Give back the place of what it replaces, which may be what was missing, and write again.
     Again(L),
     /// It is not stored, but the kernel has it, as precious.
     Precious,
-    /// It is not stored; see [`Unstored`].
-    Unstored(Unstored),
+    /// It is not stored. Send it back to the kernel, as precious. If that fails, call [`Pages::not_supplied`].
+    HandBack(Ticket),
+    /// It is not stored, has gone back too often, and is lost.
+    Lost {
+        /// The kernel waits for it: `data_error`.
+        wanted: bool,
+    },
 }
 
 /// What to do with a page that cannot be stored.
@@ -261,28 +271,17 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// There is memory for a page that was asked for on its way to the store: this is its content, to be supplied as precious; if that fails, call
-    /// [`not_supplied`](Self::not_supplied). If the write has ended meanwhile, the request is made again.
-    ///
-    /// # Errors
-    ///
-    /// What to do for the request.
-    pub fn lend(&mut self, page: u64) -> Result<(D, Ticket), Request<L>> {
-        match self.take(page) {
-            Some(Page::Writing { ticket, data, old, lent, handed_back, .. }) => {
-                let lend = (data.clone(), ticket);
-                self.put(
-                    page,
-                    Page::Writing { ticket, data, old, wanted: false, lent: lent + 1, handed_back },
-                );
-                Ok(lend)
-            }
-            other => {
-                if let Some(other) = other {
-                    self.put(page, other);
-                }
-                Err(self.request(page))
-            }
-        }
+    /// [`not_supplied`](Self::not_supplied). `None` if the request has been seen to since, because the write has ended: an answer to it now might
+    /// overtake the kernel, which may have had the page and returned another content.
+    pub fn lend(&mut self, page: u64) -> Option<(D, Ticket)> {
+        let state = self.take(page)?;
+        let Page::Writing { ticket, data, old, wanted: true, lent, handed_back } = state else {
+            self.put(page, state);
+            return None;
+        };
+        let lend = (data.clone(), ticket);
+        self.put(page, Page::Writing { ticket, data, old, wanted: false, lent: lent + 1, handed_back });
+        Some(lend)
     }
 
     /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more. `None` if
@@ -338,17 +337,6 @@ impl<L, D: Clone> Pages<L, D> {
         Unstored::HandBack(Ticket::NONE)
     }
 
-    fn unstored(&mut self, page: u64, handed_back: u8) -> Unstored {
-        let (state, unstored) = if handed_back < self.hand_backs {
-            let ticket = self.ticket();
-            (Page::going_back(ticket, handed_back + 1), Unstored::HandBack(ticket))
-        } else {
-            (Page::Lost, Unstored::Lost)
-        };
-        self.put(page, state);
-        unstored
-    }
-
     /// True if the page was ever written: `data_initialize` does not change it then.
     pub fn was_written(&self, page: u64) -> bool {
         self.unnoted.is_some() || self.notes.contains(page)
@@ -379,9 +367,14 @@ impl<L, D: Clone> Pages<L, D> {
             None => return AfterWrite::Superseded(place),
         };
         match (place, old) {
-            (Some(place), old) => {
+            (Some(place), replaced) if wanted => {
+                let ticket = self.ticket();
+                self.put(page, Page::Reading { ticket });
+                AfterWrite::Stored { replaced, wanted: Some(Read { ticket, place }) }
+            }
+            (Some(place), replaced) => {
                 self.put(page, if lent > 0 { Page::In(place) } else { Page::Out(place) });
-                AfterWrite::Stored(old)
+                AfterWrite::Stored { replaced, wanted: None }
             }
             (None, Some(old)) => {
                 self.put(page, Page::Writing { ticket: write, data, old: None, wanted, lent, handed_back });
@@ -393,7 +386,16 @@ impl<L, D: Clone> Pages<L, D> {
                 self.put(page, Page::Precious { gone_back: Some(lent), handed_back: 0 });
                 AfterWrite::Precious
             }
-            (None, None) => AfterWrite::Unstored(self.unstored(page, handed_back)),
+            (None, None) if handed_back < self.hand_backs => {
+                let ticket = self.ticket();
+                let gone_back = Some(GoneBack { ticket, times: 1, answers: wanted });
+                self.put(page, Page::Precious { gone_back, handed_back: handed_back + 1 });
+                AfterWrite::HandBack(ticket)
+            }
+            (None, None) => {
+                self.put(page, Page::Lost);
+                AfterWrite::Lost { wanted }
+            }
         }
     }
 

@@ -132,6 +132,8 @@ struct Expected {
     asked: bool,
     /// A read for the kernel is on its way.
     requested: bool,
+    /// It was asked for on its way to the store, and nothing has been done for that yet.
+    to_be_lent: bool,
     handed_back: u8,
 }
 
@@ -268,7 +270,9 @@ impl World {
         let version = self.versions;
         let before = self.pages.remove(&page).unwrap_or_default();
         let handed_back = if how == Take::AtOnce { 0 } else { before.handed_back };
-        self.pages.insert(page, Expected { version, handed_back, ..Expected::default() });
+        // Who returns a page does not wait for it, but a loan that is due is one of the new content.
+        let to_be_lent = before.to_be_lent && how == Take::Buffer;
+        self.pages.insert(page, Expected { version, handed_back, to_be_lent, ..Expected::default() });
         match how {
             Take::Buffer => {
                 let ticket = self.object.pages.write(page, version).expect("there is memory");
@@ -298,10 +302,6 @@ impl World {
     }
 
     fn check_answer(&mut self, page: u64, answer: Request<Place>) {
-        let to_be_lent = self
-            .transfers
-            .iter()
-            .any(|transfer| matches!(transfer, Transfer::Lend { page: of } if *of == page));
         let version = self.pages.get(&page).map(|expected| expected.version);
         let being_supplied = version.is_some_and(|version| self.is_being_supplied(page, version));
         let Some(expected) = self.pages.get_mut(&page) else {
@@ -310,7 +310,10 @@ impl World {
         };
         match answer {
             Request::Unavailable => panic!("page {page} was stored"),
-            Request::Lend => self.transfers.push(Transfer::Lend { page }),
+            Request::Lend => {
+                assert!(!core::mem::replace(&mut expected.to_be_lent, true));
+                self.transfers.push(Transfer::Lend { page });
+            }
             Request::Read(read) => {
                 assert!(!core::mem::replace(&mut expected.requested, true));
                 self.transfers.push(Transfer::Read { page, read });
@@ -320,7 +323,7 @@ impl World {
                 assert!(
                     goes_back && !core::mem::replace(&mut expected.asked, goes_back)
                         || expected.requested
-                        || to_be_lent,
+                        || expected.to_be_lent,
                     "an answer is on its way"
                 );
             }
@@ -347,13 +350,15 @@ impl World {
     }
 
     fn lend(&mut self, page: u64) {
-        match self.object.lend(page) {
-            Ok((version, ticket)) => {
-                assert_eq!(version, self.pages[&page].version);
+        let expected = self.pages.get_mut(&page).unwrap();
+        let due = core::mem::take(&mut expected.to_be_lent);
+        match self.object.pages.lend(page) {
+            Some((version, ticket)) => {
+                assert!(due && version == expected.version);
                 self.transfers.push(Transfer::Supply { page, version, how: Supply::Lent(ticket) });
             }
-            Err(answer) => {
-                self.check_answer(page, answer);
+            None => {
+                assert!(!due, "somebody waits for it");
                 self.transfer_ended();
             }
         }
@@ -364,13 +369,19 @@ impl World {
         assert_eq!(self.object.pages.is_current(page, ticket), current);
         let being_lent = self.is_being_supplied(page, version);
         let place = (outcome == Outcome::Good).then(|| self.new_place(version));
-        let after = self.object.pages.written(page, ticket, place);
+        let after = self.object.written(page, ticket, place);
         let expected = self.pages.get_mut(&page).unwrap();
+        let mut due = || core::mem::take(&mut expected.to_be_lent);
         match after {
-            AfterWrite::Stored(old) => {
+            AfterWrite::Stored { replaced, wanted } => {
                 assert!(current && outcome == Outcome::Good);
+                assert_eq!(wanted.is_some(), due());
                 (expected.precious, expected.handed_back) = (false, 0);
-                self.free_and_end(old);
+                if let Some(read) = wanted {
+                    assert!(!core::mem::replace(&mut expected.requested, true));
+                    self.transfers.push(Transfer::Read { page, read });
+                }
+                self.free_and_end(replaced);
             }
             AfterWrite::Superseded(place) => {
                 assert!(!current);
@@ -383,30 +394,23 @@ impl World {
                 self.transfers.push(Transfer::Write { page, ticket, version });
             }
             AfterWrite::Precious => {
+                due();
                 assert!(current && (expected.precious || being_lent), "the kernel has it, or gets it");
                 (expected.failed, expected.handed_back) = (true, 0);
                 self.transfer_ended();
             }
-            AfterWrite::Unstored(unstored) => {
-                assert!(current && outcome != Outcome::Good);
-                self.unstored(page, version, unstored);
-            }
-        }
-    }
-
-    fn unstored(&mut self, page: u64, version: Version, unstored: Unstored) {
-        let expected = self.pages.get_mut(&page).unwrap();
-        assert_eq!(expected.version, version);
-        expected.failed = true;
-        match unstored {
-            Unstored::HandBack(ticket) => {
-                assert!(expected.handed_back < HAND_BACKS);
+            AfterWrite::HandBack(ticket) => {
+                assert!(current && outcome != Outcome::Good && expected.handed_back < HAND_BACKS);
+                let asked = due();
+                expected.failed = true;
                 expected.handed_back += 1;
                 self.goes_back(page, ticket);
+                self.pages.get_mut(&page).unwrap().asked = asked;
             }
-            Unstored::Lost => {
+            AfterWrite::Lost { wanted } => {
+                assert!(current && outcome != Outcome::Good && wanted == due());
                 assert_eq!(expected.handed_back, HAND_BACKS);
-                expected.handed_back = 0;
+                (expected.failed, expected.handed_back) = (true, 0);
                 self.transfer_ended();
             }
         }
@@ -590,7 +594,7 @@ fn what_is_on_its_way_has_a_record_until_it_is_at_rest_or_forgotten() {
     let overtaken = pages.write(2, 20).unwrap();
     pages.write(2, 21).unwrap();
     assert_eq!((heap.records(), pages.count_in_store()), (2, 0));
-    assert_eq!(pages.written(1, written, Some(Place(100))), AfterWrite::Stored(None));
+    assert_eq!(pages.written(1, written, Some(Place(100))), stored(None));
     assert_eq!(pages.written(2, overtaken, Some(Place(200))), AfterWrite::Superseded(Some(Place(200))));
     assert_eq!((heap.records(), pages.count_in_store()), (1, 1));
     let Request::Read(read) = pages.request(1) else { panic!("page 1 is in the store") };
@@ -602,11 +606,49 @@ fn what_is_on_its_way_has_a_record_until_it_is_at_rest_or_forgotten() {
     assert_eq!(heap.records(), 0);
 }
 
+/// What becomes of a page that is stored and that nobody waits for.
+fn stored(replaced: Option<Place>) -> AfterWrite<Place> {
+    AfterWrite::Stored { replaced, wanted: None }
+}
+
+#[test]
+fn a_request_that_a_failed_write_has_answered_is_not_answered_again() {
+    let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
+    let write = pages.write(0, 1).unwrap();
+    assert_eq!(pages.request(0), Request::Lend);
+    // The page goes back, which the kernel takes for the answer. It changes the page and returns it, before the thread that was to lend
+    // it goes on.
+    let AfterWrite::HandBack(_) = pages.written(0, write, None) else { panic!("it goes back") };
+    let write = pages.write(0, 2).unwrap();
+    assert_eq!(pages.written(0, write, Some(Place(2))), stored(None));
+    assert_eq!(pages.lend(0), None, "an answer might come after the kernel has changed the page once more");
+}
+
+#[test]
+fn whoever_waits_for_a_page_when_its_write_ends_gets_what_becomes_of_it() {
+    let mut pages = Pages::<Place, Version>::new(0, Heap::new(1000));
+    for place in [Some(Place(1)), None] {
+        let write = pages.write(0, 1).unwrap();
+        assert_eq!(pages.request(0), Request::Lend);
+        match pages.written(0, write, place) {
+            AfterWrite::Stored { replaced: None, wanted: Some(read) } => {
+                assert_eq!(pages.request(0), Request::Answered);
+                assert_eq!(pages.read(0, read, Ok(()), false), AfterRead::Supply);
+            }
+            AfterWrite::Again(Place(1)) => {
+                assert_eq!(pages.written(0, write, None), AfterWrite::Lost { wanted: true });
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(pages.lend(0), None);
+    }
+}
+
 #[test]
 fn two_writes_of_a_page_that_end_in_the_other_order() {
     let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
     let (first, second) = (pages.write(0, 1).unwrap(), pages.write(0, 2).unwrap());
-    assert_eq!(pages.written(0, second, Some(Place(22))), AfterWrite::Stored(None));
+    assert_eq!(pages.written(0, second, Some(Place(22))), stored(None));
     assert_eq!(pages.written(0, first, Some(Place(11))), AfterWrite::Superseded(Some(Place(11))));
     assert!(matches!(pages.request(0), Request::Read(Read { place: Place(22), .. })));
 }
@@ -654,7 +696,7 @@ fn whoever_was_to_be_answered_by_a_page_that_does_not_come_gets_an_error() {
     let (_, ticket) = pages.lend(0).unwrap();
     assert!(pages.not_supplied(0, ticket));
     // It is not taken for one that the kernel has.
-    assert!(matches!(pages.written(0, write, None), AfterWrite::Unstored(Unstored::HandBack(_))));
+    assert!(matches!(pages.written(0, write, None), AfterWrite::HandBack(_)));
 }
 
 #[test]
@@ -688,7 +730,7 @@ fn many_requests_for_a_page_that_is_being_written_are_one_loan() {
     assert_eq!(pages.request(0), Request::Answered);
     pages.write(0, 2).unwrap();
     assert_eq!(pages.request(0), Request::Answered);
-    assert_eq!(pages.lend(0).map(|(version, _)| version), Ok(2));
+    assert_eq!(pages.lend(0).map(|(version, _)| version), Some(2));
     assert_eq!(pages.request(0), Request::Lend);
 }
 
@@ -725,7 +767,7 @@ fn pages_in_the_store_are_counted() {
     pages.write(1, 2).unwrap();
     let Request::Read(read) = pages.request(3) else { panic!("it is in the store") };
     assert_eq!((count(&pages), pages.is_out(6), pages.is_out(3)), ((199, 199), true, false));
-    assert_eq!(pages.written(0, write, Some(Place(500))), AfterWrite::Stored(Some(Place(0))));
+    assert_eq!(pages.written(0, write, Some(Place(500))), stored(Some(Place(0))));
     let AfterRead::GiveAway(ticket) = pages.read(3, read, Ok(()), true) else { panic!("it was read") };
     assert_eq!(count(&pages), (200, 200));
     assert_eq!(pages.given_away(3, ticket), Some(Place(1)));

@@ -17,7 +17,7 @@ use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
 use super::entry::{Entry, ObjectPages, Place, Shared, User};
-use crate::object::{AfterRead, AfterWrite, Drained, Origin, Read, ReadFailure, Ticket, Unstored};
+use crate::object::{AfterRead, AfterWrite, Drained, Origin, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError};
 
 /// A page to be written.
@@ -488,10 +488,16 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.counters.written.add(place.is_some() as u64);
         let (after, user) = {
             let mut state = job.entry.lock();
-            (state.object.pages.written(job.page, job.ticket, place), state.rights.user.clone())
+            (state.object.written(job.page, job.ticket, place), state.rights.user.clone())
         };
         match after {
-            AfterWrite::Stored(place) => self.free(place),
+            AfterWrite::Stored { replaced, wanted } => {
+                self.free(replaced);
+                if let Some(read) = wanted {
+                    let (entry, from) = (job.entry.clone(), Source::Store(read));
+                    self.transfers.supply(SupplyJob { entry, page: job.page, from });
+                }
+            }
             AfterWrite::Superseded(place) => {
                 self.counters.superseded.count();
                 self.free(place);
@@ -503,12 +509,15 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 return;
             }
             AfterWrite::Precious => {}
-            AfterWrite::Unstored(Unstored::HandBack(ticket)) => {
+            AfterWrite::HandBack(ticket) => {
                 let WriteJob { entry, page, data, .. } = job;
                 self.give_back(entry, page, Returned::Data(data), ticket);
                 return;
             }
-            AfterWrite::Unstored(Unstored::Lost) => {
+            AfterWrite::Lost { wanted } => {
+                if let Some(user) = user.as_ref().filter(|_| wanted) {
+                    self.error(user, job.page);
+                }
                 let is_of_use = user.is_some() || job.entry.origin != Origin::Internal;
                 self.counters.lost.add(is_of_use as u64);
             }
@@ -517,23 +526,19 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Supplies a page that is on its way to the store.
-    fn lend(&self, entry: &Arc<Entry<K, P, S>>, page: u64, memory: &mut OolMemory<K>) {
+    fn lend(&self, entry: &Entry<K, P, S>, page: u64, memory: &mut OolMemory<K>) {
         let (user, lent) = {
             let mut state = entry.lock();
             let Some(user) = state.rights.user.clone() else { return };
-            (user, state.object.lend(page))
+            (user, state.object.pages.lend(page))
         };
-        match lent {
-            Ok((data, ticket)) => {
-                data.copy_to(memory);
-                drop(data);
-                if self.supply(&user, page, memory, true) {
-                    self.counters.supplied_early.count();
-                } else {
-                    self.not_supplied(entry, &user, page, ticket);
-                }
-            }
-            Err(request) => self.answer(entry, &user, page, request),
+        let Some((data, ticket)) = lent else { return };
+        data.copy_to(memory);
+        drop(data);
+        if self.supply(&user, page, memory, true) {
+            self.counters.supplied_early.count();
+        } else {
+            self.not_supplied(entry, &user, page, ticket);
         }
     }
 
