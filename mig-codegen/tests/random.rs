@@ -102,7 +102,7 @@ fn without_errors(source: &str, abi: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn what_is_accepted_fits_together(source in source()) {

@@ -120,7 +120,7 @@ const SOUP: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn token_soup(words in prop::collection::vec(prop::sample::select(SOUP), 0..80), spaces in any::<bool>()) {

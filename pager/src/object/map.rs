@@ -599,7 +599,7 @@ pub(super) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
         fn it_does_what_an_ordinary_map_does(nodes in 0..40_usize, steps in prop::collection::vec(step(), 1..200)) {

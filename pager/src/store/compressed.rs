@@ -468,7 +468,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
         fn it_does_what_a_store_does(calls in prop::collection::vec((prop::collection::vec((0..3_u8, 0..1000_usize), 1..20), any::<usize>()), 1..12)) {

@@ -886,7 +886,7 @@ fn number(stored: &Stored<Slot>) -> Option<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn on_a_good_disk_it_does_what_a_store_in_memory_does(
