@@ -183,11 +183,49 @@ impl Abi {
         self.facts.name
     }
 
-    /// True if its messages have type words.
-    pub fn is_typed(&self) -> bool {
-        self.facts.family == Family::Typed
+    /// What can be declared for its messages.
+    pub fn rules(&self) -> &'static Rules {
+        match self.facts.family {
+            Family::Typed => &TYPED,
+            Family::Untyped => &UNTYPED,
+        }
     }
 }
+
+/// What the messages of an ABI ask of the types that a file declares.
+#[derive(Debug)]
+pub struct Rules {
+    /// Each value is described by a type word, which has a short and a long form, and counts elements of at least one byte that have a name.
+    pub type_words: bool,
+    /// Most bytes of an array without a bound that stands in the message; 0 if it never does.
+    pub inline_bytes: u64,
+    /// A declaration can put an element of an array out of line.
+    pub elements_out_of_line: bool,
+    /// Data of a fixed size, or with a bound, can be out of line.
+    pub sizes_out_of_line: bool,
+    /// An array of arrays of rights is counted like any other: by its elements. Else by the rights.
+    pub counts_groups_of_rights: bool,
+    /// Bits of a port in a message whose slot has its name; `None` if a slot is as large as the ABI's ports are.
+    pub port_bits: Option<u32>,
+}
+
+static TYPED: Rules = Rules {
+    type_words: true,
+    inline_bytes: 2048,
+    elements_out_of_line: false,
+    sizes_out_of_line: false,
+    counts_groups_of_rights: true,
+    port_bits: None,
+};
+
+static UNTYPED: Rules = Rules {
+    type_words: false,
+    inline_bytes: 0,
+    elements_out_of_line: true,
+    sizes_out_of_line: true,
+    counts_groups_of_rights: false,
+    port_bits: Some(32),
+};
 
 /// GNU MIG since 2023.
 static GNU: Language = Language {

@@ -6,6 +6,7 @@
 //! whatever follows it has no fixed offset.
 
 mod slots;
+mod steps;
 mod typed;
 mod untyped;
 

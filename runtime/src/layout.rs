@@ -83,7 +83,16 @@ impl Item {
     }
 }
 
-/// Checks the layout of a message: the offset of each item (of its type word) up to the first one behind a variable argument, and the
+/// Checks a size or an offset, which is what `what` says if it is wrong.
+///
+/// # Panics
+///
+/// If they differ; in a constant that is a compile error.
+pub const fn equal(what: &str, is: usize, declared: usize) {
+    assert!(is == declared, "{}", what);
+}
+
+/// Checks the layout of a message, which is what `message` says if it is wrong: the offset of each item (of its type word) up to the first one behind a variable argument, and the
 /// largest size.
 ///
 /// A typed reply's return code is its first item, `Data(4)`.
@@ -93,28 +102,28 @@ impl Item {
 /// use mig_runtime::layout::{Item::*, check};
 ///
 /// // memory_object_create, as gcc lays out its C structure on both ABIs.
-/// const _: () = check::<GnuX86_64>(&[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);
-/// const _: () = check::<GnuI386>(&[Port, Data(4), Port, Port, Data(4)], &[24, 32, 40, 48, 56], 64);
+/// const _: () = check::<GnuX86_64>("memory_object_create", &[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);
+/// const _: () = check::<GnuI386>("memory_object_create", &[Port, Data(4), Port, Port, Data(4)], &[24, 32, 40, 48, 56], 64);
 /// // The reply of mach_vm_read: a descriptor count, memory, and behind the NDR record how many bytes it has.
-/// const _: () = check::<Apple64>(&[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
+/// const _: () = check::<Apple64>("mach_vm_read", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
 /// ```
 ///
 /// # Panics
 ///
 /// If they differ; in a constant that is a compile error.
-pub const fn check<A: Abi>(items: &[Item], offsets: &[usize], size: usize) {
+pub const fn check<A: Abi>(message: &str, items: &[Item], offsets: &[usize], size: usize) {
     let mut at = A::FACTS.header;
     let mut fixed = true;
     let mut i = 0;
     while i < items.len() {
         if fixed {
-            assert!(i < offsets.len(), "an item has no offset");
-            assert!(offsets[i] == at, "an item is not where the runtime writes it");
+            // Each item up to there has an offset, and it is the one where the runtime writes it.
+            assert!(i < offsets.len() && offsets[i] == at, "{}", message);
         }
         fixed = fixed && !items[i].is_variable();
         let (word, data) = items[i].sizes::<A>();
         at += word + padded::<A>(data as u64) as usize;
         i += 1;
     }
-    assert!(size == at, "the size of the message is not what the runtime makes it");
+    assert!(size == at, "{}", message);
 }

@@ -106,7 +106,7 @@ pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};
 pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
-pub use reply::{Refusal, Reply, ReplyTo, Subsystem, subsystem};
+pub use reply::{Largest, Refusal, Reply, ReplyTo, Subsystem, subsystem};
 pub use right::{AnyRight, DeadName, Dest, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use rights::{ArrayRight, PortArray, Rights};
 pub use server::{Server, Stop, Unclaimed};

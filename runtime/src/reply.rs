@@ -34,27 +34,30 @@ pub trait Subsystem<K: Kernel> {
     fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool;
 }
 
-/// A subsystem that a demux function serves. `ids` are those of its requests, the sizes those of its largest messages in bytes.
+/// Bytes of the largest messages of a subsystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Largest {
+    /// A request.
+    pub request: usize,
+    /// A reply: at least an error's.
+    pub reply: usize,
+}
+
+/// A subsystem that a demux function serves. `ids` are those of its requests.
 ///
 /// Generated code wraps this for each interface.
-pub fn subsystem<K, F>(
-    ids: Range<i32>,
-    max_request_size: usize,
-    max_reply_size: usize,
-    dispatch: F,
-) -> impl Subsystem<K> + use<K, F>
+pub fn subsystem<K, F>(ids: Range<i32>, largest: Largest, dispatch: F) -> impl Subsystem<K> + use<K, F>
 where
     K: Kernel,
     F: Fn(&mut Received<'_, K>, &mut Reply<'_, K>) -> bool,
 {
-    Demux { ids, max_request_size, max_reply_size, dispatch }
+    Demux { ids, largest, dispatch }
 }
 
 /// See [`subsystem`].
 struct Demux<F> {
     ids: Range<i32>,
-    max_request_size: usize,
-    max_reply_size: usize,
+    largest: Largest,
     dispatch: F,
 }
 
@@ -68,11 +71,11 @@ where
     }
 
     fn max_request_size(&self) -> usize {
-        self.max_request_size
+        self.largest.request
     }
 
     fn max_reply_size(&self) -> usize {
-        self.max_reply_size
+        self.largest.reply
     }
 
     fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool {

@@ -293,10 +293,11 @@ impl<'s, K: Kernel> Server<'s, K> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// # use mig_runtime::{KernReturn, Kernel, Subsystem};
+    /// # use mig_runtime::{KernReturn, Kernel, Largest, Subsystem};
     /// # use mig_runtime::kernel::local::Local;
-    /// # fn front<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, 32, 48, |_, _| false) }
-    /// # fn back<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, 32, 48, |_, _| false) }
+    /// # const LARGEST: Largest = Largest { request: 32, reply: 48 };
+    /// # fn front<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, LARGEST, |_, _| false) }
+    /// # fn back<K: Kernel>() -> impl Subsystem<K> + Send + Sync { mig_runtime::subsystem(1..2, LARGEST, |_, _| false) }
     /// use mig_runtime::{PortSet, ReceiveRight, Server};
     ///
     /// let task: Local = Local::new();

@@ -95,7 +95,7 @@ fn module(vectors: &Value) -> String {
 ///
 /// Whether a string has a fixed size the vectors do not tell; their messages do.
 fn definition(vectors: &Value, abi: &'static Abi) -> (String, Interface) {
-    if abi.is_typed() {
+    if abi.rules().type_words {
         return analyzed(vectors, abi, &[]);
     }
     let routines = list(vectors, "routines");
@@ -184,7 +184,7 @@ fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (
         defs += &elements;
         let _ =
             writeln!(defs, "{} {}({});", text(routine, "kind"), text(routine, "routine"), args.join("; "));
-        defs += if abi.is_typed() { "nowaittime;\n" } else { "nowaittime;\nnosendtime;\n" };
+        defs += if abi.rules().type_words { "nowaittime;\n" } else { "nowaittime;\nnosendtime;\n" };
         defs += "msgoption MACH_MSG_OPTION_NONE;\n";
     }
     let _ = writeln!(defs, "serverdemux {};", text(vectors, "demux"));
@@ -210,7 +210,7 @@ struct TypeWord {
 impl TypeWords {
     /// `None` for an untyped ABI.
     fn of(routine: &Value, abi: &Abi) -> Option<Self> {
-        if !abi.is_typed() {
+        if !abi.rules().type_words {
             return None;
         }
         let first = |key: &str| {

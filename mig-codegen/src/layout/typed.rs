@@ -3,8 +3,10 @@
 use mig_abi::{Disposition, Facts, TypeWords};
 
 use super::slots::{Slots, TooLarge, check};
+use super::steps;
 use crate::model::{
-    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, Routine, SlotRole, Type, TypeKind, TypeWord,
+    Arg, Check, Complex, Dealloc, InLine, Indirect, Message, MessageKind, Routine, SlotRole, Steps, Type,
+    TypeKind, TypeWord,
 };
 use crate::wire::{INTEGER_32, Wire};
 
@@ -19,7 +21,7 @@ pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Me
             table.integer(SlotRole::Count, Some(index))?;
         }
     }
-    Ok(table.finish(routine.id))
+    Ok(table.finish(MessageKind::Request, routine.id))
 }
 
 /// Lays out a routine's reply of success.
@@ -32,7 +34,7 @@ pub(super) fn reply(facts: &Facts, routine: &Routine, side: Side) -> Result<Mess
             table.argument(index, arg, sender, Receiver::User)?;
         }
     }
-    Ok(table.finish(routine.reply_id()))
+    Ok(table.finish(MessageKind::Reply, routine.reply_id()))
 }
 
 /// Whether one side of an interface lives in the kernel.
@@ -184,7 +186,7 @@ impl<'a> Table<'a> {
         Some(())
     }
 
-    fn finish(self, id: u32) -> Message {
+    fn finish(self, kind: MessageKind, id: u32) -> Message {
         let (mut slots, min, max) = self.slots.finish();
         let checks = &mut slots[0].check;
         checks.push(check("msgh_id", id));
@@ -201,7 +203,8 @@ impl<'a> Table<'a> {
             (Complex::Never, Complex::Never) => Complex::Never,
             _ => Complex::Depends,
         };
-        Message { slots, min_size: min, max_size: max, complex }
+        let steps = Steps::Typed(steps::typed(&slots));
+        Message { kind, slots, min_size: min, max_size: max, complex, steps }
     }
 }
 

@@ -7,8 +7,10 @@
 use mig_abi::{DescriptorKind, Facts, NDR};
 
 use super::slots::{Slots, TooLarge, check};
+use super::steps;
 use crate::model::{
-    Arg, Check, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, Type, TypeKind,
+    Arg, Check, Complex, Dealloc, Indirect, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole,
+    Steps, Type, TypeKind,
 };
 use crate::wire::Wire;
 
@@ -26,14 +28,14 @@ pub(super) fn request(facts: &Facts, routine: &Routine) -> Result<Message, TooLa
             parts.push((index, Part::Count));
         }
     }
-    lay_out(facts, routine, &parts, routine.id, false)
+    lay_out(facts, routine, &parts, MessageKind::Request)
 }
 
 /// Lays out a routine's reply of success.
 pub(super) fn reply(facts: &Facts, routine: &Routine) -> Result<Message, TooLarge> {
     let values = routine.args.iter().enumerate().filter(|(_, arg)| arg.in_reply());
     let parts: Vec<_> = values.map(|(index, _)| (index, Part::Value)).collect();
-    lay_out(facts, routine, &parts, routine.reply_id(), true)
+    lay_out(facts, routine, &parts, MessageKind::Reply)
 }
 
 /// What of an argument is in a message.
@@ -49,8 +51,7 @@ fn lay_out(
     facts: &Facts,
     routine: &Routine,
     parts: &[(usize, Part)],
-    id: u32,
-    is_reply: bool,
+    kind: MessageKind,
 ) -> Result<Message, TooLarge> {
     let value = |&(index, part): &(usize, Part)| (part == Part::Value).then(|| (index, &routine.args[index]));
     let values: Vec<(usize, &Arg)> = parts.iter().filter_map(value).collect();
@@ -64,6 +65,7 @@ fn lay_out(
             table.descriptors(index, arg)?;
         }
     }
+    let is_reply = kind == MessageKind::Reply;
     let has_code = is_reply && !complex;
     if has_code || parts.iter().any(|&(index, part)| part == Part::Count || has_data(&routine.args[index].ty))
     {
@@ -89,7 +91,7 @@ fn lay_out(
             _ => {}
         }
     }
-    Ok(table.finish(id, complex))
+    Ok(table.finish(routine, kind, complex))
 }
 
 /// How many descriptors a value has in a message; `None` if it is plain data.
@@ -220,7 +222,11 @@ impl Table<'_> {
         Some(())
     }
 
-    fn finish(self, id: u32, complex: bool) -> Message {
+    fn finish(self, routine: &Routine, kind: MessageKind, complex: bool) -> Message {
+        let id = match kind {
+            MessageKind::Request => routine.id,
+            MessageKind::Reply => routine.reply_id(),
+        };
         let (mut slots, min, max) = self.slots.finish();
         let checks = &mut slots[0].check;
         checks.push(check("msgh_id", id));
@@ -229,7 +235,8 @@ impl Table<'_> {
         }
         checks.push(check("complex", u32::from(complex)));
         let complex = if complex { Complex::Always } else { Complex::Never };
-        Message { slots, min_size: min, max_size: max, complex }
+        let steps = Steps::Untyped(steps::untyped(routine, kind, &slots));
+        Message { kind, slots, min_size: min, max_size: max, complex, steps }
     }
 }
 

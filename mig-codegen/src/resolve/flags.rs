@@ -5,7 +5,7 @@ use mig_parser::diagnostics::Diagnostics;
 use mig_parser::source::Span;
 
 use super::{Report, language};
-use crate::abi::{Abi, Feature};
+use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
 use crate::model::{Dealloc, Type};
 
@@ -96,7 +96,9 @@ impl Flags {
             }
             FlagKind::CountInOut => self.count_in_out = Some(span),
             FlagKind::RetCode => {
-                if language(abi, Feature::RetCode, span, out) && !abi.is_typed() {
+                if language(abi, Feature::RetCode, span, out)
+                    && abi.language.verdict(Feature::RetCode) == Verdict::Accept
+                {
                     self.ret_code = Some(span);
                 }
             }

@@ -14,6 +14,8 @@ pub(super) struct MessageType {
     pub(super) received: Option<u32>,
     /// The size of an element in bits, if the name implies one.
     pub(super) bits: Option<u32>,
+    /// `MACH_MSG_TYPE_REAL` and its kin.
+    pub(super) is_float: bool,
 }
 
 /// Bits of an element, where the name implies them.
@@ -75,10 +77,13 @@ const PREFIX: &str = "MACH_MSG_TYPE_";
 pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
     match name {
         IpcName::Number(number) => {
-            Some(MessageType { sent: Some(number.value), received: Some(number.value), bits: None })
+            let (sent, received) = (Some(number.value), Some(number.value));
+            let is_float = number.value == u32::from(Number::REAL.0);
+            Some(MessageType { sent, received, bits: None, is_float })
         }
         IpcName::Polymorphic(_) => {
-            Some(MessageType { sent: None, received: None, bits: Some(port_bits(abi)) })
+            let bits = Some(port_bits(abi));
+            Some(MessageType { sent: None, received: None, bits, is_float: false })
         }
         IpcName::Symbol(symbol) => {
             let wanted = symbol.name.strip_prefix(PREFIX)?;
@@ -88,7 +93,7 @@ pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
 }
 
 fn data(wanted: &str, abi: &Abi) -> Option<MessageType> {
-    let here = if abi.is_typed() { In::Typed } else { In::Untyped };
+    let here = if abi.rules().type_words { In::Typed } else { In::Untyped };
     let (_, number, bits, _) =
         DATA.iter().find(|(name, .., place)| *name == wanted && (*place == In::All || *place == here))?;
     let number = Some(number.0.into());
@@ -96,7 +101,7 @@ fn data(wanted: &str, abi: &Abi) -> Option<MessageType> {
         Bits::None => None,
         Bits::Is(bits) => Some(*bits),
     };
-    Some(MessageType { sent: number, received: number, bits })
+    Some(MessageType { sent: number, received: number, bits, is_float: wanted.starts_with("REAL") })
 }
 
 fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
@@ -106,13 +111,18 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
     let bits = Some(port_bits(abi));
     let received = |right: Disposition| Some(right.received() as u32);
     if let Some(sent) = in_list(SENT) {
-        return Some(MessageType { sent: Some(sent as u32), received: received(sent), bits });
+        return Some(MessageType {
+            sent: Some(sent as u32),
+            received: received(sent),
+            bits,
+            is_float: false,
+        });
     }
     if let Some(right) = in_list(RECEIVED) {
-        return Some(MessageType { sent: None, received: received(right), bits });
+        return Some(MessageType { sent: None, received: received(right), bits, is_float: false });
     }
-    let bits = if abi.is_typed() { None } else { bits };
-    (wanted == POLYMORPHIC).then_some(MessageType { sent: None, received: None, bits })
+    let bits = if abi.rules().type_words { None } else { bits };
+    (wanted == POLYMORPHIC).then_some(MessageType { sent: None, received: None, bits, is_float: false })
 }
 
 /// All complete names, for a suggestion.
@@ -124,5 +134,5 @@ pub(super) fn all() -> impl Iterator<Item = String> {
 
 /// The size in bits of a port in a message: its slot, or its name where a descriptor carries it.
 pub(super) fn port_bits(abi: &Abi) -> u32 {
-    if abi.is_typed() { abi.facts.port as u32 * 8 } else { 32 }
+    abi.rules().port_bits.unwrap_or(abi.facts.port as u32 * 8)
 }

@@ -68,8 +68,9 @@ impl Types<'_> {
                 (0, _) => (2, 32),
                 _ => (*type_number, *bits),
             };
-            let mut declared =
-                plain_scalar(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
+            let is_float = matches!(name.as_str(), "float" | "double");
+            let scalar = Scalar { type_number, received: type_number, bits, is_float };
+            let mut declared = plain_scalar(TypeKind::Scalar(scalar));
             declared.ty.name = unsigned.map(str::to_owned);
             return Some(declared);
         }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use mig_abi::Disposition;
-use mig_parser::ast::{self, Argument, ArgumentType, Direction, RoutineKind, Statement, SubsystemModifier};
+use mig_parser::ast::{
+    self, Argument, ArgumentType, Direction, Ident, RoutineKind, Statement, SubsystemModifier,
+};
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
@@ -14,7 +16,7 @@ use super::types::Declared;
 use super::{Report, Resolver, language};
 use crate::abi::Feature;
 use crate::codes;
-use crate::model::{Arg, Dealloc, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
+use crate::model::{Arg, Dealloc, Form, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
 use crate::wire::{INTEGER_32, is_counted};
 
 impl<'a> Resolver<'a> {
@@ -116,6 +118,7 @@ impl<'a> Resolver<'a> {
         Some(Arg {
             name: name.name.clone(),
             role: Role::Out,
+            form: self.form(&declared.ty, name, name.span, out)?,
             ty: declared.ty,
             dealloc: declared.dealloc,
             count_in_out: false,
@@ -150,6 +153,7 @@ impl<'a> Resolver<'a> {
         let mut arg = Arg {
             name: argument.name.name.clone(),
             role: self.role(argument, direction, out)?,
+            form: self.form(&declared.ty, &argument.name, argument.span, out)?,
             dealloc: flags.dealloc.unwrap_or(declared.dealloc),
             count_in_out: false,
             ret_code: false,
@@ -218,6 +222,28 @@ impl<'a> Resolver<'a> {
         Some(())
     }
 
+    /// What an argument is to a programmer; an error if nothing has been thought of.
+    fn form(&self, ty: &Type, name: &Ident, span: Span, out: &mut Diagnostics) -> Option<Form> {
+        let why = match (&ty.kind, Form::of(ty)) {
+            (_, None) => "an array of this kind has no form in Rust yet",
+            (
+                TypeKind::Bounded { element, .. }
+                | TypeKind::Indefinite { element, .. }
+                | TypeKind::OutOfLine { element, .. },
+                Some(_),
+            ) if element.port().is_some()
+                && !matches!(element.kind, TypeKind::Port(_))
+                && !self.abi.rules().counts_groups_of_rights =>
+            {
+                // Its count is that of the inner arrays, which a list of rights does not show.
+                "an array of arrays of rights"
+            }
+            (_, Some(form)) => return Some(form),
+        };
+        out.error(codes::ARGUMENT_NOT_GENERATED, span, format!("`{}` is not generated yet", name.name), why);
+        None
+    }
+
     fn role(&self, argument: &Argument, direction: Direction, out: &mut Diagnostics) -> Option<Role> {
         let role = roles::role(argument, direction);
         if role.is_none() {
@@ -235,7 +261,7 @@ impl<'a> Resolver<'a> {
     fn check_in_out(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
         let in_line = match arg.ty.kind {
             TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => true,
-            TypeKind::Indefinite { .. } => self.abi.is_typed(),
+            TypeKind::Indefinite { .. } => self.abi.rules().inline_bytes > 0,
             _ => false,
         };
         if arg.role != Role::InOut || !in_line {
@@ -266,7 +292,7 @@ impl<'a> Resolver<'a> {
         if let Some(span) = flags.count_in_out {
             let in_line = match arg.ty.kind {
                 TypeKind::Bounded { .. } => true,
-                TypeKind::Indefinite { .. } => self.abi.is_typed(),
+                TypeKind::Indefinite { .. } => self.abi.rules().inline_bytes > 0,
                 _ => false,
             };
             arg.count_in_out = arg.role == Role::Out && in_line;
@@ -489,7 +515,10 @@ fn is_port_to_send_to(arg: &Arg) -> bool {
 }
 
 fn is_integer(ty: &Type) -> bool {
-    ty.kind == TypeKind::Scalar(Scalar { type_number: INTEGER_32, received: INTEGER_32, bits: 32 })
+    matches!(
+        ty.kind,
+        TypeKind::Scalar(Scalar { type_number: INTEGER_32, received: INTEGER_32, bits: 32, .. })
+    )
 }
 
 /// Memory that a message can take along.

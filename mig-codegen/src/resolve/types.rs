@@ -20,9 +20,6 @@ use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
 use crate::wire::{STRING_C, Wire, is_counted};
 
-/// An array without a bound goes inline up to this many bytes.
-const INDEFINITE_INLINE_BYTES: u64 = 2048;
-
 /// So many types may be inside one another: those who walk them may use the stack.
 const DEEPEST: u32 = 64;
 
@@ -64,7 +61,12 @@ impl<'a> Types<'a> {
         wrong: &[String],
     ) -> Self {
         let built_in = abi.built_in.iter().map(|&(name, type_number, bits)| {
-            let mut ty = anonymous(TypeKind::Scalar(Scalar { type_number, received: type_number, bits }));
+            let mut ty = anonymous(TypeKind::Scalar(Scalar {
+                type_number,
+                received: type_number,
+                bits,
+                is_float: false,
+            }));
             ty.name = Some(name.to_owned());
             let declared = plain(ty);
             (name.to_owned(), Entry { declared: Some(declared), span: None })
@@ -188,7 +190,7 @@ impl<'a> Types<'a> {
             }
             _ => false,
         };
-        if unnamed && self.abi.is_typed() {
+        if unnamed && self.abi.rules().type_words {
             out.push(
                 Diagnostic::error(
                     codes::UNNAMED_ELEMENT,
@@ -211,7 +213,7 @@ impl<'a> Types<'a> {
         span: Span,
         out: &mut Diagnostics,
     ) -> Option<bool> {
-        if !self.abi.is_typed() {
+        if !self.abi.rules().type_words {
             return Some(false);
         }
         let wire = self.wire(ty, span, out)?;
@@ -339,7 +341,7 @@ impl<'a> Types<'a> {
                 return None;
             }
         };
-        let kind = basic_kind(sender.sent, received.received, bits, span, out)?;
+        let kind = basic_kind(sender, received.received, bits, span, out)?;
         let mut declared = plain(anonymous(kind));
         let flags = Flags::read(&basic.flags, self.abi, out);
         declared.dealloc = flags.dealloc.unwrap_or(Dealloc::No);
@@ -399,10 +401,7 @@ impl<'a> Types<'a> {
         };
         let declared = self.element(element, span, out)?;
         let size = self.element_size(&declared.ty, element.span, out)?;
-        let inline_max = match self.abi.is_typed() {
-            true => (INDEFINITE_INLINE_BYTES / size) as u32,
-            false => 0,
-        };
+        let inline_max = (self.abi.rules().inline_bytes / size) as u32;
         let element = Arc::new(declared.ty.clone());
         let kind = match max {
             0 => TypeKind::Indefinite { element, inline_max },
@@ -425,7 +424,7 @@ impl<'a> Types<'a> {
         }
         let kind = TypeKind::Fixed { element: Arc::new(declared.ty.clone()), count, by_value };
         let declared = nest(declared, kind, span, out)?;
-        if self.abi.is_typed() {
+        if self.abi.rules().type_words {
             self.wire(&declared.ty, span, out)?;
         }
         Some(declared)
@@ -435,8 +434,8 @@ impl<'a> Types<'a> {
     fn element(&self, spec: &TypeSpec, array: Span, out: &mut Diagnostics) -> Option<Declared> {
         let element = self.spec(spec, out)?;
         let what = match element.ty.kind {
-            TypeKind::OutOfLine { .. } if self.abi.is_typed() => "out of line",
-            TypeKind::OutOfLine { .. } => return Some(element),
+            TypeKind::OutOfLine { .. } if self.abi.rules().elements_out_of_line => return Some(element),
+            TypeKind::OutOfLine { .. } => "out of line",
             _ if is_counted(&element.ty) => "of variable size",
             _ => return Some(element),
         };
@@ -453,7 +452,7 @@ impl<'a> Types<'a> {
     }
 
     fn element_size(&self, element: &Type, span: Span, out: &mut Diagnostics) -> Option<u64> {
-        if !self.abi.is_typed() {
+        if !self.abi.rules().type_words {
             return Some(1);
         }
         let size = self.wire(element, span, out)?.bytes(1).unwrap_or(0);
@@ -471,7 +470,7 @@ impl<'a> Types<'a> {
 
     fn pointer(&self, target: &TypeSpec, span: Span, out: &mut Diagnostics) -> Option<Declared> {
         let declared = self.spec(target, out)?;
-        let typed = self.abi.is_typed();
+        let any_size = self.abi.rules().sizes_out_of_line;
         let complicated = |why: &str, out: &mut Diagnostics| {
             out.push(
                 Diagnostic::error(codes::TOO_COMPLICATED, span, "this type is too complicated", why)
@@ -484,14 +483,14 @@ impl<'a> Types<'a> {
                 return None;
             }
             TypeKind::Indefinite { element, .. } => TypeKind::OutOfLine { element, count: None, max: None },
-            TypeKind::Bounded { element, max } if !typed => {
+            TypeKind::Bounded { element, max } if any_size => {
                 TypeKind::OutOfLine { element, count: None, max: Some(max) }
             }
             TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => {
                 complicated("a bounded array can't be out of line", out);
                 return None;
             }
-            _ if typed => {
+            _ if !any_size => {
                 out.push(
                     Diagnostic::error(
                         codes::FIXED_OUT_OF_LINE,
@@ -628,12 +627,13 @@ fn plain(ty: Type) -> Declared {
 
 /// What a message type of so many bits is: a right, a string, or plain data.
 fn basic_kind(
-    sent: Option<u32>,
+    sender: MessageType,
     received: Option<u32>,
     bits: u32,
     span: Span,
     out: &mut Diagnostics,
 ) -> Option<TypeKind> {
+    let MessageType { sent, is_float, .. } = sender;
     let is_right = |name: Option<u32>| name.is_none_or(Disposition::is_right);
     if is_right(sent) != is_right(received) {
         out.error(
@@ -676,7 +676,7 @@ fn basic_kind(
     if type_number == STRING_C && bits > 8 {
         return Some(TypeKind::FixedString { size: bits / 8, whole: true });
     }
-    Some(TypeKind::Scalar(Scalar { type_number, received: received_number, bits }))
+    Some(TypeKind::Scalar(Scalar { type_number, received: received_number, bits, is_float }))
 }
 
 fn c_string(bound: Bound, span: Span, out: &mut Diagnostics) -> Option<Type> {

@@ -3,12 +3,11 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::code::Place;
 use super::docs;
+use super::emit::{End, Reader, Writer};
 use super::names::limit;
 use super::results::trailer_field;
-use super::words::End;
-use super::{Generator, form, names};
+use super::{Generator, names};
 use crate::model::{Arg, Message, Role, Routine, TypeKind};
 
 /// The variables of a client function that are not its parameters.
@@ -66,7 +65,7 @@ impl Generator<'_> {
         for arg in &routine.args {
             let name = names::snake(&arg.name);
             let ty = match arg.role {
-                Role::In | Role::InOut => self.client_param(arg, form(&arg.ty)),
+                Role::In | Role::InOut => self.client_param(arg),
                 Role::RequestPort | Role::ReplyPort { client: true, .. } => match &arg.ty.kind {
                     TypeKind::Port(port) => self.sent_right(*port),
                     _ => continue,
@@ -95,13 +94,9 @@ impl Generator<'_> {
             true => quote!(#kernel),
             false => quote!(#right.kernel()),
         };
-        let arguments: Vec<TokenStream> = match self.is_typed() {
-            true => {
-                let args = routine.args.iter().enumerate();
-                args.filter_map(|(index, arg)| self.encode_argument(routine, request, index, arg)).collect()
-            }
-            false => self.untyped_request(routine, request),
-        };
+        let writer =
+            Writer { generator: self, routine, end: End::Client, to: request, value: &|arg| variable(arg) };
+        let arguments = writer.statements(&routine.request);
         let mutable = (!arguments.is_empty()).then(|| quote!(mut));
         let send = self.send(routine, locals);
         let only_code = routine.ret_code().map(|arg| {
@@ -119,30 +114,6 @@ impl Generator<'_> {
             #(#arguments)*
             #send
         }
-    }
-
-    fn encode_argument(
-        &self,
-        routine: &Routine,
-        request: &Ident,
-        index: usize,
-        arg: &Arg,
-    ) -> Option<TokenStream> {
-        let message = &routine.request;
-        if arg.in_request() {
-            let value = names::snake(&arg.name);
-            let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
-            return Some(self.encode_in(request, &value, place));
-        }
-        arg.count_in_out.then(|| {
-            let limit = limit(routine, arg);
-            let ty = self.word_const(message, index, End::Sends);
-            let max = Literal::u32_unsuffixed(arg.ty.declared_max());
-            quote! {
-                let #limit = #limit.min(#max);
-                #request.data(#ty, &#limit);
-            }
-        })
     }
 
     /// Sends the request; if there is a reply, reads it.
@@ -182,68 +153,43 @@ impl Generator<'_> {
         locals: &Locals,
     ) -> TokenStream {
         let reply = &locals.reply;
-        let outs = routine.results();
-        if !self.is_typed() {
-            return self.read_untyped_reply(routine, message, call, locals);
-        }
-        if outs.is_empty() {
+        let local = |arg: &Arg| names::snake(&arg.name);
+        let reader = Reader { generator: self, routine, end: End::Client, from: reply, local: &local };
+        let reads = reader.statements(message);
+        let results = self.results_value(routine);
+        let fields = routine.client_trailer();
+        if fields.is_empty() && routine.results().is_empty() {
             return quote! {
                 #call.end()?;
                 Ok(())
             };
         }
-        let reads = outs.iter().map(|&(index, arg)| {
-            let limit = limit(routine, arg);
-            let limit = arg.count_in_out.then_some(&limit);
-            let place = Place { message, index, arg, form: form(&arg.ty), limit };
-            let name = names::snake(&arg.name);
-            let value = self.decode(reply, place);
-            quote!(let #name = #value;)
-        });
-        let values = outs.iter().map(|(_, arg)| {
-            let name = names::snake(&arg.name);
-            (name.clone(), self.owned_result(&name, form(&arg.ty)))
-        });
-        let results = match &values.collect::<Vec<_>>()[..] {
-            [(_, value)] => value.clone(),
-            values => {
-                let results = self.results_name(routine);
-                let fields = values.iter().map(|(name, value)| match *name == value.to_string() {
-                    true => quote!(#name),
-                    false => quote!(#name: #value),
-                });
-                quote!(#results { #(#fields),* })
+        let mutable = (!routine.results().is_empty()).then(|| quote!(mut));
+        let (variables, results) = match fields.is_empty() {
+            true => (quote!(#mutable #reply), results),
+            false => {
+                let fields = fields.into_iter().map(|field| trailer_field(&self.rt, field).1);
+                (quote!((#mutable #reply, trailer)), quote!((#results, #(trailer.#fields()?),*)))
             }
         };
         quote! {
-            let mut #reply = #call;
+            let #variables = #call;
             #(#reads)*
             #reply.end()?;
             Ok(#results)
         }
     }
 
-    fn read_untyped_reply(
-        &self,
-        routine: &Routine,
-        message: &Message,
-        call: TokenStream,
-        locals: &Locals,
-    ) -> TokenStream {
-        let rt = &self.rt;
-        let reply = &locals.reply;
-        let local = |arg: &Arg| names::snake(&arg.name);
-        let reads = self.untyped_results(routine, message, reply, &local);
-        let outs = routine.results();
-        let values: Vec<TokenStream> =
-            outs.iter().map(|(_, arg)| self.owned_result(&local(arg), form(&arg.ty))).collect();
-        let results = match &values[..] {
+    /// The results of a call, in the variables that they have been read into.
+    fn results_value(&self, routine: &Routine) -> TokenStream {
+        let owned = |arg: &Arg| self.owned_result(&names::snake(&arg.name), arg);
+        match &routine.results()[..] {
             [] => quote!(()),
-            [value] => value.clone(),
-            values => {
+            [(_, arg)] => owned(arg),
+            results => {
                 let name = self.results_name(routine);
-                let fields = outs.iter().zip(values).map(|((_, arg), value)| {
-                    let field = local(arg);
+                let fields = results.iter().map(|(_, arg)| {
+                    let (field, value) = (names::snake(&arg.name), owned(arg));
                     match field == value.to_string() {
                         true => quote!(#field),
                         false => quote!(#field: #value),
@@ -251,23 +197,6 @@ impl Generator<'_> {
                 });
                 quote!(#name { #(#fields),* })
             }
-        };
-        let tokens = routine.client_trailer().into_iter().map(|field| trailer_field(rt, field));
-        let tokens: Vec<TokenStream> = tokens.map(|(_, method)| quote!(trailer.#method()?)).collect();
-        let mutable = (!outs.is_empty()).then(|| quote!(mut));
-        match tokens.is_empty() {
-            true => quote! {
-                let #mutable #reply = #call;
-                #(#reads)*
-                #reply.end()?;
-                Ok(#results)
-            },
-            false => quote! {
-                let (#mutable #reply, trailer) = #call;
-                #(#reads)*
-                #reply.end()?;
-                Ok((#results, #(#tokens),*))
-            },
         }
     }
 
@@ -275,7 +204,7 @@ impl Generator<'_> {
     fn header_right(&self, arg: &Arg) -> TokenStream {
         let name = names::snake(&arg.name);
         match arg.ty.kind {
-            TypeKind::Port(port) => self.any_right(port, &name),
+            TypeKind::Port(port) => self.any_right(port, &quote!(#name)),
             _ => quote!(#name.into()),
         }
     }
@@ -326,6 +255,12 @@ impl Generator<'_> {
         let reply = routine.reply.as_ref().map_or(0, |reply| reply.max_size.max(error) + trailer as u32);
         routine.request.max_size.max(reply).next_multiple_of(8)
     }
+}
+
+/// The parameter for an argument, as a value.
+fn variable(arg: &Arg) -> TokenStream {
+    let name = names::snake(&arg.name);
+    quote!(#name)
 }
 
 /// True for a parameter `name: impl …`.

@@ -5,10 +5,11 @@ use mig_parser::ast::RoutineKind;
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::words::type_number_name;
 use crate::model::{
-    Arg, Complex, Dealloc, Indirect, Message, PortType, Role, Routine, Slot, SlotRole, Type, TypeKind,
+    Arg, Complex, Dealloc, Indirect, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole, Type,
+    TypeKind,
 };
+use crate::wire::type_number_name;
 
 /// One line of documentation.
 pub(super) fn doc(line: &str) -> TokenStream {
@@ -103,7 +104,7 @@ fn message(routine: &Routine, name: &str, message: &Message) -> Vec<String> {
     }
     lines.push(format!("{name}, {size}{complex}:"));
     lines.push(String::new());
-    lines.push("| offset | bytes | |".to_owned());
+    lines.push("| offset | bytes | value |".to_owned());
     lines.push("|-:|-:|-|".to_owned());
     lines.extend(rows);
     lines
@@ -117,7 +118,7 @@ fn row(of: &Routine, message: &Message, slots: &[Slot]) -> Option<String> {
         (SlotRole::Data | SlotRole::Port | SlotRole::Ool | SlotRole::OolPorts, Some(arg)) => {
             format!("`{}`: {}", arg.name, describe(arg))
         }
-        (SlotRole::Count, Some(arg)) if arg.role == Role::Out && std::ptr::eq(message, &of.request) => {
+        (SlotRole::Count, Some(arg)) if arg.role == Role::Out && message.kind == MessageKind::Request => {
             format!("`{}Cnt`: how many the caller takes", arg.name)
         }
         (SlotRole::Count, Some(arg)) => format!("`{}Cnt`", arg.name),

@@ -1,149 +1,38 @@
 //! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a message.
 
 use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::Generator;
-use crate::model::{Arg, Dealloc, PortType, Type, TypeKind};
-
-/// What an argument is to a Rust programmer.
-#[derive(Clone, Copy)]
-pub(super) enum Form<'t> {
-    /// One right.
-    Right(PortType),
-    /// A truth value.
-    Bool,
-    /// A number.
-    Number(&'t Type),
-    /// An array or structure of fixed size.
-    Aggregate(&'t Type),
-    /// An array of so many values at most, always in the message.
-    Slice(&'t Type, u32),
-    /// An array of any length, in the message while it is short.
-    Indefinite(&'t Type),
-    /// An array of any length, never in the message.
-    OutOfLine(&'t Type),
-    /// A value of fixed size, of so many elements, that is not in the message: only untyped ABIs have it.
-    OutOfLineValue(&'t Type, u32),
-    /// A C string in a field of fixed size.
-    FixedString,
-    /// A C string of at most so many bytes.
-    BoundedString(u32),
-    /// So many rights.
-    FixedRights(PortType, u32),
-    /// So many rights at most, always in the message.
-    BoundedRights(PortType, u32),
-    /// Rights, in the message while they are few.
-    IndefiniteRights(PortType),
-    /// Rights, never in the message.
-    OutOfLineRights(PortType),
-}
-
-impl<'t> Form<'t> {
-    /// `None` for what has no form in Rust yet.
-    pub(super) fn of(ty: &'t Type) -> Option<Form<'t>> {
-        Some(match &ty.kind {
-            TypeKind::Port(port) => Form::Right(*port),
-            TypeKind::Scalar(_) if ty.is_bool() => Form::Bool,
-            TypeKind::Scalar(scalar) if matches!(scalar.bits, 8 | 16 | 32 | 64) => Form::Number(ty),
-            TypeKind::Scalar(_) | TypeKind::Struct { .. } => Form::Aggregate(ty),
-            TypeKind::Fixed { element, count, .. } => match rights(element) {
-                Some((port, group)) => Form::FixedRights(port, group.checked_mul(*count)?),
-                None => plain(element, Form::Aggregate(ty))?,
-            },
-            TypeKind::Bounded { element, max } => match rights(element) {
-                Some((port, group)) => Form::BoundedRights(port, group.checked_mul(*max)?),
-                None => plain(element, Form::Slice(element, *max))?,
-            },
-            TypeKind::Indefinite { element, .. } => match rights(element) {
-                Some((port, _)) => Form::IndefiniteRights(port),
-                None => plain(element, Form::Indefinite(element))?,
-            },
-            TypeKind::OutOfLine { element, count: None, .. } => match rights(element) {
-                Some((port, _)) => Form::OutOfLineRights(port),
-                None => plain(element, Form::OutOfLine(element))?,
-            },
-            TypeKind::OutOfLine { element, count: Some(count), .. } => {
-                plain(element, Form::OutOfLineValue(element, *count))?
-            }
-            TypeKind::FixedString { .. } => Form::FixedString,
-            TypeKind::BoundedString { max } => Form::BoundedString(*max),
-        })
-    }
-
-    /// True if the type of a result mentions the kernel.
-    pub(super) fn owns(self) -> bool {
-        self.has_rights() || matches!(self, Form::OutOfLine(element) if element.is_byte())
-    }
-
-    /// True for rights and arrays of them.
-    pub(super) fn has_rights(self) -> bool {
-        matches!(
-            self,
-            Form::Right(_)
-                | Form::FixedRights(..)
-                | Form::BoundedRights(..)
-                | Form::IndefiniteRights(_)
-                | Form::OutOfLineRights(_)
-        )
-    }
-}
-
-/// The rights that an element of an array is, and how many: those of arrays of arrays are one long array.
-fn rights(element: &Type) -> Option<(PortType, u32)> {
-    match &element.kind {
-        TypeKind::Port(port) => Some((*port, 1)),
-        TypeKind::Fixed { element, count, .. } => {
-            let (port, group) = rights(element)?;
-            Some((port, group.checked_mul(*count)?))
-        }
-        _ => None,
-    }
-}
-
-/// An array's form, if its elements are plain data.
-fn plain<'t>(element: &Type, form: Form<'t>) -> Option<Form<'t>> {
-    match &element.kind {
-        TypeKind::Scalar(_) | TypeKind::Struct { .. } | TypeKind::FixedString { .. } => Some(form),
-        TypeKind::Fixed { element, .. } => plain(element, form),
-        _ => None,
-    }
-}
+use crate::model::{Arg, Dealloc, Extent, Form, Memory, Plain, PortType, Rights, Type};
 
 impl Generator<'_> {
     /// The client's parameter for an argument in its request.
-    pub(super) fn client_param(&self, arg: &Arg, form: Form<'_>) -> TokenStream {
+    pub(super) fn client_param(&self, arg: &Arg) -> TokenStream {
         let rt = &self.rt;
-        match form {
-            Form::Right(port) => self.sent_right(port),
-            Form::Bool => quote!(bool),
-            Form::Number(ty) => self.data_type(ty),
-            Form::Aggregate(_) | Form::OutOfLineValue(..) => {
-                let ty = self.owned(form);
+        match &arg.form {
+            Form::Plain(Plain::Bool) => quote!(bool),
+            Form::Plain(Plain::Number) => self.data_type(&arg.ty),
+            Form::Plain(Plain::Aggregate) | Form::Memory(Memory::Value(..)) => {
+                let ty = self.owned(arg);
                 quote!(&#ty)
             }
-            Form::Slice(element, _) => {
-                let element = self.data_type(element);
-                quote!(&[#element])
-            }
-            Form::Indefinite(element) | Form::OutOfLine(element) => match arg.dealloc {
-                Dealloc::No => {
-                    let element = self.data_type(element);
-                    quote!(&[#element])
-                }
+            Form::Plain(Plain::Slice(element, _)) => self.slice(element),
+            Form::Plain(Plain::FixedString | Plain::BoundedString(_)) => quote!(&#rt::CStr),
+            Form::Right(port) => self.sent_right(*port),
+            Form::Rights(rights) => self.sent_rights(*rights),
+            Form::Memory(Memory::Indefinite(element) | Memory::OutOfLine(element)) => match arg.dealloc {
+                Dealloc::No => self.slice(element),
                 Dealloc::Yes => quote!(#rt::OolMemory<K>),
                 Dealloc::RunTime => quote!(impl Into<#rt::OolArg<'a, K>>),
             },
-            Form::FixedString | Form::BoundedString(_) => quote!(&#rt::CStr),
-            Form::FixedRights(port, count) => {
-                let count = Literal::u32_unsuffixed(count);
-                self.sent_rights(port, Some(count))
-            }
-            Form::BoundedRights(port, _) | Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
-                self.sent_rights(port, None)
-            }
         }
+    }
+
+    fn slice(&self, element: &Type) -> TokenStream {
+        let element = self.data_type(element);
+        quote!(&[#element])
     }
 
     /// How a client passes a right: by value to move it, by reference to copy it or to make one from it.
@@ -159,13 +48,17 @@ impl Generator<'_> {
         }
     }
 
-    fn sent_rights(&self, port: PortType, count: Option<Literal>) -> TokenStream {
+    fn sent_rights(&self, rights: Rights) -> TokenStream {
         let rt = &self.rt;
-        let length = count.map(|count| quote!(; #count));
-        match port.sender {
+        let length = match rights.extent {
+            Extent::Fixed(count) => Some(Literal::u32_unsuffixed(count)),
+            Extent::Bounded(_) | Extent::Indefinite | Extent::OutOfLine => None,
+        };
+        let length = length.map(|length| quote!(; #length));
+        match rights.port.sender {
             Some(CopySend) => quote!(&[#rt::SendRight<K> #length]),
             Some(MoveReceive | MoveSend | MoveSendOnce) => {
-                let right = self.received_right(port);
+                let right = self.received_right(rights.port);
                 match length {
                     Some(length) => quote!([#right #length]),
                     None => quote!(impl IntoIterator<Item = #right>),
@@ -201,7 +94,7 @@ impl Generator<'_> {
     }
 
     /// A client's right as an `AnyRight`: the right together with what sending does to it.
-    pub(super) fn any_right(&self, port: PortType, value: &Ident) -> TokenStream {
+    pub(super) fn any_right(&self, port: PortType, value: &TokenStream) -> TokenStream {
         let rt = &self.rt;
         match port.sender {
             None => quote!(#value.into()),
@@ -213,60 +106,61 @@ impl Generator<'_> {
     }
 
     /// The server's parameter for an argument of the request.
-    pub(super) fn server_param(&self, form: Form<'_>) -> TokenStream {
+    pub(super) fn server_param(&self, arg: &Arg) -> TokenStream {
         let rt = &self.rt;
-        match form {
-            Form::Slice(element, _) => {
-                let element = self.data_type(element);
-                quote!(&[#element])
-            }
-            Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory<K>),
-            Form::Indefinite(element) | Form::OutOfLine(element) => {
+        match &arg.form {
+            Form::Plain(Plain::Slice(element, _)) => self.slice(element),
+            Form::Plain(Plain::FixedString | Plain::BoundedString(_)) => quote!(&#rt::CStr),
+            Form::Memory(Memory::OutOfLine(element)) if element.is_byte() => quote!(#rt::OolMemory<K>),
+            Form::Memory(Memory::Indefinite(element) | Memory::OutOfLine(element)) => {
                 let element = self.data_type(element);
                 quote!(#rt::Elements<'_, #element, K>)
             }
-            Form::FixedString | Form::BoundedString(_) => quote!(&#rt::CStr),
-            other => self.owned(other),
+            Form::Plain(Plain::Bool | Plain::Number | Plain::Aggregate)
+            | Form::Right(_)
+            | Form::Rights(_)
+            | Form::Memory(Memory::Value(..)) => self.owned(arg),
         }
     }
 
     /// A value on its own: a result, for the server's method that returns it and for the client that gets it.
-    pub(super) fn owned(&self, form: Form<'_>) -> TokenStream {
+    pub(super) fn owned(&self, arg: &Arg) -> TokenStream {
         let rt = &self.rt;
-        match form {
-            Form::Right(port) => self.received_right(port),
-            Form::Bool => quote!(bool),
-            Form::Number(ty) | Form::Aggregate(ty) => self.data_type(ty),
-            Form::OutOfLineValue(element, 1) => self.data_type(element),
-            Form::OutOfLineValue(element, count) => {
+        match &arg.form {
+            Form::Plain(Plain::Bool) => quote!(bool),
+            Form::Plain(Plain::Number | Plain::Aggregate) => self.data_type(&arg.ty),
+            Form::Plain(Plain::Slice(element, max)) if is_short(element, *max) => {
                 let element = self.data_type(element);
-                let count = Literal::u32_unsuffixed(count);
-                quote!([#element; #count])
-            }
-            Form::OutOfLine(element) if element.is_byte() => quote!(#rt::OolMemory<K>),
-            Form::Slice(element, max) if is_short(element, max) => {
-                let element = self.data_type(element);
-                let max = Literal::u32_unsuffixed(max);
+                let max = Literal::u32_unsuffixed(*max);
                 quote!(#rt::ArrayVec<#element, #max>)
             }
-            Form::Slice(element, _) | Form::Indefinite(element) | Form::OutOfLine(element) => {
+            Form::Plain(Plain::FixedString | Plain::BoundedString(_)) => quote!(#rt::CString),
+            Form::Right(port) => self.received_right(*port),
+            Form::Rights(Rights { port, extent }) => {
+                let right = self.received_right(*port);
+                match extent {
+                    Extent::Fixed(count) => {
+                        let count = Literal::u32_unsuffixed(*count);
+                        quote!([#right; #count])
+                    }
+                    Extent::Bounded(max) => {
+                        let max = Literal::u32_unsuffixed(*max);
+                        quote!(#rt::ArrayVec<#right, #max>)
+                    }
+                    Extent::Indefinite | Extent::OutOfLine => quote!(#rt::Rights<K, #right>),
+                }
+            }
+            Form::Memory(Memory::OutOfLine(element)) if element.is_byte() => quote!(#rt::OolMemory<K>),
+            Form::Memory(Memory::Value(element, 1)) => self.data_type(element),
+            Form::Memory(Memory::Value(element, count)) => {
+                let element = self.data_type(element);
+                let count = Literal::u32_unsuffixed(*count);
+                quote!([#element; #count])
+            }
+            Form::Plain(Plain::Slice(element, _))
+            | Form::Memory(Memory::Indefinite(element) | Memory::OutOfLine(element)) => {
                 let element = self.data_type(element);
                 quote!(#rt::Vec<#element>)
-            }
-            Form::FixedString | Form::BoundedString(_) => quote!(#rt::CString),
-            Form::FixedRights(port, count) => {
-                let right = self.received_right(port);
-                let count = Literal::u32_unsuffixed(count);
-                quote!([#right; #count])
-            }
-            Form::BoundedRights(port, max) => {
-                let right = self.received_right(port);
-                let max = Literal::u32_unsuffixed(max);
-                quote!(#rt::ArrayVec<#right, #max>)
-            }
-            Form::IndefiniteRights(port) | Form::OutOfLineRights(port) => {
-                let right = self.received_right(port);
-                quote!(#rt::Rights<K, #right>)
             }
         }
     }

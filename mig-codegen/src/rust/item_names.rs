@@ -50,7 +50,7 @@ impl ItemNames {
         let mut taken = Taken(routines().map(|routine| names::snake(&routine.user)).collect());
         // The adapter calls it, and has variables of these names.
         let functions = taken.0.len();
-        taken.0.extend(["server", "request", "reply"].map(names::ident));
+        taken.0.extend(["server", "request", "out"].map(names::ident));
         let demux = taken.next(&names::snake_text(&interface.demux));
         taken.0.drain(functions..functions + 3);
         let stem = names::snake_text(stem);

@@ -4,20 +4,18 @@
 //! stubs read arguments, call the trait's method and append its results.
 
 mod apart;
+mod assertions;
 mod client;
-mod code;
 mod docs;
+mod emit;
 mod forms;
 mod item_names;
-mod layout;
+mod kernel_objects;
 mod names;
-mod refuse;
 mod results;
 mod server;
 mod translate;
 mod types;
-mod untyped;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +24,8 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use self::docs::{doc, docs};
-use self::forms::Form;
 use self::item_names::ItemNames;
-use self::words::End;
-use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
+use crate::model::{Complex, Form, Interface, Message, Routine, Type, TypeKind};
 
 /// Which half of an interface to generate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,13 +61,13 @@ pub(crate) struct Options {
     pub(crate) kernel_objects: bool,
 }
 
-/// Generates the items of an interface. `None` if something in it is not generated yet; that is a diagnostic.
+/// Generates the items of an interface. `None` if its requests are not for an object of the kernel, as the options say; that is a diagnostic.
 pub(crate) fn generate(
     interface: &Interface,
     options: &Options,
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<TokenStream>> {
-    refuse::refuse(interface, options, diagnostics);
+    kernel_objects::check(interface, options, diagnostics);
     if diagnostics.has_errors() {
         return None;
     }
@@ -133,7 +129,7 @@ impl<'a> Generator<'a> {
     }
 
     fn items(&self) -> Vec<TokenStream> {
-        let mut items = vec![self.head()];
+        let mut items = vec![self.runtime(), self.abi()];
         if !has_stubs(self.interface) {
             items.push(self.ids());
             items.push(self.sizes());
@@ -153,15 +149,19 @@ impl<'a> Generator<'a> {
         items
     }
 
-    fn head(&self) -> TokenStream {
+    fn runtime(&self) -> TokenStream {
         let rt = &self.rt;
         let runtime = names::ident(self.runtime_crate);
+        quote!(use ::#runtime as #rt;)
+    }
+
+    fn abi(&self) -> TokenStream {
+        let rt = &self.rt;
         let abi = format_ident!("{}", self.interface.abi.rust_name);
         let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
         // A client without functions does not need it.
         let unused = self.interface.routines.is_empty().then(|| quote!(#[allow(dead_code)]));
         quote! {
-            use ::#runtime as #rt;
             #doc
             #unused
             pub type Abi = #rt::abi::#abi;
@@ -191,29 +191,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The messages to generate, and which names of their type words the code needs.
-    fn messages<'r>(&self, routine: &'r Routine) -> Vec<(&'r Message, Vec<End>)> {
-        let (mut request, mut reply) = (Vec::new(), Vec::new());
-        if self.side.client() {
-            request.push(End::Sends);
-            reply.push(End::Receives);
-        }
-        if self.side.server() {
-            request.push(End::Receives);
-            reply.push(End::Sends);
-        }
-        let mut messages = vec![(&routine.request, request)];
-        messages.extend(routine.reply.as_ref().map(|message| (message, reply)));
-        messages
-    }
-
     fn type_name(&self, c_name: &str) -> Ident {
         self.names.types.get(c_name).cloned().unwrap_or_else(|| names::ident(names::camel(c_name)))
-    }
-
-    /// True if messages have type words.
-    fn is_typed(&self) -> bool {
-        self.interface.abi.is_typed()
     }
 
     /// Sizes of all messages, where there is no code that has them.
@@ -275,17 +254,11 @@ fn has_stubs(interface: &Interface) -> bool {
     }
     let facts = &interface.abi.facts;
     let has_arrays_of_ports = || {
-        let args = interface.routines.iter().flat_map(|routine| &routine.args);
-        args.filter_map(|arg| Form::of(&arg.ty))
-            .any(|form| !matches!(form, Form::Right(_)) && form.has_rights())
+        let mut args = interface.routines.iter().flat_map(|routine| &routine.args);
+        args.any(|arg| matches!(arg.form, Form::Rights(_)))
     };
     let ports_are_wide = facts.pointer > size_of::<u32>();
     !interface.kernel_user || facts.port == facts.pointer && !(ports_are_wide && has_arrays_of_ports())
-}
-
-/// The form of a type that was not refused.
-fn form(ty: &Type) -> Form<'_> {
-    Form::of(ty).unwrap_or(Form::Bool)
 }
 
 /// The paths as tokens; those that are none have been refused before.

@@ -5,7 +5,6 @@ use quote::quote;
 
 use super::Generator;
 use super::docs::{comment, doc, docs};
-use super::form;
 use super::names;
 use crate::model::{Arg, Routine, TrailerField};
 
@@ -25,7 +24,7 @@ impl Generator<'_> {
             self.results_name(routine),
             &quote!(#about #derive),
             self.is_generic(routine),
-            |arg| self.owned(form(&arg.ty)),
+            |arg| self.owned(arg),
         );
         let returned = (self.side.server() && self.translates_results(routine)).then(|| {
             self.results_structure(
@@ -74,7 +73,7 @@ impl Generator<'_> {
     pub(super) fn results_type(&self, routine: &Routine) -> TokenStream {
         match routine.results()[..] {
             [] => quote!(()),
-            [(_, arg)] => self.owned(form(&arg.ty)),
+            [(_, arg)] => self.owned(arg),
             _ => {
                 let name = self.results_name(routine);
                 let generics = self.is_generic(routine).then(|| quote!(<K>));
@@ -129,12 +128,12 @@ impl Generator<'_> {
     fn returned_type(&self, arg: &Arg) -> TokenStream {
         match self.out_translation(arg) {
             Some((translated, _)) => translated.clone(),
-            None => self.owned(form(&arg.ty)),
+            None => self.owned(arg),
         }
     }
 
     fn is_generic(&self, routine: &Routine) -> bool {
-        routine.results().into_iter().any(|(_, arg)| form(&arg.ty).owns())
+        routine.results().into_iter().any(|(_, arg)| arg.form.owns())
     }
 
     fn is_generic_returned(&self, routine: &Routine) -> bool {

@@ -4,14 +4,12 @@ use mig_abi::NotificationId;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use super::code::Place;
 use super::docs::{self, comment, doc, docs};
-use super::forms::Form;
+use super::emit::{End, Reader, Writer};
 use super::names::{limit, param_name};
 use super::results::trailer_field;
-use super::words::End;
-use super::{Generator, form, names};
-use crate::model::{Arg, Role, Routine, TrailerField};
+use super::{Generator, names};
+use crate::model::{Arg, Form, Plain, Role, Routine};
 
 impl Generator<'_> {
     /// Everything that a server needs.
@@ -92,11 +90,11 @@ impl Generator<'_> {
     fn server_params<'r>(&self, routine: &'r Routine) -> Vec<ServerParam<'r>> {
         let rt = &self.rt;
         let mut params = Vec::new();
-        for (index, arg) in routine.args.iter().enumerate() {
+        for arg in &routine.args {
             let name = names::snake(&arg.name);
             let (name, ty) = match arg.role {
                 Role::In if is_dead_name(routine, arg) => (name, quote!(#rt::DeadName<K>)),
-                Role::In | Role::InOut => (name, self.server_param(form(&arg.ty))),
+                Role::In | Role::InOut => (name, self.server_param(arg)),
                 Role::RequestPort => (name, quote!(#rt::Port<'_, K>)),
                 Role::Trailer { field, server: true, .. } => (name, trailer_field(rt, field).0),
                 Role::Out if arg.count_in_out => (limit(routine, arg), quote!(u32)),
@@ -107,7 +105,7 @@ impl Generator<'_> {
                 | Role::MsgOption
                 | Role::Trailer { .. } => continue,
             };
-            let param = ServerParam { name, ty, index, arg, translated: false };
+            let param = ServerParam { name, ty, arg, translated: false };
             match self.in_translation(arg) {
                 None => params.push(param),
                 Some((translated, _)) => {
@@ -131,12 +129,12 @@ impl Generator<'_> {
         let arms = self.interface.routines.iter().map(|routine| {
             let id = self.id(routine);
             let stub = &self.names.stubs[&routine.id];
-            quote!(#id => #stub(server, request, reply),)
+            quote!(#id => #stub(server, request, out),)
         });
         // Without routines there is nothing to choose from.
         let body = match self.interface.routines.is_empty() {
             true => quote! {
-                let _ = (server, request, reply);
+                let _ = (server, request, out);
                 false
             },
             false => quote! {
@@ -155,7 +153,7 @@ impl Generator<'_> {
             pub fn #name<K, S>(
                 server: &S,
                 request: &mut #rt::Received<'_, K>,
-                reply: &mut #rt::Reply<'_, K>,
+                out: &mut #rt::Reply<'_, K>,
             ) -> bool
             where
                 K: #rt::Kernel<Abi = Abi>,
@@ -191,8 +189,9 @@ impl Generator<'_> {
                 K: #rt::Kernel<Abi = Abi>,
                 S: #trait_name<K> + ?Sized,
             {
-                #rt::subsystem(#base..#end, #request, #reply, move |request, reply| {
-                    #demux(server, request, reply)
+                let largest = #rt::Largest { request: #request, reply: #reply };
+                #rt::subsystem(#base..#end, largest, move |request, out| {
+                    #demux(server, request, out)
                 })
             }
         }
@@ -203,7 +202,7 @@ impl Generator<'_> {
         let rt = &self.rt;
         let name = &self.names.stubs[&routine.id];
         let trait_name = &self.names.server;
-        let to = if routine.results().is_empty() { quote!(_) } else { quote!(reply) };
+        let to = if routine.results().is_empty() { quote!(_) } else { quote!(out) };
         let body = self.stub_body(routine);
         quote! {
             fn #name<K, S>(server: &S, request: &#rt::Received<'_, K>, out: &mut #rt::Reply<'_, K>)
@@ -219,110 +218,101 @@ impl Generator<'_> {
     }
 
     fn stub_body(&self, routine: &Routine) -> TokenStream {
-        let rt = &self.rt;
         let params = self.server_params(routine);
-        let locals = ["server", "request", "reply", "body"].map(names::snake);
-        let body = names::ident("body");
-        let mut reads = Vec::new();
-        let mut tokens = Vec::new();
-        let mut values = Vec::new();
-        let mut dead_name = None;
-        for ServerParam { name, index, arg, translated, .. } in &params {
-            let local = names::unlike(&name.to_string(), &locals);
-            let value = match arg.role {
-                Role::In if is_dead_name(routine, arg) => {
-                    dead_name = Some(quote!(let #local = request.dead_name()?;));
-                    quote!(#local)
-                }
-                Role::RequestPort => quote!(request.port()),
-                Role::Trailer { field: TrailerField::Seqno, .. } if self.is_typed() => {
-                    quote!(request.seqno())
-                }
-                Role::Trailer { field, .. } => {
-                    let (_, method) = trailer_field(&self.rt, field);
-                    tokens.push(quote!(let #local = request.trailer().#method()?;));
-                    quote!(#local)
-                }
-                Role::Out => {
-                    if self.is_typed() {
-                        let ty = self.word_const(&routine.request, *index, End::Receives);
-                        let max = Literal::u32_unsuffixed(arg.ty.declared_max());
-                        reads.push(quote!(let #local = #body.data::<u32>(#ty)?.min(#max);));
-                    }
-                    quote!(#local)
-                }
-                _ => {
-                    let form = form(&arg.ty);
-                    if self.is_typed() {
-                        let place =
-                            Place { message: &routine.request, index: *index, arg, form, limit: None };
-                        let read = self.decode(&body, place);
-                        reads.push(quote!(let #local = #read;));
-                    }
-                    match form {
-                        Form::Slice(element, _) if !self.is_borrowed(element) => quote!(&#local),
-                        _ => quote!(#local),
-                    }
-                }
-            };
-            values.push(if *translated { self.translate_in(arg, value) } else { value });
-        }
-        let local = |arg: &Arg| {
-            let name = params.iter().find(|param| std::ptr::eq(param.arg, arg)).map(|param| &param.name);
-            names::unlike(&name.map_or(String::new(), Ident::to_string), &locals)
-        };
-        if !self.is_typed() {
-            reads = self.untyped_arguments(routine, &body, &local);
-        }
+        let tokens: Vec<TokenStream> = params.iter().filter_map(|param| self.trailer_local(param)).collect();
+        let values: Vec<TokenStream> = params.iter().map(|param| self.argument_value(param)).collect();
         let method = names::snake(&routine.name);
         let only_code = routine.ret_code().map(|code| {
-            let sent = routine.args.iter().filter(|arg| arg.in_request());
-            let zeros = sent.clone().map(|arg| {
-                let name = local(arg);
-                let zero = if std::ptr::eq(arg, code) { quote!(code) } else { self.zero(arg) };
-                quote!(let #name = #zero;)
-            });
-            let ty = self.owned(form(&code.ty));
-            let name = local(code);
-            reads.push(quote!(let #name: #ty = #rt::zerocopy::FromZeros::new_zeroed();));
+            let nothing = self.nothing_but_code(routine, code, &params);
+            let ty = self.owned(code);
             quote! {
                 if let Some(code) = request.ret_code::<#ty>()? {
-                    #(#zeros)*
+                    #nothing
                     #(#tokens)*
                     S::#method(server, #(#values),*)?;
                     return Ok(());
                 }
             }
         });
-        let shape = self.shape(&routine.request);
-        let expected = self.expected(routine);
-        let expect = (!expected.is_empty()).then(|| quote!(#body.expect([#(#expected),*])?;));
-        let read = match (dead_name, reads.is_empty()) {
-            (Some(dead_name), _) => dead_name,
-            (None, true) => quote!(request.body(#shape)?.end()?;),
-            (None, false) => quote! {
-                let mut #body = request.body(#shape)?;
-                #expect
-                #(#reads)*
-                #body.end()?;
-            },
-        };
+        let read = self.read_request(routine, &params);
         let call = quote!(S::#method(server, #(#values),*)?);
-        let finish = match routine.results().is_empty() {
-            true => quote!(#call; Ok(())),
-            false => {
-                let encoder = &self.names.encoders[&routine.id];
-                let translate = self.translate_results(routine);
-                let size = Literal::u32_unsuffixed(self.reply_size(routine));
-                quote! {
-                    let results = #call;
-                    #translate
-                    reply.encode::<#size>(|reply| #encoder(reply, results))?;
-                    Ok(())
-                }
-            }
-        };
+        let finish = self.finish(routine, call);
         quote!(#only_code #read #(#tokens)* #finish)
+    }
+
+    /// What the kernel has added to the request, in a variable.
+    fn trailer_local(&self, param: &ServerParam<'_>) -> Option<TokenStream> {
+        let (field, local) = (param.arg.server_trailer()?, param.local());
+        let read = self.request_trailer(field);
+        Some(quote!(let #local = #read;))
+    }
+
+    /// What the method gets for a parameter.
+    fn argument_value(&self, param: &ServerParam<'_>) -> TokenStream {
+        let (arg, local) = (param.arg, param.local());
+        let value = match (arg.role, &arg.form) {
+            (Role::RequestPort, _) => quote!(request.port()),
+            (Role::In | Role::InOut, Form::Plain(Plain::Slice(element, _))) if !self.is_borrowed(element) => {
+                quote!(&#local)
+            }
+            _ => quote!(#local),
+        };
+        if param.translated { self.translate_in(arg, value) } else { value }
+    }
+
+    /// The arguments of a request that brings a return code and nothing else.
+    fn nothing_but_code(&self, routine: &Routine, code: &Arg, params: &[ServerParam<'_>]) -> TokenStream {
+        let sent = routine.args.iter().filter(|arg| arg.in_request());
+        let zeros = sent.map(|arg| {
+            let name = local(params, arg);
+            let zero = if arg.name == code.name { quote!(code) } else { self.zero(arg) };
+            quote!(let #name = #zero;)
+        });
+        zeros.collect()
+    }
+
+    /// Reads the arguments of a request into variables.
+    fn read_request(&self, routine: &Routine, params: &[ServerParam<'_>]) -> TokenStream {
+        let rt = &self.rt;
+        if let Some(param) = params.iter().find(|param| is_dead_name(routine, param.arg)) {
+            let local = param.local();
+            return quote!(let #local = request.dead_name()?;);
+        }
+        let body = &names::ident("body");
+        let local = |arg: &Arg| local(params, arg);
+        let reader = Reader { generator: self, routine, end: End::Server, from: body, local: &local };
+        let mut reads = reader.statements(&routine.request);
+        reads.extend(routine.ret_code().map(|code| {
+            let (name, ty) = (local(code), self.owned(code));
+            quote!(let #name: #ty = #rt::zerocopy::FromZeros::new_zeroed();)
+        }));
+        let shape = self.shape(&routine.request);
+        if reads.is_empty() {
+            return quote!(request.body(#shape)?.end()?;);
+        }
+        let expect = self.expectation(routine, body);
+        quote! {
+            let mut #body = request.body(#shape)?;
+            #expect
+            #(#reads)*
+            #body.end()?;
+        }
+    }
+
+    /// Calls the method, and encodes what it returns.
+    fn finish(&self, routine: &Routine, call: TokenStream) -> TokenStream {
+        if routine.results().is_empty() {
+            return quote!(#call; Ok(()));
+        }
+        let encoder = &self.names.encoders[&routine.id];
+        let translate = self.translate_results(routine);
+        let size = Literal::u32_unsuffixed(self.reply_size(routine));
+        quote! {
+            let results = #call;
+            #translate
+            out.encode::<#size>(|reply| #encoder(reply, results))?;
+            Ok(())
+        }
     }
 
     /// Writes the results into a reply.
@@ -343,19 +333,11 @@ impl Generator<'_> {
                 quote!(results.#field)
             }
         };
-        let writes: Vec<TokenStream> = match self.is_typed() {
-            true => {
-                let encode = |&(index, arg): &(usize, &Arg)| {
-                    let place = Place { message, index, arg, form: form(&arg.ty), limit: None };
-                    self.encode_out(&to, &result(arg), place)
-                };
-                outs.iter().map(encode).collect()
-            }
-            false => self.untyped_reply(routine, message, &to, &result),
-        };
+        let writer = Writer { generator: self, routine, end: End::Server, to: &to, value: &result };
+        let writes = writer.statements(message);
         quote! {
             fn #name #generics(
-                reply: &mut #rt::Builder<'_, K>,
+                #to: &mut #rt::Builder<'_, K>,
                 results: #results,
             ) -> Result<(), #rt::KernReturn> {
                 #(#writes)*
@@ -409,8 +391,15 @@ impl Generator<'_> {
 /// (`mach/notify.h`), whatever the interface calls it, if its only argument is a name.
 fn is_dead_name(routine: &Routine, arg: &Arg) -> bool {
     routine.id == NotificationId::DeadName as u32
+        && arg.role == Role::In
         && routine.args.iter().filter(|arg| arg.in_request()).count() == 1
         && arg.ty.is_name()
+}
+
+/// The variable for an argument of a request.
+fn local(params: &[ServerParam<'_>], arg: &Arg) -> Ident {
+    let param = params.iter().find(|param| param.arg.name == arg.name);
+    param.map_or_else(|| names::snake(&arg.name), ServerParam::local)
 }
 
 /// A parameter of a server's method.
@@ -418,8 +407,15 @@ struct ServerParam<'r> {
     name: Ident,
     ty: TokenStream,
     /// The argument that it comes from.
-    index: usize,
     arg: &'r Arg,
     /// Its type is the one that `intran` makes.
     translated: bool,
+}
+
+impl ServerParam<'_> {
+    /// The stub's variable for it, which must not be one of its others.
+    fn local(&self) -> Ident {
+        let others = ["server", "request", "out", "body"].map(names::snake);
+        names::unlike(&self.name.to_string(), &others)
+    }
 }

@@ -10,9 +10,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::docs::doc;
-use super::forms::Form;
-use super::{Generator, form, names};
-use crate::model::{Arg, Role, Routine, Type};
+use super::{Generator, names};
+use crate::model::{Arg, Form, Role, Routine, Type};
 
 impl Generator<'_> {
     /// The Rust type that an argument is translated to on its way to a method, and the functions that do it.
@@ -46,7 +45,7 @@ impl Generator<'_> {
     pub(super) fn translate_in(&self, arg: &Arg, arrived: TokenStream) -> TokenStream {
         let Some((_, InTranslation { function, payload })) = self.in_translation(arg) else { return arrived };
         let function = self.names.translation(function);
-        let source = match form(&arg.ty) {
+        let source = match &arg.form {
             Form::Right(_) => quote!(#arrived.name()),
             _ => arrived.clone(),
         };
@@ -76,7 +75,7 @@ impl Generator<'_> {
         let mut methods = BTreeMap::new();
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
             if let Some((to, InTranslation { function, payload })) = self.in_translation(arg) {
-                let from = self.translation_source(&arg.ty);
+                let from = self.translation_source(arg);
                 methods.insert(function, self.translation(function, "intran", &from, to));
                 if let Some(payload) = payload {
                     let from = (names::ident("payload"), quote!(usize));
@@ -84,7 +83,7 @@ impl Generator<'_> {
                 }
             }
             if let Some((from, function)) = self.out_translation(arg) {
-                let to = self.owned(form(&arg.ty));
+                let to = self.owned(arg);
                 let from = (names::ident("value"), from.clone());
                 methods.insert(function, self.translation(function, "outtran", &from, &to));
             }
@@ -93,11 +92,13 @@ impl Generator<'_> {
     }
 
     /// What a translation starts from: the name of a right, which stays with the request, or data.
-    fn translation_source(&self, ty: &Type) -> (Ident, TokenStream) {
+    fn translation_source(&self, arg: &Arg) -> (Ident, TokenStream) {
         let rt = &self.rt;
-        match form(ty) {
+        match &arg.form {
             Form::Right(_) => (names::ident("port"), quote!(#rt::Name)),
-            form => (names::ident("value"), self.server_param(form)),
+            Form::Plain(_) | Form::Rights(_) | Form::Memory(_) => {
+                (names::ident("value"), self.server_param(arg))
+            }
         }
     }
 

@@ -10,10 +10,6 @@ use super::apart;
 use super::docs::doc;
 use crate::model::{Member, Scalar, Type, TypeKind};
 
-/// `MACH_MSG_TYPE_REAL`
-const REAL: u32 = 10;
-/// `MACH_MSG_TYPE_REAL_64` of the untyped ABIs, which is `MACH_MSG_TYPE_INTEGER_64` of the others.
-const UNTYPED_REAL_64: u32 = 11;
 /// `MACH_MSG_TYPE_PORT_NAME`
 const PORT_NAME: u32 = 15;
 
@@ -59,7 +55,7 @@ impl Generator<'_> {
     }
 
     /// The user's type for plain data: by the type's own name, or by that of the C type that it has on both sides.
-    fn extern_type(&self, ty: &Type) -> Option<&TokenStream> {
+    pub(super) fn extern_type(&self, ty: &Type) -> Option<&TokenStream> {
         let c = &ty.c;
         let is_translated = c.trans.is_some() && c.trans == ty.name;
         let own = ty.name.as_deref().filter(|_| !is_translated);
@@ -89,9 +85,8 @@ impl Generator<'_> {
         let rt = &self.rt;
         match (scalar.type_number, scalar.bits) {
             (PORT_NAME, 32) => quote!(#rt::Name),
-            (REAL, 32) => quote!(f32),
-            (UNTYPED_REAL_64, 64) if !self.is_typed() => quote!(f64),
-            (REAL, 64) => quote!(f64),
+            (_, 32) if scalar.is_float => quote!(f32),
+            (_, 64) if scalar.is_float => quote!(f64),
             (_, 8) => quote!(u8),
             (_, bits @ (16 | 32 | 64)) => {
                 let sign = if ty.is_unsigned() { 'u' } else { 'i' };
@@ -137,6 +132,7 @@ impl Generator<'_> {
 
     /// The assertions that the user's types have the sizes of what they stand for.
     fn extern_checks(&self) -> Option<TokenStream> {
+        let rt = &self.rt;
         let mut checks = BTreeMap::new();
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
             visit(&arg.ty, &mut |ty| {
@@ -148,11 +144,7 @@ impl Generator<'_> {
         let checks = checks.into_iter().map(|((name, size), path)| {
             let message = format!("the Rust type for `{}` must have {size} bytes", name.unwrap_or_default());
             let size = Literal::u32_unsuffixed(size);
-            quote! {
-                const _: () = if ::core::mem::size_of::<#path>() != #size {
-                    panic!(#message);
-                };
-            }
+            quote!(const _: () = #rt::layout::equal(#message, ::core::mem::size_of::<#path>(), #size);)
         });
         let checks: TokenStream = checks.collect();
         (!checks.is_empty()).then_some(checks)
@@ -201,11 +193,13 @@ impl Generator<'_> {
             let doc = doc(&format!("`{}`", member.name));
             fields.push(quote!(#doc pub #field: #ty));
             let offset = Literal::u32_unsuffixed(member.offset);
-            checks.push(quote!(const _: [(); #offset] = [(); ::core::mem::offset_of!(#name, #field)];));
+            let message = format!("`{}` must be at {} of `{c_name}`", member.name, member.offset);
+            checks.push(quote!(equal(#message, ::core::mem::offset_of!(#name, #field), #offset);));
             end = member.offset + member.ty.bytes();
         }
         fields.extend(padding(end, size));
         let doc = doc(&format!("`{c_name}`"));
+        let whole = format!("`{c_name}` must have {size} bytes");
         let size = Literal::u32_unsuffixed(size);
         let zerocopy = format!("{}::zerocopy", self.runtime_crate);
         let (derived, default) = self.default(&name, members);
@@ -222,8 +216,11 @@ impl Generator<'_> {
                 #(#fields,)*
             }
             #default
-            const _: [(); #size] = [(); ::core::mem::size_of::<#name>()];
-            #(#checks)*
+            const _: () = {
+                use #rt::layout::equal;
+                equal(#whole, ::core::mem::size_of::<#name>(), #size);
+                #(#checks)*
+            };
         }
     }
 
@@ -280,23 +277,4 @@ fn padding(from: u32, to: u32) -> Option<TokenStream> {
         let doc = doc("Zeros.");
         quote!(#doc pub #field: [u8; #size])
     })
-}
-
-impl Generator<'_> {
-    /// True if an inline array of this type is read as a slice of the message. Others are values that have been made of it.
-    pub(super) fn is_borrowed(&self, element: &Type) -> bool {
-        self.is_typed() && self.is_aligned(element)
-    }
-
-    /// True if the ABI's alignment of arguments is enough for values of this type.
-    fn is_aligned(&self, ty: &Type) -> bool {
-        if self.extern_type(ty).is_some() {
-            return false;
-        }
-        match &ty.kind {
-            TypeKind::Fixed { element, .. } => self.is_aligned(element),
-            TypeKind::Struct { members, .. } => members.iter().all(|member| self.is_aligned(&member.ty)),
-            _ => ty.natural_alignment() as usize <= self.interface.abi.facts.alignment,
-        }
-    }
 }

@@ -13,7 +13,7 @@ use mach_defs::gnu::hurd::default_pager as hurd;
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
 use mig_runtime::{
-    Elements, KernReturn, Kernel, Name, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
+    Elements, KernReturn, Kernel, Largest, Name, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
 };
 
 use super::SwapPager;
@@ -150,7 +150,8 @@ pub fn object_calls<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     /// Its number, and what its messages have at most.
     const ID: i32 = 2282;
     const SIZE: usize = 64;
-    subsystem(ID..ID + 1, SIZE, SIZE, move |request, reply| hurd::default_pager_server(pager, request, reply))
+    let largest = Largest { request: SIZE, reply: SIZE };
+    subsystem(ID..ID + 1, largest, move |request, reply| hurd::default_pager_server(pager, request, reply))
 }
 
 /// A name as messages have it.

@@ -2,39 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use mig_abi::{Disposition, MessageType};
+use mig_abi::Disposition;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::forms::Form;
-use super::{Generator, form};
-use crate::model::{InLine, Message, Role, Routine, SlotRole, TypeWord};
-use crate::wire::STRING_C;
-
-/// The type numbers that have names, without `MACH_MSG_TYPE_`.
-const NAMES: &[(MessageType, u32, &str)] = &[
-    (MessageType::BOOLEAN, 32, "BOOLEAN"),
-    (MessageType::INTEGER_16, 16, "INTEGER_16"),
-    (MessageType::INTEGER_32, 32, "INTEGER_32"),
-    (MessageType::CHAR, 8, "CHAR"),
-    (MessageType::BYTE, 8, "BYTE"),
-    (MessageType::INTEGER_64, 64, "INTEGER_64"),
-    (MessageType::STRING_C, 8, "STRING_C"),
-    (MessageType::PORT_NAME, 32, "PORT_NAME"),
-];
-
-/// The name of a type number, if elements have the size that it implies.
-pub(super) fn type_number_name(number: u32, bits: u32) -> Option<&'static str> {
-    NAMES.iter().find(|known| (u32::from(known.0.0), known.1) == (number, bits)).map(|known| known.2)
-}
+use super::impossible;
+use crate::model::{Form, InLine, Memory, Message, Plain, Routine, Steps, TypeWord, TypedStep};
+use crate::rust::Generator;
+use crate::wire::{STRING_C, type_number_name};
 
 /// Which of a type word's two names counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// The sender's.
-    Sends,
-    /// The receiver's.
-    Receives,
+pub(super) enum Names {
+    /// The one that the sender writes.
+    Sent,
+    /// The one that the receiver sees.
+    Received,
 }
 
 /// A description of data: what a constant of the generated code says.
@@ -50,10 +33,10 @@ struct Description {
 
 impl Description {
     /// `None` for rights, which describe themselves.
-    fn of(word: &TypeWord, end: End) -> Option<Description> {
-        let number = match end {
-            End::Sends => word.sent,
-            End::Receives => word.received,
+    fn of(word: &TypeWord, names: Names) -> Option<Description> {
+        let number = match names {
+            Names::Sent => word.sent,
+            Names::Received => word.received,
         }?;
         if Disposition::is_right(number) {
             return None;
@@ -103,12 +86,6 @@ impl Description {
     }
 }
 
-/// The type word in front of an argument's data in a message.
-pub(super) fn word_of(message: &Message, arg: usize) -> Option<&TypeWord> {
-    let slot = message.slots.iter().find(|slot| slot.role == SlotRole::Type && slot.arg == Some(arg))?;
-    slot.word.as_ref()
-}
-
 /// The constants for rights: what the receiver sees, and their name.
 const RIGHTS: &[(Disposition, &str)] = &[
     (Disposition::MoveReceive, "RECEIVE_RIGHT"),
@@ -125,29 +102,39 @@ impl Generator<'_> {
     /// What the type words at the start of a request say, up to the first one that does not say all: a server compares them before it
     /// takes anything. Empty where that is of no use.
     pub(super) fn expected(&self, routine: &Routine) -> Vec<TokenStream> {
-        let rt = &self.rt;
-        let data = |word: Ident| quote!(#rt::Expected::data(#word));
+        let Steps::Typed(steps) = &routine.request.steps else { return Vec::new() };
         let mut expected = Vec::new();
         let mut owns = false;
-        for slot in routine.request.slots.iter().filter(|slot| slot.role == SlotRole::Type) {
-            let Some(index) = slot.arg else { break };
-            let arg = &routine.args[index];
-            let known = match form(&arg.ty) {
-                _ if arg.role == Role::Out => {
-                    Some(data(self.word_const(&routine.request, index, End::Receives)))
-                }
-                Form::Right(_) if slot.word.is_some_and(|word| word.long) => None,
-                Form::Right(port) => port.receiver.and_then(Self::right_const).map(|name| quote!(#name)),
-                Form::Bool | Form::Number(_) | Form::Aggregate(_) | Form::OutOfLine(_) => {
-                    Some(data(self.word_const(&routine.request, index, End::Receives)))
-                }
-                _ => None,
-            };
-            let Some(known) = known else { break };
-            owns |= matches!(form(&arg.ty), Form::Right(_) | Form::OutOfLine(_));
+        for step in steps {
+            let Some((known, is_owned)) = self.expected_word(routine, step) else { break };
             expected.push(known);
+            owns |= is_owned;
         }
         if owns && expected.len() > 1 { expected } else { Vec::new() }
+    }
+
+    /// What a type word must say, and whether what follows it is owned by whoever takes it; `None` where the message decides.
+    fn expected_word(&self, routine: &Routine, step: &TypedStep) -> Option<(TokenStream, bool)> {
+        let rt = &self.rt;
+        let data = |word: &TypeWord| {
+            let word = self.word_const(word, Names::Received);
+            quote!(#rt::Expected::data(#word))
+        };
+        match step {
+            TypedStep::Limit { word, .. } => Some((data(word), false)),
+            TypedStep::Value { arg, word, .. } => match &routine.args[*arg].form {
+                Form::Right(_) if word.long => None,
+                Form::Right(port) => {
+                    let name = Self::right_const(port.receiver?)?;
+                    Some((quote!(#name), true))
+                }
+                Form::Plain(Plain::Bool | Plain::Number | Plain::Aggregate) => Some((data(word), false)),
+                Form::Memory(Memory::OutOfLine(_)) => Some((data(word), true)),
+                Form::Plain(Plain::Slice(..) | Plain::FixedString | Plain::BoundedString(_))
+                | Form::Rights(_)
+                | Form::Memory(Memory::Indefinite(_) | Memory::Value(..)) => None,
+            },
+        }
     }
 
     /// The constants for rights that the stubs compare with.
@@ -166,21 +153,47 @@ impl Generator<'_> {
     }
 
     /// The constant that describes an argument's data.
-    pub(super) fn word_const(&self, message: &Message, arg: usize, end: End) -> Ident {
-        let word = word_of(message, arg);
-        let description = word.and_then(|word| Description::of(word, end));
-        description.map_or_else(|| format_ident!("RIGHT"), |description| description.name())
+    pub(super) fn word_const(&self, word: &TypeWord, names: Names) -> TokenStream {
+        match Description::of(word, names) {
+            Some(description) => {
+                let name = description.name();
+                quote!(#name)
+            }
+            None => impossible("the type word of a right describes no data"),
+        }
+    }
+
+    /// The form of the type word of rights, which say the rest by themselves.
+    pub(super) fn word_form(&self, word: &TypeWord) -> TokenStream {
+        let rt = &self.rt;
+        if word.long { quote!(#rt::WordForm::Long) } else { quote!(#rt::WordForm::Short) }
+    }
+
+    /// The messages to generate, and which names of their type words the code needs.
+    fn messages<'r>(&self, routine: &'r Routine) -> Vec<(&'r Message, Vec<Names>)> {
+        let (mut request, mut reply) = (Vec::new(), Vec::new());
+        if self.side.client() {
+            request.push(Names::Sent);
+            reply.push(Names::Received);
+        }
+        if self.side.server() {
+            request.push(Names::Received);
+            reply.push(Names::Sent);
+        }
+        let mut messages = vec![(&routine.request, request)];
+        messages.extend(routine.reply.as_ref().map(|message| (message, reply)));
+        messages
     }
 
     /// The constants of all messages, each once.
-    pub(super) fn word_items(&self) -> Vec<TokenStream> {
+    pub(in crate::rust) fn word_items(&self) -> Vec<TokenStream> {
         let mut items = BTreeMap::new();
         for routine in &self.interface.routines {
-            for (message, ends) in self.messages(routine) {
-                for slot in &message.slots {
-                    // The runtime writes and reads the return code by itself.
-                    let Some(word) = slot.word.as_ref().filter(|_| slot.arg.is_some()) else { continue };
-                    for description in ends.iter().filter_map(|end| Description::of(word, *end)) {
+            for (message, names) in self.messages(routine) {
+                let Steps::Typed(steps) = &message.steps else { continue };
+                for step in steps {
+                    let (TypedStep::Value { word, .. } | TypedStep::Limit { word, .. }) = step;
+                    for description in names.iter().filter_map(|names| Description::of(word, *names)) {
                         items.insert(description.name().to_string(), description.item(&self.rt));
                     }
                 }

@@ -1,0 +1,287 @@
+//! Two rules of the sources, so that they stay as `ARCHITECTURE.md` says: where "typed or untyped?" may be asked, and that the modules of a package do not import
+//! one another in circles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The packages, by their folder in the workspace.
+const PACKAGES: &[&str] = &[
+    "mig-parser",
+    "mig-codegen",
+    "mig-derive",
+    "mig-cli",
+    "runtime",
+    "gnumach",
+    "pager",
+    "vm",
+    "machrun",
+    "xtask",
+];
+
+/// The files that may ask of which family an ABI is: those that give the answer its meaning.
+const ASK_FOR_THE_FAMILY: &[&str] = &[
+    // The facts, and what follows from them for the types that can be declared.
+    "mig-codegen/src/abi.rs",
+    // Steps, a layout and an emitter for each family.
+    "mig-codegen/src/layout.rs",
+    "mig-codegen/src/layout/typed.rs",
+    "mig-codegen/src/layout/untyped.rs",
+    "mig-codegen/src/model/message.rs",
+    "mig-codegen/src/rust/emit/mod.rs",
+    "mig-codegen/src/rust/emit/words.rs",
+    // The runtime, where a value is written, read or released.
+    "runtime/src/abi.rs",
+    "runtime/src/body.rs",
+    "runtime/src/buffer.rs",
+    "runtime/src/builder.rs",
+    "runtime/src/call.rs",
+    "runtime/src/header.rs",
+    "runtime/src/layout.rs",
+    "runtime/src/received.rs",
+    "runtime/src/release.rs",
+    "runtime/src/reply.rs",
+    // The kernels' own rooms.
+    "runtime/src/kernel/local/message.rs",
+    "runtime/src/kernel/local/notify.rs",
+    "runtime/src/kernel/local/wire.rs",
+    "runtime/src/kernel/remains.rs",
+];
+
+/// What a file says that asks.
+const QUESTIONS: &[&str] =
+    &["Family::Typed", "Family::Untyped", "is_typed()", "Steps::Typed", "Steps::Untyped"];
+
+/// Packages whose modules are known to import one another in circles, and which of them may be in one.
+const CIRCLES: &[(&str, &[&str])] = &[
+    // A message is read, written and released by methods of the types that it carries, and these hold messages.
+    (
+        "runtime",
+        &[
+            "abi",
+            "body",
+            "buffer",
+            "builder",
+            "call",
+            "header",
+            "kern_return",
+            "kernel",
+            "memory",
+            "received",
+            "release",
+            "reply",
+            "right",
+            "rights",
+            "server",
+            "trailer",
+            "types",
+            "untyped",
+        ],
+    ),
+    // The kernel is what its threads and its platform call, and it starts them.
+    ("gnumach", &["exception", "kernel", "platform", "sync", "thread", "wire"]),
+    // The core has the queues of what the other three do, and they are methods of it.
+    ("vm", &["core", "evict", "faults", "objects"]),
+    // The loader has the symbols of the functions that it stands in for, and these look at the program that it has loaded.
+    ("machrun", &["exceptions", "image", "mach", "process", "shims", "tls"]),
+];
+
+#[test]
+fn the_family_of_an_abi_is_asked_for_in_few_files() {
+    let mut asking = BTreeSet::new();
+    for package in PACKAGES {
+        for file in sources(&root().join(package).join("src")) {
+            let code = code(&file);
+            if QUESTIONS.iter().any(|question| code.contains(question)) {
+                let file = file.strip_prefix(root()).unwrap();
+                asking.insert(file.to_string_lossy().into_owned());
+            }
+        }
+    }
+    let allowed: BTreeSet<String> = ASK_FOR_THE_FAMILY.iter().map(|file| (*file).to_owned()).collect();
+    let strangers: Vec<_> = asking.difference(&allowed).collect();
+    assert!(
+        strangers.is_empty(),
+        "these files ask whether an ABI is typed; let the layout or an emitter decide: {strangers:?}"
+    );
+    let gone: Vec<_> = allowed.difference(&asking).collect();
+    assert!(gone.is_empty(), "these files ask no more: take them off the list: {gone:?}");
+}
+
+#[test]
+fn modules_do_not_import_one_another_in_circles() {
+    for package in PACKAGES {
+        let known =
+            CIRCLES.iter().find(|(known, _)| known == package).map_or(&[][..], |(_, modules)| modules);
+        for circle in circles_of(&imports(&root().join(package).join("src"))) {
+            let new = circle.iter().find(|module| !known.contains(&module.as_str()));
+            assert_eq!(new, None, "{package}: these modules import one another in a circle: {circle:?}");
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The Rust files below a folder, in order.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("rs") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A file's text without comments and without the tests at its end.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The modules at the top of a package, and for each of them the others that it names.
+fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let module_of = |file: &Path| {
+        let inside = file.strip_prefix(source).unwrap();
+        let first = inside.iter().next().unwrap().to_string_lossy().into_owned();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    let files = sources(source);
+    let is_root = |module: &str| matches!(module, "lib" | "main");
+    let modules: BTreeSet<String> =
+        files.iter().map(|file| module_of(file)).filter(|module| !is_root(module)).collect();
+    let roots = files.iter().filter(|file| is_root(&module_of(file)));
+    let exported: BTreeMap<String, String> = roots.flat_map(|file| exports(&code(file), &modules)).collect();
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        let module = module_of(file);
+        if is_root(&module) {
+            continue;
+        }
+        let code = code(file);
+        // A file at the top may say `super` for the package.
+        let at_top = file.parent() == Some(source) || file.ends_with(format!("{module}/mod.rs"));
+        let mut names = names_after(&code, "crate::");
+        if at_top {
+            names.extend(names_after(&code, "super::"));
+        }
+        let named = names.into_iter().filter_map(|name| match modules.contains(&name) {
+            true => Some(name),
+            false => exported.get(&name).cloned(),
+        });
+        let entry = imports.entry(module.clone()).or_default();
+        entry.extend(named.filter(|other| *other != module));
+    }
+    imports
+}
+
+/// What the root of a package exports from its modules: the item and its module.
+fn exports(root: &str, modules: &BTreeSet<String>) -> Vec<(String, String)> {
+    let mut exports = Vec::new();
+    for statement in root.split(';') {
+        let Some((_, path)) = statement.split_once("use ") else { continue };
+        let path = path.trim().trim_start_matches("crate::").trim_start_matches("self::");
+        let Some((module, items)) = path.split_once("::") else { continue };
+        if modules.contains(module) {
+            let names = items.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            exports.extend(
+                names.filter(|name| !name.is_empty()).map(|name| (name.to_owned(), module.to_owned())),
+            );
+        }
+    }
+    exports
+}
+
+/// The names that follow a word, also in braces.
+fn names_after(code: &str, word: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(word) {
+        let is_part = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        if is_part {
+            continue;
+        }
+        let rest = &code[at + word.len()..];
+        match rest.strip_prefix('{') {
+            None => names.extend(first_name(rest)),
+            Some(list) => {
+                let mut depth = 0;
+                let mut expected = true;
+                for (index, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => expected = true,
+                        c if expected && !c.is_whitespace() => {
+                            names.extend(first_name(&list[index..]));
+                            expected = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
+fn first_name(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    (end > 0).then(|| text[..end].to_owned())
+}
+
+/// The largest sets of modules of which each reaches each other.
+fn circles_of(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
+    let reached = |from: &String| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&String> = imports.get(from).into_iter().flatten().collect();
+        while let Some(module) = next.pop() {
+            if reached.insert(module.clone()) {
+                next.extend(imports.get(module).into_iter().flatten());
+            }
+        }
+        reached
+    };
+    let reaches: BTreeMap<&String, BTreeSet<String>> =
+        imports.keys().map(|module| (module, reached(module))).collect();
+    let mut circles: BTreeSet<Vec<String>> = BTreeSet::new();
+    for (module, reached) in &reaches {
+        if !reached.contains(*module) {
+            continue;
+        }
+        let members =
+            reached.iter().filter(|other| reaches.get(other).is_some_and(|back| back.contains(*module)));
+        circles.insert(members.cloned().collect());
+    }
+    circles.into_iter().collect()
+}
+
+/// The checks themselves, on sources that break the rules.
+#[test]
+fn circles_and_names_are_found() {
+    assert_eq!(
+        names_after("use crate::{a::{x, y}, b, c::z}; crate::d::e(); mycrate::f", "crate::"),
+        ["a", "b", "c", "d"]
+    );
+    let modules: BTreeSet<String> = ["model", "abi"].map(str::to_owned).into();
+    let exported = exports("pub mod model;\npub use model::{Arg, Role};\nuse std::fmt;", &modules);
+    assert_eq!(exported, [("Arg".to_owned(), "model".to_owned()), ("Role".to_owned(), "model".to_owned())]);
+    let imports = |pairs: &[(&str, &[&str])]| -> BTreeMap<String, BTreeSet<String>> {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        pairs.iter().map(|(module, names)| ((*module).to_owned(), set(names))).collect()
+    };
+    let circle = imports(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["a"])]);
+    assert_eq!(circles_of(&circle), [["a", "b", "c"]]);
+    assert!(circles_of(&imports(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
+}
