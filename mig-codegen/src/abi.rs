@@ -37,7 +37,7 @@ pub struct Language {
     pub redefined_type: Severity,
     /// A second `subsystem` statement.
     pub second_subsystem: Severity,
-    /// Types exist only behind the `subsystem` statement.
+    /// Types exist only after the `subsystem` statement.
     pub subsystem_first: bool,
     /// A `waittime` limits the sending, too.
     pub wait_time_sends: bool,

@@ -2,7 +2,7 @@
 //!
 //! The only place that computes an offset. A message of a typed ABI is its header, then for each argument a type word and
 //! the data, padded to the ABI's alignment; a reply begins with the return code. One of an untyped ABI is its header, the descriptors of
-//! all that the kernel must process, and the plain data behind an NDR record. A counted array takes the room that its elements need, so
+//! all that the kernel must process, and the plain data after an NDR record. A counted array takes the room that its elements need, so
 //! whatever follows it has no fixed offset.
 
 mod slots;

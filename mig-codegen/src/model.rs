@@ -37,14 +37,14 @@ pub struct Interface {
     pub demux: String,
     /// The routines, in the order of their ids; skipped ids are not in it.
     pub routines: Vec<Routine>,
-    /// The comment in front of the subsystem statement.
+    /// The comment before the subsystem statement.
     pub doc: Vec<String>,
     /// The subsystem statement.
     pub span: Span,
 }
 
 impl Interface {
-    /// The same with this in front of the names of both sides' functions and of the demux function, as MIG's option `-prefix` has it.
+    /// The same with this before the names of both sides' functions and of the demux function, as MIG's option `-prefix` has it.
     pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {
         for routine in &mut self.routines {
             routine.user.insert_str(0, prefix);

@@ -1,4 +1,4 @@
-//! How a type is described to the kernel: elements of one message type, so many bits each, so many of them.
+//! How a type is described to the kernel: elements of one message type, the bits of each, and how many there are.
 
 use mig_abi::{Facts, MessageType};
 
@@ -82,7 +82,7 @@ impl Wire {
         (!is_counted(ty)).then_some(self.number)
     }
 
-    /// Bytes of so many values in the message.
+    /// Bytes of this many values in the message.
     pub(crate) fn bytes(&self, values: u32) -> Option<u64> {
         let bits =
             u64::from(self.bits).checked_mul(u64::from(self.number))?.checked_mul(u64::from(values))?;

@@ -127,3 +127,34 @@ pub const fn check<A: Abi>(message: &str, items: &[Item], offsets: &[usize], siz
     }
     assert!(size == at, "{}", message);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::GnuI386;
+
+    #[test]
+    #[should_panic(expected = "`seconds` must be at 0 of `time_value_t`")]
+    fn what_differs_is_named() {
+        equal("`seconds` must be at 0 of `time_value_t`", 4, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "clock_read, reply")]
+    fn a_message_that_is_laid_out_otherwise_is_named() {
+        // The reply's return code follows the header of 24 bytes.
+        check::<GnuI386>("clock_read, reply", &[Item::Data(4)], &[28], 32);
+    }
+
+    #[test]
+    #[should_panic(expected = "clock_read, reply")]
+    fn so_is_one_of_another_size() {
+        check::<GnuI386>("clock_read, reply", &[Item::Data(4)], &[24], 36);
+    }
+
+    #[test]
+    fn what_is_as_declared_passes() {
+        equal("`seconds` must be at 0 of `time_value_t`", 0, 0);
+        check::<GnuI386>("clock_read, reply", &[Item::Data(4)], &[24], 32);
+    }
+}

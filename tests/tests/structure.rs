@@ -1,5 +1,5 @@
-//! Two rules of the sources, so that they stay as `ARCHITECTURE.md` says: where "typed or untyped?" may be asked, and that the modules of a package do not import
-//! one another in circles.
+//! Rules of the sources, so that they stay as `ARCHITECTURE.md` says: where "typed or untyped?" may be asked, where `unsafe` stands, and that the modules of a
+//! package do not import one another in circles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The packages, by their folder in the workspace.
 const PACKAGES: &[&str] = &[
+    "mig-abi",
     "mig-parser",
     "mig-codegen",
     "mig-derive",
@@ -22,6 +23,7 @@ const PACKAGES: &[&str] = &[
 /// The files that may ask of which family an ABI is: those that give the answer its meaning.
 const ASK_FOR_THE_FAMILY: &[&str] = &[
     // The facts, and what follows from them for the types that can be declared.
+    "mig-abi/src/facts.rs",
     "mig-codegen/src/abi.rs",
     // Steps, a layout and an emitter for each family.
     "mig-codegen/src/layout.rs",
@@ -31,7 +33,6 @@ const ASK_FOR_THE_FAMILY: &[&str] = &[
     "mig-codegen/src/rust/emit/mod.rs",
     "mig-codegen/src/rust/emit/words.rs",
     // The runtime, where a value is written, read or released.
-    "runtime/src/abi.rs",
     "runtime/src/body.rs",
     "runtime/src/buffer.rs",
     "runtime/src/builder.rs",
@@ -109,6 +110,26 @@ fn the_family_of_an_abi_is_asked_for_in_few_files() {
 }
 
 #[test]
+fn the_modules_with_unsafe_are_those_that_the_architecture_names() {
+    let source = root().join("runtime/src");
+    let is_unsafe = |file: &PathBuf| {
+        let code = code(file);
+        ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| code.contains(word))
+    };
+    let files = sources(&source);
+    let found: BTreeSet<String> = files
+        .iter()
+        .filter(|file| !file.ends_with("tests.rs") && is_unsafe(file))
+        .map(|file| module_of(&source, file))
+        .collect();
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, sentence) = architecture.split_once("`unsafe` stands where").unwrap();
+    let (sentence, _) = sentence.split_once("Its one premise").unwrap();
+    let named: BTreeSet<String> = sentence.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(found, named);
+}
+
+#[test]
 fn modules_do_not_import_one_another_in_circles() {
     for package in PACKAGES {
         let known =
@@ -150,22 +171,24 @@ fn code(file: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The module at the top of a package that a file belongs to.
+fn module_of(source: &Path, file: &Path) -> String {
+    let inside = file.strip_prefix(source).unwrap();
+    let first = inside.iter().next().unwrap().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
 /// The modules at the top of a package, and for each of them the others that it names.
 fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
-    let module_of = |file: &Path| {
-        let inside = file.strip_prefix(source).unwrap();
-        let first = inside.iter().next().unwrap().to_string_lossy().into_owned();
-        first.trim_end_matches(".rs").to_owned()
-    };
     let files = sources(source);
     let is_root = |module: &str| matches!(module, "lib" | "main");
     let modules: BTreeSet<String> =
-        files.iter().map(|file| module_of(file)).filter(|module| !is_root(module)).collect();
-    let roots = files.iter().filter(|file| is_root(&module_of(file)));
+        files.iter().map(|file| module_of(source, file)).filter(|module| !is_root(module)).collect();
+    let roots = files.iter().filter(|file| is_root(&module_of(source, file)));
     let exported: BTreeMap<String, String> = roots.flat_map(|file| exports(&code(file), &modules)).collect();
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in &files {
-        let module = module_of(file);
+        let module = module_of(source, file);
         if is_root(&module) {
             continue;
         }

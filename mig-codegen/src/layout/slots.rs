@@ -40,7 +40,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// A header, with data behind it that is padded to the alignment.
+    /// A header, followed by data that is padded to the alignment.
     pub(super) fn new(header: usize, alignment: usize) -> Self {
         let mut slots = Slots { alignment: alignment as u64, list: Vec::new(), at: Some(0), min: 0, max: 0 };
         slots.fixed(SlotRole::Header, None, header as u64);
@@ -91,7 +91,7 @@ impl Slots {
         Some(())
     }
 
-    /// Padding behind `size` bytes of fixed data.
+    /// Padding after `size` bytes of fixed data.
     pub(super) fn pad(&mut self, arg: Option<usize>, size: u64) {
         let pad = size.next_multiple_of(self.alignment) - size;
         if pad != 0 {
@@ -99,8 +99,8 @@ impl Slots {
         }
     }
 
-    /// A slot behind the message, which does not count to its size.
-    pub(super) fn behind(&mut self, role: SlotRole, arg: usize, offset: u64, size: u64) {
+    /// A slot after the message, which does not count to its size.
+    pub(super) fn after_message(&mut self, role: SlotRole, arg: usize, offset: u64, size: u64) {
         self.push(fixed(role, Some(arg), self.at.map(|at| at + offset), size));
     }
 

@@ -10,14 +10,14 @@ pub(super) fn typed(slots: &[Slot]) -> Vec<TypedStep> {
             let is = |role| slots.iter().any(|slot| slot.arg == Some(arg) && slot.role == role);
             match is(SlotRole::Count) {
                 true => TypedStep::Limit { arg, word },
-                false => TypedStep::Value { arg, word, rest: rest_behind(slots, arg) },
+                false => TypedStep::Value { arg, word, rest: rest_after(slots, arg) },
             }
         })
         .collect()
 }
 
 /// Bytes after the last argument of variable length, if that is `arg`.
-fn rest_behind(slots: &[Slot], arg: usize) -> Option<u32> {
+fn rest_after(slots: &[Slot], arg: usize) -> Option<u32> {
     let last = slots.iter().rposition(|slot| slot.size.is_none())?;
     let rest: u32 = slots[last + 1..].iter().filter_map(|slot| slot.size).sum();
     (slots[last].arg == Some(arg)).then_some(rest)

@@ -1,4 +1,4 @@
-//! Messages with a type word in front of each argument: CMU and GNU Mach.
+//! Messages with a type word before each argument: CMU and GNU Mach.
 
 use mig_abi::{Disposition, Facts, TypeWords};
 

@@ -1,6 +1,6 @@
-//! Messages with their rights and memory in front and plain data behind: OSF Mach and Apple's.
+//! Messages with their rights and memory first and plain data after them: OSF Mach and Apple's.
 //!
-//! A complex message has, behind its header, the number of its descriptors and then the descriptors, one for each right or piece of
+//! A complex message has, after its header, the number of its descriptors and then the descriptors, one for each right or piece of
 //! memory. If there is any plain data, an NDR record and the data follow. A reply has a return code only if it is not complex: one that
 //! brings rights has succeeded. The trailer, which the receiver's kernel adds, does not belong to the message.
 
@@ -86,7 +86,12 @@ fn lay_out(
     for (index, arg) in routine.args.iter().enumerate() {
         match arg.role {
             Role::Trailer { field, client, server } if if is_reply { client } else { server } => {
-                table.slots.behind(SlotRole::Trailer, index, field.offset() as u64, field.size() as u64);
+                table.slots.after_message(
+                    SlotRole::Trailer,
+                    index,
+                    field.offset() as u64,
+                    field.size() as u64,
+                );
             }
             _ => {}
         }

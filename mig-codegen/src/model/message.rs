@@ -41,7 +41,7 @@ pub struct Slot {
     pub role: SlotRole,
     /// Index of the argument that it belongs to.
     pub arg: Option<usize>,
-    /// Where it starts; `None` behind a slot of variable size.
+    /// Where it starts; `None` after a slot of variable size.
     pub offset: Option<u32>,
     /// Its size in bytes; `None` if it is counted.
     pub size: Option<u32>,
@@ -57,7 +57,7 @@ pub struct Slot {
     pub word: Option<TypeWord>,
 }
 
-/// The contents of a type word: what it says about the data slot behind it.
+/// The contents of a type word: what it says about the data slot that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeWord {
     /// The type number that the sender writes; `None` is polymorphic: the caller decides.
@@ -88,7 +88,7 @@ pub enum InLine {
     Yes,
     /// Behind an address in the message.
     No,
-    /// In the message up to this many elements of the array, else behind an address.
+    /// In the message up to this many elements of the array, else at an address.
     UpTo(u32),
 }
 

@@ -131,7 +131,7 @@ pub enum TypeKind {
     FixedString {
         /// Bytes, the NUL included.
         size: u32,
-        /// Declared in the long form: its type word says one element of all its bits, not so many characters.
+        /// Declared in the long form: its type word says one element of all its bits, not this many characters.
         whole: bool,
     },
     /// `c_string[*:N]`

@@ -1,4 +1,4 @@
-//! What stands behind types and arguments: flags, C types and conversions.
+//! What follows types and arguments: flags, C types and conversions.
 
 use mig_parser::ast::{Flag, FlagKind, Ident, TypeOption, TypeOptionKind};
 use mig_parser::diagnostics::Diagnostics;
@@ -9,7 +9,7 @@ use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
 use crate::model::{Dealloc, Type};
 
-/// The flags behind an argument or in a long type form.
+/// The flags after an argument or in a long type form.
 #[derive(Debug, Default)]
 pub(super) struct Flags {
     pub(super) dealloc: Option<Dealloc>,
@@ -53,42 +53,12 @@ impl Flags {
         match flag.kind {
             FlagKind::IsLong | FlagKind::IsNotLong => {
                 if language(abi, Feature::TypedFlags, span, out) {
-                    let long = flag.kind == FlagKind::IsLong;
-                    self.long = match self.long {
-                        Some(earlier) if earlier != long => {
-                            out.warning(
-                                codes::FLAGS,
-                                span,
-                                "`islong` and `isnotlong` cancel each other",
-                                "neither has an effect",
-                            );
-                            None
-                        }
-                        _ => Some(long),
-                    };
+                    self.choose_form(flag.kind == FlagKind::IsLong, span, out);
                 }
             }
-            FlagKind::Dealloc | FlagKind::NotDealloc => {
-                let wanted = match (flag.kind, flag.run_time) {
-                    (FlagKind::NotDealloc, _) => Dealloc::No,
-                    (_, false) => Dealloc::Yes,
-                    (_, true) => Dealloc::RunTime,
-                };
-                if self.dealloc.is_some() {
-                    out.warning(
-                        codes::FLAGS,
-                        span,
-                        "`dealloc` is decided more than once",
-                        "decided again here",
-                    );
-                }
-                self.dealloc = match (self.dealloc, wanted) {
-                    (None, wanted) => Some(wanted),
-                    (Some(Dealloc::RunTime), _) | (_, Dealloc::RunTime) => Some(Dealloc::RunTime),
-                    (Some(_), _) => None,
-                };
-                self.dealloc_span = Some(span);
-            }
+            FlagKind::Dealloc if flag.run_time => self.choose_dealloc(Dealloc::RunTime, span, out),
+            FlagKind::Dealloc => self.choose_dealloc(Dealloc::Yes, span, out),
+            FlagKind::NotDealloc => self.choose_dealloc(Dealloc::No, span, out),
             FlagKind::ServerCopy => {
                 if language(abi, Feature::TypedFlags, span, out) {
                     self.server_copy = Some(span);
@@ -115,6 +85,35 @@ impl Flags {
                 language(abi, Feature::UntypedFlags, span, out);
             }
         }
+    }
+
+    /// `islong`, `isnotlong`
+    fn choose_form(&mut self, long: bool, span: Span, out: &mut Diagnostics) {
+        self.long = match self.long {
+            Some(earlier) if earlier != long => {
+                out.warning(
+                    codes::FLAGS,
+                    span,
+                    "`islong` and `isnotlong` cancel each other",
+                    "neither has an effect",
+                );
+                None
+            }
+            _ => Some(long),
+        };
+    }
+
+    /// `dealloc`, `notdealloc`
+    fn choose_dealloc(&mut self, wanted: Dealloc, span: Span, out: &mut Diagnostics) {
+        if self.dealloc.is_some() {
+            out.warning(codes::FLAGS, span, "`dealloc` is decided more than once", "decided again here");
+        }
+        self.dealloc = match (self.dealloc, wanted) {
+            (None, wanted) => Some(wanted),
+            (Some(Dealloc::RunTime), _) | (_, Dealloc::RunTime) => Some(Dealloc::RunTime),
+            (Some(_), _) => None,
+        };
+        self.dealloc_span = Some(span);
     }
 }
 

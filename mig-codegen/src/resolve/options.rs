@@ -58,7 +58,7 @@ impl Setting {
     }
 }
 
-/// An integer as C writes it: decimal, `0x…`, or octal behind a `0`; a suffix for its size has no effect.
+/// An integer as C writes it: decimal, `0x…`, or octal after a `0`; a suffix for its size has no effect.
 fn number(text: &str) -> Option<u32> {
     let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
     match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {

@@ -73,7 +73,7 @@ impl<'a> Resolver<'a> {
         });
     }
 
-    /// The arguments, and the result of a function in front of them; `None` if one of them is wrong.
+    /// The arguments, and the result of a function before them; `None` if one of them is wrong.
     fn arguments(&self, routine: &ast::Routine, out: &mut Diagnostics) -> Option<Vec<Arg>> {
         let mut args = Vec::new();
         let mut wrong = false;
@@ -96,7 +96,7 @@ impl<'a> Resolver<'a> {
         (!wrong).then_some(args)
     }
 
-    /// The value of a function travels as an argument of the routine's name, in front of the others.
+    /// The value of a function travels as an argument of the routine's name, before the others.
     fn result(&self, routine: &ast::Routine, ty: &ArgumentType, out: &mut Diagnostics) -> Option<Arg> {
         let declared = self.argument_type(ty, out)?;
         let name = &routine.name;
@@ -387,7 +387,7 @@ fn check_type(arg: &Arg, direction: Direction, out: &mut Diagnostics) -> Option<
     None
 }
 
-/// `samecount`: an array that shares the count of the variable array in front of it.
+/// `samecount`: an array that shares the count of the variable array before it.
 fn same_count(arg: &mut Arg, flags: &Flags, earlier: &[Arg], out: &mut Diagnostics) -> Option<()> {
     let Some(span) = flags.same_count else { return Some(()) };
     let is_array = |arg: &Arg| is_counted(&arg.ty) && !matches!(arg.ty.kind, TypeKind::BoundedString { .. });

@@ -20,7 +20,7 @@ use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
 use crate::wire::{STRING_C, Wire, is_counted};
 
-/// So many types may be inside one another: those who walk them may use the stack.
+/// Types nest at most this deep; recursive walks rely on it.
 const DEEPEST: u32 = 64;
 
 /// A type with the properties that an argument of it starts from.
@@ -217,13 +217,6 @@ impl<'a> Types<'a> {
             return Some(false);
         }
         let wire = self.wire(ty, span, out)?;
-        let number = match ty.kind {
-            TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => {
-                u64::from(max) * u64::from(wire.number)
-            }
-            TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. } => 0,
-            _ => u64::from(wire.number),
-        };
         if wire.bits >= 1 << 16 {
             out.push(
                 Diagnostic::error(
@@ -236,13 +229,9 @@ impl<'a> Types<'a> {
             );
             return None;
         }
-        let too_small = wire.bits >= 1 << 8 || number >= 1 << 12;
-        let unbounded = matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
-        let needed = too_small || unbounded;
-        let polymorphic = wire.sent.is_none() || wire.received.is_none();
-        let rights = polymorphic || wire.sent.is_some_and(Disposition::is_right);
+        let need = LongForm::of(ty, &wire);
         match wanted {
-            Some(false) if too_small || unbounded && rights => {
+            Some(false) if need.too_small || need.unbounded && need.rights => {
                 out.push(
                     Diagnostic::error(
                         codes::SHORT_FORM,
@@ -254,7 +243,7 @@ impl<'a> Types<'a> {
                 );
                 return None;
             }
-            Some(false) if unbounded && self.abi.facts.type_words == TypeWords::Short4Long12 => {
+            Some(false) if need.unbounded && self.abi.facts.type_words == TypeWords::Short4Long12 => {
                 out.warning(
                     codes::FLAGS,
                     span,
@@ -262,12 +251,12 @@ impl<'a> Types<'a> {
                     "a longer array can't be sent",
                 );
             }
-            Some(true) if !needed && !polymorphic && !is_counted(ty) => {
+            Some(true) if !need.long() && !need.polymorphic && !is_counted(ty) => {
                 out.warning(codes::FLAGS, span, "`islong` is not needed", "the short form has room for this");
             }
             _ => {}
         }
-        Some(wanted.unwrap_or(needed))
+        Some(wanted.unwrap_or(need.long()))
     }
 
     /// What a type word says about a type.
@@ -430,7 +419,7 @@ impl<'a> Types<'a> {
         Some(declared)
     }
 
-    /// The element of an array: neither variable nor, where type words stand in front of the data, out of line.
+    /// The element of an array: neither variable nor, where type words stand before the data, out of line.
     fn element(&self, spec: &TypeSpec, array: Span, out: &mut Diagnostics) -> Option<Declared> {
         let element = self.spec(spec, out)?;
         let what = match element.ty.kind {
@@ -596,6 +585,43 @@ impl<'a> Types<'a> {
     }
 }
 
+/// What asks for the long form of a type word.
+struct LongForm {
+    /// The short form has no room for the size of an element, or for their number.
+    too_small: bool,
+    /// The number of elements has no bound.
+    unbounded: bool,
+    /// They are rights, or may be.
+    rights: bool,
+    /// What they are is for the sender to say.
+    polymorphic: bool,
+}
+
+impl LongForm {
+    fn of(ty: &Type, wire: &Wire) -> Self {
+        let unbounded = matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let number = match ty.kind {
+            TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => {
+                u64::from(max) * u64::from(wire.number)
+            }
+            _ if unbounded => 0,
+            _ => u64::from(wire.number),
+        };
+        let polymorphic = wire.sent.is_none() || wire.received.is_none();
+        LongForm {
+            too_small: wire.bits >= 1 << 8 || number >= 1 << 12,
+            unbounded,
+            rights: polymorphic || wire.sent.is_some_and(Disposition::is_right),
+            polymorphic,
+        }
+    }
+
+    /// The form where the declaration does not choose one.
+    fn long(&self) -> bool {
+        self.too_small || self.unbounded
+    }
+}
+
 /// A type without a name, C types or a long type word.
 fn anonymous(kind: TypeKind) -> Type {
     Type { name: None, alias_of: None, kind, c: CTypes::default(), long: false }
@@ -625,7 +651,7 @@ fn plain(ty: Type) -> Declared {
     Declared { ty, dealloc: Dealloc::No, long: None, depth: 1 }
 }
 
-/// What a message type of so many bits is: a right, a string, or plain data.
+/// What a message type of this many bits is: a right, a string, or plain data.
 fn basic_kind(
     sender: MessageType,
     received: Option<u32>,

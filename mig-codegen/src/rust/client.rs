@@ -37,7 +37,7 @@ impl Generator<'_> {
         let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
         // `impl Trait` can't have an anonymous lifetime.
         let lifetime = params.iter().any(is_impl).then(|| quote!('a,));
-        // A row of stores and one call: hardly more than to call a function with so many arguments.
+        // A row of stores and one call: hardly more than to call a function with as many arguments.
         let inline = routine.reply.is_none().then(|| quote!(#[inline]));
         let result = self.client_results_type(routine);
         let body = self.client_body(routine, &locals);

@@ -1,5 +1,5 @@
 //! The names of the generated items, chosen once, so that no two are the same: the interface's own types and functions first, then what is
-//! named after them, with an underscore behind it where it has to give way.
+//! named after them, with an underscore at its end where it has to give way.
 
 use std::collections::BTreeMap;
 
@@ -55,8 +55,8 @@ impl ItemNames {
         taken.0.drain(functions..functions + 3);
         let stem = names::snake_text(stem);
         let adapter = taken.next(&if demux == stem { stem + "_subsystem" } else { stem });
-        let mut functions = |before: &str, behind: &str| {
-            let name = |name: &str| format!("{before}{}{behind}", names::snake_text(name));
+        let mut functions = |before: &str, after: &str| {
+            let name = |name: &str| format!("{before}{}{after}", names::snake_text(name));
             routines().map(|routine| (routine.id, taken.next(&name(&routine.name)))).collect::<OfRoutines>()
         };
         let (stubs, encoders) = (functions("serve_", ""), functions("encode_", ""));

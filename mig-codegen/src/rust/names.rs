@@ -110,7 +110,7 @@ pub(super) fn ident(name: impl Into<String>) -> Ident {
     }
 }
 
-/// A name that is not one of these: with underscores behind it until it is new.
+/// A name that is not one of these: with underscores at its end until it is new.
 pub(super) fn unlike(wanted: &str, others: &[Ident]) -> Ident {
     let mut name = wanted.to_owned();
     loop {
