@@ -59,7 +59,7 @@ const NOTES: u64 = 12;
 /// What share of the free memory the notes of all pagers may take.
 const NOTES_SHARE: u64 = 8;
 /// Bytes for all else that a pager allocates while it serves.
-const HEAP: u64 = 3 << 19;
+const HEAP: u64 = 5 << 18;
 
 fn main(mut arguments: Arguments) {
     let (host, device) = (arguments.port(), arguments.port());

@@ -18,12 +18,16 @@ const GET_RECORDS: u32 = 1;
 /// Bytes in one call: what the kernel's driver takes at once.
 const TRANSFER: usize = 128 << 10;
 
+/// How many threads write at once: those of the pager that do nothing else, and one that moves pages.
+const WRITERS: usize = 3;
+
 /// An open device.
 pub(crate) struct Device {
     device: Send,
     records: u64,
     record_size: usize,
-    /// Memory to put pieces together in, as the interface has one range in a call. There are as many as there have been writers at once.
+    /// Memory to put pieces together in, as the interface has one range in a call. It is there from the start, for the threads that write must not need
+    /// any more.
     buffers: Mutex<Bare, Vec<Vec<u8>>>,
 }
 
@@ -42,7 +46,8 @@ impl Device {
         if !record_size.is_power_of_two() || record_size > TRANSFER {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        Ok(Self { device, records: records.into(), record_size, buffers: Mutex::<Bare, _>::new(Vec::new()) })
+        let buffers = (0..WRITERS).map(|_| Vec::with_capacity(TRANSFER)).collect();
+        Ok(Self { device, records: records.into(), record_size, buffers: Mutex::<Bare, _>::new(buffers) })
     }
 
     /// The number of the record at an offset.
