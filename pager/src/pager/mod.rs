@@ -46,7 +46,7 @@ pub struct Config {
     /// Which share of the store, in percent, pages of objects that are not the kernel's may fill. Those that take no room because they are one word
     /// over and over count as well.
     pub external_share: u8,
-    /// How many pages go to the store in one call: 1 to 64.
+    /// How many pages go to the store in one call: 1 to 64, and no more than half of the buffers.
     pub batch: usize,
     /// How many times in a row a page that the store does not take goes back to the kernel before it is given up as lost. In between the
     /// kernel keeps it, as precious.

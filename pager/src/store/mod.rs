@@ -67,7 +67,21 @@ pub mod file;
 mod health;
 mod memory;
 mod protection;
-#[cfg(feature = "std")]
+// As in the manifest.
+#[cfg(all(
+    feature = "std",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+))]
+mod ring;
+#[cfg(all(
+    feature = "std",
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+    ))
+))]
+#[path = "no_ring.rs"]
 mod ring;
 mod runs;
 mod same_filled;
