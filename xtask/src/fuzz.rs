@@ -80,7 +80,9 @@ fn fuzz_target(name: &str, seconds: u32) -> Result<Command, String> {
     let mut command = cargo();
     // The sanitizer is an unstable option of the compiler.
     command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", name]).arg(found);
-    command.arg(root().join("fuzz/corpus").join(name));
+    // libFuzzer ends where a folder is not there, and a target may have no corpus yet.
+    let corpus = root().join("fuzz/corpus").join(name);
+    command.args(corpus.exists().then_some(corpus));
     command.arg("--target-dir").arg(target().join("fuzz"));
     command.args(["--", "-max_len=4096", "-print_final_stats=1", "-verbosity=0"]);
     command.arg(format!("-max_total_time={seconds}"));
