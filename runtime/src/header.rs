@@ -3,7 +3,7 @@
 use crate::abi::{Abi, Family};
 use crate::kernel::{Kernel, Name};
 use crate::release;
-use crate::types::{name, wide_at, word_at};
+use crate::types::{name, word_at};
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
 pub(crate) const COMPLEX: u32 = 0x8000_0000;
@@ -58,16 +58,6 @@ impl Header {
             local: Name(word(A::FACTS.local_port)),
             seqno: word(A::FACTS.seqno),
             id: word(A::FACTS.id) as i32,
-        }
-    }
-
-    /// All of the slot of the local port; a receiver finds a name or a payload there.
-    #[inline]
-    pub(crate) fn local_slot<A: Abi>(bytes: &[u8]) -> u64 {
-        let slot = bytes.get(A::FACTS.local_port..).unwrap_or_default();
-        match A::FACTS.remote_port + 8 == A::FACTS.local_port {
-            true => wide_at(slot).unwrap_or(0),
-            false => word_at(slot, 0).unwrap_or(0).into(),
         }
     }
 

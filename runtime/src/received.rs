@@ -1,13 +1,15 @@
 //! A received message, and what stands in its header.
 
-use core::cell::Cell;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::slice;
 
 use mig_abi::NotificationId;
 
-use crate::abi::{Abi, Family, FromTrailer};
+use crate::abi::{Abi, Facts, Family, FromTrailer};
 use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{MsgBuf, arguments, initialised, trailer};
+use crate::buffer::{MsgBuf, initialised, trailer};
 use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
@@ -87,24 +89,22 @@ pub struct Lost {
 /// A received message. It owns every right and every region that came with it, until they are taken out.
 pub struct Received<'b, K: Kernel> {
     head: Head<K>,
-    /// The arguments, until they are read.
-    arguments: Cell<&'b mut [u8]>,
+    message: PhantomData<&'b mut [u8]>,
 }
 
-/// The header of a received message.
+/// A message where it was received, so that a [`Received`] is little more than a pointer: what nobody asks for is not read, and what is taken out is noted in
+/// the header itself. The reply right is gone when its name is null there; the arguments are gone when `msgh_size` is that of a header.
 struct Head<K: Kernel> {
     kernel: K,
-    id: i32,
-    bits: u32,
+    /// `msgh_size` bytes, a whole header at least, initialised and aligned for `u64`; only this value, and the one body that it gives out, has them.
+    start: NonNull<u8>,
     /// The name of the request port; null where a payload stands for it.
     name: Name,
-    /// The slot of the request port: its name, or a payload.
-    port: u64,
-    seqno: Seqno,
     trailer: <K::Abi as Abi>::Trailer,
-    /// The reply right and its disposition, until it is taken.
-    reply: Cell<(Name, u8)>,
 }
+
+// SAFETY: nobody else has the bytes, which are as good in another thread.
+unsafe impl<K: Kernel> Send for Head<K> where <K::Abi as Abi>::Trailer: Send {}
 
 impl<'b, K: Kernel> Received<'b, K> {
     /// Receives one message into `buffer`; one that does not fit stays in its queue.
@@ -112,6 +112,7 @@ impl<'b, K: Kernel> Received<'b, K> {
     /// # Errors
     ///
     /// [`ReceiveError`]
+    #[inline]
     pub fn receive(
         kernel: &K,
         buffer: &'b mut [MaybeUninit<u64>],
@@ -188,40 +189,34 @@ impl<'b, K: Kernel> Received<'b, K> {
     pub(crate) unsafe fn delivered(kernel: K, buffer: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: a delivered message has a header.
         let bytes = unsafe { initialised(buffer, K::Abi::FACTS.header) };
-        let header = Header::read::<K::Abi>(bytes);
-        let port = Header::local_slot::<K::Abi>(bytes);
-        // SAFETY: the kernel has delivered this message.
-        let trailer =
-            <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, header.size as usize) });
-        header.release_voucher(&kernel);
-        // SAFETY: a delivered message is initialised.
-        let arguments = unsafe { arguments::<K::Abi>(buffer, header.size as usize) };
+        let size = word_at(bytes, SIZE).unwrap_or(0) as usize;
+        let name = local_name::<K::Abi>(bytes);
+        debug_assert!(
+            size >= K::Abi::FACTS.header && size <= size_of_val(buffer),
+            "as every kernel promises"
+        );
         let head = Head {
             kernel,
-            id: header.id,
-            bits: header.bits,
-            name: header.local_name(),
-            port,
-            seqno: match K::Abi::FACTS.family {
-                Family::Typed => Seqno(header.seqno),
-                Family::Untyped => trailer.seqno().unwrap_or_default(),
-            },
-            trailer,
-            reply: Cell::new((header.remote, header.remote_disposition())),
+            // SAFETY: the kernel has delivered this message.
+            trailer: <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, size) }),
+            name,
+            // The last use of `buffer` itself.
+            start: header::<K::Abi>(buffer),
         };
-        Self { head, arguments: Cell::new(arguments) }
+        head.release_voucher();
+        Self { head, message: PhantomData }
     }
 
     /// `msgh_id`: which routine it asks for.
     #[inline]
     pub fn id(&self) -> i32 {
-        self.head.id
+        self.head.id()
     }
 
     /// Its position in the queue of its port; 0 if the kernel did not say.
     #[inline]
     pub fn seqno(&self) -> Seqno {
-        self.head.seqno
+        self.head.seqno()
     }
 
     /// What the kernel has added to a message of an untyped ABI.
@@ -249,7 +244,7 @@ impl<'b, K: Kernel> Received<'b, K> {
     /// [`Malformed`] if the message as a whole is not as declared; everything in its arguments has been released then.
     #[inline]
     pub fn body(&self, shape: Shape) -> Result<Body<'b, K>, Malformed> {
-        let arguments = self.arguments.take();
+        let arguments = self.take_arguments();
         let checked = shape.check::<K::Abi>(self.is_complex(), arguments.len());
         // SAFETY: delivered by this kernel; `take` gives them out once.
         let body = unsafe { self.body_of(arguments) };
@@ -289,6 +284,15 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { dead_name(self.kernel().clone(), self.port().is_send_once(), body) }
     }
 
+    /// The arguments; nothing from the second call on.
+    #[inline]
+    fn take_arguments(&self) -> &'b mut [u8] {
+        // SAFETY: the next line leaves none.
+        let arguments = unsafe { self.head.arguments() };
+        self.head.set_word(SIZE, K::Abi::FACTS.header as u32);
+        arguments
+    }
+
     /// # Safety
     ///
     /// The arguments have just been taken out of this message.
@@ -303,22 +307,20 @@ impl<'b, K: Kernel> Received<'b, K> {
         if K::Abi::FACTS.family == Family::Typed || !self.is_complex() {
             return 0;
         }
-        let arguments = self.arguments.take();
-        let count = word_at(arguments, 0).unwrap_or(0);
-        self.arguments.set(arguments);
-        count
+        // SAFETY: nobody else has them.
+        word_at(unsafe { self.head.arguments() }, 0).unwrap_or(0)
     }
 
     /// True if it brings rights or memory: only in such a message has the kernel looked for them.
     #[inline]
     pub fn is_complex(&self) -> bool {
-        Header { bits: self.head.bits, ..Header::default() }.is_complex()
+        self.head.is_complex()
     }
 
     /// True if somebody waits for a reply.
     #[inline]
     pub(crate) fn is_awaited(&self) -> bool {
-        self.head.reply.get().0.is_valid()
+        self.head.is_awaited()
     }
 
     /// The reply right, for the reply that is sent with it.
@@ -393,26 +395,121 @@ impl<K: Kernel> Received<'_, K> {
 /// Room for an error reply of any ABI.
 const ERROR_REPLY: usize = 64;
 
+/// The name of the request port of a received message.
+#[inline]
+fn local_name<A: Abi>(header: &[u8]) -> Name {
+    // The disposition of the local port is the second byte of `msgh_bits`.
+    if header.get(1) == Some(&name::PROTECTED_PAYLOAD) {
+        return Name::NULL;
+    }
+    Name(word_at(header, A::FACTS.local_port).unwrap_or(0))
+}
+
+/// Where `msgh_size` is; `msgh_bits` is before it.
+const SIZE: usize = 4;
+
+/// The header of the message in `buffer`, which has room for one.
+#[inline]
+fn header<A: Abi>(buffer: &mut [MaybeUninit<u64>]) -> NonNull<u8> {
+    assert!(size_of_val(buffer) >= A::FACTS.header, "a buffer has room for a header");
+    NonNull::from(buffer).cast()
+}
+
 impl<K: Kernel> Head<K> {
+    /// A word of the header.
+    #[inline]
+    fn word(&self, offset: usize) -> u32 {
+        const { assert!(K::Abi::FACTS.header % 4 == 0) };
+        debug_assert!(offset % 4 == 0 && offset < K::Abi::FACTS.header);
+        // SAFETY: the offsets of all fields are multiples of 4 and in a header, which is there, initialised and aligned; nobody else has a reference.
+        u32::from_le(unsafe { self.start.add(offset).cast::<u32>().read() })
+    }
+
+    #[inline]
+    fn set_word(&self, offset: usize, word: u32) {
+        debug_assert!(offset % 4 == 0 && offset < K::Abi::FACTS.header);
+        // SAFETY: as in `word`.
+        unsafe { self.start.add(offset).cast::<u32>().write(word.to_le()) }
+    }
+
+    /// The arguments that nobody has taken.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has them while this reference is used, and the message is there for as long.
+    #[inline]
+    unsafe fn arguments<'b>(&self) -> &'b mut [u8] {
+        let header = K::Abi::FACTS.header;
+        // SAFETY: `msgh_size` bytes are initialised, and a header at least; the caller has them alone.
+        unsafe {
+            slice::from_raw_parts_mut(self.start.add(header).as_ptr(), self.word(SIZE) as usize - header)
+        }
+    }
+
+    #[inline]
+    fn has_arguments(&self) -> bool {
+        self.word(SIZE) as usize != K::Abi::FACTS.header
+    }
+
+    #[inline]
+    fn id(&self) -> i32 {
+        self.word(K::Abi::FACTS.id) as i32
+    }
+
+    #[inline]
+    fn seqno(&self) -> Seqno {
+        match K::Abi::FACTS.family {
+            Family::Typed => Seqno(self.word(K::Abi::FACTS.seqno)),
+            Family::Untyped => self.trailer.seqno().unwrap_or_default(),
+        }
+    }
+
+    /// The dispositions and the complex bit.
+    #[inline]
+    fn bits(&self) -> Header {
+        Header { bits: self.word(0), ..Header::default() }
+    }
+
+    #[inline]
+    fn is_complex(&self) -> bool {
+        self.bits().is_complex()
+    }
+
+    #[inline]
+    fn is_awaited(&self) -> bool {
+        Name(self.word(K::Abi::FACTS.remote_port)).is_valid()
+    }
+
     /// The reply right; null from the second call on.
     #[inline]
     fn take_reply_right(&self) -> (Name, u8) {
-        self.reply.replace((Name::NULL, 0))
+        let name = Name(self.word(K::Abi::FACTS.remote_port));
+        self.set_word(K::Abi::FACTS.remote_port, Name::NULL.0);
+        (name, self.bits().remote_disposition())
+    }
+
+    /// Releases the voucher that came with the message, if any: nobody takes it.
+    #[inline]
+    fn release_voucher(&self) {
+        if K::Abi::FACTS.family == Family::Untyped {
+            let header = Header { seqno: self.word(K::Abi::FACTS.seqno), ..self.bits() };
+            header.release_voucher(&self.kernel);
+        }
     }
 }
 
 impl<K: Kernel> Drop for Received<'_, K> {
     #[inline]
     fn drop(&mut self) {
-        let (name, disposition) = self.take_reply_right();
-        if name.is_valid() {
+        if self.head.is_awaited() {
+            let (name, disposition) = self.head.take_reply_right();
             // SAFETY: the kernel has delivered it with the message, and it has just been taken out.
             unsafe { release::right(self.head.kernel.clone(), disposition, name) };
         }
-        let arguments = self.arguments.take();
-        if !arguments.is_empty() {
+        if self.head.has_arguments() {
+            let (id, bits) = (self.head.id(), self.head.word(0));
             // SAFETY: they have just been taken out.
-            unsafe { release_unread(self.head.kernel.clone(), self.head.id, self.head.bits, arguments) };
+            unsafe { release_unread(self.head.kernel.clone(), id, bits, self.take_arguments()) };
         }
     }
 }
@@ -485,12 +582,16 @@ impl<'a, K: Kernel> Port<'a, K> {
     #[inline]
     pub fn payload(self) -> Option<usize> {
         // An address of the machine that the ABI is for; `usize` has room for it where that is this one.
-        self.has_payload().then_some(self.head.port as usize)
+        self.has_payload().then(|| {
+            let Facts { local_port, remote_port, .. } = K::Abi::FACTS;
+            let high = if local_port == remote_port + 8 { self.head.word(local_port + 4) } else { 0 };
+            (u64::from(high) << 32 | u64::from(self.head.word(local_port))) as usize
+        })
     }
 
     #[inline]
     fn has_payload(self) -> bool {
-        Header { bits: self.head.bits, ..Header::default() }.local_disposition() == name::PROTECTED_PAYLOAD
+        self.head.bits().local_disposition() == name::PROTECTED_PAYLOAD
     }
 
     /// The task that holds it.
@@ -502,8 +603,7 @@ impl<'a, K: Kernel> Port<'a, K> {
     /// True if the message was sent with a send-once right. A notification that was asked for is; one that somebody with a send right has made
     /// up is not.
     pub fn is_send_once(self) -> bool {
-        let header = Header { bits: self.head.bits, ..Header::default() };
-        header.local_disposition() == name::MOVE_SEND_ONCE
+        self.head.bits().local_disposition() == name::MOVE_SEND_ONCE
     }
 
     /// Takes the reply right out of the message, to answer later; the routine then returns
@@ -511,6 +611,6 @@ impl<'a, K: Kernel> Port<'a, K> {
     pub fn defer(self) -> ReplyTo<K> {
         let (name, disposition) = self.head.take_reply_right();
         // SAFETY: the kernel delivered the right with this message, and it has just been taken out.
-        unsafe { ReplyTo::new(self.head.kernel.clone(), name, disposition, self.head.id) }
+        unsafe { ReplyTo::new(self.head.kernel.clone(), name, disposition, self.head.id()) }
     }
 }

@@ -1,7 +1,7 @@
 //! The server's side: serving a request, and answering it now or later.
 
 use core::fmt;
-use core::mem::{self, MaybeUninit};
+use core::mem::{self, ManuallyDrop, MaybeUninit};
 use core::ops::Range;
 
 use mig_abi::REPLY_ID;
@@ -93,6 +93,35 @@ pub struct Refusal {
     malformed: bool,
 }
 
+/// What has become of a request. All zeros at first, and one word in any case: it is written for each message.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// No routine has taken it, or tried to.
+    Unserved,
+    /// A method has answered this.
+    Served(KernReturn),
+    /// It is not as declared.
+    Malformed(KernReturn),
+}
+
+impl Outcome {
+    const SUCCESS: Self = Self::Served(KernReturn::KERN_SUCCESS);
+
+    #[inline]
+    fn code(self) -> KernReturn {
+        match self {
+            Self::Unserved => KernReturn::MIG_BAD_ID,
+            Self::Served(code) | Self::Malformed(code) => code,
+        }
+    }
+}
+
+impl From<Refusal> for Outcome {
+    fn from(Refusal { code, malformed }: Refusal) -> Self {
+        if malformed { Self::Malformed(code) } else { Self::Served(code) }
+    }
+}
+
 impl From<Malformed> for Refusal {
     #[inline]
     fn from(malformed: Malformed) -> Self {
@@ -113,48 +142,45 @@ impl From<KernReturn> for Refusal {
 pub struct Reply<'b, K: Kernel> {
     storage: &'b mut [MaybeUninit<u64>],
     kernel: K,
-    result: Refusal,
-    /// A reply of success, if there is one.
+    outcome: Outcome,
+    /// A reply of success, if there is one; none where the outcome is an error.
     message: WrittenMessage,
-    /// What that refers to; nothing where there is none.
-    copies: Copies<K>,
+    /// What that refers to. Nothing where there is no message, so that only dropping a message needs to look.
+    copies: ManuallyDrop<Copies<K>>,
 }
 
 impl<'b, K: Kernel> Reply<'b, K> {
     /// No answer yet. `storage` has room for an error reply at least.
     #[inline]
     pub fn new(kernel: &K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
-        let result = Refusal { code: KernReturn::MIG_BAD_ID, malformed: false };
-        let message = WrittenMessage::NONE;
-        Self { storage, kernel: kernel.clone(), result, message, copies: Copies::none() }
+        let (outcome, message) = (Outcome::Unserved, WrittenMessage::NONE);
+        let copies = ManuallyDrop::new(Copies::none());
+        Self { storage, kernel: kernel.clone(), outcome, message, copies }
     }
 
     /// The return code; [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) until a routine has been served.
     #[inline]
     pub fn code(&self) -> KernReturn {
-        self.result.code
+        self.outcome.code()
     }
 
     /// True if a method has taken the request: it was as declared, and the method did not answer [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID).
     #[inline]
     pub fn is_taken(&self) -> bool {
-        match self.result {
-            Refusal { code: KernReturn::KERN_SUCCESS, .. } => true,
-            Refusal { code, malformed } => !malformed && code != KernReturn::MIG_BAD_ID,
-        }
+        matches!(self.outcome, Outcome::Served(code) if code != KernReturn::MIG_BAD_ID)
     }
 
     /// Answers an error, whatever has been answered so far.
     pub fn fail(&mut self, code: KernReturn) {
         self.discard();
-        self.result = Refusal { code, malformed: false };
+        self.outcome = Outcome::Served(code);
     }
 
     /// Runs the stub of one routine and keeps its result.
     #[inline]
     pub fn serve(&mut self, routine: impl FnOnce(&mut Self) -> Result<(), Refusal>) {
         match routine(self) {
-            Ok(()) => self.result.code = KernReturn::KERN_SUCCESS,
+            Ok(()) => self.outcome = Outcome::SUCCESS,
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -163,7 +189,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, refusal: Refusal) {
-        self.result = refusal;
+        self.discard();
+        self.outcome = refusal.into();
     }
 
     /// Writes a reply of success, of `N` bytes at most: the return code, then what `encode` appends.
@@ -188,23 +215,23 @@ impl<'b, K: Kernel> Reply<'b, K> {
         let written = builder.into_reply();
         self.message = written.message;
         if !written.copies.is_none() {
-            self.copies = written.copies;
+            self.copies = ManuallyDrop::new(written.copies);
         }
         Ok(())
     }
 
-    /// Answers the request, if anybody waits for that, and releases what is left of it.
+    /// Answers the request, if anybody waits for that, and releases what is left of it. Nothing is left in the reply.
     ///
     /// # Errors
     ///
     /// The code of `mach_msg`: the reply did not reach the client, and what it held has been released.
     #[inline]
-    pub fn answer(self, request: Received<'_, K>) -> Result<(), KernReturn> {
+    pub fn answer(&mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
         // The way of one-way messages, which is short: nobody waits, and dropping both is all there is to do.
-        if request.is_awaited() { self.answer_awaited(request) } else { Ok(()) }
-    }
-
-    fn answer_awaited(mut self, request: Received<'_, K>) -> Result<(), KernReturn> {
+        if !request.is_awaited() {
+            self.clear();
+            return Ok(());
+        }
         let Some(call) = self.address(request) else { return Ok(()) };
         // SAFETY: `address` has completed the message, and what it moves was moved in by value.
         let result = unsafe { self.kernel.mach_msg(self.storage, call) };
@@ -240,32 +267,49 @@ impl<'b, K: Kernel> Reply<'b, K> {
     }
 
     /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be sent.
+    #[inline]
     fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
-        // Untyped ABIs have no such order: to them its number is an error like any other.
-        let destroy =
-            K::Abi::FACTS.family == Family::Typed && self.result.code == KernReturn::MIG_DESTROY_REQUEST;
-        if destroy || self.result.code == KernReturn::MIG_NO_REPLY {
-            self.discard();
-            return None;
-        }
         assert_same_task(&self.kernel, request.kernel());
-        let remote = request.take_reply_right();
-        if !remote.0.is_valid() {
-            self.discard();
+        if !request.is_awaited() || !self.is_written() && !self.fails() {
+            self.clear();
             return None;
         }
-        Some(self.complete(remote, request.id()))
+        let (remote, id) = (request.take_reply_right(), request.id());
+        // Before anything is written, so that the compiler knows that the reply right is not to be released.
+        drop(request);
+        Some(self.complete(remote, id))
     }
 
-    /// Completes the message: in the minimal form, unless there is a reply of success.
-    fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
-        let code = self.result.code;
-        if self.message.len == 0 || code != KernReturn::KERN_SUCCESS {
-            self.discard();
-            let mut builder = Builder::new(self.kernel.clone(), self.storage);
-            builder.return_code(code);
-            self.message = builder.into_reply().message;
+    /// True if there is a message, which is one of success.
+    #[inline]
+    fn is_written(&self) -> bool {
+        self.message.len != 0
+    }
+
+    /// Writes a reply that has nothing but its code. False if the code is an order not to answer; untyped ABIs have one of the two, and to them the
+    /// other is an error like any other.
+    #[inline(never)]
+    fn fails(&mut self) -> bool {
+        let code = self.code();
+        let destroys = K::Abi::FACTS.family == Family::Typed && code == KernReturn::MIG_DESTROY_REQUEST;
+        if destroys || code == KernReturn::MIG_NO_REPLY {
+            return false;
         }
+        self.write_code();
+        true
+    }
+
+    /// Writes the minimal form of a reply: its code.
+    fn write_code(&mut self) {
+        self.discard();
+        let mut builder = Builder::new(self.kernel.clone(), self.storage);
+        builder.return_code(self.outcome.code());
+        self.message = builder.into_reply().message;
+    }
+
+    /// Completes the message that has been written.
+    #[inline]
+    fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
         let id = request_id.wrapping_add(REPLY_ID);
         let header = Header::to_send(id, remote, (Name::NULL, 0), self.message.is_complex());
         // SAFETY: a builder of this reply has written so much.
@@ -277,6 +321,9 @@ impl<'b, K: Kernel> Reply<'b, K> {
 
     /// Sends the message to `remote`.
     fn send_to(mut self, remote: (Name, u8), request_id: i32) -> Result<(), KernReturn> {
+        if !self.is_written() {
+            self.write_code();
+        }
         let call = self.complete(remote, request_id);
         // SAFETY: `complete` has completed the message, and what it moves was moved in by value.
         let result = unsafe { self.kernel.mach_msg(self.storage, call) };
@@ -285,13 +332,31 @@ impl<'b, K: Kernel> Reply<'b, K> {
     }
 
     /// The message has been sent, or what is left of it is released.
+    #[inline]
     fn sent(&mut self, result: Result<(), KernReturn>) {
-        self.message = WrittenMessage::NONE;
-        self.copies.take().end(result, self.storage);
-        if let Some(remains) = result.err().and_then(Remains::after::<K::Abi>) {
+        (self.message, self.outcome) = (WrittenMessage::NONE, Outcome::Unserved);
+        if !self.copies.is_none() {
+            self.copies.take().end(result, self.storage);
+        }
+        if let Err(code) = result {
+            self.not_sent(code);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_sent(&mut self, code: KernReturn) {
+        if let Some(remains) = Remains::after::<K::Abi>(code) {
             // SAFETY: the call has left this of it.
             drop(unsafe { Unsent::from_storage(self.kernel.clone(), self.storage, remains) });
         }
+    }
+
+    /// As new.
+    #[inline]
+    fn clear(&mut self) {
+        self.discard();
+        self.outcome = Outcome::Unserved;
     }
 
     /// Releases what has been put into the reply.
@@ -311,7 +376,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
             unsafe { release::unsent(self.kernel.clone(), space.into_arguments()) };
         }
         self.message = WrittenMessage::NONE;
-        self.copies = Copies::none();
+        drop(self.copies.take());
     }
 }
 
@@ -382,7 +447,7 @@ impl<K: Kernel> ReplyTo<K> {
         }
         let mut buffer = MsgBuf::<N>::new();
         let mut reply = Reply::new(&self.kernel, buffer.words());
-        reply.result.code = KernReturn::KERN_SUCCESS;
+        reply.outcome = Outcome::SUCCESS;
         if let Err(code) = result.and_then(|out| reply.encode::<N>(|builder| encode(builder, out))) {
             reply.fail(code);
         }

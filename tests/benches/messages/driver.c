@@ -29,8 +29,10 @@ static size_t message_size;
 static const int numbers[8];
 static long calls;
 
-__attribute__((noipa)) int null_mach_msg(void *buffer, int option)
+__attribute__((noipa)) int null_mach_msg(void *buffer, int option, unsigned send_size, unsigned receive_size, port receive_name,
+	unsigned timeout, port notify)
 {
+	(void)send_size, (void)receive_size, (void)receive_name, (void)timeout, (void)notify;
 	if (option & 1 /* MACH_SEND_MSG */)
 		calls++;
 	if (option & 2 /* MACH_RCV_MSG */)
@@ -133,7 +135,8 @@ static inline __attribute__((always_inline)) int client(int routine)
 __attribute__((noipa)) static int serve_message(int (*demux)(void *, void *))
 {
 	struct { unsigned bits, size; natural remote, local; unsigned seqno, id; natural type; int code; } *out = (void *)reply;
-	null_mach_msg(request, 2);
+	if (null_mach_msg(request, 2, 0, sizeof request, 0x103, 0, 0) != 0)
+		return 0;
 	int known = demux(request, reply);
 	if (out->bits & 0x80000000 || out->code == 0 || out->code == -305 /* MIG_NO_REPLY */) {
 		if (out->code == -305)
@@ -142,7 +145,7 @@ __attribute__((noipa)) static int serve_message(int (*demux)(void *, void *))
 		null_mach_msg_destroy(request);
 	}
 	if (out->remote != 0)
-		null_mach_msg(reply, 1 | ((out->bits & 0xff) == 18 /* MOVE_SEND_ONCE */ ? 0 : 0x10));
+		known &= null_mach_msg(reply, 1 | ((out->bits & 0xff) == 18 /* MOVE_SEND_ONCE */ ? 0 : 0x10), out->size, 0, 0, 0, 0) == 0;
 	return known;
 }
 
