@@ -64,7 +64,8 @@
 //! sent in one array ([`PortArray`]), and those that a message of a typed ABI brings inline in an array of indefinite length; memory that a message
 //! refers to without giving it away, where the kernel must be told of its end; and a request or a reply that was not sent. So the stubs of `mach_exc`
 //! and `exc` make no call to the allocator, whatever state the program is in that the server looks after, and neither do those of `task_threads`,
-//! `thread_get_state` and `thread_set_state`.
+//! `thread_get_state` and `thread_set_state`. [`Server::run`] makes two buffers in each thread and allocates nothing for a message that has room there;
+//! [`Server::serve_one`] makes its buffers for each message.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 

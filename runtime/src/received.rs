@@ -416,20 +416,25 @@ fn header<A: Abi>(buffer: &mut [MaybeUninit<u64>]) -> NonNull<u8> {
 }
 
 impl<K: Kernel> Head<K> {
+    #[inline]
+    fn at(&self, offset: usize) -> *mut u8 {
+        self.start.as_ptr().wrapping_add(offset)
+    }
+
     /// A word of the header.
     #[inline]
     fn word(&self, offset: usize) -> u32 {
         const { assert!(K::Abi::FACTS.header % 4 == 0) };
         debug_assert!(offset % 4 == 0 && offset < K::Abi::FACTS.header);
         // SAFETY: the offsets of all fields are multiples of 4 and in a header, which is there, initialised and aligned; nobody else has a reference.
-        u32::from_le(unsafe { self.start.add(offset).cast::<u32>().read() })
+        u32::from_le(unsafe { self.at(offset).cast::<u32>().read() })
     }
 
     #[inline]
     fn set_word(&self, offset: usize, word: u32) {
         debug_assert!(offset % 4 == 0 && offset < K::Abi::FACTS.header);
         // SAFETY: as in `word`.
-        unsafe { self.start.add(offset).cast::<u32>().write(word.to_le()) }
+        unsafe { self.at(offset).cast::<u32>().write(word.to_le()) }
     }
 
     /// The arguments that nobody has taken.
@@ -441,9 +446,7 @@ impl<K: Kernel> Head<K> {
     unsafe fn arguments<'b>(&self) -> &'b mut [u8] {
         let header = K::Abi::FACTS.header;
         // SAFETY: `msgh_size` bytes are initialised, and a header at least; the caller has them alone.
-        unsafe {
-            slice::from_raw_parts_mut(self.start.add(header).as_ptr(), self.word(SIZE) as usize - header)
-        }
+        unsafe { slice::from_raw_parts_mut(self.at(header), self.word(SIZE) as usize - header) }
     }
 
     #[inline]

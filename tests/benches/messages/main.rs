@@ -40,11 +40,11 @@ const CASES: [Case; 15] = [
     case("demux memory_object_data_request", 7, "memory_object_server", 94),
     case("demux arrays_put", 8, "arrays_server", 105),
     case("demux arrays_get", 9, "arrays_server", 85),
-    case("turn memory_object_create", 5, "serve_message", 182),
-    case("turn memory_object_data_initialize", 6, "serve_message", 188),
-    case("turn memory_object_data_request", 7, "serve_message", 192),
-    case("turn arrays_put", 8, "serve_message", 280),
-    case("turn arrays_get", 9, "serve_message", 275),
+    case("turn memory_object_create", 5, "serve_message", 110),
+    case("turn memory_object_data_initialize", 6, "serve_message", 110),
+    case("turn memory_object_data_request", 7, "serve_message", 115),
+    case("turn arrays_put", 8, "serve_message", 133),
+    case("turn arrays_get", 9, "serve_message", 122),
 ];
 
 struct Case {

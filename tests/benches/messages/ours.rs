@@ -116,6 +116,5 @@ fn serve_message(message: &mut MsgBuf<8192>, storage: &mut MsgBuf<8192>, demux: 
     };
     let mut reply = Reply::new(&Null, storage.words());
     let known = demux(&Server, &mut request, &mut reply);
-    let answered = reply.answer(request);
-    known && answered.is_ok()
+    known && reply.answer(request).is_ok()
 }
