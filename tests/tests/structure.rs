@@ -64,6 +64,7 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "buffer",
             "builder",
             "call",
+            "details",
             "header",
             "kern_return",
             "kernel",
