@@ -125,7 +125,7 @@ fn the_bindings_are_those_of_the_definitions() {
                 let config = module.define.iter().fold(config, |config, name| config.define(*name, "1"));
                 let input = package().join(family.folder).join(module.file).with_extension("defs");
                 let output = config.text(&input).unwrap_or_else(|error| panic!("{error}"));
-                assert_eq!(output.warnings, "", "{}", input.display());
+                assert_eq!(output.warnings.to_string(), "", "{}", input.display());
                 let path = generated().join(folder).join(module.name).with_extension("rs");
                 check(&path, &output.value, &mut stale);
                 known.insert(path);

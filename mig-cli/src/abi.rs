@@ -6,7 +6,7 @@ use clap::Args;
 use mig_codegen::table;
 
 use crate::options::{Options, Source};
-use crate::{Failure, print, tell};
+use crate::{Failure, print};
 
 /// Print message ids, sizes and layouts of an interface
 #[derive(Args)]
@@ -24,8 +24,9 @@ pub(crate) struct Abi {
 impl Abi {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let source = Source::open(&self.file)?;
-        let output = self.options.config().interface(source.input())?;
-        tell(&output.warnings);
+        let output = self.options.config().interface(source.input());
+        let output = output.map_err(|error| self.options.failure(&error))?;
+        self.options.tell(&output.warnings);
         let text = match self.json {
             true => table::abi_json(&output.value),
             false => table::abi_text(&output.value),

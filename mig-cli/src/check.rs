@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mig_codegen::Error;
 
 use crate::options::{Options, Source};
-use crate::{Failure, INPUT, tell};
+use crate::{Failure, INPUT};
 
 /// Check interface definitions and show everything that is wrong with them
 #[derive(Args)]
@@ -24,12 +25,12 @@ impl Check {
         for file in &self.files {
             let source = Source::open(file)?;
             match config.check_only(source.input()) {
-                Ok(output) => tell(&output.warnings),
-                Err(error @ mig_codegen::Error::Diagnostics(_)) => {
-                    let Failure(_) = error.into();
+                Ok(output) => self.options.tell(&output.warnings),
+                Err(Error::Diagnostics(report)) => {
+                    self.options.tell(&report);
                     failed = true;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.options.failure(&error)),
             }
         }
         if failed { Err(INPUT) } else { Ok(()) }

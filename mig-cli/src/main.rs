@@ -10,7 +10,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mig_codegen::Error;
 
 /// Compiles Mach interface definitions (.defs files) to Rust.
 ///
@@ -49,19 +48,6 @@ struct Failure(u8);
 
 /// Errors in the input.
 const INPUT: Failure = Failure(1);
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Diagnostics(rendered) => tell(rendered),
-            other => tell(&format!("error: {other}\n")),
-        }
-        match error {
-            Error::Config(_) => Failure(2),
-            _ => INPUT,
-        }
-    }
-}
 
 /// Writes to standard error.
 fn tell(text: &str) {

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mig_codegen::{Config, Input};
+use mig_codegen::{Config, Error, Input, Report};
 
 use crate::{Failure, INPUT, tell};
 
@@ -74,7 +74,7 @@ impl Colour {
 impl Options {
     /// The settings of the generator.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::new().colour(self.color.is_wanted()).error_limit(self.error_limit);
+        let mut config = Config::new().error_limit(self.error_limit);
         for folder in &self.include {
             config = config.include_dir(folder);
         }
@@ -98,6 +98,20 @@ impl Options {
             config = config.arch(processor);
         }
         config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
+    }
+
+    /// Tells what there is to say about an input.
+    pub(crate) fn tell(&self, report: &Report) {
+        tell(&report.render(self.color.is_wanted()));
+    }
+
+    /// Tells why there is no output, and how the verb ends.
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        match error {
+            Error::Diagnostics(report) => self.tell(report),
+            other => tell(&format!("error: {other}\n")),
+        }
+        if matches!(error, Error::Config(_)) { Failure(2) } else { INPUT }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use mig_codegen::Config;
+use mig_codegen::{Config, Error};
 
 use crate::options::{Options, Source, is_same};
 use crate::{Failure, print, tell};
@@ -68,13 +68,27 @@ impl Rust {
         let mut result = Ok(());
         for (source, output) in sources.iter().zip(outputs) {
             // The others are compiled all the same: everything that is wrong comes in one run.
-            match compile(&config, source, output.as_deref()) {
+            match self.compile(&config, source, output.as_deref()) {
                 Err(Failure(2)) => return Err(Failure(2)),
                 Err(failure) => result = Err(failure),
                 Ok(()) => {}
             }
         }
         result
+    }
+
+    /// Compiles one input into a file, or to standard output.
+    fn compile(&self, config: &Config, source: &Source, file: Option<&Path>) -> Result<(), Failure> {
+        let failure = |error: Error| self.options.failure(&error);
+        let output = config.text(source.input()).map_err(failure)?;
+        self.options.tell(&output.warnings);
+        let Some(file) = file else { return print(&output.value) };
+        match output.files.iter().find(|read| is_same(read, file)) {
+            Some(read) => {
+                Err(usage(&format!("the output would replace `{}`, which was read", read.display())))
+            }
+            None => config.write(file, &output.value).map_err(failure),
+        }
     }
 
     fn config(&self) -> Config {
@@ -127,17 +141,6 @@ impl Rust {
             fs::create_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
         }
         Ok(outputs)
-    }
-}
-
-/// Compiles one input into a file, or to standard output.
-fn compile(config: &Config, source: &Source, file: Option<&Path>) -> Result<(), Failure> {
-    let output = config.text(source.input())?;
-    tell(&output.warnings);
-    let Some(file) = file else { return print(&output.value) };
-    match output.files.iter().find(|read| is_same(read, file)) {
-        Some(read) => Err(usage(&format!("the output would replace `{}`, which was read", read.display()))),
-        None => Ok(config.write(file, &output.value)?),
     }
 }
 

@@ -31,7 +31,7 @@ impl Config {
         for file in &output.files {
             println!("cargo::rerun-if-changed={}", file.display());
         }
-        for line in output.warnings.lines() {
+        for line in output.warnings.to_string().lines() {
             println!("cargo::warning={line}");
         }
         let file = self.output_file(path, Path::new(&folder));
@@ -145,7 +145,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, process};
+    use std::fs;
 
     use super::*;
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_at_once_or_not_at_all() {
-        let folder = env::temp_dir().join(format!("mig-codegen-{}", process::id()));
+        let folder = output::test_folder("replaced");
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("a.rs");
         let config = Config::new();
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn two_inputs_do_not_share_an_output() {
-        let folder = env::temp_dir().join(format!("mig-codegen-stems-{}", process::id()));
+        let folder = output::test_folder("stems");
         let text = "subsystem x 1; type p_t = MACH_MSG_TYPE_COPY_SEND; routine f(p : p_t);";
         for name in ["a", "b", "out"] {
             fs::create_dir_all(folder.join(name)).unwrap();

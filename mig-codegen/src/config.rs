@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mig_parser::ast::Ast;
-use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
+use mig_parser::diagnostics::{Diagnostic, Diagnostics};
+use mig_parser::suggest::nearest;
 use mig_parser::{FileSystem, Loader, Memory, Parsed};
 use proc_macro2::TokenStream;
 
 use crate::abi::{Abi, Target};
-use crate::error::Error;
+use crate::error::{Error, Report};
 use crate::model::Interface;
-use crate::resolve::suggest;
 use crate::rust::{self, Side};
 use crate::shipped::{self, WithShipped};
 use crate::{IncludePath, analyze, codes};
@@ -43,7 +43,6 @@ pub struct Config {
     extern_types: BTreeMap<String, String>,
     kernel_objects: bool,
     mach_defs: bool,
-    colour: bool,
     error_limit: usize,
     pub(crate) name: Option<String>,
     pub(crate) check: bool,
@@ -87,8 +86,8 @@ pub struct Output<T> {
     pub value: T,
     /// Every file that was read: the output is as new as the newest of them.
     pub files: Vec<PathBuf>,
-    /// The warnings as text for people; empty if there are none.
-    pub warnings: String,
+    /// The warnings.
+    pub warnings: Report,
 }
 
 impl<T> Output<T> {
@@ -119,7 +118,6 @@ impl Config {
             extern_types: BTreeMap::new(),
             kernel_objects: false,
             mach_defs: true,
-            colour: false,
             error_limit: ERROR_LIMIT,
             name: None,
             check: false,
@@ -250,13 +248,6 @@ impl Config {
         self
     }
 
-    /// Renders diagnostics with the colours of a terminal.
-    #[must_use]
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.colour = colour;
-        self
-    }
-
     /// Shows this many errors at most; the last line says how many there are. 20 without it.
     #[must_use]
     pub fn error_limit(mut self, most: usize) -> Self {
@@ -276,6 +267,29 @@ impl Config {
     pub fn check(mut self, check: bool) -> Self {
         self.check = check;
         self
+    }
+
+    /// The syntax tree of an input, with what the parser has to say about it: for tools that want what is written, not what is meant.
+    ///
+    /// A statement that is wrong is missing in the tree and has its error among the diagnostics; that is no error here.
+    ///
+    /// ```
+    /// use mig_codegen::{Config, Input};
+    ///
+    /// let input = Input::Text { name: "clock.defs", text: b"subsystem clock 3100; skip" };
+    /// let parsed = Config::new().parse(input)?;
+    /// assert_eq!(parsed.ast.statements.len(), 1);
+    /// assert!(parsed.diagnostics.has_errors());
+    /// # Ok::<(), mig_codegen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for settings that are wrong.
+    pub fn parse<'a>(&self, input: impl Into<Input<'a>>) -> Result<Parsed, Error> {
+        let (input, abi) = (input.into(), self.find_abi()?);
+        let found = self.find_input(input, abi)?;
+        Ok(self.read(found.as_deref().map_or(input, Input::File), abi, self.find_target(abi)?))
     }
 
     /// The interface of an input, resolved and laid out.
@@ -341,15 +355,16 @@ impl Config {
     ) -> Result<Output<T>, Error> {
         let found = self.find_input(input, abi)?;
         let input = found.as_deref().map_or(input, Input::File);
-        let mut parsed = self.parse(input, abi, self.find_target(abi)?);
+        let mut parsed = self.read(input, abi, self.find_target(abi)?);
         let value = make(&mut parsed);
-        match value.filter(|_| !parsed.diagnostics.has_errors()) {
+        let Parsed { sources, diagnostics, mut files, .. } = parsed;
+        let report = Report { sources, diagnostics, error_limit: self.error_limit };
+        match value.filter(|_| !report.diagnostics.has_errors()) {
             Some(value) => {
-                let warnings = self.render(&parsed, &parsed.diagnostics);
-                parsed.files.retain(|file| !shipped::is_one(file));
-                Ok(Output { value, files: parsed.files, warnings })
+                files.retain(|file| !shipped::is_one(file));
+                Ok(Output { value, files, warnings: report })
             }
-            None => Err(Error::Diagnostics(self.render_errors(&parsed))),
+            None => Err(Error::Diagnostics(report)),
         }
     }
 
@@ -378,7 +393,7 @@ impl Config {
         shipped::folders(abi).filter(|_| self.mach_defs)
     }
 
-    fn parse(&self, input: Input<'_>, abi: &Abi, target: &Target) -> Parsed {
+    fn read(&self, input: Input<'_>, abi: &Abi, target: &Target) -> Parsed {
         let mut options = mig_parser::Options::new();
         for directory in &self.include_dirs {
             options = options.include_dir(directory);
@@ -407,28 +422,6 @@ impl Config {
             }
             Input::Memory { files, path } => mig_parser::parse(&options, files, path),
         }
-    }
-
-    /// What is wrong, and in the last line how much of it.
-    fn render_errors(&self, parsed: &Parsed) -> String {
-        let (shown, left_out) = parsed.diagnostics.first_errors(self.error_limit);
-        let mut text = self.render(parsed, &shown);
-        let counted =
-            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let errors = parsed.diagnostics.count(Severity::Error);
-        let warnings = parsed.diagnostics.count(Severity::Warning);
-        text += &counted(errors, "error");
-        if warnings > 0 {
-            text += &format!(", {}", counted(warnings, "warning"));
-        }
-        if left_out > 0 {
-            text += &format!("; {} not shown", counted(left_out, "error"));
-        }
-        text + "\n"
-    }
-
-    fn render(&self, parsed: &Parsed, diagnostics: &Diagnostics) -> String {
-        diagnostics.render(&parsed.sources, self.colour)
     }
 
     fn declarations(&self, abi: &Abi) -> IncludePath {
@@ -464,7 +457,7 @@ impl Config {
             let message = format!("a Rust type is given for `{name}`, which this interface does not have");
             let label = "no type, `ctype` or translated type has this name";
             let warning = Diagnostic::warning(codes::EXTERN_TYPE, interface.span, message, label);
-            let near = suggest::nearest(name, known.iter().map(|name| (*name).to_owned()));
+            let near = nearest(name, known.iter().copied());
             diagnostics.push(match near {
                 Some(near) => warning.with_help(format!("did you mean `{near}`?")),
                 None => warning,

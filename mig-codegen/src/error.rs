@@ -4,13 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use mig_parser::diagnostics::{Diagnostics, Severity};
+use mig_parser::source::SourceMap;
+
 /// Why there is no output.
 ///
 /// `Debug` is for people too, because it is what `fn main() -> Result<(), Error>` prints.
 #[non_exhaustive]
 pub enum Error {
-    /// The input is wrong; all that is wrong with it, rendered.
-    Diagnostics(String),
+    /// The input is wrong: all that is wrong with it.
+    Diagnostics(Report),
     /// The settings are wrong.
     Config(String),
     /// A file cannot be written, or an output not be read for comparison.
@@ -29,10 +32,63 @@ pub enum Error {
     },
 }
 
+/// What is wrong with an input, or doubtful in it, together with the texts that the places are in.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The texts.
+    pub sources: SourceMap,
+    /// What there is to say, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// No more errors than these are shown.
+    pub(crate) error_limit: usize,
+}
+
+impl Report {
+    /// True if there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.iter().next().is_none()
+    }
+
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        self.diagnostics.count(Severity::Warning)
+    }
+
+    /// All of it as text for people, each with its marked lines; with escape sequences for a terminal if `colour` is set. Where there are errors, the
+    /// last line counts them, those included that [`Config::error_limit`](crate::Config::error_limit) leaves out.
+    pub fn render(&self, colour: bool) -> String {
+        let errors = self.diagnostics.count(Severity::Error);
+        if errors == 0 {
+            return self.diagnostics.render(&self.sources, colour);
+        }
+        let (shown, left_out) = self.diagnostics.first_errors(self.error_limit);
+        let mut text = shown.render(&self.sources, colour);
+        text += &counted(errors, "error");
+        if self.warnings() > 0 {
+            text += &format!(", {}", counted(self.warnings(), "warning"));
+        }
+        if left_out > 0 {
+            text += &format!("; {} not shown", counted(left_out, "error"));
+        }
+        text + "\n"
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+impl fmt::Display for Report {
+    /// As [`render`](Report::render) without colours.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Diagnostics(rendered) => f.write_str(rendered.trim_end()),
+            Error::Diagnostics(report) => f.write_str(report.render(false).trim_end()),
             Error::Config(message) => f.write_str(message),
             Error::Io { path, error } => write!(f, "`{}`: {error}", path.display()),
             Error::Stale { path, difference } => {

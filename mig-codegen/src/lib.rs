@@ -129,6 +129,8 @@
 //! The way of an interface: [`mig_parser`] gives a syntax tree; [`analyze`] resolves it into the [`model`], and lays its messages out as tables of
 //! slots; the back end makes Rust of these, and [`table`] text and JSON.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod abi;
 mod build;
 pub mod codes;
@@ -150,7 +152,7 @@ use mig_parser::source::Span;
 
 use crate::abi::Abi;
 pub use crate::config::{Config, Input, Output};
-pub use crate::error::Error;
+pub use crate::error::{Error, Report};
 use crate::model::Interface;
 pub use crate::resolve::{Declarations, IncludePath};
 pub use crate::rust::Side;

@@ -160,6 +160,16 @@ pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// An empty folder beside the program of the tests, which is below cargo's target folder.
+#[cfg(test)]
+pub(crate) fn test_folder(name: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.with_file_name(format!("tests-{name}-{}", process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -171,10 +181,7 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("mig-output-{name}-{}", process::id()));
-            let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(&folder).unwrap();
-            Folder(folder)
+            Folder(test_folder(name))
         }
 
         fn path(&self, name: &str) -> PathBuf {

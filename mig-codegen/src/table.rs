@@ -1,4 +1,4 @@
-//! The messages of an interface as a table: for people ([`abi_text`]) and for programs ([`abi_json`]).
+//! The messages of an interface as a table: for people ([`abi_text`]) and for programs (`abi_json`, with the feature `json`).
 //!
 //! The JSON is a stable interface. Its top is [`AbiTable`]; a field is only ever added, and a change of meaning raises
 //! [`VERSION`].
@@ -38,7 +38,6 @@ use std::fmt::Write as _;
 
 use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use mig_parser::ast::RoutineKind;
-use serde::{Deserialize, Serialize};
 
 use crate::layout::descriptor_text;
 use crate::model::{
@@ -49,7 +48,8 @@ use crate::model::{
 pub const VERSION: u32 = 1;
 
 /// An interface's messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AbiTable {
     /// [`VERSION`]
@@ -69,7 +69,8 @@ pub struct AbiTable {
 }
 
 /// A routine's messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RoutineTable {
     /// As declared.
@@ -89,7 +90,8 @@ pub struct RoutineTable {
 }
 
 /// A message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MessageTable {
     /// `msgh_size` with every variable part empty.
@@ -103,7 +105,8 @@ pub struct MessageTable {
 }
 
 /// A piece of a message. Sizes and offsets are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SlotTable {
     /// What it is.
@@ -125,7 +128,8 @@ pub struct SlotTable {
 }
 
 /// A field of a slot that the receiver compares.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CheckTable {
     /// The field's name.
@@ -202,6 +206,8 @@ fn keyword(kind: RoutineKind) -> &'static str {
 }
 
 /// The table as JSON, with a newline at its end.
+#[cfg(feature = "json")]
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 pub fn abi_json(interface: &Interface) -> String {
     let table = AbiTable::of(interface);
     // Numbers, strings and lists can't fail to be written to memory.

@@ -17,7 +17,7 @@ fn golden(name: &str, config: Config) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rust");
     let input = folder.join(name).with_extension("defs");
     let generated = config.text(&input).unwrap();
-    assert_eq!(generated.warnings, "");
+    assert_eq!(generated.warnings.to_string(), "");
     let golden = input.with_extension("rs");
     if env::var_os("BLESS").is_some() {
         fs::write(&golden, &generated.value).unwrap();

@@ -20,7 +20,7 @@ const PLACE: &str = "
 fn offset_behind(config: &Config) -> u32 {
     let input = Input::Text { name: "place.defs", text: PLACE.as_bytes() };
     let output = config.interface(input).expect("no errors");
-    assert_eq!(output.warnings, "");
+    assert_eq!(output.warnings.to_string(), "");
     output.value.routines[0].request.min_size
 }
 

@@ -51,6 +51,28 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
+    /// Adds an error at one place.
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.push(Diagnostic::error(code, span, message, label));
+    }
+
+    /// Adds a warning at one place.
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.push(Diagnostic::warning(code, span, message, label));
+    }
+
     /// Adds one unless there are too many of its kind. False for the error that is one too many: work may end there.
     pub(crate) fn push_bounded(&mut self, diagnostic: Diagnostic) -> bool {
         let known = self.list.iter().filter(|d| d.severity == diagnostic.severity).count();

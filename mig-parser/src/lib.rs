@@ -44,7 +44,7 @@ mod options;
 mod preprocess;
 mod render;
 pub mod source;
-mod suggest;
+pub mod suggest;
 mod token;
 
 use std::path::{Path, PathBuf};

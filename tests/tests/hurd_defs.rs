@@ -35,7 +35,7 @@ fn names() -> Vec<String> {
 fn interface(name: &str, abi: &str) -> Interface {
     let output = config(abi).interface(&defs().join(format!("hurd/hurd/{name}.defs")));
     let output = output.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(output.warnings, "", "{name}");
+    assert_eq!(output.warnings.to_string(), "", "{name}");
     output.value
 }
 

@@ -14,7 +14,7 @@ fn interface(abi: &str, file: &str) -> Interface {
     let folder = folder.join(if abi == "osf-32" { "osf" } else { "apple" });
     let config = Config::new().abi(abi).include_dir(&folder);
     let output = config.interface(&folder.join("mach").join(file)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(output.warnings, "", "{file}");
+    assert_eq!(output.warnings.to_string(), "", "{file}");
     output.value
 }
 

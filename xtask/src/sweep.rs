@@ -172,7 +172,7 @@ fn generate(config: &Config, file: &Path) -> Result<Generated, Error> {
         subsystem: interface.name,
         base: interface.base,
         routines: interface.routines.len(),
-        warnings: output.warnings.lines().filter(|line| line.starts_with("warning")).count(),
+        warnings: output.warnings.warnings(),
         code: output.value,
     })
 }
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn files_are_told_apart() {
-        let folder = std::env::temp_dir().join(format!("sweep-{}", std::process::id()));
+        let folder = target().join("tmp").join(format!("sweep-{}", std::process::id()));
         write(
             &folder,
             "a/clock.defs",

@@ -1,7 +1,5 @@
 //! Messages: tables of slots, and what stubs do about them.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Dealloc, Memory, Plain, PortType, Rights};
 
 /// A message as a table of slots: the one place where offsets come from.
@@ -22,8 +20,8 @@ pub struct Message {
 }
 
 /// Whether a message carries rights or out-of-line memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Complex {
     /// In every message.
     Always,
@@ -93,8 +91,8 @@ pub enum InLine {
 }
 
 /// What a slot is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum SlotRole {
     /// `mach_msg_header_t`
     Header,
@@ -119,15 +117,15 @@ pub enum SlotRole {
     /// Zeros up to the alignment.
     Pad,
     /// The return code of a reply.
-    #[serde(rename = "retcode")]
+    #[cfg_attr(feature = "json", serde(rename = "retcode"))]
     RetCode,
     /// The trailer of an untyped ABI.
     Trailer,
 }
 
 /// Whether the bytes in place are the data, or an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Indirect {
     /// The data is inline.
     Never,

@@ -4,7 +4,7 @@ use mig_parser::ast::{Flag, FlagKind, Ident, TypeOption, TypeOptionKind};
 use mig_parser::diagnostics::Diagnostics;
 use mig_parser::source::Span;
 
-use super::{Report, language};
+use super::language;
 use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
 use crate::model::{Dealloc, Type};

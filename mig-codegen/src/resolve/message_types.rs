@@ -126,10 +126,10 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
 }
 
 /// All complete names, for a suggestion.
-pub(super) fn all() -> impl Iterator<Item = String> {
+pub(super) fn all() -> Vec<String> {
     let data = DATA.iter().map(|(name, ..)| *name);
     let rights = SENT.iter().chain(RECEIVED).map(|(name, _)| *name);
-    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{PREFIX}{name}"))
+    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{PREFIX}{name}")).collect()
 }
 
 /// The size in bits of a port in a message: its slot, or its name where a descriptor carries it.

@@ -268,37 +268,3 @@ fn language(abi: &Abi, feature: Feature, span: Span, out: &mut Diagnostics) -> b
         }
     }
 }
-
-/// Shorter words for the diagnostics without notes and hints.
-trait Report {
-    fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>, label: impl Into<String>);
-    fn warning(
-        &mut self,
-        code: &'static str,
-        span: Span,
-        message: impl Into<String>,
-        label: impl Into<String>,
-    );
-}
-
-impl Report for Diagnostics {
-    fn error(
-        &mut self,
-        code: &'static str,
-        span: Span,
-        message: impl Into<String>,
-        label: impl Into<String>,
-    ) {
-        self.push(Diagnostic::error(code, span, message, label));
-    }
-
-    fn warning(
-        &mut self,
-        code: &'static str,
-        span: Span,
-        message: impl Into<String>,
-        label: impl Into<String>,
-    ) {
-        self.push(Diagnostic::warning(code, span, message, label));
-    }
-}

@@ -4,8 +4,8 @@ use mig_parser::ast::{Ident, Native};
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
 
+use super::language;
 use super::types::{Declared, Types, plain_scalar};
-use super::{Report, language};
 use crate::abi::Feature;
 use crate::codes;
 use crate::model::{Scalar, TypeKind};

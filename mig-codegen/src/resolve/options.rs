@@ -4,8 +4,8 @@ use mig_abi::MsgOption;
 use mig_parser::ast::Text;
 use mig_parser::diagnostics::{Diagnostic, Diagnostics};
 use mig_parser::source::Span;
+use mig_parser::suggest::nearest;
 
-use super::suggest;
 use crate::abi::Language;
 use crate::codes;
 
@@ -33,7 +33,7 @@ impl Setting {
     /// Bits of options.
     pub(super) fn option_bits(text: &Text, language: &Language, statement: Span) -> Self {
         let (value, text) = (option_bits(&text.text, language), text.text.clone());
-        let near = suggest::nearest(&text, names(language).map(str::to_owned));
+        let near = nearest(&text, names(language)).map(str::to_owned);
         Setting { what: "message option", text, value, near, statement, reported: false }
     }
 

@@ -13,7 +13,7 @@ use super::flags::Flags;
 use super::options::Setting;
 use super::roles;
 use super::types::Declared;
-use super::{Report, Resolver, language};
+use super::{Resolver, language};
 use crate::abi::Feature;
 use crate::codes;
 use crate::model::{Arg, Dealloc, Form, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};

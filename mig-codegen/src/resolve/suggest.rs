@@ -1,4 +1,4 @@
-//! What was meant: names that look alike, and files that declare a missing type.
+//! Which file declares a missing type.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -96,26 +96,6 @@ fn declared(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// No longer name is compared.
-const LONGEST_NAME: usize = 100;
-/// No more names are compared: a hint is not worth the time.
-const MOST_CANDIDATES: usize = 10_000;
-
-/// The candidate that looks most like a name, if one is near enough to be what was meant.
-pub(crate) fn nearest(name: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
-    if name.len() > LONGEST_NAME {
-        return None;
-    }
-    let allowed = (name.chars().count() / 4).clamp(1, 3);
-    candidates
-        .into_iter()
-        .take(MOST_CANDIDATES)
-        .map(|candidate| (strsim::osa_distance(name, &candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,13 +104,5 @@ mod tests {
     fn declarations_are_found_at_the_start_of_a_line() {
         let text = "type a = int;\n  type\tb_t=a;\n// type c = a\ntyped = 1;\ntype d\n= int;\n";
         assert_eq!(declared(text).collect::<Vec<_>>(), ["a", "b_t"]);
-    }
-
-    #[test]
-    fn only_near_names_are_suggested() {
-        let known = || ["vm_size_t", "vm_offset_t", "int"].map(String::from);
-        assert_eq!(nearest("vm_sise_t", known()), Some("vm_size_t".into()));
-        assert_eq!(nearest("memory_object_t", known()), None);
-        assert_eq!(nearest("itn", known()), Some("int".into()));
     }
 }

@@ -10,11 +10,12 @@ use mig_parser::ast::{
 };
 use mig_parser::diagnostics::{Diagnostic, Diagnostics, Severity};
 use mig_parser::source::Span;
+use mig_parser::suggest::nearest;
 
 use super::flags::Flags;
 use super::message_types::{self, MessageType};
-use super::suggest::{self, Declarations};
-use super::{Report, flags, language};
+use super::suggest::Declarations;
+use super::{flags, language};
 use crate::abi::{Abi, Feature};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
@@ -141,7 +142,7 @@ impl<'a> Types<'a> {
             return diagnostic
                 .with_help(format!("`{file}` declares it: add `#include <{file}>` above this line"));
         }
-        match suggest::nearest(&name.name, self.table.keys().cloned()) {
+        match nearest(&name.name, self.table.keys().map(|name| name.as_ref())) {
             Some(nearest) => diagnostic.with_help(format!("did you mean `{nearest}`?")),
             None if self.imports => diagnostic.with_help(format!(
                 "if it comes from a C header that is imported, say how it travels: `type {} = struct[N] of int;`",
@@ -347,7 +348,7 @@ impl<'a> Types<'a> {
                 format!("unknown message type `{}`", symbol.name),
                 format!("{} has no such message type", self.abi.language.name),
             );
-            if let Some(nearest) = suggest::nearest(&symbol.name, message_types::all()) {
+            if let Some(nearest) = nearest(&symbol.name, message_types::all().iter().map(String::as_str)) {
                 diagnostic = diagnostic.with_help(format!("did you mean `{nearest}`?"));
             }
             out.push(diagnostic);
