@@ -1,12 +1,14 @@
-//! Time to compile every GNU Mach interface: `mig` as a library and as a command, and the C MIG behind a C preprocessor.
+//! Processor time and instructions to compile every GNU Mach interface: `mig` as a library and as a command, and the C MIG behind a C preprocessor.
 //!
 //! ```text
 //! cargo bench -p mig-tests --bench compile
 //! ```
 
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mig_codegen::Config;
 use mig_tests::oracle::{CAbi, packages_or_skip};
@@ -70,17 +72,52 @@ fn compare() -> Result<(), String> {
     }
     println!("{} files of GNU Mach become {} KiB of Rust", files.len(), bytes / 1024);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let c = best(|| files.iter().try_for_each(|file| c_mig(&packages, &system, file)))?;
-    report("cpp | migcom, a process each a file", c, c);
+    let c = Cost::of_processes(&files, |file| c_mig(&packages, &system, file))?;
+    c.report("cpp | migcom, a process each a file", &c);
     for goal in Goal::ALL {
-        let one = |file: &PathBuf| {
-            succeed(Command::new(&own).args(["run", &format!("{goal:?}")]).arg(&system).arg(file))
-        };
-        report(&format!("{goal:?}, a process a file"), best(|| files.iter().try_for_each(one))?, c);
+        let processes = Cost::of_processes(&files, |file| {
+            let mut command = Command::new(&own);
+            command.arg("run").arg(format!("{goal:?}")).arg(&system).arg(file);
+            vec![command]
+        })?;
+        processes.report(&format!("{goal:?}, a process a file"), &c);
         let one = |file: &PathBuf| goal.reach(&system, file).map(drop).map_err(|error| error.to_string());
-        report(&format!("{goal:?}, as a library"), best(|| files.iter().try_for_each(one))?, c);
+        let time = least(libc::RUSAGE_SELF, || files.iter().try_for_each(one))?;
+        Cost { time, instructions: None }.report(&format!("{goal:?}, as a library"), &c);
     }
     Ok(())
+}
+
+/// What it costs to compile all files.
+struct Cost {
+    /// Of processors, in user mode and in the system: on a busy machine it is the same, which the time of a clock on a wall is not.
+    time: Duration,
+    /// In user mode; `None` where nothing has counted them.
+    instructions: Option<u64>,
+}
+
+impl Cost {
+    /// The cost of commands that are run for each file, one after the other, each with the last one's output as its input.
+    fn of_processes(files: &[PathBuf], commands: impl Fn(&Path) -> Vec<Command>) -> Result<Self, String> {
+        let run = |file: &PathBuf, valgrind| pipe(commands(file), valgrind);
+        let time =
+            least(libc::RUSAGE_CHILDREN, || files.iter().try_for_each(|file| run(file, false).map(drop)))?;
+        if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
+            return Ok(Cost { time, instructions: None });
+        }
+        let counts = files.iter().map(|file| run(file, true));
+        Ok(Cost { time, instructions: Some(counts.sum::<Result<u64, String>>()?) })
+    }
+
+    fn report(&self, what: &str, c: &Cost) {
+        let milliseconds = self.time.as_secs_f64() * 1000.0;
+        let ratio = c.time.as_secs_f64() / self.time.as_secs_f64();
+        print!("{what:40} {milliseconds:8.1} ms {ratio:8.1} times as fast");
+        if let (Some(own), Some(c)) = (self.instructions, c.instructions) {
+            print!(" {:8.1} M instructions {:8.2} times as few", own as f64 / 1e6, c as f64 / own as f64);
+        }
+        println!();
+    }
 }
 
 /// The files below a folder that declare a subsystem.
@@ -101,38 +138,70 @@ fn interfaces(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Stubs for both sides, and the headers.
-fn c_mig(packages: &Path, system: &Path, file: &Path) -> Result<(), String> {
+fn c_mig(packages: &Path, system: &Path, file: &Path) -> Vec<Command> {
     let mut preprocess = Command::new("cpp");
     preprocess.args(["-undef", "-nostdinc", "-D__x86_64__=1", "-D__LP64__=1", "-I"]).arg(system).arg(file);
-    let mut preprocess =
-        preprocess.stdout(Stdio::piped()).spawn().map_err(|error| format!("cpp: {error}"))?;
-    let output = preprocess.stdout.take().ok_or("cpp has no output")?;
     let mut mig = Command::new(packages.join("trixie-amd64/usr/lib/mig/x86_64-gnu-migcom"));
     mig.args(["-user", "user.c", "-server", "server.c", "-header", "user.h", "-sheader", "server.h"]);
-    succeed(mig.current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(output))?;
-    preprocess.wait().map_err(|error| format!("cpp: {error}")).map(drop)
+    mig.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    vec![preprocess, mig]
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{command:?}: {status}")),
-        Err(error) => Err(format!("{command:?}: {error}")),
+/// Runs commands, each with the last one's output as its input. Returns the instructions that valgrind counts, if it is to.
+fn pipe(commands: Vec<Command>, valgrind: bool) -> Result<u64, String> {
+    let (mut input, mut children) = (Stdio::null(), Vec::new());
+    let last = commands.len() - 1;
+    for (index, command) in commands.into_iter().enumerate() {
+        let mut command = if valgrind { under_valgrind(&command) } else { command };
+        command.stdin(input).stdout(if index < last { Stdio::piped() } else { Stdio::null() });
+        command.stderr(if valgrind { Stdio::piped() } else { Stdio::inherit() });
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        input = child.stdout.take().map_or_else(Stdio::null, Stdio::from);
+        children.push((command, child));
     }
+    let mut instructions = 0;
+    for (command, child) in children {
+        let output = child.wait_with_output().map_err(|error| format!("{command:?}: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("{command:?}: {}", output.status));
+        }
+        instructions += collected(&String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(instructions)
 }
 
-/// The shortest of several runs.
-fn best(mut run: impl FnMut() -> Result<(), String>) -> Result<Duration, String> {
-    let mut best = Duration::MAX;
+fn under_valgrind(command: &Command) -> Command {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--trace-children=yes"]);
+    valgrind.arg(command.get_program()).args(command.get_args());
+    command.get_current_dir().map(|folder| valgrind.current_dir(folder));
+    valgrind
+}
+
+/// The sum of what callgrind says of each process.
+fn collected(said: &str) -> u64 {
+    said.lines().filter_map(|line| line.split_once("Collected :")?.1.trim().parse::<u64>().ok()).sum()
+}
+
+/// The least processor time of several runs.
+fn least(whose: c_int, mut run: impl FnMut() -> Result<(), String>) -> Result<Duration, String> {
+    let mut least = Duration::MAX;
     for _ in 0..10 {
-        let start = Instant::now();
+        let start = processor_time(whose);
         run()?;
-        best = best.min(start.elapsed());
+        least = least.min(processor_time(whose) - start);
     }
-    Ok(best)
+    Ok(least)
 }
 
-fn report(what: &str, time: Duration, c: Duration) {
-    let milliseconds = time.as_secs_f64() * 1000.0;
-    println!("{what:40} {milliseconds:8.1} ms {:8.1} times as fast", c.as_secs_f64() / time.as_secs_f64());
+/// What this process or its children that have ended have taken of the processors, in user mode and in the system.
+fn processor_time(whose: c_int) -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a place for the answer.
+    let result = unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
+    assert_eq!(result, 0, "there is such a `who`");
+    // SAFETY: zeros are a valid answer, too.
+    let usage = unsafe { usage.assume_init() };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
 }

@@ -81,10 +81,13 @@ pub(crate) fn print(items: Vec<TokenStream>) -> String {
 }
 
 fn print_item(item: TokenStream) -> String {
-    match syn::parse2(item.clone()) {
+    // A copy to print on an error would have to be a deep one: the parser takes its tokens apart.
+    match syn::parse2(item) {
         Ok(file) => space_methods(&prettyplease::unparse(&file)),
-        // It is a bug if that happens; the Rust compiler will show the place.
-        Err(_) => format!("{item}\n"),
+        Err(error) => format!(
+            "compile_error!(\"a bug of mig, whose output is not Rust: {}\");\n",
+            error.to_string().escape_debug()
+        ),
     }
 }
 
