@@ -33,7 +33,7 @@ pub enum Error {
 }
 
 /// What is wrong with an input, or doubtful in it, together with the texts that the places are in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// The texts.
     pub sources: SourceMap,
