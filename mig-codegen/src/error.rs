@@ -34,6 +34,7 @@ pub enum Error {
 
 /// What is wrong with an input, or doubtful in it, together with the texts that the places are in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The texts.
     pub sources: SourceMap,
