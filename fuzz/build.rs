@@ -1,5 +1,5 @@
-//! Makes bindings of every interface in `defs` for its ABIs, and lists what there is to call: each demux function, and each client
-//! function with arguments of some value.
+//! Makes bindings of every interface in `defs` for its ABIs, and lists what there is to call: each demux
+//! function, and each client function with arguments of some value.
 
 use std::env;
 use std::error::Error;
@@ -13,7 +13,8 @@ use syn::{FnArg, Item, ItemFn, Pat, Type};
 
 const DEFS: &str = "../defs";
 
-/// The module of an ABI, its name, the folder of its interfaces and that of what they include, and one of the interfaces.
+/// The module of an ABI, its name, the folder of its interfaces and that of what they include, and one of the
+/// interfaces.
 const ABIS: [(&str, &str, &str, &str, &str); 7] = [
     ("gnu_i386", "gnu-i386", "gnu", "gnu", "mach_host"),
     ("gnu_x86_64", "gnu-x86_64", "gnu", "gnu", "mach_host"),
@@ -57,7 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     all.extend(quote! {
         /// How many ABIs there are.
         pub const ABIS: u8 = #count;
-        /// Evaluates an expression with the module of an ABI, which has this number if that is below [`ABIS`].
+        /// Evaluates an expression with the module of an ABI, which has this number if that is below
+        /// [`ABIS`].
         #[macro_export]
         macro_rules! with_abi {
             ($number:expr, $abi:ident => $body:expr) => {

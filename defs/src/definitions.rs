@@ -1,6 +1,7 @@
 //! The texts of the interface definitions, for compilers: `mig-codegen` finds them without a path.
 
-/// Every `.defs` file: its path, which begins with the folder of its family, and its text. In the order of families, then of paths.
+/// Every `.defs` file: its path, which begins with the folder of its family, and its text. In the order of
+/// families, then of paths.
 pub static FILES: &[(&str, &str)] = &include!("generated/definitions.rs");
 
 /// The families whose files are for an ABI, by its name: folders to look for included files in, in order.

@@ -1,7 +1,9 @@
-// Every interface: what it is, the feature that it belongs to, its module and its file. `lib.rs` makes modules of the lists, and
-// `tests/generated.rs` what is in the modules, and the features. `BLESS=1 cargo test -p mach-defs` does that after a change.
+// Every interface: what it is, the feature that it belongs to, its module and its file. `lib.rs` makes
+// modules of the lists, and `tests/generated.rs` what is in the modules, and the features.
+// `BLESS=1 cargo test -p mach-defs` does that after a change.
 //
-// `with NAME` defines a macro; `of kernel` says that the request ports are objects of the kernel (`Config::kernel_objects`).
+// `with NAME` defines a macro; `of kernel` says that the request ports are objects of the kernel
+// (`Config::kernel_objects`).
 
 /// Those of GNU Mach.
 macro_rules! gnu {

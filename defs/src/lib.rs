@@ -1,7 +1,9 @@
 //! Interface definitions of Mach, and the bindings generated from them.
 //!
-//! The `.defs` files are in the folders of this package, one for each family of kernels; this library has their Rust side, a module for each
-//! ABI and in it a module for each interface. [`native`] is that of the target, [`gnu`](gnu) and [`apple`](apple) are those of a family for its size of addresses. A client calls functions, a server implements a trait:
+//! The `.defs` files are in the folders of this package, one for each family of kernels; this library has
+//! their Rust side, a module for each ABI and in it a module for each interface. [`native`] is that of the
+//! target, [`gnu`](gnu) and [`apple`](apple) are those of a family for its size of addresses. A client calls
+//! functions, a server implements a trait:
 //!
 //! ```
 //! # #[cfg(all(feature = "gnu-mach", feature = "gnu-memory_object"))]
@@ -30,20 +32,24 @@
 //!
 //! # Features
 //!
-//! Each interface is a feature, named by its family and its module: `gnu-mach`, `hurd-fs`, `apple-mach_exc`, `osf-memory_object`. The features
-//! `gnu`, `hurd`, `apple` and `osf` are all interfaces of a family. Without any of them there are no modules, which is the default:
+//! Each interface is a feature, named by its family and its module: `gnu-mach`, `hurd-fs`, `apple-mach_exc`,
+//! `osf-memory_object`. The features `gnu`, `hurd`, `apple` and `osf` are all interfaces of a family. Without
+//! any of them there are no modules, which is the default:
 //!
 //! ```toml
 //! mach-defs = { version = "0.1", features = ["apple-mach_exc", "apple-task"] }
 //! ```
 //!
-//! A feature has the interface for every ABI of the family: which one a program uses is decided by the module that it names. Interfaces whose
-//! name begins with `seqnos_` are those that give a server the sequence number of each message; they come with the plain ones.
+//! A feature has the interface for every ABI of the family: which one a program uses is decided by the module
+//! that it names. Interfaces whose name begins with `seqnos_` are those that give a server the sequence
+//! number of each message; they come with the plain ones.
 //!
-//! The bindings are text in this package, held by its tests to what the generator writes. A program that uses them does not build the generator.
+//! The bindings are text in this package, held by its tests to what the generator writes. A program that uses
+//! them does not build the generator.
 //!
-//! [`apple_64`], [`apple_32`] and [`osf_32`] are the interfaces of macOS and its kin, and of OSF Mach. They are there on every machine: what
-//! is written with them can be tested against an emulated kernel of their ABI.
+//! [`apple_64`], [`apple_32`] and [`osf_32`] are the interfaces of macOS and its kin, and of OSF Mach. They
+//! are there on every machine: what is written with them can be tested against an emulated kernel of their
+//! ABI.
 //!
 //! The feature `definitions` is for compilers: the module `definitions` has the texts of all `.defs` files.
 #![no_std]

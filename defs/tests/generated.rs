@@ -1,4 +1,5 @@
-//! What is written by a program in this package is what that program writes now: the bindings, the features, and the list of definitions.
+//! What is written by a program in this package is what that program writes now: the bindings, the features,
+//! and the list of definitions.
 //!
 //! `BLESS=1 cargo test -p mach-defs --test generated` writes all of it again.
 

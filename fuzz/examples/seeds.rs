@@ -1,4 +1,5 @@
-//! Writes first inputs for every target into a folder: the interface definitions, and a correct message for each routine.
+//! Writes first inputs for every target into a folder: the interface definitions, and a correct message for
+//! each routine.
 //!
 //! ```text
 //! cargo run --example seeds FOLDER
@@ -132,7 +133,8 @@ fn descriptor(slot: &Slot) -> Vec<u8> {
     bytes
 }
 
-/// A type word as its receiver sees it: that of a right, which no [`Type`] is, has another name and nothing else.
+/// A type word as its receiver sees it: that of a right, which no [`Type`] is, has another name and nothing
+/// else.
 fn type_word<A: Formed>(word: &TypeWord) -> Vec<u8> {
     let ty = match word.in_line {
         InLine::No => Type::out_of_line(0, word.out_of_line_bits as u16).deallocate(),

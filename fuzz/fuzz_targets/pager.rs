@@ -1,4 +1,5 @@
-//! Any order of what the threads of a pager do, between a kernel, attackers and a failing store. Every page is what it was, and nothing is left over.
+//! Any order of what the threads of a pager do, between a kernel, attackers and a failing store. Every page
+//! is what it was, and nothing is left over.
 
 #![no_main]
 

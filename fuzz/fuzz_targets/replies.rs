@@ -1,4 +1,5 @@
-//! Replies of an attacker, to the client functions of all interfaces. Whatever they do, each right and each region is released once.
+//! Replies of an attacker, to the client functions of all interfaces. Whatever they do, each right and each
+//! region is released once.
 
 #![no_main]
 

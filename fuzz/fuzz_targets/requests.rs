@@ -1,4 +1,5 @@
-//! Requests of an attacker, to the demux functions of all interfaces. Whatever they do, each right and each region is released once.
+//! Requests of an attacker, to the demux functions of all interfaces. Whatever they do, each right and each
+//! region is released once.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! What the fuzz targets share: every interface's functions, and messages of an attacker as a kernel would deliver them.
+//! What the fuzz targets share: every interface's functions, and messages of an attacker as a kernel would
+//! deliver them.
 
 use mig_runtime::kernel::{Name, RightKind};
 use mig_runtime::zerocopy::FromZeros;
@@ -60,7 +61,8 @@ pub struct Choice {
     pub function: u16,
     /// Of the message ids that a demux function has; for a reply, the distance from the right one.
     pub routine: u8,
-    /// 1: the complex bit. 2 and 4: a send-once right or a send right to reply to. 8: a voucher, where messages have one.
+    /// 1: the complex bit. 2 and 4: a send-once right or a send right to reply to. 8: a voucher, where
+    /// messages have one.
     pub flags: u8,
 }
 
@@ -94,7 +96,8 @@ impl Choice {
     }
 }
 
-/// The request that a task gets when another one sends these bytes as arguments; `None` if they need too much memory.
+/// The request that a task gets when another one sends these bytes as arguments; `None` if they need too much
+/// memory.
 pub fn request<A: Formed>(choice: Choice, base: i32, body: &[u8]) -> Option<Flight> {
     let id = base.wrapping_add(i32::from(choice.routine));
     message(A::FORM, choice.bits(A::FORM) | 17 << 8, id, body)
@@ -131,7 +134,8 @@ fn message(form: Form, bits: u32, id: i32, body: &[u8]) -> Option<Flight> {
     (total <= MEMORY).then(|| Flight { memory: sizes.into_iter().map(memory).collect(), bytes })
 }
 
-/// Makes arguments such as a kernel carries in a complex message: whole, rights of the right size, and in their received form.
+/// Makes arguments such as a kernel carries in a complex message: whole, rights of the right size, and in
+/// their received form.
 fn carried(form: Form, bytes: &mut Vec<u8>) -> Vec<Item> {
     let found = loop {
         match form.items(bytes) {

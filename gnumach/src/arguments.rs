@@ -32,7 +32,8 @@ impl Arguments {
 
     /// The right that the next word is the number of: `${host-port}` or `${device-port}` in the boot script.
     ///
-    /// It is a reference of its own, beside the one that the kernel has put there: a word is only a number, and may stand in a line twice.
+    /// It is a reference of its own, beside the one that the kernel has put there: a word is only a number,
+    /// and may stand in a line twice.
     ///
     /// # Panics
     ///

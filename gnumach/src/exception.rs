@@ -1,7 +1,7 @@
 //! Exceptions of threads: without a report the kernel ends the task, or stops the thread, and says nothing.
 //!
-//! A task can [report] its own, as long as that thread of it still works. Those of other tasks come to a port that was given to them with
-//! [`send_to`], where [`Report`] serves them.
+//! A task can [report] its own, as long as that thread of it still works. Those of other tasks come to a port
+//! that was given to them with [`send_to`], where [`Report`] serves them.
 
 use alloc::boxed::Box;
 

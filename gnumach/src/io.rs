@@ -72,7 +72,8 @@ pub unsafe fn write_from(port: u16, bytes: &[u8]) {
         asm!("rep outsd", in("dx") port, inout("rsi") start => _, inout("rcx") words => _, options(nostack, preserves_flags));
     }
     #[cfg(target_arch = "x86")]
-    // SAFETY: the string instruction reads as many words as there are; the caller's promise. The compiler keeps `esi` for itself.
+    // SAFETY: the string instruction reads as many words as there are; the caller's promise. The compiler
+    // keeps `esi` for itself.
     unsafe {
         asm!(
             "xchg esi, {start}", "rep outsd", "xchg esi, {start}",
@@ -85,7 +86,8 @@ pub unsafe fn write_from(port: u16, bytes: &[u8]) {
 /// Where QEMU's `isa-debug-exit` device is told to be.
 const DEBUG_EXIT: u16 = 0xf4;
 
-/// Ends QEMU with the exit code `2 * value + 1`, if it has the device `isa-debug-exit` with `iobase=0xf4`; returns if it has not.
+/// Ends QEMU with the exit code `2 * value + 1`, if it has the device `isa-debug-exit` with `iobase=0xf4`;
+/// returns if it has not.
 ///
 /// # Errors
 ///

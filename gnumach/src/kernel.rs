@@ -47,8 +47,9 @@ impl<R> Deref for Borrowed<R> {
 
 /// This task, borrowed for a call.
 ///
-/// Whoever holds this right can do anything to the task, as by writing to `/proc/self/mem` elsewhere: calls such as `vm_deallocate` or
-/// `mach_port_deallocate` are safe functions that take numbers. What they do to memory and rights that somebody owns is not the compiler's to find.
+/// Whoever holds this right can do anything to the task, as by writing to `/proc/self/mem` elsewhere: calls
+/// such as `vm_deallocate` or `mach_port_deallocate` are safe functions that take numbers. What they do to
+/// memory and rights that somebody owns is not the compiler's to find.
 pub fn task() -> Borrowed<Send> {
     let mut name = TASK.load(Ordering::Relaxed);
     if name == 0 {
@@ -70,7 +71,8 @@ fn borrowed_receive(name: Name) -> Borrowed<Receive> {
     Borrowed(ManuallyDrop::new(unsafe { ReceiveRight::from_raw(GnuMach, name) }))
 }
 
-// SAFETY: on success the kernel has written a whole message, whose rights and regions it has put into this task.
+// SAFETY: on success the kernel has written a whole message, whose rights and regions it has put into this
+// task.
 unsafe impl Kernel for GnuMach {
     type Abi = Gnu;
     type Region = Pages;
@@ -269,7 +271,8 @@ unsafe fn message_size(buffer: &[MaybeUninit<u64>]) -> u32 {
     (word >> 32) as u32
 }
 
-/// Of a message that it leaves in the queue the kernel writes the size only: makes the rest of the header zeros.
+/// Of a message that it leaves in the queue the kernel writes the size only: makes the rest of the header
+/// zeros.
 ///
 /// # Safety
 ///

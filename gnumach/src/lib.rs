@@ -1,12 +1,14 @@
 //! GNU Mach as the kernel and platform of a program, with no C library in between.
 //!
-//! - [`GnuMach`] is the [`Kernel`](mig_runtime::Kernel) that makes the kernel's traps. Only `mach_msg` and a few others are traps; every other
-//!   call is a message, sent by the bindings of [`mach_defs`].
-//! - [`Bare`] is the [`Platform`](mig_runtime::platform::Platform): threads, locks that wait in the kernel, time.
-//! - [`println!`], [`exception::report`], [`wire_task`] and [`wire_current`], [`io`]: what a program that the kernel starts at boot needs besides.
+//! - [`GnuMach`] is the [`Kernel`](mig_runtime::Kernel) that makes the kernel's traps. Only `mach_msg` and a
+//!   few others are traps; every other call is a message, sent by the bindings of [`mach_defs`].
+//! - [`Bare`] is the [`Platform`](mig_runtime::platform::Platform): threads, locks that wait in the kernel,
+//!   time.
+//! - [`println!`], [`exception::report`], [`wire_task`] and [`wire_current`], [`io`]: what a program that the
+//!   kernel starts at boot needs besides.
 //!
-//! With the feature `program` it also brings what a program must have once (entry point, panic handler, allocator, `memcpy`), and this is a
-//! whole one:
+//! With the feature `program` it also brings what a program must have once (entry point, panic handler,
+//! allocator, `memcpy`), and this is a whole one:
 //!
 //! ```ignore
 //! #![no_std]
@@ -19,8 +21,8 @@
 //! }
 //! ```
 //!
-//! It runs on the kernels for i386 and x86_64. Code that is on no thread of such a program, like a test on the host, must not call anything here
-//! that makes a call to the kernel.
+//! It runs on the kernels for i386 and x86_64. Code that is on no thread of such a program, like a test on
+//! the host, must not call anything here that makes a call to the kernel.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -50,7 +52,8 @@ pub use sync::{Condvar, RawMutex};
 pub use thread::{JoinHandle, exit, fork, sleep, wire_current};
 pub use wire::wire_task;
 
-/// Names the function that a program begins with: `fn main(arguments: gnumach::Arguments)`. When it returns the program ends.
+/// Names the function that a program begins with: `fn main(arguments: gnumach::Arguments)`. When it returns
+/// the program ends.
 #[cfg(feature = "program")]
 #[macro_export]
 macro_rules! main {

@@ -105,7 +105,8 @@ impl Clock {
     }
 }
 
-/// The processor's count, and the kernel's time in microseconds, when that has just changed: it may do so at clock ticks only.
+/// The processor's count, and the kernel's time in microseconds, when that has just changed: it may do so at
+/// clock ticks only.
 fn at_a_change() -> (u64, u64) {
     let before = kernel_time();
     loop {

@@ -1,5 +1,5 @@
-//! What a program without a C library must bring once: its beginning, its end by a panic, an allocator, and the functions for memory that
-//! the compiler takes for granted.
+//! What a program without a C library must bring once: its beginning, its end by a panic, an allocator, and
+//! the functions for memory that the compiler takes for granted.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::global_asm;
@@ -19,7 +19,8 @@ use crate::thread::{STACK, current, use_floating_point};
 use crate::wire::wire_own;
 use crate::{Arguments, println};
 
-// The kernel's stack has no block at its end, so the program begins on one of its own, all zeros as the block is to be at first.
+// The kernel's stack has no block at its end, so the program begins on one of its own, all zeros as the block
+// is to be at first.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl _start",
@@ -90,7 +91,8 @@ static HEAP: Heap = Heap(Mutex::new(Talc::new(Manual)));
 /// Allocations of the threads that count them.
 static COUNTED: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on the allocations of the calling thread are counted, and those of the threads that it starts: for threads that are to make none.
+/// From now on the allocations of the calling thread are counted, and those of the threads that it starts:
+/// for threads that are to make none.
 pub fn count_allocations() {
     current().counted.set(true);
 }
@@ -108,7 +110,8 @@ const OVERHEAD: usize = 8 << 10;
 
 /// Memory from the kernel, never given back.
 ///
-/// The lock is not held while the kernel is asked for more: a thread without privileges may wait for that, and those with them must not wait for it.
+/// The lock is not held while the kernel is asked for more: a thread without privileges may wait for that,
+/// and those with them must not wait for it.
 struct Heap(Mutex<RawMutex, Talc<Manual, DefaultBinning>>);
 
 impl Heap {
@@ -148,8 +151,8 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-// The compiler makes calls of these out of copies and comparisons, so they cannot be written in Rust without calling themselves. String
-// instructions copy words first, then what is left.
+// The compiler makes calls of these out of copies and comparisons, so they cannot be written in Rust without
+// calling themselves. String instructions copy words first, then what is left.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",

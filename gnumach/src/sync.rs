@@ -14,7 +14,8 @@ const TIMED: i32 = 4;
 /// `GSYNC_BROADCAST`
 const BROADCAST: i32 = 8;
 
-/// Waits while the word has this value, until someone [wakes](wake) or the time is over. It may end without a cause.
+/// Waits while the word has this value, until someone [wakes](wake) or the time is over. It may end without a
+/// cause.
 pub(crate) fn wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
     let milliseconds = limit.map_or(0, |limit| limit.as_millis().min(u128::from(u32::MAX)) as u32);
     let flags = if limit.is_some() { TIMED } else { 0 };
@@ -34,8 +35,9 @@ fn address(word: &AtomicU32) -> gnumach::VmAddress {
 
 /// The lock behind the platform's `Mutex`: true if it is held.
 ///
-/// Who wants it lets others run until it is free. To wait in the kernel and to be woken takes messages; where memory is short, a thread that is not
-/// wired waits for that of a message, and whom it was to wake may be the one that makes memory free.
+/// Who wants it lets others run until it is free. To wait in the kernel and to be woken takes messages; where
+/// memory is short, a thread that is not wired waits for that of a message, and whom it was to wake may be
+/// the one that makes memory free.
 #[derive(Debug)]
 pub struct RawMutex(AtomicBool);
 

@@ -1,7 +1,7 @@
 //! Threads: stacks, what a thread has for itself, start and end.
 //!
-//! A stack is a block of [`STACK`] bytes that begins at a multiple of that, so that a thread finds its own [`Block`], at the end of it, from
-//! the address of anything on its stack. No register is needed for it.
+//! A stack is a block of [`STACK`] bytes that begins at a multiple of that, so that a thread finds its own
+//! [`Block`], at the end of it, from the address of anything on its stack. No register is needed for it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -66,7 +66,8 @@ struct Ended(AtomicU32);
 pub(crate) fn current() -> &'static Block {
     let here = 0_u8;
     let stack = (&raw const here).expose_provenance() & !(STACK - 1);
-    // SAFETY: every thread of a program runs on such a stack, the block is there as long as it runs, and no other thread uses it then.
+    // SAFETY: every thread of a program runs on such a stack, the block is there as long as it runs, and no
+    // other thread uses it then.
     unsafe { &*ptr::with_exposed_provenance(block_of(stack)) }
 }
 
@@ -87,8 +88,8 @@ pub(crate) fn current_port() -> kernel::Borrowed<crate::Send> {
 /// The privileged host port, once a thread has been wired with it.
 static WIRED_BY: AtomicU32 = AtomicU32::new(0);
 
-/// Lets the calling thread use the memory that the kernel keeps for emergencies (`thread_wire`), and the threads that it starts from now
-/// on.
+/// Lets the calling thread use the memory that the kernel keeps for emergencies (`thread_wire`), and the
+/// threads that it starts from now on.
 ///
 /// # Errors
 ///
@@ -155,10 +156,12 @@ fn start(work: Box<Work>) -> Result<(), KernReturn> {
     Ok(mach::thread_resume(&thread)?)
 }
 
-/// Makes a task with a copy of this task's memory, where `body` runs in the only thread and the task ends with it. Returns the task.
+/// Makes a task with a copy of this task's memory, where `body` runs in the only thread and the task ends
+/// with it. Returns the task.
 ///
-/// The new task has none of this one's rights: what `body` needs it must get anew, by the task's special ports for instance. Its memory is copied
-/// when one of the two writes it. No other thread of this task may hold a lock meanwhile, since the copy would stay locked.
+/// The new task has none of this one's rights: what `body` needs it must get anew, by the task's special
+/// ports for instance. Its memory is copied when one of the two writes it. No other thread of this task may
+/// hold a lock meanwhile, since the copy would stay locked.
 ///
 /// # Errors
 ///
@@ -210,7 +213,8 @@ impl Stack {
 impl Stack {
     /// What the thread will have for itself.
     fn block(&self) -> &Block {
-        // SAFETY: the block is all zeros, which are a block, and no other thread uses it before the stack is given away.
+        // SAFETY: the block is all zeros, which are a block, and no other thread uses it before the stack is
+        // given away.
         unsafe { &*ptr::with_exposed_provenance(block_of(self.0)) }
     }
 }
@@ -247,8 +251,9 @@ fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
     Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &registers)?)
 }
 
-/// Uses the floating-point unit, at the first use of which the kernel allocates memory for its state. That may mean to wait for memory, which a thread
-/// must not do later, in the middle of something, with a lock in its hands.
+/// Uses the floating-point unit, at the first use of which the kernel allocates memory for its state. That
+/// may mean to wait for memory, which a thread must not do later, in the middle of something, with a lock in
+/// its hands.
 pub(crate) fn use_floating_point() {
     // SAFETY: the instruction does nothing.
     unsafe { core::arch::asm!("fnop", options(nomem, nostack, preserves_flags)) };

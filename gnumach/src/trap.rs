@@ -1,8 +1,9 @@
 //! The calls that are no messages: traps into the kernel.
 //!
-//! A trap is a function that puts its number, negative, into `eax` and enters the kernel. On i386 the kernel finds the arguments on the
-//! stack, above the return address; on x86_64 they are in the registers of the C convention, but for the fourth, which is in `r10`
-//! because `syscall` overwrites `rcx`, and those beyond the sixth, which are on the stack.
+//! A trap is a function that puts its number, negative, into `eax` and enters the kernel. On i386 the kernel
+//! finds the arguments on the stack, above the return address; on x86_64 they are in the registers of the C
+//! convention, but for the fourth, which is in `r10` because `syscall` overwrites `rcx`, and those beyond the
+//! sixth, which are on the stack.
 
 use core::ffi::CStr;
 

@@ -19,17 +19,19 @@ const READ_WRITE: i32 = 3;
 /// The name of a right to the host, once what the program takes for itself is to be resident; 0 before.
 static HOST: AtomicU32 = AtomicU32::new(0);
 
-/// Keeps the memory that this task has resident, and what the program takes for itself from now on: its heap, and the stacks of its threads.
+/// Keeps the memory that this task has resident, and what the program takes for itself from now on: its heap,
+/// and the stacks of its threads.
 ///
-/// What messages bring is not kept resident, so that nobody who may send a message to this task can use up the memory of the machine.
+/// What messages bring is not kept resident, so that nobody who may send a message to this task can use up
+/// the memory of the machine.
 ///
 /// # Errors
 ///
 /// As `vm_wire_all`: the port is not the privileged one of the host, or there is not enough memory.
 pub fn wire_task(host: &Send) -> Result<(), KernReturn> {
     if HOST.load(Ordering::Relaxed) == 0 {
-        // Without a mapping at address 0 the kernel takes the space before the first one for a hole, and wires nothing. What is
-        // mapped there is of no use but to catch null pointers.
+        // Without a mapping at address 0 the kernel takes the space before the first one for a hole, and
+        // wires nothing. What is mapped there is of no use but to catch null pointers.
         mach::vm_allocate(&task(), 0, PAGE as VmAddress, false)?;
         mach::vm_protect(&task(), 0, PAGE as VmAddress, false, 0)?;
         // For as long as the program runs.

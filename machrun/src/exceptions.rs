@@ -1,4 +1,5 @@
-//! What a program does that it must not: signals of Linux become the messages that XNU sends, and the thread waits for the answer.
+//! What a program does that it must not: signals of Linux become the messages that XNU sends, and the thread
+//! waits for the answer.
 
 use std::mem::MaybeUninit;
 
@@ -153,7 +154,8 @@ pub(crate) fn catch_signals() {
     }
 }
 
-/// Runs on the stack of the thread, which has been interrupted in the program's own code, so that nothing of this process is half done.
+/// Runs on the stack of the thread, which has been interrupted in the program's own code, so that nothing of
+/// this process is half done.
 unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: SA_SIGINFO: it is the state of this thread, and set again on return.
     let context = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext };
@@ -207,7 +209,8 @@ fn exception_of(signal: i32, info: &libc::siginfo_t) -> (i32, [i64; 2]) {
     }
 }
 
-/// Asks the servers of the thread, and after them those of the task; returns the registers with which the thread goes on.
+/// Asks the servers of the thread, and after them those of the task; returns the registers with which the
+/// thread goes on.
 fn raise(exception: i32, code: &[i64], registers: Registers) -> Option<Registers> {
     let thread = Thread::current().ok()?;
     *lock(&thread.registers) = Some(registers);

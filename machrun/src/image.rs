@@ -13,7 +13,8 @@ use crate::{shims, tls, unwind};
 pub(crate) type Main =
     unsafe extern "C" fn(i32, *const *const libc::c_char, *const *const libc::c_char) -> i32;
 
-/// A program in memory. It stays there until this process ends: threads may run it whatever becomes of their task.
+/// A program in memory. It stays there until this process ends: threads may run it whatever becomes of their
+/// task.
 pub(crate) struct Image {
     base: usize,
     size: usize,
@@ -71,8 +72,8 @@ impl Image {
         unsafe { std::mem::transmute::<usize, Main>(self.entry) }
     }
 
-    /// The parser has made sure that every place is in the image, and so is what a rebase points at for a program of this linker; where it is not,
-    /// it is the program that goes wrong.
+    /// The parser has made sure that every place is in the image, and so is what a rebase points at for a
+    /// program of this linker; where it is not, it is the program that goes wrong.
     fn set_pointers(&self, program: &Program<'_>, bytes: &mut [u8], process: &Process) {
         let base_in_file = program.base;
         for &place in &program.rebases {

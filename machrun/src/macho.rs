@@ -1,4 +1,5 @@
-//! What the loader wants to know of a Mach-O file. It is data of others: whatever is wrong with it is an error that says what was found.
+//! What the loader wants to know of a Mach-O file. It is data of others: whatever is wrong with it is an
+//! error that says what was found.
 
 use object::LittleEndian as Le;
 use object::macho::{self, MachHeader64};

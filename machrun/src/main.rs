@@ -1,7 +1,8 @@
 //! Runs x86_64 programs for macOS on Linux: `machrun PROGRAM [ARGUMENT…]`.
 //!
-//! It is a test tool, for programs of this repository that use Mach's messages. The program is mapped into this process and runs at full speed. What it calls of Apple's
-//! system library is glibc's function of the same name where both are alike, else one of `shims`; Mach's calls go to the in-process kernel
+//! It is a test tool, for programs of this repository that use Mach's messages. The program is mapped into
+//! this process and runs at full speed. What it calls of Apple's system library is glibc's function of the
+//! same name where both are alike, else one of `shims`; Mach's calls go to the in-process kernel
 //! `mig_runtime::kernel::local`, which refuses what XNU refuses. `README.md` says what it cannot do.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -1,5 +1,6 @@
-//! Processes: each is a task of the in-process kernel with a program of its own, and all are in this one process of Linux. So a program may start another one, and have
-//! its exceptions, but both share file descriptors, environment and signals.
+//! Processes: each is a task of the in-process kernel with a program of its own, and all are in this one
+//! process of Linux. So a program may start another one, and have its exceptions, but both share file
+//! descriptors, environment and signals.
 
 use std::cell::Cell;
 use std::ffi::{CString, OsStr, c_char};
@@ -148,7 +149,8 @@ impl Process {
         enter(self);
         let Variables { argc, argv, .. } = self.variables;
         let main = self.image.get().expect("it has been loaded").main();
-        // SAFETY: the program is mapped, with its pointers set; it is trusted with everything that this process has.
+        // SAFETY: the program is mapped, with its pointers set; it is trusted with everything that this
+        // process has.
         unsafe { main(argc, argv, environment()) }
     }
 

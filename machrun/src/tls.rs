@@ -1,5 +1,6 @@
-//! Thread-local variables. Apple's code calls the first word of a variable's descriptor with the descriptor's address, and gets the address of the
-//! calling thread's variable; all registers but that of the result are kept.
+//! Thread-local variables. Apple's code calls the first word of a variable's descriptor with the descriptor's
+//! address, and gets the address of the calling thread's variable; all registers but that of the result are
+//! kept.
 
 use std::arch::global_asm;
 use std::cell::RefCell;
@@ -46,7 +47,8 @@ impl Template {
 static TEMPLATES: Mutex<Vec<Template>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// The address of this thread's variables of each program; never freed, since destructors that run later may use them.
+    /// The address of this thread's variables of each program; never freed, since destructors that run later
+    /// may use them.
     static BLOCKS: RefCell<Vec<Option<*mut u8>>> = const { RefCell::new(Vec::new()) };
 }
 

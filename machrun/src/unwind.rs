@@ -1,7 +1,9 @@
-//! Panics that unwind. Apple's linkers describe most functions by one word of *compact unwind*, which glibc's unwinder does not know; so it is given a description
-//! in DWARF's form, made from these words. Functions that no word can describe have one in DWARF's form in the file already.
+//! Panics that unwind. Apple's linkers describe most functions by one word of *compact unwind*, which glibc's
+//! unwinder does not know; so it is given a description in DWARF's form, made from these words. Functions
+//! that no word can describe have one in DWARF's form in the file already.
 //!
-//! Only functions with a frame pointer are translated, as are all that Rust compiles for macOS. Unwinding ends at any other.
+//! Only functions with a frame pointer are translated, as are all that Rust compiles for macOS. Unwinding
+//! ends at any other.
 
 use std::ptr;
 
@@ -47,14 +49,16 @@ impl Frames {
         Ok(Self { translated: translated.leak(), in_file })
     }
 
-    /// Tells the unwinder: both lists at once, since newer ones want what they are told to be apart from the rest.
+    /// Tells the unwinder: both lists at once, since newer ones want what they are told to be apart from the
+    /// rest.
     pub(crate) fn register(&self) {
         unsafe extern "C" {
             fn __register_frame_table(lists: *const *const u8);
         }
         let in_file = self.in_file.map_or(ptr::null(), |begin| begin as *const u8);
         let lists = vec![self.translated.as_ptr(), in_file, ptr::null()].leak();
-        // SAFETY: a null pointer ends the table; each list has an end, and stays where it is, since an image is never unmapped.
+        // SAFETY: a null pointer ends the table; each list has an end, and stays where it is, since an image
+        // is never unmapped.
         unsafe { __register_frame_table(lists.as_ptr()) };
     }
 }
@@ -240,7 +244,8 @@ mod tests {
     const WITH_FRAME: u32 = 0x0101_0001;
     const FRAMELESS: u32 = 0x0202_0000;
 
-    /// `unwind_info_section_header`, as `mach-o/compact_unwind_encoding.h` has it, with a compressed and a regular page, of two functions each.
+    /// `unwind_info_section_header`, as `mach-o/compact_unwind_encoding.h` has it, with a compressed and a
+    /// regular page, of two functions each.
     fn section() -> Vec<u8> {
         let header = [1, 28, 1, 32, 1, 36, 3];
         let (common, personality) = ([WITH_FRAME], [0x3000]);
@@ -248,7 +253,8 @@ mod tests {
         let pages = [[0x1000, 80, 72], [0x2000, 104, 72], [0x2100, 0, 80]];
         let data = [0x2000, 0x5000];
         let encoding = WITH_FRAME | HAS_DATA | 1 << 28;
-        // Entries at 12, two of them; encodings of its own at 20, one. The first entry has the common one, the second its own.
+        // Entries at 12, two of them; encodings of its own at 20, one. The first entry has the common one,
+        // the second its own.
         let compressed = [COMPRESSED, 2 << 16 | 12, 1 << 16 | 20, 0, 1 << 24 | 0x20, FRAMELESS];
         let regular = [REGULAR, 2 << 16 | 8, 0x2000, encoding, 0x2080, FRAMELESS];
         let words = [&header[..], &common, &personality, pages.as_flattened(), &data, &compressed, &regular];

@@ -1,4 +1,5 @@
-//! Programs of a few instructions, in files made here: what is run, what is ended as XNU ends it, and that no file brings the loader down.
+//! Programs of a few instructions, in files made here: what is run, what is ended as XNU ends it, and that no
+//! file brings the loader down.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::arch::global_asm;

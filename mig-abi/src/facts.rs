@@ -51,7 +51,8 @@ pub struct Facts {
     pub remote_port: usize,
     /// Offset of `msgh_local_port`.
     pub local_port: usize,
-    /// Offset of `msgh_seqno`; an untyped ABI has `msgh_voucher_port` or nothing there, and the sequence number in the trailer.
+    /// Offset of `msgh_seqno`; an untyped ABI has `msgh_voucher_port` or nothing there, and the sequence
+    /// number in the trailer.
     pub seqno: usize,
     /// Offset of `msgh_id`.
     pub id: usize,
@@ -118,7 +119,8 @@ impl Facts {
         receive_large: MsgOption::RCV_LARGE_OF_MACH3.bits,
     };
 
-    /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes; `gnu-x86_64-2022`.
+    /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32
+    /// bytes; `gnu-x86_64-2022`.
     pub const GNU_X86_64_2022: Self = Self {
         name: "gnu-x86_64-2022",
         type_words: TypeWords::Short4Long12,
@@ -166,7 +168,8 @@ impl Facts {
     /// Bytes of the descriptor of a port (`mach_msg_port_descriptor_t`), on every untyped ABI.
     pub const PORT_DESCRIPTOR: usize = 12;
 
-    /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address, a size, and four single bytes.
+    /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address,
+    /// a size, and four single bytes.
     pub const fn memory_descriptor(&self) -> usize {
         self.pointer + 8
     }

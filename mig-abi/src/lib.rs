@@ -1,4 +1,5 @@
-//! The numbers of Mach's messages, as constants: what a compiler of interfaces, a running program and a kernel must agree on.
+//! The numbers of Mach's messages, as constants: what a compiler of interfaces, a running program and a
+//! kernel must agree on.
 //!
 //! | module | numbers of |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | [`MsgOption`] | the options of `mach_msg` |
 //! | [`NotificationId`], [`REPLY_ID`] | message ids |
 //!
-//! They come from the public headers (`mach/message.h`, `mach/port.h`, `mach/notify.h`), and the tests of the other packages hold them against the C
-//! compilers' own stubs.
+//! They come from the public headers (`mach/message.h`, `mach/port.h`, `mach/notify.h`), and the tests of the
+//! other packages hold them against the C compilers' own stubs.
 #![no_std]
 
 mod facts;

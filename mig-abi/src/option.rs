@@ -23,7 +23,8 @@ impl MsgOption {
     /// The same in OSF's and Apple's headers.
     pub const RCV_LARGE: Self = Self::new("MACH_RCV_LARGE", 0x4);
 
-    /// Options that have the same bits in every `mach/message.h`; [`MACH3`](Self::MACH3), [`OSF`](Self::OSF) and [`APPLE`](Self::APPLE) come to them.
+    /// Options that have the same bits in every `mach/message.h`; [`MACH3`](Self::MACH3), [`OSF`](Self::OSF)
+    /// and [`APPLE`](Self::APPLE) come to them.
     pub const EVERYWHERE: &'static [Self] = &[
         Self::new("MACH_MSG_OPTION_NONE", 0),
         Self::SEND_MSG,

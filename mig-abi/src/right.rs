@@ -18,7 +18,8 @@ pub enum RightKind {
 
 /// What a message does with a right: the message types of ports.
 ///
-/// A receiver sees one of the first three, which its headers call `MACH_MSG_TYPE_PORT_RECEIVE`, `…_SEND` and `…_SEND_ONCE`.
+/// A receiver sees one of the first three, which its headers call `MACH_MSG_TYPE_PORT_RECEIVE`, `…_SEND` and
+/// `…_SEND_ONCE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Disposition {
@@ -36,11 +37,13 @@ pub enum Disposition {
     MakeSendOnce = 21,
 }
 
-/// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the request port.
+/// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the
+/// request port.
 pub const PROTECTED_PAYLOAD: u8 = 23;
 
 impl Disposition {
-    /// The disposition with this number; `None` if the number is not that of a right (`MACH_MSG_TYPE_PORT_ANY`).
+    /// The disposition with this number; `None` if the number is not that of a right
+    /// (`MACH_MSG_TYPE_PORT_ANY`).
     pub const fn from_number(number: u32) -> Option<Self> {
         Some(match number {
             16 => Self::MoveReceive,

@@ -90,7 +90,8 @@ impl TrailerField {
 mod tests {
     use super::*;
 
-    /// `mach/message.h`: the sizes of `mach_msg_seqno_trailer_t`, `…_security_trailer_t`, `…_audit_trailer_t` and `…_context_trailer_t`.
+    /// `mach/message.h`: the sizes of `mach_msg_seqno_trailer_t`, `…_security_trailer_t`, `…_audit_trailer_t`
+    /// and `…_context_trailer_t`.
     #[test]
     fn trailers_have_the_sizes_of_the_header() {
         assert_eq!(TrailerField::ALL.map(TrailerField::end), [12, 20, 52, 60]);

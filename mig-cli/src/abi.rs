@@ -11,7 +11,8 @@ use crate::{Failure, print};
 /// Print message ids, sizes and layouts of an interface
 #[derive(Args)]
 pub(crate) struct Abi {
-    /// The .defs file; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes with mig
+    /// The .defs file; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes with
+    /// mig
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// As JSON, which is a stable interface

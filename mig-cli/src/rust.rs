@@ -12,7 +12,8 @@ use crate::{Failure, print, tell};
 /// Generate Rust: clients, server traits and demux functions
 #[derive(Args)]
 pub(crate) struct Rust {
-    /// The .defs files; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes with mig
+    /// The .defs files; `-` is standard input, `<mach/exc.defs>` a file of an -I folder or one that comes
+    /// with mig
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Which side to generate
@@ -33,7 +34,8 @@ pub(crate) struct Rust {
     /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it
     #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
     extern_type: Vec<(String, String)>,
-    /// The ports of this interface are objects of the kernel (a task's, the host's, …), which XNU wants to be told with each request
+    /// The ports of this interface are objects of the kernel (a task's, the host's, …), which XNU wants to be
+    /// told with each request
     #[arg(long)]
     kernel_objects: bool,
     /// The name of the crate mig-runtime in the generated code

@@ -1,4 +1,5 @@
-//! What the README and the pages in `docs` show is what is there: the files that they quote, and the output of the commands.
+//! What the README and the pages in `docs` show is what is there: the files that they quote, and the output
+//! of the commands.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! ABIs as the compiler sees them: the facts of [`mig_abi`], and what only a compiler needs.
 //!
-//! A dialect is two constants of data: an [`Abi`] (how its messages look) and a [`Language`] (what its own compiler makes of
-//! the words of a `.defs` file). The grammar accepts the words of all dialects; a dialect's `Language` says which of them
-//! it takes.
+//! A dialect is two constants of data: an [`Abi`] (how its messages look) and a [`Language`] (what its own
+//! compiler makes of the words of a `.defs` file). The grammar accepts the words of all dialects; a dialect's
+//! `Language` says which of them it takes.
 
 mod target;
 
@@ -16,7 +16,8 @@ pub use target::Target;
 pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
-    /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of its own.
+    /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of
+    /// its own.
     pub rust_name: &'static str,
     /// The processors that it is for; where the host is none of them, the first.
     pub targets: &'static [&'static Target],
@@ -130,7 +131,8 @@ impl Abi {
         Abi::ALL.iter().copied().find(|abi| abi.name() == name)
     }
 
-    /// The default for a target with addresses of this many bits: Apple's for its systems, whose vendor is `apple`, else GNU Mach's.
+    /// The default for a target with addresses of this many bits: Apple's for its systems, whose vendor is
+    /// `apple`, else GNU Mach's.
     pub fn for_target(vendor: &str, pointer_width: u32) -> &'static Abi {
         match (vendor, pointer_width) {
             ("apple", ..=32) => &APPLE_32,
@@ -195,7 +197,8 @@ impl Abi {
 /// What the messages of an ABI ask of the types that a file declares.
 #[derive(Debug)]
 pub struct Rules {
-    /// Each value is described by a type word, which has a short and a long form, and counts elements of at least one byte that have a name.
+    /// Each value is described by a type word, which has a short and a long form, and counts elements of at
+    /// least one byte that have a name.
     pub type_words: bool,
     /// Most bytes of an array without a bound that stands in the message; 0 if it never does.
     pub inline_bytes: u64,
@@ -205,7 +208,8 @@ pub struct Rules {
     pub sizes_out_of_line: bool,
     /// An array of arrays of rights is counted like any other: by its elements. Else by the rights.
     pub counts_groups_of_rights: bool,
-    /// Bits of a port in a message whose slot has its name; `None` if a slot is as large as the ABI's ports are.
+    /// Bits of a port in a message whose slot has its name; `None` if a slot is as large as the ABI's ports
+    /// are.
     pub port_bits: Option<u32>,
 }
 
@@ -249,7 +253,8 @@ static GNU: Language = Language {
     options: MsgOption::MACH3,
 };
 
-/// GNU MIG until 2021: CMU's, with `intranpayload`. It has no types of its own, so files declare `int` themselves.
+/// GNU MIG until 2021: CMU's, with `intranpayload`. It has no types of its own, so files declare `int`
+/// themselves.
 static GNU_2021: Language = Language {
     name: "GNU MIG of 2021",
     exceptions: &[
@@ -433,7 +438,8 @@ mod tests {
 
     #[test]
     fn the_default_is_that_of_the_targets_kernel() {
-        // Vendor and width of aarch64-apple-darwin, arm64_32-apple-watchos, x86_64-unknown-linux-gnu and i686-unknown-hurd-gnu.
+        // Vendor and width of aarch64-apple-darwin, arm64_32-apple-watchos, x86_64-unknown-linux-gnu and
+        // i686-unknown-hurd-gnu.
         let targets = [("apple", 64), ("apple", 32), ("unknown", 64), ("unknown", 32)];
         let names = targets.map(|(vendor, width)| Abi::for_target(vendor, width).name());
         assert_eq!(names, ["apple-64", "apple-32", "gnu-x86_64", "gnu-i386"]);

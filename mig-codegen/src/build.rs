@@ -13,8 +13,9 @@ use crate::output::{self, Target};
 impl Config {
     /// Compiles a `.defs` file into cargo's `OUT_DIR`, for a build script.
     ///
-    /// `mig_runtime::include_interface!("name")` includes the result, under the input's name without `.defs` (see
-    /// [`name`](Self::name)). Cargo runs the script again when any of the files that were read changes, and shows the warnings.
+    /// `mig_runtime::include_interface!("name")` includes the result, under the input's name without `.defs`
+    /// (see [`name`](Self::name)). Cargo runs the script again when any of the files that were read changes,
+    /// and shows the warnings.
     ///
     /// # Errors
     ///
@@ -39,7 +40,8 @@ impl Config {
         self.write(&file, &output.value)
     }
 
-    /// Compiles a `.defs` file into a folder, for code that is kept with the sources. Returns the file that was written.
+    /// Compiles a `.defs` file into a folder, for code that is kept with the sources. Returns the file that
+    /// was written.
     ///
     /// With [`check`](Self::check) the file is only compared.
     ///
@@ -57,8 +59,9 @@ impl Config {
 
     /// Writes generated text into a file, or compares it with the file.
     ///
-    /// A regular file is replaced in one step, with its permissions; one with several names (hard links) is written in place. A link stays, and its target
-    /// is replaced. What is no regular file, such as a fifo or a device, is written to.
+    /// A regular file is replaced in one step, with its permissions; one with several names (hard links) is
+    /// written in place. A link stays, and its target is replaced. What is no regular file, such as a fifo or
+    /// a device, is written to.
     ///
     /// # Errors
     ///
@@ -90,10 +93,12 @@ impl Config {
     }
 }
 
-/// What each file of this process was compiled from: a second input of the same name must not replace it without a word.
+/// What each file of this process was compiled from: a second input of the same name must not replace it
+/// without a word.
 static WRITTEN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
 
-/// Notes that an input is compiled into a file; an error if another one was, or if it is one of the files that were read.
+/// Notes that an input is compiled into a file; an error if another one was, or if it is one of the files
+/// that were read.
 fn claim(file: &Path, input: &Path, read: &[PathBuf]) -> Result<(), Error> {
     if let Some(read) = read.iter().find(|read| output::is_same(read, file)) {
         return Err(Error::Config(format!("the output would replace `{}`, which was read", read.display())));

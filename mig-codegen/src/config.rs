@@ -131,8 +131,8 @@ impl Config {
         self
     }
 
-    /// Whether the definitions of the package `mach-defs` are at hand, which is the default: what no include directory has is looked for among
-    /// those for the ABI.
+    /// Whether the definitions of the package `mach-defs` are at hand, which is the default: what no include
+    /// directory has is looked for among those for the ABI.
     ///
     /// They are inputs, too, by their names in angle brackets, as are files of include directories:
     ///
@@ -163,26 +163,27 @@ impl Config {
 
     /// Lays messages out for this ABI, by its name (`gnu-i386`, `gnu-x86_64`, …).
     ///
-    /// Without it a build script uses that of cargo's target, anything else that of the machine it runs on: Apple's for macOS and its kin, GNU Mach's for
-    /// all others.
+    /// Without it a build script uses that of cargo's target, anything else that of the machine it runs on:
+    /// Apple's for macOS and its kin, GNU Mach's for all others.
     #[must_use]
     pub fn abi(mut self, name: impl Into<String>) -> Self {
         self.abi = Some(name.into());
         self
     }
 
-    /// Predefines the macros of this processor, for an ABI that several have: `x86_64` or `arm64` for `apple-64`.
+    /// Predefines the macros of this processor, for an ABI that several have: `x86_64` or `arm64` for
+    /// `apple-64`.
     ///
-    /// Without it that of cargo's target in a build script for one of Apple's systems, else that of the machine, else `arm64`. The ABI's name may
-    /// say it, too: `apple-64-x86_64`.
+    /// Without it that of cargo's target in a build script for one of Apple's systems, else that of the
+    /// machine, else `arm64`. The ABI's name may say it, too: `apple-64-x86_64`.
     #[must_use]
     pub fn arch(mut self, processor: impl Into<String>) -> Self {
         self.arch = Some(processor.into());
         self
     }
 
-    /// Takes the macros that this file defines, but nothing else of it (`-imacros`). It is looked for in the working folder, then in those of
-    /// [`include_dir`](Self::include_dir).
+    /// Takes the macros that this file defines, but nothing else of it (`-imacros`). It is looked for in the
+    /// working folder, then in those of [`include_dir`](Self::include_dir).
     #[must_use]
     pub fn macros_of(mut self, file: impl Into<PathBuf>) -> Self {
         self.macro_files.push(file.into());
@@ -196,7 +197,8 @@ impl Config {
         self
     }
 
-    /// Puts this in front of the names of functions, on both sides, and of the demux function (`-prefix` of MIG).
+    /// Puts this in front of the names of functions, on both sides, and of the demux function (`-prefix` of
+    /// MIG).
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -219,23 +221,25 @@ impl Config {
 
     /// Uses a Rust type for a type of the `.defs`: `.extern_type("vm_prot_t", "crate::Protection")`.
     ///
-    /// The name is that of a type, or of its `ctype`. The Rust type must be plain data ([`mig_runtime::Plain`]) of the same size, which
-    /// the generated code asserts. Truth values and strings keep their own types.
+    /// The name is that of a type, or of its `ctype`. The Rust type must be plain data
+    /// ([`mig_runtime::Plain`]) of the same size, which the generated code asserts. Truth values and strings
+    /// keep their own types.
     ///
-    /// Or the name is what `intran` and `outtran` translate to, and any Rust type will do: see [the crate](crate#translations). It may depend on
-    /// the kernel `K`, as `crate::Session<K>` does.
+    /// Or the name is what `intran` and `outtran` translate to, and any Rust type will do: see
+    /// [the crate](crate#translations). It may depend on the kernel `K`, as `crate::Session<K>` does.
     #[must_use]
     pub fn extern_type(mut self, name: impl Into<String>, path: impl Into<String>) -> Self {
         self.extern_types.insert(name.into(), path.into());
         self
     }
 
-    /// Says that the ports of this interface are objects of the kernel: a task's, a thread's, the host's and the like, not ports from which a
-    /// task receives.
+    /// Says that the ports of this interface are objects of the kernel: a task's, a thread's, the host's and
+    /// the like, not ports from which a task receives.
     ///
-    /// XNU wants to know that of each request, and since macOS 13 it ends a program whose request is of the wrong kind; other kernels do not ask.
-    /// Such an interface has no requests without a reply on Apple's ABIs, and none with more than three descriptors. An interface that tasks
-    /// serve, as `mach_exc` and every one of your own, is not of this kind.
+    /// XNU wants to know that of each request, and since macOS 13 it ends a program whose request is of the
+    /// wrong kind; other kernels do not ask. Such an interface has no requests without a reply on Apple's
+    /// ABIs, and none with more than three descriptors. An interface that tasks serve, as `mach_exc` and
+    /// every one of your own, is not of this kind.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), mig_codegen::Error> {
@@ -269,9 +273,11 @@ impl Config {
         self
     }
 
-    /// The syntax tree of an input, with what the parser has to say about it: for tools that want what is written, not what is meant.
+    /// The syntax tree of an input, with what the parser has to say about it: for tools that want what is
+    /// written, not what is meant.
     ///
-    /// A statement that is wrong is missing in the tree and has its error among the diagnostics; that is no error here.
+    /// A statement that is wrong is missing in the tree and has its error among the diagnostics; that is no
+    /// error here.
     ///
     /// ```
     /// use mig_codegen::{Config, Input};
@@ -296,7 +302,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Diagnostics`] with everything that is wrong with the input, [`Error::Config`] for an unknown ABI.
+    /// [`Error::Diagnostics`] with everything that is wrong with the input, [`Error::Config`] for an unknown
+    /// ABI.
     pub fn interface<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<Interface>, Error> {
         let abi = self.find_abi()?;
         self.run(input.into(), abi, |parsed| self.analyze(&parsed.ast, abi, &mut parsed.diagnostics))
@@ -480,7 +487,8 @@ impl Config {
         Ok(cargo().unwrap_or_else(Abi::host))
     }
 
-    /// The target: the one asked for, else that of cargo in a build script for one of Apple's systems, else this machine's or the first.
+    /// The target: the one asked for, else that of cargo in a build script for one of Apple's systems, else
+    /// this machine's or the first.
     fn find_target(&self, abi: &'static Abi) -> Result<&'static Target, Error> {
         let named = self.abi.as_deref().and_then(Abi::with_target).and_then(|(_, target)| target);
         if let Some(processor) = &self.arch {

@@ -55,8 +55,9 @@ impl Report {
         self.diagnostics.count(Severity::Warning)
     }
 
-    /// All of it as text for people, each with its marked lines; with escape sequences for a terminal if `colour` is set. Where there are errors, the
-    /// last line counts them, those included that [`Config::error_limit`](crate::Config::error_limit) leaves out.
+    /// All of it as text for people, each with its marked lines; with escape sequences for a terminal if
+    /// `colour` is set. Where there are errors, the last line counts them, those included that
+    /// [`Config::error_limit`](crate::Config::error_limit) leaves out.
     pub fn render(&self, colour: bool) -> String {
         let errors = self.diagnostics.count(Severity::Error);
         if errors == 0 {
@@ -101,7 +102,8 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Behind `Error: `, which the standard library puts in front, a rendered diagnostic starts on its own line.
+        // Behind `Error: `, which the standard library puts in front, a rendered diagnostic starts on its own
+        // line.
         if let Error::Diagnostics(_) = self {
             f.write_str("\n")?;
         }

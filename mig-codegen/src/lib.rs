@@ -1,4 +1,5 @@
-//! The MIG compiler: interface definitions of Mach (`.defs`) become Rust clients, server traits and demux functions.
+//! The MIG compiler: interface definitions of Mach (`.defs`) become Rust clients, server traits and demux
+//! functions.
 //!
 //! A build script compiles a file into `OUT_DIR`:
 //!
@@ -12,8 +13,9 @@
 //! }
 //! ```
 //!
-//! and the program has it with `mig_runtime::include_interface!("memory_object_default")`. The other verbs write into a folder that is kept with
-//! the sources, with a mode that only checks ([`Config::compile_into`]), or into a string:
+//! and the program has it with `mig_runtime::include_interface!("memory_object_default")`. The other verbs
+//! write into a folder that is kept with the sources, with a mode that only checks
+//! ([`Config::compile_into`]), or into a string:
 //!
 //! ```
 //! use mig_codegen::{Config, Input};
@@ -45,8 +47,9 @@
 //! | a polymorphic port | anything `Into<AnyRight>` | `AnyRight` | `AnyRight` |
 //! | an array of ports | `Vec`, `&[…]` or `PortArray` | `Vec` | `Vec` |
 //!
-//! Several results are a structure with their names. A named integer is a type alias (`pub type VmSize = u64`): the same C type in two interfaces stays one
-//! type, and can be calculated with. Where a type of one's own says more, [`Config::extern_type`] puts it in its place:
+//! Several results are a structure with their names. A named integer is a type alias
+//! (`pub type VmSize = u64`): the same C type in two interfaces stays one type, and can be calculated with.
+//! Where a type of one's own says more, [`Config::extern_type`] puts it in its place:
 //!
 //! ```
 //! use mig_codegen::{Config, Input};
@@ -65,12 +68,14 @@
 //!
 //! # Names
 //!
-//! Functions, arguments and fields are written in `snake_case`, types in `UpperCamelCase` without C's `_t`, ids in capitals. A keyword of Rust becomes raw
-//! (`r#match`), or gets an underscore where it cannot (`self_`); a type that would hide a name of the prelude keeps its `_t` (`result_t` is `ResultT`). A name of
-//! underscores only is `unnamed`, `_1` is `number_1`.
+//! Functions, arguments and fields are written in `snake_case`, types in `UpperCamelCase` without C's `_t`,
+//! ids in capitals. A keyword of Rust becomes raw (`r#match`), or gets an underscore where it cannot
+//! (`self_`); a type that would hide a name of the prelude keeps its `_t` (`result_t` is `ResultT`). A name
+//! of underscores only is `unnamed`, `_1` is `number_1`.
 //!
-//! C tells `GetPort` and `get_port` apart, Rust's conventions do not. The name that is written in Rust's form already keeps it, else the first; each further one
-//! gets a number. What is named after a routine or the subsystem gives way to the interface's own names, with an underscore behind it.
+//! C tells `GetPort` and `get_port` apart, Rust's conventions do not. The name that is written in Rust's form
+//! already keeps it, else the first; each further one gets a number. What is named after a routine or the
+//! subsystem gives way to the interface's own names, with an underscore behind it.
 //!
 //! ```
 //! use mig_codegen::{Config, Input};
@@ -91,9 +96,9 @@
 //!
 //! # Translations
 //!
-//! `intran: node_t begin_node(file_t)` says that a server wants a `node_t` for the port. Given a Rust type for `node_t`, it gets one; the function
-//! becomes a method of the server's trait, where it can look into the server, and `destructor` is the `Drop` of that type. Without one the
-//! method gets the right itself.
+//! `intran: node_t begin_node(file_t)` says that a server wants a `node_t` for the port. Given a Rust type
+//! for `node_t`, it gets one; the function becomes a method of the server's trait, where it can look into the
+//! server, and `destructor` is the `Drop` of that type. Without one the method gets the right itself.
 //!
 //! ```
 //! use mig_codegen::{Config, Input, Side};
@@ -115,19 +120,23 @@
 //! # Ok::<(), mig_codegen::Error>(())
 //! ```
 //!
-//! - A request port that is translated is followed by the port itself, which can [`defer`](mig_runtime::Port::defer) the answer.
+//! - A request port that is translated is followed by the port itself, which can
+//!   [`defer`](mig_runtime::Port::defer) the answer.
 //! - A right that is translated stays with the request and is released after the method.
 //! - `intranpayload` is a method too; it is asked where the kernel delivers a payload instead of the name.
-//! - `outtran` makes what travels of what the method returns. An answer that comes later is given untranslated.
+//! - `outtran` makes what travels of what the method returns. An answer that comes later is given
+//!   untranslated.
 //! - An error of a translation is the routine's.
 //!
 //! # What C leaves out
 //!
-//! `sreplyport` and `replyport` are no parameters of a server: each method can take the reply right with `Port::defer`. `servercopy` has no effect, since an argument says by its
-//! type who owns it. `import`s, `cusertype` and `cservertype` name C types; only `ctype`'s name is known to [`Config::extern_type`].
+//! `sreplyport` and `replyport` are no parameters of a server: each method can take the reply right with
+//! `Port::defer`. `servercopy` has no effect, since an argument says by its type who owns it. `import`s,
+//! `cusertype` and `cservertype` name C types; only `ctype`'s name is known to [`Config::extern_type`].
 //!
-//! The way of an interface: [`mig_parser`] gives a syntax tree; [`analyze`] resolves it into the [`model`], and lays its messages out as tables of
-//! slots; the back end makes Rust of these, and [`table`] text and JSON.
+//! The way of an interface: [`mig_parser`] gives a syntax tree; [`analyze`] resolves it into the [`model`],
+//! and lays its messages out as tables of slots; the back end makes Rust of these, and [`table`] text and
+//! JSON.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -157,8 +166,8 @@ use crate::model::Interface;
 pub use crate::resolve::{Declarations, IncludePath};
 pub use crate::rust::Side;
 
-/// Resolves an interface and lays out its messages for an ABI. `None` if anything is wrong; every thing wrong is a
-/// diagnostic. `elsewhere` is asked which file declares an unknown type; `&()` knows none.
+/// Resolves an interface and lays out its messages for an ABI. `None` if anything is wrong; every thing wrong
+/// is a diagnostic. `elsewhere` is asked which file declares an unknown type; `&()` knows none.
 ///
 /// ```
 /// use mig_codegen::abi::Abi;

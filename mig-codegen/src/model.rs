@@ -44,7 +44,8 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// The same with this before the names of both sides' functions and of the demux function, as MIG's option `-prefix` has it.
+    /// The same with this before the names of both sides' functions and of the demux function, as MIG's
+    /// option `-prefix` has it.
     pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {
         for routine in &mut self.routines {
             routine.user.insert_str(0, prefix);
@@ -72,7 +73,8 @@ pub struct Routine {
     pub args: Vec<Arg>,
     /// Index of the request port among them.
     pub request_port: usize,
-    /// Index of the argument that carries the value of a `function`; it is the first one, named like the routine.
+    /// Index of the argument that carries the value of a `function`; it is the first one, named like the
+    /// routine.
     pub result: Option<usize>,
     /// `waittime` in force, in milliseconds, if it has an effect on this routine.
     pub wait_time: Option<u32>,
@@ -177,8 +179,8 @@ impl Routine {
         found.collect()
     }
 
-    /// The argument that stands for the return code of a request which carries nothing else: the flag `retcode` has an effect only in a complex message,
-    /// where this argument is not in the body.
+    /// The argument that stands for the return code of a request which carries nothing else: the flag
+    /// `retcode` has an effect only in a complex message, where this argument is not in the body.
     pub fn ret_code(&self) -> Option<&Arg> {
         self.args.iter().find(|arg| arg.ret_code).filter(|_| self.request.complex == Complex::Always)
     }

@@ -1,10 +1,11 @@
 //! Writing of an output, so that nothing else is hurt by it.
 //!
-//! - A regular file is replaced in one step: nobody sees half of it, and on an error the old one stays. Its permissions are kept. One that has other names (hard
-//!   links) or that cannot be replaced, because its folder cannot be written to, is written in place, so that all names keep the same file.
+//! - A regular file is replaced in one step: nobody sees half of it, and on an error the old one stays. Its
+//!   permissions are kept. One that has other names (hard links) or that cannot be replaced, because its
+//!   folder cannot be written to, is written in place, so that all names keep the same file.
 //! - A link stays, and its target is replaced.
-//! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so is what a descriptor has open
-//!   (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
+//! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so
+//!   is what a descriptor has open (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};

@@ -1,4 +1,5 @@
-//! The definitions that come with the compiler: the texts of `mach-defs`, found as if they were in folders at the end of the include path.
+//! The definitions that come with the compiler: the texts of `mach-defs`, found as if they were in folders at
+//! the end of the include path.
 
 use std::io;
 use std::path::{Path, PathBuf};

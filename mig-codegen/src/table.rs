@@ -1,7 +1,8 @@
-//! The messages of an interface as a table: for people ([`abi_text`]) and for programs (`abi_json`, with the feature `json`).
+//! The messages of an interface as a table: for people ([`abi_text`]) and for programs (`abi_json`, with the
+//! feature `json`).
 //!
-//! The JSON is a stable interface. Its top is [`AbiTable`]; a field is only ever added, and a change of meaning raises
-//! [`VERSION`].
+//! The JSON is a stable interface. Its top is [`AbiTable`]; a field is only ever added, and a change of
+//! meaning raises [`VERSION`].
 //!
 //! ```json
 //! {
@@ -31,8 +32,9 @@
 //! }
 //! ```
 //!
-//! The fields in `check` are those of the C structures without their prefixes: `msgh_id`, `msgh_size` and `complex` (the bit of
-//! `msgh_bits`) of a header; `name`, `size` (bits), `number`, `inline`, `longform`, `deallocate` and `unused` of a type word.
+//! The fields in `check` are those of the C structures without their prefixes: `msgh_id`, `msgh_size` and
+//! `complex` (the bit of `msgh_bits`) of a header; `name`, `size` (bits), `number`, `inline`, `longform`,
+//! `deallocate` and `unused` of a type word.
 
 use std::fmt::Write as _;
 
@@ -96,7 +98,8 @@ pub struct RoutineTable {
 pub struct MessageTable {
     /// `msgh_size` with every variable part empty.
     pub min_size: u32,
-    /// `msgh_size` with every variable part at its bound; of one without a bound whichever of inline and pointer is larger.
+    /// `msgh_size` with every variable part at its bound; of one without a bound whichever of inline and
+    /// pointer is larger.
     pub max_size: u32,
     /// Whether it carries rights or memory.
     pub complex: Complex,
@@ -216,8 +219,8 @@ pub fn abi_json(interface: &Interface) -> String {
     text
 }
 
-/// The table for people: each message with its slots, a line a slot: offset, role, size, argument, what its type word
-/// says, and how far it is checked.
+/// The table for people: each message with its slots, a line a slot: offset, role, size, argument, what its
+/// type word says, and how far it is checked.
 pub fn abi_text(interface: &Interface) -> String {
     let mut text = format!(
         "{} {}   demux {}   {}, error reply {} bytes\n",

@@ -1,4 +1,5 @@
-//! How a type is described to the kernel: elements of one message type, the bits of each, and how many there are.
+//! How a type is described to the kernel: elements of one message type, the bits of each, and how many there
+//! are.
 
 use mig_abi::{Facts, MessageType};
 
@@ -13,7 +14,8 @@ pub(crate) const STRING_C: u32 = MessageType::STRING_C.0 as u32;
 /// Bits of a port in memory out of line, on every ABI: its name.
 const PORT_NAME_BITS: u32 = 32;
 
-/// The type numbers that have names, without `MACH_MSG_TYPE_`, and the size of an element that the name implies.
+/// The type numbers that have names, without `MACH_MSG_TYPE_`, and the size of an element that the name
+/// implies.
 const NAMES: &[(MessageType, u32, &str)] = &[
     (MessageType::BOOLEAN, 32, "BOOLEAN"),
     (MessageType::INTEGER_16, 16, "INTEGER_16"),

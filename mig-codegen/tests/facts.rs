@@ -1,4 +1,5 @@
-//! Facts about the typed ABIs and their language, each observed in the C compilers' stubs or in their sources.
+//! Facts about the typed ABIs and their language, each observed in the C compilers' stubs or in their
+//! sources.
 
 mod common;
 

@@ -1,7 +1,8 @@
-//! Sizes and offsets of an interface with one routine of each kind, as gcc printed them from the stubs of the C compilers:
-//! GNU MIG for i386 (whose messages are those of CMU's), and GNU MIG for x86_64. Each line is the size with every variable
-//! array at its maximum, then each field with its offset. For arrays whose size is not a multiple of a pointer, followed by
-//! another argument, the C structures are too large; there the numbers are those of the bytes on the wire.
+//! Sizes and offsets of an interface with one routine of each kind, as gcc printed them from the stubs of the
+//! C compilers: GNU MIG for i386 (whose messages are those of CMU's), and GNU MIG for x86_64. Each line is
+//! the size with every variable array at its maximum, then each field with its offset. For arrays whose size
+//! is not a multiple of a pointer, followed by another argument, the C structures are too large; there the
+//! numbers are those of the bytes on the wire.
 
 mod common;
 

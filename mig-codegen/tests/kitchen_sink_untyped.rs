@@ -1,5 +1,6 @@
-//! The same interface as in `kitchen_sink.rs`, for the untyped ABIs: as gcc printed it from the stubs of OSF's compiler for i386 and of Apple's
-//! for 64 bits. Each line is the size with every variable array at its maximum, then each field with its offset.
+//! The same interface as in `kitchen_sink.rs`, for the untyped ABIs: as gcc printed it from the stubs of
+//! OSF's compiler for i386 and of Apple's for 64 bits. Each line is the size with every variable array at its
+//! maximum, then each field with its offset.
 
 mod common;
 

@@ -195,7 +195,8 @@ fn every_definition_has_a_layout() {
     }
 }
 
-/// What can be checked is checked: files that only declare types, and ABIs whose messages are not generated yet.
+/// What can be checked is checked: files that only declare types, and ABIs whose messages are not generated
+/// yet.
 #[test]
 fn files_without_messages_are_checked() {
     for (path, abi) in [

@@ -1,4 +1,5 @@
-//! Threads of one build script that write the same output: each has a temporary file of its own, and none is left.
+//! Threads of one build script that write the same output: each has a temporary file of its own, and none is
+//! left.
 
 use std::fs;
 use std::path::Path;

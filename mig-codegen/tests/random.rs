@@ -89,7 +89,8 @@ fn source() -> impl Strategy<Value = String> {
     })
 }
 
-/// The statements that have no error of their own: without the others, most files would have none left to look at.
+/// The statements that have no error of their own: without the others, most files would have none left to
+/// look at.
 fn without_errors(source: &str, abi: &str) -> String {
     let mut kept = String::new();
     for line in source.lines() {

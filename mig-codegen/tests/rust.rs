@@ -1,4 +1,5 @@
-//! The generated text of small interfaces, word by word. `BLESS=1` writes what is generated now; read it before it is committed.
+//! The generated text of small interfaces, word by word. `BLESS=1` writes what is generated now; read it
+//! before it is committed.
 
 use std::path::Path;
 use std::{env, fs};
@@ -58,7 +59,8 @@ fn store() {
     golden("store", Config::new().abi("gnu-x86_64").side(Side::Server));
 }
 
-/// Its stubs would need the kernel's own types; so would those of a kernel that sends arrays of ports where these have 64 bits.
+/// Its stubs would need the kernel's own types; so would those of a kernel that sends arrays of ports where
+/// these have 64 bits.
 #[test]
 fn a_server_in_a_kernel_has_ids_and_sizes() {
     let interface = |kernel: &str| {
@@ -122,7 +124,8 @@ fn requests_to_objects_of_the_kernel_say_so() {
     }
 }
 
-/// What no object of the kernel takes is an error on the ABIs whose kernel asks, and only where a client is made.
+/// What no object of the kernel takes is an error on the ABIs whose kernel asks, and only where a client is
+/// made.
 #[test]
 fn what_the_kernel_does_not_take_is_an_error() {
     let error = |config: Config, routine: &str| {

@@ -1,4 +1,5 @@
-//! The definitions of Mach's interfaces are at hand without a path: as files that are included, as inputs, and for what the compiler advises.
+//! The definitions of Mach's interfaces are at hand without a path: as files that are included, as inputs,
+//! and for what the compiler advises.
 
 use std::fs;
 use std::path::{Path, PathBuf};

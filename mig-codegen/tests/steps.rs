@@ -1,4 +1,5 @@
-//! The steps in which a stub writes and reads a message: the order of the C compilers' stubs, which is that of the bytes.
+//! The steps in which a stub writes and reads a message: the order of the C compilers' stubs, which is that
+//! of the bytes.
 
 mod common;
 
@@ -63,7 +64,8 @@ fn descriptors_come_first_and_counts_among_the_data() {
             "limit list"
         ]
     );
-    // A reply without rights or memory begins with its return code, whose NDR record the runtime writes along.
+    // A reply without rights or memory begins with its return code, whose NDR record the runtime writes
+    // along.
     assert_eq!(reply, ["return code", "data list"]);
 }
 

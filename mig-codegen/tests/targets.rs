@@ -1,5 +1,5 @@
-//! The predefined macros of each target against those that its C compilers print. One that is missing, or another value, lays messages
-//! out wrong without a word.
+//! The predefined macros of each target against those that its C compilers print. One that is missing, or
+//! another value, lays messages out wrong without a word.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -9,7 +9,8 @@ use mig_codegen::abi::{Abi, Target};
 /// Name to parameters and text.
 type Macros = BTreeMap<String, String>;
 
-/// What no interface asks for: floating point, atomics, printf formats, what the processor or the code generator can do, and versions.
+/// What no interface asks for: floating point, atomics, printf formats, what the processor or the code
+/// generator can do, and versions.
 const LEFT_OUT: &[&str] = &[
     "__FLT",
     "__DBL",

@@ -1,7 +1,9 @@
-//! Goldens: every `tests/ui/*.defs` with what is said about it (`.stderr`) and with its messages (`.abi`), for each ABI that
-//! its first line names: `/* abi: gnu-i386 gnu-x86_64 */`. `; include: DIR` adds an include directory.
+//! Goldens: every `tests/ui/*.defs` with what is said about it (`.stderr`) and with its messages (`.abi`),
+//! for each ABI that its first line names: `/* abi: gnu-i386 gnu-x86_64 */`. `; include: DIR` adds an include
+//! directory.
 //!
-//! `BLESS=1 cargo test -p mig-codegen --test ui` writes them anew: read the difference before it is committed.
+//! `BLESS=1 cargo test -p mig-codegen --test ui` writes them anew: read the difference before it is
+//! committed.
 
 mod common;
 

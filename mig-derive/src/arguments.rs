@@ -143,7 +143,8 @@ fn side(name: &Ident) -> syn::Result<Side> {
     }
 }
 
-/// Paths are relative to the folder of `Cargo.toml`; a name in angle brackets is looked for on the include path.
+/// Paths are relative to the folder of `Cargo.toml`; a name in angle brackets is looked for on the include
+/// path.
 fn file_path(path: &LitStr) -> FilePath {
     let (text, span) = (path.value(), path.span());
     if text.starts_with('<') {

@@ -19,8 +19,8 @@
 //! }
 //! ```
 //!
-//! It is the generator of `mig-codegen`; the text that a build script would write is what the macro expands to. A build script
-//! suits large interfaces better, since editors show its output as a file.
+//! It is the generator of `mig-codegen`; the text that a build script would write is what the macro expands
+//! to. A build script suits large interfaces better, since editors show its output as a file.
 
 mod arguments;
 
@@ -32,22 +32,27 @@ use arguments::{Arguments, Source};
 
 /// Generates the bindings of an interface in the module around it.
 ///
-/// - `path: "file.defs"`, relative to the folder of `Cargo.toml`; or `path: "<mach/exc.defs>"`, a file of an `include` folder or one of the
-///   definitions that come with the compiler; or `inline: "subsystem …"`, which may include the same files
+/// - `path: "file.defs"`, relative to the folder of `Cargo.toml`; or `path: "<mach/exc.defs>"`, a file of an
+///   `include` folder or one of the definitions that come with the compiler; or `inline: "subsystem …"`,
+///   which may include the same files
 /// - `include: ["folder", …]`: where to look for included files, relative to the same folder
-/// - `imacros: ["file", …]`, `first: ["file", …]`: files of which only the macros count, and files that are read before the interface
+/// - `imacros: ["file", …]`, `first: ["file", …]`: files of which only the macros count, and files that are
+///   read before the interface
 /// - `define: { SEQNOS: 1, PREFIX: "text" }`, `undefine: [NAME, …]`: macros of the preprocessor
-/// - `abi: "gnu-i386"`: the ABI of the messages; by default Apple's for macOS and its kin, GNU Mach's for every other target. The macro finds it by calling
-///   itself as `::mig_derive::interface!`: where the crate has another name, `abi` must be given
+/// - `abi: "gnu-i386"`: the ABI of the messages; by default Apple's for macOS and its kin, GNU Mach's for
+///   every other target. The macro finds it by calling itself as `::mig_derive::interface!`: where the crate
+///   has another name, `abi` must be given
 /// - `arch: "arm64"`: the processor whose macros are predefined, for an ABI that several have
 /// - `prefix: "text"`: what stands in front of the names of functions
 /// - `side: client`, `server` or `both`
-/// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they are translated to
-/// - `kernel_objects: true`: requests go to objects of the kernel, a task's or the host's port for example, which XNU wants to be told
+/// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they
+///   are translated to
+/// - `kernel_objects: true`: requests go to objects of the kernel, a task's or the host's port for example,
+///   which XNU wants to be told
 /// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`
 ///
-/// Everything wrong with the `.defs` files is in the compile error, with file, line and the marked line. The code is compiled again when
-/// one of the files changes.
+/// Everything wrong with the `.defs` files is in the compile error, with file, line and the marked line. The
+/// code is compiled again when one of the files changes.
 ///
 /// A server that gets objects of its own instead of port names:
 ///
@@ -101,7 +106,8 @@ pub fn interface(input: TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// The macro again, with the ABI of each target, of which the compiler keeps that of its own: a macro is not told which one it is.
+/// The macro again, with the ABI of each target, of which the compiler keeps that of its own: a macro is not
+/// told which one it is.
 fn for_the_target(input: &proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     quote! {
         #[cfg(all(target_vendor = "apple", target_arch = "x86_64"))]

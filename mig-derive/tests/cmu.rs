@@ -1,4 +1,5 @@
-//! What only the language of Carnegie Mellon's Mach 3 has: procedures and functions, whose errors come back like those of routines.
+//! What only the language of Carnegie Mellon's Mach 3 has: procedures and functions, whose errors come back
+//! like those of routines.
 
 use mig_runtime::abi::GnuI386;
 use mig_runtime::kernel::local::Local;

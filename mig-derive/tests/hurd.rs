@@ -1,5 +1,6 @@
-//! What the servers of the Hurd need: data that is inline while it is short, arrays of rights of which the sender chooses the kind, strings of
-//! a kilobyte, structures of C headers, and answers that go through an interface of their own.
+//! What the servers of the Hurd need: data that is inline while it is short, arrays of rights of which the
+//! sender chooses the kind, strings of a kilobyte, structures of C headers, and answers that go through an
+//! interface of their own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;

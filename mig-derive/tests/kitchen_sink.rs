@@ -1,5 +1,5 @@
-//! Every form of argument, from the client through a kernel to the server and back, on each ABI: what comes out is what was put in,
-//! and every right and region is released.
+//! Every form of argument, from the client through a kernel to the server and back, on each ABI: what comes
+//! out is what was put in, and every right and region is released.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -261,7 +261,8 @@ macro_rules! kitchen_sink {
                     let reply = r_vout2(p, 3).unwrap();
                     assert_eq!(reply, RVout2Reply { a: array_vec(&[0, 1, 2]), b: array_vec(&[i64::MIN, 5]), z: 3 });
                     assert_eq!(r_vout2(p, 99).unwrap().a.len(), 7, "cut to what is declared");
-                    // An array of indefinite length may be longer than the caller's limit: it has a place of its own.
+                    // An array of indefinite length may be longer than the caller's limit: it has a place of
+                    // its own.
                     assert_eq!(r_indef_limit(p, 3).unwrap(), [0, 1, 2, 3, 4, 5]);
                     assert_eq!(r_indef_limit(p, 10_000).unwrap().len(), 1024, "cut to what is inline");
                 });

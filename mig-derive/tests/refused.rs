@@ -1,4 +1,5 @@
-//! What a client's errors say, and what comes back with them: with each ABI, in tasks of `local`, by what they have left.
+//! What a client's errors say, and what comes back with them: with each ABI, in tasks of `local`, by what
+//! they have left.
 
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{

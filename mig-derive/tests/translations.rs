@@ -1,4 +1,5 @@
-//! `intran`, `outtran` and destructors, with Rust types of the user's: values made by the server's own methods, dropped exactly once.
+//! `intran`, `outtran` and destructors, with Rust types of the user's: values made by the server's own
+//! methods, dropped exactly once.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -117,7 +118,8 @@ impl fs::Fs<K> for Files {
     }
 }
 
-/// Two nodes, a port that is none, and a server; afterwards the task must hold what it held before, and each node one reference.
+/// Two nodes, a port that is none, and a server; afterwards the task must hold what it held before, and each
+/// node one reference.
 fn with_server(test: impl FnOnce(&SendRight<K>, &SendRight<K>, &SendRight<K>)) {
     let task = K::new();
     let receive = [(); 3].map(|()| ReceiveRight::allocate(&task).unwrap());

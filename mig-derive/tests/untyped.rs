@@ -1,5 +1,5 @@
-//! Every form of argument of the untyped ABIs, from the client through a kernel to the server and back: what comes out is what was put in, and
-//! every right and region is released, also where a request is damaged.
+//! Every form of argument of the untyped ABIs, from the client through a kernel to the server and back: what
+//! comes out is what was put in, and every right and region is released, also where a request is damaged.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -266,7 +266,8 @@ macro_rules! untyped {
                     let none = || PortArray::copy_send(&[]);
                     let too_large = many(p, &[], &sends[..4], two(), none(), &[]).unwrap_err();
                     assert_eq!(too_large.code(), KernReturn::MIG_ARRAY_TOO_LARGE);
-                    // A message that is not sent moves nothing, and names that it only refers to are released with it.
+                    // A message that is not sent moves nothing, and names that it only refers to are released
+                    // with it.
                     let dead = ReceiveRight::allocate(task).unwrap().make_send().unwrap();
                     let moved = PortArray::moving(vec![ReceiveRight::allocate(task).unwrap()]);
                     let unsent = many(&dead, &[], &[], two(), moved, &[]).unwrap_err();
@@ -402,7 +403,8 @@ macro_rules! untyped {
                 assert_eq!((server.census(), client.census()), before);
             }
 
-            /// Requests that are not as declared, through the kernel: the server says so, and nothing stays with it.
+            /// Requests that are not as declared, through the kernel: the server says so, and nothing stays
+            /// with it.
             #[test]
             fn damaged_requests() {
                 use mig_runtime::{CallOptions, Complex, Dest, MsgBuf, Shape};
@@ -459,7 +461,8 @@ macro_rules! untyped {
                     };
                     assert_eq!([few(8, 1), few(8, 3), few(6, 1)], [types; 3]);
                     assert_eq!(few(12, 3), arguments);
-                    // A string without an end, an array beyond its bound, and one that the message does not hold.
+                    // A string without an end, an array beyond its bound, and one that the message does not
+                    // hold.
                     let text = |len: u32, bytes: &[u8; 20]| {
                         call(id::STRINGS, &|m| {
                             m.ndr();

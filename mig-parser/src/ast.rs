@@ -14,7 +14,8 @@ pub struct Ast {
 }
 
 impl Ast {
-    /// The names of all types that are declared, as statements and in arguments, and of the C types that they mention.
+    /// The names of all types that are declared, as statements and in arguments, and of the C types that they
+    /// mention.
     pub fn type_names(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         for decl in self.statements.iter().flat_map(|statement| declarations(&statement.kind)) {
@@ -120,7 +121,8 @@ pub struct Number {
     pub span: Span,
 }
 
-/// A token whose text is taken as it stands: a time-out, a file name with its quotes or brackets, a quoted string.
+/// A token whose text is taken as it stands: a time-out, a file name with its quotes or brackets, a quoted
+/// string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// The text.

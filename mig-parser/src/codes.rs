@@ -1,7 +1,7 @@
 //! The codes of diagnostics. A code keeps its meaning for ever; a new meaning gets a new code.
 //!
-//! `MIG01xx` come from the preprocessor, `MIG02xx` from the grammar, `MIG03xx` from the analysis of what the grammar
-//! accepted (they are in `mig-codegen`, as is `MIG0204`, an unknown type).
+//! `MIG01xx` come from the preprocessor, `MIG02xx` from the grammar, `MIG03xx` from the analysis of what the
+//! grammar accepted (they are in `mig-codegen`, as is `MIG0204`, an unknown type).
 
 /// The file to compile cannot be read.
 pub const UNREADABLE: &str = "MIG0100";

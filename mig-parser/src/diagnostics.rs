@@ -73,7 +73,8 @@ impl Diagnostics {
         self.push(Diagnostic::warning(code, span, message, label));
     }
 
-    /// Adds one unless there are too many of its kind. False for the error that is one too many: work may end there.
+    /// Adds one unless there are too many of its kind. False for the error that is one too many: work may end
+    /// there.
     pub(crate) fn push_bounded(&mut self, diagnostic: Diagnostic) -> bool {
         let known = self.list.iter().filter(|d| d.severity == diagnostic.severity).count();
         if known < limits::ERRORS {
@@ -91,12 +92,14 @@ impl Diagnostics {
         false
     }
 
-    /// Puts them in the order of the text: the preprocessor has read all before the grammar sees the first token.
+    /// Puts them in the order of the text: the preprocessor has read all before the grammar sees the first
+    /// token.
     pub(crate) fn sort(&mut self, sources: &SourceMap) {
         self.list.sort_by_key(|d| (d.code == codes::TOO_MANY, sources.site(d.span()).start));
     }
 
-    /// Leaves out what follows from a missing file: errors with the code `consequence`, which the error about the file gets as a note.
+    /// Leaves out what follows from a missing file: errors with the code `consequence`, which the error about
+    /// the file gets as a note.
     pub fn blame_missing_file(&mut self, consequence: &str) {
         if !self.list.iter().any(|d| d.code == codes::INCLUDE) {
             return;

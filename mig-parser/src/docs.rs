@@ -8,7 +8,8 @@ pub(crate) struct Docs {
     /// The comments found; entry 0 is "none".
     table: Vec<Vec<Span>>,
     pending: Vec<Span>,
-    /// The pending comment has a token in front of it on its line: it belongs to that, if nothing follows on the line.
+    /// The pending comment has a token in front of it on its line: it belongs to that, if nothing follows on
+    /// the line.
     trailing: bool,
     newlines: u32,
 }

@@ -1,5 +1,6 @@
-//! Text to tokens. The lexer never fails: what is no token comes out as [`Kind::Illegal`] or [`Kind::Unclosed`], and
-//! whoever meets it reports it. So text that is skipped may contain anything, as in C.
+//! Text to tokens. The lexer never fails: what is no token comes out as [`Kind::Illegal`] or
+//! [`Kind::Unclosed`], and whoever meets it reports it. So text that is skipped may contain anything, as in
+//! C.
 
 use std::sync::Arc;
 
@@ -99,8 +100,8 @@ impl Lexer {
         }
     }
 
-    /// Goes to the next `#` that starts a line (the present one, if nothing of it has been taken) and past it. False at the
-    /// end of the text.
+    /// Goes to the next `#` that starts a line (the present one, if nothing of it has been taken) and past
+    /// it. False at the end of the text.
     pub(crate) fn skip_to_directive(&mut self) -> bool {
         self.file_name = FileName::No;
         loop {

@@ -1,5 +1,5 @@
-//! Front end of the MIG compiler: reads `.defs` files, with all that C's preprocessor does in them, and returns a syntax
-//! tree with places and comments, and diagnostics that show the marked line.
+//! Front end of the MIG compiler: reads `.defs` files, with all that C's preprocessor does in them, and
+//! returns a syntax tree with places and comments, and diagnostics that show the marked line.
 //!
 //! ```
 //! use mig_parser::ast::StatementKind;
@@ -25,9 +25,10 @@
 //! assert!(text.contains("wrong.defs:2:1"));
 //! ```
 //!
-//! The way of a file: the preprocessor follows `#include`, conditionals and macros, token by token (nothing is handed to a C
-//! compiler); the grammar, on nom, takes the statements of every dialect; a statement that is wrong is reported and
-//! left out, and parsing goes on behind it. [`parse`] never fails as a whole and never panics, whatever the bytes.
+//! The way of a file: the preprocessor follows `#include`, conditionals and macros, token by token (nothing
+//! is handed to a C compiler); the grammar, on nom, takes the statements of every dialect; a statement that
+//! is wrong is reported and left out, and parsing goes on behind it. [`parse`] never fails as a whole and
+//! never panics, whatever the bytes.
 
 #![forbid(unsafe_code)]
 
@@ -71,8 +72,8 @@ pub struct Parsed {
     pub files: Vec<PathBuf>,
 }
 
-/// What is left of the file at `path` behind the preprocessor: its tokens as they are spelled, without comments and macros, and what the
-/// preprocessor had to say, as text.
+/// What is left of the file at `path` behind the preprocessor: its tokens as they are spelled, without
+/// comments and macros, and what the preprocessor had to say, as text.
 ///
 /// ```
 /// use mig_parser::{Memory, Options, preprocessed};

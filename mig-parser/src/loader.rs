@@ -13,7 +13,8 @@ pub trait Loader {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends it.
+    /// [`io::ErrorKind::NotFound`] and a folder let the search go on in the next folder; anything else ends
+    /// it.
     fn load(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// One path for all ways to the same file, by which `#import` and `#pragma once` know it.

@@ -18,7 +18,8 @@ const AROUND: usize = 120;
 const CLIPPED: &str = "…";
 
 impl Diagnostics {
-    /// All of them as text for people, each with its marked lines; with escape sequences for a terminal if `colour` is set.
+    /// All of them as text for people, each with its marked lines; with escape sequences for a terminal if
+    /// `colour` is set.
     pub fn render(&self, sources: &SourceMap, colour: bool) -> String {
         let mut buffer = if colour { Buffer::ansi() } else { Buffer::no_color() };
         for diagnostic in self.iter() {

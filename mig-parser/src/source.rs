@@ -85,8 +85,8 @@ pub struct Location<'a> {
 }
 
 impl SourceMap {
-    /// Adds a text and returns its place. Bytes that are not UTF-8 become the control character SUB, so that every offset
-    /// stays that of the file. `None` if there is no room.
+    /// Adds a text and returns its place. Bytes that are not UTF-8 become the control character SUB, so that
+    /// every offset stays that of the file. `None` if there is no room.
     pub(crate) fn add(
         &mut self,
         name: &str,
@@ -173,7 +173,8 @@ impl SourceMap {
         self.file(self.site(span).start)?.included_at
     }
 
-    /// The text of `span`; that of the call for what a macro made, and empty for a place that is not in the map.
+    /// The text of `span`; that of the call for what a macro made, and empty for a place that is not in the
+    /// map.
     pub fn text(&self, span: Span) -> &str {
         let span = self.site(span);
         self.file(span.start)

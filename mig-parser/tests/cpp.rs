@@ -20,7 +20,8 @@ fn reference(file: &str) -> Option<Vec<String>> {
         }
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Its output is text: the same lexer takes it apart. `_Pragma` and `#pragma` stand in it as lines of their own.
+    // Its output is text: the same lexer takes it apart. `_Pragma` and `#pragma` stand in it as lines of
+    // their own.
     let text = String::from_utf8_lossy(&output.stdout);
     let text: String =
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();

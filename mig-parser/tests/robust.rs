@@ -149,7 +149,8 @@ fn junk(unit: &str, mebibytes: usize) -> Vec<u8> {
     unit.as_bytes().repeat((mebibytes << 20) / unit.len())
 }
 
-/// What this thread has taken of a processor so far: unlike the time of a clock on a wall, it is the same on a busy machine. Zero where there is no such clock.
+/// What this thread has taken of a processor so far: unlike the time of a clock on a wall, it is the same on
+/// a busy machine. Zero where there is no such clock.
 fn processor_time() -> Duration {
     #[cfg(unix)]
     {

@@ -1,6 +1,7 @@
 //! One file a case: `ui/ok/*.defs` with the tree beside it, `ui/err/*.defs` with the text of the diagnostics.
 //!
-//! A first line `// -D NAME=TEXT -U NAME -I FOLDER` gives options. `BLESS=1` writes what comes out; read it before you commit it.
+//! A first line `// -D NAME=TEXT -U NAME -I FOLDER` gives options. `BLESS=1` writes what comes out; read it
+//! before you commit it.
 //!
 //! In a tree each span shows the text that it covers.
 

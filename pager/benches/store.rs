@@ -1,8 +1,10 @@
-//! Pages a second of processor time of the swap store, on a disk in memory and on a file, at several degrees of fullness; and a map of a terabyte.
+//! Pages a second of processor time of the swap store, on a disk in memory and on a file, at several degrees
+//! of fullness; and a map of a terabyte.
 //!
-//! `cargo bench -p mach-pager` measures; anything else only sees that it runs. The file is in the page cache of the system: what is measured is the
-//! store and the system's calls, not a medium. Beside it stand the bytes of the same pages written by `pwritev` alone, one after the other, which is
-//! the most that a store on this file could do. `SWAP=FILE` names a swap file or a block device to use instead.
+//! `cargo bench -p mach-pager` measures; anything else only sees that it runs. The file is in the page cache
+//! of the system: what is measured is the store and the system's calls, not a medium. Beside it stand the
+//! bytes of the same pages written by `pwritev` alone, one after the other, which is the most that a store on
+//! this file could do. `SWAP=FILE` names a swap file or a block device to use instead.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -63,7 +65,8 @@ struct Bench<'a, D: Disk> {
 }
 
 impl<D: Disk> Bench<'_, D> {
-    /// Prints a line for each degree of fullness. Returns the pages a second of an empty store, in calls for many.
+    /// Prints a line for each degree of fullness. Returns the pages a second of an empty store, in calls for
+    /// many.
     fn run(&self) -> f64 {
         let total = self.store.space().free as usize;
         let pages: Vec<Vec<u8>> = (0..at_a_time(total)).map(page).collect();
@@ -92,8 +95,8 @@ impl<D: Disk> Bench<'_, D> {
         best
     }
 
-    /// Pages a second, and pages a write, where half of the store is full and stays so: calls of pages replace others, any of them, until all have been
-    /// replaced several times.
+    /// Pages a second, and pages a write, where half of the store is full and stays so: calls of pages
+    /// replace others, any of them, until all have been replaced several times.
     fn replaced(&self, pages: &[&[u8]]) -> (f64, f64) {
         let mut held = self.fill(50, pages);
         let calls = held.len() / CALL;
@@ -200,7 +203,8 @@ fn system(path: &Path, slots: usize, rounds: usize) -> f64 {
     })
 }
 
-/// An object of a terabyte on a device of a terabyte: this many of its pages are stored, in pieces all over it.
+/// An object of a terabyte on a device of a terabyte: this many of its pages are stored, in pieces all over
+/// it.
 fn terabyte(pages: u64) {
     const TERABYTE: u64 = 1 << 40;
     const PIECE: u64 = 4096;
@@ -257,7 +261,8 @@ fn median(rounds: usize, pages: usize, mut round: impl FnMut() -> Duration) -> f
     pages as f64 / times[rounds / 2].as_secs_f64()
 }
 
-/// The processor time that some work takes, which others on the machine do not change. Nothing here waits for a medium.
+/// The processor time that some work takes, which others on the machine do not change. Nothing here waits for
+/// a medium.
 fn timed(work: impl FnOnce()) -> Duration {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);

@@ -1,4 +1,5 @@
-//! The bindings of `boot.defs` and `newer.defs`, and the link of programs that the kernel loads: at fixed addresses, without a C library and its start files.
+//! The bindings of `boot.defs` and `newer.defs`, and the link of programs that the kernel loads: at fixed
+//! addresses, without a C library and its start files.
 
 fn main() -> Result<(), mig_codegen::Error> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -14,8 +14,8 @@ use crate::store::{Disk, Runs, Store as _, SwapStore, VolumeError, VolumeInfo, V
 /// `EINVAL` of the Hurd, with which its pager answers for storage that makes no sense.
 pub const HURD_EINVAL: KernReturn = KernReturn(0x4000_0016);
 
-/// What the calls of administrators do to the paging space. A pager that [has](crate::SwapPager::set_areas) none answers them with
-/// `KERN_FAILURE`.
+/// What the calls of administrators do to the paging space. A pager that [has](crate::SwapPager::set_areas)
+/// none answers them with `KERN_FAILURE`.
 ///
 /// Where one of these fails, nothing has changed.
 pub trait Areas<K: Kernel>: Send + Sync {
@@ -26,7 +26,8 @@ pub trait Areas<K: Kernel>: Send + Sync {
     /// What the call answers.
     fn add_file(&self, master: SendRight<K>, name: &str) -> Result<(), KernReturn>;
 
-    /// Adds parts of a device, each a first record and a number of records, as `default_pager_paging_storage` has it. What they hold is lost.
+    /// Adds parts of a device, each a first record and a number of records, as `default_pager_paging_storage`
+    /// has it. What they hold is lost.
     ///
     /// # Errors
     ///
@@ -43,7 +44,8 @@ pub trait Areas<K: Kernel>: Send + Sync {
     /// Takes an area away for good. False if there are pages in it still.
     fn remove(&self, name: &str) -> bool;
 
-    /// Goes on to use an area that was to be taken away; `why` is for whoever reads what happens on the machine.
+    /// Goes on to use an area that was to be taken away; `why` is for whoever reads what happens on the
+    /// machine.
     fn cancel_removal(&self, name: &str, why: &str);
 
     /// What there is.

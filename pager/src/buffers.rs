@@ -13,7 +13,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{Kernel, OolMemory};
 
-/// A number of buffers, each of a page, and a number of places for pages that stay in the messages that brought them.
+/// A number of buffers, each of a page, and a number of places for pages that stay in the messages that
+/// brought them.
 pub(crate) struct Buffers<K: Kernel, P: Platform> {
     /// First those with a buffer, then those for messages.
     slots: Box<[Slot<K, P>]>,
@@ -79,7 +80,8 @@ impl<K: Kernel, P: Platform> Buffers<K, P> {
 
     /// The same, after a wait for a buffer if none is free; `None` if nobody may wait any more.
     ///
-    /// Whoever waits must have nothing that others wait for: no buffer, and no page that is not on its way to the store.
+    /// Whoever waits must have nothing that others wait for: no buffer, and no page that is not on its way to
+    /// the store.
     pub(crate) fn wait_and_copy(self: &Arc<Self>, page: &[u8]) -> Option<Data<K, P>> {
         let mut free = self.free.lock();
         let slot = loop {
@@ -100,7 +102,8 @@ impl<K: Kernel, P: Platform> Buffers<K, P> {
         self.data(slot)
     }
 
-    /// Keeps a page where it is, in the memory of a message. `None`, and nothing is done, if too many are kept so, of which `reserve` are for others.
+    /// Keeps a page where it is, in the memory of a message. `None`, and nothing is done, if too many are
+    /// kept so, of which `reserve` are for others.
     pub(crate) fn hold(
         self: &Arc<Self>,
         reserve: usize,
@@ -133,7 +136,8 @@ impl<K: Kernel, P: Platform> Buffers<K, P> {
     }
 }
 
-/// A page on its way to the store. Clones are the same page, whose memory is free when the last of them is dropped.
+/// A page on its way to the store. Clones are the same page, whose memory is free when the last of them is
+/// dropped.
 pub(crate) struct Data<K: Kernel, P: Platform> {
     buffers: Arc<Buffers<K, P>>,
     slot: u32,
@@ -156,7 +160,8 @@ impl<K: Kernel, P: Platform> Data<K, P> {
         }
     }
 
-    /// The memory of the message, if it has no other page and nobody else has this one. Otherwise it is as before.
+    /// The memory of the message, if it has no other page and nobody else has this one. Otherwise it is as
+    /// before.
     pub(crate) fn into_memory(self) -> Result<OolMemory<K>, Self> {
         if self.slot().users.load(Ordering::Acquire) > 1 {
             return Err(self);

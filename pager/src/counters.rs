@@ -87,7 +87,8 @@ counters! {
     administration: Counter => u64,
     /// Messages that no routine took: unknown, malformed, or not meant for a default pager.
     unclaimed: Counter => u64,
-    /// Messages that were well formed and refused: forged, against the rules, or for nothing that the object has.
+    /// Messages that were well formed and refused: forged, against the rules, or for nothing that the object
+    /// has.
     refused: Counter => u64,
 
     /// Pages that the kernel has asked for.
@@ -115,7 +116,8 @@ counters! {
     held: Counter => u64,
     /// Pages written to the store.
     written: Counter => u64,
-    /// Pages whose write another one made needless: a later one, or one before `memory_object_data_initialize`.
+    /// Pages whose write another one made needless: a later one, or one before
+    /// `memory_object_data_initialize`.
     superseded: Counter => u64,
     /// Pages that went back because there was no memory to note them, or were lost in that way.
     unnoted: Counter => u64,
@@ -130,15 +132,17 @@ counters! {
     /// Pages that were lost.
     lost: Counter => u64,
 
-    /// How many pages each call of [`Store::write`](crate::store::Store::write) had: 1, 2 to 3, 4 to 7 and so on.
+    /// How many pages each call of [`Store::write`](crate::store::Store::write) had: 1, 2 to 3, 4 to 7 and so
+    /// on.
     pages_a_write: Sizes<12> => [u64; 12],
-    /// How long each returned message took until its memory was given back, in nanoseconds: 1, 2 to 3, 4 to 7 and so on. The kernel lets no more
-    /// than a few pages wait for that.
+    /// How long each returned message took until its memory was given back, in nanoseconds: 1, 2 to 3, 4 to 7
+    /// and so on. The kernel lets no more than a few pages wait for that.
     turnaround: Sizes<32> => [u64; 32],
 }
 
 impl Statistics {
-    /// The time in nanoseconds under which this share (0 to 1) of the returned messages gave their memory back, to a factor of 2.
+    /// The time in nanoseconds under which this share (0 to 1) of the returned messages gave their memory
+    /// back, to a factor of 2.
     pub fn turnaround_within(&self, share: f64) -> u64 {
         let total: u64 = self.turnaround.iter().sum();
         let mut sum = 0;

@@ -1,15 +1,16 @@
 //! A default memory manager for Mach kernels.
 //!
-//! The kernel gives it the pages of anonymous memory that have to go, and asks for them when they are wanted again. It is made of
+//! The kernel gives it the pages of anonymous memory that have to go, and asks for them when they are wanted
+//! again. It is made of
 //!
-//! - [`SwapPager`], which serves the kernel's interfaces (`memory_object_default`, `memory_object`, `notify`) and those of administrators
-//!   (`default_pager`), as the generated traits of `mach-defs` have them;
+//! - [`SwapPager`], which serves the kernel's interfaces (`memory_object_default`, `memory_object`, `notify`)
+//!   and those of administrators (`default_pager`), as the generated traits of `mach-defs` have them;
 //! - [`object`], what it knows of objects and pages, as plain data without a kernel or threads;
 //! - [`store`], where the pages are kept: swap files, devices, memory;
 //! - [`Service`], which puts a pager to work with threads.
 //!
-//! A host brings a kernel, a platform and a store, and tells the kernel of the pager's port. Here the kernel is emulated, and a program
-//! plays its part:
+//! A host brings a kernel, a platform and a store, and tells the kernel of the pager's port. Here the kernel
+//! is emulated, and a program plays its part:
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -51,14 +52,18 @@
 //! # What it promises
 //!
 //! - Messages of an object take effect in the order in which they were sent, however many threads serve them.
-//! - No message waits for the store. The memory of a returned page is given back before the page is written, as long as a buffer is free; if none
-//!   is, the page stays in its message, and if too many do, it goes back to the kernel.
-//! - A page is supplied as it was returned last. One that was returned as zeros is supplied; one that never was is unavailable.
-//! - A page that the store does not take goes back to the kernel, which keeps it, and is given up only after that has happened
-//!   [several times](Config::hand_backs) in a row. No error touches another page.
-//! - Rights to objects and their control ports are given to nobody. Messages that do not come from the kernel that uses an object are refused.
+//! - No message waits for the store. The memory of a returned page is given back before the page is written,
+//!   as long as a buffer is free; if none is, the page stays in its message, and if too many do, it goes back
+//!   to the kernel.
+//! - A page is supplied as it was returned last. One that was returned as zeros is supplied; one that never
+//!   was is unavailable.
+//! - A page that the store does not take goes back to the kernel, which keeps it, and is given up only after
+//!   that has happened [several times](Config::hand_backs) in a row. No error touches another page.
+//! - Rights to objects and their control ports are given to nobody. Messages that do not come from the kernel
+//!   that uses an object are refused.
 //!
-//! With the feature `std`, which is on by default, come swap files and the command `mach-pager`. Without it the library needs `alloc` only.
+//! With the feature `std`, which is on by default, come swap files and the command `mach-pager`. Without it
+//! the library needs `alloc` only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 

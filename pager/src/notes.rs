@@ -11,7 +11,8 @@ use crate::object::{Node, Nodes, Record, Records};
 
 /// The nodes of all page maps of a pager, and the records of their pages.
 ///
-/// To note a page takes a node that is ready, and never an allocation. Whoever may wait for memory [provides](Self::provide) more, up to the bound.
+/// To note a page takes a node that is ready, and never an allocation. Whoever may wait for memory
+/// [provides](Self::provide) more, up to the bound.
 pub(crate) struct Pool<P: Platform, L, D> {
     state: Mutex<P, State<L>>,
     records: Mutex<P, Slab<Record<L, D>>>,
@@ -28,7 +29,8 @@ struct State<L> {
     made: usize,
 }
 
-/// Values, each at a place of its own. It takes memory only where there are more of them than there was to be room for.
+/// Values, each at a place of its own. It takes memory only where there are more of them than there was to be
+/// room for.
 struct Slab<T> {
     places: Vec<SlabPlace<T>>,
     /// The first one that is free.

@@ -21,7 +21,8 @@ use crate::{Config, SwapPager, object_calls};
 
 /// A pager that works. Dropping it stops it.
 ///
-/// All that is left to the host is to let the kernel know of it: [`right`](Self::right) is what `vm_set_default_memory_manager` takes.
+/// All that is left to the host is to let the kernel know of it: [`right`](Self::right) is what
+/// `vm_set_default_memory_manager` takes.
 pub struct Service<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     pager: Arc<SwapPager<K, P, S>>,
     stops: Vec<Stop<K>>,
@@ -58,8 +59,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         Self::start_with(kernel, store, config, Arc::new(|_| ()))
     }
 
-    /// The same, where each thread first calls `prepare`, as to get the privileges that its duty needs. Threads that it starts itself are not
-    /// told.
+    /// The same, where each thread first calls `prepare`, as to get the privileges that its duty needs.
+    /// Threads that it starts itself are not told.
     ///
     /// # Errors
     ///

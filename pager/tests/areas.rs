@@ -1,4 +1,5 @@
-//! Paging space that administrators add and take away, and the size of objects: the calls of the Hurd's default pager.
+//! Paging space that administrators add and take away, and the size of objects: the calls of the Hurd's
+//! default pager.
 
 mod world;
 

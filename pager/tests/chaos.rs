@@ -1,4 +1,5 @@
-//! Any order of what the threads of a pager do, between a kernel, attackers and a failing store: see the module.
+//! Any order of what the threads of a pager do, between a kernel, attackers and a failing store: see the
+//! module.
 
 #[path = "chaos/mod.rs"]
 mod interleaved;

@@ -299,7 +299,8 @@ fn a_flood_of_requests_for_one_page_is_one_read() {
         object.request(0, SIZE);
     }
     world.serve();
-    // Each message brought a reference of the right to the control port. One is kept, beside that to the name port.
+    // Each message brought a reference of the right to the control port. One is kept, beside that to the name
+    // port.
     assert_eq!(world.pager_task.census().send_references, 2);
     world.transfer();
     assert_eq!(object.answers(), [Supply { offset: 0, tag: 1, precious: false }]);

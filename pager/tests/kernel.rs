@@ -1,7 +1,9 @@
-//! The whole pager below a kernel that keeps the rules, in any order of what each of them does next: no update is lost.
+//! The whole pager below a kernel that keeps the rules, in any order of what each of them does next: no
+//! update is lost.
 //!
-//! The kernel dirties, evicts, drops and requests pages, and hears answers late; the pager serves late and transfers later; the store fails for
-//! a while, or has little room. Nothing runs by itself: a failing case shrinks to a short list of steps.
+//! The kernel dirties, evicts, drops and requests pages, and hears answers late; the pager serves late and
+//! transfers later; the store fails for a while, or has little room. Nothing runs by itself: a failing case
+//! shrinks to a short list of steps.
 
 mod world;
 

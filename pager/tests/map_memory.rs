@@ -77,7 +77,8 @@ fn bytes_a_page(pages: impl Iterator<Item = u64> + Clone) -> f64 {
 #[test]
 fn a_stored_page_takes_ten_and_a_half_bytes_at_most() {
     assert_eq!(size_of::<Slot>(), size_of::<Place>());
-    // A gibibyte of pages that follow each other; one that begins anywhere; and the worst there is, pages that are far apart.
+    // A gibibyte of pages that follow each other; one that begins anywhere; and the worst there is, pages
+    // that are far apart.
     let dense = bytes_a_page(0..1 << 18);
     let shifted = bytes_a_page((1 << 40) + 17..(1 << 40) + 17 + (1 << 18));
     let sparse = bytes_a_page((0..1000).map(|page| page << 24));

@@ -301,7 +301,8 @@ fn pages_that_cannot_be_noted_go_back_and_memory_is_bounded() {
     let statistics = world.pager.statistics();
     assert_eq!((statistics.handed_back, statistics.lost), (64, 1000 - kept - 64));
     assert_eq!((statistics.unnoted, world.pager.space().same_filled), (1000 - kept, kept));
-    // Those that are noted are right, and of the others no zeros are shown: nor of those that were never written.
+    // Those that are noted are right, and of the others no zeros are shown: nor of those that were never
+    // written.
     for page in [0, kept - 1] {
         object.request(offset(page), SIZE);
         world.settle();

@@ -1,8 +1,9 @@
-//! What makes memory free takes none: the threads that serve the kernel's objects and those that write allocate nothing while pages come, go to the
-//! store, find it full and go back. Nor do they release anything, so that they never want the allocator's lock, which a thread that waits for memory
-//! might hold.
+//! What makes memory free takes none: the threads that serve the kernel's objects and those that write
+//! allocate nothing while pages come, go to the store, find it full and go back. Nor do they release
+//! anything, so that they never want the allocator's lock, which a thread that waits for memory might hold.
 //!
-//! The kernel is `local`, in the same program and with the same allocator, so what is done inside of its calls is not counted.
+//! The kernel is `local`, in the same program and with the same allocator, so what is done inside of its
+//! calls is not counted.
 #![cfg(feature = "std")]
 
 mod world;
@@ -98,7 +99,8 @@ impl Drop for Region {
 unsafe impl Kernel for Outside {
     type Abi = <Local as Kernel>::Abi;
     type Region = Region;
-    /// The address. As on GNU Mach, the end of a loan means nothing: `local` has a list of what is lent, where it stays.
+    /// The address. As on GNU Mach, the end of a loan means nothing: `local` has a list of what is lent,
+    /// where it stays.
     type Lent<'a> = u64;
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {

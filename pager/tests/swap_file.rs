@@ -15,7 +15,8 @@ use tempfile::TempDir;
 const COMMAND: &str = env!("CARGO_BIN_EXE_mach-pager");
 const PAGE: usize = 4096;
 
-/// Runs a shell script in a folder, with the command as `$0`. Gives its exit code, and its output with its errors.
+/// Runs a shell script in a folder, with the command as `$0`. Gives its exit code, and its output with its
+/// errors.
 fn shell(folder: &Path, script: &str) -> (i32, String) {
     let output =
         Command::new("sh").current_dir(folder).args(["-c", script, COMMAND]).output().expect("sh runs");
@@ -218,7 +219,8 @@ fn a_limit_of_file_size_is_told_before_it_ends_the_process() {
     assert!(names(folder.path()).is_empty());
 }
 
-/// Runs a script as the root of a name space of its own, with a file system of 1 MiB in the working folder. Not everybody may make one.
+/// Runs a script as the root of a name space of its own, with a file system of 1 MiB in the working folder.
+/// Not everybody may make one.
 fn on_small_file_system(options: &str, script: &str) -> Option<(i32, String)> {
     let folder = folder();
     let mount = format!("mount -t tmpfs -o size=1M,{options} none . && cd \"$PWD\"");

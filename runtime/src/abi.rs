@@ -1,6 +1,7 @@
 //! What both sides of a message must agree on: one zero-sized type an ABI, and its facts as data.
 //!
-//! The facts are those of `mig-abi`, with which `mig-codegen` lays messages out, so the two cannot drift apart.
+//! The facts are those of `mig-abi`, with which `mig-codegen` lays messages out, so the two cannot drift
+//! apart.
 
 #[doc(inline)]
 pub use mig_abi::{Facts, Family, NDR, System, TypeWords};
@@ -11,7 +12,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// An ABI as a type, for code that is generic over it. The ABIs of this module are all that there are: wrong facts would be wrong messages.
+/// An ABI as a type, for code that is generic over it. The ABIs of this module are all that there are: wrong
+/// facts would be wrong messages.
 pub trait Abi: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Its facts.
     const FACTS: Facts;
@@ -56,7 +58,8 @@ impl Abi for GnuX86_64 {
     const FACTS: Facts = Facts::GNU_X86_64;
 }
 
-/// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes; `gnu-x86_64-2022`.
+/// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes;
+/// `gnu-x86_64-2022`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuX86_64Of2022;
 
@@ -92,10 +95,12 @@ impl Abi for Apple64 {
     const FACTS: Facts = Facts::APPLE_64;
 }
 
-/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for GNU Mach and tested elsewhere.
+/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for
+/// GNU Mach and tested elsewhere.
 #[cfg(target_pointer_width = "64")]
 pub type Gnu = GnuX86_64;
-/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for GNU Mach and tested elsewhere.
+/// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for
+/// GNU Mach and tested elsewhere.
 #[cfg(target_pointer_width = "32")]
 pub type Gnu = GnuI386;
 

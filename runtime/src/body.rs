@@ -20,8 +20,10 @@ use crate::untyped;
 /// What is wrong with a message that does not match its declaration.
 ///
 /// A server answers [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS); a client's call ends with
-/// [`MIG_TYPE_ERROR`](KernReturn::MIG_TYPE_ERROR), or with [`MIG_ARRAY_TOO_LARGE`](KernReturn::MIG_ARRAY_TOO_LARGE) for a count.
-// As wide as a pointer: a `Result` with it and something larger is then copied word by word, which optimises away.
+/// [`MIG_TYPE_ERROR`](KernReturn::MIG_TYPE_ERROR), or with
+/// [`MIG_ARRAY_TOO_LARGE`](KernReturn::MIG_ARRAY_TOO_LARGE) for a count.
+// As wide as a pointer: a `Result` with it and something larger is then copied word by word, which optimises
+// away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 #[non_exhaustive]
@@ -110,9 +112,10 @@ impl Shape {
 
 /// The arguments of a received message, read in the order of its slots.
 ///
-/// Each method checks the type word or the descriptor of the next argument and then takes the argument out. What has not been taken
-/// still belongs to the message and is released when this is dropped. The kernel processes type words and descriptors only in messages
-/// with the complex bit, so nothing in another message is ever taken for a right or an address.
+/// Each method checks the type word or the descriptor of the next argument and then takes the argument out.
+/// What has not been taken still belongs to the message and is released when this is dropped. The kernel
+/// processes type words and descriptors only in messages with the complex bit, so nothing in another message
+/// is ever taken for a right or an address.
 pub struct Body<'b, K: Kernel> {
     pub(crate) rest: &'b mut [u8],
     complex: bool,
@@ -134,8 +137,9 @@ pub(crate) enum Origin {
 impl<'b, K: Kernel> Body<'b, K> {
     /// # Safety
     ///
-    /// `arguments` are what stands behind a header, or start at a later type word; if `complex`, `kernel` has delivered them, or the message
-    /// that they were in came back, as `origin` says, and nobody else owns what they hold. They start at a multiple of the ABI's alignment.
+    /// `arguments` are what stands behind a header, or start at a later type word; if `complex`, `kernel` has
+    /// delivered them, or the message that they were in came back, as `origin` says, and nobody else owns
+    /// what they hold. They start at a multiple of the ABI's alignment.
     #[inline]
     pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8], origin: Origin) -> Self {
         let (descriptors, rest) = match K::Abi::FACTS.family {
@@ -294,7 +298,8 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(unsafe { argument.get_unchecked_mut(start..start + len) })
     }
 
-    /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver sees it.
+    /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver
+    /// sees it.
     #[inline]
     fn polymorphic(&self) -> Result<u8, Malformed> {
         let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
@@ -314,10 +319,11 @@ impl<'b, K: Kernel> Body<'b, K> {
 
 /// For typed ABIs.
 impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
-    /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before anything is taken.
+    /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before
+    /// anything is taken.
     ///
-    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But a stub that has nothing in its
-    /// hands when a check fails is shorter, and so is the way through it.
+    /// Never needed: each argument is checked when it is taken, and the compiler drops the second check. But
+    /// a stub that has nothing in its hands when a check fails is shorter, and so is the way through it.
     ///
     /// # Errors
     ///
@@ -350,7 +356,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         self.fixed_data(ty)
     }
 
-    /// Takes an array of variable length that is always inline, of values that need no more alignment than the ABI gives.
+    /// Takes an array of variable length that is always inline, of values that need no more alignment than
+    /// the ABI gives.
     ///
     /// # Errors
     ///
@@ -362,8 +369,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         Ok(aligned::<T, K::Abi>(bytes))
     }
 
-    /// As [`slice`](Self::slice), for the last array of variable length: exactly `rest` bytes stand behind it. One comparison tells that they,
-    /// and the array, are there.
+    /// As [`slice`](Self::slice), for the last array of variable length: exactly `rest` bytes stand behind
+    /// it. One comparison tells that they, and the array, are there.
     ///
     /// # Errors
     ///
@@ -413,8 +420,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`]; also in a message without the complex bit, or if the memory has not moved here: both would be an address that the
-    /// sender made up.
+    /// [`Malformed`]; also in a message without the complex bit, or if the memory has not moved here: both
+    /// would be an address that the sender made up.
     #[inline]
     pub fn ool(&mut self, ty: Type) -> Result<OolMemory<K>, Malformed> {
         if !self.complex {
@@ -445,7 +452,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         Ok(Elements::from_memory(self.ool(ty)?))
     }
 
-    /// Takes a string in an area of fixed size. A last byte that is not NUL becomes one, as the C stubs make it.
+    /// Takes a string in an area of fixed size. A last byte that is not NUL becomes one, as the C stubs make
+    /// it.
     ///
     /// # Errors
     ///
@@ -479,7 +487,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`]; also for more than `max` rights. Where the sender chooses their kind, as [`poly`](Self::poly).
+    /// [`Malformed`]; also for more than `max` rights. Where the sender chooses their kind, as
+    /// [`poly`](Self::poly).
     pub fn ports<R: ArrayRight<K>, const N: usize>(
         &mut self,
         form: WordForm,
@@ -488,7 +497,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         Ok(self.inline_rights(form, max.min(N))?.collect())
     }
 
-    /// Takes an array of rights of indefinite length, from the message or from out of line. Those in the message are moved to the heap.
+    /// Takes an array of rights of indefinite length, from the message or from out of line. Those in the
+    /// message are moved to the heap.
     ///
     /// # Errors
     ///
@@ -527,7 +537,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         let slots: &'b [u8] = self.inline_names(kind, form, max)?;
         let kernel = self.kernel.clone();
         let names = slots.chunks_exact(K::Abi::FACTS.port).map(|slot| word_at(slot, 0).unwrap_or(0));
-        // SAFETY: under a type word of this kind, in a complex message if it is one of rights, and taken out just now.
+        // SAFETY: under a type word of this kind, in a complex message if it is one of rights, and taken out
+        // just now.
         Ok(names.filter_map(move |name| unsafe { R::received(kernel.clone(), Name(name), kind) }))
     }
 
@@ -548,7 +559,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     #[inline]
     fn inline_array<T: Plain>(&self, ty: Type, max: usize) -> Result<(Type, usize), Malformed> {
         let found = ty.with_number(self.inline_number(ty)?);
-        // The bound in elements of the type word, of which a value may have several. Below it no length has more than 32 bits.
+        // The bound in elements of the type word, of which a value may have several. Below it no length has
+        // more than 32 bits.
         let bound = (max as u64).saturating_mul(bits::<T>()) / u64::from(ty.bits).max(1);
         if u64::from(found.number) > bound {
             return Err(self.too_many(found));
@@ -592,7 +604,8 @@ fn size_with_word<A: Abi>(ty: Type, len: usize) -> u64 {
 fn aligned<T: Plain, A: Abi>(bytes: &[u8]) -> &[T] {
     const { assert!(align_of::<T>() <= A::FACTS.alignment, "the values need more alignment than the ABI gives") };
     debug_assert!(bytes.as_ptr().cast::<T>().is_aligned());
-    // SAFETY: any bytes are values of `T`; arguments are aligned as the ABI says, which is enough, and these are as many as fit.
+    // SAFETY: any bytes are values of `T`; arguments are aligned as the ABI says, which is enough, and these
+    // are as many as fit.
     unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>().max(1)) }
 }
 

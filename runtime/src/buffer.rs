@@ -23,10 +23,12 @@ impl<const N: usize> MsgBuf<N> {
         Self([MaybeUninit::uninit(); N])
     }
 
-    /// The storage, for [`Received::receive`](crate::Received::receive) and [`Reply::new`](crate::Reply::new).
+    /// The storage, for [`Received::receive`](crate::Received::receive) and
+    /// [`Reply::new`](crate::Reply::new).
     #[inline]
     pub fn words(&mut self) -> &mut [MaybeUninit<u64>] {
-        // SAFETY: the type has the alignment of u64, N is a multiple of its size, and any bytes are valid for MaybeUninit.
+        // SAFETY: the type has the alignment of u64, N is a multiple of its size, and any bytes are valid for
+        // MaybeUninit.
         unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), N / 8) }
     }
 
@@ -54,7 +56,8 @@ pub(crate) fn room<const N: usize>(storage: &mut [MaybeUninit<u64>]) -> &mut [Ma
 
 /// A message under construction: room for the header, then the arguments so far, then what is free.
 ///
-/// Holds the one fact that makes reading the arguments back sound: the bytes from the header to `end` are initialised.
+/// Holds the one fact that makes reading the arguments back sound: the bytes from the header to `end` are
+/// initialised.
 pub(crate) struct Space<'b> {
     storage: &'b mut [MaybeUninit<u64>],
     start: usize,
@@ -106,7 +109,8 @@ impl<'b> Space<'b> {
         if size_of_val(self.storage) - self.end < bytes.len() {
             no_room();
         }
-        // SAFETY: the bytes from `end` on are in the storage, as just tested, and `bytes`, a shared borrow, lies elsewhere.
+        // SAFETY: the bytes from `end` on are in the storage, as just tested, and `bytes`, a shared borrow,
+        // lies elsewhere.
         unsafe { self.at(self.end).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         self.end += bytes.len();
     }
@@ -119,8 +123,9 @@ impl<'b> Space<'b> {
         if size_of_val(self.storage) < end {
             no_room();
         }
-        // The last unit first: what it has besides the padding is written below, if nothing else the end of the type word.
-        // SAFETY: in front of `end`, which is in the storage, as just tested; a type word is no shorter than a unit.
+        // The last unit first: what it has besides the padding is written below, if nothing else the end of
+        // the type word. SAFETY: in front of `end`, which is in the storage, as just tested; a type word is
+        // no shorter than a unit.
         unsafe { self.at(end - unit).write_bytes(0, unit) };
         for (index, part) in word.iter().enumerate() {
             // SAFETY: in front of `end`.
@@ -185,8 +190,8 @@ pub(crate) unsafe fn initialised(storage: &mut [MaybeUninit<u64>], len: usize) -
     unsafe { slice::from_raw_parts_mut(storage.as_mut_ptr().cast(), len) }
 }
 
-/// What stands behind the header of a message of `size` bytes. Nothing, if that is less than a header or more than the buffer has, which no
-/// kernel delivers.
+/// What stands behind the header of a message of `size` bytes. Nothing, if that is less than a header or more
+/// than the buffer has, which no kernel delivers.
 ///
 /// # Safety
 ///
@@ -225,7 +230,8 @@ pub(crate) unsafe fn trailer<A: Abi>(storage: &mut [MaybeUninit<u64>], size: usi
 
 /// Ends the program: a stub whose buffer is too small for its declaration is a bug, whatever the values are.
 ///
-/// As a function of C it does not unwind. If it did, every builder would have to be in memory, to be dropped on that way.
+/// As a function of C it does not unwind. If it did, every builder would have to be in memory, to be dropped
+/// on that way.
 #[cold]
 #[inline(never)]
 extern "C" fn no_room() -> ! {

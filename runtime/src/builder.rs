@@ -22,7 +22,8 @@ use crate::untyped::Copying;
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
 pub const INLINE_MAX: usize = 2048;
 
-/// No array of bounded length has more bytes in any message that there is; below it sums of a few lengths do not overflow.
+/// No array of bounded length has more bytes in any message that there is; below it sums of a few lengths do
+/// not overflow.
 const INLINE_BOUND: usize = 1 << 24;
 
 /// The return code's type word, the first in every reply.
@@ -30,19 +31,22 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 
 /// A message that is being built, slot by slot.
 ///
-/// A typed message has its arguments in the order of the declaration: each method appends a type word, the data, and zeros up to the
-/// alignment, and the complex bit follows from what is appended. An untyped one begins with [`descriptors`](Self::descriptors), if
-/// there are any; then the methods for rights and memory append these, and behind [`ndr`](Self::ndr) comes the plain data.
+/// A typed message has its arguments in the order of the declaration: each method appends a type word, the
+/// data, and zeros up to the alignment, and the complex bit follows from what is appended. An untyped one
+/// begins with [`descriptors`](Self::descriptors), if there are any; then the methods for rights and memory
+/// append these, and behind [`ndr`](Self::ndr) comes the plain data.
 ///
-/// What is moved in belongs to the message: dropping it before it is sent releases that. A right that is copied, or that another is made
-/// from, stays with its owner and must live as long as the message.
+/// What is moved in belongs to the message: dropping it before it is sent releases that. A right that is
+/// copied, or that another is made from, stays with its owner and must live as long as the message.
 ///
-/// Safe code cannot write what a kernel takes for a right or an address in any other way: type words of rights and descriptors come from the
-/// methods that own what these name, and a message that is not what its type words or its number of descriptors say cannot be sent.
+/// Safe code cannot write what a kernel takes for a right or an address in any other way: type words of
+/// rights and descriptors come from the methods that own what these name, and a message that is not what its
+/// type words or its number of descriptors say cannot be sent.
 ///
 /// Made by [`MsgBuf::request`](crate::MsgBuf::request), sent by [`send`](Self::send) or [`call`](Self::call).
 ///
-/// A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one out:
+/// A stub is a few lines, whether generated or written by hand. `sum`, a routine with two numbers in and one
+/// out:
 ///
 /// ```
 /// use mig_runtime::abi::GnuX86_64;
@@ -81,7 +85,8 @@ pub(crate) const RETURN_CODE: Type = Type::inline(name::INTEGER_32, 32, 1);
 pub struct Builder<'b, K: Kernel> {
     pub(crate) space: Space<'b>,
     pub(crate) complex: bool,
-    /// An argument is larger than its declaration allows, so that the message cannot be sent. It is empty in the message, and the others follow.
+    /// An argument is larger than its declaration allows, so that the message cannot be sent. It is empty in
+    /// the message, and the others follow.
     pub(crate) too_large: bool,
     /// How many of the descriptors that were announced are still to come.
     pub(crate) owed: u32,
@@ -91,7 +96,8 @@ pub struct Builder<'b, K: Kernel> {
     pub(crate) loans: Loans<K::Lent<'b>, K>,
 }
 
-/// Memory that the message refers to and does not own. One word, null while there is none, so that stubs without it do not see it.
+/// Memory that the message refers to and does not own. One word, null while there is none, so that stubs
+/// without it do not see it.
 pub(crate) struct Loans<G, K: Kernel>(Option<Box<LoanList<G, K>>>);
 
 struct LoanList<G, K: Kernel> {
@@ -165,7 +171,8 @@ impl<G, K: Kernel> Loans<G, K> {
         }
     }
 
-    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns the rights that had no room in it.
+    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns the rights that had no
+    /// room in it.
     pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Vec<AnyRight<'static, K>> {
         let Some(list) = &mut self.0 else { return Vec::new() };
         list.end(true, storage);
@@ -244,8 +251,9 @@ struct Copied<K: Kernel> {
 
 /// Where an untyped message has a descriptor of memory that the kernel copies physically (`physicalcopy`).
 ///
-/// Memory that comes back with a message that was not sent is this task's own, however it was sent. The descriptor says so by its deallocate
-/// bit, but not after a physical copy; there the memory is known by its address.
+/// Memory that comes back with a message that was not sent is this task's own, however it was sent. The
+/// descriptor says so by its deallocate bit, but not after a physical copy; there the memory is known by its
+/// address.
 pub(crate) struct Physical {
     pub(crate) at: usize,
     pub(crate) address: u64,
@@ -253,7 +261,8 @@ pub(crate) struct Physical {
 }
 
 impl Physical {
-    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit behind its eighth byte.
+    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit behind its eighth
+    /// byte.
     const BYTES: usize = 9;
 
     /// Sets the deallocate bit if `message`, which has come back, has memory of its own here.
@@ -276,7 +285,8 @@ pub(crate) struct Moved {
 
 impl<K: Kernel> Drop for Copied<K> {
     fn drop(&mut self) {
-        // SAFETY: the address came from `region_into_wire`; without the deallocate bit no message has moved the memory.
+        // SAFETY: the address came from `region_into_wire`; without the deallocate bit no message has moved
+        // the memory.
         let memory =
             OolMemory::<K>::from_region(unsafe { self.kernel.region_from_wire(self.address, self.len) });
         if let Some(moved) = &self.moved {
@@ -287,7 +297,8 @@ impl<K: Kernel> Drop for Copied<K> {
 }
 
 impl<'b, K: Kernel> Builder<'b, K> {
-    /// A request in storage of a size that is known at run time; [`MsgBuf`](crate::MsgBuf) is for sizes that are declared.
+    /// A request in storage of a size that is known at run time; [`MsgBuf`](crate::MsgBuf) is for sizes that
+    /// are declared.
     ///
     /// ```
     /// use core::mem::MaybeUninit;
@@ -344,7 +355,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         reply
     }
 
-    /// The return code, which a reply begins with: in an untyped message only one that brings neither rights nor memory.
+    /// The return code, which a reply begins with: in an untyped message only one that brings neither rights
+    /// nor memory.
     #[inline]
     pub fn return_code(&mut self, code: KernReturn) {
         match K::Abi::FACTS.family {
@@ -459,14 +471,15 @@ impl<'b, K: Kernel> Builder<'b, K> {
         if self.misused || self.owed != 0 { Err(KernReturn::MIG_TYPE_ERROR) } else { Ok(()) }
     }
 
-    /// Notes that an argument is larger than its declaration allows. The message goes on without its elements, so that everything that is moved
-    /// into it later comes back with it.
+    /// Notes that an argument is larger than its declaration allows. The message goes on without its
+    /// elements, so that everything that is moved into it later comes back with it.
     #[cold]
     pub(crate) fn refuse_argument(&mut self) {
         self.too_large = true;
     }
 
-    /// As [`refuse_argument`](Self::refuse_argument), for an array of rights, which come back beside the message.
+    /// As [`refuse_argument`](Self::refuse_argument), for an array of rights, which come back beside the
+    /// message.
     #[cold]
     #[inline(never)]
     pub(crate) fn refuse_rights(&mut self, rights: &mut PortArray<'b, K>) {
@@ -480,7 +493,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
 /// For typed ABIs.
 impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
-    /// A right in a message from a kernel, whose type word says that the kernel gives up a reference (`dealloc`).
+    /// A right in a message from a kernel, whose type word says that the kernel gives up a reference
+    /// (`dealloc`).
     pub fn deallocated<'a: 'b>(&mut self, right: AnyRight<'a, K>) {
         let (name, disposition) = self.wire_of(right);
         self.argument(Type::slot::<K::Abi>(disposition).deallocate(), port_slot::<K::Abi>(&name_bytes(name)));
@@ -501,12 +515,13 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
 
     /// An array of variable length that is always inline (`array[*:max] of`).
     ///
-    /// With more than `max` values the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the request comes back with what was moved into it.
+    /// With more than `max` values the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the
+    /// request comes back with what was moved into it.
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of the elements of `ty`, [`KernReturn::MIG_ARRAY_TOO_LARGE`] if they are more than its
-    /// type word can count.
+    /// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of the elements of `ty`,
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if they are more than its type word can count.
     #[inline]
     pub fn slice<T: Plain>(&mut self, ty: Type, values: &[T], max: usize) -> Result<(), KernReturn> {
         let too_large = values.len() > max;
@@ -525,13 +540,15 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// An array of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of line.
+    /// An array of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of
+    /// line.
     ///
     /// Memory that was given and fits the message is copied into it and released.
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count, if not when the message is [sent](Self::ool).
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count, if not when the
+    /// message is [sent](Self::ool).
     #[inline]
     pub fn indefinite(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) -> Result<(), KernReturn> {
         let data = data.into();
@@ -542,10 +559,11 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         self.indefinite_copy(ty, data.bytes())
     }
 
-    /// Data that is always out of line (`^ array[] of`). The deallocate bit is set if the memory is given, not if it is lent.
+    /// Data that is always out of line (`^ array[] of`). The deallocate bit is set if the memory is given,
+    /// not if it is lent.
     ///
-    /// With more elements than a type word can count the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole
-    /// number of them.
+    /// With more elements than a type word can count the message is not sent:
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them.
     // To say so at once would divide a stub that is one row of stores.
     #[inline]
     pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
@@ -572,7 +590,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         }
     }
 
-    /// As [`indefinite`](Self::indefinite), for data that does not live until the message is sent: that of a reply.
+    /// As [`indefinite`](Self::indefinite), for data that does not live until the message is sent: that of a
+    /// reply.
     ///
     /// # Errors
     ///
@@ -588,11 +607,13 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// As [`ool`](Self::ool), for data that does not live until the message is sent: that of a reply. The deallocate bit is that of `ty`.
+    /// As [`ool`](Self::ool), for data that does not live until the message is sent: that of a reply. The
+    /// deallocate bit is that of `ty`.
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no memory for a copy.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more elements than a type word can count; or the kernel has no
+    /// memory for a copy.
     pub fn ool_copy<T: Plain>(&mut self, ty: Type, values: &[T]) -> Result<(), KernReturn> {
         let bytes = values.as_bytes();
         let number = count::<K::Abi>(ty, elements(ty, values)?)?;
@@ -605,7 +626,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
 
     /// A string in an area of fixed size (`c_string[N]`); what it does not fill is zero.
     ///
-    /// If the string and its NUL do not fit the message is not sent, as of [`slice`](Self::slice). (The C stubs cut it.)
+    /// If the string and its NUL do not fit the message is not sent, as of [`slice`](Self::slice). (The C
+    /// stubs cut it.)
     ///
     /// # Errors
     ///
@@ -630,7 +652,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// A string of variable length (`c_string[*:max]`); its NUL travels and counts. (The C stubs cut one that is longer.)
+    /// A string of variable length (`c_string[*:max]`); its NUL travels and counts. (The C stubs cut one that
+    /// is longer.)
     ///
     /// # Errors
     ///
@@ -669,7 +692,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// An array of rights of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of line.
+    /// An array of rights of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes,
+    /// else out of line.
     ///
     /// # Errors
     ///
@@ -828,7 +852,8 @@ fn most<A: Abi>(ty: Type) -> u64 {
 ///
 /// # Errors
 ///
-/// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of elements: what is left would be taken for the next type word.
+/// [`KernReturn::MIG_TYPE_ERROR`] if they are no whole number of elements: what is left would be taken for
+/// the next type word.
 #[inline]
 fn elements<T>(ty: Type, values: &[T]) -> Result<u64, KernReturn> {
     let bits = u64::from(ty.bits);

@@ -58,15 +58,18 @@ impl CallOptions {
     /// Waits as long as it takes.
     pub const NONE: Self = Self { send_timeout: None, receive_timeout: None, bits: 0, kernel_object: false };
 
-    /// The same, to an object of the kernel: a task, a thread, the host and their like, as opposed to a port from which some task receives.
+    /// The same, to an object of the kernel: a task, a thread, the host and their like, as opposed to a port
+    /// from which some task receives.
     ///
-    /// Since macOS 13 the kernel compares this with the destination, and ends the program whose call is of the wrong kind. The stubs of an
-    /// interface know it from `kernel_objects`, an option of the compiler. Such a call sends and receives at once; what limits its sending has
-    /// no effect, since a call to the kernel never waits for room in a queue.
+    /// Since macOS 13 the kernel compares this with the destination, and ends the program whose call is of
+    /// the wrong kind. The stubs of an interface know it from `kernel_objects`, an option of the compiler.
+    /// Such a call sends and receives at once; what limits its sending has no effect, since a call to the
+    /// kernel never waits for room in a queue.
     pub const KERNEL_OBJECT: Self = Self { kernel_object: true, ..Self::NONE };
 }
 
-/// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why `mach_msg` failed.
+/// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why
+/// `mach_msg` failed.
 ///
 /// If the request was not sent, it is in here, and dropping the error releases what it holds.
 ///
@@ -82,9 +85,10 @@ pub struct CallError<K: Kernel> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallErrorKind {
-    /// This side, before it asked the kernel: an argument is larger than its declaration allows (`MIG_ARRAY_TOO_LARGE`), or there is no memory or no
-    /// reply port. Nothing was sent. [`CallError::into_unsent`] gives the request back, but for one that was not complete: there was no memory for
-    /// it. So is a code that was made an error with `?`.
+    /// This side, before it asked the kernel: an argument is larger than its declaration allows
+    /// (`MIG_ARRAY_TOO_LARGE`), or there is no memory or no reply port. Nothing was sent.
+    /// [`CallError::into_unsent`] gives the request back, but for one that was not complete: there was no
+    /// memory for it. So is a code that was made an error with `?`.
     Refused,
     /// The kernel: the request was not sent. [`CallError::into_unsent`] gives back what remains of it.
     NotSent,
@@ -130,7 +134,8 @@ impl<K: Kernel> CallError<K> {
         Some(*self.details?.into_unsent()?)
     }
 
-    /// The routine that was called, as the `.defs` name it; `None` in an error of a stub that was not generated.
+    /// The routine that was called, as the `.defs` name it; `None` in an error of a stub that was not
+    /// generated.
     pub fn routine(&self) -> Option<&'static str> {
         match self.details.as_ref()?.get() {
             Ok(unsent) => unsent.routine.copied(),
@@ -242,10 +247,12 @@ impl<K: Kernel> fmt::Debug for CallError<K> {
 
 impl<K: Kernel> core::error::Error for CallError<K> {}
 
-/// A request that was not sent. It owns what was moved into it, as far as that is this task's still: a kernel that finds fault with a right or
-/// with memory in the body destroys a part of the message, and then nothing is left to take out ([`Remains`]).
+/// A request that was not sent. It owns what was moved into it, as far as that is this task's still: a kernel
+/// that finds fault with a right or with memory in the body destroys a part of the message, and then nothing
+/// is left to take out ([`Remains`]).
 ///
-/// An array that has more elements than the message may have is empty in it, if this side refused it for that.
+/// An array that has more elements than the message may have is empty in it, if this side refused it for
+/// that.
 pub struct Unsent<K: Kernel> {
     routine: Option<Routine>,
     kernel: K,
@@ -269,7 +276,8 @@ impl<K: Kernel> Unsent<K> {
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
     }
 
-    /// Takes back the rights of arrays that have more than the message may have, those that were moved: the message has none of them.
+    /// Takes back the rights of arrays that have more than the message may have, those that were moved: the
+    /// message has none of them.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -304,7 +312,8 @@ impl<K: Kernel> Unsent<K> {
         mem::take(&mut self.refused)
     }
 
-    /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`] passes over others.
+    /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`]
+    /// passes over others.
     pub fn read<R>(mut self, read: impl FnOnce(Body<'_, K>) -> R) -> R {
         let mut arguments = mem::take(&mut self.arguments);
         let bytes = &mut arguments.as_mut_bytes()[..mem::take(&mut self.len)];
@@ -395,12 +404,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Ok(())
     }
 
-    /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's arguments behind the return code.
+    /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's
+    /// arguments behind the return code.
     ///
     /// # Errors
     ///
-    /// The server's return code; what is wrong with the reply, everything in which has been released then; the code of
-    /// `mach_msg`, or `MIG_ARRAY_TOO_LARGE` of this side, with the request in the error if it was not sent.
+    /// The server's return code; what is wrong with the reply, everything in which has been released then;
+    /// the code of `mach_msg`, or `MIG_ARRAY_TOO_LARGE` of this side, with the request in the error if it was
+    /// not sent.
     #[inline(always)]
     pub fn call(
         self,
@@ -412,8 +423,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
         Ok(self.round_trip(id, dest, None, shape, options)?.0)
     }
 
-    /// As [`call`](Self::call), at a port that the caller gives or at the thread's own, and returns the trailer of the reply, too: who has
-    /// answered.
+    /// As [`call`](Self::call), at a port that the caller gives or at the thread's own, and returns the
+    /// trailer of the reply, too: who has answered.
     ///
     /// # Errors
     ///
@@ -520,7 +531,8 @@ impl<'b, K: Kernel> Builder<'b, K> {
             // SAFETY: `finish` completes the message, and nobody else owns what it moves.
             return Err(unsafe { refused(kernel, loans, storage, KernReturn::MIG_ARRAY_TOO_LARGE) });
         }
-        // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in `loans` or longer.
+        // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in
+        // `loans` or longer.
         let result = unsafe { kernel.mach_msg(storage, call) };
         loans.end(result, storage);
         match result {
@@ -551,7 +563,8 @@ unsafe fn refused<G, K: Kernel>(
     CallError::new(code, CallErrorKind::Refused, Some(request))
 }
 
-/// Cleans up after a `mach_msg` call that sent `storage` and has failed; the error has the request, if that is why.
+/// Cleans up after a `mach_msg` call that sent `storage` and has failed; the error has the request, if that
+/// is why.
 ///
 /// # Safety
 ///

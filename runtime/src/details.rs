@@ -1,4 +1,5 @@
-//! What the error of a call knows beyond its code, in one word, so that a result of a stub stays in registers.
+//! What the error of a call knows beyond its code, in one word, so that a result of a stub stays in
+//! registers.
 
 use core::marker::PhantomData;
 use core::mem;
@@ -10,10 +11,12 @@ use alloc::boxed::Box;
 use crate::call::Unsent;
 use crate::kernel::Kernel;
 
-/// Names a routine. The reference to a reference is one word; the compiler makes such a constant of `&"name"`.
+/// Names a routine. The reference to a reference is one word; the compiler makes such a constant of
+/// `&"name"`.
 pub(crate) type Routine = &'static &'static str;
 
-/// The routine's name, or the request that was not sent, which has room for the name: a pointer to either, whose lowest bit says which.
+/// The routine's name, or the request that was not sent, which has room for the name: a pointer to either,
+/// whose lowest bit says which.
 pub(crate) struct Details<K: Kernel> {
     pointer: NonNull<()>,
     owned: PhantomData<Box<Unsent<K>>>,

@@ -206,13 +206,15 @@ codes! {
     gnu_mach {
         /// GNU Mach: a page that was asked to tell of writes is written to.
         KERN_WRITE_PROTECTION_FAILURE = 24;
-        /// GNU Mach: the object has been terminated. XNU has another number for that: [`KERN_TERMINATED`](Self::KERN_TERMINATED).
+        /// GNU Mach: the object has been terminated. XNU has another number for that:
+        /// [`KERN_TERMINATED`](Self::KERN_TERMINATED).
         GNU_KERN_TERMINATED as "KERN_TERMINATED" = 26;
         /// GNU Mach: the operation took too long.
         KERN_TIMEDOUT = 27;
         /// GNU Mach: the operation was interrupted.
         KERN_INTERRUPTED = 28;
-        /// Typed ABIs: destroy the request, its reply port too, and send nothing. Untyped ABIs use the same number for `MIG_TRAILER_ERROR`.
+        /// Typed ABIs: destroy the request, its reply port too, and send nothing. Untyped ABIs use the same
+        /// number for `MIG_TRAILER_ERROR`.
         MIG_DESTROY_REQUEST = -309;
         /// A message-accepted request is outstanding.
         MACH_SEND_WILL_NOTIFY = 0x1000_0005;
@@ -295,13 +297,14 @@ codes! {
         KERN_INVALID_GUARD_OBJECT_SLOT = 57;
         /// XNU: the largest code of this kind.
         KERN_RETURN_MAX = 0x100;
-        /// XNU: the trailer is not of a known type or too short; so it is on every untyped ABI. The same number as
-        /// [`MIG_DESTROY_REQUEST`](Self::MIG_DESTROY_REQUEST).
+        /// XNU: the trailer is not of a known type or too short; so it is on every untyped ABI. The same
+        /// number as [`MIG_DESTROY_REQUEST`](Self::MIG_DESTROY_REQUEST).
         MIG_TRAILER_ERROR = -309;
-        /// XNU: the voucher is not one. The same number as [`MACH_SEND_WILL_NOTIFY`](Self::MACH_SEND_WILL_NOTIFY).
+        /// XNU: the voucher is not one. The same number as
+        /// [`MACH_SEND_WILL_NOTIFY`](Self::MACH_SEND_WILL_NOTIFY).
         MACH_SEND_INVALID_VOUCHER = 0x1000_0005;
-        /// XNU: the message is larger than the kernel carries, or has too many descriptors. The same number as
-        /// [`MACH_SEND_NO_NOTIFY`](Self::MACH_SEND_NO_NOTIFY).
+        /// XNU: the message is larger than the kernel carries, or has too many descriptors. The same number
+        /// as [`MACH_SEND_NO_NOTIFY`](Self::MACH_SEND_NO_NOTIFY).
         MACH_SEND_TOO_LARGE = 0x1000_000e;
         /// XNU: the trailer is not of the kernel's form.
         MACH_SEND_INVALID_TRAILER = 0x1000_0011;
@@ -351,7 +354,8 @@ codes! {
 impl KernReturn {
     /// The C name of this code, if every system that has the number has the same name for it.
     ///
-    /// Some numbers mean different things to GNU Mach and to XNU; [`name_on`](Self::name_on) tells them apart.
+    /// Some numbers mean different things to GNU Mach and to XNU; [`name_on`](Self::name_on) tells them
+    /// apart.
     pub const fn name(self) -> Option<&'static str> {
         match (self.common(), self.gnu_mach(), self.xnu()) {
             (Some(name), ..) | (None, Some(name), None) | (None, None, Some(name)) => Some(name),
@@ -399,11 +403,13 @@ impl KernReturn {
         if self.0 == 0 { Ok(()) } else { Err(self) }
     }
 
-    /// What the kernel adds to a code of `mach_msg` to say what it was short of (`MACH_MSG_MASK`): names, addresses, or memory of its own.
+    /// What the kernel adds to a code of `mach_msg` to say what it was short of (`MACH_MSG_MASK`): names,
+    /// addresses, or memory of its own.
     const SHORTAGE: i32 = 0x3e00;
 
-    /// True for a result of `mach_msg` that says that the send has failed (`MACH_SEND_…`): the message has not left. A kernel that runs out of
-    /// memory while it takes a message in may return `MACH_MSG_VM_KERNEL`, or one of its kin, with no other code.
+    /// True for a result of `mach_msg` that says that the send has failed (`MACH_SEND_…`): the message has
+    /// not left. A kernel that runs out of memory while it takes a message in may return
+    /// `MACH_MSG_VM_KERNEL`, or one of its kin, with no other code.
     #[inline]
     pub const fn is_send_error(self) -> bool {
         let bare = self.0 != 0 && self.0 & !Self::SHORTAGE == 0;
@@ -416,7 +422,8 @@ impl KernReturn {
         self.0 & 0x1000_4000 == 0x1000_4000 && self.0 > 0
     }
 
-    /// A code of `mach_msg` without the bits that say what the kernel was short of (`MACH_MSG_VM_SPACE` and its kin), unless there is nothing else.
+    /// A code of `mach_msg` without the bits that say what the kernel was short of (`MACH_MSG_VM_SPACE` and
+    /// its kin), unless there is nothing else.
     #[must_use]
     pub const fn without_shortage(self) -> Self {
         let of_mach_msg = self.0 & 0x1000_0000 != 0 && self.0 > 0;

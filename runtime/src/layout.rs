@@ -1,15 +1,17 @@
 //! Compile-time proof that generated code and this runtime lay messages out alike.
 //!
-//! The compiler writes the offsets of its slot table next to each stub; [`check`] computes them again with the runtime's own rules and
-//! refuses to compile if they differ.
+//! The compiler writes the offsets of its slot table next to each stub; [`check`] computes them again with
+//! the runtime's own rules and refuses to compile if they differ.
 
 use crate::abi::{Abi, Family, NDR};
 use crate::builder::INLINE_MAX;
 use crate::types::{Type, padded};
 
-/// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without padding.
+/// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without
+/// padding.
 ///
-/// In a message of an untyped ABI, everything behind the header is an item; counts and return codes are `Data(4)`.
+/// In a message of an untyped ABI, everything behind the header is an item; counts and return codes are
+/// `Data(4)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A port right, or its descriptor; also a polymorphic argument.
@@ -92,8 +94,8 @@ pub const fn equal(what: &str, is: usize, declared: usize) {
     assert!(is == declared, "{}", what);
 }
 
-/// Checks the layout of a message, which is what `message` says if it is wrong: the offset of each item (of its type word) up to the first one behind a variable argument, and the
-/// largest size.
+/// Checks the layout of a message, which is what `message` says if it is wrong: the offset of each item (of
+/// its type word) up to the first one behind a variable argument, and the largest size.
 ///
 /// A typed reply's return code is its first item, `Data(4)`.
 ///

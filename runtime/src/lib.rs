@@ -1,7 +1,9 @@
-//! Mach messages, port rights as owned values, client calls, server loops: what a program with generated MIG bindings works with.
+//! Mach messages, port rights as owned values, client calls, server loops: what a program with generated MIG
+//! bindings works with.
 //!
-//! The bindings come from a `.defs` file, by `mig-codegen` in a build script or by the macro of `mig-derive`, or from `mach-defs`, which has Mach's own
-//! interfaces. A server implements the generated trait, a client calls the generated functions:
+//! The bindings come from a `.defs` file, by `mig-codegen` in a build script or by the macro of `mig-derive`,
+//! or from `mach-defs`, which has Mach's own interfaces. A server implements the generated trait, a client
+//! calls the generated functions:
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -58,13 +60,16 @@
 //!
 //! # What allocates
 //!
-//! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts. Arguments stay in the message, or are copied to
-//! the stack if they are not aligned there; rights that come out of line stay in the kernel's memory ([`Rights`]). What needs the allocator: results
-//! that are strings, or arrays of more than 8 KiB; unaligned arrays of more than 256 bytes, and unaligned data out of line; more than 8 rights that are
-//! sent in one array ([`PortArray`]), and those that a message of a typed ABI brings inline in an array of indefinite length; memory that a message
-//! refers to without giving it away, where the kernel must be told of its end; and a request or a reply that was not sent. So the stubs of `mach_exc`
-//! and `exc` make no call to the allocator, whatever state the program is in that the server looks after, and neither do those of `task_threads`,
-//! `thread_get_state` and `thread_set_state`. [`Server::run`] makes two buffers in each thread and allocates nothing for a message that has room there;
+//! A stub builds its message on its stack, and a server loop in buffers that it makes when it starts.
+//! Arguments stay in the message, or are copied to the stack if they are not aligned there; rights that come
+//! out of line stay in the kernel's memory ([`Rights`]). What needs the allocator: results that are strings,
+//! or arrays of more than 8 KiB; unaligned arrays of more than 256 bytes, and unaligned data out of line;
+//! more than 8 rights that are sent in one array ([`PortArray`]), and those that a message of a typed ABI
+//! brings inline in an array of indefinite length; memory that a message refers to without giving it away,
+//! where the kernel must be told of its end; and a request or a reply that was not sent. So the stubs of
+//! `mach_exc` and `exc` make no call to the allocator, whatever state the program is in that the server looks
+//! after, and neither do those of `task_threads`, `thread_get_state` and `thread_set_state`. [`Server::run`]
+//! makes two buffers in each thread and allocates nothing for a message that has room there;
 //! [`Server::serve_one`] makes its buffers for each message.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]

@@ -55,7 +55,8 @@ impl<K: Kernel> OolMemory<K> {
         self.region
     }
 
-    /// The bytes as values. `None` if the length is no multiple of theirs, or if the memory is not aligned for them.
+    /// The bytes as values. `None` if the length is no multiple of theirs, or if the memory is not aligned
+    /// for them.
     pub fn as_slice_of<T: Plain>(&self) -> Option<&[T]> {
         <[T]>::ref_from_bytes(self).ok()
     }
@@ -171,9 +172,11 @@ impl<'b, T: Plain, K: Kernel> Elements<'b, T, K> {
     }
 }
 
-/// The elements of a bounded array that was in a message: they stand there still, unless they are not aligned.
+/// The elements of a bounded array that was in a message: they stand there still, unless they are not
+/// aligned.
 ///
-/// Those that are not aligned and have no more than 256 bytes are copied to where this value is, without an allocation.
+/// Those that are not aligned and have no more than 256 bytes are copied to where this value is, without an
+/// allocation.
 pub struct Array<'b, T: Plain>(Place<'b, T>);
 
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation")]
@@ -252,7 +255,8 @@ impl<T: Plain + fmt::Debug> fmt::Debug for Array<'_, T> {
     }
 }
 
-/// The values of an inline array, on their own. There are no more than `N`, as reading them has checked; others would be left out.
+/// The values of an inline array, on their own. There are no more than `N`, as reading them has checked;
+/// others would be left out.
 #[inline]
 pub fn array_vec<T: Plain, const N: usize>(values: &[T]) -> ArrayVec<T, N> {
     let mut array = ArrayVec::new_const();

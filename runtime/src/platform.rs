@@ -1,7 +1,8 @@
 //! What a server needs of the machine below it besides messages: locks, waiting, threads, time.
 //!
-//! Code that is generic over [`Platform`] is `no_std` and runs on std threads ([`Std`]) and on bare Mach threads alike. Locks are those of
-//! [`lock_api`], so a [`Mutex`] has the methods and guards that everyone knows.
+//! Code that is generic over [`Platform`] is `no_std` and runs on std threads ([`Std`]) and on bare Mach
+//! threads alike. Locks are those of [`lock_api`], so a [`Mutex`] has the methods and guards that everyone
+//! knows.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -42,7 +43,8 @@ pub type Mutex<P, T> = lock_api::Mutex<<P as Platform>::RawMutex, T>;
 /// What a locked [`Mutex`] gives.
 pub type MutexGuard<'a, P, T> = lock_api::MutexGuard<'a, <P as Platform>::RawMutex, T>;
 
-/// Locks, waiting, threads and time. Implemented by a type without values; everything is reached through the type.
+/// Locks, waiting, threads and time. Implemented by a type without values; everything is reached through the
+/// type.
 pub trait Platform: Sized + Send + Sync + 'static {
     /// The lock behind [`Mutex`].
     type RawMutex: lock_api::RawMutex + Send + Sync + 'static;
@@ -62,7 +64,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     /// Runs `body` on this many threads at once, the caller's among them, and returns when all have returned.
     ///
-    /// `body` may borrow, unlike that of [`spawn`](Self::spawn). A thread that cannot be made is left out: those that exist share the work.
+    /// `body` may borrow, unlike that of [`spawn`](Self::spawn). A thread that cannot be made is left out:
+    /// those that exist share the work.
     ///
     /// # Panics
     ///
@@ -72,11 +75,13 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// Nanoseconds since an arbitrary point in the past; never goes back.
     fn now() -> u64;
 
-    /// Runs `body` and stops a panic in it, where panics unwind. Elsewhere a panic ends the program before this returns.
+    /// Runs `body` and stops a panic in it, where panics unwind. Elsewhere a panic ends the program before
+    /// this returns.
     ///
     /// # Errors
     ///
-    /// [`Panicked`] if `body` did. The caller answers for what `body` left half done, as with `AssertUnwindSafe`.
+    /// [`Panicked`] if `body` did. The caller answers for what `body` left half done, as with
+    /// `AssertUnwindSafe`.
     fn catch_unwind<R>(body: impl FnOnce() -> R) -> Result<R, Panicked>;
 }
 

@@ -19,7 +19,8 @@ use crate::reply::{Reply, ReplyTo};
 use crate::right::DeadName;
 use crate::types::{Type, name, word_at};
 
-/// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port, whatever thread receives it.
+/// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port,
+/// whatever thread receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seqno(pub u32);
 
@@ -60,19 +61,21 @@ impl Receive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The next message needs a buffer of this many bytes, the trailer's included; it is still in the queue (`MACH_RCV_TOO_LARGE`).
+    /// The next message needs a buffer of this many bytes, the trailer's included; it is still in the queue
+    /// (`MACH_RCV_TOO_LARGE`).
     TooLarge {
         /// `msgh_size` of that message, and the largest trailer.
         size: usize,
     },
-    /// A message has left its queue and could not be delivered. What had come of it has been released; the next one can be received.
+    /// A message has left its queue and could not be delivered. What had come of it has been released; the
+    /// next one can be received.
     Lost(Lost),
     /// `mach_msg` failed, and no message has left its queue.
     Failed(KernReturn),
 }
 
-/// A message that its receiver did not get: it did not fit into the buffer, or the kernel had no room in this task for what it brings. Whoever
-/// counts sequence numbers must count this one as well.
+/// A message that its receiver did not get: it did not fit into the buffer, or the kernel had no room in this
+/// task for what it brings. Whoever counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost {
@@ -92,11 +95,13 @@ pub struct Received<'b, K: Kernel> {
     message: PhantomData<&'b mut [u8]>,
 }
 
-/// A message where it was received, so that a [`Received`] is little more than a pointer: what nobody asks for is not read, and what is taken out is noted in
-/// the header itself. The reply right is gone when its name is null there; the arguments are gone when `msgh_size` is that of a header.
+/// A message where it was received, so that a [`Received`] is little more than a pointer: what nobody asks
+/// for is not read, and what is taken out is noted in the header itself. The reply right is gone when its
+/// name is null there; the arguments are gone when `msgh_size` is that of a header.
 struct Head<K: Kernel> {
     kernel: K,
-    /// `msgh_size` bytes, a whole header at least, initialised and aligned for `u64`; only this value, and the one body that it gives out, has them.
+    /// `msgh_size` bytes, a whole header at least, initialised and aligned for `u64`; only this value, and
+    /// the one body that it gives out, has them.
     start: NonNull<u8>,
     /// The name of the request port; null where a payload stands for it.
     name: Name,
@@ -124,15 +129,18 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Self::after_call(kernel.clone(), buffer, result) }
     }
 
-    /// A message that somebody else has received for this task: a run loop (`CFMachPort`), a queue (`dispatch_source`, a `kevent` that receives), a loop in C.
+    /// A message that somebody else has received for this task: a run loop (`CFMachPort`), a queue
+    /// (`dispatch_source`, a `kevent` that receives), a loop in C.
     ///
     /// [`Server::serve_received`](crate::Server::serve_received) serves it, and so does a demux function.
     ///
     /// # Safety
     ///
-    /// `mach_msg`, or who called it, has put the message at the beginning of `message` just now, for a port of the task of `kernel`: its `msgh_size`
-    /// bytes lie in the slice and are initialised, and so is, where the ABI has trailers, the trailer behind them. Nobody else has taken a right or memory
-    /// that it brought, or will: from now on all of it is this value's, and what nobody takes out is released when it is dropped.
+    /// `mach_msg`, or who called it, has put the message at the beginning of `message` just now, for a port
+    /// of the task of `kernel`: its `msgh_size` bytes lie in the slice and are initialised, and so is, where
+    /// the ABI has trailers, the trailer behind them. Nobody else has taken a right or memory that it
+    /// brought, or will: from now on all of it is this value's, and what nobody takes out is released when it
+    /// is dropped.
     pub unsafe fn from_message(kernel: &K, message: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: the caller's promise.
         unsafe { Self::delivered(kernel.clone(), message) }
@@ -165,7 +173,8 @@ impl<'b, K: Kernel> Received<'b, K> {
     ///
     /// # Safety
     ///
-    /// `kernel` has returned `result` for a receive into `buffer` with [`MsgCall::large`], and has not failed to send.
+    /// `kernel` has returned `result` for a receive into `buffer` with [`MsgCall::large`], and has not failed
+    /// to send.
     #[inline]
     pub(crate) unsafe fn after_call(
         kernel: K,
@@ -241,7 +250,8 @@ impl<'b, K: Kernel> Received<'b, K> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if the message as a whole is not as declared; everything in its arguments has been released then.
+    /// [`Malformed`] if the message as a whole is not as declared; everything in its arguments has been
+    /// released then.
     #[inline]
     pub fn body(&self, shape: Shape) -> Result<Body<'b, K>, Malformed> {
         let arguments = self.take_arguments();
@@ -251,7 +261,8 @@ impl<'b, K: Kernel> Received<'b, K> {
         checked.map(|()| body)
     }
 
-    /// The code that an untyped request carries in the place of its rights and its data (`retcode`); none if it carries these.
+    /// The code that an untyped request carries in the place of its rights and its data (`retcode`); none if
+    /// it carries these.
     ///
     /// # Errors
     ///
@@ -268,7 +279,8 @@ impl<'b, K: Kernel> Received<'b, K> {
         Ok(Some(code))
     }
 
-    /// The argument of a dead-name notification (`MACH_NOTIFY_DEAD_NAME`, id 72), and the reference that came with it if the kernel has sent it.
+    /// The argument of a dead-name notification (`MACH_NOTIFY_DEAD_NAME`, id 72), and the reference that came
+    /// with it if the kernel has sent it.
     ///
     /// # Errors
     ///
@@ -302,7 +314,8 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Body::new(self.head.kernel.clone(), self.is_complex(), arguments, Origin::Delivered) }
     }
 
-    /// How many descriptors a message of an untyped ABI has, until its [`body`](Self::body) is taken; 0 in one that is not complex.
+    /// How many descriptors a message of an untyped ABI has, until its [`body`](Self::body) is taken; 0 in
+    /// one that is not complex.
     pub fn descriptor_count(&self) -> u32 {
         if K::Abi::FACTS.family == Family::Typed || !self.is_complex() {
             return 0;
@@ -360,7 +373,8 @@ unsafe fn failed<K: Kernel>(kernel: K, buffer: &mut [MaybeUninit<u64>], code: Ke
     }
 }
 
-/// A message of which the kernel has delivered nothing but a header, and a trailer where there are any; it has destroyed the rest.
+/// A message of which the kernel has delivered nothing but a header, and a trailer where there are any; it
+/// has destroyed the rest.
 ///
 /// # Safety
 ///
@@ -426,7 +440,8 @@ impl<K: Kernel> Head<K> {
     fn word(&self, offset: usize) -> u32 {
         const { assert!(K::Abi::FACTS.header % 4 == 0) };
         debug_assert!(offset % 4 == 0 && offset < K::Abi::FACTS.header);
-        // SAFETY: the offsets of all fields are multiples of 4 and in a header, which is there, initialised and aligned; nobody else has a reference.
+        // SAFETY: the offsets of all fields are multiples of 4 and in a header, which is there, initialised
+        // and aligned; nobody else has a reference.
         u32::from_le(unsafe { self.at(offset).cast::<u32>().read() })
     }
 
@@ -523,7 +538,8 @@ impl<K: Kernel> Drop for Received<'_, K> {
 ///
 /// # Safety
 ///
-/// They are those of a message with this id and these bits that `kernel` has delivered, and nobody else has them.
+/// They are those of a message with this id and these bits that `kernel` has delivered, and nobody else has
+/// them.
 #[cold]
 #[inline(never)]
 unsafe fn release_unread<K: Kernel>(kernel: K, id: i32, bits: u32, arguments: &mut [u8]) {
@@ -541,8 +557,9 @@ unsafe fn release_unread<K: Kernel>(kernel: K, id: i32, bits: u32, arguments: &m
 ///
 /// # Safety
 ///
-/// `body` are its arguments, and nobody else has them. It is genuine if it was sent with a send-once right: the kernel adds a reference for each of
-/// these that it sends. Somebody else with such a right can only name references of dead names.
+/// `body` are its arguments, and nobody else has them. It is genuine if it was sent with a send-once right:
+/// the kernel adds a reference for each of these that it sends. Somebody else with such a right can only name
+/// references of dead names.
 unsafe fn dead_name<K: Kernel>(
     kernel: K,
     genuine: bool,
@@ -561,7 +578,8 @@ unsafe fn dead_name<K: Kernel>(
     Ok(unsafe { DeadName::new(kernel, name, genuine) })
 }
 
-/// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the reply.
+/// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the
+/// reply.
 pub struct Port<'a, K: Kernel> {
     head: &'a Head<K>,
 }
@@ -581,7 +599,8 @@ impl<'a, K: Kernel> Port<'a, K> {
         self.head.name
     }
 
-    /// The word that the receiver has set to find its object by (`mach_port_set_protected_payload`), if it has.
+    /// The word that the receiver has set to find its object by (`mach_port_set_protected_payload`), if it
+    /// has.
     #[inline]
     pub fn payload(self) -> Option<usize> {
         // An address of the machine that the ABI is for; `usize` has room for it where that is this one.
@@ -603,14 +622,15 @@ impl<'a, K: Kernel> Port<'a, K> {
         &self.head.kernel
     }
 
-    /// True if the message was sent with a send-once right. A notification that was asked for is; one that somebody with a send right has made
-    /// up is not.
+    /// True if the message was sent with a send-once right. A notification that was asked for is; one that
+    /// somebody with a send right has made up is not.
     pub fn is_send_once(self) -> bool {
         self.head.bits().local_disposition() == name::MOVE_SEND_ONCE
     }
 
     /// Takes the reply right out of the message, to answer later; the routine then returns
-    /// [`MIG_NO_REPLY`](KernReturn::MIG_NO_REPLY). The token is null if nobody waits for a reply, and from the second call on.
+    /// [`MIG_NO_REPLY`](KernReturn::MIG_NO_REPLY). The token is null if nobody waits for a reply, and from
+    /// the second call on.
     pub fn defer(self) -> ReplyTo<K> {
         let (name, disposition) = self.head.take_reply_right();
         // SAFETY: the kernel delivered the right with this message, and it has just been taken out.

@@ -1,6 +1,7 @@
 //! Releasing what a message holds: the cold path behind every rejected, failed or dropped message.
 //!
-//! Kernels are passed by value: a reference would keep the caller's message, which the kernel is part of, in memory.
+//! Kernels are passed by value: a reference would keep the caller's message, which the kernel is part of, in
+//! memory.
 
 use crate::abi::{Abi, Family};
 use crate::body::Origin;
@@ -54,7 +55,8 @@ pub(crate) unsafe fn unsent<K: Kernel>(kernel: K, arguments: &mut [u8]) {
 ///
 /// # Safety
 ///
-/// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else owns what these arguments hold.
+/// The message has been built by this crate or delivered by `kernel`, with the complex bit, and nobody else
+/// owns what these arguments hold.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn typed<K: Kernel>(kernel: K, mut arguments: &[u8]) {

@@ -85,15 +85,16 @@ where
 
 /// Why a routine has no result.
 ///
-/// Made with `?` from [`Malformed`], when the request is not as declared and no method has been called, or from the [`KernReturn`] of the
-/// method.
+/// Made with `?` from [`Malformed`], when the request is not as declared and no method has been called, or
+/// from the [`KernReturn`] of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     code: KernReturn,
     malformed: bool,
 }
 
-/// What has become of a request. All zeros at first, and one word in any case: it is written for each message.
+/// What has become of a request. All zeros at first, and one word in any case: it is written for each
+/// message.
 #[derive(Clone, Copy)]
 enum Outcome {
     /// No routine has taken it, or tried to.
@@ -136,7 +137,8 @@ impl From<KernReturn> for Refusal {
     }
 }
 
-/// The answer to a request. Nothing is written for it until there is something to say, and somebody to say it to.
+/// The answer to a request. Nothing is written for it until there is something to say, and somebody to say it
+/// to.
 ///
 /// Dropping it releases what has been put into it.
 pub struct Reply<'b, K: Kernel> {
@@ -164,7 +166,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.outcome.code()
     }
 
-    /// True if a method has taken the request: it was as declared, and the method did not answer [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID).
+    /// True if a method has taken the request: it was as declared, and the method did not answer
+    /// [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID).
     #[inline]
     pub fn is_taken(&self) -> bool {
         matches!(self.outcome, Outcome::Served(code) if code != KernReturn::MIG_BAD_ID)
@@ -220,7 +223,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
         Ok(())
     }
 
-    /// Answers the request, if anybody waits for that, and releases what is left of it. Nothing is left in the reply.
+    /// Answers the request, if anybody waits for that, and releases what is left of it. Nothing is left in
+    /// the reply.
     ///
     /// # Errors
     ///
@@ -239,8 +243,9 @@ impl<'b, K: Kernel> Reply<'b, K> {
         result
     }
 
-    /// Answers the request, if anybody waits for that, and receives the next message into the reply's storage, in one call where that
-    /// is possible. A client that does not take its reply does not stop the server: that reply is released.
+    /// Answers the request, if anybody waits for that, and receives the next message into the reply's
+    /// storage, in one call where that is possible. A client that does not take its reply does not stop the
+    /// server: that reply is released.
     ///
     /// # Errors
     ///
@@ -266,7 +271,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
     }
 
-    /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be sent.
+    /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be
+    /// sent.
     #[inline]
     fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
         assert_same_task(&self.kernel, request.kernel());
@@ -286,8 +292,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.message.len != 0
     }
 
-    /// Writes a reply that has nothing but its code. False if the code is an order not to answer; untyped ABIs have one of the two, and to them the
-    /// other is an error like any other.
+    /// Writes a reply that has nothing but its code. False if the code is an order not to answer; untyped
+    /// ABIs have one of the two, and to them the other is an error like any other.
     #[inline(never)]
     fn fails(&mut self) -> bool {
         let code = self.code();
@@ -389,7 +395,8 @@ impl<K: Kernel> Drop for Reply<'_, K> {
 
 /// The duty to answer a request, kept for later: the reply right, and what it is a reply to.
 ///
-/// Dropping it tells the client that the server died ([`MIG_SERVER_DIED`](KernReturn::MIG_SERVER_DIED)), if the client sent a send-once right.
+/// Dropping it tells the client that the server died ([`MIG_SERVER_DIED`](KernReturn::MIG_SERVER_DIED)), if
+/// the client sent a send-once right.
 pub struct ReplyTo<K: Kernel> {
     kernel: K,
     name: Name,
@@ -420,7 +427,8 @@ impl<K: Kernel> ReplyTo<K> {
         &self.kernel
     }
 
-    /// The reply right itself, for those who answer by another interface (`…_reply.defs`) or hand it on; `None` if nobody waits.
+    /// The reply right itself, for those who answer by another interface (`…_reply.defs`) or hand it on;
+    /// `None` if nobody waits.
     pub fn into_right(mut self) -> Option<AnyRight<'static, K>> {
         let name = mem::take(&mut self.name);
         if !name.is_valid() {
@@ -434,8 +442,9 @@ impl<K: Kernel> ReplyTo<K> {
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_REPLY_MISMATCH`] if the request was for another routine than `id`: its client gets an error, as when the token is
-    /// dropped. Otherwise the code of `mach_msg`; what the reply held has been released.
+    /// [`KernReturn::MIG_REPLY_MISMATCH`] if the request was for another routine than `id`: its client gets
+    /// an error, as when the token is dropped. Otherwise the code of `mach_msg`; what the reply held has been
+    /// released.
     pub fn answer<const N: usize, T>(
         mut self,
         id: i32,

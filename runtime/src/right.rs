@@ -28,7 +28,8 @@ pub trait Right<K: Kernel>: Sized + sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or `name` is null or dead.
+    /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or
+    /// `name` is null or dead.
     unsafe fn from_raw(kernel: K, name: Name) -> Self;
 
     /// The name, and with it the duty to release the right.
@@ -72,7 +73,8 @@ macro_rules! rights {
             ///
             /// # Safety
             ///
-            /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or `name` is null or dead.
+            /// The task of `kernel` holds one reference of this kind under `name` that nothing else will
+            /// release, or `name` is null or dead.
             #[inline]
             pub const unsafe fn from_raw(kernel: K, name: Name) -> Self {
                 Self { name, kernel }
@@ -135,18 +137,23 @@ macro_rules! travels {
 }
 
 rights! {
-    /// A send right (`MACH_PORT_RIGHT_SEND`): one user reference, released when dropped (`mach_port_deallocate`).
+    /// A send right (`MACH_PORT_RIGHT_SEND`): one user reference, released when dropped
+    /// (`mach_port_deallocate`).
     ///
-    /// A task has one name for all send rights to a port, and the kernel counts at most 65,534 references of it (GNU Mach), or 65,535 (XNU). On XNU a name
-    /// that has reached them keeps them for ever: values stay right, and the name is never free again. On GNU Mach [`try_clone`](Self::try_clone) then
-    /// fails with `KERN_UREFS_OVERFLOW`, but what messages bring beyond is not counted: of so many values the last ones to be dropped denote a
-    /// name that is free, or another's. No program can tell, so a server that keeps rights from strangers must bound how many it keeps.
+    /// A task has one name for all send rights to a port, and the kernel counts at most 65,534 references of
+    /// it (GNU Mach), or 65,535 (XNU). On XNU a name that has reached them keeps them for ever: values stay
+    /// right, and the name is never free again. On GNU Mach [`try_clone`](Self::try_clone) then fails with
+    /// `KERN_UREFS_OVERFLOW`, but what messages bring beyond is not counted: of so many values the last ones
+    /// to be dropped denote a name that is free, or another's. No program can tell, so a server that keeps
+    /// rights from strangers must bound how many it keeps.
     SendRight, Send, "a send";
-    /// A send-once right (`MACH_PORT_RIGHT_SEND_ONCE`). Dropping it unused tells its port's receiver so: a send-once notification.
+    /// A send-once right (`MACH_PORT_RIGHT_SEND_ONCE`). Dropping it unused tells its port's receiver so: a
+    /// send-once notification.
     SendOnceRight, SendOnce, "a send-once";
     /// A receive right (`MACH_PORT_RIGHT_RECEIVE`). Dropping it destroys the port.
     ReceiveRight, Receive, "a receive";
-    /// A port set (`MACH_PORT_RIGHT_PORT_SET`): receives for all of its members. Dropping it leaves the members without a set.
+    /// A port set (`MACH_PORT_RIGHT_PORT_SET`): receives for all of its members. Dropping it leaves the
+    /// members without a set.
     PortSet, PortSet, "a port set";
 }
 
@@ -161,7 +168,8 @@ impl<K: Kernel> SendRight<K> {
     ///
     /// # Errors
     ///
-    /// As that call: the port may have died, or the name has as many references as fit (`KERN_UREFS_OVERFLOW`, on GNU Mach).
+    /// As that call: the port may have died, or the name has as many references as fit
+    /// (`KERN_UREFS_OVERFLOW`, on GNU Mach).
     pub fn try_clone(&self) -> Result<Self, KernReturn> {
         if !self.is_null() {
             // SAFETY: the name of this right.
@@ -181,12 +189,14 @@ impl<K: Kernel> ReceiveRight<K> {
         Ok(Self { name: kernel.allocate_port()?, kernel: kernel.clone() })
     }
 
-    /// Makes a port for the replies of calls: for `replyport` arguments, which take it as `AnyRight::make_send_once(&port)`.
+    /// Makes a port for the replies of calls: for `replyport` arguments, which take it as
+    /// `AnyRight::make_send_once(&port)`.
     ///
-    /// To XNU it is a reply port (`mach_port_construct` with `MPO_REPLY_PORT`), as the one that each thread has for calls without such an argument.
-    /// macOS 26 ends a program that calls a service of launchd with a plain port for the reply. From macOS 13 on, no right to a reply port can be
-    /// made but the one in the header of a request, and neither that one nor the receive right moves in a message. On other kernels, and before
-    /// macOS 13, it is a port like any other.
+    /// To XNU it is a reply port (`mach_port_construct` with `MPO_REPLY_PORT`), as the one that each thread
+    /// has for calls without such an argument. macOS 26 ends a program that calls a service of launchd with a
+    /// plain port for the reply. From macOS 13 on, no right to a reply port can be made but the one in the
+    /// header of a request, and neither that one nor the receive right moves in a message. On other kernels,
+    /// and before macOS 13, it is a port like any other.
     ///
     /// # Errors
     ///
@@ -197,9 +207,10 @@ impl<K: Kernel> ReceiveRight<K> {
 
     /// Makes a port for the exceptions of threads and tasks.
     ///
-    /// To XNU it is an exception port (`mach_port_construct` with `MPO_EXCEPTION_PORT`) from macOS 15 on: its receive right never leaves the task,
-    /// and it is the only kind of immovable port that can be set for exceptions, as a hardened program must. On other kernels, and
-    /// before that, it is a port like any other.
+    /// To XNU it is an exception port (`mach_port_construct` with `MPO_EXCEPTION_PORT`) from macOS 15 on: its
+    /// receive right never leaves the task, and it is the only kind of immovable port that can be set for
+    /// exceptions, as a hardened program must. On other kernels, and before that, it is a port like any
+    /// other.
     ///
     /// # Errors
     ///
@@ -230,8 +241,8 @@ impl<K: Kernel> ReceiveRight<K> {
         Ok(SendOnceRight { name, kernel: self.kernel.clone() })
     }
 
-    /// Asks for a notification about this port, sent to `notify`; gives back the right that was registered before
-    /// (`mach_port_request_notification`).
+    /// Asks for a notification about this port, sent to `notify`; gives back the right that was registered
+    /// before (`mach_port_request_notification`).
     ///
     /// # Errors
     ///
@@ -259,7 +270,8 @@ impl<K: Kernel> ReceiveRight<K> {
 }
 
 impl<K: Kernel> SendOnceRight<K> {
-    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a thread that is woken.
+    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a
+    /// thread that is woken.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -288,9 +300,11 @@ impl<K: Kernel> SendOnceRight<K> {
 }
 
 impl<K: Kernel> SendRight<K> {
-    /// Asks for a dead-name notification about this right, sent to `notify`; gives back the right that was registered before.
+    /// Asks for a dead-name notification about this right, sent to `notify`; gives back the right that was
+    /// registered before.
     ///
-    /// If the port has died already the notification comes at once; on GNU Mach itself this is `KERN_INVALID_ARGUMENT` instead.
+    /// If the port has died already the notification comes at once; on GNU Mach itself this is
+    /// `KERN_INVALID_ARGUMENT` instead.
     ///
     /// # Errors
     ///
@@ -307,8 +321,8 @@ impl<K: Kernel> SendRight<K> {
     }
 }
 
-/// A reference of a dead name: what a dead-name notification brings, so that the name cannot be given to another right before its receiver has looked
-/// at it. Dropping it releases the reference.
+/// A reference of a dead name: what a dead-name notification brings, so that the name cannot be given to
+/// another right before its receiver has looked at it. Dropping it releases the reference.
 ///
 /// ```ignore
 /// use mach_defs::gnu::notify::Notify;
@@ -338,13 +352,15 @@ impl<K: Kernel> DeadName<K> {
         Self { name, owned, kernel }
     }
 
-    /// The name: that of the send or send-once right whose port has died. Compare it with [`SendRight::name`].
+    /// The name: that of the send or send-once right whose port has died. Compare it with
+    /// [`SendRight::name`].
     #[inline]
     pub const fn name(&self) -> Name {
         self.name
     }
 
-    /// Whether the kernel has said so. What somebody with a send right to the port has made up brings no reference, and may be false.
+    /// Whether the kernel has said so. What somebody with a send right to the port has made up brings no
+    /// reference, and may be false.
     #[inline]
     pub const fn is_genuine(&self) -> bool {
         self.owned
@@ -394,8 +410,8 @@ impl<K: Kernel> PortSet<K> {
     }
 }
 
-/// A right together with what happens to it when it is sent: a destination, a reply port, or a polymorphic argument
-/// (`mach_msg_type_name_t` and name in one).
+/// A right together with what happens to it when it is sent: a destination, a reply port, or a polymorphic
+/// argument (`mach_msg_type_name_t` and name in one).
 ///
 /// ```
 /// use mig_runtime::{AnyRight, Kernel, ReceiveRight, SendRight};

@@ -17,12 +17,14 @@ use crate::release;
 use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task, sealed};
 use crate::types::{Word, name, word_at};
 
-/// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender chooses the kind.
+/// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender
+/// chooses the kind.
 pub trait ArrayRight<K: Kernel>: Sized + sealed::Sealed {
     /// The kind that the receiver sees; `None` where the sender chooses it.
     const KIND: Option<u8>;
 
-    /// Owns what a message has brought in an array of this kind. `None` for a kind that an element cannot have.
+    /// Owns what a message has brought in an array of this kind. `None` for a kind that an element cannot
+    /// have.
     ///
     /// # Safety
     ///
@@ -73,9 +75,11 @@ impl<K: Kernel> ArrayRight<K> for AnyRight<'static, K> {
     }
 }
 
-/// Rights that have come out of line, in the kernel's memory: an iterator that hands them out one by one, without an allocation.
+/// Rights that have come out of line, in the kernel's memory: an iterator that hands them out one by one,
+/// without an allocation.
 ///
-/// Dropping it releases the rights that were not taken, and the memory. A server's method makes one of a `Vec`, of an array, or of any iterator.
+/// Dropping it releases the rights that were not taken, and the memory. A server's method makes one of a
+/// `Vec`, of an array, or of any iterator.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -123,7 +127,8 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
         };
         for index in left.clone() {
             let name = Name(word_at(names, index * size_of::<Name>()).unwrap_or(0));
-            // SAFETY: as `from_memory` was promised, and the second value of this right is never dropped as one.
+            // SAFETY: as `from_memory` was promised, and the second value of this right is never dropped as
+            // one.
             let right = unsafe { R::received(kernel.clone(), name, kind) };
             // Not even if `look` panics, which only costs what `kernel` counts.
             let right = ManuallyDrop::new(right);
@@ -227,8 +232,8 @@ impl<K: Kernel, R: ArrayRight<K>> fmt::Debug for Rights<K, R> {
 
 /// Rights of one kind on their way into one array argument.
 ///
-/// The rights that are moved belong to it; those that are copied, or made from others, are borrowed for as long as the message lives.
-/// A few of them need no allocation.
+/// The rights that are moved belong to it; those that are copied, or made from others, are borrowed for as
+/// long as the message lives. A few of them need no allocation.
 #[derive(Debug)]
 pub struct PortArray<'a, K: Kernel> {
     names: Names,
@@ -434,7 +439,8 @@ impl<K: Kernel> Drop for PortArray<'_, K> {
     fn drop(&mut self) {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.owned) else { return };
         for name in self.names.iter() {
-            // SAFETY: `into_raw` has given the rights that are moved to this array, and no message has taken them.
+            // SAFETY: `into_raw` has given the rights that are moved to this array, and no message has taken
+            // them.
             unsafe { release::right(kernel.clone(), self.disposition, *name) };
         }
     }

@@ -59,7 +59,8 @@ use crate::{Dest, KernReturn, MsgBuf, PortSet, ReceiveRight, Received, Reply, Se
 #[cfg(test)]
 mod tests;
 
-/// A message that no routine took, or that could not even be received. Whoever counts sequence numbers must count this one as well.
+/// A message that no routine took, or that could not even be received. Whoever counts sequence numbers must
+/// count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unclaimed {
@@ -69,9 +70,10 @@ pub struct Unclaimed {
     pub id: i32,
     /// Its position in the queue of that port.
     pub seqno: Seqno,
-    /// What its sender is answered: [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) if no routine has this id or the routine is not implemented,
-    /// [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS) if the message is not as declared. Or why it could not be received, which is a code of
-    /// `mach_msg` ([`Lost`]): its sender has been answered [`KERN_RESOURCE_SHORTAGE`](KernReturn::KERN_RESOURCE_SHORTAGE) then, or is told that the
+    /// What its sender is answered: [`MIG_BAD_ID`](KernReturn::MIG_BAD_ID) if no routine has this id or the
+    /// routine is not implemented, [`MIG_BAD_ARGUMENTS`](KernReturn::MIG_BAD_ARGUMENTS) if the message is not
+    /// as declared. Or why it could not be received, which is a code of `mach_msg` ([`Lost`]): its sender has
+    /// been answered [`KERN_RESOURCE_SHORTAGE`](KernReturn::KERN_RESOURCE_SHORTAGE) then, or is told that the
     /// reply right was destroyed.
     pub code: KernReturn,
 }
@@ -82,18 +84,21 @@ impl From<Lost> for Unclaimed {
     }
 }
 
-/// Bytes of the largest message that is received although no subsystem declares one so large, so that its sender can be told. A larger one is taken
-/// from its queue and destroyed: what a stranger sends costs no more memory than this in each thread.
+/// Bytes of the largest message that is received although no subsystem declares one so large, so that its
+/// sender can be told. A larger one is taken from its queue and destroyed: what a stranger sends costs no
+/// more memory than this in each thread.
 const LARGEST_UNDECLARED: usize = 1 << 16;
 
 /// Serves subsystems on the ports of a set, with one thread or several.
 ///
-/// Each message is given to the subsystem that has its id, with the sequence number of its port; messages of one port are received in order,
-/// but served at once by as many threads as there are. After the routine the reply goes out, unless the routine keeps it for later
-/// ([`Port::defer`](crate::Port::defer)); a client that no longer takes its reply does no harm. What a routine did not take of a request
-/// is released. A routine that panics is answered with [`KERN_FAILURE`](KernReturn::KERN_FAILURE), where panics unwind, and the loop goes on.
-/// A message larger than any subsystem declares is received all the same, and rejected like any other that is malformed; one of more than 64 KiB,
-/// or for which there is no memory, is taken from its queue and destroyed. No message ends a server, whatever it brings.
+/// Each message is given to the subsystem that has its id, with the sequence number of its port; messages of
+/// one port are received in order, but served at once by as many threads as there are. After the routine the
+/// reply goes out, unless the routine keeps it for later ([`Port::defer`](crate::Port::defer)); a client that
+/// no longer takes its reply does no harm. What a routine did not take of a request is released. A routine
+/// that panics is answered with [`KERN_FAILURE`](KernReturn::KERN_FAILURE), where panics unwind, and the loop
+/// goes on. A message larger than any subsystem declares is received all the same, and rejected like any
+/// other that is malformed; one of more than 64 KiB, or for which there is no memory, is taken from its queue
+/// and destroyed. No message ends a server, whatever it brings.
 pub struct Server<'s, K: Kernel> {
     ports: Result<Ports<'s, K>, KernReturn>,
     subsystems: Vec<Entry<'s, K>>,
@@ -107,12 +112,13 @@ struct Ports<'s, K: Kernel> {
     stop: Stop<K>,
 }
 
-/// Ends a [`Server`] from anywhere; clones are the same. Each server has one of its own, or is [given](Server::until) one by whoever
-/// cannot reach the server itself later.
+/// Ends a [`Server`] from anywhere; clones are the same. Each server has one of its own, or is
+/// [given](Server::until) one by whoever cannot reach the server itself later.
 pub struct Stop<K: Kernel>(Arc<Control<K>>);
 
 struct Control<K: Kernel> {
-    /// A member of the server's set to which nobody else has a right: a message here is the order to look whether to stop.
+    /// A member of the server's set to which nobody else has a right: a message here is the order to look
+    /// whether to stop.
     port: ReceiveRight<K>,
     stopped: AtomicBool,
 }
@@ -286,10 +292,12 @@ impl<'s, K: Kernel> Server<'s, K> {
         self.and(Vec::new(), subsystem)
     }
 
-    /// Serves this subsystem, too, but on these ports only. What comes to another port of the set with an id of this subsystem is for others that are
-    /// served there, or for nobody: a client that has a right to one of an object's ports cannot call what is meant for another.
+    /// Serves this subsystem, too, but on these ports only. What comes to another port of the set with an id
+    /// of this subsystem is for others that are served there, or for nobody: a client that has a right to one
+    /// of an object's ports cannot call what is meant for another.
     ///
-    /// A port that has a payload in the place of its name (`mach_port_set_protected_payload`) is none of them.
+    /// A port that has a payload in the place of its name (`mach_port_set_protected_payload`) is none of
+    /// them.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -331,7 +339,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         self
     }
 
-    /// Tells of every message that no routine took, before its sender is answered and in the thread that received it.
+    /// Tells of every message that no routine took, before its sender is answered and in the thread that
+    /// received it.
     #[must_use]
     pub fn unclaimed(mut self, tell: impl Fn(Unclaimed) + Send + Sync + 's) -> Self {
         self.unclaimed = Box::new(tell);
@@ -350,13 +359,15 @@ impl<'s, K: Kernel> Server<'s, K> {
 
     /// Serves on threads of the standard library while `work` runs, and returns what `work` returns.
     ///
-    /// The server stops when `work` ends, also where it leaves early with `?` or panics: a program that runs a server in a scope of threads and
-    /// calls [`stop`](Self::stop) by hand waits for ever where it does not come to that call.
+    /// The server stops when `work` ends, also where it leaves early with `?` or panics: a program that runs
+    /// a server in a scope of threads and calls [`stop`](Self::stop) by hand waits for ever where it does not
+    /// come to that call.
     ///
     /// # Errors
     ///
-    /// As [`run_on`](Self::run_on), once `work` has ended. A client of a server that has ended by itself waits for as long as its call says. If the
-    /// server cannot begin, or there is no thread for it (`KERN_RESOURCE_SHORTAGE`), `work` is not begun.
+    /// As [`run_on`](Self::run_on), once `work` has ended. A client of a server that has ended by itself
+    /// waits for as long as its call says. If the server cannot begin, or there is no thread for it
+    /// (`KERN_RESOURCE_SHORTAGE`), `work` is not begun.
     #[cfg(feature = "std")]
     pub fn serve_while<R>(&self, work: impl FnOnce() -> R) -> Result<R, KernReturn> {
         /// Stops the server when `work` is over, however it ends.
@@ -387,8 +398,8 @@ impl<'s, K: Kernel> Server<'s, K> {
     ///
     /// # Errors
     ///
-    /// The code of the receive that failed, such as `MACH_RCV_PORT_DIED` when the set or the task has gone, or of what could not be made at
-    /// first. All threads have ended then.
+    /// The code of the receive that failed, such as `MACH_RCV_PORT_DIED` when the set or the task has gone,
+    /// or of what could not be made at first. All threads have ended then.
     pub fn run_on<P: Platform>(&self) -> Result<(), KernReturn> {
         let ports = self.ports.as_ref().map_err(|code| *code)?;
         let failure = AtomicI32::new(KernReturn::KERN_SUCCESS.0);
@@ -402,8 +413,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         KernReturn(failure.into_inner()).ok()
     }
 
-    /// Ends [`run`](Self::run), once each thread has served what it has received. What is in the queues stays there. Without a run, the
-    /// next one ends at once.
+    /// Ends [`run`](Self::run), once each thread has served what it has received. What is in the queues stays
+    /// there. Without a run, the next one ends at once.
     pub fn stop(&self) {
         if let Ok(ports) = &self.ports {
             ports.stop.stop();
@@ -437,7 +448,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         }
     }
 
-    /// Serves a message that somebody else has received ([`Received::from_message`]), and answers it. It need not have come to a port of this server's.
+    /// Serves a message that somebody else has received ([`Received::from_message`]), and answers it. It need
+    /// not have come to a port of this server's.
     ///
     /// # Errors
     ///
@@ -452,8 +464,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         Ok(())
     }
 
-    /// The port set that this server receives from, for an event loop that tells when a message is there (`EVFILT_MACHPORT`), so that
-    /// [`serve_one`](Self::serve_one) with a time of 0 need not wait.
+    /// The port set that this server receives from, for an event loop that tells when a message is there
+    /// (`EVFILT_MACHPORT`), so that [`serve_one`](Self::serve_one) with a time of 0 need not wait.
     ///
     /// # Errors
     ///
@@ -468,7 +480,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         let (request, reply) = (request.spare_capacity_mut(), reply.spare_capacity_mut());
         while !ports.stop.is_stopped() {
             let Err(mut end) = self.serve_by_turns::<P>(ports, request, reply);
-            // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next may be larger still.
+            // Another thread may take the message meanwhile, so there may be nothing to wait for; or the next
+            // may be larger still.
             while let End::Receive(ReceiveError::TooLarge { size }) = end {
                 match self.serve_large::<P>(ports, size, Some(0), request, reply) {
                     Ok(_) => break,
@@ -490,7 +503,8 @@ impl<'s, K: Kernel> Server<'s, K> {
     ///
     /// # Errors
     ///
-    /// The code, if no message can be received any more. After each of the others a message has left its queue, or the thread has waited.
+    /// The code, if no message can be received any more. After each of the others a message has left its
+    /// queue, or the thread has waited.
     fn go_on<P: Platform>(&self, error: ReceiveError) -> Result<(), KernReturn> {
         match error {
             ReceiveError::Lost(lost) => {
@@ -508,7 +522,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         }
     }
 
-    /// Serves as long as messages fit, two buffers changing roles: the reply to one message and the receive of the next are one call.
+    /// Serves as long as messages fit, two buffers changing roles: the reply to one message and the receive
+    /// of the next are one call.
     fn serve_by_turns<P: Platform>(
         &self,
         ports: &Ports<'_, K>,
@@ -538,8 +553,8 @@ impl<'s, K: Kernel> Server<'s, K> {
         Ok(reply.answer_and_receive(request, ports.receive())?)
     }
 
-    /// Receives a message of `size` bytes, which is more than any subsystem declares, and serves it. If it is too large even for that, or if there is no
-    /// memory for it, it is taken from its queue and lost.
+    /// Receives a message of `size` bytes, which is more than any subsystem declares, and serves it. If it is
+    /// too large even for that, or if there is no memory for it, it is taken from its queue and lost.
     fn serve_large<P: Platform>(
         &self,
         ports: &Ports<'_, K>,

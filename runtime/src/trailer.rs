@@ -1,4 +1,5 @@
-//! What the receiver's kernel writes behind a message of an untyped ABI: who sent it, and where it stood in its queue.
+//! What the receiver's kernel writes behind a message of an untyped ABI: who sent it, and where it stood in
+//! its queue.
 
 use mig_abi::TrailerField;
 
@@ -36,7 +37,8 @@ impl AuditToken {
         self.val[5] as i32
     }
 
-    /// The version of the process's number, which tells the next process of the same number from it (`audit_token_to_pidversion`).
+    /// The version of the process's number, which tells the next process of the same number from it
+    /// (`audit_token_to_pidversion`).
     pub const fn pid_version(&self) -> i32 {
         self.val[7] as i32
     }

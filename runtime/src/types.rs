@@ -23,7 +23,8 @@ pub mod name {
     /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
     pub const MAKE_SEND_ONCE: u8 = Disposition::MakeSendOnce as u8;
 
-    /// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the request port.
+    /// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the
+    /// request port.
     pub const PROTECTED_PAYLOAD: u8 = mig_abi::PROTECTED_PAYLOAD;
 
     /// True for the numbers that denote a port right (`MACH_MSG_TYPE_PORT_ANY`).
@@ -33,10 +34,12 @@ pub mod name {
     }
 }
 
-/// What a type word says of plain data (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI packs it.
+/// What a type word says of plain data (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI
+/// packs it.
 ///
-/// It cannot say that the data are names of rights: the methods that take rights write such type words by themselves. Nor does it decide
-/// whether an address follows: that is up to the method that it is given to, which has the memory in its hands.
+/// It cannot say that the data are names of rights: the methods that take rights write such type words by
+/// themselves. Nor does it decide whether an address follows: that is up to the method that it is given to,
+/// which has the memory in its hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Type {
     /// `msgt_name`: the kind of the elements.
@@ -197,7 +200,8 @@ impl Type {
 
     /// Reads the type word at the start of `bytes`; `None` if they are too short for one.
     ///
-    /// The long form has room for numbers of types that do not exist. A kernel carries them as plain data; here they are all 255.
+    /// The long form has room for numbers of types that do not exist. A kernel carries them as plain data;
+    /// here they are all 255.
     pub(crate) fn read<A: Abi>(bytes: &[u8]) -> Option<Self> {
         let first = word_at(bytes, 0)?;
         let flags = first >> flags_shift::<A>();
@@ -213,8 +217,8 @@ impl Type {
         Some(Self { name: name.min(255) as u8, bits: bits as u16, number, inline, long, deallocate })
     }
 
-    /// True if `bytes` start with this type word as a kernel delivers it: inline as it stands; out of line with the deallocate bit, and with
-    /// any number.
+    /// True if `bytes` start with this type word as a kernel delivers it: inline as it stands; out of line
+    /// with the deallocate bit, and with any number.
     #[inline(always)]
     pub(crate) fn starts<A: Abi>(self, bytes: &[u8]) -> bool {
         let delivered = Self { deallocate: !self.inline, ..self };
@@ -281,7 +285,8 @@ pub enum WordForm {
     Long,
 }
 
-/// A type word that a receiver expects, of plain data or of a right; it can be compared with, and not be sent.
+/// A type word that a receiver expects, of plain data or of a right; it can be compared with, and not be
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected(pub(crate) Type);
 

@@ -1,6 +1,7 @@
 //! Messages of the untyped ABIs: descriptors in front, plain data behind an NDR record.
 //!
-//! A descriptor is 12 bytes for a right, and an address and 8 bytes for memory out of line; the last of its first 12 bytes says which it is.
+//! A descriptor is 12 bytes for a right, and an address and 8 bytes for memory out of line; the last of its
+//! first 12 bytes says which it is.
 
 mod read;
 mod write;
@@ -144,8 +145,8 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8],
                 let found = OutOfLine::read::<K::Abi>(descriptor);
                 // A message that was delivered in part has no address for what there was no room for.
                 if found.address != 0 && (origin == Origin::Delivered || found.deallocate) {
-                    // SAFETY: the kernel delivers memory as the receiver's, and the deallocate bit gives away what was the sender's; the
-                    // caller's promise.
+                    // SAFETY: the kernel delivers memory as the receiver's, and the deallocate bit gives away
+                    // what was the sender's; the caller's promise.
                     let memory = unsafe { found.memory(&kernel) };
                     if found.kind == PORTS {
                         // SAFETY: the caller's promise.

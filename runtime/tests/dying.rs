@@ -1,4 +1,5 @@
-//! A client that dies at any point of a call leaves nothing behind in its server, and nothing stuck: others are served as before.
+//! A client that dies at any point of a call leaves nothing behind in its server, and nothing stuck: others
+//! are served as before.
 
 use std::ops::Range;
 use std::sync::Mutex;

@@ -1,5 +1,6 @@
-//! What safe code cannot do: make a message, or anything that ends one, take numbers for rights or addresses. Each way that once did, or might,
-//! with the census of the task around it. What does not even compile is in `tests/tests/ownership`.
+//! What safe code cannot do: make a message, or anything that ends one, take numbers for rights or addresses.
+//! Each way that once did, or might, with the census of the task around it. What does not even compile is in
+//! `tests/tests/ownership`.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -160,7 +161,8 @@ fn a_type_word_counts_all_of_its_data() {
     both::<GnuI386, GnuX86_64>(check, check);
 }
 
-/// A short type word has 8 bits for the size and 12 for the number on i386: what is cut off would say that less data follows.
+/// A short type word has 8 bits for the size and 12 for the number on i386: what is cut off would say that
+/// less data follows.
 #[test]
 fn what_a_short_type_word_has_no_room_for_is_not_cut_off() {
     let victim = Victim::<GnuI386>::new();
@@ -324,7 +326,8 @@ fn no_data_is_read_while_descriptors_are_left() {
     both::<Apple32, Apple64>(check, check);
 }
 
-/// A closure that puts another builder in the place of the reply's would leave its length with bytes that nobody has written.
+/// A closure that puts another builder in the place of the reply's would leave its length with bytes that
+/// nobody has written.
 #[test]
 fn a_reply_is_written_by_its_own_builder() {
     fn check<A: Abi>(victim: &Victim<A>) {

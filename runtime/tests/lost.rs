@@ -1,5 +1,5 @@
-//! Messages that a server cannot receive: too large, or bringing more than its task has room for. Each is told of with its sequence number, what came
-//! of it is released, and everybody else is served as before.
+//! Messages that a server cannot receive: too large, or bringing more than its task has room for. Each is
+//! told of with its sequence number, what came of it is released, and everybody else is served as before.
 
 mod families;
 

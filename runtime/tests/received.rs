@@ -103,7 +103,8 @@ fn create(bits: u32, id: i32, body: &[u32]) -> Vec<u8> {
 type Right = (RightKind, u32);
 type Outcome = (bool, KernReturn, bool, Vec<Right>, Vec<Vec<u8>>);
 
-/// What the server made of a message: demux's answer, the code, whether a method took it, what was released, what was sent.
+/// What the server made of a message: demux's answer, the code, whether a method took it, what was released,
+/// what was sent.
 fn serve(server: &Server, message: Vec<u8>) -> Outcome {
     let kernel = Kernel::new();
     let (mut request, mut reply) = (MsgBuf::<256>::new(), MsgBuf::<64>::new());
@@ -582,8 +583,8 @@ fn a_payload_stands_for_the_request_port() {
     assert_eq!((request.port().name().0, request.port().payload()), (0, Some(0x1234)));
 }
 
-/// Numbers whose bytes, counted with 32 bits, are those of the elements that are there. The C stubs count so: their servers and clients take
-/// such a message, and hand the number on as the count.
+/// Numbers whose bytes, counted with 32 bits, are those of the elements that are there. The C stubs count so:
+/// their servers and clients take such a message, and hand the number on as the count.
 #[test]
 fn numbers_that_wrap_around_in_c() {
     const ARRAY: Type = Type::inline(2, 32, 1).long();

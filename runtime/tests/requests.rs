@@ -1,4 +1,5 @@
-//! The bytes of requests, and what becomes of what is in them. The expected bytes are those that the C stubs hand to `mach_msg`, pads zero.
+//! The bytes of requests, and what becomes of what is in them. The expected bytes are those that the C stubs
+//! hand to `mach_msg`, pads zero.
 
 mod fixture;
 
@@ -90,7 +91,8 @@ fn scalars() {
     assert_eq!(sent[32..], words(expected.as_flattened()));
 }
 
-/// `memory_object_create` as a kernel sends it gives the receive right up: the words that the C stubs of `KernelUser` write.
+/// `memory_object_create` as a kernel sends it gives the receive right up: the words that the C stubs of
+/// `KernelUser` write.
 #[test]
 fn kernels_set_the_deallocate_bit_of_a_right() {
     let send = |request: &mut mig_runtime::Builder<'_, Recorder<GnuI386>>, kernel: &Recorder<GnuI386>| {

@@ -1,8 +1,8 @@
 //! The names of codes, against the headers that declare them.
 //!
-//! GNU Mach: `mach/kern_return.h`, `mach/message.h`, `mach/mig_errors.h` and `device/device_types.h` of Debian's package `gnumach-dev`,
-//! 1.8+git20250702. macOS: the same files of the SDK of macOS 27, and `servers/bootstrap.h`; the codes of devices are those of
-//! XNU's `osfmk/device/device_types.h`.
+//! GNU Mach: `mach/kern_return.h`, `mach/message.h`, `mach/mig_errors.h` and `device/device_types.h` of
+//! Debian's package `gnumach-dev`, 1.8+git20250702. macOS: the same files of the SDK of macOS 27, and
+//! `servers/bootstrap.h`; the codes of devices are those of XNU's `osfmk/device/device_types.h`.
 
 use mig_runtime::KernReturn;
 use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, Osf32, System};

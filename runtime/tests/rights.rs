@@ -39,7 +39,8 @@ impl Memory for Apple64 {
     }
 }
 
-/// Sends send rights to four ports out of line, gives `test` what arrives, and ends with the census as it was.
+/// Sends send rights to four ports out of line, gives `test` what arrives, and ends with the census as it
+/// was.
 fn with_rights<A: Memory>(test: impl FnOnce(Rights<Local<A>, SendRight<Local<A>>>, [Name; 4])) {
     let task = Local::<A>::new();
     let to = ReceiveRight::allocate(&task).unwrap();

@@ -27,7 +27,8 @@ fn right_and_memory<K: Kernel<Abi: Words>>(
     request.move_receive(right);
     K::Abi::memory(request, memory, given).unwrap();
 }
-/// Sends a message that moves its destination, a reply right and what is in the body; the kernel answers this code and touches nothing.
+/// Sends a message that moves its destination, a reply right and what is in the body; the kernel answers this
+/// code and touches nothing.
 fn refused<A: Words>(code: i32) -> (Vec<(mig_runtime::kernel::RightKind, u32)>, usize) {
     let kernel = Recorder::<A>::new();
     kernel.state().fail_send = Some(KernReturn(code));
@@ -45,7 +46,8 @@ fn refused<A: Words>(code: i32) -> (Vec<(mig_runtime::kernel::RightKind, u32)>, 
     (kernel.released(), in_messages)
 }
 
-/// By the sources that `kernel::Remains` names, written down again: the codes, and whether header and body are the sender's.
+/// By the sources that `kernel::Remains` names, written down again: the codes, and whether header and body
+/// are the sender's.
 #[test]
 fn what_is_released_depends_on_the_code() {
     fn check<A: Words>(cases: &[(&[i32], bool, bool)]) {
@@ -121,7 +123,8 @@ impl<A: Abi> Pair<A> {
     }
 }
 
-/// One right of the body is none. `local` destroys what its kernel destroys, and counts what is released twice.
+/// One right of the body is none. `local` destroys what its kernel destroys, and counts what is released
+/// twice.
 #[test]
 fn a_right_that_is_refused_releases_nothing_twice() {
     fn check<A: Words>() {

@@ -1,4 +1,5 @@
-//! Processor time and instructions to compile every GNU Mach interface: `mig` as a library and as a command, and the C MIG behind a C preprocessor.
+//! Processor time and instructions to compile every GNU Mach interface: `mig` as a library and as a command,
+//! and the C MIG behind a C preprocessor.
 //!
 //! ```text
 //! cargo bench -p mig-tests --bench compile
@@ -90,14 +91,16 @@ fn compare() -> Result<(), String> {
 
 /// What it costs to compile all files.
 struct Cost {
-    /// Of processors, in user mode and in the system: on a busy machine it is the same, which the time of a clock on a wall is not.
+    /// Of processors, in user mode and in the system: on a busy machine it is the same, which the time of a
+    /// clock on a wall is not.
     time: Duration,
     /// In user mode; `None` where nothing has counted them.
     instructions: Option<u64>,
 }
 
 impl Cost {
-    /// The cost of commands that are run for each file, one after the other, each with the last one's output as its input.
+    /// The cost of commands that are run for each file, one after the other, each with the last one's output
+    /// as its input.
     fn of_processes(files: &[PathBuf], commands: impl Fn(&Path) -> Vec<Command>) -> Result<Self, String> {
         let run = |file: &PathBuf, valgrind| pipe(commands(file), valgrind);
         let time =
@@ -147,7 +150,8 @@ fn c_mig(packages: &Path, system: &Path, file: &Path) -> Vec<Command> {
     vec![preprocess, mig]
 }
 
-/// Runs commands, each with the last one's output as its input. Returns the instructions that valgrind counts, if it is to.
+/// Runs commands, each with the last one's output as its input. Returns the instructions that valgrind
+/// counts, if it is to.
 fn pipe(commands: Vec<Command>, valgrind: bool) -> Result<u64, String> {
     let (mut input, mut children) = (Stdio::null(), Vec::new());
     let last = commands.len() - 1;
@@ -194,7 +198,8 @@ fn least(whose: c_int, mut run: impl FnMut() -> Result<(), String>) -> Result<Du
     Ok(least)
 }
 
-/// What this process or its children that have ended have taken of the processors, in user mode and in the system.
+/// What this process or its children that have ended have taken of the processors, in user mode and in the
+/// system.
 fn processor_time(whose: c_int) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to a place for the answer.

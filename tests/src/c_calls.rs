@@ -1,4 +1,5 @@
-//! Calls of C stubs with values by argument name: where C wants them, in registers, behind pointers, behind pointers to pointers.
+//! Calls of C stubs with values by argument name: where C wants them, in registers, behind pointers, behind
+//! pointers to pointers.
 
 use std::io;
 
@@ -198,7 +199,8 @@ fn argument(
     })
 }
 
-/// True for an argument that is a local variable of the driver: a C type that is an array, or a structure by value.
+/// True for an argument that is a local variable of the driver: a C type that is an array, or a structure by
+/// value.
 fn is_local(abi: CAbi, size: usize) -> bool {
     size > abi.pointer()
 }

@@ -1,8 +1,8 @@
 //! The comparison of generated code with the stubs of the C MIG, routine by routine.
 //!
-//! For each kind of values: what the client functions send, what the demux functions make of it, what the clients make of the
-//! replies; then every damaged form of a request and a reply. Both sides get the same bytes, and the generated code stands on a kernel
-//! that counts rights and memory ([`Wire`]).
+//! For each kind of values: what the client functions send, what the demux functions make of it, what the
+//! clients make of the replies; then every damaged form of a request and a reply. Both sides get the same
+//! bytes, and the generated code stands on a kernel that counts rights and memory ([`Wire`]).
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -435,8 +435,8 @@ impl<A: Known> Comparison<'_, A> {
         Ok(success)
     }
 
-    /// Compares the replies of both servers. Where they differ only in what becomes of the server's rights and memory, they are as the
-    /// receiver sees them.
+    /// Compares the replies of both servers. Where they differ only in what becomes of the server's rights
+    /// and memory, they are as the receiver sees them.
     fn sent_reply(&mut self, routine: &Routine, what: &str, c: [&Flight; 2], ours: &Flight) {
         let (sent, our_sent) = (moves(A::C, c[0]), moves(A::C, ours));
         if sent == our_sent {
@@ -499,8 +499,8 @@ impl<A: Known> Comparison<'_, A> {
         Ok(())
     }
 
-    /// Nothing may be left behind of a message that a kernel can have delivered: its items fill it, and out-of-line data has the
-    /// deallocate bit.
+    /// Nothing may be left behind of a message that a kernel can have delivered: its items fill it, and
+    /// out-of-line data has the deallocate bit.
     fn expect_rights_released(&mut self, routine: &Routine, what: &str, message: &Flight, left: &[String]) {
         let items = wire::items(A::C, &message.bytes);
         if items.is_some_and(|items| items.iter().all(|item| item.inline || item.deallocate)) {

@@ -1,4 +1,5 @@
-//! The differences from the C MIG that are meant to be, each with its reason, and what the C compiler itself cannot build.
+//! The differences from the C MIG that are meant to be, each with its reason, and what the C compiler itself
+//! cannot build.
 //!
 //! The comparison fails on a difference without a reason, and on a reason without a difference.
 

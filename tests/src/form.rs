@@ -1,4 +1,5 @@
-//! How messages are put together, for a kernel that carries those of any ABI: where their rights and their memory are.
+//! How messages are put together, for a kernel that carries those of any ABI: where their rights and their
+//! memory are.
 //!
 //! As [`wire`], it is written from the C headers' structures, without the runtime.
 
@@ -27,7 +28,8 @@ impl Form {
     pub const fn shape(self) -> Shape {
         match self {
             Self::Typed(abi) => wire::shape(abi),
-            // `mach_msg_header_t` has names of 4 bytes in it, and no address. The voucher stands where others have the sequence number.
+            // `mach_msg_header_t` has names of 4 bytes in it, and no address. The voucher stands where others
+            // have the sequence number.
             Self::Untyped { pointer } => Shape {
                 header: 24,
                 local_port: 12,
@@ -41,7 +43,8 @@ impl Form {
         }
     }
 
-    /// What a kernel looks at in a message; `None` if it would not carry the message, because an item is not whole or of no known kind.
+    /// What a kernel looks at in a message; `None` if it would not carry the message, because an item is not
+    /// whole or of no known kind.
     pub fn items(self, bytes: &[u8]) -> Option<Vec<Item>> {
         match self {
             Self::Typed(abi) => wire::items(abi, bytes),
@@ -50,7 +53,8 @@ impl Form {
         }
     }
 
-    /// Takes the end of a message away: one unit of its bytes, or its last descriptor, which is plain data then.
+    /// Takes the end of a message away: one unit of its bytes, or its last descriptor, which is plain data
+    /// then.
     pub fn shorten(self, bytes: &mut Vec<u8>) {
         let Shape { header, alignment, .. } = self.shape();
         match self {
@@ -64,8 +68,8 @@ impl Form {
         }
     }
 
-    /// Makes an item what its receiver sees: the right that arrives, and memory that is the receiver's. A kernel with descriptors says so
-    /// of memory that it did not copy at once (`MACH_MSG_VIRTUAL_COPY`).
+    /// Makes an item what its receiver sees: the right that arrives, and memory that is the receiver's. A
+    /// kernel with descriptors says so of memory that it did not copy at once (`MACH_MSG_VIRTUAL_COPY`).
     pub fn arrive(self, bytes: &mut [u8], item: &Item) {
         match self {
             Self::Typed(abi) => {
@@ -83,7 +87,8 @@ impl Form {
         }
     }
 
-    /// The trailer that a receiver with these options gets (`MACH_RCV_TRAILER_ELEMENTS`): its size, and zeros.
+    /// The trailer that a receiver with these options gets (`MACH_RCV_TRAILER_ELEMENTS`): its size, and
+    /// zeros.
     pub fn trailer(self, options: u32) -> Vec<u8> {
         let size: u32 = match (self, options >> 24 & 0xf) {
             (Self::Typed(_), _) => return Vec::new(),
@@ -116,7 +121,8 @@ fn descriptors(pointer: usize, header: usize, bytes: &[u8]) -> Option<Vec<Item>>
 fn descriptor(pointer: usize, bytes: &[u8], offset: usize) -> Option<(Item, usize)> {
     let rest = &bytes[offset..];
     let [deallocate, copy, disposition, kind] = *rest.get(8..12)?.first_chunk()?;
-    // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and the single bytes.
+    // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and the
+    // single bytes.
     let (len, size_at) = if pointer == 8 { (16, 12) } else { (12, 4) };
     let disposition = u32::from(disposition);
     let port = Item {
@@ -187,7 +193,8 @@ mod tests {
         assert_eq!(facts, expected);
         let mut bytes = message();
         items.iter().for_each(|item| form.arrive(&mut bytes, item));
-        // A copied send right arrives as a send right; memory copied virtually is the receiver's, copied physically it does not say so.
+        // A copied send right arrives as a send right; memory copied virtually is the receiver's, copied
+        // physically it does not say so.
         assert_eq!((bytes[38], bytes[48], bytes[64]), (17, 1, 0));
     }
 

@@ -1,8 +1,8 @@
-//! Glue between generated code and the comparison, as Rust text: calls of client functions with values by argument name, and a
-//! server whose methods record what they are given.
+//! Glue between generated code and the comparison, as Rust text: calls of client functions with values by
+//! argument name, and a server whose methods record what they are given.
 //!
-//! It follows the signatures in the generated code, whatever types they have; [`convert`](crate::convert) makes values of those types
-//! and looks into them.
+//! It follows the signatures in the generated code, whatever types they have; [`convert`](crate::convert)
+//! makes values of those types and looks into them.
 
 use mig_codegen::model::{Arg, Interface, Routine};
 use proc_macro2::{Ident, TokenStream};
@@ -13,7 +13,8 @@ use syn::{FnArg, GenericArgument, Item, ItemFn, ItemTrait, Pat, PathArguments, R
 ///
 /// # Errors
 ///
-/// If the code has no function or method for a routine, or one with a parameter that is none of its arguments.
+/// If the code has no function or method for a routine, or one with a parameter that is none of its
+/// arguments.
 pub fn glue(interface: &Interface, generated: &str) -> Result<String, String> {
     let file =
         syn::parse_file(generated).map_err(|error| format!("the generated code is not Rust: {error}"))?;

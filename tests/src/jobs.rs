@@ -1,4 +1,5 @@
-//! Which interfaces are compared with the C MIG: every file of the packages that declares one, in each variant that fits.
+//! Which interfaces are compared with the C MIG: every file of the packages that declares one, in each
+//! variant that fits.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -1,7 +1,7 @@
 //! The program that compares: generated code with its glue around it, and [`main`] in the middle.
 //!
-//! The generated code of all interfaces is one crate that the test writes and compiles. It depends on this crate and calls [`main`]
-//! with what it has.
+//! The generated code of all interfaces is one crate that the test writes and compiles. It depends on this
+//! crate and calls [`main`] with what it has.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -19,7 +19,8 @@ use crate::jobs::{self, Job};
 use crate::oracle::{CAbi, Variant, build, generate};
 use crate::tally::Tally;
 
-/// Compiles the C stubs of all jobs, each into a folder of its own below `units`. Those of a server that is a kernel are only made.
+/// Compiles the C stubs of all jobs, each into a folder of its own below `units`. Those of a server that is a
+/// kernel are only made.
 ///
 /// # Errors
 ///
@@ -127,8 +128,8 @@ pub fn repository() -> PathBuf {
 /// The generated code of a job.
 pub type Entry<A> = (&'static str, &'static dyn Bindings<A>);
 
-/// Compares everything. The arguments of the program are the folder of the packages and that of the compiled C stubs; with a word behind
-/// them, only the interfaces with that word in their names.
+/// Compares everything. The arguments of the program are the folder of the packages and that of the compiled
+/// C stubs; with a word behind them, only the interfaces with that word in their names.
 pub fn main(i386: &[Entry<GnuI386>], x86_64: &[Entry<GnuX86_64>]) -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(packages), Some(units)) = (arguments.next(), arguments.next()) else {

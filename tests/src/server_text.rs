@@ -1,7 +1,8 @@
-//! The stubs of a server that is a kernel, read as text: they need headers of the kernel and can't be compiled here.
+//! The stubs of a server that is a kernel, read as text: they need headers of the kernel and can't be
+//! compiled here.
 //!
-//! migcom writes all stubs in one form: the type words are constants with a field a line, the checks are comparisons with a field
-//! each.
+//! migcom writes all stubs in one form: the type words are constants with a field a line, the checks are
+//! comparisons with a field each.
 
 use std::collections::BTreeMap;
 use std::fs;

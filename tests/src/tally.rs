@@ -90,8 +90,8 @@ impl Tally {
         self.deviations.extend(other.deviations);
     }
 
-    /// What is wrong, one line each: differences without a reason, reasons without a difference, and the table of routines that C
-    /// cannot compile if it is longer or shorter than what happened.
+    /// What is wrong, one line each: differences without a reason, reasons without a difference, and the
+    /// table of routines that C cannot compile if it is longer or shorter than what happened.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.failures.clone();
         for deviation in &self.deviations {

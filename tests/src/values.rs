@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use mig_abi::Disposition;
 use mig_codegen::model::{Arg, PortType, Role, Routine, Type, TypeKind};
 
-/// An argument's value as C holds it in memory: ports are names of four bytes, arrays their elements, strings end with a NUL.
+/// An argument's value as C holds it in memory: ports are names of four bytes, arrays their elements, strings
+/// end with a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Value {
     /// The bytes.
@@ -79,7 +80,8 @@ fn is_control(arg: &Arg) -> bool {
     )
 }
 
-/// How many elements of a `countinout` array the client takes: all that are declared, or fewer than the server has.
+/// How many elements of a `countinout` array the client takes: all that are declared, or fewer than the
+/// server has.
 fn limit(ty: &Type, kind: Kind) -> Value {
     let declared = ty.declared_max();
     Value { count: if kind == Kind::Overflowing { declared.min(2) } else { declared }, ..Value::default() }
@@ -96,8 +98,8 @@ pub fn capacity(ty: &Type) -> u32 {
 
 /// Values as both sides must agree on them: without what only one of them can say.
 ///
-/// A count is that of a variable array; a disposition that of a polymorphic argument; a string ends at its NUL; whose memory it was is
-/// forgotten.
+/// A count is that of a variable array; a disposition that of a polymorphic argument; a string ends at its
+/// NUL; whose memory it was is forgotten.
 pub fn agreed(routine: &Routine, values: &Values) -> Values {
     let known = values.iter().filter_map(|(name, value)| {
         let arg = routine.args.iter().find(|arg| arg.name == *name)?;
@@ -146,7 +148,8 @@ fn value(ty: &Type, kind: Kind, seed: u32) -> Value {
     }
 }
 
-/// What becomes of the sender's right; where the `.defs` lets it choose, it moves what the receiver wants, or a send-once right.
+/// What becomes of the sender's right; where the `.defs` lets it choose, it moves what the receiver wants, or
+/// a send-once right.
 fn disposition(port: &PortType) -> u32 {
     port.sender.or(port.receiver).unwrap_or(Disposition::MoveSendOnce) as u32
 }

@@ -1,6 +1,7 @@
 //! Messages of the typed ABIs as bytes, read and changed without any code of the project's own runtime.
 //!
-//! The tests need a second opinion on the wire format: this module is written from the C headers' structures alone.
+//! The tests need a second opinion on the wire format: this module is written from the C headers' structures
+//! alone.
 
 use crate::form::Form;
 use crate::oracle::CAbi;
@@ -226,9 +227,10 @@ fn set_bits(bytes: &mut [u8], offset: usize, shift: u32, width: u32, value: u32)
     set_u32(bytes, offset, word);
 }
 
-/// What the receiver sees of a message that was sent: the kernel swaps the two ports of the header, turns what becomes of a
-/// right into the right that arrives, sets the deallocate bit of out-of-line data and clears that of inline data, and numbers
-/// the message. Names stay as they are, as if both ends had one name table.
+/// What the receiver sees of a message that was sent: the kernel swaps the two ports of the header, turns
+/// what becomes of a right into the right that arrives, sets the deallocate bit of out-of-line data and
+/// clears that of inline data, and numbers the message. Names stay as they are, as if both ends had one name
+/// table.
 pub fn received(abi: CAbi, sent: &[u8], seqno: u32) -> Vec<u8> {
     let shape = shape(abi);
     let mut bytes = sent.to_vec();
@@ -273,8 +275,8 @@ pub fn resized(bytes: &[u8], size: usize) -> Vec<u8> {
 /// A name for the damage, and the damaged message.
 pub type Damaged = (String, Vec<u8>);
 
-/// A received message in every damaged form: truncated, oversized, with the complex bit wrong, and with each field of each type
-/// word wrong in turn.
+/// A received message in every damaged form: truncated, oversized, with the complex bit wrong, and with each
+/// field of each type word wrong in turn.
 pub fn damaged(abi: CAbi, bytes: &[u8]) -> Vec<Damaged> {
     let shape = shape(abi);
     let mut all = Vec::new();

@@ -1,7 +1,8 @@
 //! A kernel that carries no messages: it shows what is sent, and delivers what it is told to.
 //!
-//! Names and sequence numbers are those of the test, and out-of-line memory has addresses of its own, so that the bytes of a
-//! message can be compared with what the C stubs sent. It counts rights and memory; a test ends by asking that none is left.
+//! Names and sequence numbers are those of the test, and out-of-line memory has addresses of its own, so that
+//! the bytes of a message can be compared with what the C stubs sent. It counts rights and memory; a test
+//! ends by asking that none is left.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -192,8 +193,8 @@ impl<A: Formed> Wire<A> {
         flight
     }
 
-    /// Gives a received message to the program. As a kernel does, it looks at type words or descriptors in a complex message only, and
-    /// there is no memory where there is no data.
+    /// Gives a received message to the program. As a kernel does, it looks at type words or descriptors in a
+    /// complex message only, and there is no memory where there is no data.
     fn deliver(&self, flight: &Flight) -> Vec<u8> {
         let mut state = self.state();
         let shape = A::FORM.shape();
@@ -337,8 +338,9 @@ impl Drop for Lent<'_> {
     }
 }
 
-// SAFETY: what it delivers is what the test says, whose rights and regions are counted as the program's from then on and belong to
-// nothing else; names are numbers here and addresses are keys of a table, so that a wrong one can only fail a test.
+// SAFETY: what it delivers is what the test says, whose rights and regions are counted as the program's from
+// then on and belong to nothing else; names are numbers here and addresses are keys of a table, so that a
+// wrong one can only fail a test.
 unsafe impl<A: Formed> Kernel for Wire<A> {
     type Abi = A;
     type Region = Region;
@@ -347,7 +349,8 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
         let mut flight = Flight::default();
         if call.send {
-            // SAFETY: the caller has initialised the header, whose first 8 bytes are `msgh_bits` and `msgh_size`.
+            // SAFETY: the caller has initialised the header, whose first 8 bytes are `msgh_bits` and
+            // `msgh_size`.
             let size = (unsafe { buffer[0].assume_init() } >> 32) as usize;
             assert!(size <= size_of_val(buffer), "a message of {size} bytes in a smaller buffer");
             // SAFETY: the caller has initialised that many bytes.

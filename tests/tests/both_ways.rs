@@ -1,4 +1,5 @@
-//! `memory_object_default` is made twice: as text that `mach-defs` keeps, and by the macro here. Each is the other's peer.
+//! `memory_object_default` is made twice: as text that `mach-defs` keeps, and by the macro here. Each is the
+//! other's peer.
 
 use std::sync::Mutex;
 

@@ -1,5 +1,5 @@
-//! The oracle itself: what the C stubs of `memory_object_default` put on the wire, against tables made by hand from the C
-//! structures. If this fails, what other tests say about the C MIG is worth nothing.
+//! The oracle itself: what the C stubs of `memory_object_default` put on the wire, against tables made by
+//! hand from the C structures. If this fails, what other tests say about the C MIG is worth nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use mig_tests::wire;
 
 const FILE: &str = "mach/memory_object_default.defs";
 
-/// The stubs of a file of the system, compiled in a folder of this test's own; `None` where the C MIG is not at hand.
+/// The stubs of a file of the system, compiled in a folder of this test's own; `None` where the C MIG is not
+/// at hand.
 fn unit(test: &str, abi: CAbi, variant: Variant) -> Option<Unit> {
     let packages = packages_or_skip()?;
     let folder = folder(test).join(abi.name()).join(variant.name());
@@ -30,7 +31,8 @@ fn create_arguments(abi: CAbi) -> Vec<Vec<u8>> {
     vec![port(0x103), port(0x203), size(0x12345), port(0x303), port(0x403), size(4096)]
 }
 
-/// The message that these arguments make. Bits, size, ports, sequence number and id; then type word and data of each.
+/// The message that these arguments make. Bits, size, ports, sequence number and id; then type word and data
+/// of each.
 fn create_message(abi: CAbi) -> Vec<u8> {
     match abi {
         CAbi::GnuI386 => words(&[

@@ -1,5 +1,6 @@
-//! Requests of every form of argument against bytes that were captured from the C stubs: GNU MIG's for i386, whose messages are those of
-//! CMU's, and for x86_64. Where these put an argument behind a counted array too late, the bytes are those without that bug.
+//! Requests of every form of argument against bytes that were captured from the C stubs: GNU MIG's for i386,
+//! whose messages are those of CMU's, and for x86_64. Where these put an argument behind a counted array too
+//! late, the bytes are those without that bug.
 
 use mig_runtime::kernel::RightKind;
 use mig_runtime::{AnyRight, KernReturn, Name, OolMemory, ReceiveRight, SendRight, Word};

@@ -1,4 +1,5 @@
-//! A dead-name notification brings a reference of the dead name. Whoever takes it has it, and if nobody does it is released.
+//! A dead-name notification brings a reference of the dead name. Whoever takes it has it, and if nobody does
+//! it is released.
 
 use std::sync::Mutex;
 
@@ -135,7 +136,8 @@ macro_rules! on_abis {
                 let to = Local::transfer(world.port.make_send().unwrap(), &world.other).unwrap();
                 let once = Local::transfer(world.port.make_send_once().unwrap(), &world.other).unwrap();
                 made_up!($family, &to, dead.name());
-                // With a send-once right it looks like the kernel's, but only dead names are released as such.
+                // With a send-once right it looks like the kernel's, but only dead names are released as
+                // such.
                 notify::mach_notify_dead_name(once, alive.name()).unwrap();
                 let told = Told::default();
                 let server = Server::on(&world.port).with(notify::notify(&told));

@@ -1,5 +1,5 @@
-//! What the C compiler takes, this one takes: a list of declarations that covers the typed language, with the few exceptions and their
-//! reasons. Where the C compiler is at hand, it is asked, too.
+//! What the C compiler takes, this one takes: a list of declarations that covers the typed language, with the
+//! few exceptions and their reasons. Where the C compiler is at hand, it is asked, too.
 
 use std::fs;
 use std::path::Path;

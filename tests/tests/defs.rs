@@ -1,4 +1,5 @@
-//! The interface definitions in `defs/gnu` are those of GNU Mach: the C MIG makes the same stubs of them as of the system's files.
+//! The interface definitions in `defs/gnu` are those of GNU Mach: the C MIG makes the same stubs of them as
+//! of the system's files.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,9 @@
-//! The interface definitions in `defs/hurd`: against a list of what the Hurd's own files declare, against each other, and against the C MIG.
+//! The interface definitions in `defs/hurd`: against a list of what the Hurd's own files declare, against
+//! each other, and against the C MIG.
 //!
-//! The list, `hurd_defs.txt`, has a line for each routine, with its number, and the names and types of its arguments. It was read against
-//! the files of the Hurd (`hurd/*.defs` of its repository), which no package of Debian's archive has. `BLESS=1` writes it again.
+//! The list, `hurd_defs.txt`, has a line for each routine, with its number, and the names and types of its
+//! arguments. It was read against the files of the Hurd (`hurd/*.defs` of its repository), which no package
+//! of Debian's archive has. `BLESS=1` writes it again.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -90,7 +92,8 @@ fn shape(message: &Message) -> (u32, Vec<Thing>) {
     )
 }
 
-/// `io_reply` and its kin are the replies of `io` and its kin as requests of their own, `io_request` the requests: the same messages.
+/// `io_reply` and its kin are the replies of `io` and its kin as requests of their own, `io_request` the
+/// requests: the same messages.
 #[test]
 fn halves_have_the_messages_of_the_whole() {
     let (mut compared, mut different) = (0, Vec::new());
@@ -127,8 +130,9 @@ fn halves_have_the_messages_of_the_whole() {
     assert!(compared > 150, "{compared}");
 }
 
-/// Halves whose messages are not those of the call in the Hurd's own files either: the port for the answer is an argument like any other,
-/// the ports of the answer are missing, or a right of any kind stands for a send right.
+/// Halves whose messages are not those of the call in the Hurd's own files either: the port for the answer is
+/// an argument like any other, the ports of the answer are missing, or a right of any kind stands for a send
+/// right.
 fn differs(half: &str) -> bool {
     let of_io = half.starts_with("io_") && half.ends_with("_request") && !half.starts_with("io_select");
     let others =

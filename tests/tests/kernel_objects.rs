@@ -1,4 +1,5 @@
-//! Which calls of `mach-defs` say that they are for an object of the kernel: on macOS a wrong word ends the program.
+//! Which calls of `mach-defs` say that they are for an object of the kernel: on macOS a wrong word ends the
+//! program.
 
 use mig_runtime::abi::{Apple32, Apple64};
 use mig_runtime::{KernReturn, Name, SendOnceRight, SendRight};
@@ -50,9 +51,11 @@ on! {
     apple_32: apple_32, Apple32;
 }
 
-/// The request as `libSystem` of macOS 26 sends it: the bootstrap port and two null ports for the task 0x203, with the reply port 0x1003.
+/// The request as `libSystem` of macOS 26 sends it: the bootstrap port and two null ports for the task 0x203,
+/// with the reply port 0x1003.
 ///
-/// A public trace of a real Mac has these bytes, with the answer 0 to them by `mach_msg2_internal`, and the end of the program by `mach_msg`.
+/// A public trace of a real Mac has these bytes, with the answer 0 to them by `mach_msg2_internal`, and the
+/// end of the program by `mach_msg`.
 #[test]
 fn ports_are_registered_as_macos_26_does() {
     let kernel = Wire::<Apple64>::new();

@@ -1,7 +1,9 @@
-//! Interfaces with the worst names, made at random, compile in a crate that denies every warning: names that differ only by case or
-//! underscores, keywords and prelude names of Rust, and names of our own generated items.
+//! Interfaces with the worst names, made at random, compile in a crate that denies every warning: names that
+//! differ only by case or underscores, keywords and prelude names of Rust, and names of our own generated
+//! items.
 //!
-//! `MIG_SEED=7` tries others. All are modules of one crate, so that rustc runs once; clippy's lints count where clippy is installed.
+//! `MIG_SEED=7` tries others. All are modules of one crate, so that rustc runs once; clippy's lints count
+//! where clippy is installed.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,5 @@
-//! A server of exceptions allocates nothing while it serves, and neither does a client that asks for threads and their states: in the program that
-//! crashed, another thread may hold the allocator's lock for ever.
+//! A server of exceptions allocates nothing while it serves, and neither does a client that asks for threads
+//! and their states: in the program that crashed, another thread may hold the allocator's lock for ever.
 //!
 //! Messages go by the emulated kernel, whose own allocations do not count.
 

@@ -1,5 +1,5 @@
-//! A request whose port is named by a payload reaches the method of `intranpayload`, and by a name that of `intran`. No kernel of this
-//! repository sets payloads, so the messages are made here.
+//! A request whose port is named by a payload reaches the method of `intranpayload`, and by a name that of
+//! `intran`. No kernel of this repository sets payloads, so the messages are made here.
 
 use mig_runtime::abi::{Abi, GnuI386, GnuX86_64};
 use mig_runtime::{KernReturn, MsgBuf, Name, Port, Receive, Received, Reply};

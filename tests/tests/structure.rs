@@ -1,5 +1,5 @@
-//! Rules of the sources, so that they stay as `ARCHITECTURE.md` says: where "typed or untyped?" may be asked, where `unsafe` stands, and that the modules of a
-//! package do not import one another in circles.
+//! Rules of the sources, so that they stay as `ARCHITECTURE.md` says: where "typed or untyped?" may be asked,
+//! where `unsafe` stands, and that the modules of a package do not import one another in circles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -55,7 +55,8 @@ const QUESTIONS: &[&str] =
 
 /// Packages whose modules are known to import one another in circles, and which of them may be in one.
 const CIRCLES: &[(&str, &[&str])] = &[
-    // A message is read, written and released by methods of the types that it carries, and these hold messages.
+    // A message is read, written and released by methods of the types that it carries, and these hold
+    // messages.
     (
         "runtime",
         &[
@@ -84,7 +85,8 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("gnumach", &["exception", "kernel", "platform", "sync", "thread", "wire"]),
     // The core has the queues of what the other three do, and they are methods of it.
     ("vm", &["core", "evict", "faults", "objects"]),
-    // The loader has the symbols of the functions that it stands in for, and these look at the program that it has loaded.
+    // The loader has the symbols of the functions that it stands in for, and these look at the program that
+    // it has loaded.
     ("machrun", &["exceptions", "image", "mach", "process", "shims", "tls"]),
 ];
 

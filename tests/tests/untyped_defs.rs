@@ -1,8 +1,10 @@
-//! The interface definitions in `defs/apple` and `defs/osf`, against tables that can be compared with the public headers.
+//! The interface definitions in `defs/apple` and `defs/osf`, against tables that can be compared with the
+//! public headers.
 //!
-//! Apple's numbers and names are in the SDK's headers, `mach/exc.h` and so on: each ends with a table `subsystem_to_name_map_…`, and
-//! declares the arguments and the messages of each routine. OSF's are in the headers of its kernel. How a right travels the headers do not
-//! say; that comes from the messages which the C stubs send.
+//! Apple's numbers and names are in the SDK's headers, `mach/exc.h` and so on: each ends with a table
+//! `subsystem_to_name_map_…`, and declares the arguments and the messages of each routine. OSF's are in the
+//! headers of its kernel. How a right travels the headers do not say; that comes from the messages which the
+//! C stubs send.
 
 use std::path::Path;
 
@@ -39,7 +41,8 @@ fn lines(interface: &Interface) -> String {
     interface.routines.iter().map(line).collect()
 }
 
-/// What travels, whatever it is called: integers by their size, rights by what happens to them, `^` for out of line.
+/// What travels, whatever it is called: integers by their size, rights by what happens to them, `^` for out
+/// of line.
 fn kind(ty: &Type) -> String {
     match &ty.kind {
         TypeKind::Scalar(scalar) => scalar_kind(*scalar).to_string(),
@@ -184,7 +187,8 @@ fn apple_memory() {
     }
 }
 
-/// Every routine of the SDK that the kernel still has, with its id and the sizes of its messages, and no other.
+/// Every routine of the SDK that the kernel still has, with its id and the sizes of its messages, and no
+/// other.
 #[test]
 fn apple_routines_are_those_of_the_sdk() {
     let lines: Vec<Vec<&str>> = include_str!("apple_sdk.txt")
@@ -223,7 +227,8 @@ fn apple_numbers() {
     }
 }
 
-/// What the header of no SDK has: from `osfmk/mach/mach_voucher.defs` and `osfmk/mach/memory_entry.defs` of XNU.
+/// What the header of no SDK has: from `osfmk/mach/mach_voucher.defs` and `osfmk/mach/memory_entry.defs` of
+/// XNU.
 #[test]
 fn apple_vouchers_and_memory_entries() {
     for abi in ["apple-64", "apple-32"] {
@@ -327,7 +332,8 @@ fn osf() {
     );
 }
 
-/// Where a message has what, up to the first argument of variable size, and how large it is with the others empty and full.
+/// Where a message has what, up to the first argument of variable size, and how large it is with the others
+/// empty and full.
 fn places(routine: &Routine, message: &Message) -> String {
     let known = message.slots.iter().map_while(|slot| Some((slot, slot.offset?)));
     let mut places: Vec<String> = known
@@ -365,7 +371,8 @@ fn assert_messages(abi: &str, file: &str, expected: &[(u32, &str)]) {
     assert_eq!(found.len(), expected.len(), "{file} for {abi}");
 }
 
-/// A port takes 12 bytes, integers of 64 bits begin at multiples of 4 (`#pragma pack(4)`), and an array takes what it has.
+/// A port takes 12 bytes, integers of 64 bits begin at multiples of 4 (`#pragma pack(4)`), and an array takes
+/// what it has.
 #[test]
 fn messages_of_mach_exc() {
     const CODE: &str = "24 NDR, 32 RetCode, size 36";

@@ -1,8 +1,11 @@
-//! Messages of another compiler, as data: what its client sends, what its server makes of that, and the same for damaged messages.
+//! Messages of another compiler, as data: what its client sends, what its server makes of that, and the same
+//! for damaged messages.
 //!
-//! `MIG_VECTORS` names a folder of JSON files, one for each subsystem, in the format that `vectors/support.rs` reads. Each file tells the
-//! types of the arguments; from them the test writes an interface definition, generates Rust from it for the ABI of the vectors, and
-//! compiles and runs a program that replays every case against the generated client and demux. Without the variable there is nothing to do.
+//! `MIG_VECTORS` names a folder of JSON files, one for each subsystem, in the format that
+//! `vectors/support.rs` reads. Each file tells the types of the arguments; from them the test writes an
+//! interface definition, generates Rust from it for the ABI of the vectors, and compiles and runs a program
+//! that replays every case against the generated client and demux. Without the variable there is nothing to
+//! do.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -194,7 +197,8 @@ fn analyzed(vectors: &Value, abi: &'static Abi, variable: &[(usize, &str)]) -> (
     (defs, interface)
 }
 
-/// What the type words of a routine's messages say, in the order of its arguments: what the vectors leave open of the types.
+/// What the type words of a routine's messages say, in the order of its arguments: what the vectors leave
+/// open of the types.
 struct TypeWords {
     request: Vec<TypeWord>,
     reply: Vec<TypeWord>,
@@ -419,7 +423,8 @@ fn element_bits(routine: &Value, name: &str, unit: u64) -> u64 {
         .unwrap_or(unit)
 }
 
-/// The calls of the generated code: for each routine of the client, and as an implementation of the server's trait.
+/// The calls of the generated code: for each routine of the client, and as an implementation of the server's
+/// trait.
 fn calls(vectors: &Value, interface: &Interface, generated: &str) -> String {
     let file = syn::parse_file(generated).expect("generated code is Rust");
     let routines = list(vectors, "routines");

@@ -1,5 +1,5 @@
-//! What the program that `tests/vectors.rs` writes has in common for all subsystems: a kernel that records, values from the vectors, and the
-//! comparison.
+//! What the program that `tests/vectors.rs` writes has in common for all subsystems: a kernel that records,
+//! values from the vectors, and the comparison.
 
 #![allow(dead_code, missing_docs)]
 
@@ -241,8 +241,8 @@ fn described_by_type_words<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
     found
 }
 
-// SAFETY: what it delivers is what a vector says, counted as the program's from then on; names are numbers here and addresses keys of a
-// table, so that a wrong one can only fail the test.
+// SAFETY: what it delivers is what a vector says, counted as the program's from then on; names are numbers
+// here and addresses keys of a table, so that a wrong one can only fail the test.
 unsafe impl<A: Abi> Kernel for Recorder<A> {
     type Abi = A;
     type Region = Region;
@@ -295,7 +295,8 @@ unsafe impl<A: Abi> Kernel for Recorder<A> {
             return Err(KernReturn::MACH_RCV_TOO_LARGE);
         }
         let mut bytes = message.clone();
-        // As many zeros as a size that promises more than was sent may make somebody read; and a trailer, as far as it has room.
+        // As many zeros as a size that promises more than was sent may make somebody read; and a trailer, as
+        // far as it has room.
         bytes.resize(size_of_val(buffer), 0);
         if A::FACTS.family == Family::Untyped {
             let trailer = state(|state| state.trailer.clone());
@@ -869,7 +870,8 @@ fn begin<A: Abi>() {
     STATE.set(State { trailer: trailer(&Value::Null, &Value::Null), ..State::default() });
 }
 
-/// Bytes of an audit trailer with the context of the port: type, size, sequence number, security token, audit token, context.
+/// Bytes of an audit trailer with the context of the port: type, size, sequence number, security token, audit
+/// token, context.
 const TRAILER: usize = 60;
 
 /// A trailer in which the receiver finds the values that it saw, by the vectors.
@@ -919,7 +921,8 @@ fn remember(values: &Value) {
     }
 }
 
-/// Makes what C leaves open zero: bytes that it does not write, and addresses. `moves` turns a disposition into that of the received right.
+/// Makes what C leaves open zero: bytes that it does not write, and addresses. `moves` turns a disposition
+/// into that of the received right.
 fn masked<A: Abi>(bytes: &[u8], open: &[&Value], moves: bool) -> Vec<u8> {
     let mut masked = bytes.to_vec();
     for found in descriptors::<A>(bytes) {
@@ -1225,8 +1228,8 @@ fn no_kernel_sends(about: &str) -> bool {
     [".dealloc=", ".unused=", ".short_", ".number_wrap32", ".number=4294967295"].iter().any(|what| about.contains(what))
 }
 
-/// Damages that leave open which rights are in a message with type words: no kernel delivers them, so what is counted here is nobody's.
-/// `tests/oracle` counts what a kernel would deliver.
+/// Damages that leave open which rights are in a message with type words: no kernel delivers them, so what is
+/// counted here is nobody's. `tests/oracle` counts what a kernel would deliver.
 fn countless<A: Abi>(about: &str) -> bool {
     let kinds = ["size_field", ".size=", ".number=", ".dealloc="];
     A::FACTS.family == Family::Typed && kinds.iter().any(|kind| about.contains(kind))
@@ -1250,7 +1253,8 @@ struct Expected<'e> {
     open: [&'e Value; 2],
 }
 
-/// A damaged message: given as a whole, or as changes of the one of the first case; without either it is that one.
+/// A damaged message: given as a whole, or as changes of the one of the first case; without either it is that
+/// one.
 fn changed(base: &[u8], mutation: &Value, whole: &str) -> Vec<u8> {
     if let Some(bytes) = mutation[whole].as_str() {
         return unhex(bytes);

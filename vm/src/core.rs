@@ -1,9 +1,10 @@
 //! The kernel's half: what it knows, and who does what with it.
 //!
-//! One thread takes faults (`faults`), another what managers say (`managers`); `evict` takes pages away for both, and `objects` makes and ends
-//! objects. All of them decide by [`Pages`] under one lock, and do what it says without: no message is sent, and no page moved, with the lock
-//! held. Neither ever waits for a manager. What cannot be done at once
-//! is tried again a moment later, by waking the thread that wants it, which faults again.
+//! One thread takes faults (`faults`), another what managers say (`managers`); `evict` takes pages away for
+//! both, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock, and do what it
+//! says without: no message is sent, and no page moved, with the lock held. Neither ever waits for a manager.
+//! What cannot be done at once is tried again a moment later, by waking the thread that wants it, which
+//! faults again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -114,7 +115,8 @@ impl Core {
     }
 }
 
-/// What tells whether a page was changed. The key is random, so that nobody can make a page that passes for another.
+/// What tells whether a page was changed. The key is random, so that nobody can make a page that passes for
+/// another.
 pub(crate) fn hash(hasher: &ahash::RandomState, page: &[u8; PAGE]) -> u64 {
     hasher.hash_one(page)
 }

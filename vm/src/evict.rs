@@ -1,7 +1,8 @@
 //! Pages that have to go.
 //!
-//! A page is moved to memory that nobody else knows, in one step for whoever writes to it at that moment; what is done with it then does not race
-//! with anybody. If its content is not what its manager has, it is returned.
+//! A page is moved to memory that nobody else knows, in one step for whoever writes to it at that moment;
+//! what is done with it then does not race with anybody. If its content is not what its manager has, it is
+//! returned.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,7 +44,8 @@ impl Core {
         self.take_away(&victims)
     }
 
-    /// Takes these pages away, which are [`Leaving`](crate::pages), and returns to their managers what those do not have. False if not all went.
+    /// Takes these pages away, which are [`Leaving`](crate::pages), and returns to their managers what those
+    /// do not have. False if not all went.
     pub(crate) fn take_away(&self, victims: &[Victim]) -> bool {
         let Some(stage) = self.stage() else {
             victims.iter().for_each(|victim| self.stays(*victim));
@@ -85,7 +87,8 @@ impl Core {
         Some(stage)
     }
 
-    /// Moves a page to a slot of a stage, in one step for whoever writes to it meanwhile. `None` if it cannot be moved.
+    /// Moves a page to a slot of a stage, in one step for whoever writes to it meanwhile. `None` if it cannot
+    /// be moved.
     fn stage_out(&self, stage: &Space, slot: usize, victim: Victim) -> Option<Leaving> {
         let object = self.lock().objects.get(&victim.object).cloned()?;
         let (to, from) = (stage.page(slot), object.space.page(victim.page));
@@ -98,8 +101,9 @@ impl Core {
                 moved => moved.ok()?,
             }
         } else {
-            // Nobody can write to it, so a copy is as good; and memory that nobody can write to cannot be moved.
-            // SAFETY: a resident page of memory that is read only, which stays until this thread says that it is gone.
+            // Nobody can write to it, so a copy is as good; and memory that nobody can write to cannot be
+            // moved. SAFETY: a resident page of memory that is read only, which stays until this thread says
+            // that it is gone.
             let bytes = unsafe { object.space.pages(victim.page, 1) };
             self.staging.place(to, bytes.try_into().ok()?).ok()?;
         }
@@ -110,7 +114,8 @@ impl Core {
         Some(Leaving { object, victim, slot, content, farewell })
     }
 
-    /// Returns pages that lie side by side. False if the manager has no room for the message; then they are in their place again.
+    /// Returns pages that lie side by side. False if the manager has no room for the message; then they are
+    /// in their place again.
     fn return_run(&self, stage: &Space, run: &[Leaving]) -> bool {
         let first = &run[0];
         let object = &first.object;

@@ -1,9 +1,10 @@
 //! The kernel's half of memory objects, for a process of Linux.
 //!
-//! On Mach a program maps a *memory object*, and whoever serves the object is asked for its pages as they are touched, and given those back
-//! that were changed. Here a [`Vm`] does that for one process: a memory object is a Rust type that implements the generated trait
-//! `MemoryObject`, and the memory is a slice. Page faults are real ones, taken by userfaultfd; the messages are those of Mach, on the
-//! kernel [`local`](mig_runtime::kernel::local).
+//! On Mach a program maps a *memory object*, and whoever serves the object is asked for its pages as they are
+//! touched, and given those back that were changed. Here a [`Vm`] does that for one process: a memory object
+//! is a Rust type that implements the generated trait `MemoryObject`, and the memory is a slice. Page faults
+//! are real ones, taken by userfaultfd; the messages are those of Mach, on the kernel
+//! [`local`](mig_runtime::kernel::local).
 //!
 //! ```
 //! use mach_defs::gnu::memory_object::{self, MemoryObject};
@@ -57,20 +58,24 @@
 //!
 //! # What a manager may rely on, and what not
 //!
-//! - It is asked for one page at a time, and given back runs of pages that lie side by side. Pages leave when more than
-//!   [`Limits::resident`] would be there, those first that came first; a page that was not changed is dropped without a word, unless it
-//!   was supplied as precious.
-//! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a page that was written with the
-//!   same bytes was not changed.
-//! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a page that was there before must be
-//!   what it had, or was given. Anything else is an error of the manager, and the page is lost.
-//! - `memory_object_lock_request` takes the pages of its range away, whatever it asks for, and returns those that were changed.
-//! - A manager has [`Limits::patience`] to answer. One that is slower, gone, or that destroys its object costs its own mapping: access to
-//!   what is not there is SIGBUS, as it is for a page that a manager answers with an error.
+//! - It is asked for one page at a time, and given back runs of pages that lie side by side. Pages leave when
+//!   more than [`Limits::resident`] would be there, those first that came first; a page that was not changed
+//!   is dropped without a word, unless it was supplied as precious.
+//! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a
+//!   page that was written with the same bytes was not changed.
+//! - A mapping is a slice of Rust, so its content does not change by itself: what a manager supplies for a
+//!   page that was there before must be what it had, or was given. Anything else is an error of the manager,
+//!   and the page is lost.
+//! - `memory_object_lock_request` takes the pages of its range away, whatever it asks for, and returns those
+//!   that were changed.
+//! - A manager has [`Limits::patience`] to answer. One that is slower, gone, or that destroys its object
+//!   costs its own mapping: access to what is not there is SIGBUS, as it is for a page that a manager answers
+//!   with an error.
 //!
 //! # Limits of this version
 //!
-//! Pages are requested one by one. A child process does not have the memory: after `fork` absent pages read as zeros there.
+//! Pages are requested one by one. A child process does not have the memory: after `fork` absent pages read
+//! as zeros there.
 #![cfg(target_os = "linux")]
 
 mod core;
@@ -217,7 +222,8 @@ impl From<Unusable> for VmError {
     }
 }
 
-/// The kernel's half for this process. Clones are the same one; its threads end with the last of them and of its mappings.
+/// The kernel's half for this process. Clones are the same one; its threads end with the last of them and of
+/// its mappings.
 #[derive(Clone)]
 pub struct Vm(Arc<Running>);
 
@@ -262,8 +268,8 @@ impl Vm {
         Ok(Self(Arc::new(running)))
     }
 
-    /// The port of the default memory manager, which pages anonymous memory from now on: one for which `memory_object_create` is served, such
-    /// as that of `mach_pager::Service`.
+    /// The port of the default memory manager, which pages anonymous memory from now on: one for which
+    /// `memory_object_create` is served, such as that of `mach_pager::Service`.
     ///
     /// # Errors
     ///
@@ -340,7 +346,8 @@ fn check_range(offset: u64, len: usize) -> Result<(), VmError> {
     if is_good { Ok(()) } else { Err(VmError::BadRange) }
 }
 
-/// A mapped memory object, as a slice. When it is dropped what was changed goes back to the manager, and the object is terminated.
+/// A mapped memory object, as a slice. When it is dropped what was changed goes back to the manager, and the
+/// object is terminated.
 ///
 /// Access is SIGBUS where the page cannot be had; see [the crate](crate).
 pub struct Mapping {
@@ -363,8 +370,9 @@ impl Deref for Mapping {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the memory is mapped as long as this lives, readable, and its bytes do not change except by a `Memory`, which is borrowed
-        // for that: a page that leaves comes back with the same content or not at all.
+        // SAFETY: the memory is mapped as long as this lives, readable, and its bytes do not change except by
+        // a `Memory`, which is borrowed for that: a page that leaves comes back with the same content or not
+        // at all.
         unsafe { std::slice::from_raw_parts(self.object.space.pointer().as_ptr(), self.object.space.len()) }
     }
 }

@@ -137,7 +137,8 @@ impl Core {
 
     fn new_ports(&self, object: SendRight<Task>) -> Result<Arc<Ports>, KernReturn> {
         let (control, name) = (ReceiveRight::allocate(&self.kernel)?, ReceiveRight::allocate(&self.kernel)?);
-        // A kernel's port makes nobody wait. What is asked of a manager at once is bounded by the frames that wait for it.
+        // A kernel's port makes nobody wait. What is asked of a manager at once is bounded by the frames that
+        // wait for it.
         self.task.set_queue_limit(control.name(), 4096)?;
         self.ports.insert(&control)?;
         Ok(Arc::new(Ports { object, control, name }))
@@ -227,7 +228,8 @@ impl Core {
         self.changed.notify_all();
     }
 
-    /// Whoever touches the page gets SIGBUS. If even that is not to be had, it waits; but memory that is registered can be poisoned.
+    /// Whoever touches the page gets SIGBUS. If even that is not to be had, it waits; but memory that is
+    /// registered can be poisoned.
     pub(crate) fn poison(&self, address: u64) {
         let _ = self.uffd.poison(address);
     }

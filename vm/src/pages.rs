@@ -1,13 +1,15 @@
-//! Which pages there are, where each of them is, and what to do about it: plain data, without memory or messages.
+//! Which pages there are, where each of them is, and what to do about it: plain data, without memory or
+//! messages.
 //!
-//! Whoever uses this does what it says, and tells it what became of that. A page holds a frame, one of a limited number, from the moment in
-//! which it is decided to bring it in until it has left. Nothing here waits: where there is no room the answer is
-//! [`NoRoom`](Fault::NoRoom), and the thread that wants the page asks again.
+//! Whoever uses this does what it says, and tells it what became of that. A page holds a frame, one of a
+//! limited number, from the moment in which it is decided to bring it in until it has left. Nothing here
+//! waits: where there is no room the answer is [`NoRoom`](Fault::NoRoom), and the thread that wants the page
+//! asks again.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Pages that managers could not keep and have given back may be this many more than there should be. Room is made for each of them, so that
-/// this is reached only where no other page can leave.
+/// Pages that managers could not keep and have given back may be this many more than there should be. Room is
+/// made for each of them, so that this is reached only where no other page can leave.
 const OVERDRAFT: usize = 64;
 
 /// The number of an object.
@@ -94,7 +96,8 @@ pub(crate) enum Arrival {
     Later,
     /// Forget it: the page is here, or its manager has it.
     Refuse,
-    /// It is not what the manager was given, or there is no place for it: the page has failed, and whoever waits for it must be told.
+    /// It is not what the manager was given, or there is no place for it: the page has failed, and whoever
+    /// waits for it must be told.
     Fail,
 }
 
@@ -254,8 +257,8 @@ impl Pages {
         self.queue.push_back(Victim { object, page: index });
     }
 
-    /// Pages to be taken away, at most this many: those that have been here longest, except where a manager takes nothing at present.
-    /// Those that lie side by side follow each other.
+    /// Pages to be taken away, at most this many: those that have been here longest, except where a manager
+    /// takes nothing at present. Those that lie side by side follow each other.
     pub(crate) fn victims(&mut self, most: usize) -> Vec<Victim> {
         let mut victims = Vec::new();
         for _ in 0..self.queue.len() {
@@ -278,7 +281,8 @@ impl Pages {
         victims
     }
 
-    /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their way are not among them.
+    /// The resident pages of a range, to be taken away; `None` if there are no more. Those that are on their
+    /// way are not among them.
     pub(crate) fn take(&mut self, id: ObjectId, range: std::ops::Range<usize>, most: usize) -> Vec<Victim> {
         let Some(object) = self.objects.get_mut(&id) else { return Vec::new() };
         let end = range.end.min(object.pages.len());
@@ -332,7 +336,8 @@ impl Pages {
         (object.manager.congested, object.manager.blocked) = (None, false);
     }
 
-    /// A manager has no room for a message. None of its pages is a victim until [`unblock`](Self::unblock). Returns since when it has had none.
+    /// A manager has no room for a message. None of its pages is a victim until [`unblock`](Self::unblock).
+    /// Returns since when it has had none.
     pub(crate) fn took_nothing(&mut self, id: ObjectId, now: u64) -> u64 {
         let Some(object) = self.objects.get_mut(&id) else { return now };
         object.manager.blocked = true;

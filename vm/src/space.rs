@@ -68,7 +68,8 @@ impl Space {
     ///
     /// Nobody has a reference into the page that sees the difference.
     pub(crate) unsafe fn discard(&self, index: usize) {
-        // SAFETY: the page is this space's, and the caller's promise. It cannot fail for memory that is mapped.
+        // SAFETY: the page is this space's, and the caller's promise. It cannot fail for memory that is
+        // mapped.
         let _ = unsafe { mm::madvise(self.at(index, 1).cast(), PAGE, Advice::LinuxDontNeed) };
     }
 

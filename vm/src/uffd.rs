@@ -1,4 +1,5 @@
-//! Linux's userfaultfd: who touches a page that is not there waits, and somebody else puts the page there or takes it away.
+//! Linux's userfaultfd: who touches a page that is not there waits, and somebody else puts the page there or
+//! takes it away.
 //!
 //! The numbers are those of `linux/userfaultfd.h`.
 
@@ -164,7 +165,8 @@ impl Uffd {
         }
     }
 
-    /// Puts a copy of a page at an address of registered memory, and wakes whoever waits for it. A page that is there already stays.
+    /// Puts a copy of a page at an address of registered memory, and wakes whoever waits for it. A page that
+    /// is there already stays.
     pub(crate) fn place(&self, at: u64, page: &[u8; PAGE]) -> io::Result<()> {
         self.until_done(at, |uffd| {
             let from = page.as_ptr().addr() as u64;
@@ -209,7 +211,8 @@ impl Uffd {
     }
 
     fn call<const OPCODE: Opcode, T>(&self, argument: &mut T) -> io::Result<()> {
-        // SAFETY: the constants above have each call's number with its argument, and this module calls with no others.
+        // SAFETY: the constants above have each call's number with its argument, and this module calls with
+        // no others.
         let call = unsafe { Updater::<OPCODE, T>::new(argument) };
         // SAFETY: what the calls do to memory is done to memory that was registered, which is a `Space`'s.
         unsafe { ioctl::ioctl(&self.0, call) }

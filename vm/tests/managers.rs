@@ -170,7 +170,8 @@ fn with_patience(
     assert_eq!(task.census(), before);
 }
 
-/// True in the process in which the test `name` is to end by this signal, or without one; its parent comes out of here when it has seen that.
+/// True in the process in which the test `name` is to end by this signal, or without one; its parent comes
+/// out of here when it has seen that.
 fn in_child(name: &str, signal: Option<i32>) -> bool {
     if std::env::var_os("VM_CHILD").is_some() {
         return true;

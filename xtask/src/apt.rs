@@ -1,4 +1,5 @@
-//! Debian's package tools: to install what is missing, and to fetch pinned packages without touching the system.
+//! Debian's package tools: to install what is missing, and to fetch pinned packages without touching the
+//! system.
 
 use std::path::Path;
 use std::process::Command;
@@ -54,7 +55,8 @@ pub(crate) fn archive() -> Result<String, String> {
     })
 }
 
-/// The archive in a line such as `'URI/dists/SUITE/main/binary-ARCH/Packages.xz' …`, if the suite is a Debian release.
+/// The archive in a line such as `'URI/dists/SUITE/main/binary-ARCH/Packages.xz' …`, if the suite is a Debian
+/// release.
 fn archive_of(line: &str) -> Option<String> {
     let (archive, rest) = line.strip_prefix('\'')?.split_once("/dists/")?;
     let (suite, rest) = rest.split_once('/')?;

@@ -30,7 +30,8 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// An error has this many of the last lines that the command printed, since the summary of a run repeats it far below the output itself.
+/// An error has this many of the last lines that the command printed, since the summary of a run repeats it
+/// far below the output itself.
 const LAST_LINES: usize = 40;
 
 /// Runs a command with its output shown; the error names it, and has its last lines.
@@ -66,7 +67,8 @@ fn show(command: &mut Command, last: &mut VecDeque<String>) -> std::io::Result<E
     child.wait()
 }
 
-/// Runs a command and returns what it prints on its standard output; the error has what it printed on the other one.
+/// Runs a command and returns what it prints on its standard output; the error has what it printed on the
+/// other one.
 pub(crate) fn read(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("`{}`: {error}", line(command)))?;
     if output.status.success() {

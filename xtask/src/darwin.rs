@@ -116,7 +116,8 @@ fn cargo_that_links(verb: &str, triple: &str) -> Result<Command, String> {
         cargo
     };
     zig::link_with_it(&mut cargo, triple)?;
-    // Nobody looks at these programs with a debugger, and they are built faster without. Debian's compiler has no tool to strip what std brings.
+    // Nobody looks at these programs with a debugger, and they are built faster without. Debian's compiler
+    // has no tool to strip what std brings.
     cargo.arg("--quiet").env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_STRIP", "none");
     Ok(cargo)
 }

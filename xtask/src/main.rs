@@ -13,6 +13,7 @@ mod pip;
 mod report;
 mod sweep;
 mod test;
+mod width;
 mod workflows;
 mod zig;
 

@@ -40,7 +40,8 @@ fn make_wrapper(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
     script(&folder.join(name), &text)
 }
 
-/// Makes the shared libraries of the architecture's folder visible in the one above, where the compiler looks.
+/// Makes the shared libraries of the architecture's folder visible in the one above, where the compiler
+/// looks.
 fn link_libraries(libraries: &Path) -> std::io::Result<()> {
     const ARCHITECTURE: &str = "x86_64-linux-gnu";
     for entry in fs::read_dir(libraries.join(ARCHITECTURE))? {

@@ -1,4 +1,5 @@
-//! Pinned packages, of Debian above all, unpacked privately under the target folder: nothing is installed, no architecture is added.
+//! Pinned packages, of Debian above all, unpacked privately under the target folder: nothing is installed, no
+//! architecture is added.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ pub(crate) struct Set {
     packages: &'static [Package],
 }
 
-/// GNU MIG with the interface definitions and headers of GNU Mach, for both ABIs, and the release before on i386.
+/// GNU MIG with the interface definitions and headers of GNU Mach, for both ABIs, and the release before on
+/// i386.
 pub(crate) const MIG: Set = Set {
     name: "mig",
     packages: &[
@@ -62,7 +64,8 @@ pub(crate) const MIG: Set = Set {
     ],
 };
 
-/// Rust 1.85, the oldest that builds the libraries, with a standard library for i386 and the source of that library.
+/// Rust 1.85, the oldest that builds the libraries, with a standard library for i386 and the source of that
+/// library.
 pub(crate) const RUST: Set = Set {
     name: "rust-1.85",
     packages: &[
@@ -109,7 +112,8 @@ pub(crate) const GNUMACH_X86_64: Set = Set {
     }],
 };
 
-/// The one for several processors, from Debian's unstable distribution. The archive drops it when there is a newer one.
+/// The one for several processors, from Debian's unstable distribution. The archive drops it when there is a
+/// newer one.
 pub(crate) const GNUMACH_X86_64_SMP: Set = Set {
     name: "gnumach-x86_64-smp",
     packages: &[Package {
@@ -167,7 +171,8 @@ pub(crate) fn fetch(set: &Set) -> Result<PathBuf, String> {
     })
 }
 
-/// A folder of this name that `fill` has filled, now or before with the same pins: what is fetched, with its checksums.
+/// A folder of this name that `fill` has filled, now or before with the same pins: what is fetched, with its
+/// checksums.
 pub(crate) fn fetch_into(
     name: &str,
     pins: &str,

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::command::{program, read, works};
 use crate::{apt, packages};
 
-/// The folder with what this line of a requirements file names, with its version and its checksum; fetches it if it is not there yet.
+/// The folder with what this line of a requirements file names, with its version and its checksum; fetches it
+/// if it is not there yet.
 pub(crate) fn fetch(name: &str, requirement: &str) -> Result<PathBuf, String> {
     packages::fetch_into(name, requirement, |folder| install(requirement, folder))
 }
 
-/// pip compares the checksum. With `--target` it needs no virtual environment, and installs nothing in the system.
+/// pip compares the checksum. With `--target` it needs no virtual environment, and installs nothing in the
+/// system.
 fn install(requirement: &str, folder: &Path) -> Result<(), String> {
     if !works(program("python3").args(["-m", "pip", "--version"])) {
         apt::install(&["python3-pip"]).map_err(|why| format!("python3 has no pip; {why}"))?;

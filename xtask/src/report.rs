@@ -66,7 +66,8 @@ impl Report {
     }
 }
 
-/// The first line of an error and at most forty of its last ones: a console's text may be much longer, and was shown already.
+/// The first line of an error and at most forty of its last ones: a console's text may be much longer, and
+/// was shown already.
 fn last_lines(why: &str) -> String {
     let lines: Vec<&str> = why.lines().collect();
     let (first, rest) = lines.split_first().unwrap_or((&"", &[]));

@@ -1,4 +1,5 @@
-//! `cargo xtask sweep`: every interface definition below some folders through the whole compiler, and all the output through rustc.
+//! `cargo xtask sweep`: every interface definition below some folders through the whole compiler, and all the
+//! output through rustc.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -111,7 +112,8 @@ fn sweep(options: &Options) -> StepResult {
     }
 }
 
-/// The `.defs` files below the folders, each once, in order. Links to folders are not followed: they are second names.
+/// The `.defs` files below the folders, each once, in order. Links to folders are not followed: they are
+/// second names.
 fn definitions(folders: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = BTreeSet::new();
     let mut folders = folders.to_vec();
@@ -214,7 +216,8 @@ fn parser_options(options: &Options) -> Result<mig_parser::Options, String> {
     Ok(parser)
 }
 
-/// Compiles the generated code of all interfaces as one crate. Returns what rustc says first about each file, by its index.
+/// Compiles the generated code of all interfaces as one crate. Returns what rustc says first about each file,
+/// by its index.
 fn rustc(options: &Options, fates: &[Fate]) -> Result<BTreeMap<usize, String>, String> {
     let folder = target().join("sweep").join(&options.abi);
     let source = folder.join("src");
@@ -254,7 +257,8 @@ fn manifest() -> String {
     )
 }
 
-/// The first line about each module in rustc's short messages, `src/m1.rs:2:3: error: …`; warnings count only if they are denied.
+/// The first line about each module in rustc's short messages, `src/m1.rs:2:3: error: …`; warnings count only
+/// if they are denied.
 fn complaints(said: &str, deny_warnings: bool) -> BTreeMap<usize, String> {
     let mut found = BTreeMap::new();
     for line in said.lines() {

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::command::{self, cargo, program, root, target, works};
 use crate::report::{Outcome, Report, StepResult};
-use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages, sweep, workflows};
+use crate::{apt, bench, darwin, fuzz, gnumach, i386, packages, sweep, width, workflows};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     ("set-up: clang, for the macros of its targets", clang),
     ("set-up: the C MIG of Debian", c_mig),
     ("format", format),
+    ("width of comments and documents", width::check),
     ("lints", lints),
     ("workflows", workflows::check),
     ("tests", tests),
@@ -97,7 +98,8 @@ fn lints() -> StepResult {
     done(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 
-/// With nextest where it is installed, which runs each test in a process of its own; without it by plain cargo.
+/// With nextest where it is installed, which runs each test in a process of its own; without it by plain
+/// cargo.
 fn tests() -> StepResult {
     if works(cargo().args(["nextest", "--version"])) {
         let mut nextest = cargo();

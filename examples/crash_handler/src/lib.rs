@@ -1,7 +1,8 @@
 //! Crashes of a program, reported to another one: what crash reporters do on macOS.
 //!
-//! [`Handler`] is in the program that may crash, on a thread of its own. It gets the exceptions of the other threads, and gives the task and the thread to a
-//! reporter in another process, which may look at both while they stand still: memory that a crash has spoiled is read by somebody whose memory is in order.
+//! [`Handler`] is in the program that may crash, on a thread of its own. It gets the exceptions of the other
+//! threads, and gives the task and the thread to a reporter in another process, which may look at both while
+//! they stand still: memory that a crash has spoiled is read by somebody whose memory is in order.
 //! [`Reporter`] is that other side. Both are generic over the kernel.
 
 use mach_defs::apple_64::mach_exc::MachExc;
@@ -16,7 +17,8 @@ pub mod crash {
 }
 use crash::{Abi, Crash, crash_report};
 
-/// The exceptions that end a program: `EXC_BAD_ACCESS`, `EXC_BAD_INSTRUCTION`, `EXC_ARITHMETIC`, `EXC_BREAKPOINT`, `EXC_GUARD`.
+/// The exceptions that end a program: `EXC_BAD_ACCESS`, `EXC_BAD_INSTRUCTION`, `EXC_ARITHMETIC`,
+/// `EXC_BREAKPOINT`, `EXC_GUARD`.
 pub const MASK: i32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 12;
 
 /// `EXCEPTION_DEFAULT | MACH_EXCEPTION_CODES`
@@ -52,7 +54,8 @@ impl<K: Kernel<Abi = Abi>> Handler<K> {
 }
 
 impl<K: Kernel<Abi = Abi>> MachExc<K> for Handler<K> {
-    // Whatever becomes of the report, the rights to the thread and the task are released, and the kernel looks for another server or ends the program.
+    // Whatever becomes of the report, the rights to the thread and the task are released, and the kernel
+    // looks for another server or ends the program.
     fn mach_exception_raise(
         &self,
         _port: Port<'_, K>,

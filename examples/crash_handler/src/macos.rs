@@ -18,7 +18,8 @@ use mig_runtime::{ReceiveRight, SendRight, Server};
 /// The argument with which it is the program that crashes; the name of the service follows.
 const CRASHING: &str = "--crashing";
 
-/// `THREAD_STATE_NONE`; and the registers of this machine, with how many words they are, and which is the lower one of the program counter.
+/// `THREAD_STATE_NONE`; and the registers of this machine, with how many words they are, and which is the
+/// lower one of the program counter.
 const NONE: i32 = if cfg!(target_arch = "x86_64") { 13 } else { 5 };
 const REGISTERS: (i32, u32, usize) = if cfg!(target_arch = "x86_64") { (4, 42, 32) } else { (6, 68, 64) };
 

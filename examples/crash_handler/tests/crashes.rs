@@ -1,4 +1,5 @@
-//! The handler and the reporter as tasks of the in-process kernel: what is reported, what is refused, and that no right is left over.
+//! The handler and the reporter as tasks of the in-process kernel: what is reported, what is refused, and
+//! that no right is left over.
 
 use std::sync::Mutex;
 
@@ -58,7 +59,8 @@ struct World {
     thread: SendRight<Task>,
 }
 
-/// Does `work` while the kernel, the handler and the reporter serve; returns what was reported, and when, and all calls for threads.
+/// Does `work` while the kernel, the handler and the reporter serve; returns what was reported, and when, and
+/// all calls for threads.
 fn with_handler(work: impl FnOnce(&World)) -> (Vec<Seen>, Vec<(&'static str, usize)>) {
     let host: Host<Apple64> = Host::new();
     let [kernel, program, other] = ["kernel", "program", "reporter"].map(|label| host.new_task(label));

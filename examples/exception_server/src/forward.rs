@@ -60,7 +60,8 @@ impl<K: Kernel<Abi = Abi>> From<TaskSwapExceptionPortsReply<K>> for Handlers<K> 
 }
 
 impl<K: Kernel<Abi = Abi>> Handlers<K> {
-    /// Asks the server for this exception, in the form that it wants, and returns the registers with which the thread goes on.
+    /// Asks the server for this exception, in the form that it wants, and returns the registers with which
+    /// the thread goes on.
     ///
     /// # Errors
     ///
@@ -78,7 +79,8 @@ impl<K: Kernel<Abi = Abi>> Handlers<K> {
                 handler.raise_with_state(raised, raised.state)
             }
             STATE | STATE_IDENTITY => {
-                // It wants other registers than came, so they are read from the thread, and written back to it.
+                // It wants other registers than came, so they are read from the thread, and written back to
+                // it.
                 let state = thread_get_state(raised.thread, handler.flavor, STATE_MAX)?;
                 let new_state = handler.raise_with_state(raised, &state)?;
                 thread_set_state(raised.thread, handler.flavor, &new_state)?;

@@ -1,6 +1,7 @@
 //! An exception server: catches bad memory accesses of another task, and forwards what it does not handle.
 //!
-//! [`Catcher`] is all of it. It is generic over the kernel, so that it runs on macOS as it runs, in the tests, on [`emulated`] hardware.
+//! [`Catcher`] is all of it. It is generic over the kernel, so that it runs on macOS as it runs, in the
+//! tests, on [`emulated`] hardware.
 
 pub mod emulated;
 mod forward;
@@ -20,13 +21,15 @@ pub type ThreadState = ArrayVec<Natural, 1296>;
 pub const EXC_BAD_ACCESS: i32 = 1;
 /// `EXC_MASK_BAD_ACCESS`
 pub const EXC_MASK_BAD_ACCESS: i32 = 1 << EXC_BAD_ACCESS;
-/// `EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES`: the message has rights to the thread and the task, the registers, and wide codes.
+/// `EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES`: the message has rights to the thread and the task, the
+/// registers, and wide codes.
 pub const BEHAVIOR: i32 = forward::STATE_IDENTITY | forward::WIDE_CODES;
 
 /// The exception server.
 ///
-/// It asks `repair` about each bad access; who can repair it returns the registers with which the thread goes on. Everything else goes to
-/// the handlers that were there before, and if there is none, or it refuses, to the kernel with an error, which looks further.
+/// It asks `repair` about each bad access; who can repair it returns the registers with which the thread goes
+/// on. Everything else goes to the handlers that were there before, and if there is none, or it refuses, to
+/// the kernel with an error, which looks further.
 pub struct Catcher<K: Kernel, F> {
     repair: F,
     previous: Handlers<K>,
@@ -48,7 +51,8 @@ where
     K: Kernel<Abi = Abi>,
     F: Fn(&Raised<'_, K>) -> Option<ThreadState>,
 {
-    // The rights to the thread and the task are this function's: they are released when it returns, whatever it returns.
+    // The rights to the thread and the task are this function's: they are released when it returns, whatever
+    // it returns.
     fn mach_exception_raise_state_identity(
         &self,
         _exception_port: Port<'_, K>,

@@ -1,4 +1,5 @@
-//! The message of an exception as people write it down by hand, against one that a kernel sends: what `docs/exception_server.md` says of it.
+//! The message of an exception as people write it down by hand, against one that a kernel sends: what
+//! `docs/exception_server.md` says of it.
 
 use std::mem::{MaybeUninit, offset_of, size_of};
 
@@ -91,8 +92,8 @@ struct NotPacked {
 
 type Task = Local<Apple64>;
 
-/// Has a kernel raise an exception with these codes and registers, and calls `serve` with what the server receives. Returns what the
-/// kernel is answered, if it is.
+/// Has a kernel raise an exception with these codes and registers, and calls `serve` with what the server
+/// receives. Returns what the kernel is answered, if it is.
 fn raise(
     code: &[i64],
     state: &[u32],
@@ -117,7 +118,8 @@ fn raise(
         // SAFETY: all of it has been initialised.
         let bytes = words.iter().flat_map(|word| unsafe { word.assume_init() }.to_ne_bytes());
         serve(&server, RaiseStateIdentity::ref_from_prefix(&bytes.collect::<Vec<u8>>()).unwrap().0);
-        // With it the rights that the message brought go; without an answer the kernel hears that nobody will answer.
+        // With it the rights that the message brought go; without an answer the kernel hears that nobody will
+        // answer.
         server.terminate();
         raised.join().unwrap()
     })

@@ -1,4 +1,5 @@
-//! The exception server on an emulated machine: what it repairs, what it forwards in which form, and that no right is left over.
+//! The exception server on an emulated machine: what it repairs, what it forwards in which form, and that no
+//! right is left over.
 
 use std::sync::Mutex;
 
@@ -194,7 +195,8 @@ fn without_another_server_the_kernel_is_told() {
     });
 }
 
-/// What the server does not handle goes to a debugger that wants it in the form `behavior`; returns what that saw.
+/// What the server does not handle goes to a debugger that wants it in the form `behavior`; returns what that
+/// saw.
 fn forward(behavior: i32) -> Vec<Seen> {
     let debugger = Debugger::default();
     World::new().with_machine(|world, machine| {

@@ -1,6 +1,8 @@
-//! Asks the kernel of macOS about the machine and about this program: the first program to run on a new system, since everything else needs as much to work.
+//! Asks the kernel of macOS about the machine and about this program: the first program to run on a new
+//! system, since everything else needs as much to work.
 //!
-//! Both calls are to objects of the kernel, which since macOS 13 end a program that sends to them as if they were ports of another one.
+//! Both calls are to objects of the kernel, which since macOS 13 end a program that sends to them as if they
+//! were ports of another one.
 
 #[cfg(target_vendor = "apple")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -152,7 +152,8 @@ impl<K: Kernel<Abi = Abi>> Postmaster<K> for Office<K> {
 
 impl<K: Kernel<Abi = Abi>> Notify<K> for Office<K> {
     fn mach_notify_no_senders(&self, port: Port<'_, K>, _mscount: u32) -> Result<(), KernReturn> {
-        // Clients can send such a message too, but only the kernel has the send-once right that it was asked for with.
+        // Clients can send such a message too, but only the kernel has the send-once right that it was asked
+        // for with.
         if !port.is_send_once() {
             return Err(KernReturn::KERN_INVALID_RIGHT);
         }

@@ -10,7 +10,8 @@ fn main() -> Result<(), Error> {
     let host: Host = Host::new();
     let [server, anna, ben] = ["server", "anna", "ben"].map(|label| host.new_task(label));
     let office = Office::new(&server)?;
-    // How the first right comes to a client is the system's business: a bootstrap server, or here the emulated host.
+    // How the first right comes to a client is the system's business: a bootstrap server, or here the
+    // emulated host.
     let to_office = Local::transfer(office.office.make_send()?, &anna)?;
     let to_postmaster = Local::transfer(office.postmaster.make_send()?, &ben)?;
 

@@ -1,4 +1,5 @@
-//! The mail office under clients that die, give up, and ask for what is not theirs. Every test ends with the rights that it began with.
+//! The mail office under clients that die, give up, and ask for what is not theirs. Every test ends with the
+//! rights that it began with.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -14,7 +15,8 @@ use mig_runtime::{KernReturn, SendRight};
 /// An hour: whatever takes so long is not waited for.
 const LONG: u32 = 3_600_000;
 
-/// Serves an office while `work` runs, which gets a task of a client and its right to the office, and one to the postmaster.
+/// Serves an office while `work` runs, which gets a task of a client and its right to the office, and one to
+/// the postmaster.
 fn with_office(work: impl FnOnce(&Local, &SendRight<Local>, &SendRight<Local>)) {
     let host: Host = Host::new();
     let (server, client) = (host.new_task("server"), host.new_task("client"));

@@ -1,6 +1,8 @@
-//! Ports that die: a server that keeps something for each client until the client is gone, and a client that hears when its server is.
+//! Ports that die: a server that keeps something for each client until the client is gone, and a client that
+//! hears when its server is.
 //!
-//! Both know it from the kernel, by messages of the interface `notify`: [`Service`] by no-senders, [`Watch`] by dead-name.
+//! Both know it from the kernel, by messages of the interface `notify`: [`Service`] by no-senders, [`Watch`]
+//! by dead-name.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -63,7 +65,8 @@ impl<K: Kernel<Abi = Abi>> Sessions<K> for Service<K> {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
         let port = ReceiveRight::allocate(service.kernel())?;
-        // The news comes to the session's own port, which says whose it is; and not before one right has been made.
+        // The news comes to the session's own port, which says whose it is; and not before one right has been
+        // made.
         port.request_notification(Notification::NoSenders { sync: 1 }, &port)?;
         self.ports.insert(&port)?;
         let session = port.make_send()?;
@@ -81,7 +84,8 @@ impl<K: Kernel<Abi = Abi>> Sessions<K> for Service<K> {
 
 impl<K: Kernel<Abi = Abi>> Notify<K> for Service<K> {
     fn mach_notify_no_senders(&self, session: Port<'_, K>, _mscount: u32) -> Result<(), KernReturn> {
-        // A client can send such a message, too; but only the kernel has the right that it was asked for with.
+        // A client can send such a message, too; but only the kernel has the right that it was asked for
+        // with.
         if !session.is_send_once() {
             return Err(KernReturn::KERN_INVALID_RIGHT);
         }

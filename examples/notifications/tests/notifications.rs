@@ -1,4 +1,5 @@
-//! Sessions end with their clients, and clients hear of the end of the service; no right and no name is left over.
+//! Sessions end with their clients, and clients hear of the end of the service; no right and no name is left
+//! over.
 
 use std::thread::yield_now;
 

@@ -37,7 +37,8 @@ unsafe extern "C" {
     static trap_handler_unreachable: u8;
     static trap_handler_code_end: u8;
 
-    /// Calls a function, having kept the registers that belong to callers on the stack, and the stack's pointer at `stack`.
+    /// Calls a function, having kept the registers that belong to callers on the stack, and the stack's
+    /// pointer at `stack`.
     fn trap_handler_enter(function: u64, argument: u64, stack: *mut usize) -> Outcome;
 
     /// Returns from the `trap_handler_enter` whose stack this is.
@@ -52,7 +53,8 @@ thread_local! {
 /// Calls a function; if it traps, that is the error.
 pub(crate) fn run(function: Function, argument: u64) -> Result<u64, Trap> {
     let outer = STACK.get();
-    // SAFETY: the functions are those below. They keep what callers rely on, have nothing to drop, and leave only by returning or trapping.
+    // SAFETY: the functions are those below. They keep what callers rely on, have nothing to drop, and leave
+    // only by returning or trapping.
     let outcome = unsafe { trap_handler_enter((function.0)(), argument, STACK.with(Cell::as_ptr)) };
     STACK.set(outer);
     match TRAP.take() {
@@ -64,7 +66,8 @@ pub(crate) fn run(function: Function, argument: u64) -> Result<u64, Trap> {
 /// The exception server makes the thread call this where it has trapped.
 extern "C" fn land(offset: u64, exception: u64, has_address: u64, address: u64) -> ! {
     TRAP.set(Some(Trap::from_arguments([offset, exception, has_address, address])));
-    // SAFETY: the thread was in a function that `run` has called, and nothing between that and here has anything to drop.
+    // SAFETY: the thread was in a function that `run` has called, and nothing between that and here has
+    // anything to drop.
     unsafe { trap_handler_leave(STACK.get()) }
 }
 

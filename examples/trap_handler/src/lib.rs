@@ -1,8 +1,10 @@
 //! Traps of compiled code as errors: what a runtime of WebAssembly does on macOS.
 //!
-//! Code that such a runtime compiles does not test each address and each divisor; it lets the processor trap, and relies on being told. On macOS that is a message to the exception
-//! port of the thread. [`Traps`] serves it: where the trap is in the code that it knows, it makes the thread go on in a function of the runtime, which leaves
-//! the code and returns the [`Trap`]; everything else it leaves to the servers that come after it, such as a crash reporter's.
+//! Code that such a runtime compiles does not test each address and each divisor; it lets the processor trap,
+//! and relies on being told. On macOS that is a message to the exception port of the thread. [`Traps`] serves
+//! it: where the trap is in the code that it knows, it makes the thread go on in a function of the runtime,
+//! which leaves the code and returns the [`Trap`]; everything else it leaves to the servers that come after
+//! it, such as a crash reporter's.
 //!
 //! The server is generic over the kernel. Only the program's `main` is of macOS.
 
@@ -26,7 +28,8 @@ pub const EXC_ARITHMETIC: i32 = 3;
 /// The exceptions that compiled code raises on purpose.
 pub const MASK: i32 = 1 << EXC_BAD_ACCESS | 1 << EXC_BAD_INSTRUCTION | 1 << EXC_ARITHMETIC;
 
-/// `EXCEPTION_DEFAULT | MACH_EXCEPTION_CODES`: the message has rights to the thread and the task, and codes of 64 bits.
+/// `EXCEPTION_DEFAULT | MACH_EXCEPTION_CODES`: the message has rights to the thread and the task, and codes
+/// of 64 bits.
 pub const BEHAVIOR: i32 = 1 | i32::MIN;
 
 /// Why compiled code has stopped.
@@ -44,8 +47,8 @@ pub struct Trap {
 pub struct Traps {
     /// Where the code is.
     pub code: Range<u64>,
-    /// The function of the runtime in which the thread goes on, with the [`Trap`] as its arguments: offset, exception, whether there is an
-    /// address, and the address.
+    /// The function of the runtime in which the thread goes on, with the [`Trap`] as its arguments: offset,
+    /// exception, whether there is an address, and the address.
     pub landing: u64,
 }
 

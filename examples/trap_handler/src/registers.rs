@@ -10,7 +10,8 @@ pub const NONE: i32 = if cfg!(target_arch = "x86_64") { 13 } else { 5 };
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registers([u32; place::WORDS as usize]);
 
-/// Where the registers are: the program counter, the stack pointer, the first four arguments, and where a function finds its return address.
+/// Where the registers are: the program counter, the stack pointer, the first four arguments, and where a
+/// function finds its return address.
 #[cfg(target_arch = "x86_64")]
 mod place {
     pub(super) const WORDS: u32 = 42;
@@ -48,9 +49,11 @@ impl Registers {
         self.get(place::PROGRAM_COUNTER)
     }
 
-    /// Makes the thread go on as if it had just been called here with these arguments, on a stack that is aligned for it. It cannot return.
+    /// Makes the thread go on as if it had just been called here with these arguments, on a stack that is
+    /// aligned for it. It cannot return.
     pub fn call(&mut self, function: u64, arguments: [u64; 4]) {
-        // On x86_64 a function begins 8 bytes below a multiple of 16, where its return address is. What is below the pointer may be in use.
+        // On x86_64 a function begins 8 bytes below a multiple of 16, where its return address is. What is
+        // below the pointer may be in use.
         const RED_ZONE: u64 = 128;
         let misalignment = if cfg!(target_arch = "x86_64") { 8 } else { 0 };
         let stack = (self.get(place::STACK_POINTER) - RED_ZONE) / 16 * 16 - misalignment;

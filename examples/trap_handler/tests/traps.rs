@@ -1,4 +1,5 @@
-//! The exception server on an emulated thread: where it makes the thread go on, what it leaves to others, and that no right is left over.
+//! The exception server on an emulated thread: where it makes the thread go on, what it leaves to others, and
+//! that no right is left over.
 
 use std::sync::Mutex;
 
@@ -107,7 +108,8 @@ fn what_is_not_of_the_code_goes_to_the_next_server() {
     }
 }
 
-/// Anybody who has a right to the port can send anything; the server that is written by hand ends the program.
+/// Anybody who has a right to the port can send anything; the server that is written by hand ends the
+/// program.
 #[test]
 fn other_messages_are_refused_and_the_server_goes_on() {
     let task: Task = Local::new();

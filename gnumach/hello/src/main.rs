@@ -1,4 +1,5 @@
-//! The first program on a bare GNU Mach kernel: it says hello, counts with several threads, asks the kernel for the time, and ends QEMU.
+//! The first program on a bare GNU Mach kernel: it says hello, counts with several threads, asks the kernel
+//! for the time, and ends QEMU.
 //!
 //! Its line in the kernel's boot script is `hello ${host-port} ${device-port} $(task-create) $(task-resume)`.
 

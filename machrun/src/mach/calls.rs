@@ -12,7 +12,8 @@ use super::{Task, machine, memory, message};
 use crate::process::{self, lock};
 use crate::shims::Shim;
 
-/// Dispositions, and notifications by their ids; written down a second time, to test what the runtime asks for.
+/// Dispositions, and notifications by their ids; written down a second time, to test what the runtime asks
+/// for.
 const MAKE_SEND: u32 = 20;
 const MAKE_SEND_ONCE: u32 = 21;
 const PORT_DESTROYED: i32 = 69;

@@ -1,4 +1,5 @@
-//! Out-of-line memory: what is an address for the program is a region of the in-process kernel in its messages.
+//! Out-of-line memory: what is an address for the program is a region of the in-process kernel in its
+//! messages.
 
 use mig_runtime::abi::Apple64;
 use mig_runtime::kernel::Kernel;

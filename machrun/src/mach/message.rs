@@ -150,8 +150,8 @@ fn is_of_send(KernReturn(code): KernReturn) -> bool {
 fn trap(task: &Task, buffer: &mut [u64], call: MsgCall) -> Result<(), KernReturn> {
     // SAFETY: `u64` and `MaybeUninit<u64>` are laid out alike, and the kernel writes whole words.
     let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u64>]) };
-    // SAFETY: all of the buffer is initialised. The kernel looks up every right and region that the message names among those of this task, so that
-    // a program can spoil only its own.
+    // SAFETY: all of the buffer is initialised. The kernel looks up every right and region that the message
+    // names among those of this task, so that a program can spoil only its own.
     unsafe { task.mach_msg(buffer, call) }
 }
 

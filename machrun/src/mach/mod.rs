@@ -1,4 +1,5 @@
-//! Mach for programs: the calls of the system library on the kernel `local`, and the kernel's own objects, which are served by a task of the same kernel.
+//! Mach for programs: the calls of the system library on the kernel `local`, and the kernel's own objects,
+//! which are served by a task of the same kernel.
 
 pub(crate) mod calls;
 pub(crate) mod memory;

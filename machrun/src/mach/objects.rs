@@ -1,4 +1,5 @@
-//! The kernel's own objects: tasks, threads and the host, as servers of the interfaces that `mach-defs` has. They do what the programs of this repository ask for.
+//! The kernel's own objects: tasks, threads and the host, as servers of the interfaces that `mach-defs` has.
+//! They do what the programs of this repository ask for.
 
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -78,7 +79,8 @@ fn process_of(port: &Port<'_, Task>) -> Result<&'static Process, KernReturn> {
 }
 
 impl TaskCalls<Task> for Objects {
-    /// `MACH_TASK_BASIC_INFO` alone: sizes, times and counts, of which only the size of a page of memory is not zero.
+    /// `MACH_TASK_BASIC_INFO` alone: sizes, times and counts, of which only the size of a page of memory is
+    /// not zero.
     fn task_info(
         &self,
         target: Port<'_, Task>,

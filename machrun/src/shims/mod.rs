@@ -1,5 +1,5 @@
-//! What programs call of Apple's system library: glibc's function of the same name where both are alike, else one of ours, and for what there is neither a
-//! function that says its name and ends the program.
+//! What programs call of Apple's system library: glibc's function of the same name where both are alike, else
+//! one of ours, and for what there is neither a function that says its name and ends the program.
 
 mod dispatch;
 mod processes;
@@ -16,7 +16,8 @@ use crate::process::{Process, lock};
 /// A function for programs: Apple's name of it, and its address.
 pub(crate) struct Shim(pub(crate) &'static str, pub(crate) *const ());
 
-/// glibc's functions that take and return what Apple's do, as far as Rust's library uses them. Missing are those whose structures or constants differ.
+/// glibc's functions that take and return what Apple's do, as far as Rust's library uses them. Missing are
+/// those whose structures or constants differ.
 const ALIKE: &[&str] = &[
     "_Unwind_Backtrace",
     "_Unwind_DeleteException",
@@ -125,7 +126,8 @@ fn function(symbol: &str) -> Option<usize> {
     (!address.is_null()).then_some(address as usize)
 }
 
-/// Looks up a function that not every version of the library has: only ours are sure to be what the program expects.
+/// Looks up a function that not every version of the library has: only ours are sure to be what the program
+/// expects.
 unsafe extern "C" fn dlsym(_handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the name is a string of C.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();

@@ -1,5 +1,5 @@
-//! Threads. Apple's structures are as large as glibc's or larger, so glibc's functions work on them, once those that were initialised by a constant have
-//! been made glibc's.
+//! Threads. Apple's structures are as large as glibc's or larger, so glibc's functions work on them, once
+//! those that were initialised by a constant have been made glibc's.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;

@@ -1,4 +1,5 @@
-//! Files, memory, time and what a program knows of itself, where Apple's constants or structures are not those of Linux.
+//! Files, memory, time and what a program knows of itself, where Apple's constants or structures are not
+//! those of Linux.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 
@@ -23,7 +24,8 @@ pub(super) const SHIMS: &[Shim] = &[
     Shim("_stat$INODE64", no_file as *const ()),
     Shim("_fstat$INODE64", no_file as *const ()),
     Shim("_opendir$INODE64", no_folder as *const ()),
-    // A guard page that cannot be read, signals that are ignored, file descriptors that are open: nothing depends on them here.
+    // A guard page that cannot be read, signals that are ignored, file descriptors that are open: nothing
+    // depends on them here.
     Shim("_mprotect", succeed as *const ()),
     Shim("_sigaltstack", succeed as *const ()),
     Shim("_sigaction", succeed as *const ()),

@@ -2,7 +2,8 @@
 
 use crate::model::{Form, MessageKind, Role, Routine, Slot, SlotRole, TypedStep, UntypedStep};
 
-/// The steps of a typed message: one for each type word, but for that of the return code, which the runtime writes and reads by itself.
+/// The steps of a typed message: one for each type word, but for that of the return code, which the runtime
+/// writes and reads by itself.
 pub(super) fn typed(slots: &[Slot]) -> Vec<TypedStep> {
     let words = slots.iter().filter_map(|slot| Some((slot.arg?, slot.word?)));
     words
@@ -91,7 +92,8 @@ fn in_descriptors(routine: &Routine, slots: &[Slot], index: usize) -> Option<Unt
     }
 }
 
-/// What is in descriptors and shares the count of `first`. Descriptors stand before counts, so all of it has been written or read.
+/// What is in descriptors and shares the count of `first`. Descriptors stand before counts, so all of it has
+/// been written or read.
 fn sharers(routine: &Routine, first: usize) -> impl Iterator<Item = UntypedStep> {
     let args = routine.args.iter().enumerate();
     let sharing =

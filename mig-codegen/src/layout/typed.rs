@@ -238,8 +238,8 @@ impl Complexity {
     }
 }
 
-/// The fields of a type word that a receiver must compare. Where all of it is known, all of it is compared; else the fields
-/// that are known, without the deallocate bit.
+/// The fields of a type word that a receiver must compare. Where all of it is known, all of it is compared;
+/// else the fields that are known, without the deallocate bit.
 fn word_checks(word: &TypeWord, receiver: Receiver) -> Vec<Check> {
     let out_of_line = word.in_line == InLine::No;
     let normalised =

@@ -1,8 +1,9 @@
 //! Messages with their rights and memory first and plain data after them: OSF Mach and Apple's.
 //!
-//! A complex message has, after its header, the number of its descriptors and then the descriptors, one for each right or piece of
-//! memory. If there is any plain data, an NDR record and the data follow. A reply has a return code only if it is not complex: one that
-//! brings rights has succeeded. The trailer, which the receiver's kernel adds, does not belong to the message.
+//! A complex message has, after its header, the number of its descriptors and then the descriptors, one for
+//! each right or piece of memory. If there is any plain data, an NDR record and the data follow. A reply has
+//! a return code only if it is not complex: one that brings rights has succeeded. The trailer, which the
+//! receiver's kernel adds, does not belong to the message.
 
 use mig_abi::{DescriptorKind, Facts, NDR};
 
@@ -109,7 +110,8 @@ fn descriptors(ty: &Type) -> Option<u32> {
     }
 }
 
-/// Whether a value makes the message have an NDR record: plain data, a count, or memory (but not rights) out of line.
+/// Whether a value makes the message have an NDR record: plain data, a count, or memory (but not rights) out
+/// of line.
 fn has_data(ty: &Type) -> bool {
     match &ty.kind {
         TypeKind::Port(_) => false,

@@ -108,7 +108,8 @@ impl Form {
         matches!(self, Form::Right(_) | Form::Rights(_))
     }
 
-    /// True if the type of a result mentions the kernel: it owns rights, or memory that the kernel has brought.
+    /// True if the type of a result mentions the kernel: it owns rights, or memory that the kernel has
+    /// brought.
     pub fn owns(&self) -> bool {
         self.has_rights() || matches!(self, Form::Memory(Memory::OutOfLine(element)) if element.is_byte())
     }

@@ -11,7 +11,8 @@ pub struct Message {
     pub slots: Vec<Slot>,
     /// `msgh_size` with every variable part empty.
     pub min_size: u32,
-    /// `msgh_size` with every variable part at its bound; of an indefinite one whichever of inline and pointer is larger.
+    /// `msgh_size` with every variable part at its bound; of an indefinite one whichever of inline and
+    /// pointer is larger.
     pub max_size: u32,
     /// Whether `MACH_MSGH_BITS_COMPLEX` is set.
     pub complex: Complex,
@@ -60,7 +61,8 @@ pub struct Slot {
 pub struct TypeWord {
     /// The type number that the sender writes; `None` is polymorphic: the caller decides.
     pub sent: Option<u32>,
-    /// The type number that the receiver must see; `None`: any, it is handed on, but a right only in a complex message.
+    /// The type number that the receiver must see; `None`: any, it is handed on, but a right only in a
+    /// complex message.
     pub received: Option<u32>,
     /// Size of an element in bits, where the data is inline.
     pub bits: u32,
@@ -68,14 +70,16 @@ pub struct TypeWord {
     pub out_of_line_bits: u32,
     /// The number of elements; `None` if it is counted.
     pub number: Option<u32>,
-    /// How many elements of the type word make one element of a counted array: the number is the count times this.
+    /// How many elements of the type word make one element of a counted array: the number is the count times
+    /// this.
     pub multiplier: u32,
     /// Whether the data stands in the message.
     pub in_line: InLine,
     /// The long form is used.
     pub long: bool,
-    /// The deallocate bit that the sender writes, for data out of line, or for any data where the sender is the kernel.
-    /// The receiver always sees it set for data out of line, and clear for data inline, except in a `KernelServer`.
+    /// The deallocate bit that the sender writes, for data out of line, or for any data where the sender is
+    /// the kernel. The receiver always sees it set for data out of line, and clear for data inline, except in
+    /// a `KernelServer`.
     pub deallocate: Dealloc,
 }
 

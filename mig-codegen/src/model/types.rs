@@ -67,7 +67,8 @@ impl Type {
         }
     }
 
-    /// Whether C's type is unsigned. A `.defs` file does not say; the names at both ends of a chain of declarations do.
+    /// Whether C's type is unsigned. A `.defs` file does not say; the names at both ends of a chain of
+    /// declarations do.
     pub fn is_unsigned(&self) -> bool {
         let names = [self.name.as_deref(), self.alias_of.as_deref()];
         names.into_iter().flatten().any(|name| {
@@ -131,7 +132,8 @@ pub enum TypeKind {
     FixedString {
         /// Bytes, the NUL included.
         size: u32,
-        /// Declared in the long form: its type word says one element of all its bits, not this many characters.
+        /// Declared in the long form: its type word says one element of all its bits, not this many
+        /// characters.
         whole: bool,
     },
     /// `c_string[*:N]`

@@ -1,8 +1,8 @@
-//! From the syntax tree to the model: names become types, statements become the state that routines are declared under, and
-//! everything that is wrong is said, once, in one run.
+//! From the syntax tree to the model: names become types, statements become the state that routines are
+//! declared under, and everything that is wrong is said, once, in one run.
 //!
-//! What the C compilers reject is rejected. So are a few things that they let pass, because no message or no stub could be
-//! right:
+//! What the C compilers reject is rejected. So are a few things that they let pass, because no message or no
+//! stub could be right:
 //!
 //! | declared | the C compilers |
 //! |---|---|
@@ -15,7 +15,8 @@
 //! | `c_string[0]` | warning |
 //! | ids beyond 2³¹ | they wrap around |
 //!
-//! `dealloc` on inline data, request and reply ports included, where C sends what the kernel refuses, is ignored with a warning.
+//! `dealloc` on inline data, request and reply ports included, where C sends what the kernel refuses, is
+//! ignored with a warning.
 
 mod flags;
 mod message_types;
@@ -45,8 +46,8 @@ use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
 /// Message ids are signed.
 const LARGEST_ID: u64 = i32::MAX as u64;
 
-/// Resolves a whole file. `None` if it declares no subsystem, which is an error only if it declares routines. The messages
-/// are not laid out yet.
+/// Resolves a whole file. `None` if it declares no subsystem, which is an error only if it declares routines.
+/// The messages are not laid out yet.
 pub(crate) fn resolve(
     ast: &Ast,
     abi: &'static Abi,

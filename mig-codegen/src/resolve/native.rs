@@ -10,7 +10,8 @@ use crate::abi::Feature;
 use crate::codes;
 use crate::model::{Scalar, TypeKind};
 
-/// C's own types: message type number, bits (0 is as many as an address has), and the name of the unsigned ones.
+/// C's own types: message type number, bits (0 is as many as an address has), and the name of the unsigned
+/// ones.
 const C_TYPES: &[(&str, u32, u32, Option<&str>)] = &[
     ("char", 8, 8, None),
     ("signed char", 9, 8, Some("int8_t")),
@@ -29,7 +30,8 @@ const C_TYPES: &[(&str, u32, u32, Option<&str>)] = &[
 ];
 
 impl Types<'_> {
-    /// `PointerTo (T)`, `ValueOf (T)`: the bytes of a `T`, which C gets by reference or by value. To Rust both are a `T`.
+    /// `PointerTo (T)`, `ValueOf (T)`: the bytes of a `T`, which C gets by reference or by value. To Rust
+    /// both are a `T`.
     pub(super) fn native(&self, native: &Native, span: Span, out: &mut Diagnostics) -> Option<Declared> {
         if !language(self.abi, Feature::NativeTypes, span, out) {
             return None;

@@ -1,4 +1,5 @@
-//! The values of `waittime`, `sendtime` and `msgoption`: numbers as C writes them, and the options that `mach/message.h` names.
+//! The values of `waittime`, `sendtime` and `msgoption`: numbers as C writes them, and the options that
+//! `mach/message.h` names.
 
 use mig_abi::MsgOption;
 use mig_parser::ast::Text;

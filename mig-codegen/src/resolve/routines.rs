@@ -411,7 +411,8 @@ fn same_count(arg: &mut Arg, flags: &Flags, earlier: &[Arg], out: &mut Diagnosti
     }
 }
 
-/// The direction of each argument: one without a keyword is the request port as long as there is none, else it is sent.
+/// The direction of each argument: one without a keyword is the request port as long as there is none, else
+/// it is sent.
 fn directions(routine: &ast::Routine) -> Vec<Direction> {
     let mut has_request_port = false;
     routine

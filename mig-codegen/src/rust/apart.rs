@@ -1,7 +1,8 @@
-//! Names that are different in C and would be one in Rust, which writes all functions, arguments and fields in `snake_case`.
+//! Names that are different in C and would be one in Rust, which writes all functions, arguments and fields
+//! in `snake_case`.
 //!
-//! The name that is written so already keeps it, else the first; each further one gets a number: `GetPort` and `get_port` become `get_port_2` and
-//! `get_port`. A name of underscores only is `unnamed`.
+//! The name that is written so already keeps it, else the first; each further one gets a number: `GetPort`
+//! and `get_port` become `get_port_2` and `get_port`. A name of underscores only is `unnamed`.
 
 use std::collections::BTreeSet;
 

@@ -23,7 +23,8 @@ pub(super) fn docs(lines: &[String]) -> TokenStream {
     quote!(#(#[doc = #lines])*)
 }
 
-/// A comment of the `.defs` file as documentation: what rustdoc would take for a link, a tag, a list or code is text there.
+/// A comment of the `.defs` file as documentation: what rustdoc would take for a link, a tag, a list or code
+/// is text there.
 pub(super) fn comment(lines: &[String]) -> Vec<String> {
     let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut out: Vec<String> = lines.iter().map(|line| escape(&words(line))).collect();

@@ -1,4 +1,5 @@
-//! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a message.
+//! How an argument looks in Rust: as a parameter of the client and of the server, as a result, and in a
+//! message.
 
 use mig_abi::Disposition::{self, CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
 use proc_macro2::{Literal, TokenStream};
@@ -166,7 +167,8 @@ impl Generator<'_> {
     }
 }
 
-/// An array that is a value on its own, so that a program whose allocator is not to be used can have it: thread states are among them.
+/// An array that is a value on its own, so that a program whose allocator is not to be used can have it:
+/// thread states are among them.
 pub(super) fn is_short(element: &Type, max: u32) -> bool {
     const BYTES: u32 = 8192;
     element.bytes().checked_mul(max).is_some_and(|size| size <= BYTES)

@@ -1,5 +1,5 @@
-//! The names of the generated items, chosen once, so that no two are the same: the interface's own types and functions first, then what is
-//! named after them, with an underscore at its end where it has to give way.
+//! The names of the generated items, chosen once, so that no two are the same: the interface's own types and
+//! functions first, then what is named after them, with an underscore at its end where it has to give way.
 
 use std::collections::BTreeMap;
 

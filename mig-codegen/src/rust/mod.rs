@@ -1,7 +1,7 @@
 //! The Rust back end: an interface with its slot tables becomes Rust items.
 //!
-//! The items only describe. What they describe is done by `mig_runtime`: the client functions append arguments and call, the server's
-//! stubs read arguments, call the trait's method and append its results.
+//! The items only describe. What they describe is done by `mig_runtime`: the client functions append
+//! arguments and call, the server's stubs read arguments, call the trait's method and append its results.
 
 mod apart;
 mod assertions;
@@ -61,7 +61,8 @@ pub(crate) struct Options {
     pub(crate) kernel_objects: bool,
 }
 
-/// Generates the items of an interface. `None` if its requests are not for an object of the kernel, as the options say; that is a diagnostic.
+/// Generates the items of an interface. `None` if its requests are not for an object of the kernel, as the
+/// options say; that is a diagnostic.
 pub(crate) fn generate(
     interface: &Interface,
     options: &Options,
@@ -249,8 +250,8 @@ impl<'a> Generator<'a> {
 
 /// Whether stubs can be generated for an interface. Of others, ids, sizes and layouts still mean something.
 ///
-/// A server in a kernel gets its messages before they are translated. A kernel that sends is a client like any other, as long as its ports,
-/// which are pointers, look in a message like names.
+/// A server in a kernel gets its messages before they are translated. A kernel that sends is a client like
+/// any other, as long as its ports, which are pointers, look in a message like names.
 fn has_stubs(interface: &Interface) -> bool {
     if interface.kernel_server {
         return false;

@@ -387,8 +387,9 @@ impl Generator<'_> {
     }
 }
 
-/// Whether this is the argument of a dead-name notification, with which the kernel brings a reference: message 72 is that on every Mach
-/// (`mach/notify.h`), whatever the interface calls it, if its only argument is a name.
+/// Whether this is the argument of a dead-name notification, with which the kernel brings a reference:
+/// message 72 is that on every Mach (`mach/notify.h`), whatever the interface calls it, if its only argument
+/// is a name.
 fn is_dead_name(routine: &Routine, arg: &Arg) -> bool {
     routine.id == NotificationId::DeadName as u32
         && arg.role == Role::In

@@ -1,8 +1,8 @@
 //! Translations: `intran` and its kin, for types that have a Rust type of the user's.
 //!
-//! C calls the functions that the `.defs` names. Here they are methods of the server's trait, so that they can look into the server; the
-//! destructor is the `Drop` of the translated value. A translation whose Rust type is not known does nothing: the method gets the right or
-//! the data itself.
+//! C calls the functions that the `.defs` names. Here they are methods of the server's trait, so that they
+//! can look into the server; the destructor is the `Drop` of the translated value. A translation whose Rust
+//! type is not known does nothing: the method gets the right or the data itself.
 
 use std::collections::BTreeMap;
 

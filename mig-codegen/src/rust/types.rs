@@ -54,7 +54,8 @@ impl Generator<'_> {
         self.plain_type(ty)
     }
 
-    /// The user's type for plain data: by the type's own name, or by that of the C type that it has on both sides.
+    /// The user's type for plain data: by the type's own name, or by that of the C type that it has on both
+    /// sides.
     pub(super) fn extern_type(&self, ty: &Type) -> Option<&TokenStream> {
         let c = &ty.c;
         let is_translated = c.trans.is_some() && c.trans == ty.name;
@@ -115,7 +116,8 @@ impl Generator<'_> {
         is_data && !known
     }
 
-    /// The items that declare the types of the arguments, each once, in the order of their names: aliases, then structures.
+    /// The items that declare the types of the arguments, each once, in the order of their names: aliases,
+    /// then structures.
     pub(super) fn type_items(&self) -> Vec<TokenStream> {
         let mut used = BTreeMap::new();
         for arg in self.interface.routines.iter().flat_map(|routine| &routine.args) {
@@ -224,7 +226,8 @@ impl Generator<'_> {
         }
     }
 
-    /// How a structure gets its `Default`: derived, or made of zeros where it has long arrays, which have none.
+    /// How a structure gets its `Default`: derived, or made of zeros where it has long arrays, which have
+    /// none.
     fn default(&self, name: &Ident, members: &[Member]) -> (TokenStream, TokenStream) {
         if members.iter().all(|member| has_default(&member.ty)) {
             return (quote!(Default,), TokenStream::new());
@@ -258,7 +261,8 @@ fn visit<'t>(ty: &'t Type, visitor: &mut impl FnMut(&'t Type) -> bool) {
     }
 }
 
-/// Whether the type of a member has a `Default`; the standard library gives it to arrays of up to 32 elements.
+/// Whether the type of a member has a `Default`; the standard library gives it to arrays of up to 32
+/// elements.
 fn has_default(ty: &Type) -> bool {
     const LONGEST: u32 = 32;
     match &ty.kind {

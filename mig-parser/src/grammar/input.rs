@@ -1,7 +1,8 @@
 //! Tokens as an input of nom, and the parsers of single tokens.
 //!
-//! A parser that fails says only that it does. What it looked for is noted in the [`Shared`] part of the input, for the
-//! furthest place that any parser reached: that is where the error is, whichever alternative came there.
+//! A parser that fails says only that it does. What it looked for is noted in the [`Shared`] part of the
+//! input, for the furthest place that any parser reached: that is where the error is, whichever alternative
+//! came there.
 
 use std::cell::Cell;
 use std::iter::{Copied, Enumerate};

@@ -1,7 +1,7 @@
 //! The grammar of all dialects in one, on nom.
 //!
-//! Where a word is a keyword in some dialects only, it is a keyword where these dialects have it and a name where a name
-//! is asked for. What a dialect does not have is not refused here.
+//! Where a word is a keyword in some dialects only, it is a keyword where these dialects have it and a name
+//! where a name is asked for. What a dialect does not have is not refused here.
 
 mod expected;
 mod expression;
@@ -61,7 +61,8 @@ fn declared_type(shared: &Shared<'_>, tokens: &[Token], start: usize) -> Option<
     is_type.then(|| shared.names.text(name.symbol).to_owned())
 }
 
-/// Reports what is wrong with the members of a structure behind the error at `wrong`. False if there are too many errors.
+/// Reports what is wrong with the members of a structure behind the error at `wrong`. False if there are too
+/// many errors.
 fn members(
     shared: &Shared<'_>,
     tokens: &[Token],
@@ -115,11 +116,11 @@ fn statement(input: Tokens<'_>) -> Result<(Tokens<'_>, Statement), Err<Fault>> {
     Ok((rest, Statement { kind, span, doc }))
 }
 
-/// Where to go on behind an error at token `wrong` of the statement that starts at `start`: behind the `;` that ends the
-/// statement, or at a word that starts the next.
+/// Where to go on behind an error at token `wrong` of the statement that starts at `start`: behind the `;`
+/// that ends the statement, or at a word that starts the next.
 ///
-/// Inside parentheses a `;` ends the statement only if a new one starts behind it: a missing `)` must not swallow the
-/// rest of the file.
+/// Inside parentheses a `;` ends the statement only if a new one starts behind it: a missing `)` must not
+/// swallow the rest of the file.
 fn recover(shared: &Shared<'_>, tokens: &[Token], start: usize, wrong: usize) -> usize {
     let mut depth = 0i64;
     for at in start..tokens.len() {

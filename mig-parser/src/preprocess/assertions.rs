@@ -1,4 +1,5 @@
-//! `#assert system(mach)`, and `#system(mach)` in an `#if`: facts about the target, as GNU's preprocessor keeps them.
+//! `#assert system(mach)`, and `#system(mach)` in an `#if`: facts about the target, as GNU's preprocessor
+//! keeps them.
 
 use std::collections::HashMap;
 

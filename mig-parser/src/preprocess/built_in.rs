@@ -333,7 +333,8 @@ impl Preprocessor<'_> {
         Some(self.names.text(word.symbol).to_owned())
     }
 
-    /// The tokens between the parentheses that follow, unexpanded. `None`, which is reported, if there are none.
+    /// The tokens between the parentheses that follow, unexpanded. `None`, which is reported, if there are
+    /// none.
     pub(super) fn operand(&mut self, operator: Token) -> Option<Vec<Token>> {
         if !self.paren_follows() {
             self.operand_error(operator, "`(` was expected behind this");

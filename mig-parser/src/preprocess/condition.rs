@@ -5,8 +5,8 @@ use crate::source::Span;
 use crate::token::{Kind, Names, Punct, Token};
 use crate::{codes, limits};
 
-/// Whether the expression is not zero. `unknown` gets the names that are no macros and whose values count: as plain switches, as in
-/// `#if KERNEL && !SEQNOS`, they do not.
+/// Whether the expression is not zero. `unknown` gets the names that are no macros and whose values count: as
+/// plain switches, as in `#if KERNEL && !SEQNOS`, they do not.
 pub(super) fn evaluate(
     tokens: &[Token],
     names: &Names,

@@ -338,7 +338,8 @@ impl Preprocessor<'_> {
         taken_now
     }
 
-    /// Goes past text that is not to be read, up to the branch that is, or the end of the conditional or file.
+    /// Goes past text that is not to be read, up to the branch that is, or the end of the conditional or
+    /// file.
     fn skip_group(&mut self) {
         let mut depth = 0u64;
         while let Some(frame) = self.frames.last_mut() {

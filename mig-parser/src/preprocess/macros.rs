@@ -1,5 +1,5 @@
-//! Macros and their calls, as in C: what a call makes (`substitute`) is read again together with what follows, and a macro's own
-//! name inside its expansion stays as it is.
+//! Macros and their calls, as in C: what a call makes (`substitute`) is read again together with what
+//! follows, and a macro's own name inside its expansion stays as it is.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -24,7 +24,8 @@ pub(super) enum Definition {
 pub(super) struct Macro {
     pub(super) name: Symbol,
     pub(super) span: Span,
-    /// `None` for an object-like macro. The last one of a variadic macro, `__VA_ARGS__` or its own name, takes all that is left.
+    /// `None` for an object-like macro. The last one of a variadic macro, `__VA_ARGS__` or its own name,
+    /// takes all that is left.
     pub(super) parameters: Option<Vec<Symbol>>,
     pub(super) variadic: bool,
     pub(super) body: Vec<Token>,
@@ -36,7 +37,8 @@ pub(super) struct Macro {
 pub(super) struct Context {
     tokens: Vec<Token>,
     at: usize,
-    /// The macro that made them; without one nothing behind them is read before they are taken away: a barrier.
+    /// The macro that made them; without one nothing behind them is read before they are taken away: a
+    /// barrier.
     made_by: Option<Rc<Macro>>,
     pub(super) site: Span,
 }

@@ -1,7 +1,7 @@
 //! The preprocessor: C's directives and macros, on tokens.
 //!
-//! [`Preprocessor::next`] gives one token at a time, from the innermost expansion of a macro, or else from the innermost
-//! file. Nothing is handed to a C compiler, and every token knows its place.
+//! [`Preprocessor::next`] gives one token at a time, from the innermost expansion of a macro, or else from
+//! the innermost file. Nothing is handed to a C compiler, and every token knows its place.
 
 mod assertions;
 mod built_in;

@@ -8,7 +8,8 @@ use crate::lexer::Lexer;
 use crate::source::Span;
 use crate::token::{Kind, Punct, Symbol, Token};
 
-/// The text of a string of C, as `_Pragma` takes it: without quotes, and without the backslashes of `\"` and `\\`.
+/// The text of a string of C, as `_Pragma` takes it: without quotes, and without the backslashes of `\"` and
+/// `\\`.
 pub(super) fn unquoted(text: &str) -> String {
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     inner.replace("\\\"", "\"").replace("\\\\", "\\")

@@ -1,5 +1,5 @@
-//! What a call makes of a macro's body: arguments in the places of the parameters, expanded on their own unless `#` or `##` stands
-//! beside them; `#`, `##` and `__VA_OPT__` obeyed.
+//! What a call makes of a macro's body: arguments in the places of the parameters, expanded on their own
+//! unless `#` or `##` stands beside them; `#`, `##` and `__VA_OPT__` obeyed.
 
 use super::Preprocessor;
 use super::macros::{Argument, Macro};

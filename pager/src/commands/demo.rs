@@ -20,15 +20,16 @@ use crate::demo::{self, Plan, Report, Swap};
 
 const PAGE: usize = 4096;
 
-/// What a temporary swap file has besides room for every page, since pages are written beside those that they replace: this many, and a part of them
-/// all. With a tenth of it free the pager keeps what the kernel has got back, and need not write that again.
+/// What a temporary swap file has besides room for every page, since pages are written beside those that they
+/// replace: this many, and a part of them all. With a tenth of it free the pager keeps what the kernel has
+/// got back, and need not write that again.
 const SLACK: usize = 1024;
 const SPARE: usize = 8;
 
 /// Page more memory than there is through the pager, and verify every byte
 ///
-/// A small kernel on this machine gives clients memory, keeps a part of it resident, and has the pager store the rest. The clients write patterns and
-/// read them back.
+/// A small kernel on this machine gives clients memory, keeps a part of it resident, and has the pager store
+/// the rest. The clients write patterns and read them back.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Bytes of memory that the clients use

@@ -10,8 +10,9 @@ use super::Bytes;
 
 /// Make a swap file, or make a block device swap space
 ///
-/// A new file has 256 MiB unless --size says otherwise, all of them reserved on the disk. A file that is swap space of this program already is
-/// made anew with the size that it has. Anything else that exists is overwritten only with --force.
+/// A new file has 256 MiB unless --size says otherwise, all of them reserved on the disk. A file that is swap
+/// space of this program already is made anew with the size that it has. Anything else that exists is
+/// overwritten only with --force.
 #[derive(Args)]
 pub(crate) struct Format {
     /// The file or block device

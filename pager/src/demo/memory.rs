@@ -57,7 +57,8 @@ pub(super) struct Object {
     pages: Vec<Page>,
     /// Its ports, once one of its pages had to go.
     pub(super) ports: Option<Arc<Ports>>,
-    /// Where the next fault is if its pages are touched in order, and how many were asked for at the last one.
+    /// Where the next fault is if its pages are touched in order, and how many were asked for at the last
+    /// one.
     next: usize,
     window: usize,
 }
@@ -130,8 +131,9 @@ impl Memory {
         self.objects[object.0].pages.get_mut(page)
     }
 
-    /// Notes a fault. Returns how many pages from there on are to be asked for: all are absent, and there are frames for them, of which the first is
-    /// given. Pages that are touched in order are asked for in ever larger pieces.
+    /// Notes a fault. Returns how many pages from there on are to be asked for: all are absent, and there are
+    /// frames for them, of which the first is given. Pages that are touched in order are asked for in ever
+    /// larger pieces.
     pub(super) fn request(&mut self, id: ObjectId, page: usize, frame: FrameId) -> usize {
         let object = &mut self.objects[id.0];
         object.window = if page == object.next { (2 * object.window).min(WINDOW) } else { 1 };
@@ -151,7 +153,8 @@ impl Memory {
         count
     }
 
-    /// How many pages are asked for at once, at most: most of the frames are for pages that somebody wants already.
+    /// How many pages are asked for at once, at most: most of the frames are for pages that somebody wants
+    /// already.
     pub(super) fn ahead(&self) -> usize {
         1 + self.limit / 64
     }
@@ -221,7 +224,8 @@ impl Memory {
         self.free_frame(frame);
     }
 
-    /// A page that was not touched for the longest time or nearly so (the clock algorithm); `None` if no page is resident.
+    /// A page that was not touched for the longest time or nearly so (the clock algorithm); `None` if no page
+    /// is resident.
     pub(super) fn victim(&mut self) -> Option<Victim> {
         // Once around to pass over those that were touched, and once more to find one of them.
         for _ in 0..2 * self.frames.len() {

@@ -1,4 +1,5 @@
-//! The demo: a VM kernel and a pager on one machine of `local`, and clients that use more memory than there is.
+//! The demo: a VM kernel and a pager on one machine of `local`, and clients that use more memory than there
+//! is.
 
 mod memory;
 mod vm;
@@ -130,8 +131,8 @@ pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Res
     let host = Host::new();
     let (kernel, pager) = (host.new_task("kernel"), host.new_task("pager"));
     let vm = Vm::new(&kernel, plan.resident)?;
-    // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap space is too small.
-    // Each client may have a message with pages on its way.
+    // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap
+    // space is too small. Each client may have a message with pages on its way.
     let config = Config { hand_backs: 4, buffers: 512, held_pages: 1 << 14, ..Config::default() };
     let service = Service::<_, Std, _>::start(&pager, store, config).map_err(Error::Start)?;
 
@@ -176,7 +177,8 @@ fn page<S: Store>(
     })
 }
 
-/// Lets the clients work. If there is no room for a thread of one of them, those that there are end before they have done anything.
+/// Lets the clients work. If there is no room for a thread of one of them, those that there are end before
+/// they have done anything.
 fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<(), Error> {
     let share = plan.pages / plan.clients;
     let total = workload::accesses(share) * plan.clients as u64;

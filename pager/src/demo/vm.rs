@@ -1,8 +1,10 @@
-//! A small VM kernel: anonymous memory that is larger than the memory it has, with the default pager behind it.
+//! A small VM kernel: anonymous memory that is larger than the memory it has, with the default pager behind
+//! it.
 //!
-//! It does what a Mach kernel does, with the same messages in the same order: an object gets a pager when the first of its pages has to go; a page
-//! that is not here is requested, with some of those after it if pages are touched in order, and the thread that wants it waits; pages that were
-//! changed, or that the pager has given as precious, are returned, some in a message, any other one is dropped without a word.
+//! It does what a Mach kernel does, with the same messages in the same order: an object gets a pager when the
+//! first of its pages has to go; a page that is not here is requested, with some of those after it if pages
+//! are touched in order, and the thread that wants it waits; pages that were changed, or that the pager has
+//! given as precious, are returned, some in a message, any other one is dropped without a word.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -124,15 +126,16 @@ impl Vm {
         self.request(&ports, page..page + pages)?;
         let last = page + pages - 1;
         let mut memory = self.memory.lock();
-        // One wait for all of them: they come in order, and a thread that is woken for each of them costs more than they do.
+        // One wait for all of them: they come in order, and a thread that is woken for each of them costs
+        // more than they do.
         while let Some(Page::Requested(_)) = memory.page(object, last) {
             self.changed(object, last).wait(&mut memory);
         }
         Ok(memory)
     }
 
-    /// Says which pages are about to be touched (`VM_BEHAVIOR_WILLNEED`), in order. Those that are not here are asked for, all at once and as far as
-    /// some of the frames go, and nobody waits.
+    /// Says which pages are about to be touched (`VM_BEHAVIOR_WILLNEED`), in order. Those that are not here
+    /// are asked for, all at once and as far as some of the frames go, and nobody waits.
     pub(crate) fn will_need(
         &self,
         object: ObjectId,
@@ -193,7 +196,8 @@ impl Vm {
         }
     }
 
-    /// Frees the frames of as many pages at once, as a pageout thread does. What is to be sent is returned; `None` if no page can go.
+    /// Frees the frames of as many pages at once, as a pageout thread does. What is to be sent is returned;
+    /// `None` if no page can go.
     fn evict(&self, memory: &mut Memory, most: usize) -> Result<Option<Vec<Run>>, MemoryError> {
         let mut freed = false;
         let mut dirty = Vec::new();

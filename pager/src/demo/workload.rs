@@ -114,7 +114,8 @@ impl<'a> Client<'a> {
         self.tally.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The words of a page. Each is different from those of all other pages and versions, or they are all the same.
+    /// The words of a page. Each is different from those of all other pages and versions, or they are all the
+    /// same.
     fn pattern(&self, page: usize, version: u64) -> impl Iterator<Item = u64> + use<> {
         let step: u64 = if version == 0 || page % SAME_FILLED == 0 { 0 } else { 0x9e37_79b9_7f4a_7c15 };
         let object = self.object.number() << 40;

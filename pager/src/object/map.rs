@@ -1,7 +1,9 @@
-//! What is noted of each page of an object, packed: a page in the store takes little more memory than its place.
+//! What is noted of each page of an object, packed: a page in the store takes little more memory than its
+//! place.
 //!
-//! A [`Map`] is a tree with a leaf for each 64 pages and branches of 64 ways above, as high as the last page needs. Its nodes come from
-//! [`Nodes`], which bounds the memory of all maps together and has some of it ready, so that to note a page takes no allocation.
+//! A [`Map`] is a tree with a leaf for each 64 pages and branches of 64 ways above, as high as the last page
+//! needs. Its nodes come from [`Nodes`], which bounds the memory of all maps together and has some of it
+//! ready, so that to note a page takes no allocation.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -102,7 +104,8 @@ fn ticket_of([a, b, c, d, e]: TicketBytes) -> u64 {
 /// Of a page that only the kernel has: when it went back, in no more bytes than a place takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Precious {
-    /// The ticket with which it went back, and how many times it did; 0 if it was given as the answer to a request.
+    /// The ticket with which it went back, and how many times it did; 0 if it was given as the answer to a
+    /// request.
     ticket: TicketBytes,
     times: [u8; 2],
     pub(super) answers: bool,
@@ -124,7 +127,8 @@ impl Precious {
     }
 }
 
-/// A note without its place in the kernel's hands or not, which has a bit of its own: two kinds of notes with a place would take a byte more.
+/// A note without its place in the kernel's hands or not, which has a bit of its own: two kinds of notes with
+/// a place would take a byte more.
 #[derive(Debug, Default)]
 enum Packed<L> {
     #[default]
@@ -308,7 +312,8 @@ impl<L> Map<L> {
     ///
     /// # Errors
     ///
-    /// The note, if there is no memory for it. There is for a page that was noted before, or for which there was [room](Self::make_room).
+    /// The note, if there is no memory for it. There is for a page that was noted before, or for which there
+    /// was [room](Self::make_room).
     pub(super) fn put(&mut self, page: u64, note: Note<L>) -> Result<(), Note<L>> {
         let Some(leaf) = self.leaf_mut(page) else { return Err(note) };
         let stored = note.is_stored();

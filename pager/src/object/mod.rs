@@ -1,6 +1,7 @@
 //! A memory object as the pager sees it: its life, the order of its messages, its pages.
 //!
-//! Plain data: no kernel, no threads, no transfers. Whoever drives it does what it says, and tells it what became of that.
+//! Plain data: no kernel, no threads, no transfers. Whoever drives it does what it says, and tells it what
+//! became of that.
 
 use alloc::sync::Arc;
 
@@ -19,7 +20,8 @@ pub use page::{AfterRead, AfterWrite, Pages, Read, ReadFailure, Record, Records,
 pub enum Origin {
     /// The kernel, by `memory_object_create`. Nobody else has a right to it. Its size was a hint.
     Internal,
-    /// Somebody, by `default_pager_object_create`: whoever was given the right may map it, or send to it whatever they like.
+    /// Somebody, by `default_pager_object_create`: whoever was given the right may map it, or send to it
+    /// whatever they like.
     External {
         /// How many pages it has.
         pages: u64,
@@ -140,7 +142,8 @@ impl<L, D: Clone> Object<L, D> {
         self.phase
     }
 
-    /// True if the object has this many pages from `page` on. An internal object has as many as can be addressed.
+    /// True if the object has this many pages from `page` on. An internal object has as many as can be
+    /// addressed.
     pub fn has_pages(&self, page: u64, count: u64) -> bool {
         let limit = match self.origin {
             Origin::Internal => u64::MAX,
@@ -239,8 +242,8 @@ impl<L, D: Clone> Object<L, D> {
         (free, request)
     }
 
-    /// Gives an object that somebody has made another size. What it has beyond is forgotten: these are the places of the pages, of those that have
-    /// one. `None` if the kernel made it.
+    /// Gives an object that somebody has made another size. What it has beyond is forgotten: these are the
+    /// places of the pages, of those that have one. `None` if the kernel made it.
     pub fn set_size(&mut self, pages: u64) -> Option<impl Iterator<Item = Option<L>> + use<'_, L, D>> {
         match &mut self.origin {
             Origin::Internal => None,

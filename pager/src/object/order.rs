@@ -2,8 +2,9 @@
 
 /// The position up to which the messages of a port have been admitted.
 ///
-/// Threads that receive from one port set may overtake each other between the receive and the work. So each message carries its position in
-/// its port's queue, and is admitted when all before it have been: its place among the others is fixed then, its work may go on for longer.
+/// Threads that receive from one port set may overtake each other between the receive and the work. So each
+/// message carries its position in its port's queue, and is admitted when all before it have been: its place
+/// among the others is fixed then, its work may go on for longer.
 #[derive(Debug, Default)]
 pub struct Order {
     /// The sequence number of the next message.

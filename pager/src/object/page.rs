@@ -1,7 +1,7 @@
 //! What the pager knows of each page of an object, and what follows from a message or a finished transfer.
 //!
-//! Nothing here waits or transfers. `L` is the place of a page in the store: it is not copied, so each is given back exactly once. `D` is a
-//! page's data on its way to the store.
+//! Nothing here waits or transfers. `L` is the place of a page in the store: it is not copied, so each is
+//! given back exactly once. `D` is a page's data on its way to the store.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -14,12 +14,14 @@ pub struct Ticket(u64);
 
 /// The pages of an object that were ever written, by number.
 ///
-/// They are in a [packed map](super::Nodes), whose memory is bounded. One that cannot be noted is refused, as if the store were full.
+/// They are in a [packed map](super::Nodes), whose memory is bounded. One that cannot be noted is refused, as
+/// if the store were full.
 pub struct Pages<L, D> {
     notes: Map<L>,
     records: Arc<dyn Records<L, D>>,
     last_ticket: u64,
-    /// How many times a page without a note has gone back or was lost, if any: a page without a note may be one of those.
+    /// How many times a page without a note has gone back or was lost, if any: a page without a note may be
+    /// one of those.
     unnoted: Option<u32>,
     /// How many times in a row a page that cannot be stored goes back to the kernel before it is given up.
     hand_backs: u8,
@@ -37,13 +39,15 @@ enum Page<L, D> {
         old: Option<L>,
         /// The kernel has asked for it, and it was not lent since.
         wanted: bool,
-        /// How many times the kernel gets this content again, or has got it, as precious: it will not drop it then.
+        /// How many times the kernel gets this content again, or has got it, as precious: it will not drop it
+        /// then.
         lent: u32,
         handed_back: u8,
     },
     /// Only the store has it.
     Out(L),
-    /// The store has it, and the kernel perhaps, too. It says nothing when it drops a page that it has not changed.
+    /// The store has it, and the kernel perhaps, too. It says nothing when it drops a page that it has not
+    /// changed.
     In(L),
     /// It is being read for the kernel; the read has the place.
     Reading { ticket: Ticket },
@@ -67,7 +71,8 @@ enum Page<L, D> {
     Lost,
 }
 
-/// A page that goes back to the kernel, or has gone, without a request. One request may be on its way that is answered by that.
+/// A page that goes back to the kernel, or has gone, without a request. One request may be on its way that is
+/// answered by that.
 #[derive(Clone, Copy, Debug)]
 struct GoneBack {
     ticket: Ticket,
@@ -77,14 +82,15 @@ struct GoneBack {
     answers: bool,
 }
 
-/// What is known of a page on its way, where a note cannot hold it: one with data, or one that is being given away.
+/// What is known of a page on its way, where a note cannot hold it: one with data, or one that is being given
+/// away.
 #[derive(Debug)]
 pub struct Record<L, D>(Page<L, D>);
 
 /// Where the records of all objects' pages are.
 ///
-/// There are never more than there are pages with data and threads that supply pages, so the memory for them can be taken ahead: what frees the memory
-/// of a machine must not need any.
+/// There are never more than there are pages with data and threads that supply pages, so the memory for them
+/// can be taken ahead: what frees the memory of a machine must not need any.
 pub trait Records<L, D>: Send + Sync {
     /// Keeps a record, and says where.
     fn put(&self, record: Record<L, D>) -> u32;
@@ -139,7 +145,8 @@ pub enum ReadFailure {
 pub enum AfterRead<L> {
     /// Supply what was read. The store keeps it.
     Supply,
-    /// Supply what was read as precious, then call [`Pages::given_away`], or [`Pages::not_supplied`] if that fails.
+    /// Supply what was read as precious, then call [`Pages::given_away`], or [`Pages::not_supplied`] if that
+    /// fails.
     GiveAway(Ticket),
     /// `data_error`, and give back this place.
     Error(Option<L>),
@@ -159,11 +166,13 @@ pub enum AfterWrite<L> {
     },
     /// A later write has come; give back this place.
     Superseded(Option<L>),
-    /// It is not stored. Give back the place of what it replaces, which may be what was missing, and write again.
+    /// It is not stored. Give back the place of what it replaces, which may be what was missing, and write
+    /// again.
     Again(L),
     /// It is not stored, but the kernel has it, as precious.
     Precious,
-    /// It is not stored. Send it back to the kernel, as precious. If that fails, call [`Pages::not_supplied`].
+    /// It is not stored. Send it back to the kernel, as precious. If that fails, call
+    /// [`Pages::not_supplied`].
     HandBack(Ticket),
     /// It is not stored, has gone back too often, and is lost.
     Lost {
@@ -185,8 +194,8 @@ pub enum Unstored {
 const UNNOTED: u32 = 64;
 
 impl<L, D: Clone> Pages<L, D> {
-    /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes back to the kernel before it is
-    /// given up. What is noted of pages takes its memory from `memory`.
+    /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes
+    /// back to the kernel before it is given up. What is noted of pages takes its memory from `memory`.
     pub fn new<M: Nodes<L> + Records<L, D> + 'static>(hand_backs: u8, memory: Arc<M>) -> Self {
         Self::with(hand_backs, Map::new(memory.clone()), memory)
     }
@@ -270,9 +279,10 @@ impl<L, D: Clone> Pages<L, D> {
         answer
     }
 
-    /// There is memory for a page that was asked for on its way to the store: this is its content, to be supplied as precious; if that fails, call
-    /// [`not_supplied`](Self::not_supplied). `None` if the request has been seen to since, because the write has ended: an answer to it now might
-    /// overtake the kernel, which may have had the page and returned another content.
+    /// There is memory for a page that was asked for on its way to the store: this is its content, to be
+    /// supplied as precious; if that fails, call [`not_supplied`](Self::not_supplied). `None` if the request
+    /// has been seen to since, because the write has ended: an answer to it now might overtake the kernel,
+    /// which may have had the page and returned another content.
     pub fn lend(&mut self, page: u64) -> Option<(D, Ticket)> {
         let state = self.take(page)?;
         let Page::Writing { ticket, data, old, wanted: true, lent, handed_back } = state else {
@@ -284,8 +294,9 @@ impl<L, D: Clone> Pages<L, D> {
         Some(lend)
     }
 
-    /// The kernel returns a page. What it returns is to be written; what was there before, or is being written, is of no use any more. `None` if
-    /// there is no memory to note it: it is to be [refused](Self::refuse).
+    /// The kernel returns a page. What it returns is to be written; what was there before, or is being
+    /// written, is of no use any more. `None` if there is no memory to note it: it is to be
+    /// [refused](Self::refuse).
     pub fn write(&mut self, page: u64, data: D) -> Option<Ticket> {
         if !self.notes.make_room(page) {
             return None;
@@ -313,8 +324,9 @@ impl<L, D: Clone> Pages<L, D> {
         Ok(before.and_then(Page::into_place))
     }
 
-    /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often that happens, it is not lost by
-    /// that, for nothing has failed; but if there is no memory to note even this, it may be. Gives back the place of what it replaces.
+    /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often
+    /// that happens, it is not lost by that, for nothing has failed; but if there is no memory to note even
+    /// this, it may be. Gives back the place of what it replaces.
     pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
         if !self.notes.make_room(page) {
             return (None, self.refuse_unnoted());
@@ -326,8 +338,8 @@ impl<L, D: Clone> Pages<L, D> {
         (before.and_then(Page::into_place), Unstored::HandBack(ticket))
     }
 
-    /// A page goes back without a note of that. Where some have, a page without a note is not known to have never been written: whoever asks for one
-    /// is told of an error, and not that it is all zeros.
+    /// A page goes back without a note of that. Where some have, a page without a note is not known to have
+    /// never been written: whoever asks for one is told of an error, and not that it is all zeros.
     pub fn refuse_unnoted(&mut self) -> Unstored {
         let times = self.unnoted.get_or_insert(0);
         if *times >= u32::from(self.hand_backs) * UNNOTED {
@@ -347,7 +359,8 @@ impl<L, D: Clone> Pages<L, D> {
         self.notes.contains(page)
     }
 
-    /// True if nothing else has become of this page since a transfer began, so that going on with it is of use.
+    /// True if nothing else has become of this page since a transfer began, so that going on with it is of
+    /// use.
     pub fn is_current(&mut self, page: u64, transfer: Ticket) -> bool {
         let Some(state) = self.take_with(page, transfer) else { return transfer == Ticket::NONE };
         self.put(page, state);
@@ -399,7 +412,8 @@ impl<L, D: Clone> Pages<L, D> {
         }
     }
 
-    /// A read has ended. With `give_away` a page that was read well is supplied as precious, so that the store need not keep it.
+    /// A read has ended. With `give_away` a page that was read well is supplied as precious, so that the
+    /// store need not keep it.
     pub fn read(
         &mut self,
         page: u64,
@@ -421,14 +435,16 @@ impl<L, D: Clone> Pages<L, D> {
         after
     }
 
-    /// A page has been supplied after [`AfterRead::GiveAway`]. Gives back its place, unless something else has become of the page since.
+    /// A page has been supplied after [`AfterRead::GiveAway`]. Gives back its place, unless something else
+    /// has become of the page since.
     pub fn given_away(&mut self, page: u64, given: Ticket) -> Option<L> {
         let given = self.take_with(page, given)?;
         self.put(page, Page::Precious { gone_back: None, handed_back: 0 });
         given.into_place()
     }
 
-    /// The kernel has not got a page that was to be supplied as precious. True if a request is left without an answer: `data_error`.
+    /// The kernel has not got a page that was to be supplied as precious. True if a request is left without
+    /// an answer: `data_error`.
     #[must_use = "somebody may wait for the page"]
     pub fn not_supplied(&mut self, page: u64, supply: Ticket) -> bool {
         let Some(state) = self.take_with(page, supply) else { return false };
@@ -449,7 +465,8 @@ impl<L, D: Clone> Pages<L, D> {
         unanswered
     }
 
-    /// Begins to move the first page from this one on whose place is one of these. [`moved`](Self::moved) is to follow.
+    /// Begins to move the first page from this one on whose place is one of these. [`moved`](Self::moved) is
+    /// to follow.
     pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
         let page = self.notes.find(from, leaves)?;
         let (place, in_kernel) = match self.take(page)? {
@@ -465,8 +482,8 @@ impl<L, D: Clone> Pages<L, D> {
         Some((page, Read { ticket, place }))
     }
 
-    /// A page has been moved to another place, or stays where it is if there is none. Gives back the places that are not needed any more, and what
-    /// to do if the kernel has asked for the page meanwhile.
+    /// A page has been moved to another place, or stays where it is if there is none. Gives back the places
+    /// that are not needed any more, and what to do if the kernel has asked for the page meanwhile.
     pub fn moved(
         &mut self,
         page: u64,
@@ -486,7 +503,8 @@ impl<L, D: Clone> Pages<L, D> {
         ([free, None], wanted.then(|| self.request(page)))
     }
 
-    /// Forgets all pages from this one on, as if they had never been written. Gives back their places, of those that have one.
+    /// Forgets all pages from this one on, as if they had never been written. Gives back their places, of
+    /// those that have one.
     pub fn truncate(&mut self, from: u64) -> impl Iterator<Item = Option<L>> + use<'_, L, D> {
         core::iter::from_fn(move || {
             let page = self.notes.find_noted(from)?;
@@ -494,7 +512,8 @@ impl<L, D: Clone> Pages<L, D> {
         })
     }
 
-    /// True if only the store has the page, and the kernel does not wait for it: it may be supplied before it is asked for.
+    /// True if only the store has the page, and the kernel does not wait for it: it may be supplied before it
+    /// is asked for.
     pub fn is_out(&self, page: u64) -> bool {
         self.notes.is_out(page)
     }
@@ -511,7 +530,8 @@ impl<L, D: Clone> Pages<L, D> {
 }
 
 impl<L, D> Pages<L, D> {
-    /// Forgets some of the pages, and gives back their places: so many that it takes no time to speak of. `None` if there are none left.
+    /// Forgets some of the pages, and gives back their places: so many that it takes no time to speak of.
+    /// `None` if there are none left.
     pub fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L, D>> {
         let mut places = [const { None }; FAN];
         let mut next = places.iter_mut();
@@ -608,7 +628,8 @@ impl<L, D> Page<L, D> {
         }
     }
 
-    /// The place that goes back to the store when the page is forgotten. That of a page that is being read goes back after the read.
+    /// The place that goes back to the store when the page is forgotten. That of a page that is being read
+    /// goes back after the read.
     fn into_place(self) -> Option<L> {
         match self {
             Page::Out(place) | Page::In(place) | Page::GivingAway { place, .. } => Some(place),

@@ -1,6 +1,8 @@
-//! Objects against a model: any messages in any state, several threads that overtake each other, transfers that end in any order, well or not.
+//! Objects against a model: any messages in any state, several threads that overtake each other, transfers
+//! that end in any order, well or not.
 //!
-//! The executor is the test itself: there are no threads and there is no time. A failing case shrinks to a short list of steps.
+//! The executor is the test itself: there are no threads and there is no time. A failing case shrinks to a
+//! short list of steps.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -74,8 +76,8 @@ enum Outcome {
     Worse,
 }
 
-/// What is on its way, and how far it has come. Each step is one that a thread does under the object's lock, or without: between two of them
-/// anything else may happen.
+/// What is on its way, and how far it has come. Each step is one that a thread does under the object's lock,
+/// or without: between two of them anything else may happen.
 enum Transfer {
     Write {
         page: u64,
@@ -458,7 +460,8 @@ impl World {
         }
     }
 
-    /// The kernel gets a page, or does not. What it was told of another version before does not matter any more.
+    /// The kernel gets a page, or does not. What it was told of another version before does not matter any
+    /// more.
     fn supply(&mut self, page: u64, version: Version, how: Supply, outcome: Outcome) {
         let sent = outcome == Outcome::Good;
         let expected = self.pages.get_mut(&page).unwrap();
@@ -616,8 +619,8 @@ fn a_request_that_a_failed_write_has_answered_is_not_answered_again() {
     let mut pages = Pages::<Place, Version>::new(HAND_BACKS, Heap::new(1000));
     let write = pages.write(0, 1).unwrap();
     assert_eq!(pages.request(0), Request::Lend);
-    // The page goes back, which the kernel takes for the answer. It changes the page and returns it, before the thread that was to lend
-    // it goes on.
+    // The page goes back, which the kernel takes for the answer. It changes the page and returns it, before
+    // the thread that was to lend it goes on.
     let AfterWrite::HandBack(_) = pages.written(0, write, None) else { panic!("it goes back") };
     let write = pages.write(0, 2).unwrap();
     assert_eq!(pages.written(0, write, Some(Place(2))), stored(None));
@@ -672,7 +675,8 @@ fn what_one_thread_has_given_away_is_not_what_another_one_has_read_since() {
     };
     pages.store(0, Place(1)).unwrap();
     let AfterRead::GiveAway(first) = read(&mut pages, true) else { panic!("it is given away") };
-    // The kernel has got it, changes it and returns it, and gets it again before the first thread says what it has done.
+    // The kernel has got it, changes it and returns it, and gets it again before the first thread says what
+    // it has done.
     assert_eq!(pages.store(0, Place(2)), Ok(Some(Place(1))));
     assert_eq!(read(&mut pages, false), AfterRead::Supply);
     assert_eq!(pages.given_away(0, first), None);

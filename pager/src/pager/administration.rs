@@ -143,7 +143,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for Swap
     }
 }
 
-/// `default_pager_object_set_size`, the one call of `default_pager` that goes to an object, for the servers of objects.
+/// `default_pager_object_set_size`, the one call of `default_pager` that goes to an object, for the servers
+/// of objects.
 pub fn object_calls<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     pager: &SwapPager<K, P, S>,
 ) -> impl Subsystem<K> + '_ {

@@ -14,8 +14,8 @@ const COPY_DELAY: mach::MemoryObjectCopyStrategy = 2;
 /// `MEMORY_OBJECT_RETURN_NONE`
 const RETURN_NONE: mach::MemoryObjectReturn = 0;
 
-/// A control port. No message to it ever waits: a kernel takes every message at once, and a task that only says that it is a kernel stops nobody by
-/// not listening. Whoever does not listen misses what is said.
+/// A control port. No message to it ever waits: a kernel takes every message at once, and a task that only
+/// says that it is a kernel stops nobody by not listening. Whoever does not listen misses what is said.
 pub(crate) struct Control<K: Kernel>(SendRight<NoWait<K>>);
 
 impl<K: Kernel<Abi = Gnu>> Control<K> {
@@ -28,15 +28,16 @@ impl<K: Kernel<Abi = Gnu>> Control<K> {
         NoWait::request_dead_name(&self.0, notify).map(drop)
     }
 
-    /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have sent it then, because nobody
-    /// else is ever given a right to the control port.
+    /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have
+    /// sent it then, because nobody else is ever given a right to the control port.
     pub(crate) fn name(&self) -> Name {
         self.0.name()
     }
 
-    /// `memory_object_data_supply` of a page, which the kernel copies: it takes memory for that as the calling thread may, so that one without
-    /// privileges waits where there is little. The memory begins at a page's address, without which GNU Mach supplies what stands beside it. A
-    /// precious page comes back even if nobody changes it.
+    /// `memory_object_data_supply` of a page, which the kernel copies: it takes memory for that as the
+    /// calling thread may, so that one without privileges waits where there is little. The memory begins at a
+    /// page's address, without which GNU Mach supplies what stands beside it. A precious page comes back even
+    /// if nobody changes it.
     pub(crate) fn supply(&self, offset: u64, page: &[u8], precious: bool) -> Result<(), KernReturn> {
         let no_reply = ReceiveRight::null(self.0.kernel().clone());
         code(mach::memory_object_data_supply(
@@ -49,7 +50,8 @@ impl<K: Kernel<Abi = Gnu>> Control<K> {
         ))
     }
 
-    /// `memory_object_data_unavailable` for one page. GNU Mach takes a range that begins at 0 and has more than 8 KiB for something else.
+    /// `memory_object_data_unavailable` for one page. GNU Mach takes a range that begins at 0 and has more
+    /// than 8 KiB for something else.
     pub(crate) fn unavailable(&self, offset: u64, page_size: usize) -> Result<(), KernReturn> {
         let (offset, size) = (narrow(offset), narrow(page_size as u64));
         code(mach::memory_object_data_unavailable(&self.0, offset, size))
@@ -74,7 +76,8 @@ impl<K: Kernel<Abi = Gnu>> Control<K> {
         code(mach::memory_object_lock_request(&self.0, offset, length, returns, flush, locked, &no_reply))
     }
 
-    /// `memory_object_lock_request` for pages that the object does not have any more: the kernel drops them, and gives nothing back.
+    /// `memory_object_lock_request` for pages that the object does not have any more: the kernel drops them,
+    /// and gives nothing back.
     pub(crate) fn drop_pages(&self, offset: u64, length: u64) -> Result<(), KernReturn> {
         let (offset, length) = (narrow(offset), narrow(length));
         let no_reply = ReceiveRight::null(self.0.kernel().clone());

@@ -45,7 +45,8 @@ pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
 
 /// The rights of an object: released together when the object is forgotten.
 pub(crate) struct Rights<K: Kernel> {
-    /// Shared with calls to the kernel, for which the lock is not held: a thread may have to wait for memory in them.
+    /// Shared with calls to the kernel, for which the lock is not held: a thread may have to wait for memory
+    /// in them.
     pub(crate) port: Arc<ReceiveRight<K>>,
     /// The kernel that uses it.
     pub(crate) user: Option<Arc<User<K>>>,
@@ -61,7 +62,8 @@ pub(crate) struct User<K: Kernel> {
     pub(crate) name: SendRight<K>,
 }
 
-/// What a kernel leaves behind: the pager's rights, and then the control and name ports themselves, unless they have died with it.
+/// What a kernel leaves behind: the pager's rights, and then the control and name ports themselves, unless
+/// they have died with it.
 pub(crate) type Ended<K> = (Option<Arc<User<K>>>, Option<[ReceiveRight<K>; 2]>);
 
 impl<K: Kernel> Rights<K> {
@@ -87,7 +89,8 @@ impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
         self.state.lock()
     }
 
-    /// The turn of a message that has been received. `None` stands for the next one, where one thread serves the port and nobody counts.
+    /// The turn of a message that has been received. `None` stands for the next one, where one thread serves
+    /// the port and nobody counts.
     pub(crate) fn turn(&self, seqno: Option<Seqno>) -> Pending<'_, K, P, S> {
         Pending { entry: self, seqno, admitted: false }
     }
@@ -143,7 +146,8 @@ impl<K: Kernel, P: Platform, S: Store> Drop for Pending<'_, K, P, S> {
     }
 }
 
-/// A message whose turn it is. Those after it wait until this is dropped, while transfers of the object go on.
+/// A message whose turn it is. Those after it wait until this is dropped, while transfers of the object go
+/// on.
 pub(crate) struct Admitted<'e, K: Kernel, P: Platform, S: Store> {
     entry: &'e Entry<K, P, S>,
 }

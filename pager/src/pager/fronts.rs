@@ -12,8 +12,9 @@ use super::SwapPager;
 use super::messages::At;
 use crate::store::Store;
 
-/// The pager for kernels or hosts whose messages come without sequence numbers. One thread may serve each port, because nothing else keeps
-/// its messages in order. Messages that no routine took are not [reported](SwapPager::unclaimed): they have no turn to wait for.
+/// The pager for kernels or hosts whose messages come without sequence numbers. One thread may serve each
+/// port, because nothing else keeps its messages in order. Messages that no routine took are not
+/// [reported](SwapPager::unclaimed): they have no turn to wait for.
 pub struct Unsequenced<'a, K: Kernel<Abi = Gnu>, P: Platform, S: Store>(pub &'a SwapPager<K, P, S>);
 
 /// Where a message came to.

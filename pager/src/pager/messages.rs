@@ -34,7 +34,8 @@ enum Taken<K: Kernel, P: Platform, S: Store> {
     Stored(Place<S>),
     /// It is to be written.
     Data(Shared<K, P>),
-    /// There is no room for it: no buffer, and too many pages stay in their messages. It goes back to the kernel.
+    /// There is no room for it: no buffer, and too many pages stay in their messages. It goes back to the
+    /// kernel.
     GoesBack(Shared<K, P>),
     /// The pager stops.
     Stopped,
@@ -75,7 +76,8 @@ impl<K: Kernel, P: Platform> Memory<K, P> {
     }
 }
 
-/// How many of the places for pages that stay in their messages are for those on their way back to the kernel.
+/// How many of the places for pages that stay in their messages are for those on their way back to the
+/// kernel.
 pub(super) const GOING_BACK: usize = 64;
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
@@ -289,7 +291,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         })
     }
 
-    /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the kernel keeps for emergencies.
+    /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the
+    /// kernel keeps for emergencies.
     pub(super) fn answer(
         &self,
         entry: &Arc<Entry<K, P, S>>,
@@ -358,7 +361,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         Ok(())
     }
 
-    /// Whether there is room for one more page of this object, if it is one more. The kernel's objects may have all.
+    /// Whether there is room for one more page of this object, if it is one more. The kernel's objects may
+    /// have all.
     fn fits(&self, entry: &Entry<K, P, S>, turn: &Admitted<'_, K, P, S>, page: u64) -> bool {
         let mut state = turn.lock();
         if entry.origin == Origin::Internal || state.object.pages.is_noted(page) {
@@ -369,7 +373,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         fits
     }
 
-    /// Takes a page out of the memory of a message, or lets it stay there. `None` if there is no room for that.
+    /// Takes a page out of the memory of a message, or lets it stay there. `None` if there is no room for
+    /// that.
     fn take(
         &self,
         origin: Origin,
@@ -404,9 +409,10 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         data.map(Taken::Data).or_else(|| memory.hold(page, buffers, 0).map(Taken::GoesBack))
     }
 
-    /// An object that is not the kernel's waits for a buffer, for none of its messages concerns the memory of the machine. When the last mapping of
-    /// it goes the kernel returns all of its pages at once, and takes none of them back. What was taken before is on its way to the store, so that
-    /// there is a buffer at some time.
+    /// An object that is not the kernel's waits for a buffer, for none of its messages concerns the memory of
+    /// the machine. When the last mapping of it goes the kernel returns all of its pages at once, and takes
+    /// none of them back. What was taken before is on its way to the store, so that there is a buffer at some
+    /// time.
     fn take_external(&self, page: &[u8], fits: bool) -> Taken<K, P, S> {
         let data = self.external_buffers.copy(page).or_else(|| {
             self.transfers.wake_writers();
@@ -419,7 +425,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Gives a page back for which there is no room at all, not even until a thread that may wait has given it back.
+    /// Gives a page back for which there is no room at all, not even until a thread that may wait has given
+    /// it back.
     fn refuse_at_once(
         &self,
         entry: &Entry<K, P, S>,
@@ -481,7 +488,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Has a page supplied again that cannot be taken. One too many of those that are not the kernel's is not even noted.
+    /// Has a page supplied again that cannot be taken. One too many of those that are not the kernel's is not
+    /// even noted.
     fn go_back(
         &self,
         entry: &Arc<Entry<K, P, S>>,
@@ -571,7 +579,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.sent(user.control.error(self.offset(page), self.page_size as u64));
     }
 
-    /// A page is lost: the store does not take it, and the kernel does not get it back. Whoever waits for it is told so.
+    /// A page is lost: the store does not take it, and the kernel does not get it back. Whoever waits for it
+    /// is told so.
     pub(super) fn lost(&self, entry: &Entry<K, P, S>, user: Option<&User<K>>, page: u64, going_back: Ticket) {
         let unanswered = entry.lock().object.pages.not_supplied(page, going_back);
         if let Some(user) = user.filter(|_| unanswered) {

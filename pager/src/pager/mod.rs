@@ -36,30 +36,34 @@ pub use self::fronts::Unsequenced;
 pub struct Config {
     /// Buffers for pages of the kernel's objects on their way to the store. Taken at the start.
     pub buffers: usize,
-    /// How many pages may stay in the messages that brought them while no buffer is free. The kernel sees them as not taken yet and slows down.
+    /// How many pages may stay in the messages that brought them while no buffer is free. The kernel sees
+    /// them as not taken yet and slows down.
     pub held_pages: usize,
-    /// Buffers for pages of other objects, so that those cannot use up the kernel's; at least 1. Their messages wait for one to be free. Taken at
-    /// the start.
+    /// Buffers for pages of other objects, so that those cannot use up the kernel's; at least 1. Their
+    /// messages wait for one to be free. Taken at the start.
     pub external_buffers: usize,
     /// How many objects there may be that are not the kernel's.
     pub external_objects: usize,
-    /// Which share of the store, in percent, pages of objects that are not the kernel's may fill. Those that take no room because they are one word
-    /// over and over count as well.
+    /// Which share of the store, in percent, pages of objects that are not the kernel's may fill. Those that
+    /// take no room because they are one word over and over count as well.
     pub external_share: u8,
     /// How many pages go to the store in one call: 1 to 64, and no more than half of the buffers.
     pub batch: usize,
-    /// How many times in a row a page that the store does not take goes back to the kernel before it is given up as lost. In between the
-    /// kernel keeps it, as precious.
+    /// How many times in a row a page that the store does not take goes back to the kernel before it is given
+    /// up as lost. In between the kernel keeps it, as precious.
     pub hand_backs: u8,
-    /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious and no longer kept in the store.
+    /// Where less than this share of the store is free, in percent, a page that the kernel gets is precious
+    /// and no longer kept in the store.
     pub precious_below: u8,
-    /// Memory for what is noted of pages, those of all objects together, in bytes: ten and a half for each page where many of an object follow each
-    /// other, up to 650 where they are far apart. Beyond it pages go back to the kernel, as if the store were full.
+    /// Memory for what is noted of pages, those of all objects together, in bytes: ten and a half for each
+    /// page where many of an object follow each other, up to 650 where they are far apart. Beyond it pages go
+    /// back to the kernel, as if the store were full.
     pub map_bytes: usize,
-    /// Of that, what is taken before it is needed, at the start and whenever half of it has been used. Where the threads that write must not wait
-    /// for memory, this is to be all of it.
+    /// Of that, what is taken before it is needed, at the start and whenever half of it has been used. Where
+    /// the threads that write must not wait for memory, this is to be all of it.
     pub map_ahead: usize,
-    /// Threads that write pages to the store, and as many again that supply those of the kernel's objects. One more supplies those of others.
+    /// Threads that write pages to the store, and as many again that supply those of the kernel's objects.
+    /// One more supplies those of others.
     pub io_threads: usize,
     /// Threads for the messages of the objects that the kernel has made.
     pub internal_threads: usize,
@@ -89,11 +93,13 @@ impl Default for Config {
 
 /// A default memory manager that keeps pages in a [`Store`].
 ///
-/// It serves the requests of four kinds of ports: the one that the kernel knows it by ([`manager_ports`](Self::manager_ports)), the one for administrators
-/// ([`administration_ports`](Self::administration_ports)), those of objects that the kernel has made ([`internal_ports`](Self::internal_ports)) and of
-/// objects that others have asked for ([`external_ports`](Self::external_ports)). Each kind is to have threads of its own. The kernel's never wait for
-/// the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and [`serve_writes`](Self::serve_writes).
-/// [`Service`](crate::Service) puts all of it together.
+/// It serves the requests of four kinds of ports: the one that the kernel knows it by
+/// ([`manager_ports`](Self::manager_ports)), the one for administrators
+/// ([`administration_ports`](Self::administration_ports)), those of objects that the kernel has made
+/// ([`internal_ports`](Self::internal_ports)) and of objects that others have asked for
+/// ([`external_ports`](Self::external_ports)). Each kind is to have threads of its own. The kernel's never
+/// wait for the store, nor for memory: that is for [`serve_supplies`](Self::serve_supplies) and
+/// [`serve_writes`](Self::serve_writes). [`Service`](crate::Service) puts all of it together.
 pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     kernel: K,
     config: Config,
@@ -187,8 +193,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         })
     }
 
-    /// The port that the kernel is to know: for `memory_object_create`, and for the calls of `default_pager`. Whoever has a right to it is taken for
-    /// the kernel, so nobody else gets one but by `vm_set_default_memory_manager`, which takes the privileged host port.
+    /// The port that the kernel is to know: for `memory_object_create`, and for the calls of `default_pager`.
+    /// Whoever has a right to it is taken for the kernel, so nobody else gets one but by
+    /// `vm_set_default_memory_manager`, which takes the privileged host port.
     pub fn manager_port(&self) -> &ReceiveRight<K> {
         &self.manager
     }
@@ -248,8 +255,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.objects.lock().by_port.len()
     }
 
-    /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held and a few more, while nothing is on its way to the
-    /// store.
+    /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held and a few
+    /// more, while nothing is on its way to the store.
     pub fn free_buffers(&self) -> usize {
         self.internal_buffers.free() + self.external_buffers.free()
     }
@@ -262,7 +269,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Ends every wait of a thread that serves: for a buffer, and for the turn of a message. What they have not done by then is refused.
+    /// Ends every wait of a thread that serves: for a buffer, and for the turn of a message. What they have
+    /// not done by then is refused.
     pub fn stop_waiting(&self) {
         self.external_buffers.stop();
         let entries: Vec<_> = {
@@ -335,7 +343,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         drop(rights);
     }
 
-    /// The pages of a range of bytes; `None` if it is not made of whole pages, or goes beyond what can be addressed.
+    /// The pages of a range of bytes; `None` if it is not made of whole pages, or goes beyond what can be
+    /// addressed.
     fn pages(&self, offset: u64, length: u64) -> Option<Range<u64>> {
         let size = self.page_size as u64;
         let end = offset.checked_add(length)?;

@@ -1,7 +1,7 @@
 //! Transfers to and from the store: a queue, and what its threads do.
 //!
-//! A page that the kernel gets takes memory, which writing others frees. So the threads that supply pages may have to wait for the kernel to
-//! find memory, and those that write must never wait for them.
+//! A page that the kernel gets takes memory, which writing others frees. So the threads that supply pages may
+//! have to wait for the kernel to find memory, and those that write must never wait for them.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -37,7 +37,8 @@ pub(super) struct SupplyJob<K: Kernel, P: Platform, S: Store> {
 
 /// Where a page that is to be supplied is.
 pub(super) enum Source<K: Kernel, P: Platform, S: Store> {
-    /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits for.
+    /// On its way to the store. The job does not keep its memory there: that may be what the kernel waits
+    /// for.
     Write,
     Store(Read<Place<S>>),
     /// Here, because the store does not take it: it goes back to the kernel.
@@ -53,16 +54,19 @@ pub(super) enum Returned<K: Kernel, P: Platform, S: Store> {
     Place(Place<S>),
 }
 
-/// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its turn.
+/// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its
+/// turn.
 const PIECE: usize = 16;
 
 /// The most pages in one call of the store.
 const MANY: usize = 64;
 
-/// How long a page waits for others to be written with it. The memory of its message is free meanwhile, since the page is in a buffer.
+/// How long a page waits for others to be written with it. The memory of its message is free meanwhile, since
+/// the page is in a buffer.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// How many requests of the kernel may wait before the queue takes more memory: more than there are threads in a system as a rule.
+/// How many requests of the kernel may wait before the queue takes more memory: more than there are threads
+/// in a system as a rule.
 const REQUESTS: usize = 1024;
 
 /// How many objects may wait to be forgotten before the queue takes more memory.
@@ -93,8 +97,8 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     notes_low: bool,
     /// A thread waits for pages to be written together.
     gathering: bool,
-    /// How many pages of the kernel's objects, and of others, are not waited for any longer: half of their buffers at most, so that there are
-    /// always some for what comes.
+    /// How many pages of the kernel's objects, and of others, are not waited for any longer: half of their
+    /// buffers at most, so that there are always some for what comes.
     enough: [usize; 2],
     stopped: bool,
 }
@@ -139,8 +143,8 @@ impl<J> Fair<J> {
 }
 
 impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
-    /// An empty queue, with memory for as many writes and pages that go back as there can be. `enough` pages of the kernel's objects, or of others,
-    /// are written without waiting for more.
+    /// An empty queue, with memory for as many writes and pages that go back as there can be. `enough` pages
+    /// of the kernel's objects, or of others, are written without waiting for more.
     pub(super) fn new(internal: usize, external: usize, enough: [usize; 2]) -> Self {
         let queue = Queue {
             supplies: Supplies {
@@ -190,7 +194,8 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         more.notify_one();
     }
 
-    /// Queues a write. [`wake_writers`](Self::wake_writers) has it done, once all of a message are here, so that they go to the store together.
+    /// Queues a write. [`wake_writers`](Self::wake_writers) has it done, once all of a message are here, so
+    /// that they go to the store together.
     pub(super) fn write(&self, job: WriteJob<K, P, S>) {
         let mut queue = self.queue.lock();
         match job.entry.origin {
@@ -220,7 +225,8 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         self.wake_writers();
     }
 
-    /// Waits a moment for more pages to be written, where there are some, but few: a call of the store costs much the same for one page and for many.
+    /// Waits a moment for more pages to be written, where there are some, but few: a call of the store costs
+    /// much the same for one page and for many.
     fn gather(&self, queue: &mut MutexGuard<'_, P, Queue<K, P, S>>) {
         if queue.gathering || !queue.may_gather() {
             return;
@@ -268,7 +274,8 @@ impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
         if batch.provide {
             return true;
         }
-        // Before the writes, which may need the room, but not all at once: those are what the kernel waits for.
+        // Before the writes, which may need the room, but not all at once: those are what the kernel waits
+        // for.
         let writes = self.writes.len() + self.other_writes.len();
         if !mem::take(&mut self.forgot) || writes == 0 {
             batch.forgotten = self.forgotten.pop_front();
@@ -317,8 +324,9 @@ impl<K: Kernel, P: Platform, S: Store> Batch<K, P, S> {
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Supplies pages of the kernel's objects to who waits for them, as one of any number of threads, until [told to stop](Self::stop_transfers) and
-    /// nothing is left to do. Pages are read into `memory`, which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
+    /// Supplies pages of the kernel's objects to who waits for them, as one of any number of threads, until
+    /// [told to stop](Self::stop_transfers) and nothing is left to do. Pages are read into `memory`, which is
+    /// of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
     pub fn serve_supplies(&self, mut memory: OolMemory<K>) {
         self.serve_transfers(&self.transfers.more_to_supply, Queue::next_supply, |job| {
             self.transfer_supply(job, &mut memory);
@@ -332,8 +340,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         });
     }
 
-    /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine that is short of memory it is what
-    /// makes some free, so it takes memory at its start only.
+    /// Writes pages to the store, and frees the room of objects that are gone, in the same way. On a machine
+    /// that is short of memory it is what makes some free, so it takes memory at its start only.
     pub fn serve_writes(&self) {
         let mut batch = self.batch();
         let mut queue = self.transfers.queue.lock();
@@ -397,8 +405,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Does one piece of the work of [`serve_supplies`](Self::serve_supplies), [`serve_other_supplies`](Self::serve_other_supplies) or
-    /// [`serve_writes`](Self::serve_writes). False if there was none.
+    /// Does one piece of the work of [`serve_supplies`](Self::serve_supplies),
+    /// [`serve_other_supplies`](Self::serve_other_supplies) or [`serve_writes`](Self::serve_writes). False if
+    /// there was none.
     pub fn transfer_one(&self, memory: &mut OolMemory<K>) -> bool {
         let mut queue = self.transfers.queue.lock();
         if let Some(job) = queue.next_supply().or_else(|| queue.next_other_supply()) {
@@ -415,7 +424,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         found
     }
 
-    /// Ends [`serve_supplies`](Self::serve_supplies), [`serve_other_supplies`](Self::serve_other_supplies) and [`serve_writes`](Self::serve_writes).
+    /// Ends [`serve_supplies`](Self::serve_supplies), [`serve_other_supplies`](Self::serve_other_supplies)
+    /// and [`serve_writes`](Self::serve_writes).
     pub fn stop_transfers(&self) {
         self.transfers.stop();
     }
@@ -587,8 +597,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// Has a page given back that the store does not take; a transfer has begun for it.
     ///
-    /// This thread may have the privilege to use what memory the kernel keeps in reserve. So it only gives back a page that is still in its message: the
-    /// kernel takes a page for its copy, and has that of the message again right after. The others are for threads that may wait for memory.
+    /// This thread may have the privilege to use what memory the kernel keeps in reserve. So it only gives
+    /// back a page that is still in its message: the kernel takes a page for its copy, and has that of the
+    /// message again right after. The others are for threads that may wait for memory.
     pub(super) fn give_back(
         &self,
         entry: Arc<Entry<K, P, S>>,
@@ -687,7 +698,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// A transfer has ended, and all that follows from it is done. What has waited for the last one is done now.
+    /// A transfer has ended, and all that follows from it is done. What has waited for the last one is done
+    /// now.
     pub(super) fn transfer_ended(&self, entry: &Arc<Entry<K, P, S>>) {
         let mut state = entry.lock();
         let Some(drained) = state.object.transfer_ended() else { return };

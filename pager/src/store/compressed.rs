@@ -16,7 +16,8 @@ const PARTS: usize = 15;
 /// Bytes before the data of a shared place: how many parts there are, and the end of each.
 const HEAD: usize = 2 * (1 + PARTS);
 
-/// Bytes of a page that are looked at to tell whether it is worth compressing, and how many of them may differ.
+/// Bytes of a page that are looked at to tell whether it is worth compressing, and how many of them may
+/// differ.
 const SAMPLE: usize = 256;
 const DISTINCT: u32 = 140;
 
@@ -32,10 +33,12 @@ pub enum Codec {
     Zstd,
 }
 
-/// A layer over any store that compresses pages, and keeps those that are written together in as few places as they take.
+/// A layer over any store that compresses pages, and keeps those that are written together in as few places
+/// as they take.
 ///
-/// A page that would not be much smaller goes to the store below as it is; most of these are told by a few of their bytes. A place is free again when
-/// all pages in it have been freed. Memory is allocated while pages are written.
+/// A page that would not be much smaller goes to the store below as it is; most of these are told by a few of
+/// their bytes. A place is free again when all pages in it have been freed. Memory is allocated while pages
+/// are written.
 pub struct Compressed<S: Store, P: Platform> {
     store: S,
     shared: Mutex<P, Shared<S::Place>>,

@@ -4,8 +4,9 @@ use core::fmt;
 
 /// A device that keeps bytes: a file, a disk.
 ///
-/// Transfers start at a multiple of [`record_size`](Self::record_size) and are multiples of it. They may end early, as those of real devices do;
-/// whoever calls goes on from the last whole record. The methods block and may be called by many threads at once.
+/// Transfers start at a multiple of [`record_size`](Self::record_size) and are multiples of it. They may end
+/// early, as those of real devices do; whoever calls goes on from the last whole record. The methods block
+/// and may be called by many threads at once.
 pub trait Disk: Send + Sync + 'static {
     /// Bytes on the device.
     fn size(&self) -> u64;
@@ -27,14 +28,15 @@ pub trait Disk: Send + Sync + 'static {
     /// [`DiskError`]; what the device holds then in that range is undefined.
     fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError>;
 
-    /// How many writes are worth having under way at once: more than 1 if [`write_each_at`](Self::write_each_at) is better than one write after the
-    /// other.
+    /// How many writes are worth having under way at once: more than 1 if
+    /// [`write_each_at`](Self::write_each_at) is better than one write after the other.
     fn at_once(&self) -> usize {
         1
     }
 
-    /// Writes as [`write_at`](Self::write_at) does, to several places: each has an offset and its pieces, and there are no more than
-    /// [`at_once`](Self::at_once). `done` is told what has become of each, by its index, in any order.
+    /// Writes as [`write_at`](Self::write_at) does, to several places: each has an offset and its pieces, and
+    /// there are no more than [`at_once`](Self::at_once). `done` is told what has become of each, by its
+    /// index, in any order.
     fn write_each_at(&self, runs: &[(u64, &[&[u8]])], done: &mut dyn FnMut(usize, Result<usize, DiskError>)) {
         for (index, (offset, pieces)) in runs.iter().enumerate() {
             done(index, self.write_at(*offset, pieces));
@@ -48,7 +50,8 @@ pub trait Disk: Send + Sync + 'static {
     /// [`DiskError`] if something written is not.
     fn flush(&self) -> Result<(), DiskError>;
 
-    /// Nothing in this range is needed any more. What the device makes of that is up to it, and so is what is read there afterwards.
+    /// Nothing in this range is needed any more. What the device makes of that is up to it, and so is what is
+    /// read there afterwards.
     fn discard(&self, _offset: u64, _len: u64) {}
 }
 
@@ -123,7 +126,8 @@ impl Progress {
         self.done == self.total
     }
 
-    /// Takes in how many bytes the device says it transferred. Twice no record, or more than there was, is an error of the device.
+    /// Takes in how many bytes the device says it transferred. Twice no record, or more than there was, is an
+    /// error of the device.
     fn advance(&mut self, bytes: usize) -> Result<(), DiskError> {
         let end = self.done.checked_add(bytes).filter(|end| *end <= self.total).ok_or(DiskError::Io)?;
         let done = end - end % self.record_size;

@@ -15,9 +15,10 @@ pub type Random = fn(&mut [u8]) -> bool;
 
 /// Encrypts each page with ChaCha20-Poly1305 (RFC 8439).
 ///
-/// Each zone of the device, of [`ZONE_SLOTS`](super::ZONE_SLOTS) slots, has a key of its own, which is made when the first page goes there and is wiped
-/// when the last one has gone: what the device keeps of them then, nobody reads any more. The tag, which takes the place of the checksum, is about
-/// the number of the slot, too. A page takes 16 bytes of memory more than with a [`Checksum`](super::Checksum), and a zone 40.
+/// Each zone of the device, of [`ZONE_SLOTS`](super::ZONE_SLOTS) slots, has a key of its own, which is made
+/// when the first page goes there and is wiped when the last one has gone: what the device keeps of them
+/// then, nobody reads any more. The tag, which takes the place of the checksum, is about the number of the
+/// slot, too. A page takes 16 bytes of memory more than with a [`Checksum`](super::Checksum), and a zone 40.
 pub struct Encryption<P: Platform> {
     zones: Mutex<P, Vec<Zone>>,
     random: Random,

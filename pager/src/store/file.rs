@@ -43,11 +43,13 @@ const SIZE_MIN: u64 = 3 * PAGE_SIZE as u64;
 
 /// Makes a swap file, or makes a block device swap space.
 ///
-/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete when it appears under its name; whenever
-/// this ends before, nothing is left of it. A file that was there stays the same file, with its mode and links, and keeps its size unless `size` says
-/// otherwise. A block device is used whole. The superblock is written last.
+/// A new file has `size` bytes or [`DEFAULT_SIZE`], all of them reserved on the file system. It is complete
+/// when it appears under its name; whenever this ends before, nothing is left of it. A file that was there
+/// stays the same file, with its mode and links, and keeps its size unless `size` says otherwise. A block
+/// device is used whole. The superblock is written last.
 ///
-/// What is there already is overwritten only if it is swap space that this function made, or if `force` says so.
+/// What is there already is overwritten only if it is swap space that this function made, or if `force` says
+/// so.
 ///
 /// # Errors
 ///
@@ -86,14 +88,16 @@ pub fn format(path: &Path, size: Option<u64>, force: bool) -> Result<Header, Fil
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Past the page cache of the system (`O_DIRECT`): no page is in memory a second time, and a write that fails is told at once. Where the file
-    /// system does not have that, transfers go through the page cache, and [`FileDisk::is_direct`] says so.
+    /// Past the page cache of the system (`O_DIRECT`): no page is in memory a second time, and a write that
+    /// fails is told at once. Where the file system does not have that, transfers go through the page cache,
+    /// and [`FileDisk::is_direct`] says so.
     pub direct: bool,
-    /// By io_uring: all runs of slots in which a batch of pages is written are written at once. Where the system does not permit that, they are
-    /// written one after the other, and [`FileDisk::has_ring`] says so.
+    /// By io_uring: all runs of slots in which a batch of pages is written are written at once. Where the
+    /// system does not permit that, they are written one after the other, and [`FileDisk::has_ring`] says so.
     pub ring: bool,
-    /// Room that is empty goes back to the file system or the device, a [zone](super::ZONE_SLOTS) at a time. A file system that has given it to others
-    /// since has none left for a page, which is then as if the swap space were full.
+    /// Room that is empty goes back to the file system or the device, a [zone](super::ZONE_SLOTS) at a time.
+    /// A file system that has given it to others since has none left for a page, which is then as if the swap
+    /// space were full.
     pub discard: bool,
 }
 
@@ -107,7 +111,8 @@ impl Options {
         self.open_with(path, SwapStore::open)
     }
 
-    /// The same, and encrypts every page: whoever gets the file or device reads nothing, neither now nor later.
+    /// The same, and encrypts every page: whoever gets the file or device reads nothing, neither now nor
+    /// later.
     ///
     /// # Errors
     ///
@@ -202,7 +207,8 @@ fn remake(mut disk: FileDisk, size: Option<u64>) -> Result<Header, Problem> {
     let before = disk.size;
     disk.size = whole_pages(size.unwrap_or(before))?;
     let made = disk.reserve().and_then(|()| make_swap(&disk));
-    // A larger file that has not become one gives its new space back; a smaller one has its backup where it will end.
+    // A larger file that has not become one gives its new space back; a smaller one has its backup where it
+    // will end.
     let end = if made.is_ok() { disk.size } else { before };
     disk.file.set_len(end).map_err(|error| Problem::Io("cannot get its size", error))?;
     made
@@ -213,7 +219,8 @@ fn whole_pages(size: u64) -> Result<u64, Problem> {
     if size < SIZE_MIN { Err(Problem::TooSmall(size)) } else { Ok(size - size % PAGE_SIZE as u64) }
 }
 
-/// A file that has no name yet, or, where the file system does not have such files, one by which it is known to be of no use.
+/// A file that has no name yet, or, where the file system does not have such files, one by which it is known
+/// to be of no use.
 struct NewFile {
     file: File,
     named: Option<PathBuf>,
@@ -311,14 +318,15 @@ fn random_uuid() -> Result<[u8; 16], Errno> {
 
 /// A file or a block device.
 ///
-/// Unless it is [direct](Self::direct), what is written goes through the page cache of the system, so a medium that fails may do so after a write was
-/// reported as done. The store finds that when it reads.
+/// Unless it is [direct](Self::direct), what is written goes through the page cache of the system, so a
+/// medium that fails may do so after a write was reported as done. The store finds that when it reads.
 #[derive(Debug)]
 pub struct FileDisk {
     file: File,
     size: u64,
     is_device: bool,
-    /// Memory for transfers past the page cache, as much as there have been at once; `None` if they go through it.
+    /// Memory for transfers past the page cache, as much as there have been at once; `None` if they go
+    /// through it.
     direct: Option<Mutex<Vec<Aligned>>>,
     rings: Option<Rings>,
     /// Room that is empty goes back.
@@ -451,7 +459,8 @@ impl FileDisk {
 }
 
 impl Drop for FileDisk {
-    /// Unlocks the file, because to close it may not be enough: a process that another thread starts at this moment has it open, too.
+    /// Unlocks the file, because to close it may not be enough: a process that another thread starts at this
+    /// moment has it open, too.
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }

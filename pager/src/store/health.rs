@@ -7,7 +7,8 @@ use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 /// How long a device is left alone once it has failed everywhere, and how long at most when it goes on to.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 
-/// How long reads wait for the end of an outage, from its beginning on. Later ones fail at once, until it ends.
+/// How long reads wait for the end of an outage, from its beginning on. Later ones fail at once, until it
+/// ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often a read is tried again meanwhile.

@@ -1,6 +1,7 @@
 //! Where pages are kept while no memory holds them.
 //!
-//! A [`Store`] takes pages and gives a place for each, the one way back to its content. It knows nothing of objects and offsets.
+//! A [`Store`] takes pages and gives a place for each, the one way back to its content. It knows nothing of
+//! objects and offsets.
 //!
 //! ```
 //! # #[cfg(feature = "std")] {
@@ -22,7 +23,8 @@
 //! # }
 //! ```
 //!
-//! A store of one's own is a type with five methods. This one keeps each page in an allocation, and its places are the pages themselves:
+//! A store of one's own is a type with five methods. This one keeps each page in an allocation, and its
+//! places are the pages themselves:
 //!
 //! ```
 //! use mach_pager::store::{Space, Store, StoreError};
@@ -115,10 +117,11 @@ pub use volumes::{VOLUMES_MAX, VolumeError, VolumeInfo, Volumes};
 
 /// Keeps pages and gives them back.
 ///
-/// The methods block until the transfer is done and may be called by many threads at once. None keeps a lock during a transfer. An error concerns
-/// the page that it is reported for and no other.
+/// The methods block until the transfer is done and may be called by many threads at once. None keeps a lock
+/// during a transfer. An error concerns the page that it is reported for and no other.
 pub trait Store: Send + Sync + 'static {
-    /// Where a page is: the one way back to it. It goes back to the store by [`free`](Self::free); dropped, its space is lost while the store is open.
+    /// Where a page is: the one way back to it. It goes back to the store by [`free`](Self::free); dropped,
+    /// its space is lost while the store is open.
     ///
     /// The pager keeps one for each page that is stored, so that its size counts.
     type Place: Send;
@@ -126,33 +129,37 @@ pub trait Store: Send + Sync + 'static {
     /// Bytes in a page: a power of two. Everything that is written and read has this length.
     fn page_size(&self) -> usize;
 
-    /// Stores pages, side by side where there is room, and calls `done` exactly once for each, with its index in `pages`, in any order.
+    /// Stores pages, side by side where there is room, and calls `done` exactly once for each, with its index
+    /// in `pages`, in any order.
     ///
-    /// What was stored before stays as it is: a page that replaces another is stored first, and the other one [freed](Self::free) then.
+    /// What was stored before stays as it is: a page that replaces another is stored first, and the other one
+    /// [freed](Self::free) then.
     ///
     /// # Errors
     ///
-    /// For each page: [`Full`](StoreError::Full), [`Io`](StoreError::Io), or [`NotAPage`](StoreError::NotAPage). It is not stored then.
+    /// For each page: [`Full`](StoreError::Full), [`Io`](StoreError::Io), or
+    /// [`NotAPage`](StoreError::NotAPage). It is not stored then.
     fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Self::Place, StoreError>));
 
     /// Reads a page back into `page`.
     ///
     /// # Errors
     ///
-    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). `page` is zeroed then. Reading again is
-    /// allowed.
+    /// [`Io`](StoreError::Io), [`Corrupt`](StoreError::Corrupt) or [`NotAPage`](StoreError::NotAPage). `page`
+    /// is zeroed then. Reading again is allowed.
     fn read(&self, place: &Self::Place, page: &mut [u8]) -> Result<(), StoreError>;
 
     /// Forgets a page. Its place must be one that this store gave.
     fn free(&self, place: Self::Place);
 
-    /// True if the page is to be stored once more, and this place freed, because what it is in is to be taken away.
+    /// True if the page is to be stored once more, and this place freed, because what it is in is to be taken
+    /// away.
     fn is_leaving(&self, _place: &Self::Place) -> bool {
         false
     }
 
-    /// Does some work that is not urgent, such as telling a device of the room that is empty. False if there was nothing to do. Called by threads
-    /// that have nothing else to do.
+    /// Does some work that is not urgent, such as telling a device of the room that is empty. False if there
+    /// was nothing to do. Called by threads that have nothing else to do.
     fn tidy(&self) -> bool {
         false
     }

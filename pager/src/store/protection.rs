@@ -2,8 +2,8 @@
 
 use core::fmt::Debug;
 
-/// Protects the pages of a [`SwapStore`](super::SwapStore). [`Checksum`] is one that finds what a device has done to them;
-/// [`Encryption`](super::Encryption) hides them from whoever has the device, too.
+/// Protects the pages of a [`SwapStore`](super::SwapStore). [`Checksum`] is one that finds what a device has
+/// done to them; [`Encryption`](super::Encryption) hides them from whoever has the device, too.
 pub trait Protection: Send + Sync + 'static {
     /// What is kept of a page, beside the number of its slot.
     type Tag: Copy + Debug + PartialEq + Send;
@@ -11,14 +11,15 @@ pub trait Protection: Send + Sync + 'static {
     /// True if a page is changed on its way, for which it is copied.
     const CHANGES: bool;
 
-    /// A page as it goes to a slot, and its tag. `copy` is as long as the page, or empty if pages are not [changed](Self::CHANGES). `None` if the page
-    /// cannot be protected now; it is not written then.
+    /// A page as it goes to a slot, and its tag. `copy` is as long as the page, or empty if pages are not
+    /// [changed](Self::CHANGES). `None` if the page cannot be protected now; it is not written then.
     fn protect<'a>(&self, slot: u64, page: &'a [u8], copy: &'a mut [u8]) -> Option<(&'a [u8], Self::Tag)>;
 
     /// Makes of what came from a slot the page that was protected. False if it is not that page.
     fn verify(&self, slot: u64, tag: &Self::Tag, page: &mut [u8]) -> bool;
 
-    /// There are no pages in a zone, whose slots are those from `zone` times [`ZONE_SLOTS`](super::ZONE_SLOTS) on. What was there is not asked for again.
+    /// There are no pages in a zone, whose slots are those from `zone` times
+    /// [`ZONE_SLOTS`](super::ZONE_SLOTS) on. What was there is not asked for again.
     fn zone_is_empty(&self, _zone: u64) {}
 }
 

@@ -29,8 +29,8 @@ impl Rings {
         Some(Self(Mutex::new(std::vec![Ring::new()?])))
     }
 
-    /// Writes to several places of a file, [`RUN`] at most, all at once, and returns when all are done. `done` is told how many bytes were written, by
-    /// the index of the write.
+    /// Writes to several places of a file, [`RUN`] at most, all at once, and returns when all are done.
+    /// `done` is told how many bytes were written, by the index of the write.
     pub(super) fn write(
         &self,
         file: &File,
@@ -73,15 +73,16 @@ impl Ring {
             let slices = (slices.as_ptr().cast(), slices.len() as u32);
             let entry = opcode::Writev::new(types::Fd(file.as_raw_fd()), slices.0, slices.1);
             let entry = entry.offset(*offset).build().user_data(at as u64);
-            // SAFETY: the file, the slices and what they point to are borrowed for longer than this call, which does not return while the system has
-            // an entry that is not completed.
+            // SAFETY: the file, the slices and what they point to are borrowed for longer than this call,
+            // which does not return while the system has an entry that is not completed.
             let pushed = unsafe { self.0.submission().push(&entry) };
             left += usize::from(pushed.is_ok());
         }
         let mut works = true;
         while left > 0 && works {
             let entered = self.0.submit_and_wait(left);
-            // What is under way is waited for, whatever happens. Only where the system has taken nothing may this end.
+            // What is under way is waited for, whatever happens. Only where the system has taken nothing may
+            // this end.
             works = entered.is_ok() || self.0.submission().len() < left;
             for completion in self.0.completion() {
                 let written = usize::try_from(completion.result());

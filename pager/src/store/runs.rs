@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::disk::{Disk, DiskError, RUN};
 
-/// Parts of a device, one after the other: a file whose places on the device somebody else has found out, or a partition.
+/// Parts of a device, one after the other: a file whose places on the device somebody else has found out, or
+/// a partition.
 ///
 /// Nothing outside of them is ever read or written.
 pub struct Runs<D> {

@@ -7,7 +7,8 @@ use super::{Space, Store, StoreError};
 /// Bytes in the word that may fill a page.
 const WORD: usize = 8;
 
-/// A layer over any store that keeps a page of one repeated word, such as a page of zeros, in its place alone. One page in ten is such a page.
+/// A layer over any store that keeps a page of one repeated word, such as a page of zeros, in its place
+/// alone. One page in ten is such a page.
 ///
 /// There is no transfer for them, and nothing takes space.
 pub struct SameFilled<S> {
@@ -44,8 +45,8 @@ impl<S: Store> SameFilled<S> {
         &self.store
     }
 
-    /// A place for this page if it is one word over and over; `None` for any other. [`write`](Store::write) does the same; this is for callers that
-    /// would rather not queue such pages.
+    /// A place for this page if it is one word over and over; `None` for any other. [`write`](Store::write)
+    /// does the same; this is for callers that would rather not queue such pages.
     pub fn same_filled(&self, page: &[u8]) -> Option<Stored<S::Place>> {
         let word = filling_word(page).filter(|_| page.len() == self.store.page_size())?;
         self.pages.fetch_add(1, Relaxed);

@@ -16,13 +16,17 @@ pub const ZONE: u64 = ZONE_WORDS as u64 * BITS;
 /// Calls for fewer slots than this fill holes, so that long runs are left for those for many.
 const MANY: u64 = 16;
 
-/// A bit for each slot, and above them what tells in a few steps where a free slot is, or a run of them, whatever the size.
+/// A bit for each slot, and above them what tells in a few steps where a free slot is, or a run of them,
+/// whatever the size.
 ///
-/// Everything is zero for a device whose slots are all free: memory that is never touched costs nothing where the system gives zeros lazily.
+/// Everything is zero for a device whose slots are all free: memory that is never touched costs nothing where
+/// the system gives zeros lazily.
 pub(super) struct Slots {
-    /// `taken[0]` has the bits of the slots, set for one that is not free; bit *n* of a level is set if word *n* of the one below is full.
+    /// `taken[0]` has the bits of the slots, set for one that is not free; bit *n* of a level is set if word
+    /// *n* of the one below is full.
     taken: Vec<Vec<u64>>,
-    /// `shortage[0]` has for each zone by how much its [longest run](shortage) falls short of the best; a level above has the least of 64 each.
+    /// `shortage[0]` has for each zone by how much its [longest run](shortage) falls short of the best; a
+    /// level above has the least of 64 each.
     shortage: Vec<Vec<u8>>,
     /// A bit for each zone that was written to since it was last [found empty](Self::take_empty_zone).
     written: Vec<u64>,
@@ -69,7 +73,8 @@ impl Slots {
         self.bad.count
     }
 
-    /// Takes free slots that lie side by side: at least one, at most `most`, and as many as there are anywhere if `most` are many.
+    /// Takes free slots that lie side by side: at least one, at most `most`, and as many as there are
+    /// anywhere if `most` are many.
     pub(super) fn take_run(&mut self, most: usize) -> Option<Range<u64>> {
         let most = most as u64;
         let is_many = most >= MANY;
@@ -148,8 +153,8 @@ impl Slots {
         (next(self.zone(zone), first, u64::MAX) >= end).then_some(zone)
     }
 
-    /// Does not give this slot, which is taken, out again for a while, because the device failed there. It is tried again when there is no other, or
-    /// when [as many](Bad::MOST) others have failed since.
+    /// Does not give this slot, which is taken, out again for a while, because the device failed there. It is
+    /// tried again when there is no other, or when [as many](Bad::MOST) others have failed since.
     pub(super) fn retire(&mut self, slot: u64) {
         if let Some(oldest) = self.bad.push(slot) {
             self.put(oldest);
@@ -290,8 +295,8 @@ impl Slots {
     }
 }
 
-/// By how much the longest run of free slots in a zone falls short of 64: 0 if by nothing, 1 if it has 32 at least, then 16, and so on; [`NONE`] if
-/// there is no free slot.
+/// By how much the longest run of free slots in a zone falls short of 64: 0 if by nothing, 1 if it has 32 at
+/// least, then 16, and so on; [`NONE`] if there is no free slot.
 fn shortage(words: &[u64]) -> u8 {
     // A bit for each run of `length` free slots that begins there.
     let mut runs = [0; ZONE_WORDS];
@@ -329,7 +334,8 @@ fn longest(words: &[u64]) -> (u64, u64) {
     best
 }
 
-/// The first bit from here on that is not set, or with `flip` of all ones the first one that is; the end if there is none.
+/// The first bit from here on that is not set, or with `flip` of all ones the first one that is; the end if
+/// there is none.
 fn next(words: &[u64], from: u64, flip: u64) -> u64 {
     let mut at = from;
     while let Some(word) = words.get((at / BITS) as usize) {

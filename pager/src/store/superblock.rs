@@ -1,11 +1,13 @@
 //! What the first and the last slot of a swap device say about it.
 //!
-//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`, version, page size, the lower half of
-//! the number of slots, a UUID, the upper half of that number, and at its end a CRC-32 of all bytes before. Numbers are little-endian and have 32
-//! bits. The first slot and the last one hold the same; all others hold pages.
+//! A superblock is a record of 512 bytes at the start of a slot whose other bytes are zero: magic `MACHSWAP`,
+//! version, page size, the lower half of the number of slots, a UUID, the upper half of that number, and at
+//! its end a CRC-32 of all bytes before. Numbers are little-endian and have 32 bits. The first slot and the
+//! last one hold the same; all others hold pages.
 //!
-//! Swap devices of Linux (and the Hurd, which uses theirs) are known too, in version 1 with pages of 4096 bytes: the first slot has the text
-//! `SWAPSPACE2` at its end, and from byte 1024 on the version, the number of the last slot, and the numbers of the slots to stay away from.
+//! Swap devices of Linux (and the Hurd, which uses theirs) are known too, in version 1 with pages of 4096
+//! bytes: the first slot has the text `SWAPSPACE2` at its end, and from byte 1024 on the version, the number
+//! of the last slot, and the numbers of the slots to stay away from.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -26,7 +28,8 @@ const PAGE_SIZES: RangeInclusive<usize> = 512..=65536;
 /// A device has two superblocks and room for a page.
 const SLOTS_MIN: u64 = 3;
 
-/// What a [place](super::Slot) can tell apart. A device with more, which has 256 TiB with pages of 4 KiB, is not used to its end.
+/// What a [place](super::Slot) can tell apart. A device with more, which has 256 TiB with pages of 4 KiB, is
+/// not used to its end.
 pub(super) const SLOTS_MAX: u64 = 1 << 36;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -159,11 +162,13 @@ impl fmt::Display for HeaderError {
 
 impl core::error::Error for HeaderError {}
 
-/// Makes a device swap space: writes the backup of the superblock, then the superblock. What else the device holds stays as it is.
+/// Makes a device swap space: writes the backup of the superblock, then the superblock. What else the device
+/// holds stays as it is.
 ///
 /// # Errors
 ///
-/// [`HeaderError`]. A device that was swap space before is that still, unless writing the first slot itself failed half-way.
+/// [`HeaderError`]. A device that was swap space before is that still, unless writing the first slot itself
+/// failed half-way.
 pub fn format(disk: &impl Disk, page_size: usize, uuid: [u8; 16]) -> Result<Header, HeaderError> {
     check_page_size(disk, page_size)?;
     let slots = slots_in(disk.size(), page_size);
@@ -180,8 +185,9 @@ pub fn format(disk: &impl Disk, page_size: usize, uuid: [u8; 16]) -> Result<Head
 
 /// Reads what a device says it is.
 ///
-/// The backup is used only if the first slot cannot be read, or is still recognisable as what it was: a device that was since given to somebody else,
-/// such as a file system, may have our backup in its last slot and is not ours.
+/// The backup is used only if the first slot cannot be read, or is still recognisable as what it was: a
+/// device that was since given to somebody else, such as a file system, may have our backup in its last slot
+/// and is not ours.
 ///
 /// # Errors
 ///

@@ -13,7 +13,8 @@ use super::slots::Slots;
 use super::superblock::{self, Header, HeaderError};
 use super::{Space, Store, StoreError};
 
-/// How many other places a page goes to whose slot has failed, before the device is taken for one that does not work.
+/// How many other places a page goes to whose slot has failed, before the device is taken for one that does
+/// not work.
 const OTHERS: u64 = 3;
 
 /// How long a slot that failed is left alone while others are free, or nothing is.
@@ -21,17 +22,19 @@ const BAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps pages in the slots of a swap device.
 ///
-/// A page is always written to a free slot, never over another page. Its checksum, or [what else](Protection) is to tell it, is in its place, a [`Slot`], not beside it on the device: whatever
-/// a write that was lost, torn or misdirected left in the slot does not match. Many pages that are written together go where many slots lie side by
-/// side, and fewer fill the holes.
+/// A page is always written to a free slot, never over another page. Its checksum, or [what else](Protection)
+/// is to tell it, is in its place, a [`Slot`], not beside it on the device: whatever a write that was lost,
+/// torn or misdirected left in the slot does not match. Many pages that are written together go where many
+/// slots lie side by side, and fewer fill the holes.
 ///
-/// A page whose write fails is written to other places, far apart. Where one of them works, the slots that failed are bad spots, which are tried
-/// again only when there are no others left or many have failed since. Where none does it is an outage: no slot is given up, writes are refused
-/// ([`StoreError::Io`]) but for one now and then, and all is as before once one of them works. A slot that failed because the device had no room
-/// ([`DiskError::Full`]) is used again, since there may be room later.
+/// A page whose write fails is written to other places, far apart. Where one of them works, the slots that
+/// failed are bad spots, which are tried again only when there are no others left or many have failed since.
+/// Where none does it is an outage: no slot is given up, writes are refused ([`StoreError::Io`]) but for one
+/// now and then, and all is as before once one of them works. A slot that failed because the device had no
+/// room ([`DiskError::Full`]) is used again, since there may be room later.
 ///
-/// A page that cannot be read, or does not match, is read once more; during an outage, for some seconds. A device that fails thus costs the pages that
-/// it fails for.
+/// A page that cannot be read, or does not match, is read once more; during an outage, for some seconds. A
+/// device that fails thus costs the pages that it fails for.
 ///
 /// Memory is allocated when the store is opened, a little more than a bit for each slot, and not later.
 pub struct SwapStore<D, P: Platform, C = Checksum> {
@@ -47,7 +50,8 @@ pub struct SwapStore<D, P: Platform, C = Checksum> {
     counts: Counts,
 }
 
-/// The place of a page in a [`SwapStore`]: the number of a slot, and what is kept of the page there: a checksum, unless it is [said](Protection).
+/// The place of a page in a [`SwapStore`]: the number of a slot, and what is kept of the page there: a
+/// checksum, unless it is [said](Protection).
 #[must_use = "a page that is not freed takes space in the store"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slot<T = [u8; 4]> {
@@ -83,7 +87,8 @@ impl<T: Copy> Slot<T> {
 pub struct Counters {
     /// Pages written.
     pub pages_written: u64,
-    /// Runs of slots in which they were written: `pages_written / runs_written` tells how well pages that are written together lie together.
+    /// Runs of slots in which they were written: `pages_written / runs_written` tells how well pages that are
+    /// written together lie together.
     pub runs_written: u64,
     /// Times that a slot failed to take a page.
     pub failed_slots: u64,
@@ -112,7 +117,8 @@ type Done<'a, T> = dyn FnMut(usize, Result<Slot<T>, StoreError>) + 'a;
 type Tags<T> = [Option<T>; RUN];
 
 impl<D: Disk, P: Platform> SwapStore<D, P> {
-    /// Opens a device that was [formatted](superblock::format). All its slots are free: pages do not outlive the store that they were written to.
+    /// Opens a device that was [formatted](superblock::format). All its slots are free: pages do not outlive
+    /// the store that they were written to.
     ///
     /// # Errors
     ///
@@ -122,7 +128,8 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
         Self::with(disk, header, Checksum)
     }
 
-    /// Opens a device without superblocks, all of which is for pages: somebody else answers for that. What it holds is lost.
+    /// Opens a device without superblocks, all of which is for pages: somebody else answers for that. What it
+    /// holds is lost.
     ///
     /// # Errors
     ///
@@ -135,7 +142,8 @@ impl<D: Disk, P: Platform> SwapStore<D, P> {
 
 #[cfg(feature = "encryption")]
 impl<D: Disk, P: Platform> SwapStore<D, P, super::Encryption<P>> {
-    /// As [`open`](SwapStore::open), and encrypts every page, with keys of `random` bytes that are nowhere but in memory.
+    /// As [`open`](SwapStore::open), and encrypts every page, with keys of `random` bytes that are nowhere
+    /// but in memory.
     ///
     /// # Errors
     ///
@@ -177,7 +185,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         &self.protection
     }
 
-    /// False during an outage of the device: it has failed wherever it was tried, and is tried again now and then.
+    /// False during an outage of the device: it has failed wherever it was tried, and is tried again now and
+    /// then.
     pub fn is_at_work(&self) -> bool {
         self.health.is_good()
     }
@@ -222,7 +231,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         }
     }
 
-    /// Writes the first pages of a batch to as many runs of slots as there may be writes at once. Returns how many pages that were.
+    /// Writes the first pages of a batch to as many runs of slots as there may be writes at once. Returns how
+    /// many pages that were.
     fn write_at_once(&self, batch: &Batch<'_>, done: &mut Done<'_, C::Tag>) -> usize {
         if !self.health.is_good() {
             return 0;
@@ -305,7 +315,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
             for (offset, tag) in tags.into_iter().take(written).enumerate() {
                 done(at + offset, self.written(first + offset as u64, tag));
             }
-            // The error of many is not one of each: only a page that is written alone is known to have failed.
+            // The error of many is not one of each: only a page that is written alone is known to have
+            // failed.
             let was_alone = pages.len() - at == 1;
             at += written;
             if let Some(error) = error {
@@ -457,7 +468,8 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         result.inspect_err(|_| page.fill(0))
     }
 
-    /// Whether the device has stopped to work, rather than one of its slots: the superblock cannot be read either.
+    /// Whether the device has stopped to work, rather than one of its slots: the superblock cannot be read
+    /// either.
     fn is_out(&self, page: &mut [u8]) -> bool {
         if disk::read(&self.disk, 0, page).is_ok() {
             self.health.worked();

@@ -340,7 +340,8 @@ fn an_outage_ends_and_everything_is_as_before() {
         assert_eq!(store.space(), Space { total: 1000, free: 936, bad: 0, same_filled: 0 });
         pass(Duration::from_millis(20));
     }
-    // 1.6 s, in which pauses of 100, 200, 400 and 800 ms end: five times, each with the run, its first page alone, and three other places.
+    // 1.6 s, in which pauses of 100, 200, 400 and 800 ms end: five times, each with the run, its first page
+    // alone, and three other places.
     assert_eq!((attempts, store.counters().outages), (5 * 5, 1));
     all_fail(false);
     assert_eq!(write_one(&store, &page(1)), Err(StoreError::Io), "the pause is not over");

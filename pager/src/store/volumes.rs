@@ -20,11 +20,13 @@ pub const VOLUMES_MAX: usize = 64;
 
 /// Keeps pages on any number of devices, up to [`VOLUMES_MAX`].
 ///
-/// Pages go to the device with the highest priority that takes them; devices of one priority take turns, so that what is written to them by
-/// different threads goes on at once. Where a device is full or fails, the next one is tried.
+/// Pages go to the device with the highest priority that takes them; devices of one priority take turns, so
+/// that what is written to them by different threads goes on at once. Where a device is full or fails, the
+/// next one is tried.
 ///
-/// A device is taken away in three steps: nothing is written to it once that has [begun](Self::begin_removal); whoever has pages in it
-/// [moves](Store::is_leaving) them; and then it can be [removed](Self::remove).
+/// A device is taken away in three steps: nothing is written to it once that has
+/// [begun](Self::begin_removal); whoever has pages in it [moves](Store::is_leaving) them; and then it can be
+/// [removed](Self::remove).
 pub struct Volumes<D, P: Platform> {
     page_size: usize,
     all: Mutex<P, All<D, P>>,
@@ -101,7 +103,8 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
         Self { page_size, all: Mutex::<P, _>::new([const { None }; VOLUMES_MAX]), turn: AtomicUsize::new(0) }
     }
 
-    /// Adds a device. Those of higher priorities are used first; `group` is for whoever wants to tell what belongs together.
+    /// Adds a device. Those of higher priorities are used first; `group` is for whoever wants to tell what
+    /// belongs together.
     ///
     /// # Errors
     ///
@@ -145,7 +148,8 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
         self.named(name).map(|volume| volume.is_leaving.store(false, Relaxed))
     }
 
-    /// Takes a device away and closes it, once there are no pages in it. Nothing may be written to it any more.
+    /// Takes a device away and closes it, once there are no pages in it. Nothing may be written to it any
+    /// more.
     ///
     /// # Errors
     ///

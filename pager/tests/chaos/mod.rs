@@ -1,7 +1,9 @@
-//! The pager between a kernel that keeps the rules, tasks that do not, and a store that fails, with every order of what their threads do.
+//! The pager between a kernel that keeps the rules, tasks that do not, and a store that fails, with every
+//! order of what their threads do.
 //!
-//! There are no threads: whenever the pager is about to take a lock and holds none, the input may have anything else happen first, as if the thread
-//! had been stopped there. So an input is a program, what it finds it finds again, and it shrinks.
+//! There are no threads: whenever the pager is about to take a lock and holds none, the input may have
+//! anything else happen first, as if the thread had been stopped there. So an input is a program, what it
+//! finds it finds again, and it shrinks.
 
 // Each program that has this module uses a part of it.
 #![allow(dead_code, unreachable_pub)]
@@ -264,7 +266,8 @@ impl Used {
                 return;
             }
             Answer::Error { offset, size } => {
-                // Whoever waits may try again, and a kernel does not mind an error that nobody waits for. In the end every page must be there.
+                // Whoever waits may try again, and a kernel does not mind an error that nobody waits for. In
+                // the end every page must be there.
                 let page = (offset / SIZE) as usize;
                 assert_eq!(size, SIZE);
                 if self.states[page] == State::Requested {
@@ -351,7 +354,8 @@ impl Chaos {
         self.depth.set(self.depth.get() - 1);
     }
 
-    /// All that becomes of a page in the time that a slow thread may take between two locks: it is here, is changed, goes, and is wanted again.
+    /// All that becomes of a page in the time that a slow thread may take between two locks: it is here, is
+    /// changed, goes, and is wanted again.
     fn use_once(&self, which: usize, page: usize) {
         let get = || {
             self.touch(which, page);
@@ -527,7 +531,8 @@ impl Chaos {
         store.bad.lock().unwrap().clear();
         *store.bad_reads.lock().unwrap() = None;
         let mut used = self.used.take();
-        // A page may come back because it could not be stored before; then it is returned and stored once more.
+        // A page may come back because it could not be stored before; then it is returned and stored once
+        // more.
         for _ in 0..3 {
             self.world.settle();
             for used in &mut used {

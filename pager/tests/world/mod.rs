@@ -1,4 +1,5 @@
-//! A kernel, a pager and hostile tasks on one `local` host, driven step by step: nothing runs by itself, and nothing sleeps.
+//! A kernel, a pager and hostile tasks on one `local` host, driven step by step: nothing runs by itself, and
+//! nothing sleeps.
 
 // Each test program uses a part of it, and is not a library.
 #![allow(dead_code, unreachable_pub)]
@@ -17,7 +18,8 @@ use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::{Platform, Std};
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port, PortSet, ReceiveRight, SendRight, Server};
 
-/// What this kernel says to the default memory manager, made by the macro; what the pager hears is made of the text in `mach-defs`.
+/// What this kernel says to the default memory manager, made by the macro; what the pager hears is made of
+/// the text in `mach-defs`.
 pub mod memory_object_default {
     mig_derive::interface! {
         path: "<mach/memory_object_default.defs>",
@@ -328,7 +330,8 @@ impl<S: Store, P: Platform> World<S, P> {
         Local::transfer(self.to_manager.try_clone().unwrap(), &self.task).unwrap()
     }
 
-    /// The task asks for an object of this many bytes. The right is the kernel's then, as if it had been mapped.
+    /// The task asks for an object of this many bytes. The right is the kernel's then, as if it had been
+    /// mapped.
     pub fn create_external(&self, size: u64) -> SendRight<Local> {
         let right = self.call(move |manager| default_pager::default_pager_object_create(manager, size));
         Local::transfer(right.unwrap(), &self.kernel).unwrap()

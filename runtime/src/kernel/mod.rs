@@ -53,7 +53,8 @@ impl Name {
     }
 }
 
-/// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have one kind.
+/// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have
+/// one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PortKind {
@@ -62,7 +63,8 @@ pub enum PortKind {
     Plain,
     /// Replies (`MPO_REPLY_PORT`): see [`ReceiveRight::allocate_reply`](crate::ReceiveRight::allocate_reply).
     Reply,
-    /// Exceptions (`MPO_EXCEPTION_PORT`): see [`ReceiveRight::allocate_exception`](crate::ReceiveRight::allocate_exception).
+    /// Exceptions (`MPO_EXCEPTION_PORT`): see
+    /// [`ReceiveRight::allocate_exception`](crate::ReceiveRight::allocate_exception).
     Exception,
 }
 
@@ -76,11 +78,11 @@ pub enum Notification {
         /// The make-send count from which the notification may fire.
         sync: u32,
     },
-    /// `MACH_NOTIFY_DEAD_NAME`, when the port of a send right is gone. If it is gone already, XNU of macOS 13 and later refuses
-    /// (`KERN_INVALID_ARGUMENT`), and `gnumach` asks so that GNU Mach does, too.
+    /// `MACH_NOTIFY_DEAD_NAME`, when the port of a send right is gone. If it is gone already, XNU of macOS 13
+    /// and later refuses (`KERN_INVALID_ARGUMENT`), and `gnumach` asks so that GNU Mach does, too.
     DeadName,
-    /// `MACH_NOTIFY_SEND_POSSIBLE`, which only XNU has. As long as nothing is sent with `MACH_SEND_NOTIFY`, it is a dead-name notification that comes at
-    /// once if the port is gone already.
+    /// `MACH_NOTIFY_SEND_POSSIBLE`, which only XNU has. As long as nothing is sent with `MACH_SEND_NOTIFY`,
+    /// it is a dead-name notification that comes at once if the port is gone already.
     SendPossible,
 }
 
@@ -95,12 +97,14 @@ pub struct MsgCall {
     pub send_timeout: Option<u32>,
     /// Give up receiving after this many milliseconds.
     pub receive_timeout: Option<u32>,
-    /// Leave a message that does not fit in the queue (`MACH_RCV_LARGE`): the header then holds its true size.
+    /// Leave a message that does not fit in the queue (`MACH_RCV_LARGE`): the header then holds its true
+    /// size.
     pub large: bool,
     /// Further `MACH_MSG_OPTION` bits of the ABI, as the `.defs` gave them.
     pub options: u32,
-    /// The destination is an object of the kernel: a task, a thread, the host and their like. XNU wants to be told, and ends a program that is
-    /// wrong about it (see [`CallOptions::KERNEL_OBJECT`](crate::CallOptions::KERNEL_OBJECT)); other kernels do not ask.
+    /// The destination is an object of the kernel: a task, a thread, the host and their like. XNU wants to be
+    /// told, and ends a program that is wrong about it (see
+    /// [`CallOptions::KERNEL_OBJECT`](crate::CallOptions::KERNEL_OBJECT)); other kernels do not ask.
     pub kernel_object: bool,
 }
 
@@ -108,8 +112,8 @@ impl MsgCall {
     /// `MACH_SEND_MSG` and `MACH_RCV_MSG`: whether a call sends and receives is never up to further options.
     pub(crate) const DIRECTIONS: u32 = MsgOption::SEND_MSG.bits | MsgOption::RCV_MSG.bits;
 
-    /// The same call with a time for each half that has one by its option bit (`msgoption MACH_SEND_TIMEOUT`) and by nothing else: the time of the
-    /// other half, for the trap has only one, or no time at all.
+    /// The same call with a time for each half that has one by its option bit (`msgoption MACH_SEND_TIMEOUT`)
+    /// and by nothing else: the time of the other half, for the trap has only one, or no time at all.
     #[must_use]
     pub const fn with_times_of_options(self) -> Self {
         let Self { send_timeout, receive_timeout, options, .. } = self;
@@ -158,16 +162,19 @@ const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Optio
 
 /// A kernel that can carry messages for this task.
 ///
-/// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones denote the same task.
+/// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones
+/// denote the same task.
 ///
-/// Methods that take a name are unsafe: names are numbers that anybody can make up, and what is done under one is done to somebody's right.
+/// Methods that take a name are unsafe: names are numbers that anybody can make up, and what is done under
+/// one is done to somebody's right.
 ///
 /// # Safety
 ///
-/// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a receive the buffer
-/// holds an initialised message of `msgh_size` bytes, every right and region that its type words or descriptors describe now belongs to this
-/// task, and nothing else of this task's does. Behind the message of an untyped ABI, at the next multiple of 4, is an initialised trailer
-/// of the size that it says, 8 bytes at least.
+/// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a
+/// receive the buffer holds an initialised message of `msgh_size` bytes, every right and region that its type
+/// words or descriptors describe now belongs to this task, and nothing else of this task's does. Behind the
+/// message of an untyped ABI, at the next multiple of 4, is an initialised trailer of the size that it says,
+/// 8 bytes at least.
 pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// The ABI of its messages.
     type Abi: Abi;
@@ -184,20 +191,23 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// For a send the first `msgh_size` bytes are initialised and lie in the buffer, and what the message moves (rights with a move
-    /// disposition, memory with the deallocate bit) is the caller's to give; memory that it lends stays until the call returns.
+    /// For a send the first `msgh_size` bytes are initialised and lie in the buffer, and what the message
+    /// moves (rights with a move disposition, memory with the deallocate bit) is the caller's to give; memory
+    /// that it lends stays until the call returns.
     ///
     /// # Errors
     ///
-    /// A `MACH_SEND_…` or `MACH_RCV_…` code, or nothing but what the kernel was short of (`MACH_MSG_VM_KERNEL` and its kin). After a failed send
-    /// the buffer holds the message still, possibly in pseudo-received form, and [`Remains::after`] says what of that is this task's: where it is,
+    /// A `MACH_SEND_…` or `MACH_RCV_…` code, or nothing but what the kernel was short of
+    /// (`MACH_MSG_VM_KERNEL` and its kin). After a failed send the buffer holds the message still, possibly
+    /// in pseudo-received form, and [`Remains::after`] says what of that is this task's: where it is,
     /// whatever is described with a move disposition or a deallocate bit.
     ///
-    /// After `MACH_RCV_BODY_ERROR` the buffer holds the message as after success, except that what there was no room for is missing: a name is null or
-    /// dead, an address null. After `MACH_RCV_HEADER_ERROR`, and after `MACH_RCV_TOO_LARGE` without [`large`](MsgCall::large), the message is
-    /// destroyed, and the buffer holds its header, with the receiver's port, the id and, in a typed message, the sequence number; in an untyped one a
-    /// trailer stands behind the header. With `large` the header has the true size, and all else may be zero. After any other failed receive no
-    /// message has left its queue.
+    /// After `MACH_RCV_BODY_ERROR` the buffer holds the message as after success, except that what there was
+    /// no room for is missing: a name is null or dead, an address null. After `MACH_RCV_HEADER_ERROR`, and
+    /// after `MACH_RCV_TOO_LARGE` without [`large`](MsgCall::large), the message is destroyed, and the buffer
+    /// holds its header, with the receiver's port, the id and, in a typed message, the sequence number; in an
+    /// untyped one a trailer stands behind the header. With `large` the header has the true size, and all
+    /// else may be zero. After any other failed receive no message has left its queue.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 
     /// True if `other` denotes the same task, so that names mean the same there.
@@ -216,7 +226,8 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// As `mach_port_allocate`.
     fn allocate_port(&self) -> Result<Name, KernReturn>;
 
-    /// Makes a port of a kind and returns the name of its receive right. On a kernel whose ports are all alike it is any port.
+    /// Makes a port of a kind and returns the name of its receive right. On a kernel whose ports are all
+    /// alike it is any port.
     ///
     /// # Errors
     ///
@@ -233,14 +244,16 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// As `mach_port_allocate`.
     fn allocate_port_set(&self) -> Result<Name, KernReturn>;
 
-    /// Releases one reference of this kind; the last receive reference destroys the port. A name that is not valid is ignored.
+    /// Releases one reference of this kind; the last receive reference destroys the port. A name that is not
+    /// valid is ignored.
     ///
     /// # Safety
     ///
     /// The reference is the caller's to end.
     unsafe fn release(&self, kind: RightKind, name: Name);
 
-    /// Adds one send reference to a name that has at least one already. See [`SendRight`](crate::SendRight) for how many there can be.
+    /// Adds one send reference to a name that has at least one already. See [`SendRight`](crate::SendRight)
+    /// for how many there can be.
     ///
     /// # Safety
     ///
@@ -284,8 +297,8 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// As `mach_port_move_member`.
     unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn>;
 
-    /// Asks that a notification be sent to `notify`, a receive right of this task, from which a send-once right is made; null cancels.
-    /// Returns the send-once right that was registered before, or null.
+    /// Asks that a notification be sent to `notify`, a receive right of this task, from which a send-once
+    /// right is made; null cancels. Returns the send-once right that was registered before, or null.
     ///
     /// # Safety
     ///
@@ -308,7 +321,8 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// As [`allocate_port`](Self::allocate_port).
     fn reply_port(&self) -> Result<Name, KernReturn>;
 
-    /// Destroys this thread's reply port after an error, so that a late reply cannot be taken for the next one (`mig_dealloc_reply_port`).
+    /// Destroys this thread's reply port after an error, so that a late reply cannot be taken for the next
+    /// one (`mig_dealloc_reply_port`).
     ///
     /// # Safety
     ///
@@ -329,8 +343,9 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// `address` and `size` come from a type word with the deallocate bit or from a descriptor of a message that this kernel has delivered, or
-    /// from [`region_into_wire`](Self::region_into_wire), and nobody else claims them.
+    /// `address` and `size` come from a type word with the deallocate bit or from a descriptor of a message
+    /// that this kernel has delivered, or from [`region_into_wire`](Self::region_into_wire), and nobody else
+    /// claims them.
     unsafe fn region_from_wire(&self, address: u64, size: usize) -> Self::Region;
 
     /// Lends memory to a message that is about to be sent; the kernel copies it.

@@ -6,12 +6,13 @@ use super::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::kern_return::KernReturn;
 use crate::right::{ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task};
 
-/// The same task, except that a message that would have to wait for room in a queue is not sent: `MACH_SEND_TIMED_OUT`.
+/// The same task, except that a message that would have to wait for room in a queue is not sent:
+/// `MACH_SEND_TIMED_OUT`.
 ///
 /// Nothing else about a call changes; one to an [object of the kernel](MsgCall::kernel_object) stays one.
 ///
-/// For a server that speaks to ports of tasks it does not trust, and that no such task may stop by not listening. Stubs know nothing of it:
-/// they send as the kernel of the destination's right sends.
+/// For a server that speaks to ports of tasks it does not trust, and that no such task may stop by not
+/// listening. Stubs know nothing of it: they send as the kernel of the destination's right sends.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -48,7 +49,8 @@ impl<K: Kernel> NoWait<K> {
         unsafe { SendRight::from_raw(kernel, name) }
     }
 
-    /// As [`SendRight::request_dead_name`], for a notification that goes to a port that is received from as usual.
+    /// As [`SendRight::request_dead_name`], for a notification that goes to a port that is received from as
+    /// usual.
     ///
     /// # Errors
     ///

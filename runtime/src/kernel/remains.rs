@@ -1,7 +1,7 @@
 //! What a failed send leaves to its sender.
 //!
-//! A kernel takes a message in from its beginning: the header, then what the body describes. Where it stops on the way it destroys what it has
-//! taken so far, and says so by nothing but its code.
+//! A kernel takes a message in from its beginning: the header, then what the body describes. Where it stops
+//! on the way it destroys what it has taken so far, and says so by nothing but its code.
 
 use crate::abi::{Abi, Family};
 use crate::kern_return::KernReturn;
@@ -26,17 +26,19 @@ pub enum Remains {
     All,
     /// What the body moves. The rights that the header moved are destroyed.
     Body,
-    /// Nothing for certain: the rights that the header moved are destroyed, and a part of the body. What is left of it cannot be told from what
-    /// is destroyed, and a name or an address that is destroyed may be another owner's by now, so that leaving it is the only safe way.
+    /// Nothing for certain: the rights that the header moved are destroyed, and a part of the body. What is
+    /// left of it cannot be told from what is destroyed, and a name or an address that is destroyed may be
+    /// another owner's by now, so that leaving it is the only safe way.
     Nothing,
 }
 
 /// The codes of a failed send and what they leave. A code that stands in no row leaves [`Remains::Nothing`].
 type Table = &'static [(Remains, &'static [KernReturn])];
 
-/// GNU Mach. `ipc_kmsg_get` and `ipc_kmsg_copyin_header` (`ipc/ipc_kmsg.c`) fail before anything is taken; `mach_msg_trap`
-/// (`ipc/mach_msg.c`) gives back what it cannot queue by `ipc_kmsg_copyout_pseudo`. `ipc_kmsg_copyin_body` ends in `ipc_kmsg_clean_partial`,
-/// which destroys the header's rights and all arguments before the bad one, of this the rights before the bad one, and the memory of their names.
+/// GNU Mach. `ipc_kmsg_get` and `ipc_kmsg_copyin_header` (`ipc/ipc_kmsg.c`) fail before anything is taken;
+/// `mach_msg_trap` (`ipc/mach_msg.c`) gives back what it cannot queue by `ipc_kmsg_copyout_pseudo`.
+/// `ipc_kmsg_copyin_body` ends in `ipc_kmsg_clean_partial`, which destroys the header's rights and all
+/// arguments before the bad one, of this the rights before the bad one, and the memory of their names.
 const TYPED: Table = &[
     (
         Remains::All,
@@ -68,9 +70,10 @@ const TYPED: Table = &[
     ),
 ];
 
-/// Apple's kernels (xnu-11417, `osfmk/ipc/ipc_kmsg.c`). Sizes and kinds of descriptors are looked at before anything is taken. What cannot be
-/// queued comes back. `ipc_kmsg_copyin_body` destroys the header's rights and the descriptors before the bad one; what is refused for its
-/// destination, after the header was taken and before the body is, loses the header's rights.
+/// Apple's kernels (xnu-11417, `osfmk/ipc/ipc_kmsg.c`). Sizes and kinds of descriptors are looked at before
+/// anything is taken. What cannot be queued comes back. `ipc_kmsg_copyin_body` destroys the header's rights
+/// and the descriptors before the bad one; what is refused for its destination, after the header was taken
+/// and before the body is, loses the header's rights.
 const UNTYPED: Table = &[
     (
         Remains::All,
@@ -101,7 +104,8 @@ const UNTYPED: Table = &[
 ];
 
 impl Remains {
-    /// What `mach_msg` has left when it returned this code. `None` if the message was sent, whatever failed then.
+    /// What `mach_msg` has left when it returned this code. `None` if the message was sent, whatever failed
+    /// then.
     pub fn after<A: Abi>(code: KernReturn) -> Option<Self> {
         if !code.is_send_error() {
             return None;
@@ -142,7 +146,8 @@ mod tests {
         }
     }
 
-    /// The kernel may add what it was short of while it gave the message back, or say nothing else while it took it.
+    /// The kernel may add what it was short of while it gave the message back, or say nothing else while it
+    /// took it.
     #[test]
     fn a_shortage_does_not_hide_that_the_message_was_not_sent() {
         for bits in [0x400, 0x800, 0x1000, 0x2000] {

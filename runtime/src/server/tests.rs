@@ -261,7 +261,8 @@ fn every_message_of_a_port_is_seen_once_by_a_routine_or_by_the_hook() {
                 });
             }
         });
-        // An answer tells that all before it in the queue have been taken out; the end of the server that they have been served.
+        // An answer tells that all before it in the queue have been taken out; the end of the server that
+        // they have been served.
         for right in &rights {
             assert_eq!(sum(right, 1, 2).unwrap(), 3);
         }

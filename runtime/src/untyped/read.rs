@@ -114,7 +114,8 @@ impl<'b, K: Kernel> Body<'b, K> {
     }
 }
 
-/// For untyped ABIs. Plain data can be taken when no descriptor is left, so that none is ever read in the place of another.
+/// For untyped ABIs. Plain data can be taken when no descriptor is left, so that none is ever read in the
+/// place of another.
 impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// Begins a complex message, which must have so many descriptors.
     ///
@@ -132,11 +133,13 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
         self.descriptors
     }
 
-    /// Takes the next descriptor, whatever it is of; `None` after the last one. For receivers that learn from the message what it brings.
+    /// Takes the next descriptor, whatever it is of; `None` after the last one. For receivers that learn from
+    /// the message what it brings.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Descriptor`] for one that is none, or of memory that was only lent to a message that has come back.
+    /// [`Malformed::Descriptor`] for one that is none, or of memory that was only lent to a message that has
+    /// come back.
     pub fn next_descriptor(&mut self) -> Result<Option<Descriptor<K>>, Malformed> {
         if self.descriptors == 0 {
             return Ok(None);
@@ -172,7 +175,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     #[inline]
     pub fn memory(&mut self) -> Result<OolMemory<K>, Malformed> {
         let found = self.out_of_line(MEMORY)?;
-        // SAFETY: from a descriptor that was delivered, or that gives its memory away, and taken out just now.
+        // SAFETY: from a descriptor that was delivered, or that gives its memory away, and taken out just
+        // now.
         Ok(unsafe { found.memory(&self.kernel) })
     }
 
@@ -281,7 +285,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
         Ok(())
     }
 
-    /// Checks what is out of line and has no count of its own (`samecount`): it must be as many as the array that has it.
+    /// Checks what is out of line and has no count of its own (`samecount`): it must be as many as the array
+    /// that has it.
     ///
     /// # Errors
     ///

@@ -32,8 +32,9 @@ impl Copying {
     pub const PHYSICAL: Self = Self { deallocate: false, physical: true };
 }
 
-/// For untyped ABIs. Descriptors come first, as many as were announced, and plain data after the last of them: what is appended elsewhere
-/// is left out, and the message cannot be sent ([`KernReturn::MIG_TYPE_ERROR`]).
+/// For untyped ABIs. Descriptors come first, as many as were announced, and plain data after the last of
+/// them: what is appended elsewhere is left out, and the message cannot be sent
+/// ([`KernReturn::MIG_TYPE_ERROR`]).
 impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     /// Makes the message complex: this many descriptors follow. Nothing comes before it.
     #[inline]
@@ -47,7 +48,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         self.owed = count;
     }
 
-    /// Memory out of line. It is deallocated if it is given, not if it is lent. Returns how many bytes it has, which also stands in the data.
+    /// Memory out of line. It is deallocated if it is given, not if it is lent. Returns how many bytes it
+    /// has, which also stands in the data.
     ///
     /// # Errors
     ///
@@ -83,8 +85,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         self.memory_result(memory, copying)
     }
 
-    /// As [`memory`](Self::memory), for a result that the server owns: with `dealloc` it moves, else the kernel copies it and it ends with
-    /// the message.
+    /// As [`memory`](Self::memory), for a result that the server owns: with `dealloc` it moves, else the
+    /// kernel copies it and it ends with the message.
     ///
     /// # Errors
     ///
@@ -118,15 +120,17 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         Ok(count)
     }
 
-    /// An array of at most `max` rights: as many descriptors, the unused ones null. Returns how many rights, which also stands in the data
-    /// where it can differ.
+    /// An array of at most `max` rights: as many descriptors, the unused ones null. Returns how many rights,
+    /// which also stands in the data where it can differ.
     ///
-    /// With more than `max` rights the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the request comes back with what was moved into it. The
-    /// rights of this array are in [`Unsent::take_refused`](crate::Unsent::take_refused).
+    /// With more than `max` rights the message is not sent: [`KernReturn::MIG_ARRAY_TOO_LARGE`], and the
+    /// request comes back with what was moved into it. The rights of this array are in
+    /// [`Unsent::take_refused`](crate::Unsent::take_refused).
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be sent then.
+    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be
+    /// sent then.
     pub fn rights(&mut self, mut ports: PortArray<'b, K>, max: usize) -> Result<usize, KernReturn> {
         let disposition = ports.disposition();
         self.owes(max)?;
@@ -152,7 +156,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         self.record();
     }
 
-    /// Makes the request carry nothing but a code in the place of its rights and its data (`retcode`), unless that is zero. True if it does.
+    /// Makes the request carry nothing but a code in the place of its rights and its data (`retcode`), unless
+    /// that is zero. True if it does.
     pub fn fails_with<T: Plain>(&mut self, code: &T) -> bool {
         let fails = code.as_bytes().iter().any(|byte| *byte != 0);
         if fails {
@@ -179,7 +184,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// Checks an array that has no count of its own (`samecount`): it must have as many elements as the one that has it, or the message is not sent.
+    /// Checks an array that has no count of its own (`samecount`): it must have as many elements as the one
+    /// that has it, or the message is not sent.
     #[inline]
     pub fn same_count(&mut self, count: usize, first: usize) {
         if count != first {
@@ -195,7 +201,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         }
     }
 
-    /// An array of variable length: a count, and so many elements. With more than `max` the message is not sent, as of [`rights`](Self::rights).
+    /// An array of variable length: a count, and so many elements. With more than `max` the message is not
+    /// sent, as of [`rights`](Self::rights).
     ///
     /// # Errors
     ///
@@ -211,8 +218,9 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         Ok(())
     }
 
-    /// An array that has no count of its own (`samecount`) but that of another, of `count` elements. With another number of elements, or more than
-    /// `max`, the message is not sent, as of [`rights`](Self::rights).
+    /// An array that has no count of its own (`samecount`) but that of another, of `count` elements. With
+    /// another number of elements, or more than `max`, the message is not sent, as of
+    /// [`rights`](Self::rights).
     #[inline]
     pub fn array_of<T: Plain>(&mut self, values: &[T], count: usize, max: usize) {
         if values.len() != count || count > max {
@@ -222,8 +230,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         self.plain(values.as_bytes());
     }
 
-    /// A string of variable length (`c_string[*:max]`): an offset that is zero, the length with the NUL, and the bytes. (The C stubs cut one that is
-    /// longer.)
+    /// A string of variable length (`c_string[*:max]`): an offset that is zero, the length with the NUL, and
+    /// the bytes. (The C stubs cut one that is longer.)
     ///
     /// # Errors
     ///
@@ -233,8 +241,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         self.array(string.to_bytes_with_nul(), max)
     }
 
-    /// A string in an area of fixed size (`c_string[size]`); what it does not fill is zero. If the string and its NUL do not fit the message is not sent,
-    /// as of [`rights`](Self::rights). (The C stubs cut it.)
+    /// A string in an area of fixed size (`c_string[size]`); what it does not fill is zero. If the string and
+    /// its NUL do not fit the message is not sent, as of [`rights`](Self::rights). (The C stubs cut it.)
     pub fn fixed_text(&mut self, string: &CStr, size: usize) {
         let mut bytes = string.to_bytes_with_nul();
         if bytes.len() > size {
@@ -250,7 +258,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
 
     /// # Errors
     ///
-    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be sent then.
+    /// [`KernReturn::MIG_TYPE_ERROR`] unless this many descriptors are still to come; the message cannot be
+    /// sent then.
     #[inline]
     fn owes(&mut self, count: usize) -> Result<(), KernReturn> {
         if count > self.owed as usize {

@@ -9,7 +9,8 @@ use crate::tools::run;
 
 const ABI: CAbi = CAbi::GnuX86_64;
 
-/// Functions of the kernel, the C library for Mach, and the servers: what the stubs call. The driver has them under other names.
+/// Functions of the kernel, the C library for Mach, and the servers: what the stubs call. The driver has them
+/// under other names.
 const MACH: [&str; 4] = ["mach_msg", "mig_get_reply_port", "mig_put_reply_port", "mig_dealloc_reply_port"];
 const SERVED: [&str; 5] = [
     "memory_object_create",

@@ -1,4 +1,5 @@
-//! Instructions and time for a message: the generated Rust and the C MIG's stubs, both optimised, over a kernel that does nothing.
+//! Instructions and time for a message: the generated Rust and the C MIG's stubs, both optimised, over a
+//! kernel that does nothing.
 //!
 //! ```text
 //! cargo bench -p mig-tests --bench messages            # instructions and time
@@ -27,8 +28,8 @@ use std::process::{Command, ExitCode};
 
 use mig_tests::oracle::packages_or_skip;
 
-/// What is measured: a program's function that calls a client's; a demux function; and a turn of a server's loop around it, from one `mach_msg`
-/// to the next.
+/// What is measured: a program's function that calls a client's; a demux function; and a turn of a server's
+/// loop around it, from one `mach_msg` to the next.
 const CASES: [Case; 15] = [
     case("client memory_object_create", 0, "send_create", 91),
     case("client memory_object_data_initialize", 1, "send_initialize", 99),
@@ -53,7 +54,8 @@ struct Case {
     which: u32,
     /// The function whose instructions count.
     function: &'static str,
-    /// Instructions that Rust may take, in percent of C's: what it takes, and a tenth for what compilers inline differently.
+    /// Instructions that Rust may take, in percent of C's: what it takes, and a tenth for what compilers
+    /// inline differently.
     bound: u64,
 }
 

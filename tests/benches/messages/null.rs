@@ -1,5 +1,5 @@
-//! A kernel that does nothing, and servers that do nothing. What is not the stubs' own work is in functions whose names begin with
-//! `null_`.
+//! A kernel that does nothing, and servers that do nothing. What is not the stubs' own work is in functions
+//! whose names begin with `null_`.
 
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -43,7 +43,8 @@ extern "C" fn null_mach_msg(
     if option & RECEIVE != 0 {
         let message = MESSAGE.get().map_or(&[][..], Vec::as_slice);
         assert!(message.len() <= receive_size as usize, "the message fits");
-        // SAFETY: the buffer has room for `receive_size` bytes, and a message is never larger, as just tested.
+        // SAFETY: the buffer has room for `receive_size` bytes, and a message is never larger, as just
+        // tested.
         unsafe { buffer.copy_from_nonoverlapping(message.as_ptr(), message.len()) };
     }
     // 0, but the compiler is not to know that where it is called.

@@ -38,7 +38,8 @@ pub(crate) fn instructions(
     Ok(count(&profile))
 }
 
-/// Adds up a profile in the format of callgrind: lines of a function's own cost, and after `calls=` a line with that of a call.
+/// Adds up a profile in the format of callgrind: lines of a function's own cost, and after `calls=` a line
+/// with that of a call.
 fn count(profile: &str) -> u64 {
     let (mut callee, mut total) = ("", 0);
     let mut lines = profile.lines();

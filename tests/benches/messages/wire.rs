@@ -14,7 +14,8 @@ const INT: u32 = 0x2000_2002;
 const BYTES: u32 = 0xc000_0809;
 const CHARS: u32 = 0xc000_0808;
 
-/// The message for a case: requests for the demux functions; for client functions the reply, where there is one.
+/// The message for a case: requests for the demux functions; for client functions the reply, where there is
+/// one.
 pub(crate) fn message(which: u32) -> Vec<u8> {
     let ints = [0; 8];
     match which {

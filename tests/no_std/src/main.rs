@@ -1,7 +1,8 @@
 //! Links the runtime, the bindings and the pager's library with `core` and `alloc` only.
 //!
-//! The standard library has a panic handler of its own, so this program could not be linked if any of them used it. The C
-//! library gives it `main`, an allocator and `memcpy`; on a bare kernel the program brings those itself.
+//! The standard library has a panic handler of its own, so this program could not be linked if any of them
+//! used it. The C library gives it `main`, an allocator and `memcpy`; on a bare kernel the program brings
+//! those itself.
 
 #![no_std]
 #![no_main]

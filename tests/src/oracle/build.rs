@@ -50,7 +50,8 @@ impl Variant {
 pub struct Unit {
     /// The program around the client stubs.
     pub client: PathBuf,
-    /// The program around the server stubs; none where the client is a kernel, whose server is that of another variant.
+    /// The program around the server stubs; none where the client is a kernel, whose server is that of
+    /// another variant.
     pub server: Option<PathBuf>,
     /// What the client stubs look like.
     pub user: Vec<Prototype>,

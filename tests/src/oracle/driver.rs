@@ -1,4 +1,5 @@
-//! The C between the shim and the stubs of one interface: a function for each prototype, that moves values and nothing else.
+//! The C between the shim and the stubs of one interface: a function for each prototype, that moves values
+//! and nothing else.
 
 use std::fmt::Write as _;
 

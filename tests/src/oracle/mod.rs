@@ -1,9 +1,9 @@
 //! The C MIG as an oracle: its stubs, compiled for an ABI, in a program that this side drives.
 //!
-//! Debian's `migcom` makes the C stubs of a `.defs` file; gcc compiles them against GNU Mach's own headers, without a C library
-//! of Mach. Client and server stubs become two programs, because their functions share names. `oracle/shim.c` passes every
-//! function that a stub calls on to this side, `mach_msg` among them, so what goes over the wire is seen here and nothing is
-//! decided in C.
+//! Debian's `migcom` makes the C stubs of a `.defs` file; gcc compiles them against GNU Mach's own headers,
+//! without a C library of Mach. Client and server stubs become two programs, because their functions share
+//! names. `oracle/shim.c` passes every function that a stub calls on to this side, `mach_msg` among them, so
+//! what goes over the wire is seen here and nothing is decided in C.
 
 mod build;
 mod driver;

@@ -86,8 +86,8 @@ impl Client {
         self.calls.iter().find(|call| call.name == name)
     }
 
-    /// Calls a stub. `arguments` has the bytes of each, in order; `mach_msg` is answered by `answer`, which may read and write the
-    /// program's memory.
+    /// Calls a stub. `arguments` has the bytes of each, in order; `mach_msg` is answered by `answer`, which
+    /// may read and write the program's memory.
     ///
     /// # Errors
     ///
@@ -186,8 +186,9 @@ impl Server {
         Ok(Server { process: Process::start(program)? })
     }
 
-    /// Gives a received message to the demux function. The server's function is played by `function`, which gets the bytes of the
-    /// arguments, may read and write the program's memory, and says what the function returns.
+    /// Gives a received message to the demux function. The server's function is played by `function`, which
+    /// gets the bytes of the arguments, may read and write the program's memory, and says what the function
+    /// returns.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The pages against a model that knows what is in each of them, with faults, evictions and answers in any order.
+//! The pages against a model that knows what is in each of them, with faults, evictions and answers in any
+//! order.
 
 use std::collections::HashMap;
 

@@ -72,10 +72,11 @@ impl Kernel {
     }
 }
 
-/// Rewrites the headers of a 64-bit ELF program as those of a 32-bit one, with physical addresses; `None` if it is not such a program.
+/// Rewrites the headers of a 64-bit ELF program as those of a 32-bit one, with physical addresses; `None` if
+/// it is not such a program.
 ///
-/// QEMU's loader refuses 64-bit kernels, but what it jumps to is 32-bit code either way: multiboot has no other. The segments stay where
-/// they are in the file, since the 32-bit headers are smaller.
+/// QEMU's loader refuses 64-bit kernels, but what it jumps to is 32-bit code either way: multiboot has no
+/// other. The segments stay where they are in the file, since the 32-bit headers are smaller.
 fn narrow(image: &mut [u8]) -> Option<()> {
     const HEADER_64: usize = 64;
     const SEGMENT_64: usize = 56;

@@ -17,7 +17,8 @@ pub(crate) use qemu::set_up;
 
 use crate::report::{Outcome, StepResult};
 
-/// Boots the pager as the default memory manager of a GNU Mach kernel in QEMU, with a program that writes and checks more memory than there is.
+/// Boots the pager as the default memory manager of a GNU Mach kernel in QEMU, with a program that writes and
+/// checks more memory than there is.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The kernel.
@@ -35,17 +36,19 @@ pub(crate) struct Options {
     /// Processors. Only the kernel x86_64-smp uses more than one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     smp: u32,
-    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask, attack or exhaust.
+    /// What the program does: touch, sparse, fork, outgrow, lose, die, share, change, swap, copy, ask, attack
+    /// or exhaust.
     #[arg(long, value_name = "WORK", default_value = "touch", value_parser = WORKS)]
     work: String,
-    /// One of the runs of the checks instead, such as "pages that are never written", or one of the longer ones that no check has, such as "256 MiB of
-    /// memory, 1 GiB of disk". A wrong name shows them all.
+    /// One of the runs of the checks instead, such as "pages that are never written", or one of the longer
+    /// ones that no check has, such as "256 MiB of memory, 1 GiB of disk". A wrong name shows them all.
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
     /// Run the first program, `gnumach/hello`, instead.
     #[arg(long)]
     hello: bool,
-    /// Make the terminal the machine's console, with QEMU's monitor behind it, and let the machine run until the monitor ends it.
+    /// Make the terminal the machine's console, with QEMU's monitor behind it, and let the machine run until
+    /// the monitor ends it.
     #[arg(long)]
     interactive: bool,
 }
@@ -156,7 +159,8 @@ fn test(kernel: Kernel) -> StepResult {
     Ok(Outcome::Passed)
 }
 
-/// Other sizes of memory and disk, each with a program that uses more memory than there is. They take minutes, so no check runs them.
+/// Other sizes of memory and disk, each with a program that uses more memory than there is. They take
+/// minutes, so no check runs them.
 fn sizes(kernel: Kernel) -> Vec<Run> {
     const SIZES: [(&str, u32, u32); 6] = [
         ("64 MiB of memory, 512 MiB of disk", 64, 512),
@@ -192,7 +196,8 @@ fn runs(kernel: Kernel) -> Vec<Run> {
             happens: &["unavailable"],
             ..small("pages that are never written", &[Program::new("sparse", 40)])
         },
-        // With the least memory in which the kernel starts: that of 2025, for that of 2022 does not come through it.
+        // With the least memory in which the kernel starts: that of 2025, for that of 2022 does not come
+        // through it.
         match kernel == Kernel::I386 {
             true => Run { memory: 24, space: 48, ..two_programs([20, 8]) },
             false => two_programs([24, 16]),

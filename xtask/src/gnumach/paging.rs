@@ -26,7 +26,8 @@ pub(crate) struct Run {
     /// Pages of the disks that fail.
     pub(crate) faults: &'static [Fault],
     pub(crate) programs: Vec<Program>,
-    /// What the run is for: words on the console that must not follow 0, or that must follow the number that they begin with.
+    /// What the run is for: words on the console that must not follow 0, or that must follow the number that
+    /// they begin with.
     pub(crate) happens: &'static [&'static str],
     pub(crate) limit: Duration,
 }
@@ -69,7 +70,8 @@ impl Program {
         self.work == "exhaust"
     }
 
-    /// How many disks it needs: one for each default memory manager that it is to have, and one that it adds itself.
+    /// How many disks it needs: one for each default memory manager that it is to have, and one that it adds
+    /// itself.
     fn disks(self) -> usize {
         if ["change", "swap"].contains(&self.work) { 2 } else { 1 }
     }
@@ -199,7 +201,8 @@ fn drive(index: usize, file: &Path, faults: &[Fault]) -> String {
     drive
 }
 
-/// Whether a word on the console follows a number that is not 0, such as in `15 unavailable`, or the number in front of it in `what`.
+/// Whether a word on the console follows a number that is not 0, such as in `15 unavailable`, or the number
+/// in front of it in `what`.
 fn happened(console: &str, what: &str) -> bool {
     match what.split_once(' ') {
         Some((number, word)) => count(console, word) == number.parse().ok(),

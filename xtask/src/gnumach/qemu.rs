@@ -58,7 +58,8 @@ pub(crate) struct Machine {
 const RIGHTS: &str = "${host-port} ${device-port}";
 
 impl Machine {
-    /// Starts it, shows its console, and returns that when it has ended well. The error has what the console said.
+    /// Starts it, shows its console, and returns that when it has ended well. The error has what the console
+    /// said.
     pub(crate) fn run(&self) -> Result<String, String> {
         let mut command = self.command();
         command.args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
@@ -154,8 +155,8 @@ impl Machine {
     }
 }
 
-/// Whether the processor runs a virtual machine itself. A KVM without hardware behind it (`kvm_pvm`, in a virtual machine) emulates a kernel's code, and does
-/// not know every instruction that GNU Mach begins with.
+/// Whether the processor runs a virtual machine itself. A KVM without hardware behind it (`kvm_pvm`, in a
+/// virtual machine) emulates a kernel's code, and does not know every instruction that GNU Mach begins with.
 fn has_virtualization() -> bool {
     let exists = |path: &str| Path::new(path).exists();
     exists("/dev/kvm") && (exists("/sys/module/kvm_intel") || exists("/sys/module/kvm_amd"))

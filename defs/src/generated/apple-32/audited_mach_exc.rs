@@ -59,7 +59,8 @@ pub struct MachExceptionRaiseStateIdentityProtectedReply {
 
 /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
 ///
-/// The thread stands still until the reply: success lets it go on where it was, anything else tries the next exception port.
+/// The thread stands still until the reply: success lets it go on where it was, anything else tries the next
+/// exception port.
 ///
 /// `mach_exception_raise`, routine, message 2405.
 ///
@@ -103,7 +104,8 @@ pub fn mach_exception_raise<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
+/// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply
+/// sets them.
 ///
 /// `mach_exception_raise_state`, routine, message 2406.
 ///
@@ -163,7 +165,8 @@ pub fn mach_exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
+/// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the
+/// reply sets them.
 ///
 /// `mach_exception_raise_state_identity`, routine, message 2407.
 ///
@@ -397,11 +400,12 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel asks of an exception server, with codes of 64 bits.
 ///
-/// A port that is set with `MACH_EXCEPTION_CODES` (`task_set_exception_ports` and its kin) gets these messages; the behavior
-/// that it is set with says which of them.
+/// A port that is set with `MACH_EXCEPTION_CODES` (`task_set_exception_ports` and its kin) gets these
+/// messages; the behavior that it is set with says which of them.
 ///
-/// With `AUDIT_TOKENS` defined the server's functions also get the audit token of whoever sent the message, which comes in its trailer. An exception
-/// is raised in the name of the task that it happens in; a token of the kernel (process 0) is that of one which the kernel itself raises.
+/// With `AUDIT_TOKENS` defined the server's functions also get the audit token of whoever sent the message,
+/// which comes in its trailer. An exception is raised in the name of the task that it happens in; a token of
+/// the kernel (process 0) is that of one which the kernel itself raises.
 ///
 /// A server of `mach_exc`.
 ///
@@ -410,7 +414,8 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
 pub trait MachExc<K: rt::Kernel<Abi = Abi>> {
     /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
     ///
-    /// The thread stands still until the reply: success lets it go on where it was, anything else tries the next exception port.
+    /// The thread stands still until the reply: success lets it go on where it was, anything else tries the next
+    /// exception port.
     ///
     /// `catch_mach_exception_raise`, sent by [`mach_exception_raise()`].
     fn mach_exception_raise(
@@ -425,7 +430,8 @@ pub trait MachExc<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
+    /// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply
+    /// sets them.
     ///
     /// `catch_mach_exception_raise_state`, sent by [`mach_exception_raise_state()`].
     fn mach_exception_raise_state(
@@ -440,7 +446,8 @@ pub trait MachExc<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
+    /// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the
+    /// reply sets them.
     ///
     /// `catch_mach_exception_raise_state_identity`, sent by [`mach_exception_raise_state_identity()`].
     fn mach_exception_raise_state_identity(

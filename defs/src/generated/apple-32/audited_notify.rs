@@ -117,7 +117,8 @@ pub fn mach_notify_port_destroyed<K: rt::Kernel<Abi = Abi>>(
 
 /// No send rights to a port are left.
 ///
-/// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the news is old.
+/// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the
+/// news is old.
 ///
 /// `mach_notify_no_senders`, simpleroutine, message 70.
 ///
@@ -196,11 +197,12 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel tells the holders of rights about their ports.
 ///
-/// Each notification was asked for with a send-once right (`mach_port_request_notification`) and comes to the port of that
-/// right.
+/// Each notification was asked for with a send-once right (`mach_port_request_notification`) and comes to the
+/// port of that right.
 ///
-/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in its trailer, and with `AUDIT_TOKENS`
-/// the audit token of its sender: the kernel's, in which every word is 0 but those of its version, if the message is what it says.
+/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in
+/// its trailer, and with `AUDIT_TOKENS` the audit token of its sender: the kernel's, in which every word is 0
+/// but those of its version, if the message is what it says.
 ///
 /// A server of `notify`.
 ///
@@ -248,7 +250,8 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
 
     /// No send rights to a port are left.
     ///
-    /// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the news is old.
+    /// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the
+    /// news is old.
     ///
     /// `do_mach_notify_no_senders`, sent by [`mach_notify_no_senders()`].
     fn mach_notify_no_senders(

@@ -230,7 +230,8 @@ pub fn host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
 ///
-/// The cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a change.
+/// The cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a
+/// change.
 ///
 /// `host_default_memory_manager`, routine, message 403.
 ///
@@ -965,7 +966,8 @@ pub fn kext_request<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in the kernel are skipped.
+/// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in
+/// the kernel are skipped.
 ///
 /// A server of `host_priv`.
 ///
@@ -1007,7 +1009,8 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
 
     /// Makes a port that of the default memory manager, and returns the one that was it before.
     ///
-    /// The cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a change.
+    /// The cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a
+    /// change.
     ///
     /// `host_default_memory_manager`, sent by [`host_default_memory_manager()`].
     fn host_default_memory_manager(

@@ -736,7 +736,8 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Asks for a notification, which will come to the send-once right, and returns the one that was asked for before.
+/// Asks for a notification, which will come to the send-once right, and returns the one that was asked for
+/// before.
 ///
 /// The id is that of the notification in the interface `notify`; what `sync` means depends on it.
 ///
@@ -2049,7 +2050,8 @@ pub fn mach_port_assert_attributes<K: rt::Kernel<Abi = Abi>>(
 
 /// What a task does with port names, its own or another task's.
 ///
-/// `mach_task_self` names the caller's own table. Most of these calls are also traps there, which `libSystem` prefers.
+/// `mach_task_self` names the caller's own table. Most of these calls are also traps there, which `libSystem`
+/// prefers.
 ///
 /// A server of `mach_port`.
 ///
@@ -2196,7 +2198,8 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Asks for a notification, which will come to the send-once right, and returns the one that was asked for before.
+    /// Asks for a notification, which will come to the send-once right, and returns the one that was asked for
+    /// before.
     ///
     /// The id is that of the notification in the interface `notify`; what `sync` means depends on it.
     ///

@@ -1560,7 +1560,8 @@ pub fn vm_reallocate<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What a task does with memory, with addresses of its own width: `mach_vm` has the same with addresses of 64 bits.
+/// What a task does with memory, with addresses of its own width: `mach_vm` has the same with addresses of 64
+/// bits.
 ///
 /// Addresses and sizes are in bytes, and are widened to whole pages where the kernel works with pages.
 ///

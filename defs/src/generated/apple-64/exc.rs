@@ -46,7 +46,8 @@ pub struct ExceptionRaiseStateIdentityReply {
 
 /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
 ///
-/// The thread stands still until the reply: success lets it go on where it was, anything else tries the next exception port.
+/// The thread stands still until the reply: success lets it go on where it was, anything else tries the next
+/// exception port.
 ///
 /// `exception_raise`, routine, message 2401.
 ///
@@ -90,7 +91,8 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
+/// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets
+/// them.
 ///
 /// `exception_raise_state`, routine, message 2402.
 ///
@@ -145,7 +147,8 @@ pub fn exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
+/// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply
+/// sets them.
 ///
 /// `exception_raise_state_identity`, routine, message 2403.
 ///
@@ -214,8 +217,8 @@ pub fn exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel asks of an exception server, with codes of 32 bits.
 ///
-/// A port that is set without `MACH_EXCEPTION_CODES` gets these messages. An address does not fit in the code then: a server
-/// on a 64-bit machine wants the interface `mach_exc`, which is the same with wide codes.
+/// A port that is set without `MACH_EXCEPTION_CODES` gets these messages. An address does not fit in the code
+/// then: a server on a 64-bit machine wants the interface `mach_exc`, which is the same with wide codes.
 ///
 /// A server of `exc`.
 ///
@@ -224,7 +227,8 @@ pub fn exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
 pub trait Exc<K: rt::Kernel<Abi = Abi>> {
     /// A thread has raised an exception; the message has the rights to it and to its task (`EXCEPTION_DEFAULT`).
     ///
-    /// The thread stands still until the reply: success lets it go on where it was, anything else tries the next exception port.
+    /// The thread stands still until the reply: success lets it go on where it was, anything else tries the next
+    /// exception port.
     ///
     /// `catch_exception_raise`, sent by [`exception_raise()`].
     fn exception_raise(
@@ -238,7 +242,8 @@ pub trait Exc<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets them.
+    /// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets
+    /// them.
     ///
     /// `catch_exception_raise_state`, sent by [`exception_raise_state()`].
     fn exception_raise_state(
@@ -252,7 +257,8 @@ pub trait Exc<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply sets them.
+    /// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply
+    /// sets them.
     ///
     /// `catch_exception_raise_state_identity`, sent by [`exception_raise_state_identity()`].
     fn exception_raise_state_identity(

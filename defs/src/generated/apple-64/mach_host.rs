@@ -243,7 +243,8 @@ pub fn host_page_size<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes of the task.
+/// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes
+/// of the task.
 ///
 /// `mach_memory_object_memory_entry`, routine, message 203.
 ///
@@ -1115,7 +1116,8 @@ pub fn mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What the kernel tells about the machine to everyone. Ids of routines that are no longer in the kernel are skipped.
+/// What the kernel tells about the machine to everyone. Ids of routines that are no longer in the kernel are
+/// skipped.
 ///
 /// A server of `mach_host`.
 ///
@@ -1151,7 +1153,8 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes of the task.
+    /// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes
+    /// of the task.
     ///
     /// `mach_memory_object_memory_entry`, sent by [`mach_memory_object_memory_entry()`].
     fn mach_memory_object_memory_entry(

@@ -104,8 +104,8 @@ pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
 
 /// The ports that a task hands down to its children, as before macOS 15.
 ///
-/// These two calls of `task` had other messages then. A newer kernel answers `MIG_BAD_ARGUMENTS` to the first and a reply of another form to
-/// the second: for that one there is `task.defs`.
+/// These two calls of `task` had other messages then. A newer kernel answers `MIG_BAD_ARGUMENTS` to the first
+/// and a reply of another form to the second: for that one there is `task.defs`.
 ///
 /// A server of `mach_ports`.
 ///

@@ -875,7 +875,8 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port is enough.
+/// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port
+/// is enough.
 ///
 /// `mach_vm_region_recurse`, routine, message 4815.
 ///
@@ -1153,7 +1154,8 @@ pub fn mach_vm_page_info<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is enough.
+/// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is
+/// enough.
 ///
 /// `mach_vm_page_range_query`, routine, message 4820.
 ///
@@ -1329,8 +1331,8 @@ pub fn mach_vm_range_create<K: rt::Kernel<Abi = Abi>>(
 
 /// What a task does with memory, its own or another task's, with addresses of 64 bits.
 ///
-/// Addresses and sizes are in bytes, and are widened to whole pages where the kernel works with pages. Where the comment says
-/// nothing, the call goes to the control port of the task.
+/// Addresses and sizes are in bytes, and are widened to whole pages where the kernel works with pages. Where
+/// the comment says nothing, the call goes to the control port of the task.
 ///
 /// A server of `mach_vm`.
 ///
@@ -1544,7 +1546,8 @@ pub trait MachVm<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port is enough.
+    /// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port
+    /// is enough.
     ///
     /// `mach_vm_region_recurse`, sent by [`mach_vm_region_recurse()`].
     fn mach_vm_region_recurse(
@@ -1610,7 +1613,8 @@ pub trait MachVm<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is enough.
+    /// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is
+    /// enough.
     ///
     /// `mach_vm_page_range_query`, sent by [`mach_vm_page_range_query()`].
     fn mach_vm_page_range_query(

@@ -220,7 +220,8 @@ pub fn mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for development.
+/// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for
+/// development.
 ///
 /// `mach_voucher_debug_info`, routine, message 5404.
 ///
@@ -323,7 +324,8 @@ pub trait MachVoucher<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for development.
+    /// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for
+    /// development.
     ///
     /// `mach_voucher_debug_info`, sent by [`mach_voucher_debug_info()`].
     fn mach_voucher_debug_info(

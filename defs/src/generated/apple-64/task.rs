@@ -291,7 +291,8 @@ pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of before.
+/// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of
+/// before.
 ///
 /// `mach_ports_register`, routine, message 3403.
 ///
@@ -938,7 +939,8 @@ pub fn task_policy_set<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+/// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that
+/// is what it told.
 ///
 /// `task_policy_get`, routine, message 3421.
 ///
@@ -1110,7 +1112,8 @@ pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder.
+/// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its
+/// holder.
 ///
 /// `task_suspend2`, routine, message 3436.
 ///
@@ -2174,7 +2177,8 @@ pub fn task_register_hardened_exception_handler<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
+/// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the
+/// kernel are skipped.
 ///
 /// A server of `task`.
 ///
@@ -2201,7 +2205,8 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of before.
+    /// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of
+    /// before.
     ///
     /// `mach_ports_register`, sent by [`mach_ports_register()`].
     fn mach_ports_register(
@@ -2371,7 +2376,8 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+    /// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that
+    /// is what it told.
     ///
     /// `task_policy_get`, sent by [`task_policy_get()`].
     fn task_policy_get(
@@ -2419,7 +2425,8 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder.
+    /// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its
+    /// holder.
     ///
     /// `task_suspend2`, sent by [`task_suspend2()`].
     fn task_suspend2(

@@ -820,7 +820,8 @@ pub fn thread_policy_set<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+/// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that
+/// is what it told.
 ///
 /// `thread_policy_get`, routine, message 3618.
 ///
@@ -1054,7 +1055,8 @@ pub fn thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Turns the registers of a thread from the form of one task into that of another, where pointers are signed.
+/// Turns the registers of a thread from the form of one task into that of another, where pointers are
+/// signed.
 ///
 /// `thread_convert_thread_state`, routine, message 3628.
 ///
@@ -1212,7 +1214,8 @@ pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder. Since macOS 26.
+/// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its
+/// holder. Since macOS 26.
 ///
 /// `thread_suspend2`, routine, message 3632.
 ///
@@ -1270,7 +1273,8 @@ pub fn thread_resume2<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in the kernel are skipped.
+/// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in
+/// the kernel are skipped.
 ///
 /// A server of `thread_act`.
 ///
@@ -1465,7 +1469,8 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that is what it told.
+    /// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that
+    /// is what it told.
     ///
     /// `thread_policy_get`, sent by [`thread_policy_get()`].
     fn thread_policy_get(
@@ -1526,7 +1531,8 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Turns the registers of a thread from the form of one task into that of another, where pointers are signed.
+    /// Turns the registers of a thread from the form of one task into that of another, where pointers are
+    /// signed.
     ///
     /// `thread_convert_thread_state`, sent by [`thread_convert_thread_state()`].
     fn thread_convert_thread_state(
@@ -1565,7 +1571,8 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its holder. Since macOS 26.
+    /// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its
+    /// holder. Since macOS 26.
     ///
     /// `thread_suspend2`, sent by [`thread_suspend2()`].
     fn thread_suspend2(

@@ -183,8 +183,8 @@ pub fn ds_device_read_reply_inband<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The answers to `device_request`, and to calls of `device` whose client does not wait: one message for each call, to
-/// its reply port.
+/// The answers to `device_request`, and to calls of `device` whose client does not wait: one message for each
+/// call, to its reply port.
 ///
 /// A server of `device_reply`.
 ///

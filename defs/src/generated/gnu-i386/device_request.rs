@@ -270,8 +270,8 @@ pub fn device_open_new_request<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The calls of `device` for clients that do not wait: the answer is a message of `device_reply` to the port that the
-/// client gives.
+/// The calls of `device` for clients that do not wait: the answer is a message of `device_reply` to the port
+/// that the client gives.
 ///
 /// A server of `device_request`.
 ///

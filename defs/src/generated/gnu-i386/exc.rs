@@ -25,8 +25,9 @@ pub mod id {
 
 /// A thread of a task took an exception.
 ///
-/// `exception` is its kind: 1 access to memory, 2 instruction, 3 arithmetic, 4 emulation, 5 software, 6 breakpoint. `code` and
-/// `subcode` say more: of an access, what the memory answered (a kernel return code) and the address.
+/// `exception` is its kind: 1 access to memory, 2 instruction, 3 arithmetic, 4 emulation, 5 software, 6
+/// breakpoint. `code` and `subcode` say more: of an access, what the memory answered (a kernel return code)
+/// and the address.
 ///
 /// `exception_raise`, routine, message 2400.
 ///
@@ -72,8 +73,9 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel tells the holder of an exception port: a thread did what it cannot go on after.
 ///
-/// The thread waits for the reply. Success lets it go on, with the registers that it then has; anything else hands the exception to
-/// the task's port if this was the thread's own, and ends the task if there is none left to ask.
+/// The thread waits for the reply. Success lets it go on, with the registers that it then has; anything else
+/// hands the exception to the task's port if this was the thread's own, and ends the task if there is none
+/// left to ask.
 ///
 /// A server of `exc`.
 ///
@@ -82,8 +84,9 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
 pub trait Exc<K: rt::Kernel<Abi = Abi>> {
     /// A thread of a task took an exception.
     ///
-    /// `exception` is its kind: 1 access to memory, 2 instruction, 3 arithmetic, 4 emulation, 5 software, 6 breakpoint. `code` and
-    /// `subcode` say more: of an access, what the memory answered (a kernel return code) and the address.
+    /// `exception` is its kind: 1 access to memory, 2 instruction, 3 arithmetic, 4 emulation, 5 software, 6
+    /// breakpoint. `code` and `subcode` say more: of an access, what the memory answered (a kernel return code)
+    /// and the address.
     ///
     /// `catch_exception_raise`, sent by [`exception_raise()`].
     fn exception_raise(

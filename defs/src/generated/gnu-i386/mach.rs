@@ -530,8 +530,8 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
 
 /// Allocates zero-filled memory in a task.
 ///
-/// The size in bytes is rounded up to pages. If `anywhere` is true the kernel finds the address, else the given one is rounded
-/// down to a page; the result is where the memory begins.
+/// The size in bytes is rounded up to pages. If `anywhere` is true the kernel finds the address, else the
+/// given one is rounded down to a page; the result is where the memory begins.
 ///
 /// `vm_allocate`, routine, message 2021.
 ///
@@ -607,7 +607,8 @@ pub fn vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever do.
+/// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever
+/// do.
 ///
 /// `vm_protect`, routine, message 2024.
 ///
@@ -755,7 +756,8 @@ pub fn vm_write<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is written.
+/// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is
+/// written.
 ///
 /// `vm_copy`, routine, message 2028.
 ///
@@ -793,8 +795,9 @@ pub fn vm_copy<K: rt::Kernel<Abi = Abi>>(
 
 /// Tells what is mapped at an address, or next above it.
 ///
-/// The answer holds for the range from the address that comes back. The name port stands for the memory object there; the offset
-/// is where the range begins in it. There is nothing above if the call fails with `KERN_NO_SPACE`.
+/// The answer holds for the range from the address that comes back. The name port stands for the memory object
+/// there; the offset is where the range begins in it. There is nothing above if the call fails with
+/// `KERN_NO_SPACE`.
 ///
 /// `vm_region`, routine, message 2029.
 ///
@@ -854,7 +857,8 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and so on.
+/// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and
+/// so on.
 ///
 /// `vm_statistics`, routine, message 2030.
 ///
@@ -954,9 +958,10 @@ pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
 
 /// A range of a temporary object was never written.
 ///
-/// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default memory manager says
-/// so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A kernel may use a call for more than
-/// two pages at offset 0 only to set up its own map of the object, so say it page by page.
+/// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
+/// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A
+/// kernel may use a call for more than two pages at offset 0 only to set up its own map of the object, so say
+/// it page by page.
 ///
 /// `memory_object_data_unavailable`, simpleroutine, message 2039.
 ///
@@ -1032,8 +1037,8 @@ pub fn memory_object_get_attributes<K: rt::Kernel<Abi = Abi>>(
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
 ///
-/// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. A null port asks without
-/// a change.
+/// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. A null
+/// port asks without a change.
 ///
 /// `vm_set_default_memory_manager`, routine, message 2041.
 ///
@@ -1077,8 +1082,9 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
 
 /// Cleans, flushes or locks the resident pages of a range.
 ///
-/// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the accesses of
-/// `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end. Offset and size are in bytes.
+/// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the
+/// accesses of `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end.
+/// Offset and size are in bytes.
 ///
 /// `memory_object_lock_request`, simpleroutine, message 2044.
 ///
@@ -1319,7 +1325,8 @@ pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or `MACH_RCV_INTERRUPTED`.
+/// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or
+/// `MACH_RCV_INTERRUPTED`.
 ///
 /// `thread_abort`, routine, message 2064.
 ///
@@ -1490,8 +1497,9 @@ pub fn task_ras_control<K: rt::Kernel<Abi = Abi>>(
 
 /// Maps a memory object into a task.
 ///
-/// Address and size are as for `vm_allocate`; bits that are set in `mask` must be clear in the address. The range shows the
-/// object from `offset` on, or, if `copy` is true, a private copy of it. A null object is zero-filled memory.
+/// Address and size are as for `vm_allocate`; bits that are set in `mask` must be clear in the address. The
+/// range shows the object from `offset` on, or, if `copy` is true, a private copy of it. A null object is
+/// zero-filled memory.
 ///
 /// `vm_map`, routine, message 2089.
 ///
@@ -1589,7 +1597,8 @@ pub fn memory_object_data_error<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate follows.
+/// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate
+/// follows.
 ///
 /// `memory_object_destroy`, simpleroutine, message 2092.
 ///
@@ -1618,9 +1627,10 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
 
 /// Gives the kernel the data of whole pages.
 ///
-/// If the sender lets its memory go, the pages move without a copy. `lock_value` has the accesses that stay forbidden. The
-/// kernel returns a page that was supplied as precious even if nobody wrote it; other clean pages it drops. A page that is
-/// resident already stops the call, which only `memory_object_supply_completed`, sent to `reply_to`, tells.
+/// If the sender lets its memory go, the pages move without a copy. `lock_value` has the accesses that stay
+/// forbidden. The kernel returns a page that was supplied as precious even if nobody wrote it; other clean
+/// pages it drops. A page that is resident already stops the call, which only
+/// `memory_object_supply_completed`, sent to `reply_to`, tells.
 ///
 /// `memory_object_data_supply`, simpleroutine, message 2093.
 ///
@@ -1660,7 +1670,8 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it copies.
+/// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it
+/// copies.
 ///
 /// `memory_object_ready`, simpleroutine, message 2094.
 ///
@@ -1896,8 +1907,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Allocates zero-filled memory in a task.
     ///
-    /// The size in bytes is rounded up to pages. If `anywhere` is true the kernel finds the address, else the given one is rounded
-    /// down to a page; the result is where the memory begins.
+    /// The size in bytes is rounded up to pages. If `anywhere` is true the kernel finds the address, else the
+    /// given one is rounded down to a page; the result is where the memory begins.
     ///
     /// `vm_allocate`, sent by [`vm_allocate()`].
     fn vm_allocate(
@@ -1922,7 +1933,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever do.
+    /// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever
+    /// do.
     ///
     /// `vm_protect`, sent by [`vm_protect()`].
     fn vm_protect(
@@ -1973,7 +1985,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is written.
+    /// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is
+    /// written.
     ///
     /// `vm_copy`, sent by [`vm_copy()`].
     fn vm_copy(
@@ -1988,8 +2001,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Tells what is mapped at an address, or next above it.
     ///
-    /// The answer holds for the range from the address that comes back. The name port stands for the memory object there; the offset
-    /// is where the range begins in it. There is nothing above if the call fails with `KERN_NO_SPACE`.
+    /// The answer holds for the range from the address that comes back. The name port stands for the memory object
+    /// there; the offset is where the range begins in it. There is nothing above if the call fails with
+    /// `KERN_NO_SPACE`.
     ///
     /// `vm_region`, sent by [`vm_region()`].
     fn vm_region(
@@ -2000,7 +2014,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and so on.
+    /// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and
+    /// so on.
     ///
     /// `vm_statistics`, sent by [`vm_statistics()`].
     fn vm_statistics(
@@ -2033,9 +2048,10 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// A range of a temporary object was never written.
     ///
-    /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default memory manager says
-    /// so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A kernel may use a call for more than
-    /// two pages at offset 0 only to set up its own map of the object, so say it page by page.
+    /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
+    /// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A
+    /// kernel may use a call for more than two pages at offset 0 only to set up its own map of the object, so say
+    /// it page by page.
     ///
     /// `memory_object_data_unavailable`, sent by [`memory_object_data_unavailable()`].
     fn memory_object_data_unavailable(
@@ -2059,8 +2075,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Makes a port that of the default memory manager, and returns the one that was it before.
     ///
-    /// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. A null port asks without
-    /// a change.
+    /// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. A null
+    /// port asks without a change.
     ///
     /// `vm_set_default_memory_manager`, sent by [`vm_set_default_memory_manager()`].
     fn vm_set_default_memory_manager(
@@ -2073,8 +2089,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Cleans, flushes or locks the resident pages of a range.
     ///
-    /// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the accesses of
-    /// `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end. Offset and size are in bytes.
+    /// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the
+    /// accesses of `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end.
+    /// Offset and size are in bytes.
     ///
     /// `memory_object_lock_request`, sent by [`memory_object_lock_request()`].
     fn memory_object_lock_request(
@@ -2157,7 +2174,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or `MACH_RCV_INTERRUPTED`.
+    /// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or
+    /// `MACH_RCV_INTERRUPTED`.
     ///
     /// `thread_abort`, sent by [`thread_abort()`].
     fn thread_abort(
@@ -2217,8 +2235,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Maps a memory object into a task.
     ///
-    /// Address and size are as for `vm_allocate`; bits that are set in `mask` must be clear in the address. The range shows the
-    /// object from `offset` on, or, if `copy` is true, a private copy of it. A null object is zero-filled memory.
+    /// Address and size are as for `vm_allocate`; bits that are set in `mask` must be clear in the address. The
+    /// range shows the object from `offset` on, or, if `copy` is true, a private copy of it. A null object is
+    /// zero-filled memory.
     ///
     /// `vm_map`, sent by [`vm_map()`].
     fn vm_map(
@@ -2251,7 +2270,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate follows.
+    /// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate
+    /// follows.
     ///
     /// `memory_object_destroy`, sent by [`memory_object_destroy()`].
     fn memory_object_destroy(
@@ -2264,9 +2284,10 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Gives the kernel the data of whole pages.
     ///
-    /// If the sender lets its memory go, the pages move without a copy. `lock_value` has the accesses that stay forbidden. The
-    /// kernel returns a page that was supplied as precious even if nobody wrote it; other clean pages it drops. A page that is
-    /// resident already stops the call, which only `memory_object_supply_completed`, sent to `reply_to`, tells.
+    /// If the sender lets its memory go, the pages move without a copy. `lock_value` has the accesses that stay
+    /// forbidden. The kernel returns a page that was supplied as precious even if nobody wrote it; other clean
+    /// pages it drops. A page that is resident already stops the call, which only
+    /// `memory_object_supply_completed`, sent to `reply_to`, tells.
     ///
     /// `memory_object_data_supply`, sent by [`memory_object_data_supply()`].
     fn memory_object_data_supply(
@@ -2281,7 +2302,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it copies.
+    /// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it
+    /// copies.
     ///
     /// `memory_object_ready`, sent by [`memory_object_ready()`].
     fn memory_object_ready(

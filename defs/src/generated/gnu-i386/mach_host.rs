@@ -1110,7 +1110,8 @@ pub fn host_set_time<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment before.
+/// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment
+/// before.
 ///
 /// `host_adjust_time`, routine, message 2633.
 ///
@@ -1208,7 +1209,8 @@ pub fn host_reboot<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size are in bytes.
+/// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size
+/// are in bytes.
 ///
 /// `vm_wire`, routine, message 2636.
 ///
@@ -1247,7 +1249,8 @@ pub fn vm_wire<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for the calling thread.
+/// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for
+/// the calling thread.
 ///
 /// `thread_wire`, routine, message 2637.
 ///
@@ -1609,7 +1612,8 @@ pub fn host_get_uptime64<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The calls to the kernel about the host: processors, scheduling, time, and what only the privileged may ask for.
+/// The calls to the kernel about the host: processors, scheduling, time, and what only the privileged may ask
+/// for.
 ///
 /// A server of `mach_host`.
 ///
@@ -1908,7 +1912,8 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment before.
+    /// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment
+    /// before.
     ///
     /// `host_adjust_time`, sent by [`host_adjust_time()`].
     fn host_adjust_time(
@@ -1937,7 +1942,8 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size are in bytes.
+    /// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size
+    /// are in bytes.
     ///
     /// `vm_wire`, sent by [`vm_wire()`].
     fn vm_wire(
@@ -1951,7 +1957,8 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for the calling thread.
+    /// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for
+    /// the calling thread.
     ///
     /// `thread_wire`, sent by [`thread_wire()`].
     fn thread_wire(

@@ -114,7 +114,8 @@ pub fn i386_get_ldt<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to it.
+/// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to
+/// it.
 ///
 /// `i386_io_perm_create`, routine, message 3805.
 ///
@@ -328,7 +329,8 @@ pub trait MachI386<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to it.
+    /// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to
+    /// it.
     ///
     /// `i386_io_perm_create`, sent by [`i386_io_perm_create()`].
     fn i386_io_perm_create(

@@ -323,7 +323,8 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the default queue limit.
+/// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the
+/// default queue limit.
 ///
 /// `mach_port_allocate`, routine, message 3204.
 ///
@@ -611,7 +612,8 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is null.
+/// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is
+/// null.
 ///
 /// `mach_port_move_member`, routine, message 3213.
 ///
@@ -648,9 +650,9 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
 
 /// Asks for a notification about a right: 69 port destroyed, 70 no senders, 72 dead name.
 ///
-/// It is sent with `notify`; null cancels. The right that was registered before comes back. `sync` is zero for port
-/// destroyed; for a dead name, non-zero means that a name which is dead already is told of at once; for no senders, it is the
-/// make-send count from which on the notification may fire.
+/// It is sent with `notify`; null cancels. The right that was registered before comes back. `sync` is zero for
+/// port destroyed; for a dead name, non-zero means that a name which is dead already is told of at once; for
+/// no senders, it is the make-send count from which on the notification may fire.
 ///
 /// `mach_port_request_notification`, routine, message 3214.
 ///
@@ -701,7 +703,8 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Puts a right into a task under a name, which must be that of the port's other rights there, if it has any.
+/// Puts a right into a task under a name, which must be that of the port's other rights there, if it has
+/// any.
 ///
 /// `mach_port_insert_right`, routine, message 3215.
 ///
@@ -736,7 +739,8 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name` says.
+/// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name`
+/// says.
 ///
 /// `mach_port_extract_right`, routine, message 3216.
 ///
@@ -984,7 +988,8 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the default queue limit.
+    /// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the
+    /// default queue limit.
     ///
     /// `mach_port_allocate`, sent by [`mach_port_allocate()`].
     fn mach_port_allocate(
@@ -1079,7 +1084,8 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is null.
+    /// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is
+    /// null.
     ///
     /// `mach_port_move_member`, sent by [`mach_port_move_member()`].
     fn mach_port_move_member(
@@ -1093,9 +1099,9 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
 
     /// Asks for a notification about a right: 69 port destroyed, 70 no senders, 72 dead name.
     ///
-    /// It is sent with `notify`; null cancels. The right that was registered before comes back. `sync` is zero for port
-    /// destroyed; for a dead name, non-zero means that a name which is dead already is told of at once; for no senders, it is the
-    /// make-send count from which on the notification may fire.
+    /// It is sent with `notify`; null cancels. The right that was registered before comes back. `sync` is zero for
+    /// port destroyed; for a dead name, non-zero means that a name which is dead already is told of at once; for
+    /// no senders, it is the make-send count from which on the notification may fire.
     ///
     /// `mach_port_request_notification`, sent by [`mach_port_request_notification()`].
     fn mach_port_request_notification(
@@ -1109,7 +1115,8 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Puts a right into a task under a name, which must be that of the port's other rights there, if it has any.
+    /// Puts a right into a task under a name, which must be that of the port's other rights there, if it has
+    /// any.
     ///
     /// `mach_port_insert_right`, sent by [`mach_port_insert_right()`].
     fn mach_port_insert_right(
@@ -1121,7 +1128,8 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name` says.
+    /// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name`
+    /// says.
     ///
     /// `mach_port_extract_right`, sent by [`mach_port_extract_right()`].
     fn mach_port_extract_right(

@@ -49,8 +49,8 @@ pub mod id {
 /// Someone maps the object for the first time on this kernel.
 ///
 /// The manager keeps the control port and allows the mapping with `memory_object_ready`, or refuses it with
-/// `memory_object_destroy`. The name port shows the object's identity to callers of `vm_region`. All later calls must use
-/// whole pages of the given size, in bytes.
+/// `memory_object_destroy`. The name port shows the object's identity to callers of `vm_region`. All later
+/// calls must use whole pages of the given size, in bytes.
 ///
 /// `memory_object_init`, simpleroutine, message 2200.
 ///
@@ -85,9 +85,9 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
 
 /// The kernel uses the object no longer.
 ///
-/// It is the last message that concerns this control port. The kernel gives up its right to the object, and the receive
-/// rights of the control and the name port, so that the manager can release every right it still has to them. A later
-/// mapping begins with a new `memory_object_init`.
+/// It is the last message that concerns this control port. The kernel gives up its right to the object, and
+/// the receive rights of the control and the name port, so that the manager can release every right it still
+/// has to them. A later mapping begins with a new `memory_object_init`.
 ///
 /// `memory_object_terminate`, simpleroutine, message 2201.
 ///
@@ -119,8 +119,8 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
 
 /// A range of the object has been copied, and the manager had asked to be told (copy strategy "call").
 ///
-/// The copy is a new, temporary memory object, whose receive right comes with the message; an init follows on it. The manager
-/// must serve it with the data that the range holds now. Offset and length are in bytes.
+/// The copy is a new, temporary memory object, whose receive right comes with the message; an init follows on
+/// it. The manager must serve it with the data that the range holds now. Offset and length are in bytes.
 ///
 /// `memory_object_copy`, simpleroutine, message 2202.
 ///
@@ -158,9 +158,9 @@ pub fn memory_object_copy<K: rt::Kernel<Abi = Abi>>(
 
 /// A thread needs data that is not resident.
 ///
-/// Each page of the range must be answered, by `memory_object_data_supply`, `memory_object_data_unavailable` or
-/// `memory_object_data_error`: the thread waits without a limit. Offset and length are in bytes, of whole pages;
-/// `desired_access` is what the thread is about to do.
+/// Each page of the range must be answered, by `memory_object_data_supply`, `memory_object_data_unavailable`
+/// or `memory_object_data_error`: the thread waits without a limit. Offset and length are in bytes, of whole
+/// pages; `desired_access` is what the thread is about to do.
 ///
 /// `memory_object_data_request`, simpleroutine, message 2203.
 ///
@@ -198,7 +198,8 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
 
 /// A thread needs an access to resident pages that the manager has forbidden.
 ///
-/// The manager answers with `memory_object_lock_request`, which sets the range's new lock. Offset and length are in bytes.
+/// The manager answers with `memory_object_lock_request`, which sets the range's new lock. Offset and length
+/// are in bytes.
 ///
 /// `memory_object_data_unlock`, simpleroutine, message 2204.
 ///
@@ -272,8 +273,8 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// A `memory_object_data_supply` has been carried out.
 ///
-/// It goes to the port that the supply named for its reply. A result other than success means that the kernel stopped at
-/// `error_offset`, because a page was already there.
+/// It goes to the port that the supply named for its reply. A result other than success means that the kernel
+/// stopped at `error_offset`, because a page was already there.
 ///
 /// `memory_object_supply_completed`, simpleroutine, message 2207.
 ///
@@ -315,9 +316,9 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// The kernel gives pages back.
 ///
-/// The manager stores them and releases the memory soon, since the kernel evicts no more while it waits for that. `dirty` is
-/// false if the data is what the manager supplied and called precious; `kernel_copy` says whether the kernel keeps the pages
-/// too, which is a hint.
+/// The manager stores them and releases the memory soon, since the kernel evicts no more while it waits for
+/// that. `dirty` is false if the data is what the manager supplied and called precious; `kernel_copy` says
+/// whether the kernel keeps the pages too, which is a hint.
 ///
 /// `memory_object_data_return`, simpleroutine, message 2208.
 ///
@@ -358,8 +359,8 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
 
 /// A `memory_object_change_attributes` has been carried out.
 ///
-/// It goes to the port that the change named for its reply. It carries no control port, since the change may have ended the
-/// kernel's use of the object.
+/// It goes to the port that the change named for its reply. It carries no control port, since the change may
+/// have ended the kernel's use of the object.
 ///
 /// `memory_object_change_completed`, simpleroutine, message 2209.
 ///
@@ -392,12 +393,12 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel asks of the manager of a memory object.
 ///
-/// The kernel sends these messages to the memory object's port, each with a fresh send right for the object's control port;
-/// the manager answers on that port with the calls of the `mach` interface. All are one-way: the kernel never waits for a
-/// reply, but threads wait for the pages.
+/// The kernel sends these messages to the memory object's port, each with a fresh send right for the object's
+/// control port; the manager answers on that port with the calls of the `mach` interface. All are one-way: the
+/// kernel never waits for a reply, but threads wait for the pages.
 ///
-/// With `SEQNOS` defined the server's functions also get the sequence number of each message, by which a manager with
-/// several threads can put them back in order.
+/// With `SEQNOS` defined the server's functions also get the sequence number of each message, by which a
+/// manager with several threads can put them back in order.
 ///
 /// A server of `memory_object`.
 ///
@@ -407,8 +408,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
     /// Someone maps the object for the first time on this kernel.
     ///
     /// The manager keeps the control port and allows the mapping with `memory_object_ready`, or refuses it with
-    /// `memory_object_destroy`. The name port shows the object's identity to callers of `vm_region`. All later calls must use
-    /// whole pages of the given size, in bytes.
+    /// `memory_object_destroy`. The name port shows the object's identity to callers of `vm_region`. All later
+    /// calls must use whole pages of the given size, in bytes.
     ///
     /// `seqnos_memory_object_init`, sent by [`memory_object_init()`].
     fn memory_object_init(
@@ -424,9 +425,9 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// The kernel uses the object no longer.
     ///
-    /// It is the last message that concerns this control port. The kernel gives up its right to the object, and the receive
-    /// rights of the control and the name port, so that the manager can release every right it still has to them. A later
-    /// mapping begins with a new `memory_object_init`.
+    /// It is the last message that concerns this control port. The kernel gives up its right to the object, and
+    /// the receive rights of the control and the name port, so that the manager can release every right it still
+    /// has to them. A later mapping begins with a new `memory_object_init`.
     ///
     /// `seqnos_memory_object_terminate`, sent by [`memory_object_terminate()`].
     fn memory_object_terminate(
@@ -441,8 +442,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A range of the object has been copied, and the manager had asked to be told (copy strategy "call").
     ///
-    /// The copy is a new, temporary memory object, whose receive right comes with the message; an init follows on it. The manager
-    /// must serve it with the data that the range holds now. Offset and length are in bytes.
+    /// The copy is a new, temporary memory object, whose receive right comes with the message; an init follows on
+    /// it. The manager must serve it with the data that the range holds now. Offset and length are in bytes.
     ///
     /// `seqnos_memory_object_copy`, sent by [`memory_object_copy()`].
     fn memory_object_copy(
@@ -459,9 +460,9 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A thread needs data that is not resident.
     ///
-    /// Each page of the range must be answered, by `memory_object_data_supply`, `memory_object_data_unavailable` or
-    /// `memory_object_data_error`: the thread waits without a limit. Offset and length are in bytes, of whole pages;
-    /// `desired_access` is what the thread is about to do.
+    /// Each page of the range must be answered, by `memory_object_data_supply`, `memory_object_data_unavailable`
+    /// or `memory_object_data_error`: the thread waits without a limit. Offset and length are in bytes, of whole
+    /// pages; `desired_access` is what the thread is about to do.
     ///
     /// `seqnos_memory_object_data_request`, sent by [`memory_object_data_request()`].
     fn memory_object_data_request(
@@ -478,7 +479,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A thread needs an access to resident pages that the manager has forbidden.
     ///
-    /// The manager answers with `memory_object_lock_request`, which sets the range's new lock. Offset and length are in bytes.
+    /// The manager answers with `memory_object_lock_request`, which sets the range's new lock. Offset and length
+    /// are in bytes.
     ///
     /// `seqnos_memory_object_data_unlock`, sent by [`memory_object_data_unlock()`].
     fn memory_object_data_unlock(
@@ -511,8 +513,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A `memory_object_data_supply` has been carried out.
     ///
-    /// It goes to the port that the supply named for its reply. A result other than success means that the kernel stopped at
-    /// `error_offset`, because a page was already there.
+    /// It goes to the port that the supply named for its reply. A result other than success means that the kernel
+    /// stopped at `error_offset`, because a page was already there.
     ///
     /// `seqnos_memory_object_supply_completed`, sent by [`memory_object_supply_completed()`].
     fn memory_object_supply_completed(
@@ -530,9 +532,9 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// The kernel gives pages back.
     ///
-    /// The manager stores them and releases the memory soon, since the kernel evicts no more while it waits for that. `dirty` is
-    /// false if the data is what the manager supplied and called precious; `kernel_copy` says whether the kernel keeps the pages
-    /// too, which is a hint.
+    /// The manager stores them and releases the memory soon, since the kernel evicts no more while it waits for
+    /// that. `dirty` is false if the data is what the manager supplied and called precious; `kernel_copy` says
+    /// whether the kernel keeps the pages too, which is a hint.
     ///
     /// `seqnos_memory_object_data_return`, sent by [`memory_object_data_return()`].
     fn memory_object_data_return(
@@ -550,8 +552,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A `memory_object_change_attributes` has been carried out.
     ///
-    /// It goes to the port that the change named for its reply. It carries no control port, since the change may have ended the
-    /// kernel's use of the object.
+    /// It goes to the port that the change named for its reply. It carries no control port, since the change may
+    /// have ended the kernel's use of the object.
     ///
     /// `seqnos_memory_object_change_completed`, sent by [`memory_object_change_completed()`].
     fn memory_object_change_completed(

@@ -241,8 +241,8 @@ pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
 
 /// Lists the objects in the pager's care.
 ///
-/// `ports` has the name port of each object, in the same order: never the object or its control port, which would give
-/// access to the memory. An object that is busy is left as zeros.
+/// `ports` has the name port of each object, in the same order: never the object or its control port, which
+/// would give access to the memory. An object that is busy is left as zeros.
 ///
 /// `default_pager_objects`, routine, message 2277.
 ///
@@ -444,8 +444,8 @@ pub trait DefaultPager<K: rt::Kernel<Abi = Abi>> {
 
     /// Lists the objects in the pager's care.
     ///
-    /// `ports` has the name port of each object, in the same order: never the object or its control port, which would give
-    /// access to the memory. An object that is busy is left as zeros.
+    /// `ports` has the name port of each object, in the same order: never the object or its control port, which
+    /// would give access to the memory. An object that is busy is left as zeros.
     ///
     /// `default_pager_objects`, sent by [`default_pager_objects()`].
     fn default_pager_objects(

@@ -159,8 +159,8 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Calls that GNU Mach may change or drop from one release to the next: interrupts in user space, and memory that is
-/// contiguous.
+/// Calls that GNU Mach may change or drop from one release to the next: interrupts in user space, and memory
+/// that is contiguous.
 ///
 /// A server of `experimental`.
 ///

@@ -111,7 +111,8 @@ pub fn vm_cache_statistics<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply port and its stack.
+/// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply
+/// port and its stack.
 ///
 /// A null reply port, or no size, leaves these out.
 ///
@@ -218,7 +219,8 @@ pub fn register_new_task_notification<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// Waits for a `gsync_wake` on an address, unless the word there differs from `val1`.
 ///
-/// Flags: 1 the memory is shared with other tasks, 2 the next word must be `val2`, 4 wait for at most `msec` milliseconds.
+/// Flags: 1 the memory is shared with other tasks, 2 the next word must be `val2`, 4 wait for at most `msec`
+/// milliseconds.
 ///
 /// `gsync_wait`, routine, message 4204.
 ///
@@ -297,7 +299,8 @@ pub fn gsync_wake<K: rt::Kernel<Abi = Abi>>(
 
 /// Lets a thread that waits on one address wait on another.
 ///
-/// Flags: 1 the memory is shared with other tasks, 8 all threads. If `wake_one` is true, one of them is woken instead.
+/// Flags: 1 the memory is shared with other tasks, 8 all threads. If `wake_one` is true, one of them is woken
+/// instead.
 ///
 /// `gsync_requeue`, simpleroutine, message 4206.
 ///
@@ -645,7 +648,8 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply port and its stack.
+    /// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply
+    /// port and its stack.
     ///
     /// A null reply port, or no size, leaves these out.
     ///
@@ -686,7 +690,8 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
 
     /// Waits for a `gsync_wake` on an address, unless the word there differs from `val1`.
     ///
-    /// Flags: 1 the memory is shared with other tasks, 2 the next word must be `val2`, 4 wait for at most `msec` milliseconds.
+    /// Flags: 1 the memory is shared with other tasks, 2 the next word must be `val2`, 4 wait for at most `msec`
+    /// milliseconds.
     ///
     /// `gsync_wait`, sent by [`gsync_wait()`].
     fn gsync_wait(
@@ -718,7 +723,8 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
 
     /// Lets a thread that waits on one address wait on another.
     ///
-    /// Flags: 1 the memory is shared with other tasks, 8 all threads. If `wake_one` is true, one of them is woken instead.
+    /// Flags: 1 the memory is shared with other tasks, 8 all threads. If `wake_one` is true, one of them is woken
+    /// instead.
     ///
     /// `gsync_requeue`, sent by [`gsync_requeue()`].
     fn gsync_requeue(

@@ -128,7 +128,8 @@ pub fn vm_region_create_proxy<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What came to Mach with Mach 4: samples of program counters, and memory objects that stand for a part of others.
+/// What came to Mach with Mach 4: samples of program counters, and memory objects that stand for a part of
+/// others.
 ///
 /// A server of `mach4`.
 ///

@@ -29,10 +29,11 @@ pub mod id {
 
 /// The kernel hands a memory object that it has created to the default memory manager.
 ///
-/// It comes to the manager's service port and wants no reply, not even `memory_object_ready`. All pages of the object are
-/// zero until they are written: a request for a page that never came back is answered with
-/// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may grow the object; the page size, in
-/// bytes, is the unit of everything that follows. The name port tells the object apart from others and gives no access.
+/// It comes to the manager's service port and wants no reply, not even `memory_object_ready`. All pages of the
+/// object are zero until they are written: a request for a page that never came back is answered with
+/// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may grow the object; the
+/// page size, in bytes, is the unit of everything that follows. The name port tells the object apart from
+/// others and gives no access.
 ///
 /// `memory_object_create`, simpleroutine, message 2250.
 ///
@@ -73,8 +74,8 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
 
 /// The first contents of pages.
 ///
-/// The kernel sends it when it copies a page into an object for the first time. A page that has been written before keeps
-/// what was written; else this is a `memory_object_data_return`. The offset is in bytes.
+/// The kernel sends it when it copies a page into an object for the first time. A page that has been written
+/// before keeps what was written; else this is a `memory_object_data_return`. The offset is in bytes.
 ///
 /// `memory_object_data_initialize`, simpleroutine, message 2251.
 ///
@@ -109,9 +110,9 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
 
 /// What the kernel asks of the default memory manager alone.
 ///
-/// Memory that has no manager of its own, such as what `vm_allocate` gives, is backed by memory objects that the kernel
-/// creates; the default memory manager stores their pages. Besides these messages it gets those of `memory_object` on each
-/// object that was handed to it.
+/// Memory that has no manager of its own, such as what `vm_allocate` gives, is backed by memory objects that
+/// the kernel creates; the default memory manager stores their pages. Besides these messages it gets those of
+/// `memory_object` on each object that was handed to it.
 ///
 /// With `SEQNOS` defined the server's functions also get the sequence number of each message.
 ///
@@ -122,10 +123,11 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
 pub trait MemoryObjectDefault<K: rt::Kernel<Abi = Abi>> {
     /// The kernel hands a memory object that it has created to the default memory manager.
     ///
-    /// It comes to the manager's service port and wants no reply, not even `memory_object_ready`. All pages of the object are
-    /// zero until they are written: a request for a page that never came back is answered with
-    /// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may grow the object; the page size, in
-    /// bytes, is the unit of everything that follows. The name port tells the object apart from others and gives no access.
+    /// It comes to the manager's service port and wants no reply, not even `memory_object_ready`. All pages of the
+    /// object are zero until they are written: a request for a page that never came back is answered with
+    /// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may grow the object; the
+    /// page size, in bytes, is the unit of everything that follows. The name port tells the object apart from
+    /// others and gives no access.
     ///
     /// `memory_object_create`, sent by [`memory_object_create()`].
     fn memory_object_create(
@@ -142,8 +144,8 @@ pub trait MemoryObjectDefault<K: rt::Kernel<Abi = Abi>> {
 
     /// The first contents of pages.
     ///
-    /// The kernel sends it when it copies a page into an object for the first time. A page that has been written before keeps
-    /// what was written; else this is a `memory_object_data_return`. The offset is in bytes.
+    /// The kernel sends it when it copies a page into an object for the first time. A page that has been written
+    /// before keeps what was written; else this is a `memory_object_data_return`. The offset is in bytes.
     ///
     /// `memory_object_data_initialize`, sent by [`memory_object_data_initialize()`].
     fn memory_object_data_initialize(

@@ -114,7 +114,8 @@ pub fn mach_notify_port_destroyed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// No send rights to a port are left.
 ///
-/// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the news is old.
+/// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the
+/// news is old.
 ///
 /// `mach_notify_no_senders`, simpleroutine, message 70.
 ///
@@ -235,7 +236,8 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
 
     /// No send rights to a port are left.
     ///
-    /// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the news is old.
+    /// `mscount` is how many had been made by then: if the holder of the receive right has made more since, the
+    /// news is old.
     ///
     /// `do_mach_notify_no_senders`, sent by [`mach_notify_no_senders()`].
     fn mach_notify_no_senders(

@@ -134,8 +134,8 @@ pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
 
 /// Lists the objects in the pager's care.
 ///
-/// `ports` has the name port of each object, in the same order: never the object or its control port, which would give
-/// access to the memory.
+/// `ports` has the name port of each object, in the same order: never the object or its control port, which
+/// would give access to the memory.
 ///
 /// `default_pager_objects`, routine, message 2277.
 ///
@@ -224,7 +224,8 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the pager's own.
+/// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the
+/// pager's own.
 ///
 /// `default_pager_backing_store_create`, routine, message 2280.
 ///
@@ -394,8 +395,9 @@ pub fn default_pager_backing_store_info<K: rt::Kernel<Abi = Abi>>(
 
 /// What administrators and file systems ask of OSF Mach's default memory manager.
 ///
-/// The calls go to its service port, the one that the kernel knows from `host_default_memory_manager`, or to a backing store
-/// that it has made. GNU Mach calls this interface `default_pager`, and has paging files in place of backing stores.
+/// The calls go to its service port, the one that the kernel knows from `host_default_memory_manager`, or to a
+/// backing store that it has made. GNU Mach calls this interface `default_pager`, and has paging files in
+/// place of backing stores.
 ///
 /// A server of `default_pager_object`.
 ///
@@ -427,8 +429,8 @@ pub trait DefaultPagerObjectServer<K: rt::Kernel<Abi = Abi>> {
 
     /// Lists the objects in the pager's care.
     ///
-    /// `ports` has the name port of each object, in the same order: never the object or its control port, which would give
-    /// access to the memory.
+    /// `ports` has the name port of each object, in the same order: never the object or its control port, which
+    /// would give access to the memory.
     ///
     /// `default_pager_objects`, sent by [`default_pager_objects()`].
     fn default_pager_objects(
@@ -449,7 +451,8 @@ pub trait DefaultPagerObjectServer<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the pager's own.
+    /// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the
+    /// pager's own.
     ///
     /// `default_pager_backing_store_create`, sent by [`default_pager_backing_store_create()`].
     fn default_pager_backing_store_create(

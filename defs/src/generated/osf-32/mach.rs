@@ -36,8 +36,8 @@ pub mod id {
 
 /// A range of a temporary object was never written.
 ///
-/// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default memory manager says
-/// so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
+/// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
+/// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
 ///
 /// `memory_object_data_unavailable`, simpleroutine, message 2039.
 ///
@@ -114,8 +114,9 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
 
 /// Cleans, flushes or locks the resident pages of a range.
 ///
-/// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the accesses of
-/// `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end. Offset and size are in bytes.
+/// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the
+/// accesses of `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end.
+/// Offset and size are in bytes.
 ///
 /// `memory_object_lock_request`, simpleroutine, message 2044.
 ///
@@ -223,9 +224,9 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
 
 /// The data of a range.
 ///
-/// Only whole pages; the kernel keeps what it has already. It forbids the accesses of `lock_value`, and returns precious pages
-/// even if nobody changes them. If `reply_to` is given, `memory_object_supply_completed` comes to it in the end. The offset is
-/// in bytes.
+/// Only whole pages; the kernel keeps what it has already. It forbids the accesses of `lock_value`, and
+/// returns precious pages even if nobody changes them. If `reply_to` is given,
+/// `memory_object_supply_completed` comes to it in the end. The offset is in bytes.
 ///
 /// `memory_object_data_supply`, simpleroutine, message 2093.
 ///
@@ -271,8 +272,8 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// The answers of a default memory manager to OSF Mach's kernel about memory objects.
 ///
-/// It is a part of the kernel's interface `mach`, with the true ids, which are those of GNU Mach: what such a manager does not
-/// call is skipped.
+/// It is a part of the kernel's interface `mach`, with the true ids, which are those of GNU Mach: what such a
+/// manager does not call is skipped.
 ///
 /// A server of `mach`.
 ///
@@ -281,8 +282,8 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
 pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// A range of a temporary object was never written.
     ///
-    /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default memory manager says
-    /// so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
+    /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
+    /// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
     ///
     /// `memory_object_data_unavailable`, sent by [`memory_object_data_unavailable()`].
     fn memory_object_data_unavailable(
@@ -307,8 +308,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// Cleans, flushes or locks the resident pages of a range.
     ///
-    /// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the accesses of
-    /// `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end. Offset and size are in bytes.
+    /// The kernel returns pages as `should_return` says, drops them if `should_flush` is true, and forbids the
+    /// accesses of `lock_value`. If `reply_to` is given, `memory_object_lock_completed` comes to it in the end.
+    /// Offset and size are in bytes.
     ///
     /// `memory_object_lock_request`, sent by [`memory_object_lock_request()`].
     fn memory_object_lock_request(
@@ -350,9 +352,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
 
     /// The data of a range.
     ///
-    /// Only whole pages; the kernel keeps what it has already. It forbids the accesses of `lock_value`, and returns precious pages
-    /// even if nobody changes them. If `reply_to` is given, `memory_object_supply_completed` comes to it in the end. The offset is
-    /// in bytes.
+    /// Only whole pages; the kernel keeps what it has already. It forbids the accesses of `lock_value`, and
+    /// returns precious pages even if nobody changes them. If `reply_to` is given,
+    /// `memory_object_supply_completed` comes to it in the end. The offset is in bytes.
     ///
     /// `memory_object_data_supply`, sent by [`memory_object_data_supply()`].
     fn memory_object_data_supply(

@@ -57,8 +57,8 @@ pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
 ///
-/// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. The cluster size, in
-/// bytes, is how much the kernel pages in and out at once. A null port asks without a change.
+/// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. The
+/// cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a change.
 ///
 /// `host_default_memory_manager`, routine, message 2601.
 ///
@@ -127,8 +127,8 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
 
     /// Makes a port that of the default memory manager, and returns the one that was it before.
     ///
-    /// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. The cluster size, in
-    /// bytes, is how much the kernel pages in and out at once. A null port asks without a change.
+    /// From then on the kernel hands the objects that it creates to this port with `memory_object_create`. The
+    /// cluster size, in bytes, is how much the kernel pages in and out at once. A null port asks without a change.
     ///
     /// `host_default_memory_manager`, sent by [`host_default_memory_manager()`].
     fn host_default_memory_manager(

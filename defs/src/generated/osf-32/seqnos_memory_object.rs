@@ -46,8 +46,8 @@ pub mod id {
 
 /// Someone maps the object for the first time on this kernel.
 ///
-/// The manager allows the mapping with `memory_object_change_attributes`, or refuses it with `memory_object_destroy`. All
-/// later calls must use whole pages of the given size, in bytes.
+/// The manager allows the mapping with `memory_object_change_attributes`, or refuses it with
+/// `memory_object_destroy`. All later calls must use whole pages of the given size, in bytes.
 ///
 /// `memory_object_init`, simpleroutine, message 2200.
 ///
@@ -81,8 +81,8 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
 
 /// The kernel uses the object no longer.
 ///
-/// It is the last message that concerns this control port, and has its receive right, so that the manager can release every
-/// right it still has to it. A later mapping begins with a new `memory_object_init`.
+/// It is the last message that concerns this control port, and has its receive right, so that the manager can
+/// release every right it still has to it. A later mapping begins with a new `memory_object_init`.
 ///
 /// `memory_object_terminate`, simpleroutine, message 2201.
 ///
@@ -112,8 +112,8 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
 
 /// Threads wait for a range of the object, for these accesses.
 ///
-/// The manager answers for each page: with data, or with `memory_object_data_unavailable`, or with an error. Offset and length
-/// are in bytes.
+/// The manager answers for each page: with data, or with `memory_object_data_unavailable`, or with an error.
+/// Offset and length are in bytes.
 ///
 /// `memory_object_data_request`, simpleroutine, message 2203.
 ///
@@ -229,8 +229,8 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// A `memory_object_data_supply` has been carried out.
 ///
-/// It goes to the port that the supply named for its reply. A result other than success means that the kernel stopped at
-/// `error_offset`, because a page was already there.
+/// It goes to the port that the supply named for its reply. A result other than success means that the kernel
+/// stopped at `error_offset`, because a page was already there.
 ///
 /// `memory_object_supply_completed`, simpleroutine, message 2207.
 ///
@@ -274,8 +274,8 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// The kernel gives pages back.
 ///
-/// The manager stores them and releases the memory. `dirty` is false if the data is what the manager supplied and called
-/// precious; `kernel_copy` says whether the kernel keeps the pages too, which is a hint.
+/// The manager stores them and releases the memory. `dirty` is false if the data is what the manager supplied
+/// and called precious; `kernel_copy` says whether the kernel keeps the pages too, which is a hint.
 ///
 /// `memory_object_data_return`, simpleroutine, message 2208.
 ///
@@ -394,8 +394,8 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// The kernel would like to be rid of a range.
 ///
-/// The manager has it cleaned and flushed with a lock request, or names other pages to give up; else the kernel returns the
-/// range by itself in the end.
+/// The manager has it cleaned and flushed with a lock request, or names other pages to give up; else the
+/// kernel returns the range by itself in the end.
 ///
 /// `memory_object_discard_request`, simpleroutine, message 2214.
 ///
@@ -432,10 +432,12 @@ pub fn memory_object_discard_request<K: rt::Kernel<Abi = Abi>>(
 
 /// What OSF Mach's kernel asks of the manager of a memory object.
 ///
-/// The kernel sends these messages to the memory object's port, each with a fresh send right for the object's control port;
-/// all are one-way. The numbers are those of GNU Mach, but there is no name port, and messages that both have can differ.
+/// The kernel sends these messages to the memory object's port, each with a fresh send right for the object's
+/// control port; all are one-way. The numbers are those of GNU Mach, but there is no name port, and messages
+/// that both have can differ.
 ///
-/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in its trailer.
+/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in
+/// its trailer.
 ///
 /// A server of `memory_object`.
 ///
@@ -444,8 +446,8 @@ pub fn memory_object_discard_request<K: rt::Kernel<Abi = Abi>>(
 pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
     /// Someone maps the object for the first time on this kernel.
     ///
-    /// The manager allows the mapping with `memory_object_change_attributes`, or refuses it with `memory_object_destroy`. All
-    /// later calls must use whole pages of the given size, in bytes.
+    /// The manager allows the mapping with `memory_object_change_attributes`, or refuses it with
+    /// `memory_object_destroy`. All later calls must use whole pages of the given size, in bytes.
     ///
     /// `seqnos_memory_object_init`, sent by [`memory_object_init()`].
     fn memory_object_init(
@@ -460,8 +462,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// The kernel uses the object no longer.
     ///
-    /// It is the last message that concerns this control port, and has its receive right, so that the manager can release every
-    /// right it still has to it. A later mapping begins with a new `memory_object_init`.
+    /// It is the last message that concerns this control port, and has its receive right, so that the manager can
+    /// release every right it still has to it. A later mapping begins with a new `memory_object_init`.
     ///
     /// `seqnos_memory_object_terminate`, sent by [`memory_object_terminate()`].
     fn memory_object_terminate(
@@ -475,8 +477,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// Threads wait for a range of the object, for these accesses.
     ///
-    /// The manager answers for each page: with data, or with `memory_object_data_unavailable`, or with an error. Offset and length
-    /// are in bytes.
+    /// The manager answers for each page: with data, or with `memory_object_data_unavailable`, or with an error.
+    /// Offset and length are in bytes.
     ///
     /// `seqnos_memory_object_data_request`, sent by [`memory_object_data_request()`].
     fn memory_object_data_request(
@@ -524,8 +526,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// A `memory_object_data_supply` has been carried out.
     ///
-    /// It goes to the port that the supply named for its reply. A result other than success means that the kernel stopped at
-    /// `error_offset`, because a page was already there.
+    /// It goes to the port that the supply named for its reply. A result other than success means that the kernel
+    /// stopped at `error_offset`, because a page was already there.
     ///
     /// `seqnos_memory_object_supply_completed`, sent by [`memory_object_supply_completed()`].
     fn memory_object_supply_completed(
@@ -543,8 +545,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// The kernel gives pages back.
     ///
-    /// The manager stores them and releases the memory. `dirty` is false if the data is what the manager supplied and called
-    /// precious; `kernel_copy` says whether the kernel keeps the pages too, which is a hint.
+    /// The manager stores them and releases the memory. `dirty` is false if the data is what the manager supplied
+    /// and called precious; `kernel_copy` says whether the kernel keeps the pages too, which is a hint.
     ///
     /// `seqnos_memory_object_data_return`, sent by [`memory_object_data_return()`].
     fn memory_object_data_return(
@@ -592,8 +594,8 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
 
     /// The kernel would like to be rid of a range.
     ///
-    /// The manager has it cleaned and flushed with a lock request, or names other pages to give up; else the kernel returns the
-    /// range by itself in the end.
+    /// The manager has it cleaned and flushed with a lock request, or names other pages to give up; else the
+    /// kernel returns the range by itself in the end.
     ///
     /// `seqnos_memory_object_discard_request`, sent by [`memory_object_discard_request()`].
     fn memory_object_discard_request(

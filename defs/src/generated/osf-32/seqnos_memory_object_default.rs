@@ -24,10 +24,10 @@ pub mod id {
 
 /// The kernel hands a memory object that it has created to the default memory manager.
 ///
-/// It comes to the manager's service port and wants no reply, not even a change of attributes. All pages of the object are
-/// zero until they are written: a request for a page that never came back is answered with
-/// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may join objects that lie side by side;
-/// the page size, in bytes, is the unit of everything that follows.
+/// It comes to the manager's service port and wants no reply, not even a change of attributes. All pages of
+/// the object are zero until they are written: a request for a page that never came back is answered with
+/// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may join objects that lie
+/// side by side; the page size, in bytes, is the unit of everything that follows.
 ///
 /// `memory_object_create`, simpleroutine, message 2250.
 ///
@@ -67,7 +67,8 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
 
 /// The first contents of pages.
 ///
-/// A page that has been written before keeps what was written; else this is a return of data. The offset is in bytes.
+/// A page that has been written before keeps what was written; else this is a return of data. The offset is in
+/// bytes.
 ///
 /// `memory_object_data_initialize`, simpleroutine, message 2251.
 ///
@@ -107,10 +108,11 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
 
 /// What OSF Mach's kernel asks of the default memory manager alone.
 ///
-/// It differs from GNU Mach's interface of the same name and number: there is no name port, and messages have the untyped
-/// format, with a list of descriptors and an NDR record.
+/// It differs from GNU Mach's interface of the same name and number: there is no name port, and messages have
+/// the untyped format, with a list of descriptors and an NDR record.
 ///
-/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in its trailer.
+/// With `SEQNOS` defined the server's functions also get the sequence number of each message, which comes in
+/// its trailer.
 ///
 /// A server of `memory_object_default`.
 ///
@@ -119,10 +121,10 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
 pub trait SeqnosMemoryObjectDefault<K: rt::Kernel<Abi = Abi>> {
     /// The kernel hands a memory object that it has created to the default memory manager.
     ///
-    /// It comes to the manager's service port and wants no reply, not even a change of attributes. All pages of the object are
-    /// zero until they are written: a request for a page that never came back is answered with
-    /// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may join objects that lie side by side;
-    /// the page size, in bytes, is the unit of everything that follows.
+    /// It comes to the manager's service port and wants no reply, not even a change of attributes. All pages of
+    /// the object are zero until they are written: a request for a page that never came back is answered with
+    /// `memory_object_data_unavailable`. The size in bytes is a hint, because the kernel may join objects that lie
+    /// side by side; the page size, in bytes, is the unit of everything that follows.
     ///
     /// `seqnos_memory_object_create`, sent by [`memory_object_create()`].
     fn memory_object_create(
@@ -139,7 +141,8 @@ pub trait SeqnosMemoryObjectDefault<K: rt::Kernel<Abi = Abi>> {
 
     /// The first contents of pages.
     ///
-    /// A page that has been written before keeps what was written; else this is a return of data. The offset is in bytes.
+    /// A page that has been written before keeps what was written; else this is a return of data. The offset is in
+    /// bytes.
     ///
     /// `seqnos_memory_object_data_initialize`, sent by [`memory_object_data_initialize()`].
     fn memory_object_data_initialize(

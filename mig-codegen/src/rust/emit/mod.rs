@@ -1,7 +1,8 @@
 //! The statements that write a message and read one.
 //!
-//! `layout` has made a list of steps of each message, and there is an emitter for the steps of each family of ABIs. The back end asks nowhere else what
-//! family an ABI is of: client functions and server stubs loop over steps.
+//! `layout` has made a list of steps of each message, and there is an emitter for the steps of each family of
+//! ABIs. The back end asks nowhere else what family an ABI is of: client functions and server stubs loop over
+//! steps.
 
 mod typed;
 mod untyped;
@@ -145,7 +146,8 @@ impl Generator<'_> {
         (!expected.is_empty()).then(|| quote!(#body.expect([#(#expected),*])?;))
     }
 
-    /// A field that the kernel has added to a request: every message of a typed ABI has its sequence number, while a trailer may be too short.
+    /// A field that the kernel has added to a request: every message of a typed ABI has its sequence number,
+    /// while a trailer may be too short.
     pub(super) fn request_trailer(&self, field: TrailerField) -> TokenStream {
         match (self.interface.abi.facts.family, field) {
             (Family::Typed, TrailerField::Seqno) => quote!(request.seqno()),
@@ -156,8 +158,8 @@ impl Generator<'_> {
         }
     }
 
-    /// True if an inline array of this type is read as a slice of the message. Others are values that have been made of it: an untyped message is aligned
-    /// to four bytes, whatever is in it.
+    /// True if an inline array of this type is read as a slice of the message. Others are values that have
+    /// been made of it: an untyped message is aligned to four bytes, whatever is in it.
     pub(super) fn is_borrowed(&self, element: &Type) -> bool {
         self.interface.abi.facts.family == Family::Typed && self.is_aligned(element)
     }

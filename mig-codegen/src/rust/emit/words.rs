@@ -99,8 +99,8 @@ impl Generator<'_> {
         RIGHTS.iter().find(|(known, _)| *known == received).map(|(_, name)| format_ident!("{name}"))
     }
 
-    /// What the type words at the start of a request say, up to the first one that does not say all: a server compares them before it
-    /// takes anything. Empty where that is of no use.
+    /// What the type words at the start of a request say, up to the first one that does not say all: a server
+    /// compares them before it takes anything. Empty where that is of no use.
     pub(super) fn expected(&self, routine: &Routine) -> Vec<TokenStream> {
         let Steps::Typed(steps) = &routine.request.steps else { return Vec::new() };
         let mut expected = Vec::new();
@@ -113,7 +113,8 @@ impl Generator<'_> {
         if owns && expected.len() > 1 { expected } else { Vec::new() }
     }
 
-    /// What a type word must say, and whether what follows it is owned by whoever takes it; `None` where the message decides.
+    /// What a type word must say, and whether what follows it is owned by whoever takes it; `None` where the
+    /// message decides.
     fn expected_word(&self, routine: &Routine, step: &TypedStep) -> Option<(TokenStream, bool)> {
         let rt = &self.rt;
         let data = |word: &TypeWord| {

@@ -31,7 +31,8 @@ pub(crate) fn sparse(checks: &mut Checks, mebibytes: u32) {
     memory.check(checks, 1, written);
 }
 
-/// Copies the task. Both write, one the even pages and the other the odd ones, and each must find its own and the old ones.
+/// Copies the task. Both write, one the even pages and the other the odd ones, and each must find its own and
+/// the old ones.
 pub(crate) fn fork(checks: &mut Checks, mebibytes: u32) {
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);
@@ -52,7 +53,8 @@ fn two_halves(checks: &mut Checks, memory: &mut Memory, round: u32, mine: fn(usi
     }
 }
 
-/// Uses more memory than the machine and its paging space have together, which a child must not survive, and then in another one half of that.
+/// Uses more memory than the machine and its paging space have together, which a child must not survive, and
+/// then in another one half of that.
 pub(crate) fn outgrow(checks: &mut Checks, host: &Send, mebibytes: u32) {
     // A page of this task could be the one for which there is no room.
     gnumach::wire_task(host).expect("the task is wired");
@@ -62,8 +64,8 @@ pub(crate) fn outgrow(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.add(child.wait());
 }
 
-/// Writes every page, and then finds the one that cannot be read any more. Who tries to read it gets an exception: so children try, each from
-/// behind the page where the one before has ended.
+/// Writes every page, and then finds the one that cannot be read any more. Who tries to read it gets an
+/// exception: so children try, each from behind the page where the one before has ended.
 pub(crate) fn lose(checks: &mut Checks, mebibytes: u32) {
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);

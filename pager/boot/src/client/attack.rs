@@ -30,8 +30,8 @@ pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
     checks.that(wild.is_err(), "a null object has pages");
 }
 
-/// Sends messages that would stop a pager or use up the memory of the machine, each followed by a look whether memory is still paged, the kernel's and
-/// an object's.
+/// Sends messages that would stop a pager or use up the memory of the machine, each followed by a look
+/// whether memory is still paged, the kernel's and an object's.
 pub(crate) fn exhaust(checks: &mut Checks, host: &Send, mebibytes: u32) {
     let manager = manager(host);
     let mut memory = Memory::allocate(mebibytes);

@@ -1,7 +1,7 @@
 //! A program that uses memory, and checks what it finds there.
 //!
-//! Its line in the kernel's boot script is `client ${host-port} ${device-port} INDEX WORK MIB $(TASK=task-create)`: it is the pager that starts it, and
-//! wants to know it by its index. The works are
+//! Its line in the kernel's boot script is `client ${host-port} ${device-port} INDEX WORK MIB
+//! $(TASK=task-create)`: it is the pager that starts it, and wants to know it by its index. The works are
 //!
 //! - `touch`: write and read more memory than there is;
 //! - `sparse`: the same where some pages are never written;

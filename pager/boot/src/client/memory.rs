@@ -88,8 +88,9 @@ impl Memory {
     }
 }
 
-/// Lets the kernel have free memory. It needs some for the messages with the pages of an object that ends, and does not take that from the
-/// object: a kernel that is short of memory when an object's last mapping goes waits forever.
+/// Lets the kernel have free memory. It needs some for the messages with the pages of an object that ends,
+/// and does not take that from the object: a kernel that is short of memory when an object's last mapping
+/// goes waits forever.
 pub(crate) fn make_room() {
     Memory::allocate(5).fill(1000, |_| true);
 }

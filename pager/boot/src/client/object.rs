@@ -19,7 +19,8 @@ pub(crate) fn create(manager: &Send, mebibytes: u32) -> Send {
     default_pager::default_pager_object_create(manager, size).expect("default_pager_object_create")
 }
 
-/// Maps an object into this task and another one: each sees what the other writes, and it stays when a mapping goes.
+/// Maps an object into this task and another one: each sees what the other writes, and it stays when a
+/// mapping goes.
 pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
     let object = create(&manager(host), mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
@@ -50,8 +51,8 @@ pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
 
 /// Writes an object of which a copy was made: the copy keeps what was there then.
 ///
-/// The kernel copies a page before it is written. Once the copy has a memory object, because some of it has been paged out, the kernel gives
-/// such a page to the pager at once, with `memory_object_data_initialize`.
+/// The kernel copies a page before it is written. Once the copy has a memory object, because some of it has
+/// been paged out, the kernel gives such a page to the pager at once, with `memory_object_data_initialize`.
 pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
     let object = create(&manager(host), mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
@@ -68,7 +69,8 @@ pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
     make_room();
 }
 
-/// Has memory from before and after a change of the default memory manager: each keeps the objects that it has.
+/// Has memory from before and after a change of the default memory manager: each keeps the objects that it
+/// has.
 pub(crate) fn change(checks: &mut Checks, host: &Send, mebibytes: u32) {
     let first = manager(host);
     let mut old = Memory::allocate(mebibytes);

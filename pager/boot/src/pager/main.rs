@@ -1,4 +1,5 @@
-//! The default memory manager of the machine, and the program that starts the others and tells how they fared.
+//! The default memory manager of the machine, and the program that starts the others and tells how they
+//! fared.
 //!
 //! Its line in the kernel's boot script is
 //!
@@ -6,11 +7,14 @@
 //! pager ${host-port} ${device-port} disk=DISK… [ballast=MIB] [strangers=yes] [client=${TASK} | dying=${TASK}]… $(task-create) $(task-resume)
 //! ```
 //!
-//! - `disk`: `ata`, the first disk by the driver in this program, `ata2`, the third one, or the name of a device that the kernel drives, such as `hd0`.
-//!   It must be swap space. There is a pager for each disk; the first one is the default memory manager until a program asks for another one.
-//! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started when the pager serves. It must tell that it
-//!   is done, with `boot_done`; one that is given as `dying` must not live to do so.
-//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start in;
+//! - `disk`: `ata`, the first disk by the driver in this program, `ata2`, the third one, or the name of a
+//!   device that the kernel drives, such as `hd0`. It must be swap space. There is a pager for each disk; the
+//!   first one is the default memory manager until a program asks for another one.
+//! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started
+//!   when the pager serves. It must tell that it is done, with `boot_done`; one that is given as `dying` must
+//!   not live to do so.
+//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start
+//!   in;
 //! - `strangers`: a program pages objects of its own, so that the kernel has not counted all pages.
 //!
 //! When the last of them has ended it prints what happened, and ends QEMU.
@@ -54,7 +58,8 @@ gnumach::main!(main);
 const ALL_WELL: u8 = 16;
 const FAILED: u8 = 17;
 
-/// Bytes for what a pager notes of a page, for each page of its disk: pages follow each other in their objects, if not always.
+/// Bytes for what a pager notes of a page, for each page of its disk: pages follow each other in their
+/// objects, if not always.
 const NOTES: u64 = 12;
 /// What share of the free memory the notes of all pagers may take.
 const NOTES_SHARE: u64 = 8;
@@ -99,7 +104,8 @@ fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Re
     let _ballast = OolMemory::allocate(&GnuMach, ballast << 20).map_err(|_| "too much ballast")?;
     let share = free_memory() / NOTES_SHARE / disks.len().max(1) as u64;
     let notes: Vec<_> = disks.iter().map(|space| memory_for_notes(space, share)).collect();
-    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs the pager.
+    // The allocator keeps what is released, so that it has no need of the kernel later, when the kernel needs
+    // the pager.
     let memory: u64 = notes.iter().map(|notes| HEAP + notes).sum();
     let reserved = Vec::<u8>::new().try_reserve_exact(memory as usize);
     reserved.map_err(|_| "there is not enough memory for what the pager needs while it serves")?;
@@ -150,7 +156,8 @@ fn free_memory() -> u64 {
     u64::from(statistics[PAGE_SIZE] as u32) * u64::from(statistics[FREE_COUNT] as u32)
 }
 
-/// Bytes for what is noted of the pages of a store, no more than `share`. Says so if that is too little to use all of its disk.
+/// Bytes for what is noted of the pages of a store, no more than `share`. Says so if that is too little to
+/// use all of its disk.
 fn memory_for_notes(store: &Swap, share: u64) -> u64 {
     let pages = store.space().total;
     let (wanted, usable) = (pages * NOTES + (64 << 10), share / NOTES);
@@ -170,8 +177,9 @@ fn memory_for_notes(store: &Swap, share: u64) -> u64 {
 fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
-        // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as the program does for which it is
-        // taken: it would use all of that up. So does what anyone may ask for.
+        // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as
+        // the program does for which it is taken: it would use all of that up. So does what anyone may ask
+        // for.
         if !matches!(duty, Duty::Administration | Duty::External | Duty::Supplies) {
             gnumach::wire_current(&wire).expect("thread_wire");
         }
@@ -179,9 +187,9 @@ fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'stati
             gnumach::count_allocations();
         }
     };
-    // Pages for which no buffer is free stay in their messages: the kernel's memory for them is in use either way, and it does not take pages back
-    // into an object that it is about to end.
-    // Where the disk is full a page is given up soon, since all pages that the kernel has go around that often before one makes room.
+    // Pages for which no buffer is free stay in their messages: the kernel's memory for them is in use either
+    // way, and it does not take pages back into an object that it is about to end. Where the disk is full a
+    // page is given up soon, since all pages that the kernel has go around that often before one makes room.
     // All memory for notes is taken now: the threads that write must not wait for any.
     let (map_bytes, map_ahead) = (notes as usize, notes as usize);
     let (buffers, external_buffers, held_pages, hand_backs) = (64, 32, 1 << 12, 4);

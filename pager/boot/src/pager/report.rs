@@ -59,7 +59,8 @@ impl Counts {
     }
 }
 
-/// How many pages the kernel has asked for and given since it started, to all memory managers, as it counts them itself.
+/// How many pages the kernel has asked for and given since it started, to all memory managers, as it counts
+/// them itself.
 ///
 /// It counts a page when it sends the message with it, also if the page turns out to have never been written.
 fn kernel_counts() -> (u64, u64) {
@@ -74,7 +75,8 @@ fn kernel_counts() -> (u64, u64) {
 /// How long objects may take to go after their tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits until the pagers are at rest, prints what happened, and tells whether all is as it must be. What `strangers` page the kernel does not count.
+/// Waits until the pagers are at rest, prints what happened, and tells whether all is as it must be. What
+/// `strangers` page the kernel does not count.
 pub(crate) fn finish(pagers: &[Pager], before: &Counts, strangers: bool) -> bool {
     let start = Bare::now();
     let mut after = Counts::take(pagers);
@@ -98,7 +100,8 @@ pub(crate) fn finish(pagers: &[Pager], before: &Counts, strangers: bool) -> bool
         good &= same;
     };
     check("rights before and after", before.names == after.names, &before.names, &after.names);
-    // An answer that cannot be sent comes back in an error, which takes memory. The kernel takes every answer; a stranger may not listen.
+    // An answer that cannot be sent comes back in an error, which takes memory. The kernel takes every
+    // answer; a stranger may not listen.
     let none = before.allocations == after.allocations || strangers;
     check("allocations where memory is made free", none, &before.allocations, &after.allocations);
     for (before, after) in before.pagers.iter().zip(&after.pagers) {

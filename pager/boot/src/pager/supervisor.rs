@@ -99,7 +99,8 @@ impl<'a> Supervisor<'a> {
         for program in self.programs.lock().iter() {
             mach::task_set_special_port(&program.task, TASK_BOOTSTRAP_PORT, &right)?;
             exception::send_to(&program.task, &self.exceptions)?;
-            // Newer kernels give a task no more address space than the machine has memory, and it can be as large as the paging space, too.
+            // Newer kernels give a task no more address space than the machine has memory, and it can be as
+            // large as the paging space, too.
             let _ = newer::vm_set_size_limit(self.host, &program.task, VmSize::MAX, VmSize::MAX);
             program.task.request_dead_name(&self.notify)?;
             mach::task_resume(&program.task)?;

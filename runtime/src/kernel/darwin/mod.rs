@@ -1,4 +1,5 @@
-//! The kernel of macOS, iOS and their kin: `mach_msg`, and the calls on ports and memory that `libSystem` has.
+//! The kernel of macOS, iOS and their kin: `mach_msg`, and the calls on ports and memory that `libSystem`
+//! has.
 //!
 //! [`Darwin`] is the task that the program runs in.
 //!
@@ -11,27 +12,33 @@
 //! # Ok::<(), mig_runtime::KernReturn>(())
 //! ```
 //!
-//! The kernel has two kinds of ports: queues, from which tasks receive, and objects of its own, which are tasks, threads, the host, clocks and so on.
-//! Since macOS 13 each send says which kind it is for, and a program that says the wrong one is ended (`EXC_GUARD`, `kGUARD_EXC_INVALID_OPTIONS`).
-//! What `mach_msg` of `libSystem` sends is always for a queue. Stubs of an interface that was compiled with `kernel_objects` call
-//! `mach_msg2_internal`, which all stubs of `libSystem` use for such calls; where there is none, on macOS 12 and before, `mach_msg` does for both. The
-//! function is looked up with the first such call. `mach-defs` has its interfaces of the kernel in that form.
+//! The kernel has two kinds of ports: queues, from which tasks receive, and objects of its own, which are
+//! tasks, threads, the host, clocks and so on. Since macOS 13 each send says which kind it is for, and a
+//! program that says the wrong one is ended (`EXC_GUARD`, `kGUARD_EXC_INVALID_OPTIONS`). What `mach_msg` of
+//! `libSystem` sends is always for a queue. Stubs of an interface that was compiled with `kernel_objects`
+//! call `mach_msg2_internal`, which all stubs of `libSystem` use for such calls; where there is none, on
+//! macOS 12 and before, `mach_msg` does for both. The function is looked up with the first such call.
+//! `mach-defs` has its interfaces of the kernel in that form.
 //!
 //! # After `fork`
 //!
-//! A child has none of its parent's rights but those that `mach_ports_register` hands down, and libSystem gives it a reply port of its own. Names are small
-//! numbers, and the child's own are alike: an owned value that is inherited and dropped releases a right that the child has under the same
-//! name by chance. Between `fork` and `exec` nothing of this module may be used or dropped; a child that goes on without `exec` must
+//! A child has none of its parent's rights but those that `mach_ports_register` hands down, and libSystem
+//! gives it a reply port of its own. Names are small numbers, and the child's own are alike: an owned value
+//! that is inherited and dropped releases a right that the child has under the same name by chance. Between
+//! `fork` and `exec` nothing of this module may be used or dropped; a child that goes on without `exec` must
 //! forget (`core::mem::forget`) every value that it inherited.
 //!
 //! # Rights that do not move
 //!
-//! Since macOS 13 the right to a reply port, which a request brings, is only good for the reply: a message that has it in its body is refused, and the
-//! program that sent it is ended. So [`ReplyTo::into_right`](crate::ReplyTo::into_right) is for answers by another interface, and not for handing the duty on to
-//! another program, unless the client made its reply port as a plain one. The same holds for receive rights of reply ports, of exception
-//! ports ([`ReceiveRight::allocate_exception`]) and of services that launchd has given out.
+//! Since macOS 13 the right to a reply port, which a request brings, is only good for the reply: a message
+//! that has it in its body is refused, and the program that sent it is ended. So
+//! [`ReplyTo::into_right`](crate::ReplyTo::into_right) is for answers by another interface, and not for
+//! handing the duty on to another program, unless the client made its reply port as a plain one. The same
+//! holds for receive rights of reply ports, of exception ports ([`ReceiveRight::allocate_exception`]) and of
+//! services that launchd has given out.
 //!
-//! The names of the foreign functions are in the module `system` alone; elsewhere a stand-in has its place in the tests.
+//! The names of the foreign functions are in the module `system` alone; elsewhere a stand-in has its place in
+//! the tests.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -87,8 +94,9 @@ impl Darwin {
         unsafe { SendRight::from_raw(*self, system::mach_thread_self()) }
     }
 
-    /// Takes the receive right of a service of this name from launchd (`bootstrap_check_in`): one that the program's `launchd.plist` lists under
-    /// `MachServices`, or any name that is free, for a program that no sandbox holds.
+    /// Takes the receive right of a service of this name from launchd (`bootstrap_check_in`): one that the
+    /// program's `launchd.plist` lists under `MachServices`, or any name that is free, for a program that no
+    /// sandbox holds.
     ///
     /// ```no_run
     /// use mig_runtime::kernel::darwin::Darwin;
@@ -109,8 +117,8 @@ impl Darwin {
         Ok(unsafe { ReceiveRight::from_raw(*self, name) })
     }
 
-    /// A send right to the service that has this name (`bootstrap_look_up`). If nobody serves it yet, launchd may start whoever does, and keeps
-    /// messages until then.
+    /// A send right to the service that has this name (`bootstrap_look_up`). If nobody serves it yet, launchd
+    /// may start whoever does, and keeps messages until then.
     ///
     /// # Errors
     ///
@@ -122,8 +130,8 @@ impl Darwin {
         Ok(unsafe { SendRight::from_raw(*self, name) })
     }
 
-    /// The port of the host that anyone may hold (`mach_host_self`); the privileged one if the program may have that. Null if there is no
-    /// room for its name.
+    /// The port of the host that anyone may hold (`mach_host_self`); the privileged one if the program may
+    /// have that. Null if there is no room for its name.
     pub fn host(&self) -> SendRight<Self> {
         // SAFETY: each call gives a reference to its caller.
         unsafe { SendRight::from_raw(*self, system::mach_host_self()) }
@@ -198,7 +206,8 @@ impl fmt::Debug for Region {
 #[derive(Clone, Copy, Debug)]
 pub struct Lent<'a>(&'a [u8]);
 
-// SAFETY: the kernel writes whole messages, and enters what they bring in this task's tables before `mach_msg` returns success.
+// SAFETY: the kernel writes whole messages, and enters what they bring in this task's tables before
+// `mach_msg` returns success.
 unsafe impl Kernel for Darwin {
     type Abi = Apple;
     type Region = Region;
@@ -357,7 +366,8 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
     let words = (call.send && call.kernel_object)
         .then(|| unsafe { to_kernel_object(buffer, options, send_size, receive_size, receive, time) });
     let message = buffer.as_mut_ptr().cast();
-    // SAFETY: `send_size` bytes may be read, as the caller says, and `receive_size` bytes written: they are the buffer.
+    // SAFETY: `send_size` bytes may be read, as the caller says, and `receive_size` bytes written: they are
+    // the buffer.
     let answer = words.and_then(|words| unsafe { system::mach_msg2_internal(message, words) });
     let code = match answer {
         Some(code) => code,
@@ -370,7 +380,8 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
 /// `MACH64_SEND_KOBJECT_CALL`
 const KERNEL_OBJECT_CALL: u64 = 0x2_0000_0000;
 
-/// The arguments of `mach_msg2_internal`, behind the message, for a call to an object of the kernel. It takes the fields of the header from here.
+/// The arguments of `mach_msg2_internal`, behind the message, for a call to an object of the kernel. It takes
+/// the fields of the header from here.
 ///
 /// # Safety
 ///

@@ -1,5 +1,6 @@
-//! The foreign functions as the tests play them: each call is written down, and succeeds unless the test says otherwise; or, on a thread
-//! that [plays on](play_on) a task of [`local`](crate::kernel::local), it is that task's.
+//! The foreign functions as the tests play them: each call is written down, and succeeds unless the test says
+//! otherwise; or, on a thread that [plays on](play_on) a task of [`local`](crate::kernel::local), it is that
+//! task's.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

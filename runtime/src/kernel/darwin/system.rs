@@ -1,4 +1,5 @@
-//! The foreign functions of `libSystem` that [`Darwin`](super::Darwin) calls, on the task that the program runs in.
+//! The foreign functions of `libSystem` that [`Darwin`](super::Darwin) calls, on the task that the program
+//! runs in.
 //!
 //! Those that cannot harm memory, whatever their arguments are, are safe here.
 
@@ -108,8 +109,8 @@ fn with<T>(value: T, code: kern_return_t) -> Result<T, KernReturn> {
 
 /// # Safety
 ///
-/// `send_size` bytes at `message` are initialised; the rights and memory that they move are the caller's; `receive_size` bytes may be
-/// written there.
+/// `send_size` bytes at `message` are initialised; the rights and memory that they move are the caller's;
+/// `receive_size` bytes may be written there.
 pub(super) unsafe fn mach_msg(
     message: *mut u8,
     options: u32,

@@ -91,7 +91,8 @@ fn to_task() -> Vec<u8> {
     header(0x8000_1513, 52, 0x203, 0x707, 3415).into_iter().chain(descriptor).collect()
 }
 
-/// All that a call to an object of the kernel says: the mark, the header once more, and the number of descriptors.
+/// All that a call to an object of the kernel says: the mark, the header once more, and the number of
+/// descriptors.
 fn kernel_call(options: u64, timeout: u64) -> Call {
     let words = [
         0x2_0000_0000 | options,
@@ -464,7 +465,8 @@ fn calls_and_replies_on_a_whole_kernel() {
     assert_eq!(task.census(), census);
 }
 
-/// An object of the kernel, and a queue: each takes its own kind of call, with a reply port of the caller's too, and from [`NoWait`].
+/// An object of the kernel, and a queue: each takes its own kind of call, with a reply port of the caller's
+/// too, and from [`NoWait`].
 #[test]
 fn objects_of_the_kernel_on_a_whole_kernel() {
     let task: Local<Apple64> = Local::new();

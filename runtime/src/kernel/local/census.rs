@@ -10,7 +10,8 @@ use crate::kernel::Name;
 
 /// Everything that a task has, counted. Equal before and after means that nothing has leaked.
 ///
-/// The ports that threads keep for replies do not count: they come with a thread's first call and go with the thread.
+/// The ports that threads keep for replies do not count: they come with a thread's first call and go with the
+/// thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Receive rights.
@@ -109,7 +110,8 @@ impl<A: Abi> Local<A> {
         })
     }
 
-    /// Sets the context of a port, which comes in the trailers of its messages where the ABI has them (`mach_port_set_context`).
+    /// Sets the context of a port, which comes in the trailers of its messages where the ABI has them
+    /// (`mach_port_set_context`).
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! A message between its sender and its receiver: bytes, and beside them the rights and memory that the bytes speak of.
+//! A message between its sender and its receiver: bytes, and beside them the rights and memory that the bytes
+//! speak of.
 
 use alloc::vec::Vec;
 
@@ -56,7 +57,8 @@ pub(super) enum Content {
     Memory(Bytes),
 }
 
-/// Why a message was not sent. What is its sender's still follows from the code ([`Remains`](crate::kernel::Remains)).
+/// Why a message was not sent. What is its sender's still follows from the code
+/// ([`Remains`](crate::kernel::Remains)).
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) code: KernReturn,
@@ -118,8 +120,8 @@ impl Message {
         core::iter::once(self.reply.0).chain(body)
     }
 
-    /// Takes a message out of its sender's hands: rights leave the name table, memory the address space. A message that is refused is lost as far
-    /// as it has been taken in by then, as on the kernel of this ABI.
+    /// Takes a message out of its sender's hands: rights leave the name table, memory the address space. A
+    /// message that is refused is lost as far as it has been taken in by then, as on the kernel of this ABI.
     pub(super) fn copy_in(
         state: &mut State,
         task: TaskId,
@@ -178,7 +180,8 @@ impl Message {
                 return Err(KernReturn::MACH_SEND_INVALID_REPLY);
             }
         }
-        // A reply right that is only copied first, for the destination may take the last reference of the same right.
+        // A reply right that is only copied first, for the destination may take the last reference of the
+        // same right.
         let copied = match reply.filter(|reply| !reply.moves()) {
             Some(reply) => Some(state.copy_in(task, reply_name, reply)?),
             None => None,
@@ -277,7 +280,8 @@ impl Message {
         region.cloned().and_then(|region| region.prefix(size)).ok_or(KernReturn::MACH_SEND_INVALID_MEMORY)
     }
 
-    /// Gives a message back to its sender, in the form of one received but for the direction: `mach_msg`'s pseudo-receive.
+    /// Gives a message back to its sender, in the form of one received but for the direction: `mach_msg`'s
+    /// pseudo-receive.
     pub(super) fn return_to(mut self, state: &mut State, task: TaskId, code: KernReturn) -> Refused {
         if state.task(task).is_err() {
             state.discard_message(self);
@@ -292,8 +296,9 @@ impl Message {
         Refused { code: KernReturn(code.0 | short_of), returned: Some(self.wire) }
     }
 
-    /// Gives a message to its receiver, whose port is `port`, with a trailer of this size where the ABI has one. With an error comes what there was
-    /// room for: the message without a part of its body, or nothing but the header.
+    /// Gives a message to its receiver, whose port is `port`, with a trailer of this size where the ABI has
+    /// one. With an error comes what there was room for: the message without a part of its body, or nothing
+    /// but the header.
     pub(super) fn copy_out(
         mut self,
         state: &mut State,
@@ -331,7 +336,8 @@ impl Message {
         }
     }
 
-    /// The fields of a trailer, the largest that there is: its type is 0, all users are 0, and the process is the sending task.
+    /// The fields of a trailer, the largest that there is: its type is 0, all users are 0, and the process is
+    /// the sending task.
     fn trailer(&self, seqno: u32, context: u64) -> [u8; MOST_TRAILER] {
         let mut trailer = [0; MOST_TRAILER];
         let mut put = |at: usize, bytes: &[u8]| trailer[at..at + bytes.len()].copy_from_slice(bytes);
@@ -342,8 +348,8 @@ impl Message {
         trailer
     }
 
-    /// The header alone of a message that its receiver has no room for; the rest is discarded. A typed one has its true size; behind an untyped one
-    /// there is a trailer.
+    /// The header alone of a message that its receiver has no room for; the rest is discarded. A typed one
+    /// has its true size; behind an untyped one there is a trailer.
     pub(super) fn copy_out_header(
         mut self,
         state: &mut State,

@@ -1,9 +1,11 @@
-//! Mach's messages inside one process: the reference for what every other kernel must do, and the ground for tests.
+//! Mach's messages inside one process: the reference for what every other kernel must do, and the ground for
+//! tests.
 //!
-//! A [`Host`] is a machine of its own. A [`Local`] is a handle on one of its tasks; its clones denote the same task, which ends, and
-//! gives back all that it has, when the last is gone or with [`Local::terminate`]. Names, rights, queues, notifications and the forms that a
-//! message takes on its way are those of GNU Mach, for an untyped ABI with the descriptors and trailers of Apple's kernels; [`Census`] counts what a task has, so that a test can end by asking whether anything
-//! has leaked.
+//! A [`Host`] is a machine of its own. A [`Local`] is a handle on one of its tasks; its clones denote the
+//! same task, which ends, and gives back all that it has, when the last is gone or with [`Local::terminate`].
+//! Names, rights, queues, notifications and the forms that a message takes on its way are those of GNU Mach,
+//! for an untyped ABI with the descriptors and trailers of Apple's kernels; [`Census`] counts what a task
+//! has, so that a test can end by asking whether anything has leaked.
 //!
 //! ```
 //! use mig_runtime::kernel::local::Local;
@@ -25,9 +27,10 @@
 //! # Ok::<(), mig_runtime::kern_return::KernReturn>(())
 //! ```
 //!
-//! Where it differs from the real thing: names have no generation and are soon used again; an address of out-of-line memory denotes a whole
-//! region and means nothing to the processor; a port whose receive right is in its own queue lives as long as the host. What XNU refuses of all that, and
-//! does not say in its messages, is in [`Policies`].
+//! Where it differs from the real thing: names have no generation and are soon used again; an address of
+//! out-of-line memory denotes a whole region and means nothing to the processor; a port whose receive right
+//! is in its own queue lives as long as the host. What XNU refuses of all that, and does not say in its
+//! messages, is in [`Policies`].
 
 mod census;
 mod message;
@@ -103,7 +106,8 @@ impl<A: Abi> Host<A> {
         Local { task: Arc::new(Task { state: self.state.clone(), id, claimed_regions }), abi: PhantomData }
     }
 
-    /// How many ports are alive, wherever their receive rights are: 0 when all tasks have ended, unless a message holds its own port.
+    /// How many ports are alive, wherever their receive rights are: 0 when all tasks have ended, unless a
+    /// message holds its own port.
     pub fn port_count(&self) -> usize {
         self.state.lock().ports.len()
     }
@@ -190,8 +194,8 @@ impl<A: Abi> Local<A> {
         self.with_task(|task| task.send_always = true);
     }
 
-    /// From now on this port is an object of the kernel: XNU takes other calls for it than for the queues of tasks ([`Policies`]). It is received
-    /// from as before, by the task that plays the kernel.
+    /// From now on this port is an object of the kernel: XNU takes other calls for it than for the queues of
+    /// tasks ([`Policies`]). It is received from as before, by the task that plays the kernel.
     ///
     /// # Errors
     ///
@@ -206,35 +210,38 @@ impl<A: Abi> Local<A> {
         })
     }
 
-    /// From now on the task has room for this many names. What needs one more fails, and of a message that brings more a part is lost, as on a
-    /// real kernel that is short of names: `MACH_RCV_HEADER_ERROR` or `MACH_RCV_BODY_ERROR`.
+    /// From now on the task has room for this many names. What needs one more fails, and of a message that
+    /// brings more a part is lost, as on a real kernel that is short of names: `MACH_RCV_HEADER_ERROR` or
+    /// `MACH_RCV_BODY_ERROR`.
     pub fn limit_names(&self, most: usize) {
         self.with_task(|task| task.name_limit = most);
     }
 
-    /// From now on the task has room for this many pieces of out-of-line memory, as [`Census::regions`] counts them; see
-    /// [`limit_names`](Self::limit_names).
+    /// From now on the task has room for this many pieces of out-of-line memory, as [`Census::regions`]
+    /// counts them; see [`limit_names`](Self::limit_names).
     pub fn limit_regions(&self, most: usize) {
         self.with_task(|task| task.region_limit = most);
     }
 
-    /// Ends the task: its ports die, its rights are released, threads that wait in it return, and whoever asked for it is notified.
-    /// Further calls fail, and releases do nothing.
+    /// Ends the task: its ports die, its rights are released, threads that wait in it return, and whoever
+    /// asked for it is notified. Further calls fail, and releases do nothing.
     pub fn terminate(&self) {
         self.task.with(|state| state.end_task(self.task.id));
     }
 
-    /// Makes every thread that waits in this task return, with `MACH_SEND_INTERRUPTED` or `MACH_RCV_INTERRUPTED`.
+    /// Makes every thread that waits in this task return, with `MACH_SEND_INTERRUPTED` or
+    /// `MACH_RCV_INTERRUPTED`.
     pub fn interrupt(&self) {
         self.task.with(|state| state.interrupt(self.task.id));
     }
 
-    /// Moves one reference of a right of this task to another task of the same host, and returns its name there.
+    /// Moves one reference of a right of this task to another task of the same host, and returns its name
+    /// there.
     ///
     /// # Errors
     ///
-    /// `KERN_INVALID_NAME` or `KERN_INVALID_RIGHT` if the name does not denote such a right, or `kind` is one that cannot move;
-    /// `KERN_INVALID_TASK` if either task has ended, or the other is of another host.
+    /// `KERN_INVALID_NAME` or `KERN_INVALID_RIGHT` if the name does not denote such a right, or `kind` is one
+    /// that cannot move; `KERN_INVALID_TASK` if either task has ended, or the other is of another host.
     fn give(&self, kind: RightKind, name: Name, to: &Self) -> Result<Name, KernReturn> {
         let disposition = match kind {
             RightKind::Send => Disposition::MoveSend,
@@ -252,7 +259,8 @@ impl<A: Abi> Local<A> {
         })
     }
 
-    /// Moves an owned right to another task of the same host: the first right that a program is given, before any message can bring one.
+    /// Moves an owned right to another task of the same host: the first right that a program is given, before
+    /// any message can bring one.
     ///
     /// ```
     /// use mig_runtime::ReceiveRight;
@@ -268,7 +276,8 @@ impl<A: Abi> Local<A> {
     ///
     /// # Errors
     ///
-    /// `KERN_INVALID_TASK` if either task has ended, or the other is of another host. The right is released then.
+    /// `KERN_INVALID_TASK` if either task has ended, or the other is of another host. The right is released
+    /// then.
     pub fn transfer<R: Right<Self>>(right: R, to: &Self) -> Result<R, KernReturn> {
         let from = right.kernel().clone();
         let kind = match R::MOVE {
@@ -288,8 +297,8 @@ impl<A: Abi> Local<A> {
         }
     }
 
-    /// Releases one reference of the send right, the send-once right or the dead name that this name denotes (`mach_port_deallocate`): for
-    /// programs that know it by its name alone. Others drop their rights.
+    /// Releases one reference of the send right, the send-once right or the dead name that this name denotes
+    /// (`mach_port_deallocate`): for programs that know it by its name alone. Others drop their rights.
     ///
     /// # Safety
     ///
@@ -346,8 +355,8 @@ std::thread_local! {
     static REPLY_PORTS: RefCell<Vec<ReplyPort>> = const { RefCell::new(Vec::new()) };
 }
 
-// SAFETY: `copy_out` writes a whole message and enters each right and region in the receiving task's tables, taken from the sender's; the names
-// and addresses in the message are those entries and no others.
+// SAFETY: `copy_out` writes a whole message and enters each right and region in the receiving task's tables,
+// taken from the sender's; the names and addresses in the message are those entries and no others.
 unsafe impl<A: Abi> Kernel for Local<A> {
     type Abi = A;
     type Region = Region;
@@ -483,7 +492,8 @@ unsafe impl<A: Abi> Kernel for Local<A> {
     }
 
     fn lend<'a>(&self, bytes: &'a [u8]) -> Lent<'a, A> {
-        // The kernel copies what a message refers to; here it does so early, because an address that it could follow later would be a pointer.
+        // The kernel copies what a message refers to; here it does so early, because an address that it could
+        // follow later would be a pointer.
         let copy = Bytes::copy(bytes).unwrap_or_default();
         let address = self.with_task(|task| task.regions.insert(copy)).unwrap_or(0);
         Lent::new(self.clone(), address)

@@ -8,9 +8,9 @@ use crate::kernel::{MsgCall, Name, PortKind};
 
 /// What a host refuses although Mach's rules allow it.
 ///
-/// Each of these is how a version of XNU treats every program; most of what they refuse, XNU punishes with the end of the program. Here the call fails
-/// with the code that the program would have seen. A task that plays the kernel
-/// ([`send_always`](super::Local::send_always)) may do everything.
+/// Each of these is how a version of XNU treats every program; most of what they refuse, XNU punishes with
+/// the end of the program. Here the call fails with the code that the program would have seen. A task that
+/// plays the kernel ([`send_always`](super::Local::send_always)) may do everything.
 ///
 /// ```
 /// use mig_runtime::abi::Apple64;
@@ -22,20 +22,22 @@ use crate::kernel::{MsgCall, Name, PortKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policies {
-    /// A send says whether its destination is an object of the kernel ([`MsgCall::kernel_object`]); if it is wrong about that, it is
-    /// `MACH_SEND_INVALID_OPTIONS`.
+    /// A send says whether its destination is an object of the kernel ([`MsgCall::kernel_object`]); if it is
+    /// wrong about that, it is `MACH_SEND_INVALID_OPTIONS`.
     pub kernel_objects: bool,
-    /// A call to an object of the kernel sends and receives at once, else it is `MACH_SEND_INVALID_OPTIONS`. So it is for programs that are built
-    /// with the SDK of macOS 15 or a newer one.
+    /// A call to an object of the kernel sends and receives at once, else it is `MACH_SEND_INVALID_OPTIONS`.
+    /// So it is for programs that are built with the SDK of macOS 15 or a newer one.
     pub kernel_calls_receive: bool,
-    /// A dead-name notification that is asked for as such comes at once if the port is gone already; else it is `KERN_INVALID_ARGUMENT`, and only
-    /// [`SendPossible`](crate::kernel::Notification::SendPossible) comes at once.
+    /// A dead-name notification that is asked for as such comes at once if the port is gone already; else it
+    /// is `KERN_INVALID_ARGUMENT`, and only [`SendPossible`](crate::kernel::Notification::SendPossible) comes
+    /// at once.
     pub dead_names_at_once: bool,
-    /// How many descriptors a message to an object of the kernel may have; with more it is `MACH_SEND_TOO_LARGE`.
+    /// How many descriptors a message to an object of the kernel may have; with more it is
+    /// `MACH_SEND_TOO_LARGE`.
     pub kernel_descriptors: u32,
-    /// Of a [reply port](PortKind::Reply) there is no right but the send-once right that a request's header makes, and only as the destination
-    /// does that one move; the receive right does not. `KERN_INVALID_CAPABILITY`, and in messages `MACH_SEND_INVALID_RIGHT` or
-    /// `MACH_SEND_INVALID_REPLY`.
+    /// Of a [reply port](PortKind::Reply) there is no right but the send-once right that a request's header
+    /// makes, and only as the destination does that one move; the receive right does not.
+    /// `KERN_INVALID_CAPABILITY`, and in messages `MACH_SEND_INVALID_RIGHT` or `MACH_SEND_INVALID_REPLY`.
     pub reply_ports: bool,
     /// The receive right of an [exception port](PortKind::Exception) does not move: the same codes.
     pub exception_ports: bool,

@@ -1,4 +1,5 @@
-//! Out-of-line memory. An address on the wire is a key of the task's [`Regions`], so that no byte of a message is ever a host pointer.
+//! Out-of-line memory. An address on the wire is a key of the task's [`Regions`], so that no byte of a
+//! message is ever a host pointer.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -13,7 +14,8 @@ use zerocopy::IntoBytes;
 use super::Local;
 use crate::abi::Abi;
 
-/// Memory that several may read and nobody writes: what is written is first made one's own, as the kernel's virtual copies do.
+/// Memory that several may read and nobody writes: what is written is first made one's own, as the kernel's
+/// virtual copies do.
 #[derive(Clone, Default)]
 pub(super) struct Bytes {
     /// Words, so that arrays of any port or integer in it are aligned.
@@ -73,7 +75,8 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// The memory of a task that stands in messages: what it is about to send, and what it has received and not claimed.
+/// The memory of a task that stands in messages: what it is about to send, and what it has received and not
+/// claimed.
 #[derive(Debug, Default)]
 pub(super) struct Regions {
     by_address: BTreeMap<u32, Bytes>,
@@ -81,8 +84,8 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    /// Gives memory an address. It fits in 32 bits on every ABI, and comes up again only after all others, so that a stale one is noticed.
-    /// Empty memory has the address 0.
+    /// Gives memory an address. It fits in 32 bits on every ABI, and comes up again only after all others, so
+    /// that a stale one is noticed. Empty memory has the address 0.
     pub(super) fn insert(&mut self, bytes: Bytes) -> u64 {
         if bytes.len() == 0 {
             return 0;

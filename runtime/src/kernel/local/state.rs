@@ -1,7 +1,7 @@
 //! Ports, port sets and tasks, and how rights come and go.
 //!
-//! Everything here runs under the host's one lock. What an operation takes away goes to [`State::pending`] and is dealt with one by one by
-//! [`State::settle`], however deeply ports hang in messages of ports.
+//! Everything here runs under the host's one lock. What an operation takes away goes to [`State::pending`]
+//! and is dealt with one by one by [`State::settle`], however deeply ports hang in messages of ports.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -24,8 +24,8 @@ use crate::kernel::{Name, Notification, PortKind, RightKind};
 /// `MACH_PORT_QLIMIT_DEFAULT`
 pub(super) const QUEUE_LIMIT: usize = 5;
 
-/// `MACH_PORT_UREFS_MAX`: user references that a name can have, the same number in GNU Mach and XNU. One of a send right in GNU Mach has one less, so
-/// that it has room for the reference of a dead-name notification.
+/// `MACH_PORT_UREFS_MAX`: user references that a name can have, the same number in GNU Mach and XNU. One of a
+/// send right in GNU Mach has one less, so that it has room for the reference of a dead-name notification.
 const UREFS_MAX: u32 = 0xffff;
 
 /// A port. Never used again, so a port that is not in the table is dead.
@@ -643,7 +643,8 @@ impl State {
         }
     }
 
-    /// Whether a task can be given one more reference of a send right by a call. XNU gives none and says nothing.
+    /// Whether a task can be given one more reference of a send right by a call. XNU gives none and says
+    /// nothing.
     pub(super) fn check_references(&mut self, task: TaskId, name: Name) -> Result<(), KernReturn> {
         let most = self.most_sends();
         let may_peg = self.facts.system == System::Xnu;
@@ -661,8 +662,8 @@ impl State {
         }
     }
 
-    /// The number of user references that releases no longer change, if there is one: XNU knows of a name that has reached the most only that it may have
-    /// had more.
+    /// The number of user references that releases no longer change, if there is one: XNU knows of a name
+    /// that has reached the most only that it may have had more.
     fn pegged(&self) -> u32 {
         if self.facts.system == System::Xnu { UREFS_MAX } else { u32::MAX }
     }
@@ -767,7 +768,8 @@ impl State {
         self.pending.push_back(Pending::Message(message));
     }
 
-    /// Releases all that has been discarded, and what falls with it, and sends the notifications that follow. Every operation ends with this.
+    /// Releases all that has been discarded, and what falls with it, and sends the notifications that follow.
+    /// Every operation ends with this.
     pub(super) fn settle(&mut self) {
         while let Some(pending) = self.pending.pop_front() {
             match pending {

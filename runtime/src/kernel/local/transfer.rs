@@ -93,7 +93,8 @@ fn deliver(
 }
 
 impl State {
-    /// What tells that the queue has room again, if it has none for this message: only messages to send rights wait.
+    /// What tells that the queue has room again, if it has none for this message: only messages to send
+    /// rights wait.
     fn full_queue(&self, task: TaskId, message: &Message) -> Option<Arc<Condvar>> {
         let to = message.destination();
         let port = self.ports.get(&to.port)?;
@@ -139,7 +140,8 @@ impl State {
         .unwrap_or_default()
     }
 
-    /// Takes the first message out of a queue that has one. What is returned with an error is the header, or what there was room for.
+    /// Takes the first message out of a queue that has one. What is returned with an error is the header, or
+    /// what there was room for.
     fn take_message(
         &mut self,
         task: TaskId,

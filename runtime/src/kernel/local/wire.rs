@@ -1,7 +1,7 @@
 //! The bytes of a message, as the kernel sees them: header fields, and type words or descriptors.
 //!
-//! This kernel has Mach's numbers a second time, here and in its other modules, and takes none of `mig-abi` but the sizes of a dialect: it is the
-//! tests' second opinion of what the runtime writes.
+//! This kernel has Mach's numbers a second time, here and in its other modules, and takes none of `mig-abi`
+//! but the sizes of a dialect: it is the tests' second opinion of what the runtime writes.
 
 use zerocopy::IntoBytes;
 
@@ -151,14 +151,16 @@ impl Wire {
         self.set_word(at, width, address);
     }
 
-    /// Of memory that a receiver has no room for: Apple's kernels say that it has no bytes, GNU Mach leaves the number in the type word.
+    /// Of memory that a receiver has no room for: Apple's kernels say that it has no bytes, GNU Mach leaves
+    /// the number in the type word.
     pub(super) fn forget_size(&mut self, descriptor: usize) {
         if self.facts.family == Family::Untyped {
             self.set_u32(descriptor + self.size_at(), 0);
         }
     }
 
-    /// Where an untyped descriptor has its size: behind an address of 8 bytes and the single bytes, or between them.
+    /// Where an untyped descriptor has its size: behind an address of 8 bytes and the single bytes, or
+    /// between them.
     fn size_at(&self) -> usize {
         if self.facts.pointer == 8 { 12 } else { 4 }
     }
@@ -171,8 +173,8 @@ impl Wire {
         }
     }
 
-    /// What the body of a complex message holds, each with its place: all arguments of a typed message, and those of an untyped one that
-    /// have descriptors. `next` is where the one behind starts.
+    /// What the body of a complex message holds, each with its place: all arguments of a typed message, and
+    /// those of an untyped one that have descriptors. `next` is where the one behind starts.
     pub(super) fn arguments(&self) -> Result<Arguments, BadType> {
         let header = self.facts.header;
         match self.facts.family {
@@ -280,8 +282,8 @@ impl Wire {
         }
     }
 
-    /// Rewrites a type word as the receiver is to see it: deallocate is true out of line, false inline, and a port's name is that of
-    /// the right it gives.
+    /// Rewrites a type word as the receiver is to see it: deallocate is true out of line, false inline, and a
+    /// port's name is that of the right it gives.
     pub(super) fn normalise(&mut self, descriptor: &Descriptor) {
         if self.facts.family == Family::Untyped {
             return self.normalise_untyped(descriptor);
@@ -334,7 +336,8 @@ impl Arguments {
 }
 
 impl Wire {
-    /// As Apple's kernel writes descriptors back: the right that the receiver gets, and memory that is the receiver's, if it was copied virtually.
+    /// As Apple's kernel writes descriptors back: the right that the receiver gets, and memory that is the
+    /// receiver's, if it was copied virtually.
     fn normalise_untyped(&mut self, descriptor: &Descriptor) {
         let at = descriptor.at;
         let gives = descriptor.disposition().map(|disposition| disposition.gives().number() as u8);

@@ -19,7 +19,8 @@ pub mod id {
     pub const ACPI_GET_PCI_IRQ: i32 = 41001;
 }
 
-/// Puts the machine to sleep: state 3 keeps its memory, state 5 switches it off. For the root of the server only.
+/// Puts the machine to sleep: state 3 keeps its memory, state 5 switches it off. For the root of the server
+/// only.
 ///
 /// `acpi_sleep`, routine, message 41000.
 ///
@@ -49,8 +50,8 @@ pub fn acpi_sleep<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the server
-/// only.
+/// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the
+/// server only.
 ///
 /// `acpi_get_pci_irq`, routine, message 41001.
 ///
@@ -100,7 +101,8 @@ pub fn acpi_get_pci_irq<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Acpi<K: rt::Kernel<Abi = Abi>> {
-    /// Puts the machine to sleep: state 3 keeps its memory, state 5 switches it off. For the root of the server only.
+    /// Puts the machine to sleep: state 3 keeps its memory, state 5 switches it off. For the root of the server
+    /// only.
     ///
     /// `acpi_sleep`, sent by [`acpi_sleep()`].
     fn acpi_sleep(
@@ -111,8 +113,8 @@ pub trait Acpi<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the server
-    /// only.
+    /// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the
+    /// server only.
     ///
     /// `acpi_get_pci_irq`, sent by [`acpi_get_pci_irq()`].
     fn acpi_get_pci_irq(

@@ -143,8 +143,8 @@ pub fn auth_makeauth<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port that the
-/// server gave for it.
+/// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port
+/// that the server gave for it.
 ///
 /// `auth_user_authenticate`, routine, message 25002.
 ///
@@ -234,9 +234,9 @@ pub fn auth_server_authenticate<'a, K: rt::Kernel<Abi = Abi>>(
 
 /// The authentication server, which vouches for the user and group ids of one program before another.
 ///
-/// Ids come as arrays, of which there are two for users and two for groups: the effective ones decide what is allowed,
-/// the available ones are kept to be made effective again. By convention the first available id is the real one, the
-/// second the saved one.
+/// Ids come as arrays, of which there are two for users and two for groups: the effective ones decide what is
+/// allowed, the available ones are kept to be made effective again. By convention the first available id is
+/// the real one, the second the saved one.
 ///
 /// A server of `auth`.
 ///
@@ -268,8 +268,8 @@ pub trait Auth<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port that the
-    /// server gave for it.
+    /// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port
+    /// that the server gave for it.
     ///
     /// `auth_user_authenticate`, sent by [`auth_user_authenticate()`].
     fn auth_user_authenticate(

@@ -88,7 +88,8 @@ pub fn auth_server_authenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Calls of the authentication server that do not wait for their answer, which is a message of `auth_reply`.
+/// Calls of the authentication server that do not wait for their answer, which is a message of
+/// `auth_reply`.
 ///
 /// A server of `auth_request`.
 ///

@@ -23,10 +23,10 @@ pub mod id {
     pub const CRASH_DUMP_TASK: i32 = 32000;
 }
 
-/// Handles a task that has crashed. It may write what is left of it to the file; if the answer is `EEXIST`, it has
-/// written it elsewhere. The signal that killed the task comes with its code, and the exception that caused the signal
-/// with its own; an exception of zero means that software sent the signal. The last port stands for the task's
-/// terminal, for signals to its process group.
+/// Handles a task that has crashed. It may write what is left of it to the file; if the answer is `EEXIST`, it
+/// has written it elsewhere. The signal that killed the task comes with its code, and the exception that
+/// caused the signal with its own; an exception of zero means that software sent the signal. The last port
+/// stands for the task's terminal, for signals to its process group.
 ///
 /// `crash_dump_task`, routine, message 32000.
 ///
@@ -90,10 +90,10 @@ pub fn crash_dump_task<'a, K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Crash<K: rt::Kernel<Abi = Abi>> {
-    /// Handles a task that has crashed. It may write what is left of it to the file; if the answer is `EEXIST`, it has
-    /// written it elsewhere. The signal that killed the task comes with its code, and the exception that caused the signal
-    /// with its own; an exception of zero means that software sent the signal. The last port stands for the task's
-    /// terminal, for signals to its process group.
+    /// Handles a task that has crashed. It may write what is left of it to the file; if the answer is `EEXIST`, it
+    /// has written it elsewhere. The signal that killed the task comes with its code, and the exception that
+    /// caused the signal with its own; an exception of zero means that software sent the signal. The last port
+    /// stands for the task's terminal, for signals to its process group.
     ///
     /// `crash_dump_task`, sent by [`crash_dump_task()`].
     fn crash_dump_task(

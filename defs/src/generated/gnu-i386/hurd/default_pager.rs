@@ -385,8 +385,8 @@ pub fn default_pager_paging_file<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the name is
-/// for messages about the area, and must be the same when the area is taken away.
+/// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the
+/// name is for messages about the area, and must be the same when the area is taken away.
 ///
 /// `default_pager_paging_storage`, routine, message 2281.
 ///
@@ -469,7 +469,8 @@ pub fn default_pager_object_set_size<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the size of each swap area, what is left of it, and the names, one after the other with their NULs.
+/// Tells the size of each swap area, what is left of it, and the names, one after the other with their
+/// NULs.
 ///
 /// `default_pager_storage_info`, routine, message 2283.
 ///
@@ -513,8 +514,8 @@ pub fn default_pager_storage_info<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// What tasks ask of the Hurd's default memory manager: Mach's interface, with calls for storage, for the size of
-/// objects and for swap areas.
+/// What tasks ask of the Hurd's default memory manager: Mach's interface, with calls for storage, for the size
+/// of objects and for swap areas.
 ///
 /// A server of `default_pager`.
 ///
@@ -579,8 +580,8 @@ pub trait DefaultPager<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the name is
-    /// for messages about the area, and must be the same when the area is taken away.
+    /// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the
+    /// name is for messages about the area, and must be the same when the area is taken away.
     ///
     /// `default_pager_paging_storage`, sent by [`default_pager_paging_storage()`].
     fn default_pager_paging_storage(
@@ -606,7 +607,8 @@ pub trait DefaultPager<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the size of each swap area, what is left of it, and the names, one after the other with their NULs.
+    /// Tells the size of each swap area, what is left of it, and the names, one after the other with their
+    /// NULs.
     ///
     /// `default_pager_storage_info`, sent by [`default_pager_storage_info()`].
     fn default_pager_storage_info(

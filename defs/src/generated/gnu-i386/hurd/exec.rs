@@ -149,10 +149,10 @@ pub fn exec_setexecdata<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the names are
-/// rights that the old program loses. Flags: bit 0 makes a new task, bit 1 the ports are those of a program with other
-/// ids, bit 2 fills in missing ports, bit 3 stops at the first instruction, bit 4 says that the arguments are on the
-/// stack.
+/// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the
+/// names are rights that the old program loses. Flags: bit 0 makes a new task, bit 1 the ports are those of a
+/// program with other ids, bit 2 fills in missing ports, bit 3 stops at the first instruction, bit 4 says that
+/// the arguments are on the stack.
 ///
 /// `exec_exec_paths`, routine, message 30004.
 ///
@@ -269,10 +269,10 @@ pub trait Exec<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the names are
-    /// rights that the old program loses. Flags: bit 0 makes a new task, bit 1 the ports are those of a program with other
-    /// ids, bit 2 fills in missing ports, bit 3 stops at the first instruction, bit 4 says that the arguments are on the
-    /// stack.
+    /// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the
+    /// names are rights that the old program loses. Flags: bit 0 makes a new task, bit 1 the ports are those of a
+    /// program with other ids, bit 2 fills in missing ports, bit 3 stops at the first instruction, bit 4 says that
+    /// the arguments are on the stack.
     ///
     /// `exec_exec_paths`, sent by [`exec_exec_paths()`].
     fn exec_exec_paths(

@@ -406,7 +406,8 @@ pub fn file_utimes<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size afterwards.
+/// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size
+/// afterwards.
 ///
 /// `file_set_size`, routine, message 20006.
 ///
@@ -502,8 +503,8 @@ pub fn file_lock_stat<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE` and
-/// `O_EXEC`.
+/// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE`
+/// and `O_EXEC`.
 ///
 /// `file_check_access`, routine, message 20009.
 ///
@@ -694,7 +695,8 @@ pub fn file_syncfs<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and names.
+/// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and
+/// names.
 ///
 /// `file_get_storage_info`, routine, message 20015.
 ///
@@ -798,8 +800,8 @@ pub fn file_getfh<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest of the
-/// name. An empty name opens the file itself again, which need be no directory then.
+/// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest
+/// of the name. An empty name opens the file itself again, which need be no directory then.
 ///
 /// `dir_lookup`, routine, message 20018.
 ///
@@ -850,8 +852,8 @@ pub fn dir_lookup<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1 and 0
-/// are no limits.
+/// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1
+/// and 0 are no limits.
 ///
 /// `dir_readdir`, routine, message 20019.
 ///
@@ -1139,8 +1141,8 @@ pub fn dir_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say what is
-/// set and when that is an error, and how an old translator is told to go.
+/// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say
+/// what is set and when that is an error, and how an old translator is told to go.
 ///
 /// `file_set_translator`, routine, message 20027.
 ///
@@ -1377,8 +1379,8 @@ pub fn file_exec_paths<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves a time
-/// alone.
+/// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves
+/// a time alone.
 ///
 /// `file_utimens`, routine, message 20035.
 ///
@@ -1411,8 +1413,8 @@ pub fn file_utimens<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock; without one
-/// the owner is the open file.
+/// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock;
+/// without one the owner is the open file.
 ///
 /// `file_record_lock`, routine, message 20036.
 ///
@@ -1538,7 +1540,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size afterwards.
+    /// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size
+    /// afterwards.
     ///
     /// `file_set_size`, sent by [`file_set_size()`].
     fn file_set_size(
@@ -1570,8 +1573,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE` and
-    /// `O_EXEC`.
+    /// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE`
+    /// and `O_EXEC`.
     ///
     /// `file_check_access`, sent by [`file_check_access()`].
     fn file_check_access(&self, file: rt::Port<'_, K>) -> Result<i32, rt::KernReturn> {
@@ -1633,7 +1636,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and names.
+    /// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and
+    /// names.
     ///
     /// `file_get_storage_info`, sent by [`file_get_storage_info()`].
     fn file_get_storage_info(
@@ -1660,8 +1664,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest of the
-    /// name. An empty name opens the file itself again, which need be no directory then.
+    /// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest
+    /// of the name. An empty name opens the file itself again, which need be no directory then.
     ///
     /// `dir_lookup`, sent by [`dir_lookup()`].
     fn dir_lookup(
@@ -1674,8 +1678,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1 and 0
-    /// are no limits.
+    /// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1
+    /// and 0 are no limits.
     ///
     /// `dir_readdir`, sent by [`dir_readdir()`].
     fn dir_readdir(
@@ -1772,8 +1776,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say what is
-    /// set and when that is an error, and how an old translator is told to go.
+    /// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say
+    /// what is set and when that is an error, and how an old translator is told to go.
     ///
     /// `file_set_translator`, sent by [`file_set_translator()`].
     fn file_set_translator(
@@ -1850,8 +1854,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves a time
-    /// alone.
+    /// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves
+    /// a time alone.
     ///
     /// `file_utimens`, sent by [`file_utimens()`].
     fn file_utimens(
@@ -1863,8 +1867,8 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock; without one
-    /// the owner is the open file.
+    /// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock;
+    /// without one the owner is the open file.
     ///
     /// `file_record_lock`, sent by [`file_record_lock()`].
     fn file_record_lock(

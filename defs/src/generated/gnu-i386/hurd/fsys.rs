@@ -79,8 +79,8 @@ pub struct FsysGetChildrenReply<K: rt::Kernel<Abi = Abi>> {
     pub controls: rt::Rights<K, rt::SendRight<K>>,
 }
 
-/// What a translator says on its bootstrap port when it has started: its control port. It gets the file that it
-/// translates.
+/// What a translator says on its bootstrap port when it has started: its control port. It gets the file that
+/// it translates.
 ///
 /// `fsys_startup`, routine, message 22000.
 ///
@@ -120,8 +120,8 @@ pub fn fsys_startup<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use, bit 3
-/// only if it is no directory, bit 4 with those below it.
+/// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use,
+/// bit 3 only if it is no directory, bit 4 with those below it.
 ///
 /// `fsys_goaway`, routine, message 22001.
 ///
@@ -151,7 +151,8 @@ pub fn fsys_goaway<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Opens the root for a client with these ids, below a directory. What is left to do is said as by `dir_lookup`.
+/// Opens the root for a client with these ids, below a directory. What is left to do is said as by
+/// `dir_lookup`.
 ///
 /// `fsys_getroot`, routine, message 22002.
 ///
@@ -526,8 +527,8 @@ pub fn fsys_get_source<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
-    /// What a translator says on its bootstrap port when it has started: its control port. It gets the file that it
-    /// translates.
+    /// What a translator says on its bootstrap port when it has started: its control port. It gets the file that
+    /// it translates.
     ///
     /// `fsys_startup`, sent by [`fsys_startup()`].
     fn fsys_startup(
@@ -539,8 +540,8 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use, bit 3
-    /// only if it is no directory, bit 4 with those below it.
+    /// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use,
+    /// bit 3 only if it is no directory, bit 4 with those below it.
     ///
     /// `fsys_goaway`, sent by [`fsys_goaway()`].
     fn fsys_goaway(
@@ -551,7 +552,8 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Opens the root for a client with these ids, below a directory. What is left to do is said as by `dir_lookup`.
+    /// Opens the root for a client with these ids, below a directory. What is left to do is said as by
+    /// `dir_lookup`.
     ///
     /// `fsys_getroot`, sent by [`fsys_getroot()`].
     fn fsys_getroot(

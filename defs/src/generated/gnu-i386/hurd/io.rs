@@ -413,8 +413,8 @@ pub fn io_clear_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Asks for signals when there is something to read or write. The port that comes back is the reason that the signals
-/// give; releasing it ends them.
+/// Asks for signals when there is something to read or write. The port that comes back is the reason that the
+/// signals give; releasing it ends them.
 ///
 /// `io_async`, routine, message 21008.
 ///
@@ -543,8 +543,8 @@ pub fn io_get_icky_async_id<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4 urgent
-/// data.
+/// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4
+/// urgent data.
 ///
 /// `io_select`, routine, message 21012.
 ///
@@ -592,8 +592,8 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the status of the object. Times, the best size of transfers and the kind of file system mean something for
-/// all objects.
+/// Tells the status of the object. Times, the best size of transfers and the kind of file system mean
+/// something for all objects.
 ///
 /// `io_stat`, routine, message 21013.
 ///
@@ -624,8 +624,8 @@ pub fn io_stat<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and gets a
-/// port with its ids.
+/// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and
+/// gets a port with its ids.
 ///
 /// `io_reauthenticate`, simpleroutine, message 21014.
 ///
@@ -765,8 +765,8 @@ pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where the
-/// data are.
+/// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where
+/// the data are.
 ///
 /// `io_map`, routine, message 21018.
 ///
@@ -1079,8 +1079,8 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Gives a port that stands for the object and one for its file system, to compare with others, and the number of the
-/// file.
+/// Gives a port that stands for the object and one for its file system, to compare with others, and the number
+/// of the file.
 ///
 /// `io_identity`, routine, message 21029.
 ///
@@ -1283,8 +1283,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Asks for signals when there is something to read or write. The port that comes back is the reason that the signals
-    /// give; releasing it ends them.
+    /// Asks for signals when there is something to read or write. The port that comes back is the reason that the
+    /// signals give; releasing it ends them.
     ///
     /// `io_async`, sent by [`io_async()`].
     fn io_async(
@@ -1323,8 +1323,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4 urgent
-    /// data.
+    /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4
+    /// urgent data.
     ///
     /// `io_select`, sent by [`io_select()`].
     fn io_select(
@@ -1335,8 +1335,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean something for
-    /// all objects.
+    /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean
+    /// something for all objects.
     ///
     /// `io_stat`, sent by [`io_stat()`].
     fn io_stat(
@@ -1346,8 +1346,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and gets a
-    /// port with its ids.
+    /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and
+    /// gets a port with its ids.
     ///
     /// `io_reauthenticate`, sent by [`io_reauthenticate()`].
     fn io_reauthenticate(
@@ -1390,8 +1390,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where the
-    /// data are.
+    /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where
+    /// the data are.
     ///
     /// `io_map`, sent by [`io_map()`].
     fn io_map(
@@ -1491,8 +1491,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives a port that stands for the object and one for its file system, to compare with others, and the number of the
-    /// file.
+    /// Gives a port that stands for the object and one for its file system, to compare with others, and the number
+    /// of the file.
     ///
     /// `io_identity`, sent by [`io_identity()`].
     fn io_identity(

@@ -467,7 +467,8 @@ pub fn proc_register_version<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is null.
+/// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is
+/// null.
 ///
 /// `proc_reauthenticate`, simpleroutine, message 24011.
 ///
@@ -771,8 +772,8 @@ pub fn proc_getmsgport<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a negative
-/// number).
+/// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a
+/// negative number).
 ///
 /// `proc_wait`, routine, message 24020.
 ///
@@ -853,7 +854,8 @@ pub fn proc_dostop<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the thread.
+/// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the
+/// thread.
 ///
 /// `proc_handle_exceptions`, routine, message 24022.
 ///
@@ -2033,8 +2035,8 @@ pub fn proc_get_code<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task` tells of
-/// each, and they end with it.
+/// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task`
+/// tells of each, and they end with it.
 ///
 /// `proc_make_task_namespace`, routine, message 24057.
 ///
@@ -2194,7 +2196,8 @@ pub fn proc_get_entry<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The process server, which knows processes, their parents, groups and sessions, and which task each of them is.
+/// The process server, which knows processes, their parents, groups and sessions, and which task each of them
+/// is.
 ///
 /// A server of `process`.
 ///
@@ -2275,7 +2278,8 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is null.
+    /// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is
+    /// null.
     ///
     /// `proc_reauthenticate`, sent by [`proc_reauthenticate()`].
     fn proc_reauthenticate(
@@ -2374,8 +2378,8 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a negative
-    /// number).
+    /// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a
+    /// negative number).
     ///
     /// `proc_wait`, sent by [`proc_wait()`].
     fn proc_wait(
@@ -2398,7 +2402,8 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the thread.
+    /// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the
+    /// thread.
     ///
     /// `proc_handle_exceptions`, sent by [`proc_handle_exceptions()`].
     fn proc_handle_exceptions(
@@ -2768,8 +2773,8 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task` tells of
-    /// each, and they end with it.
+    /// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task`
+    /// tells of each, and they end with it.
     ///
     /// `proc_make_task_namespace`, sent by [`proc_make_task_namespace()`].
     fn proc_make_task_namespace(

@@ -15,7 +15,8 @@ pub mod id {
     pub const STARTUP_DOSYNC: i32 = 29500;
 }
 
-/// The system goes down: what is not on a disk yet should go there. The server waits for the answer, but not for ever.
+/// The system goes down: what is not on a disk yet should go there. The server waits for the answer, but not
+/// for ever.
 ///
 /// `startup_dosync`, routine, message 29500.
 ///
@@ -57,7 +58,8 @@ pub fn startup_dosync<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait StartupNotify<K: rt::Kernel<Abi = Abi>> {
-    /// The system goes down: what is not on a disk yet should go there. The server waits for the answer, but not for ever.
+    /// The system goes down: what is not on a disk yet should go there. The server waits for the answer, but not
+    /// for ever.
     ///
     /// `startup_dosync`, sent by [`startup_dosync()`].
     fn startup_dosync(

@@ -121,8 +121,8 @@ pub fn startup_authinit_reply<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The answers of the startup server that may come late, as messages of their own. Numbers are those of `startup`,
-/// plus 100.
+/// The answers of the startup server that may come late, as messages of their own. Numbers are those of
+/// `startup`, plus 100.
 ///
 /// A server of `startup_reply`.
 ///

@@ -72,8 +72,8 @@ pub fn term_getctty<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to it, and
-/// calls of a process in the background fail with `EBACKGROUND`.
+/// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to
+/// it, and calls of a process in the background fail with `EBACKGROUND`.
 ///
 /// `term_open_ctty`, routine, message 28001.
 ///
@@ -208,7 +208,8 @@ pub fn term_set_filenode<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the other end.
+/// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the
+/// other end.
 ///
 /// `term_get_bottom_type`, routine, message 28005.
 ///
@@ -419,8 +420,8 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to it, and
-    /// calls of a process in the background fail with `EBACKGROUND`.
+    /// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to
+    /// it, and calls of a process in the background fail with `EBACKGROUND`.
     ///
     /// `term_open_ctty`, sent by [`term_open_ctty()`].
     fn term_open_ctty(
@@ -464,7 +465,8 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the other end.
+    /// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the
+    /// other end.
     ///
     /// `term_get_bottom_type`, sent by [`term_get_bottom_type()`].
     fn term_get_bottom_type(

@@ -1119,8 +1119,8 @@ pub fn tioctl_tiocsbrk<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Requests of `ioctl` to terminals: the group `t`. A request's number is added to that of the subsystem; from 100 on
-/// another 100 is added, since those belong to the answers.
+/// Requests of `ioctl` to terminals: the group `t`. A request's number is added to that of the subsystem; from
+/// 100 on another 100 is added, since those belong to the answers.
 ///
 /// A server of `tioctl`.
 ///

@@ -95,8 +95,8 @@ pub fn auth_server_authenticate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The answers of the authentication server that may come late, as messages of their own. Numbers are those of `auth`,
-/// plus 100.
+/// The answers of the authentication server that may come late, as messages of their own. Numbers are those of
+/// `auth`, plus 100.
 ///
 /// A server of `auth_reply`.
 ///

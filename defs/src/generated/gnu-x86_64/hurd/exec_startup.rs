@@ -52,8 +52,8 @@ pub struct ExecStartupGetInfoReply<K: rt::Kernel<Abi = Abi>> {
     pub intarray: rt::Vec<i32>,
 }
 
-/// Asks what the program was started with: where it begins, where its program headers and its stack are, and what
-/// `exec_exec_paths` was given.
+/// Asks what the program was started with: where it begins, where its program headers and its stack are, and
+/// what `exec_exec_paths` was given.
 ///
 /// `exec_startup_get_info`, routine, message 30500.
 ///
@@ -123,8 +123,8 @@ pub fn exec_startup_get_info<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait ExecStartup<K: rt::Kernel<Abi = Abi>> {
-    /// Asks what the program was started with: where it begins, where its program headers and its stack are, and what
-    /// `exec_exec_paths` was given.
+    /// Asks what the program was started with: where it begins, where its program headers and its stack are, and
+    /// what `exec_exec_paths` was given.
     ///
     /// `exec_startup_get_info`, sent by [`exec_startup_get_info()`].
     fn exec_startup_get_info(

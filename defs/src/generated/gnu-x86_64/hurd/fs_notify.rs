@@ -30,7 +30,8 @@ pub mod id {
     pub const FILE_CHANGED: i32 = 20501;
 }
 
-/// A directory has changed; the name tells which entry. The messages are counted, so that a missing one is seen.
+/// A directory has changed; the name tells which entry. The messages are counted, so that a missing one is
+/// seen.
 ///
 /// `dir_changed`, simpleroutine, message 20500.
 ///
@@ -122,7 +123,8 @@ pub fn file_changed<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait FsNotify<K: rt::Kernel<Abi = Abi>> {
-    /// A directory has changed; the name tells which entry. The messages are counted, so that a missing one is seen.
+    /// A directory has changed; the name tells which entry. The messages are counted, so that a missing one is
+    /// seen.
     ///
     /// `dir_changed`, sent by [`dir_changed()`].
     fn dir_changed(

@@ -878,7 +878,8 @@ pub fn iioctl_siocgifname<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Requests of `ioctl` to network interfaces: the group `i`. A request's number is added to that of the subsystem.
+/// Requests of `ioctl` to network interfaces: the group `i`. A request's number is added to that of the
+/// subsystem.
 ///
 /// A server of `iioctl`.
 ///

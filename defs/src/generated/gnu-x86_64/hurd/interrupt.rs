@@ -15,7 +15,8 @@ pub mod id {
     pub const INTERRUPT_OPERATION: i32 = 33000;
 }
 
-/// Lets the calls that are under way on the object return at once. The sequence number tells which ones came before.
+/// Lets the calls that are under way on the object return at once. The sequence number tells which ones came
+/// before.
 ///
 /// `interrupt_operation`, routine, message 33000.
 ///
@@ -57,7 +58,8 @@ pub fn interrupt_operation<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Interrupt<K: rt::Kernel<Abi = Abi>> {
-    /// Lets the calls that are under way on the object return at once. The sequence number tells which ones came before.
+    /// Lets the calls that are under way on the object return at once. The sequence number tells which ones came
+    /// before.
     ///
     /// `interrupt_operation`, sent by [`interrupt_operation()`].
     fn interrupt_operation(

@@ -611,8 +611,8 @@ pub fn io_clear_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Asks for signals when there is something to read or write. The port that comes back is the reason that the signals
-/// give; releasing it ends them.
+/// Asks for signals when there is something to read or write. The port that comes back is the reason that the
+/// signals give; releasing it ends them.
 ///
 /// `io_async`, routine, message 21008.
 ///
@@ -741,8 +741,8 @@ pub fn io_get_icky_async_id<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4 urgent
-/// data.
+/// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4
+/// urgent data.
 ///
 /// `io_select`, routine, message 21012.
 ///
@@ -790,8 +790,8 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells the status of the object. Times, the best size of transfers and the kind of file system mean something for
-/// all objects.
+/// Tells the status of the object. Times, the best size of transfers and the kind of file system mean
+/// something for all objects.
 ///
 /// `io_stat`, routine, message 21013.
 ///
@@ -822,8 +822,8 @@ pub fn io_stat<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and gets a
-/// port with its ids.
+/// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and
+/// gets a port with its ids.
 ///
 /// `io_reauthenticate`, simpleroutine, message 21014.
 ///
@@ -963,8 +963,8 @@ pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where the
-/// data are.
+/// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where
+/// the data are.
 ///
 /// `io_map`, routine, message 21018.
 ///
@@ -1277,8 +1277,8 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Gives a port that stands for the object and one for its file system, to compare with others, and the number of the
-/// file.
+/// Gives a port that stands for the object and one for its file system, to compare with others, and the number
+/// of the file.
 ///
 /// `io_identity`, routine, message 21029.
 ///
@@ -1481,8 +1481,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Asks for signals when there is something to read or write. The port that comes back is the reason that the signals
-    /// give; releasing it ends them.
+    /// Asks for signals when there is something to read or write. The port that comes back is the reason that the
+    /// signals give; releasing it ends them.
     ///
     /// `io_async`, sent by [`io_async()`].
     fn io_async(
@@ -1521,8 +1521,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4 urgent
-    /// data.
+    /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4
+    /// urgent data.
     ///
     /// `io_select`, sent by [`io_select()`].
     fn io_select(
@@ -1533,8 +1533,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean something for
-    /// all objects.
+    /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean
+    /// something for all objects.
     ///
     /// `io_stat`, sent by [`io_stat()`].
     fn io_stat(
@@ -1544,8 +1544,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and gets a
-    /// port with its ids.
+    /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and
+    /// gets a port with its ids.
     ///
     /// `io_reauthenticate`, sent by [`io_reauthenticate()`].
     fn io_reauthenticate(
@@ -1588,8 +1588,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where the
-    /// data are.
+    /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where
+    /// the data are.
     ///
     /// `io_map`, sent by [`io_map()`].
     fn io_map(
@@ -1689,8 +1689,8 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Gives a port that stands for the object and one for its file system, to compare with others, and the number of the
-    /// file.
+    /// Gives a port that stands for the object and one for its file system, to compare with others, and the number
+    /// of the file.
     ///
     /// `io_identity`, sent by [`io_identity()`].
     fn io_identity(

@@ -976,8 +976,8 @@ pub fn io_select_timeout_request<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// The calls of `io` that do not wait for their answer, which is a message of `io_reply`. What they mean is said
-/// there.
+/// The calls of `io` that do not wait for their answer, which is a message of `io_reply`. What they mean is
+/// said there.
 ///
 /// A server of `io_request`.
 ///

@@ -83,8 +83,8 @@ pub struct MsgReportWaitReply {
     pub wait_rpc: MachMsgId,
 }
 
-/// Sends a signal. The port is the reason: a task port for any signal, a session's for SIGCONT, a terminal's for
-/// SIGINT, SIGQUIT, SIGTSTP and SIGHUP, the reason of `io_async` for SIGIO and SIGURG.
+/// Sends a signal. The port is the reason: a task port for any signal, a session's for SIGCONT, a terminal's
+/// for SIGINT, SIGQUIT, SIGTSTP and SIGHUP, the reason of `io_async` for SIGIO and SIGURG.
 ///
 /// `msg_sig_post`, routine, message 23000.
 ///
@@ -855,7 +855,8 @@ pub fn msg_sig_post_untraced<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not known.
+/// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not
+/// known.
 ///
 /// `msg_report_wait`, routine, message 23023.
 ///
@@ -939,16 +940,16 @@ pub fn msg_describe_ports<K: rt::Kernel<Abi = Abi>>(
 
 /// What a process understands on its message port. The C library answers these calls in a thread of its own.
 ///
-/// A port goes with most calls that shows that the caller may: the task's, the authentication's, the session's or the
-/// terminal's.
+/// A port goes with most calls that shows that the caller may: the task's, the authentication's, the session's
+/// or the terminal's.
 ///
 /// A server of `msg`.
 ///
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Msg<K: rt::Kernel<Abi = Abi>> {
-    /// Sends a signal. The port is the reason: a task port for any signal, a session's for SIGCONT, a terminal's for
-    /// SIGINT, SIGQUIT, SIGTSTP and SIGHUP, the reason of `io_async` for SIGIO and SIGURG.
+    /// Sends a signal. The port is the reason: a task port for any signal, a session's for SIGCONT, a terminal's
+    /// for SIGINT, SIGQUIT, SIGTSTP and SIGHUP, the reason of `io_async` for SIGIO and SIGURG.
     ///
     /// `msg_sig_post`, sent by [`msg_sig_post()`].
     fn msg_sig_post(
@@ -1203,7 +1204,8 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not known.
+    /// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not
+    /// known.
     ///
     /// `msg_report_wait`, sent by [`msg_report_wait()`].
     fn msg_report_wait(

@@ -21,7 +21,8 @@ pub mod id {
     pub const PFINET_SIOCGIFCONF: i32 = 37000;
 }
 
-/// Lists the network interfaces as `SIOCGIFCONF` does, as far as they fit into an amount of bytes; -1 is no limit.
+/// Lists the network interfaces as `SIOCGIFCONF` does, as far as they fit into an amount of bytes; -1 is no
+/// limit.
 ///
 /// `pfinet_siocgifconf`, routine, message 37000.
 ///
@@ -65,7 +66,8 @@ pub fn pfinet_siocgifconf<K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Pfinet<K: rt::Kernel<Abi = Abi>> {
-    /// Lists the network interfaces as `SIOCGIFCONF` does, as far as they fit into an amount of bytes; -1 is no limit.
+    /// Lists the network interfaces as `SIOCGIFCONF` does, as far as they fit into an amount of bytes; -1 is no
+    /// limit.
     ///
     /// `pfinet_siocgifconf`, sent by [`pfinet_siocgifconf()`].
     fn pfinet_siocgifconf(

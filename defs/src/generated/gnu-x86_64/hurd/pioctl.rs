@@ -141,8 +141,8 @@ pub fn pioctl_rtc_set_time<K: rt::Kernel<Abi = Abi>>(
     )
 }
 
-/// Requests of `ioctl` to the clock of the machine, `/dev/rtc`: the group `p`. A request's number is added to that of
-/// the subsystem.
+/// Requests of `ioctl` to the clock of the machine, `/dev/rtc`: the group `p`. A request's number is added to
+/// that of the subsystem.
 ///
 /// A server of `pioctl`.
 ///

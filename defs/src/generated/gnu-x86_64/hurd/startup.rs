@@ -41,8 +41,8 @@ pub struct StartupProcinitReply<K: rt::Kernel<Abi = Abi>> {
     pub device_master: rt::SendRight<K>,
 }
 
-/// Makes a task one that the system cannot do without: when it dies, or has an exception on the given port, the system
-/// goes down.
+/// Makes a task one that the system cannot do without: when it dies, or has an exception on the given port,
+/// the system goes down.
 ///
 /// `startup_essential_task`, routine, message 29000.
 ///
@@ -248,8 +248,8 @@ pub fn startup_authinit<'a, K: rt::Kernel<Abi = Abi>>(
 /// What it does not implement answers `MIG_BAD_ID`.
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait Startup<K: rt::Kernel<Abi = Abi>> {
-    /// Makes a task one that the system cannot do without: when it dies, or has an exception on the given port, the system
-    /// goes down.
+    /// Makes a task one that the system cannot do without: when it dies, or has an exception on the given port,
+    /// the system goes down.
     ///
     /// `startup_essential_task`, sent by [`startup_essential_task()`].
     fn startup_essential_task(

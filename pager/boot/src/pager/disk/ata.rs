@@ -194,7 +194,8 @@ impl Channel {
         Ok(())
     }
 
-    /// An error of the command before is in the status until the next one; a disk that is not busy takes that.
+    /// An error of the command before is in the status until the next one; a disk that is not busy takes
+    /// that.
     fn forget_error(&self) -> Result<(), DiskError> {
         if self.status() & (BUSY | FAULT) == 0 { Ok(()) } else { Err(DiskError::Io) }
     }

@@ -26,8 +26,8 @@ pub(crate) struct Device {
     device: Send,
     records: u64,
     record_size: usize,
-    /// Memory to put pieces together in, as the interface has one range in a call. It is there from the start, for the threads that write must not need
-    /// any more.
+    /// Memory to put pieces together in, as the interface has one range in a call. It is there from the
+    /// start, for the threads that write must not need any more.
     buffers: Mutex<Bare, Vec<Vec<u8>>>,
 }
 

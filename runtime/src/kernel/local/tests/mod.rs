@@ -62,8 +62,8 @@ fn type_words_of_the_tests_are_those_of_captured_messages() {
     assert_eq!(word::<GnuX86_64>(BYTE, false, true), 0xc000_0809);
 }
 
-/// The methods of [`Kernel`] that take names, for tests that keep account of every reference by themselves. A mistake is an error of the task,
-/// and no worse.
+/// The methods of [`Kernel`] that take names, for tests that keep account of every reference by themselves. A
+/// mistake is an error of the task, and no worse.
 impl<A: Abi> Local<A> {
     fn release(&self, kind: RightKind, name: Name) {
         // SAFETY: as above.

@@ -14,7 +14,8 @@ fn receive_and_send_rights_of_a_port_have_one_name<A: Abi>() {
     let there = a.give(RightKind::Send, port, &b).unwrap();
     assert_eq!(a.census(), Census { receive: 1, send: 1, send_references: 1, ..Census::default() });
 
-    // The receive right joins the send right at the other side, and the send right that comes back finds no name.
+    // The receive right joins the send right at the other side, and the send right that comes back finds no
+    // name.
     assert_eq!(a.give(RightKind::Receive, port, &b), Ok(there));
     assert_eq!(b.census(), Census { receive: 1, send: 1, send_references: 1, ..Census::default() });
     assert_eq!(a.give(RightKind::Send, port, &b), Ok(there));

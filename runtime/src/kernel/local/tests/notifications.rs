@@ -245,7 +245,8 @@ fn a_send_once_right_is_used_exactly_once<A: Abi>() {
 }
 
 fn a_send_once_right_that_is_lost_says_so<A: Abi>() {
-    // Released, in a task that ended, in a message to a port that died, in a message to a port that dies with its queue.
+    // Released, in a task that ended, in a message to a port that died, in a message to a port that dies with
+    // its queue.
     let (a, b) = pair::<A>();
     let host = a.host();
     let watch = Watch::new(&a);

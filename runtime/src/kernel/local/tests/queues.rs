@@ -1,6 +1,7 @@
 //! Queues, port sets, limits, waiting.
 //!
-//! Where a thread has to be waiting before something else happens, nothing tells that it is; the tests hold whichever comes first.
+//! Where a thread has to be waiting before something else happens, nothing tells that it is; the tests hold
+//! whichever comes first.
 
 use std::sync::mpsc;
 use std::thread;

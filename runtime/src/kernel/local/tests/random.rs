@@ -16,7 +16,8 @@ use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local};
 use crate::kernel::{Kernel, Name, Notification, RightKind};
 
-/// What one of the tasks does. A name is drawn from those that it has of the right kind, or now and then from any, see [`pick`].
+/// What one of the tasks does. A name is drawn from those that it has of the right kind, or now and then from
+/// any, see [`pick`].
 #[derive(Clone, Debug)]
 enum Action {
     AllocatePort,
@@ -298,7 +299,8 @@ fn check(state: &State) {
 fn balance<A: Abi>(actions: Vec<(usize, Action)>) {
     let host = Host::<A>::new();
     let tasks: Vec<_> = (0..3).map(|_| host.new_task("random")).collect();
-    // Something to begin with: the names 1 and 2 of each task are a port with a send right and a stranger's port.
+    // Something to begin with: the names 1 and 2 of each task are a port with a send right and a stranger's
+    // port.
     for (i, task) in tasks.iter().enumerate() {
         let port = task.allocate_port().unwrap();
         task.make_send(port).unwrap();

@@ -52,7 +52,8 @@ fn the_receiver_sees_what_each_disposition_gives<A: Abi>() {
         b.release(kind, got.first_port());
         assert_eq!(b.census().bad_releases, 0, "the right of disposition {sent} is of its kind");
         assert_ne!(b.census(), before);
-        // Keeps those of `a` apart from those of the next round; a moved receive right has taken the port along.
+        // Keeps those of `a` apart from those of the next round; a moved receive right has taken the port
+        // along.
         if sent != MOVE_RECEIVE {
             a.release(RightKind::Receive, port);
             assert_eq!(a.census().receive, receives - 1);

@@ -150,7 +150,8 @@ fn memory_moves_or_is_copied<A: Abi>() {
     end(a, b);
 }
 
-/// What XNU looks at before it takes anything leaves the message alone; a right or memory that is not there takes along what stood before it.
+/// What XNU looks at before it takes anything leaves the message alone; a right or memory that is not there
+/// takes along what stood before it.
 fn a_bad_descriptor_takes_along_what_stood_before_it<A: Abi>() {
     let (a, b) = pair::<A>();
     let (_, from) = channel(&a, &b);
