@@ -22,8 +22,10 @@ pub fn explain(code: &str) -> Option<&'static Explanation> {
 /// All codes as a page.
 pub fn page() -> String {
     let mut page = String::from(
-        "# Errors and warnings\n\n`mig explain CODE` prints these at the prompt. A code keeps its meaning for ever. `MIG01xx` come from the \
-         preprocessor, `MIG02xx` from the grammar,\n`MIG03xx` from what the declarations mean, `MIG05xx` from the generator.\n",
+        "# Errors and warnings\n\n\
+         `mig explain CODE` prints these at the prompt. A code keeps its meaning for ever. `MIG01xx` come\n\
+         from the preprocessor, `MIG02xx` from the grammar, `MIG03xx` from what the declarations mean,\n\
+         `MIG05xx` from the generator.\n",
     );
     for Explanation { code, title, text } in ALL {
         page += &format!("\n## {code}: {title}\n\n{text}\n");
@@ -45,12 +47,15 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0101",
         "an included file is not found",
-        "It is in no folder that was searched: `\"…\"` is searched beside the file that includes it, then as `<…>` in those of `-I` (`Config::include_dir`), in their order. Types that are unknown because of it are not reported on their own.",
+        "It is in no folder that was searched: `\"…\"` is searched beside the file that includes it,\n\
+         then as `<…>` in those of `-I` (`Config::include_dir`), in their order. Types that are unknown\n\
+         because of it are not reported on their own.",
     ),
     of(
         "MIG0102",
         "files include one another too deep",
-        "64 files are open, most likely a cycle; the help shows it. Guard the files with `#ifndef`, or include them by `#import`.",
+        "64 files are open, most likely a cycle; the help shows it. Guard the files with `#ifndef`, or\n\
+         include them by `#import`.",
     ),
     of(
         "MIG0103",
@@ -66,7 +71,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0106",
         "this is not an expression of `#if`",
-        "C's integer expressions are allowed, `defined`, and `__has_include` and its kin with an operand in parentheses.",
+        "C's integer expressions are allowed, `defined`, and `__has_include` and its kin with an\n\
+         operand in parentheses.",
     ),
     of(
         "MIG0107",
@@ -76,7 +82,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0108",
         "this `#define` defines no macro",
-        "A name is missing or is an operator, a parameter is named twice, or `#`, `##` or `__VA_OPT__` stand where they mean nothing.",
+        "A name is missing or is an operator, a parameter is named twice, or `#`, `##` or `__VA_OPT__`\n\
+         stand where they mean nothing.",
     ),
     of(
         "MIG0109",
@@ -92,7 +99,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0112",
         "the file says that it is wrong",
-        "An `#error`, or a name that a `#pragma GCC poison` forbids. Often a macro is missing that makefiles give: see `-D` and `-imacros`.",
+        "An `#error`, or a name that a `#pragma GCC poison` forbids. Often a macro is missing that\n\
+         makefiles give: see `-D` and `-imacros`.",
     ),
     of("MIG0113", "the file warns", "A `#warning`."),
     of("MIG0114", "a comment is not closed", "No `*/` follows in this file."),
@@ -110,13 +118,16 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0118",
         "a name in an `#if` is no macro",
-        "A warning: the name's value decides, and it counts as 0. A macro of the target is misspelled, or one of the build must be given with `-D`. A plain switch, as in `#if KERNEL`, may be undefined.",
+        "A warning: the name's value decides, and it counts as 0. A macro of the target is misspelled,\n\
+         or one of the build must be given with `-D`. A plain switch, as in `#if KERNEL`, may be\n\
+         undefined.",
     ),
     of("MIG0200", "a character is not of the language", "It stands outside of comments and strings."),
     of(
         "MIG0201",
         "something else was expected",
-        "The label says what could stand here. Parsing goes on behind the statement, and in a structure behind the member.",
+        "The label says what could stand here. Parsing goes on behind the statement, and in a structure\n\
+         behind the member.",
     ),
     of(
         "MIG0202",
@@ -127,7 +138,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0204",
         "unknown type",
-        "No declaration stands above this line. `int` and its kin are built into GNU MIG; elsewhere `mach/std_types.defs` declares them.",
+        "No declaration stands above this line. `int` and its kin are built into GNU MIG; elsewhere\n\
+         `mach/std_types.defs` declares them.",
     ),
     of("MIG0205", "types or expressions are nested too deep", "64 levels are allowed."),
     of("MIG0206", "a quote is not closed", "The line ends before the string does."),
@@ -137,12 +149,14 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0301",
         "a type is declared twice",
-        "An error in GNU MIG, where built-in types count too: `--abi gnu-i386-2021` takes files of before 2022, which declare `int`. In other dialects a warning: the second declaration wins.",
+        "An error in GNU MIG, where built-in types count too: `--abi gnu-i386-2021` takes files of\n\
+         before 2022, which declare `int`. In other dialects a warning: the second declaration wins.",
     ),
     of(
         "MIG0302",
         "a type is too complicated",
-        "An array of variable arrays, memory out of line inside memory out of line, or too many types in one another: no MIG has a message for it.",
+        "An array of variable arrays, memory out of line inside memory out of line, or too many types\n\
+         in one another: no MIG has a message for it.",
     ),
     of("MIG0303", "unknown message type", "There is no `MACH_MSG_TYPE_` of this name in this dialect."),
     of("MIG0304", "a size is needed", "This message type has no size of its own: write `(NAME, bits)`."),
@@ -172,12 +186,14 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0312",
         "data of fixed size out of line",
-        "The C stubs for typed messages announce 0 elements, so nothing would arrive. Use `^array[] of element`.",
+        "The C stubs for typed messages announce 0 elements, so nothing would arrive. Use\n\
+         `^array[] of element`.",
     ),
     of(
         "MIG0313",
         "a structure cannot have this member",
-        "Members are inline data of fixed size: rights and variable arrays need places of their own in a message.",
+        "Members are inline data of fixed size: rights and variable arrays need places of their own in\n\
+         a message.",
     ),
     of("MIG0314", "two C types for one", "A warning: the last one counts."),
     of(
@@ -198,7 +214,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0318",
         "no subsystem is declared",
-        "Write `subsystem NAME BASE;` with the id of the first message. `mig check` takes files of types only.",
+        "Write `subsystem NAME BASE;` with the id of the first message. `mig check` takes files of\n\
+         types only.",
     ),
     of(
         "MIG0319",
@@ -257,7 +274,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0502",
         "an argument is not generated yet",
-        "No MIG, or only a C compiler's, makes a stub for it, or its form in Rust does not exist yet. `mig abi` still shows its messages.",
+        "No MIG, or only a C compiler's, makes a stub for it, or its form in Rust does not exist yet.\n\
+         `mig abi` still shows its messages.",
     ),
     of(
         "MIG0503",
