@@ -266,7 +266,8 @@ fn where_the_store_is_nearly_full_pages_stay_in_their_message_and_go_back_from_t
     (3..6).for_each(returned);
     world.serve();
     assert_eq!(world.pager.statistics().held, 3);
-    // Two have no room in the store. No thread that may wait has to supply them. A batch takes half of the buffers.
+    // Two have no room in the store. No thread that may wait has to supply them. A batch takes half of the
+    // buffers.
     assert!(world.transfer_one() && world.transfer_one() && !world.transfer_one());
     let back = [4, 5].map(|number| Supply { offset: number * SIZE, tag: number as u8, precious: true });
     assert_eq!(object.answers(), back);
