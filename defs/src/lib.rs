@@ -2,7 +2,7 @@
 //!
 //! The `.defs` files are in the folders of this package, one for each family of kernels; this library has
 //! their Rust side, a module for each ABI and in it a module for each interface. [`native`] is that of the
-//! target, [`gnu`](gnu) and [`apple`](apple) are those of a family for its size of addresses. A client calls
+//! target, [`gnu`] and [`apple`] are those of a family for its size of addresses. A client calls
 //! functions, a server implements a trait:
 //!
 //! ```
