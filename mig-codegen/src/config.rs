@@ -222,7 +222,7 @@ impl Config {
     /// Uses a Rust type for a type of the `.defs`: `.extern_type("vm_prot_t", "crate::Protection")`.
     ///
     /// The name is that of a type, or of its `ctype`. The Rust type must be plain data
-    /// ([`mig_runtime::Plain`]) of the same size, which the generated code asserts. Truth values and strings
+    /// (`mig_runtime::Plain`) of the same size, which the generated code asserts. Truth values and strings
     /// keep their own types.
     ///
     /// Or the name is what `intran` and `outtran` translate to, and any Rust type will do: see

@@ -121,7 +121,7 @@
 //! ```
 //!
 //! - A request port that is translated is followed by the port itself, which can
-//!   [`defer`](mig_runtime::Port::defer) the answer.
+//!   `defer` the answer.
 //! - A right that is translated stays with the request and is released after the method.
 //! - `intranpayload` is a method too; it is asked where the kernel delivers a payload instead of the name.
 //! - `outtran` makes what travels of what the method returns. An answer that comes later is given
