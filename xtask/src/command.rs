@@ -32,7 +32,7 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
 
 /// An error has this many of the last lines that the command printed, since the summary of a run repeats it
 /// far below the output itself.
-const LAST_LINES: usize = 40;
+pub(crate) const LAST_LINES: usize = 40;
 
 /// Runs a command with its output shown; the error names it, and has its last lines.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {

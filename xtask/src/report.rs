@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::command::LAST_LINES;
+
 /// How a step that found no fault ended.
 pub(crate) enum Outcome {
     /// It was done.
@@ -66,11 +68,11 @@ impl Report {
     }
 }
 
-/// The first line of an error and at most forty of its last ones: a console's text may be much longer, and
-/// was shown already.
+/// The first line of an error and at most as many of its last ones as a command's error has: a console's text
+/// may be much longer, and was shown already.
 fn last_lines(why: &str) -> String {
     let lines: Vec<&str> = why.lines().collect();
     let (first, rest) = lines.split_first().unwrap_or((&"", &[]));
-    let rest = &rest[rest.len().saturating_sub(40)..];
+    let rest = &rest[rest.len().saturating_sub(LAST_LINES)..];
     [&[*first], rest].concat().join("\n")
 }

@@ -334,7 +334,7 @@ impl<L, D: Clone> Pages<L, D> {
         let ticket = self.ticket();
         let before = self.take(page);
         let handed_back = before.as_ref().map_or(0, Page::handed_back);
-        self.put(page, Page::going_back(ticket, handed_back));
+        self.put(page, Page::going_back(ticket, false, handed_back));
         (before.and_then(Page::into_place), Unstored::HandBack(ticket))
     }
 
@@ -401,8 +401,7 @@ impl<L, D: Clone> Pages<L, D> {
             }
             (None, None) if handed_back < self.hand_backs => {
                 let ticket = self.ticket();
-                let gone_back = Some(GoneBack { ticket, times: 1, answers: wanted });
-                self.put(page, Page::Precious { gone_back, handed_back: handed_back + 1 });
+                self.put(page, Page::going_back(ticket, wanted, handed_back + 1));
                 AfterWrite::HandBack(ticket)
             }
             (None, None) => {
@@ -605,8 +604,8 @@ impl<L, D> Page<L, D> {
         }
     }
 
-    fn going_back(ticket: Ticket, handed_back: u8) -> Self {
-        Page::Precious { gone_back: Some(GoneBack { ticket, times: 1, answers: false }), handed_back }
+    fn going_back(ticket: Ticket, answers: bool, handed_back: u8) -> Self {
+        Page::Precious { gone_back: Some(GoneBack { ticket, times: 1, answers }), handed_back }
     }
 
     /// That of the transfer that is on its way, or was the last one.

@@ -579,10 +579,20 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.sent(user.control.error(self.offset(page), self.page_size as u64));
     }
 
-    /// A page is lost: the store does not take it, and the kernel does not get it back. Whoever waits for it
-    /// is told so.
+    /// A page is lost: the store does not take it, and the kernel does not get it back.
     pub(super) fn lost(&self, entry: &Entry<K, P, S>, user: Option<&User<K>>, page: u64, going_back: Ticket) {
         let unanswered = entry.lock().object.pages.not_supplied(page, going_back);
+        self.count_lost(entry, user, page, unanswered);
+    }
+
+    /// Counts a page that is lost, and tells whoever waits for it.
+    pub(super) fn count_lost(
+        &self,
+        entry: &Entry<K, P, S>,
+        user: Option<&User<K>>,
+        page: u64,
+        unanswered: bool,
+    ) {
         if let Some(user) = user.filter(|_| unanswered) {
             self.error(user, page);
         }

@@ -524,13 +524,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 self.give_back(entry, page, Returned::Data(data), ticket);
                 return;
             }
-            AfterWrite::Lost { wanted } => {
-                if let Some(user) = user.as_ref().filter(|_| wanted) {
-                    self.error(user, job.page);
-                }
-                let is_of_use = user.is_some() || job.entry.origin != Origin::Internal;
-                self.counters.lost.add(is_of_use as u64);
-            }
+            AfterWrite::Lost { wanted } => self.count_lost(&job.entry, user.as_deref(), job.page, wanted),
         }
         self.transfer_ended(&job.entry);
     }
