@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use mach_defs::gnu::{memory_object, memory_object_default};
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
-use mig_runtime::{CallError, KernReturn, ReceiveRight, SendRight};
+use mig_runtime::{AnyRight, CallError, KernReturn, ReceiveRight, SendRight};
 
 use crate::VmError;
 use crate::core::{Core, State, Task, lock};
@@ -40,6 +41,17 @@ pub(crate) struct Ports {
     pub(crate) object: SendRight<Task>,
     pub(crate) control: ReceiveRight<Task>,
     pub(crate) name: ReceiveRight<Task>,
+}
+
+impl Ports {
+    /// The rights of a `memory_object_terminate` that was not sent.
+    fn of_terminate(error: CallError<Task>) -> Option<Self> {
+        let mut message = error.into_unsent()?;
+        let AnyRight::MoveSend(object) = message.take_destination()? else { return None };
+        let (control, name) =
+            message.read(|mut body| Some((body.receive_right().ok()?, body.receive_right().ok()?)))?;
+        Some(Self { object, control, name })
+    }
 }
 
 /// Why a message did not go out.
@@ -86,12 +98,14 @@ impl Core {
         let space = Space::new(len, writable)?;
         let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?))?;
         let object = self.add(space, writable, offset, Some(ports.clone()))?;
-        let started =
-            memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as u64);
+        let started = self.patiently((), |()| {
+            memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as u64)
+                .map_err(|error| (error.code(), Some(())))
+        });
         drop(ports);
         let ready = match started {
             Ok(()) => self.wait_until_ready(&object),
-            Err(error) => Err(VmError::Kernel(error.code())),
+            Err(code) => Err(VmError::Kernel(code)),
         };
         if let Err(error) = ready {
             self.bury(&object);
@@ -194,10 +208,30 @@ impl Core {
             }
             std::thread::yield_now();
         };
-        let Ports { object, control, name } = ports;
-        let _ = control.leave_set();
+        let _ = ports.control.leave_set();
         // A manager that takes no message hears of the end by the death of the ports.
-        let _ = memory_object::memory_object_terminate(object, control, name);
+        let _ = self.patiently(ports, |Ports { object, control, name }| {
+            memory_object::memory_object_terminate(object, control, name)
+                .map_err(|error| (error.code(), Ports::of_terminate(error)))
+        });
+    }
+
+    /// Sends a message in the user's thread: again as long as the manager's queue is full, until it has been
+    /// full for too long. A send that fails says why, and gives back what it was given.
+    fn patiently<T>(
+        &self,
+        mut rights: T,
+        send: impl Fn(T) -> Result<(), (KernReturn, Option<T>)>,
+    ) -> Result<(), KernReturn> {
+        let end = Instant::now() + self.patience;
+        loop {
+            rights = match send(rights) {
+                Ok(()) => return Ok(()),
+                Err((KernReturn::MACH_SEND_TIMED_OUT, Some(rights))) if Instant::now() < end => rights,
+                Err((code, _)) => return Err(code),
+            };
+            std::thread::sleep(MOMENT);
+        }
     }
 
     /// Returns the resident pages of a range that their manager does not have, and drops the others.

@@ -29,6 +29,8 @@ enum Manner {
     Empty,
     Errors,
     Silent,
+    /// It takes its time, so that its queue is full.
+    Slow,
     /// Another content each time.
     Changing,
     Destroys,
@@ -119,6 +121,9 @@ impl MemoryObject<Local> for Manager {
         _kernel_copy: bool,
     ) -> Result<(), KernReturn> {
         assert!(dirty);
+        if self.manner == Manner::Slow {
+            thread::sleep(Duration::from_millis(5));
+        }
         self.pages.lock().unwrap()[offset as usize..][..data.len()].copy_from_slice(&data);
         Ok(())
     }
@@ -244,6 +249,18 @@ fn what_is_written_returns() {
     expected.chunks_exact_mut(PAGE).step_by(3).for_each(|page| page.reverse());
     expected.chunks_exact_mut(PAGE).step_by(5).for_each(|page| page[17] ^= 0xff);
     assert!(*manager.pages.lock().unwrap() == expected);
+}
+
+/// The queue is full when the last page has gone into it, and the end of the object must come behind it.
+#[test]
+fn a_slow_manager_hears_of_the_end() {
+    let manager = Manager::new(Manner::Slow);
+    with(&manager, |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::ReadWrite).unwrap();
+        let mut memory = mapping.into_memory().unwrap();
+        memory[..40 * PAGE].chunks_exact_mut(PAGE).step_by(2).for_each(|page| page.reverse());
+    });
+    assert_eq!(manager.ended.load(Ordering::SeqCst), 1);
 }
 
 #[test]
