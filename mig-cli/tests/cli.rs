@@ -356,7 +356,7 @@ fn folders_and_missing_files_are_called_so() {
     fs::create_dir(folder.0.join("sub")).unwrap();
     let said = |arguments: &[&str]| folder.mig(arguments).expect(1).err();
     assert!(said(&["check", "sub"]).contains("`sub` is a folder, not a file"));
-    assert!(said(&["check", "no.defs"]).contains("there is no file `no.defs`"));
+    assert_eq!(said(&["check", "no.defs"]), "error[MIG0100]: there is no file `no.defs`\n\n1 error\n");
     assert_eq!(said(&["rust", "clock.defs", "-o", "sub"]), "error: `sub`: it is a folder\n");
     assert!(said(&["rust", "clock.defs", "-o", "no/x.rs"]).contains("there is no folder `no`"));
 }
@@ -392,6 +392,38 @@ fn what_is_no_file_is_written_to() {
     assert!(folder.names().iter().all(|name| !name.ends_with(".new")), "{:?}", folder.names());
 }
 
+/// `ulimit -f 0` ends a process by a signal at its first byte into a file, or is an error where the signal is
+/// ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_write_that_fails_or_kills_leaves_nothing_behind() {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let folder = Folder::new("killed");
+    folder.write("clock.defs", GOOD);
+    folder.write("old.rs", "old");
+    fs::hard_link(folder.0.join("old.rs"), folder.0.join("link.rs")).unwrap();
+    let limited = |signal: &str, output: &str| {
+        let script = format!("{signal} ulimit -f 0; exec \"$0\" rust clock.defs --abi gnu-i386 -o {output}");
+        let mut shell = Command::new("sh");
+        let output =
+            shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_mig")).current_dir(&folder.0).output();
+        Run(output.unwrap())
+    };
+    for output in ["new.rs", "old.rs"] {
+        let run = limited("trap '' XFSZ;", output);
+        assert!(run.expect(1).err().starts_with(&format!("error: `{output}`: ")), "{}", run.err());
+    }
+    // A file system without such files has to give the new one a name first.
+    let nameless = openat(CWD, &folder.0, OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR);
+    if nameless.is_ok() {
+        assert_eq!(limited("", "new.rs").0.status.code(), None, "ended by a signal");
+    }
+    assert_eq!(folder.names(), ["clock.defs", "link.rs", "old.rs"]);
+    assert_eq!(folder.read("old.rs"), "old");
+    let run = folder.mig(&["rust", "clock.defs", "--abi", "gnu-i386", "-o", "/dev/full"]);
+    assert!(run.expect(1).err().contains("No space left"), "{}", run.err());
+}
+
 /// Whatever is read without an end is cut off, and said to be too much.
 #[cfg(unix)]
 #[test]
@@ -415,6 +447,26 @@ fn one_missing_file_is_one_error() {
         said.contains("and 13 more errors that follow from it") && said.ends_with("\n1 error\n"),
         "{said}"
     );
+}
+
+/// What is built into some dialects only, and how to write it in the others.
+#[test]
+fn built_in_types_of_another_dialect() {
+    let folder = Folder::new("built_in");
+    folder.write("clock.defs", GOOD);
+    let built_in = "it is built into `gnu-i386`, `gnu-x86_64`, `gnu-x86_64-2022`; for";
+    for (abi, instead) in [
+        (
+            "apple-64",
+            "add `#include <mach/std_types.defs>`, or write `type int = MACH_MSG_TYPE_INTEGER_32;` above",
+        ),
+        ("cmu-32", "write `type int = MACH_MSG_TYPE_INTEGER_32;` above"),
+    ] {
+        let said = folder.mig(&["check", "clock.defs", "--abi", abi]).expect(1).err();
+        assert!(said.contains(&format!("{built_in} `{abi}` {instead}")), "{said}");
+        let declared = format!("type int = MACH_MSG_TYPE_INTEGER_32;\n{GOOD}");
+        folder.mig_with_input(&["check", "-", "--abi", abi], &declared).expect(0);
+    }
 }
 
 #[test]

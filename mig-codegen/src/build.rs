@@ -59,9 +59,9 @@ impl Config {
 
     /// Writes generated text into a file, or compares it with the file.
     ///
-    /// A regular file is replaced in one step, with its permissions; one with several names (hard links) is
-    /// written in place. A link stays, and its target is replaced. What is no regular file, such as a fifo or
-    /// a device, is written to.
+    /// A regular file is replaced in one step, with its owner and permissions; one with several names (hard
+    /// links) is written in place. A link stays, and its target is replaced. What is no regular file, such as
+    /// a fifo or a device, is written to. On Linux a process that is killed leaves no part of a file behind.
     ///
     /// # Errors
     ///

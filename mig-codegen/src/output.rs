@@ -1,14 +1,18 @@
 //! Writing of an output, so that nothing else is hurt by it.
 //!
 //! - A regular file is replaced in one step: nobody sees half of it, and on an error the old one stays. Its
-//!   permissions are kept. One that has other names (hard links) or that cannot be replaced, because its
-//!   folder cannot be written to, is written in place, so that all names keep the same file.
+//!   owner and permissions are kept; extended attributes are not. One that has other names (hard links) or
+//!   that cannot be replaced, because its folder cannot be written to, its owner cannot be kept or it is a
+//!   mount point, is written in place, so that all names keep the same file.
+//! - The new file has no name until it is whole, where the system has such files (Linux, on most file
+//!   systems), so a process that is killed leaves nothing behind. Elsewhere its name is one that no other
+//!   thread or process uses, and it is removed on every error, but not by a signal.
 //! - A link stays, and its target is replaced.
 //! - What is no regular file – a fifo, a device, a socket – is written to, and neither read nor replaced; so
 //!   is what a descriptor has open (`/dev/stdout`, `/dev/fd/3`, the shell's `>(…)`).
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,15 +77,25 @@ impl Target {
     pub(crate) fn write(&self, text: &str) -> io::Result<()> {
         match self {
             Target::New(path) => replace(path, text, None),
+            // It may be what cannot be opened by its path: a socket, or a file of another user.
+            Target::Stream(path) if *path == own_stdout() => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()
+            }
             Target::Stream(path) => OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes()),
             Target::File(path, metadata) => {
                 // Whoever may not write to the file may not replace it, either.
-                let file = OpenOptions::new().write(true).open(path)?;
+                let file = OpenOptions::new().read(true).write(true).open(path)?;
                 if has_other_names(metadata) {
                     return rewrite(file, text);
                 }
                 match replace(path, text, Some(metadata)) {
-                    Err(error) if error.kind() == ErrorKind::PermissionDenied => rewrite(file, text),
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ResourceBusy) =>
+                    {
+                        rewrite(file, text)
+                    }
                     result => result,
                 }
             }
@@ -105,22 +119,107 @@ fn no_folder(folder: &Path, error: io::Error) -> io::Error {
     }
 }
 
-/// Writes an open file anew.
+/// Where Linux has standard output among this process's descriptors.
+fn own_stdout() -> PathBuf {
+    format!("/proc/{}/fd/1", process::id()).into()
+}
+
+/// Writes an open file anew. On an error it gets its old text back, whose room it still has.
 fn rewrite(mut file: File, text: &str) -> io::Result<()> {
-    file.set_len(0)?;
-    file.write_all(text.as_bytes())
+    let mut old = Vec::new();
+    file.read_to_end(&mut old)?;
+    overwrite(&mut file, text.as_bytes()).inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = overwrite(&mut file, &old);
+    })
+}
+
+fn overwrite(file: &mut File, text: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)
 }
 
 /// Puts a new file in the place of a path in one step.
 fn replace(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     let new = Temporary::beside(path)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&new.0)?;
-    file.write_all(text.as_bytes())?;
-    if let Some(old) = old {
-        file.set_permissions(old.permissions())?;
+    if let Some(mut file) = nameless::create(path) {
+        fill(&mut file, text, old)?;
+        if old.is_none() && nameless::give_name(&file, path).is_ok() {
+            return Ok(());
+        }
+        if nameless::give_name(&file, &new.0).is_ok() {
+            return fs::rename(&new.0, path);
+        }
     }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&new.0)?;
+    fill(&mut file, text, old)?;
     drop(file);
     fs::rename(&new.0, path)
+}
+
+/// Gives a new file its text, and the owner and permissions of the one that it replaces.
+fn fill(file: &mut File, text: &str, old: Option<&Metadata>) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    let Some(old) = old else { return Ok(()) };
+    keep_owner(file, old)?;
+    file.set_permissions(old.permissions())
+}
+
+#[cfg(unix)]
+fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(old.uid()), Some(old.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Files that have no name yet.
+#[cfg(target_os = "linux")]
+mod nameless {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsRawFd as _;
+    use std::path::Path;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+
+    /// A new file in the folder of `path`; `None` if the file system has no such files.
+    pub(super) fn create(path: &Path) -> Option<File> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        // The process's mask applies, as it does to any new file.
+        let file = open(folder.unwrap_or(Path::new(".")), flags, Mode::from_raw_mode(0o666));
+        file.ok().map(File::from)
+    }
+
+    /// Gives it a name that no file has. Needs `/proc`.
+    pub(super) fn give_name(file: &File, name: &Path) -> io::Result<()> {
+        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, file, CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod nameless {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn create(_: &Path) -> Option<File> {
+        None
+    }
+
+    pub(super) fn give_name(_: &File, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// A file that is removed unless it has got another name.
@@ -234,11 +333,29 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         write(&file, "new").unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        // Only root may give a file away, and to the owner it has already there is nothing to give.
+        if std::os::unix::fs::chown(&file, Some(12345), Some(54321)).is_ok() {
+            write(&file, "of somebody else").unwrap();
+            let metadata = fs::metadata(&file).unwrap();
+            let kept = (metadata.uid(), metadata.gid(), metadata.mode() & 0o777);
+            assert_eq!(kept, (12345, 54321, 0o640));
+        }
         fs::hard_link(&file, &other).unwrap();
         write(&file, "both, longer than before").unwrap();
         write(&file, "both").unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "both");
         assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(&other).unwrap().ino());
+    }
+
+    /// A file that is written in place has its old text after an error; here it cannot be written to at all.
+    #[test]
+    fn what_cannot_be_written_keeps_its_text() {
+        let folder = Folder::new("kept");
+        let (file, other) = (folder.path("a.rs"), folder.path("b.rs"));
+        fs::write(&file, "old").unwrap();
+        fs::hard_link(&file, &other).unwrap();
+        rewrite(File::open(&file).unwrap(), "new, and longer").unwrap_err();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "old");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn the_advice_at_an_unknown_type_knows_them() {
     ";
     for abi in ["apple-64", "osf-32"] {
         let said = rendered(Config::new().abi(abi).interface(text(unknown)).unwrap_err());
-        let advice = said.split_once(" declares it: add `").and_then(|(_, rest)| rest.split_once('`'));
+        let advice = said.split_once(" add `").and_then(|(_, rest)| rest.split_once('`'));
         let (include, _) = advice.unwrap_or_else(|| panic!("{said}"));
         assert!(include.starts_with("#include <mach/"), "{include}");
         let advised = unknown.replace("type clock_t", &format!("{include}\ntype clock_t"));

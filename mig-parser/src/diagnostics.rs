@@ -33,7 +33,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One line.
     pub message: String,
-    /// The places.
+    /// The places; none for a file that cannot be read.
     pub labels: Vec<Label>,
     /// What to do about it.
     pub help: Option<String>,
@@ -119,10 +119,10 @@ impl Diagnostics {
         else {
             return;
         };
-        let more = if count > 1 {
-            format!(", and {} more errors that follow from it", count - 1)
-        } else {
-            String::new()
+        let more = match count {
+            1 => String::new(),
+            2 => ", and 1 more error that follows from it".to_owned(),
+            _ => format!(", and {} more errors that follow from it", count - 1),
         };
         missing.labels.push(Label {
             span,

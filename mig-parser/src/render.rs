@@ -42,7 +42,8 @@ fn translate(diagnostic: &Diagnostic, sources: &SourceMap) -> (Excerpts, codespa
         let style = if label.primary { LabelStyle::Primary } else { LabelStyle::Secondary };
         labels.extend(excerpts.label(style, sources, sources.site(label.span), &label.text));
     }
-    for (span, text) in trail(diagnostic.span(), sources) {
+    let place = if labels.is_empty() { None } else { Some(diagnostic.span()) };
+    for (span, text) in place.into_iter().flat_map(|place| trail(place, sources)) {
         labels.extend(excerpts.label(LabelStyle::Secondary, sources, span, &text));
     }
     let mut rendered = codespan::Diagnostic::new(severity)

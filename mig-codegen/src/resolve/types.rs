@@ -19,10 +19,21 @@ use super::{flags, language};
 use crate::abi::{Abi, Feature};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
-use crate::wire::{STRING_C, Wire, is_counted};
+use crate::wire::{STRING_C, Wire, is_counted, type_number_name};
 
 /// Types nest at most this deep; recursive walks rely on it.
 const DEEPEST: u32 = 64;
+
+/// The ABIs that a type is built into, as it reads in a sentence, and how to declare it for another one.
+fn built_in_elsewhere(name: &str, abi: &Abi) -> Option<(String, String)> {
+    let having = || Abi::ALL.iter().filter(|abi| abi.built_in.iter().any(|ty| ty.0 == name));
+    // Some have the size of a pointer.
+    let alike = having().find(|other| other.facts.pointer == abi.facts.pointer).or(having().next())?;
+    let &(_, number, bits) = alike.built_in.iter().find(|ty| ty.0 == name)?;
+    let names: Vec<String> = having().map(|abi| format!("`{}`", abi.name())).collect();
+    let declaration = format!("type {name} = MACH_MSG_TYPE_{};", type_number_name(number, bits)?);
+    Some((names.join(", "), declaration))
+}
 
 /// A type with the properties that an argument of it starts from.
 #[derive(Clone, Debug)]
@@ -138,7 +149,15 @@ impl<'a> Types<'a> {
             format!("unknown type `{}`", name.name),
             "not declared before this line",
         );
-        if let Some(file) = self.elsewhere.file_of(&name.name) {
+        let file = self.elsewhere.file_of(&name.name);
+        if let Some((whose, declaration)) = built_in_elsewhere(&name.name, self.abi) {
+            let abi = self.abi.name();
+            let include = file.map_or(String::new(), |file| format!("add `#include <{file}>`, or "));
+            return diagnostic.with_help(format!(
+                "it is built into {whose}; for `{abi}` {include}write `{declaration}` above this line"
+            ));
+        }
+        if let Some(file) = file {
             return diagnostic
                 .with_help(format!("`{file}` declares it: add `#include <{file}>` above this line"));
         }

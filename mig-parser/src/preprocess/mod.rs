@@ -223,14 +223,15 @@ impl Preprocessor<'_> {
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
-        let (_, at) = self.sources.add(&path.to_string_lossy(), None, Vec::new(), None).unwrap_or_default();
         let path = path.display();
         let message = match error.kind() {
             ErrorKind::NotFound => format!("there is no file `{path}`"),
             ErrorKind::IsADirectory => format!("`{path}` is a folder, not a file"),
             _ => format!("cannot read `{path}`: {error}"),
         };
-        self.error(Diagnostic::error(codes::UNREADABLE, Span::new(at, at), message, ""));
+        // There is no line to show.
+        let diagnostic = Diagnostic::error(codes::UNREADABLE, Span::default(), message, "");
+        self.error(Diagnostic { labels: Vec::new(), ..diagnostic });
     }
 
     /// Defines what the options define, in their order, as if a file in front of the first said so.
