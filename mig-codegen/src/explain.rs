@@ -186,8 +186,9 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0312",
         "data of fixed size out of line",
-        "The C stubs for typed messages announce 0 elements, so nothing would arrive. Use\n\
-         `^array[] of element`.",
+        "A warning: the C stubs for typed messages announce 0 elements, so no kernel carries any. Rust's\n\
+         stubs take the type for an array whose type word says how many come: none from a C stub. With\n\
+         `^array[] of element` C says so, too.",
     ),
     of(
         "MIG0313",

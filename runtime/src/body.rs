@@ -516,8 +516,21 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     ///
     /// As [`ports`](Self::ports).
     pub fn ool_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
+        self.ports_behind_address(WordForm::Long)
+    }
+
+    /// As [`ool_ports`](Self::ool_ports), under a short type word.
+    ///
+    /// # Errors
+    ///
+    /// As [`ports`](Self::ports).
+    pub fn short_ool_ports<R: ArrayRight<K>>(&mut self) -> Result<Rights<K, R>, Malformed> {
+        self.ports_behind_address(WordForm::Short)
+    }
+
+    fn ports_behind_address<R: ArrayRight<K>>(&mut self, form: WordForm) -> Result<Rights<K, R>, Malformed> {
         let kind = self.kind::<R>()?;
-        let names = self.ool(Type::names(kind))?;
+        let names = self.ool(Type::names(kind, form))?;
         // SAFETY: under a type word of this kind, in a complex message, since it has moved memory.
         Ok(unsafe { self.rights_in(names, kind) })
     }

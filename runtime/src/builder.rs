@@ -712,8 +712,27 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
     /// # Errors
     ///
     /// The kernel has no memory for the names.
-    pub fn ool_ports(&mut self, mut ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
-        let ty = Type { deallocate: copying.deallocate, ..Type::names(ports.disposition()) };
+    pub fn ool_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
+        self.ports_behind_address(WordForm::Long, ports, copying)
+    }
+
+    /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`).
+    ///
+    /// # Errors
+    ///
+    /// As [`ool_ports`](Self::ool_ports), and [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more rights than the
+    /// word can count.
+    pub fn short_ool_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
+        self.ports_behind_address(WordForm::Short, ports, copying)
+    }
+
+    fn ports_behind_address(
+        &mut self,
+        form: WordForm,
+        mut ports: PortArray<'b, K>,
+        copying: Copying,
+    ) -> Result<(), KernReturn> {
+        let ty = Type { deallocate: copying.deallocate, ..Type::names(ports.disposition(), form) };
         let ty = ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?);
         let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ty.name, ty.word_len::<K::Abi>());

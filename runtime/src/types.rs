@@ -92,9 +92,10 @@ impl Type {
     }
 
     /// Names of rights out of line: 4 bytes each, on every ABI.
-    pub(crate) const fn names(name: u8) -> Self {
+    pub(crate) const fn names(name: u8, form: WordForm) -> Self {
         let bits = 8 * size_of::<Name>() as u16;
-        Self { name, bits, number: 0, inline: false, long: true, deallocate: false }
+        let long = matches!(form, WordForm::Long);
+        Self { name, bits, number: 0, inline: false, long, deallocate: false }
     }
 
     /// The same for data that follows the type word.

@@ -123,9 +123,10 @@ pub enum TypeKind {
     OutOfLine {
         /// The element.
         element: Arc<Type>,
-        /// How many; `None` is `^array[] of`.
+        /// How many; `None` if a count travels: `^array[] of`.
         count: Option<u32>,
-        /// At most this many, where the declaration says so.
+        /// At most this many, where the declaration says so. On a typed ABI it is the size of data of fixed
+        /// size, whose type word has the short form.
         max: Option<u32>,
     },
     /// `c_string[N]` or `(MACH_MSG_TYPE_STRING_C, bits)`: always this many bytes, ended by a NUL.

@@ -7,7 +7,6 @@
 //! | declared | the C compilers |
 //! |---|---|
 //! | two arguments, members or routines with one name | the C compiler complains later |
-//! | data out of line of fixed size, `^array[N] of` | the type word announces no elements |
 //! | a port of another size than the ABI's | warning; the message is wrong |
 //! | `A\|B` of a port right and plain data | nothing |
 //! | ports or variable arrays in a structure | nothing; rights travel as integers |

@@ -499,17 +499,14 @@ impl<'a> Types<'a> {
                 complicated("a bounded array can't be out of line", out);
                 return None;
             }
-            _ if !any_size => {
-                out.push(
-                    Diagnostic::error(
-                        codes::FIXED_OUT_OF_LINE,
-                        span,
-                        "data of fixed size can't be out of line",
-                        format!("the type word of {} would announce no elements", self.abi.language.name),
-                    )
-                    .with_help("use `^array[] of element`: its count travels with it"),
-                );
-                return None;
+            kind if !any_size => {
+                self.announces_nothing(span, out);
+                let (element, max) = match kind {
+                    TypeKind::Fixed { element, count, .. } => (element, count),
+                    TypeKind::FixedString { size, whole: false } => (Arc::new(character()), size),
+                    kind => (Arc::new(Type { kind, ..declared.ty.clone() }), 1),
+                };
+                TypeKind::OutOfLine { element, count: None, max: Some(max) }
             }
             TypeKind::Fixed { element, count, .. } => {
                 TypeKind::OutOfLine { element, count: Some(count), max: None }
@@ -521,6 +518,22 @@ impl<'a> Types<'a> {
             },
         };
         nest(declared, kind, span, out)
+    }
+
+    /// Data of fixed size out of line, where a type word stands before it.
+    fn announces_nothing(&self, span: Span, out: &mut Diagnostics) {
+        let name = self.abi.language.name;
+        out.push(
+            Diagnostic::warning(
+                codes::FIXED_OUT_OF_LINE,
+                span,
+                "C stubs exchange nothing of this data",
+                format!("the type word of {name} announces 0 elements of it"),
+            )
+            .with_help(
+                "use `^array[] of element`: its count travels with it. Rust's stubs take this for one",
+            ),
+        );
     }
 
     fn structure(&self, members: &[AstMember], span: Span, out: &mut Diagnostics) -> Option<Declared> {
@@ -619,12 +632,15 @@ struct LongForm {
 
 impl LongForm {
     fn of(ty: &Type, wire: &Wire) -> Self {
-        let unbounded = matches!(ty.kind, TypeKind::OutOfLine { .. } | TypeKind::Indefinite { .. });
+        let unbounded =
+            matches!(ty.kind, TypeKind::OutOfLine { max: None, .. } | TypeKind::Indefinite { .. });
         let number = match ty.kind {
+            // The C compilers announce none of the elements.
+            TypeKind::OutOfLine { .. } => 0,
             TypeKind::Bounded { max, .. } | TypeKind::BoundedString { max } => {
                 u64::from(max) * u64::from(wire.number)
             }
-            _ if unbounded => 0,
+            TypeKind::Indefinite { .. } => 0,
             _ => u64::from(wire.number),
         };
         let polymorphic = wire.sent.is_none() || wire.received.is_none();
@@ -640,6 +656,12 @@ impl LongForm {
     fn long(&self) -> bool {
         self.too_small || self.unbounded
     }
+}
+
+/// A character of a string.
+fn character() -> Type {
+    let scalar = Scalar { type_number: STRING_C, received: STRING_C, bits: 8, is_float: false };
+    anonymous(TypeKind::Scalar(scalar))
 }
 
 /// A type without a name, C types or a long type word.

@@ -11,8 +11,8 @@ use crate::model::{
 };
 use crate::rust::names;
 
-/// Fixed data out of line: its type word would announce no elements, so `resolve` refuses it.
-const VALUE: &str = "typed messages have no data of fixed size out of line";
+/// Fixed data out of line is an array to `resolve`, since the type word says how much there is.
+const VALUE: &str = "typed messages have no value of fixed size out of line";
 
 impl Emit for TypedStep {
     fn write(&self, stub: &Writer<'_>) -> TokenStream {
@@ -154,7 +154,8 @@ fn write_rights(stub: &Writer<'_>, arg: &Arg, rights: Rights, word: &TypeWord) -
             quote!(#to.ports(#form, #array, #max)?;)
         }
         Extent::Indefinite => quote!(#to.indefinite_ports(#array, #copying)?;),
-        Extent::OutOfLine => quote!(#to.ool_ports(#array, #copying)?;),
+        Extent::OutOfLine if word.long => quote!(#to.ool_ports(#array, #copying)?;),
+        Extent::OutOfLine => quote!(#to.short_ool_ports(#array, #copying)?;),
     }
 }
 
@@ -226,7 +227,8 @@ fn read_rights(stub: &Reader<'_>, arg: &Arg, rights: Rights, word: &TypeWord) ->
             quote!(#from.ports(#form, #max #times)?)
         }
         Extent::Indefinite => quote!(#from.indefinite_ports()?),
-        Extent::OutOfLine => quote!(#from.ool_ports()?),
+        Extent::OutOfLine if word.long => quote!(#from.ool_ports()?),
+        Extent::OutOfLine => quote!(#from.short_ool_ports()?),
     }
 }
 
