@@ -27,6 +27,8 @@ struct State<L> {
     count: usize,
     /// With those in maps.
     made: usize,
+    /// Those in maps of objects that are not the kernel's.
+    others: usize,
 }
 
 /// Values, each at a place of its own. It takes memory only where there are more of them than there was to be
@@ -83,7 +85,7 @@ impl<P: Platform, L: Send, D: Send> Pool<P, L, D> {
     pub(crate) fn new(bytes: usize, ahead: usize, records: usize) -> Arc<Self> {
         let nodes = |bytes: usize| bytes / Node::<L>::size();
         let most = nodes(bytes);
-        let state = Mutex::<P, _>::new(State { ready: None, count: 0, made: 0 });
+        let state = Mutex::<P, _>::new(State { ready: None, count: 0, made: 0, others: 0 });
         let records = Mutex::<P, _>::new(Slab::new(records));
         let pool = Arc::new(Self { state, records, most, ahead: nodes(ahead).clamp(1, most.max(1)) });
         pool.provide();
@@ -171,6 +173,45 @@ impl<P: Platform, L: Send, D: Send> Nodes<L> for Pool<P, L, D> {
     }
 }
 
+/// A pool as objects have it that are not the kernel's: they get no more than a share of its nodes, so that
+/// they do not use up what the kernel's pages are noted with.
+pub(crate) struct Others<P: Platform, L, D> {
+    pool: Arc<Pool<P, L, D>>,
+    most: usize,
+}
+
+impl<P: Platform, L: Send, D: Send> Others<P, L, D> {
+    /// Up to so many percent of the nodes of a pool.
+    pub(crate) fn new(pool: Arc<Pool<P, L, D>>, share: u8) -> Arc<Self> {
+        let most = pool.most.saturating_mul(share.min(100).into()) / 100;
+        Arc::new(Self { pool, most })
+    }
+}
+
+impl<P: Platform, L: Send, D: Send> Nodes<L> for Others<P, L, D> {
+    fn take(&self) -> Option<Box<Node<L>>> {
+        let mut state = self.pool.state.lock();
+        let node = if state.others < self.most { state.pop() } else { None }?;
+        state.others += 1;
+        Some(node)
+    }
+
+    fn give(&self, node: Box<Node<L>>) {
+        self.pool.state.lock().others -= 1;
+        self.pool.give(node);
+    }
+}
+
+impl<P: Platform, L: Send, D: Send> Records<L, D> for Others<P, L, D> {
+    fn put(&self, record: Record<L, D>) -> u32 {
+        self.pool.put(record)
+    }
+
+    fn take(&self, at: u32) -> Record<L, D> {
+        Records::take(&*self.pool, at)
+    }
+}
+
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use mig_runtime::platform::Std;
@@ -197,6 +238,19 @@ mod tests {
         assert_eq!(pool.bytes().1, 0);
         // Those that are not to be ready have gone.
         assert_eq!(core::iter::from_fn(node).count(), 8);
+    }
+
+    #[test]
+    fn others_get_no_more_than_their_share() {
+        let size = Node::<u32>::size();
+        let pool = Pool::<Std, u32, ()>::new(10 * size, 10 * size, 0);
+        let others = Others::new(pool.clone(), 30);
+        let other = || Nodes::take(&*others);
+        let mut taken: Vec<_> = core::iter::from_fn(other).collect();
+        assert_eq!(taken.len(), 3);
+        assert_eq!(core::iter::from_fn(|| Nodes::take(&*pool)).count(), 7, "the rest is the kernel's");
+        others.give(taken.pop().unwrap());
+        assert_eq!(core::iter::from_fn(other).count(), 1);
     }
 
     #[test]

@@ -370,3 +370,17 @@ fn an_object_gets_another_size() {
     internal.terminate();
     world.settle();
 }
+
+#[test]
+fn a_port_of_the_pagers_own_is_no_device() {
+    let machine = Machine::default();
+    *machine.by_port.lock().unwrap() = Some(Memory::new(10));
+    let world = world(&machine, 1);
+    let object = Local::transfer(world.create_external(SIZE), &world.task).unwrap();
+    for own in [&world.task_to_manager(), &object] {
+        assert_eq!(storage(&world, own, &[0, 5], "own", true), Err(KernReturn::KERN_INVALID_ARGUMENT));
+        let file = world.call(|manager| default_pager::default_pager_paging_file(manager, own, c"own", true));
+        assert_eq!(file, Err(KernReturn::KERN_INVALID_ARGUMENT));
+    }
+    assert_eq!(world.pager.space().total, 1);
+}

@@ -3,6 +3,7 @@
 mod world;
 
 use mach_defs::gnu::{default_pager, memory_object, memory_object_default};
+use mach_pager::Config;
 use mach_pager::store::Store;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::{Dest, KernReturn, MsgBuf, ReceiveRight, SendOptions, SendRight, Type};
@@ -307,5 +308,81 @@ fn a_flood_of_requests_for_one_page_is_one_read() {
     assert_eq!(world.pager.statistics().answered, 9_999);
     assert_eq!(world.pager.store().space().used(), 1);
     object.terminate();
+    world.end();
+}
+
+#[test]
+fn an_object_that_is_returned_and_asked_for_over_and_over_takes_no_more_memory() {
+    let world = World::new();
+    let object = in_use(&world);
+    // Each request is another transfer, because the page has been returned since the one before. None of them
+    // ends meanwhile, as when the disk does not answer.
+    for _ in 0..3000 {
+        object.data_return(0, &[7; PAGE]);
+        object.request(0, SIZE);
+    }
+    world.serve();
+    let error = Error { offset: 0, size: SIZE };
+    assert!(object.answers().iter().all(|answer| *answer == error));
+    assert_eq!(world.pager.statistics().errors, 3000 - 1024);
+    // Somebody else is served meanwhile.
+    let other = Object::using(world.create_external(SIZE));
+    other.init();
+    other.data_return(0, &[8; PAGE]);
+    other.request(0, SIZE);
+    world.serve();
+    world.supply();
+    world.supply();
+    assert_eq!(other.answers(), [Ready, Same { offset: 0, byte: 8, precious: false }]);
+    world.settle();
+    object.answers();
+    object.request(0, SIZE);
+    world.settle();
+    assert_eq!(object.answers(), [Same { offset: 0, byte: 7, precious: false }]);
+    other.terminate();
+    object.terminate();
+    world.end();
+}
+
+#[test]
+fn pages_that_are_far_apart_leave_the_kernel_room_to_note_its_own() {
+    // Each takes a node of its own, and is charged as one page: ten times as many as there are nodes.
+    let node = mach_pager::object::Node::<mach_pager::store::Stored<mach_pager::store::Frame>>::size();
+    let config = Config { map_bytes: 100 * node, map_ahead: 100 * node, ..Config::default() };
+    let world = World::with(world::Scripted::new(10_000), config);
+    let greedy = Object::using(world.create_external(1 << 50));
+    greedy.init();
+    for far in 0..1000 {
+        greedy.data_return((far << 8) * SIZE, &[1; PAGE]);
+        world.settle();
+    }
+    let object = world.create();
+    for number in 0..40 {
+        object.data_return((number << 6) * SIZE, &page(number as u8));
+    }
+    world.settle();
+    assert_eq!(object.answers(), [], "no page goes back");
+    assert_eq!(world.pager.store().space().used(), 40);
+    greedy.answers();
+    greedy.terminate();
+    object.terminate();
+    world.end();
+}
+
+#[test]
+fn objects_count_until_their_pages_are_given_back() {
+    let config = Config { external_objects: 2, ..Config::default() };
+    let world = World::with(world::Scripted::new(100), config);
+    let create = || world.call(|manager| default_pager::default_pager_object_create(manager, SIZE)).map(drop);
+    let object = in_use(&world);
+    let other = in_use(&world);
+    assert_eq!(create(), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    object.terminate();
+    world.serve();
+    assert_eq!(world.pager.object_count(), 1);
+    assert_eq!(create(), Err(KernReturn::KERN_RESOURCE_SHORTAGE), "it has a page in the store still");
+    world.transfer();
+    assert_eq!(create(), Ok(()));
+    other.terminate();
     world.end();
 }

@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mach_defs::native::memory_object_default;
-use mach_pager::store::{Disk, DiskError, SwapStore, Volumes, superblock};
+use mach_pager::store::{SwapStore, Volumes, superblock};
 use mach_pager::{Config, Duty, Service, Statistics};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::kernel::{MsgCall, PortKind, RightKind};
 use mig_runtime::platform::Std;
 use mig_runtime::{KernReturn, Kernel, Name, Notification, ReceiveRight, SendRight};
-use world::{Object, PAGE, page};
+use world::{InMemory, Object, PAGE, page};
 
 /// Calls of the allocator by threads that are watched, outside of the kernel.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -195,40 +195,6 @@ unsafe impl Kernel for Outside {
 
     fn lent_address(lent: &u64) -> u64 {
         *lent
-    }
-}
-
-/// A disk in memory. Transfers wait while somebody has its lock.
-#[derive(Clone)]
-struct InMemory(Arc<Mutex<Vec<u8>>>);
-
-impl Disk for InMemory {
-    fn size(&self) -> u64 {
-        self.0.lock().unwrap().len() as u64
-    }
-
-    fn record_size(&self) -> usize {
-        512
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        let at = offset as usize;
-        buffer.copy_from_slice(&self.0.lock().unwrap()[at..at + buffer.len()]);
-        Ok(buffer.len())
-    }
-
-    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
-        let mut disk = self.0.lock().unwrap();
-        let mut at = offset as usize;
-        for piece in pieces {
-            disk[at..at + piece.len()].copy_from_slice(piece);
-            at += piece.len();
-        }
-        Ok(at - offset as usize)
-    }
-
-    fn flush(&self) -> Result<(), DiskError> {
-        Ok(())
     }
 }
 

@@ -5,14 +5,17 @@ mod world;
 use std::collections::HashMap;
 use std::thread;
 
-use mach_defs::gnu::memory_object::memory_object;
+use mach_defs::gnu::default_pager::default_pager_info;
+use mach_defs::gnu::memory_object::{
+    memory_object, memory_object_data_request, memory_object_data_return, memory_object_init,
+};
 use mach_defs::gnu::memory_object_default::{self, memory_object_default as memory_object_default_subsystem};
 use mach_defs::gnu::notify::notify;
 use mach_pager::store::{MemoryStore, Store};
 use mach_pager::{Config, Service, Unsequenced};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
-use mig_runtime::{ReceiveRight, SendRight, Server};
+use mig_runtime::{Dest, MsgBuf, ReceiveRight, SendOptions, SendRight, Server, Type};
 use world::Answer::{self, *};
 use world::{Object, PAGE, Scripted, World, page};
 
@@ -256,4 +259,79 @@ fn a_kernel_that_is_none_and_does_not_listen_stops_no_thread() {
     assert!(is(&answers(&object, 1)[0], 0, 1));
     drop((deaf, object, manager));
     assert_eq!(service.stop(), Ok(()));
+}
+
+/// A message of this id with so many bytes of data in it.
+fn send_inline(port: &SendRight<Local>, id: i32, bytes: u32) {
+    let mut buffer: Box<MsgBuf<{ 500 << 10 }>> = Box::new(MsgBuf::new());
+    let mut message = buffer.request(port.kernel());
+    let words = vec![7_u32; bytes as usize / 4];
+    message.slice(Type::inline(2, 32, 0), &words, words.len()).unwrap();
+    message.send(id, Dest::copy_send(port), SendOptions::NONE).unwrap();
+}
+
+#[test]
+fn large_messages_to_any_port_are_refused_and_the_next_ones_served() {
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    kernel.send_always();
+    let store = MemoryStore::<Std>::new(PAGE, 100);
+    let service = Service::<_, Std, _>::start(&task, store, Config::default()).unwrap();
+    let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+    let administration = Local::transfer(service.administration_right().unwrap(), &kernel).unwrap();
+    let (internal, other) = (create(&manager), external(&service, &kernel, 8));
+    for port in [&manager, &administration, &internal.port, &other.port] {
+        // What an object, the manager, administrators and nobody is asked for.
+        for id in [2200, 2208, 2250, 2251, 2276, 70, 0] {
+            for bytes in [8 << 10, 64 << 10, 400 << 10] {
+                send_inline(port, id, bytes);
+            }
+        }
+    }
+    for object in [&internal, &other] {
+        object.data_return(0, &page(1));
+        object.request(0, SIZE);
+        assert!(is(&answers(object, 1)[0], 0, 1));
+    }
+    assert!(default_pager_info(&administration).is_ok());
+    assert_eq!(service.health(), Ok(()));
+    drop((internal, other, manager, administration));
+    assert_eq!(service.stop(), Ok(()));
+}
+
+#[test]
+fn messages_that_are_sent_while_the_service_stops_hold_nothing_up() {
+    let host = Host::new();
+    let (kernel, task) = (host.new_task("kernel"), host.new_task("pager"));
+    kernel.send_always();
+    let before = task.census();
+    let config = Config { external_buffers: 1, external_threads: 4, ..Config::default() };
+    let store = MemoryStore::<Std>::new(PAGE, 100);
+    let service = Service::<_, Std, _>::start(&task, store, config).unwrap();
+    let manager = Local::transfer(service.right().unwrap(), &kernel).unwrap();
+    let administration = Local::transfer(service.administration_right().unwrap(), &kernel).unwrap();
+    let objects = [create(&manager), external(&service, &kernel, 64), external(&service, &kernel, 64)];
+    let stopping = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        for object in &objects {
+            scope.spawn(|| {
+                let data: Vec<u8> = (0..64).flat_map(page).collect();
+                let mut rounds = 0;
+                while !stopping.load(std::sync::atomic::Ordering::Relaxed) && rounds < 1000 {
+                    // In the end there is nobody to send to.
+                    let (port, control) = (&object.port, &object.control);
+                    let _ = memory_object_data_return(port, control, 0, &data, true, false);
+                    let _ = memory_object_data_request(port, control, 0, 64 * SIZE, 1);
+                    let other = ReceiveRight::allocate(&kernel).unwrap();
+                    let _ = memory_object_init(port, &other, &other, SIZE);
+                    object.answers();
+                    rounds += 1;
+                }
+            });
+        }
+        assert_eq!(service.stop(), Ok(()));
+        stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    drop((objects, manager, administration));
+    assert_eq!(task.census(), before);
 }

@@ -257,11 +257,6 @@ impl<L> Map<L> {
         Self { root: None, height: 0, nodes, stored: 0 }
     }
 
-    /// Another one, with its nodes from the same place.
-    pub(super) fn another(&self) -> Self {
-        Self::new(self.nodes.clone())
-    }
-
     /// How many pages the store has, with those that are on their way out of it.
     pub(super) fn stored(&self) -> u64 {
         self.stored
@@ -360,9 +355,9 @@ impl<L> Map<L> {
         Some(())
     }
 
-    /// The pages that the store has, in order, with those that are on their way out of it.
-    pub(super) fn in_store(&self) -> impl Iterator<Item = u64> {
-        let mut next = Some(0);
+    /// The pages from this one on that the store has, in order, with those that are on their way out of it.
+    pub(super) fn in_store(&self, from: u64) -> impl Iterator<Item = u64> {
+        let mut next = Some(from);
         core::iter::from_fn(move || {
             let (first, leaf) = self.leaf_from(next?)?;
             next = first.checked_add(FAN as u64);
@@ -372,6 +367,7 @@ impl<L> Map<L> {
             let stored = leaf.notes.iter().enumerate().filter(|(_, note)| note.is_stored());
             stored.map(move |(at, _)| first + at as u64)
         })
+        .skip_while(move |page| *page < from)
     }
 
     /// The first leaf that has this page or later ones, with its first page.
@@ -550,7 +546,7 @@ pub(super) mod tests {
             assert!(map.make_room(page));
             assert_eq!(heap.left.load(Relaxed), 100 - 1 - levels as usize);
             assert_eq!(map.put(page, Note::Out(7)), Ok(()));
-            assert_eq!(map.in_store().collect::<Vec<_>>(), [page]);
+            assert_eq!(map.in_store(0).collect::<Vec<_>>(), [page]);
             drop(map);
             assert_eq!(heap.left.load(Relaxed), 100);
         }
@@ -641,7 +637,7 @@ pub(super) mod tests {
                 }
                 let stored: Vec<_> = model.iter().filter(|(_, note)| is_stored(note)).map(|(page, _)| *page).collect();
                 prop_assert_eq!(map.stored(), stored.len() as u64);
-                prop_assert_eq!(map.in_store().collect::<Vec<_>>(), stored);
+                prop_assert_eq!(map.in_store(0).collect::<Vec<_>>(), stored);
                 for (page, note) in &model {
                     prop_assert_eq!(map.contains(*page), *note != Note::Never);
                     prop_assert_eq!(map.is_out(*page), matches!(note, Note::Out(_)));

@@ -187,11 +187,6 @@ impl<L, D: Clone> Object<L, D> {
         core::mem::take(&mut self.next)
     }
 
-    /// Takes the pages out, to give their places back; the object is of no use then.
-    pub fn take_pages(&mut self) -> Pages<L, D> {
-        self.pages.take_all()
-    }
-
     /// How many rights to the object the pager has given.
     pub fn rights_made(&self) -> u32 {
         self.rights_made
@@ -242,16 +237,18 @@ impl<L, D: Clone> Object<L, D> {
         (free, request)
     }
 
-    /// Gives an object that somebody has made another size. What it has beyond is forgotten: these are the
-    /// places of the pages, of those that have one. `None` if the kernel made it.
-    pub fn set_size(&mut self, pages: u64) -> Option<impl Iterator<Item = Option<L>> + use<'_, L, D>> {
+    /// Gives an object that somebody has made another size, and says which one it had. What it has beyond is
+    /// to be [forgotten](Pages::forget_next). `None` if the kernel made it.
+    pub fn set_size(&mut self, pages: u64) -> Option<u64> {
         match &mut self.origin {
             Origin::Internal => None,
-            Origin::External { pages: size } => {
-                *size = pages;
-                Some(self.pages.truncate(pages))
-            }
+            Origin::External { pages: size } => Some(core::mem::replace(size, pages)),
         }
+    }
+
+    /// How many transfers are on their way.
+    pub fn transfers(&self) -> usize {
+        self.transfers
     }
 
     /// A transfer of one of its pages begins.

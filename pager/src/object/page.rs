@@ -197,17 +197,8 @@ impl<L, D: Clone> Pages<L, D> {
     /// No page was written yet. `hand_backs` says how many times in a row a page that cannot be stored goes
     /// back to the kernel before it is given up. What is noted of pages takes its memory from `memory`.
     pub fn new<M: Nodes<L> + Records<L, D> + 'static>(hand_backs: u8, memory: Arc<M>) -> Self {
-        Self::with(hand_backs, Map::new(memory.clone()), memory)
-    }
-
-    fn with(hand_backs: u8, notes: Map<L>, records: Arc<dyn Records<L, D>>) -> Self {
-        Self { notes, records, last_ticket: 0, unnoted: None, hand_backs }
-    }
-
-    /// Takes all pages out.
-    pub(super) fn take_all(&mut self) -> Self {
-        let nothing = Self::with(self.hand_backs, self.notes.another(), self.records.clone());
-        core::mem::replace(self, nothing)
+        let notes = Map::new(memory.clone());
+        Self { notes, records: memory, last_ticket: 0, unnoted: None, hand_backs }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -347,6 +338,12 @@ impl<L, D: Clone> Pages<L, D> {
         }
         *times += 1;
         Unstored::HandBack(Ticket::NONE)
+    }
+
+    /// A page is lost without a note of that, as those are that went back too often.
+    pub fn lose_unnoted(&mut self) -> Unstored {
+        self.unnoted.get_or_insert(0);
+        Unstored::Lost
     }
 
     /// True if the page was ever written: `data_initialize` does not change it then.
@@ -502,13 +499,11 @@ impl<L, D: Clone> Pages<L, D> {
         ([free, None], wanted.then(|| self.request(page)))
     }
 
-    /// Forgets all pages from this one on, as if they had never been written. Gives back their places, of
-    /// those that have one.
-    pub fn truncate(&mut self, from: u64) -> impl Iterator<Item = Option<L>> + use<'_, L, D> {
-        core::iter::from_fn(move || {
-            let page = self.notes.find_noted(from)?;
-            Some(self.take(page).and_then(Page::into_place))
-        })
+    /// Forgets the first page from this one on that was ever written, as if it had not been. Says which one
+    /// that is, and gives back its place if it has one.
+    pub fn forget_next(&mut self, from: u64) -> Option<(u64, Option<L>)> {
+        let page = self.notes.find_noted(from)?;
+        Some((page, self.take(page).and_then(Page::into_place)))
     }
 
     /// True if only the store has the page, and the kernel does not wait for it: it may be supplied before it
@@ -517,9 +512,9 @@ impl<L, D: Clone> Pages<L, D> {
         self.notes.is_out(page)
     }
 
-    /// The pages that the store has, in order.
-    pub fn in_store(&self) -> impl Iterator<Item = u64> {
-        self.notes.in_store()
+    /// The pages from this one on that the store has, in order.
+    pub fn in_store(&self, from: u64) -> impl Iterator<Item = u64> {
+        self.notes.in_store(from)
     }
 
     /// How many there are. They are not counted one by one.

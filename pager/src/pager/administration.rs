@@ -17,7 +17,7 @@ use mig_runtime::{
 };
 
 use super::SwapPager;
-use super::entry::{Entry, Rights};
+use super::entry::{Admitted, Entry, Rights};
 use crate::areas::{Areas, HURD_EINVAL};
 use crate::object::Origin;
 use crate::store::Store;
@@ -60,7 +60,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         _ports_max: u32,
     ) -> Result<DefaultPagerObjectsReply<K>, KernReturn> {
         self.administers(default_pager)?;
-        let (objects, ports): (_, Vec<_>) = self.entries().iter().map(|entry| self.describe(entry)).unzip();
+        let (objects, ports): (_, Vec<_>) =
+            self.objects.all().iter().map(|entry| self.describe(entry)).unzip();
         Ok(DefaultPagerObjectsReply { objects, ports: ports.into() })
     }
 
@@ -75,11 +76,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
             let state = entry.lock();
             state.rights.user.as_ref().is_some_and(|user| user.name.name() == memory_object.name())
         };
-        let entries = self.entries();
+        let entries = self.objects.all();
         let entry = entries.iter().find(is_it).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let state = entry.lock();
-        let pages = state.object.pages.in_store();
-        Ok(pages.map(|page| DefaultPagerPage { dpp_offset: saturate(self.offset(page)) }).collect())
+        let pages = stored_pages(entry);
+        Ok(pages
+            .into_iter()
+            .map(|page| DefaultPagerPage { dpp_offset: saturate(self.offset(page)) })
+            .collect())
     }
 
     fn default_pager_paging_file(
@@ -90,6 +93,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         add: bool,
     ) -> Result<(), KernReturn> {
         self.administers(default_pager)?;
+        self.is_stranger(&master_device_port)?;
         let (areas, name) = (self.areas()?, self::name(filename)?);
         if add { areas.add_file(master_device_port, name) } else { self.remove_area(&*areas, name) }
     }
@@ -106,6 +110,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for Swap
         add: bool,
     ) -> Result<(), KernReturn> {
         self.administers(default_pager)?;
+        self.is_stranger(&device_port)?;
         let (areas, name) = (self.areas()?, self::name(name)?);
         if !add {
             return self.remove_area(&*areas, name);
@@ -155,6 +160,27 @@ pub fn object_calls<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     subsystem(ID..ID + 1, largest, move |request, reply| hurd::default_pager_server(pager, request, reply))
 }
 
+/// How many pages of an object are looked at before others have their turn.
+const PIECE: usize = 64;
+
+/// The pages of an object that the store has. No memory is asked for with the lock in hands.
+fn stored_pages<K: Kernel, P: Platform, S: Store>(entry: &Entry<K, P, S>) -> Vec<u64> {
+    let mut pages = Vec::new();
+    let mut piece = [0; PIECE];
+    loop {
+        let from = pages.last().map_or(0, |last| last + 1);
+        let count = {
+            let state = entry.lock();
+            let found = piece.iter_mut().zip(state.object.pages.in_store(from));
+            found.map(|(place, page)| *place = page).count()
+        };
+        pages.extend_from_slice(&piece[..count]);
+        if count < PIECE {
+            return pages;
+        }
+    }
+}
+
 /// A name as messages have it.
 fn name(name: &CStr) -> Result<&str, KernReturn> {
     name.to_str().map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)
@@ -171,18 +197,17 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let entry = self.find(port).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
         let pages = size.div_ceil(self.page_size as u64);
         let turn = entry.turn(seqno).admit().map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)?;
-        let mut state = turn.lock();
-        let before = state.object.size();
-        let forgotten = state.object.set_size(pages).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let forgotten: Vec<_> = forgotten.collect();
-        let charged = state.charged.min(forgotten.len() as u64);
-        state.charged -= charged;
-        let user = state.rights.user.clone();
-        drop(state);
+        let (before, user) = {
+            let mut state = turn.lock();
+            let before = state.object.set_size(pages).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+            (before, state.rights.user.clone())
+        };
+        let mut from = pages;
+        while let Some(next) = self.forget_pages_from(&turn, from) {
+            from = next;
+        }
         drop(turn);
-        self.others_pages.fetch_sub(charged, Relaxed);
-        forgotten.into_iter().flatten().for_each(|place| self.store.free(place));
-        if let Some((user, before)) = user.zip(before).filter(|(_, before)| *before > pages) {
+        if let Some(user) = user.filter(|_| before > pages) {
             let most = u64::MAX / self.page_size as u64;
             let (start, end) = (self.offset(pages), self.offset(before.min(most)));
             self.sent(user.control.drop_pages(start, end - start));
@@ -190,15 +215,35 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         Ok(())
     }
 
+    /// Forgets some pages from this one on, and says where to go on. `None` if there are no more.
+    fn forget_pages_from(&self, turn: &Admitted<'_, K, P, S>, mut from: u64) -> Option<u64> {
+        let mut places = [const { None }; PIECE];
+        let mut count = 0;
+        {
+            let mut state = turn.lock();
+            for place in &mut places {
+                let Some((page, forgotten)) = state.object.pages.forget_next(from) else { break };
+                (*place, from) = (forgotten, page + 1);
+                count += 1;
+            }
+            let charged = state.charged.min(count);
+            state.charged -= charged;
+            self.others_pages.fetch_sub(charged, Relaxed);
+        }
+        places.into_iter().flatten().for_each(|place| self.store.free(place));
+        (count == PIECE as u64).then_some(from)
+    }
+
+    /// Refuses a port of the pager's own: a call to it would wait for the thread that makes the call.
+    fn is_stranger(&self, device: &SendRight<K>) -> Result<(), KernReturn> {
+        if self.is_own_port(device.name()) { Err(KernReturn::KERN_INVALID_ARGUMENT) } else { Ok(()) }
+    }
+
     /// Counts a call, and refuses it unless it came to one of the ports for it.
     fn administers(&self, port: Port<'_, K>) -> Result<(), KernReturn> {
         self.counters.administration.count();
         let is_for_it = [&self.administration, &self.manager].iter().any(|own| own.name() == port.name());
         if is_for_it { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
-    }
-
-    pub(super) fn entries(&self) -> Vec<Arc<Entry<K, P, S>>> {
-        self.objects.lock().by_port.values().cloned().collect()
     }
 
     /// An object for the list, with its name port. One that has none now is left as zeros.

@@ -7,7 +7,7 @@ use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
 
 use super::control::Control;
 use crate::buffers::Data;
-use crate::object::{Object, Origin, Pages, Turn};
+use crate::object::{Object, Origin, Turn};
 use crate::store::{Store, Stored};
 
 /// A page's data that a write and the object share.
@@ -15,9 +15,6 @@ pub(crate) type Shared<K, P> = Data<K, P>;
 
 /// Where a page is, in a store or without room.
 pub(crate) type Place<S> = Stored<<S as Store>::Place>;
-
-/// The pages of an object.
-pub(crate) type ObjectPages<K, P, S> = Pages<Place<S>, Shared<K, P>>;
 
 /// An object that the pager stores.
 pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
@@ -37,6 +34,8 @@ pub(crate) struct State<K: Kernel, P: Platform, S: Store> {
     pub(crate) rights: Rights<K>,
     /// How many of its pages count as those of others than the kernel.
     pub(crate) charged: u64,
+    /// The next one of those whose pages are to be forgotten: a list of them takes no memory.
+    pub(crate) next_forgotten: Option<Arc<Entry<K, P, S>>>,
     /// Threads that wait for their turn.
     waiting: usize,
     /// Nobody waits for a turn any more.
@@ -81,8 +80,9 @@ impl<K: Kernel> Rights<K> {
 impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
     pub(crate) fn new(handle: u32, object: Object<Place<S>, Shared<K, P>>, rights: Rights<K>) -> Arc<Self> {
         let (name, origin) = (rights.port.name(), object.origin());
-        let state = Mutex::<P, _>::new(State { object, rights, charged: 0, waiting: 0, stopped: false });
-        Arc::new(Self { name, handle, origin, state, turn: P::Condvar::default() })
+        let state = State { object, rights, charged: 0, next_forgotten: None, waiting: 0, stopped: false };
+        let (state, turn) = (Mutex::<P, _>::new(state), P::Condvar::default());
+        Arc::new(Self { name, handle, origin, state, turn })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<K, P, S>> {

@@ -13,7 +13,7 @@ use mig_runtime::{
 use super::SwapPager;
 use super::control::Control;
 use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
-use super::transfers::{Returned, Source, SupplyJob, WriteJob};
+use super::transfers::{OTHERS_TRANSFERS, Returned, Source, SupplyJob, WriteJob};
 use crate::buffers::{Buffers, Held};
 use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
 use crate::store::Store;
@@ -276,11 +276,32 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             self.sent(user.control.error(offset, length));
             return Err(self.refused());
         };
+        self.make_room(&entry, &pages);
         for page in pages {
-            let request = turn.lock().object.request(page);
-            self.answer(&entry, &user, page, request);
+            if self.takes_request(&entry, &turn) {
+                let request = turn.lock().object.request(page);
+                self.answer(&entry, &user, page, request);
+            } else {
+                self.error(&user, page);
+            }
         }
         Ok(())
+    }
+
+    /// Whether one more page may be asked for. The kernel's objects may have any number on their way.
+    fn takes_request(&self, entry: &Entry<K, P, S>, turn: &Admitted<'_, K, P, S>) -> bool {
+        if entry.origin == Origin::Internal {
+            return true;
+        }
+        let on_their_way = turn.lock().object.transfers();
+        self.transfers.takes_request(on_their_way)
+    }
+
+    /// Takes memory to queue these pages, unless they are the kernel's: for those there is some.
+    fn make_room(&self, entry: &Entry<K, P, S>, pages: &Range<u64>) {
+        if entry.origin != Origin::Internal {
+            self.transfers.make_room((pages.end - pages.start) as usize);
+        }
     }
 
     /// The pages of an object that a message is about; `None` if it has none such, or they are too many.
@@ -329,6 +350,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let turn = self.turn(&entry, at)?;
         let user = self.sender(&turn, &control)?;
         let pages = self.pages_of(&turn, offset, data.len() as u64).ok_or_else(|| self.refused())?;
+        self.make_room(&entry, &pages);
         let mut memory = Memory::Own(data);
         let last = pages.end - 1;
         let start = pages.start;
@@ -348,7 +370,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             if page == last && matches!(memory, Memory::Own(_)) {
                 // This is what the kernel waits for.
                 memory = Memory::Own(OolMemory::empty());
-                self.counters.turnaround.count(P::now() - arrived);
+                self.counters.turnaround.count(P::now().saturating_sub(arrived));
             }
             self.admit(&entry, &turn, page, taken, fits);
         }
@@ -498,8 +520,14 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         returned: Returned<K, P, S>,
         fits: bool,
     ) {
+        let is_other = entry.origin != Origin::Internal;
+        let too_many = is_other && state.object.transfers() >= OTHERS_TRANSFERS;
         let pages = &mut state.object.pages;
-        let (replaced, unstored) = if fits { pages.refuse(page) } else { (None, pages.refuse_unnoted()) };
+        let (replaced, unstored) = match fits {
+            _ if too_many => (None, pages.lose_unnoted()),
+            true => pages.refuse(page),
+            false => (None, pages.refuse_unnoted()),
+        };
         if let Unstored::HandBack(_) = unstored {
             state.object.transfer_begins();
         }
@@ -552,7 +580,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Whether a port is one of the pager's own, to which it must not be made to talk.
-    fn is_own_port(&self, name: Name) -> bool {
+    pub(super) fn is_own_port(&self, name: Name) -> bool {
         [&self.manager, &self.administration].iter().any(|port| port.name() == name)
             || self.find(name).is_some()
     }

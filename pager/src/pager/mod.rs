@@ -6,12 +6,10 @@ mod entry;
 mod fronts;
 mod messages;
 mod moves;
+mod objects;
 mod transfers;
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -20,11 +18,12 @@ use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
 use self::entry::{Entry, Place, Rights, Shared};
+use self::objects::Objects;
 use self::transfers::Transfers;
 use crate::areas::Areas;
 use crate::buffers::Buffers;
 use crate::counters::{Counters, Statistics};
-use crate::notes::Pool;
+use crate::notes::{Others, Pool};
 use crate::object::{Object, Origin};
 use crate::store::{SameFilled, Space, Store};
 
@@ -44,8 +43,9 @@ pub struct Config {
     pub external_buffers: usize,
     /// How many objects there may be that are not the kernel's.
     pub external_objects: usize,
-    /// Which share of the store, in percent, pages of objects that are not the kernel's may fill. Those that
-    /// take no room because they are one word over and over count as well.
+    /// Which share of the store, in percent, pages of objects that are not the kernel's may fill, and which
+    /// share of [the memory](Self::map_bytes) for what is noted of pages. Those that take no room because
+    /// they are one word over and over count as well.
     pub external_share: u8,
     /// How many pages go to the store in one call: 1 to 64, and no more than half of the buffers.
     pub batch: usize,
@@ -115,25 +115,17 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     external: PortSet<K>,
     /// In the place of the port of an object that is forgotten, which takes no memory then.
     no_port: Arc<ReceiveRight<K>>,
-    objects: Mutex<P, Objects<K, P, S>>,
+    objects: Objects<K, P, S>,
     internal_buffers: Arc<Buffers<K, P>>,
     external_buffers: Arc<Buffers<K, P>>,
     /// Pages of objects that are not the kernel's.
     others_pages: AtomicU64,
     transfers: Transfers<K, P, S>,
     nodes: Arc<Pool<P, Place<S>, Shared<K, P>>>,
+    /// The same for objects that are not the kernel's, which get a share of it.
+    others_nodes: Arc<Others<P, Place<S>, Shared<K, P>>>,
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     counters: Counters,
-}
-
-/// The objects, by the name of their port.
-struct Objects<K: Kernel, P: Platform, S: Store> {
-    by_port: BTreeMap<Name, Arc<Entry<K, P, S>>>,
-    /// How many of them are not the kernel's.
-    others: usize,
-    last_handle: u32,
-    /// The pager stops: nobody waits for a message's turn.
-    stopped: bool,
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
@@ -161,6 +153,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         // Each has a page's data, or a thread that supplies it.
         let supplying = config.io_threads.max(1) + 1;
         let records = internal_buffers.capacity() + external_buffers.capacity() + supplying;
+        let nodes = Pool::new(config.map_bytes, config.map_ahead, records);
         Ok(Self {
             kernel: kernel.clone(),
             page_size,
@@ -171,13 +164,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             internal: PortSet::allocate(kernel)?,
             external: PortSet::allocate(kernel)?,
             no_port: Arc::new(ReceiveRight::null(kernel.clone())),
-            nodes: Pool::new(config.map_bytes, config.map_ahead, records),
-            objects: Mutex::<P, _>::new(Objects {
-                by_port: BTreeMap::new(),
-                others: 0,
-                last_handle: 0,
-                stopped: false,
-            }),
+            others_nodes: Others::new(nodes.clone(), config.external_share),
+            nodes,
+            objects: Objects::new(config.external_objects),
             transfers: Transfers::new(
                 internal_buffers.capacity(),
                 external_buffers.capacity(),
@@ -252,7 +241,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// How many objects there are.
     pub fn object_count(&self) -> usize {
-        self.objects.lock().by_port.len()
+        self.objects.count()
     }
 
     /// How many more pages can be taken now: as many as [`Config`] has buffers and lets be held and a few
@@ -273,12 +262,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// not done by then is refused.
     pub fn stop_waiting(&self) {
         self.external_buffers.stop();
-        let entries: Vec<_> = {
-            let mut objects = self.objects.lock();
-            objects.stopped = true;
-            objects.by_port.values().cloned().collect()
-        };
-        entries.iter().for_each(|entry| entry.stop());
+        self.objects.stop();
     }
 
     /// Counts one more page of an object that is not the kernel's; false if they have as many as they may.
@@ -290,7 +274,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     fn find(&self, port: Name) -> Option<Arc<Entry<K, P, S>>> {
-        self.objects.lock().by_port.get(&port).cloned()
+        self.objects.find(port)
     }
 
     /// Makes an entry for an object, and lets its messages come.
@@ -299,47 +283,25 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             Origin::Internal => &self.internal,
             Origin::External { .. } => &self.external,
         };
-        let object = Object::new(origin, self.config.hand_backs, self.nodes.clone());
-        let entry = {
-            let mut objects = self.objects.lock();
-            if origin != Origin::Internal {
-                if objects.others >= self.config.external_objects {
-                    return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
-                }
-                objects.others += 1;
-            }
-            objects.last_handle = objects.last_handle.wrapping_add(1).max(1);
-            let entry = Entry::new(objects.last_handle, object, rights);
-            objects.by_port.insert(entry.name, entry.clone());
-            if objects.stopped {
-                entry.stop();
-            }
-            entry
+        let object = match origin {
+            Origin::Internal => Object::new(origin, self.config.hand_backs, self.nodes.clone()),
+            Origin::External { .. } => Object::new(origin, self.config.hand_backs, self.others_nodes.clone()),
         };
+        let entry = Entry::new(self.objects.next_handle(), object, rights);
+        self.objects.add(&entry)?;
         // Only now, because from now on others look for it.
         let port = entry.lock().rights.port.clone();
         set.insert(&port).inspect_err(|_| self.forget(&entry))?;
         Ok(entry)
     }
 
-    /// Releases all that an object has. Its pages are given back in the background.
+    /// Releases all that an object has. Its pages are given back in the background, and until then it counts
+    /// as one.
     fn forget(&self, entry: &Arc<Entry<K, P, S>>) {
         // First of all, because the name may be in use again as soon as the port is gone.
-        {
-            let mut objects = self.objects.lock();
-            objects.by_port.remove(&entry.name);
-            objects.others -= usize::from(entry.origin != Origin::Internal);
-        }
-        let (rights, pages, charged) = {
-            let mut state = entry.lock();
-            (
-                state.rights.take(self.no_port.clone()),
-                state.object.take_pages(),
-                mem::take(&mut state.charged),
-            )
-        };
-        self.others_pages.fetch_sub(charged, Relaxed);
-        self.transfers.forget(pages);
+        self.objects.remove(entry.name);
+        let rights = entry.lock().rights.take(self.no_port.clone());
+        self.transfers.forget(entry.clone());
         drop(rights);
     }
 

@@ -54,7 +54,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn move_pages(&self) -> Moves {
         let mut moves = Moves::default();
         let mut memory = vec![0; self.page_size];
-        for entry in self.entries() {
+        for entry in self.objects.all() {
             let mut from = 0;
             while let Some(page) = self.move_page(&entry, from, &mut memory, &mut moves) {
                 let Some(next) = page.checked_add(1) else { break };

@@ -4,11 +4,12 @@
 //! have to wait for the kernel to find memory, and those that write must never wait for them.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
@@ -16,7 +17,7 @@ use mig_runtime::platform::{Condvar, Mutex, MutexGuard, Platform};
 use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
-use super::entry::{Entry, ObjectPages, Place, Shared, User};
+use super::entry::{Entry, Place, Shared, User};
 use crate::object::{AfterRead, AfterWrite, Drained, Origin, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError};
 
@@ -69,8 +70,12 @@ const GATHERING: Duration = Duration::from_millis(1);
 /// in a system as a rule.
 const REQUESTS: usize = 1024;
 
-/// How many objects may wait to be forgotten before the queue takes more memory.
-const FORGOTTEN: usize = 64;
+/// How many pages of one object that is not the kernel's may be on their way. A kernel has no more threads
+/// that wait for an object's pages, as a rule; whoever asks for more is told of an error, and may try again.
+pub(super) const OTHERS_TRANSFERS: usize = 1024;
+
+/// How many pages of all such objects may wait to be supplied. Beyond that an object has one at a time.
+const OTHERS_SUPPLIES: usize = 4096;
 
 /// What waits for a thread.
 pub(super) struct Transfers<K: Kernel, P: Platform, S: Store> {
@@ -80,6 +85,8 @@ pub(super) struct Transfers<K: Kernel, P: Platform, S: Store> {
     more_to_write: P::Condvar,
     /// There are enough pages for the thread that gathers them, or something else to do.
     gathered: P::Condvar,
+    /// How many pages of objects that are not the kernel's may be on their way back at once.
+    others_returns: usize,
 }
 
 /// The kernel's objects have queues of their own: whoever else pages does not keep the kernel waiting.
@@ -90,7 +97,8 @@ struct Queue<K: Kernel, P: Platform, S: Store> {
     writes: VecDeque<WriteJob<K, P, S>>,
     /// The same. There are no more than such objects have buffers.
     other_writes: VecDeque<WriteJob<K, P, S>>,
-    forgotten: VecDeque<ObjectPages<K, P, S>>,
+    /// An object that is gone, whose pages are to be forgotten. It knows of the next one.
+    forgotten: Option<Arc<Entry<K, P, S>>>,
     /// The last job was to forget pages.
     forgot: bool,
     /// There is little memory to note pages.
@@ -114,31 +122,24 @@ struct Supplies<K: Kernel, P: Platform, S: Store> {
 
 /// Jobs of several objects: each has its turn, however many jobs another one has.
 struct Fair<J> {
-    /// By object.
-    jobs: BTreeMap<u32, VecDeque<J>>,
-    /// The objects that have any.
-    turns: VecDeque<u32>,
+    /// Each with the number of its object.
+    jobs: VecDeque<(u32, J)>,
+    /// The object whose turn it was.
+    last: u32,
 }
 
 impl<J> Fair<J> {
     fn push(&mut self, object: u32, job: J) {
-        let jobs = self.jobs.entry(object).or_default();
-        if jobs.is_empty() {
-            self.turns.push_back(object);
-        }
-        jobs.push_back(job);
+        self.jobs.push_back((object, job));
     }
 
+    /// The first job of the object that comes after the last one.
     fn pop(&mut self) -> Option<J> {
-        let object = self.turns.pop_front()?;
-        let jobs = self.jobs.get_mut(&object)?;
-        let job = jobs.pop_front();
-        if jobs.is_empty() {
-            self.jobs.remove(&object);
-        } else {
-            self.turns.push_back(object);
-        }
-        job
+        let after_last = |at: &usize| self.jobs[*at].0.wrapping_sub(self.last).wrapping_sub(1);
+        let next = (0..self.jobs.len()).min_by_key(after_last)?;
+        let (object, job) = self.jobs.remove(next)?;
+        self.last = object;
+        Some(job)
     }
 }
 
@@ -152,10 +153,10 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
                 returns: VecDeque::with_capacity(internal),
                 stored: VecDeque::with_capacity(REQUESTS),
             },
-            other_supplies: Fair { jobs: BTreeMap::new(), turns: VecDeque::new() },
+            other_supplies: Fair { jobs: VecDeque::with_capacity(external), last: 0 },
             writes: VecDeque::with_capacity(internal),
             other_writes: VecDeque::with_capacity(external),
-            forgotten: VecDeque::with_capacity(FORGOTTEN),
+            forgotten: None,
             forgot: false,
             notes_low: false,
             gathering: false,
@@ -168,6 +169,7 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
             more_to_supply_others: P::Condvar::default(),
             more_to_write: P::Condvar::default(),
             gathered: P::Condvar::default(),
+            others_returns: external,
         }
     }
 
@@ -194,6 +196,36 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         more.notify_one();
     }
 
+    /// Takes memory for so many more pages of objects that are not the kernel's, and for as many again that
+    /// threads queue which write and must not wait for any. The lock is not in hands meanwhile.
+    pub(super) fn make_room(&self, more: usize) {
+        let mut larger = VecDeque::new();
+        loop {
+            let mut queue = self.queue.lock();
+            let jobs = &mut queue.other_supplies.jobs;
+            let room = 2 * (jobs.len() + more) + self.others_returns;
+            if jobs.capacity() >= room {
+                return;
+            }
+            if larger.capacity() >= room {
+                larger.append(jobs);
+                return mem::swap(jobs, &mut larger);
+            }
+            drop(queue);
+            larger.reserve(2 * room);
+        }
+    }
+
+    /// True if one more page may be supplied of an object that is not the kernel's and has this many on their
+    /// way.
+    pub(super) fn takes_request(&self, on_their_way: usize) -> bool {
+        match on_their_way {
+            0 => true,
+            1..OTHERS_TRANSFERS => self.queue.lock().other_supplies.jobs.len() < OTHERS_SUPPLIES,
+            _ => false,
+        }
+    }
+
     /// Queues a write. [`wake_writers`](Self::wake_writers) has it done, once all of a message are here, so
     /// that they go to the store together.
     pub(super) fn write(&self, job: WriteJob<K, P, S>) {
@@ -215,8 +247,12 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         more.notify_one();
     }
 
-    pub(super) fn forget(&self, pages: ObjectPages<K, P, S>) {
-        self.queue.lock().forgotten.push_back(pages);
+    /// Has the pages of an object forgotten.
+    pub(super) fn forget(&self, entry: Arc<Entry<K, P, S>>) {
+        let mut queue = self.queue.lock();
+        let next = queue.forgotten.replace(entry.clone());
+        entry.lock().next_forgotten = next;
+        drop(queue);
         self.wake_writers();
     }
 
@@ -235,7 +271,7 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         let end = P::now().saturating_add(GATHERING.as_nanos() as u64);
         while queue.may_gather() {
             let left = end.saturating_sub(P::now());
-            if left == 0 || !self.gathered.wait_for(queue, Duration::from_nanos(left)) {
+            if left == 0 || !self.gathered.wait_for(queue, GATHERING.min(Duration::from_nanos(left))) {
                 break;
             }
         }
@@ -250,7 +286,20 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
     }
 }
 
+impl<K: Kernel, P: Platform, S: Store> Drop for Queue<K, P, S> {
+    /// One by one: each object has the next one, and there may be many.
+    fn drop(&mut self) {
+        while self.next_forgotten().is_some() {}
+    }
+}
+
 impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
+    fn next_forgotten(&mut self) -> Option<Arc<Entry<K, P, S>>> {
+        let entry = self.forgotten.take()?;
+        self.forgotten = entry.lock().next_forgotten.take();
+        Some(entry)
+    }
+
     fn next_supply(&mut self) -> Option<SupplyJob<K, P, S>> {
         let Supplies { at_hand, returns, stored } = &mut self.supplies;
         [at_hand, returns, stored].into_iter().find_map(VecDeque::pop_front)
@@ -265,7 +314,7 @@ impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
         let counts = [self.writes.len(), self.other_writes.len()];
         let is_few =
             counts != [0, 0] && counts.iter().zip(self.enough).all(|(count, enough)| *count < enough);
-        is_few && !self.notes_low && self.forgotten.is_empty() && !self.stopped
+        is_few && !self.notes_low && self.forgotten.is_none() && !self.stopped
     }
 
     /// Takes what is next for a thread that writes; false if there is nothing.
@@ -278,7 +327,7 @@ impl<K: Kernel, P: Platform, S: Store> Queue<K, P, S> {
         // for.
         let writes = self.writes.len() + self.other_writes.len();
         if !mem::take(&mut self.forgot) || writes == 0 {
-            batch.forgotten = self.forgotten.pop_front();
+            batch.forgotten = self.next_forgotten();
             self.forgot = batch.forgotten.is_some();
             if self.forgot {
                 return true;
@@ -300,7 +349,7 @@ struct Batch<K: Kernel, P: Platform, S: Store> {
     most: usize,
     /// To take memory to note pages.
     provide: bool,
-    forgotten: Option<ObjectPages<K, P, S>>,
+    forgotten: Option<Arc<Entry<K, P, S>>>,
     jobs: Vec<WriteJob<K, P, S>>,
     /// Those that no later write has overtaken, and their places when they are written.
     current: Vec<WriteJob<K, P, S>>,
@@ -409,13 +458,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// [`serve_other_supplies`](Self::serve_other_supplies) or [`serve_writes`](Self::serve_writes). False if
     /// there was none.
     pub fn transfer_one(&self, memory: &mut OolMemory<K>) -> bool {
+        let mut batch = self.batch();
         let mut queue = self.transfers.queue.lock();
         if let Some(job) = queue.next_supply().or_else(|| queue.next_other_supply()) {
             drop(queue);
             self.transfer_supply(job, memory);
             return true;
         }
-        let mut batch = self.batch();
         let found = queue.next_write(&mut batch);
         drop(queue);
         if found {
@@ -446,20 +495,24 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn transfer_writes(&self, batch: &mut Batch<K, P, S>) {
         if mem::take(&mut batch.provide) {
             self.nodes.provide();
-        } else if let Some(pages) = batch.forgotten.take() {
-            self.forget_some(pages);
+        } else if let Some(entry) = batch.forgotten.take() {
+            self.forget_some(entry);
         } else {
             self.write(batch);
         }
     }
 
     /// Gives back the places of an object that is gone, a piece at a time.
-    fn forget_some(&self, mut pages: ObjectPages<K, P, S>) {
+    fn forget_some(&self, entry: Arc<Entry<K, P, S>>) {
         for _ in 0..PIECE {
-            let Some(places) = pages.forget_some() else { return };
+            let Some(places) = entry.lock().object.pages.forget_some() else {
+                let charged = mem::take(&mut entry.lock().charged);
+                self.others_pages.fetch_sub(charged, Relaxed);
+                return self.objects.gone(&entry);
+            };
             places.for_each(|place| self.store.free(place));
         }
-        self.transfers.forget(pages);
+        self.transfers.forget(entry);
     }
 
     /// Writes pages, except those that were overtaken while they waited.

@@ -119,14 +119,20 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
         if store.page_size() != self.page_size {
             return Err(VolumeError::PageSize(store.page_size()));
         }
+        let count = store.header().slots;
+        let (slots, is_leaving) = (0..0, AtomicBool::new(false));
+        // Made before the lock is taken, which those want who must not wait for memory.
+        let mut volume = Arc::new(Volume { name: name.into(), priority, group, slots, is_leaving, store });
         let mut all = self.all.lock();
         if all.iter().flatten().any(|volume| *volume.name == *name) {
             return Err(VolumeError::NameTaken);
         }
         let place = all.iter().position(Option::is_none).ok_or(VolumeError::TooMany)?;
-        let slots = free_numbers(&all[..], store.header().slots).ok_or(VolumeError::TooMany)?;
-        let is_leaving = AtomicBool::new(false);
-        all[place] = Some(Arc::new(Volume { name: name.into(), priority, group, slots, is_leaving, store }));
+        let slots = free_numbers(&all[..], count).ok_or(VolumeError::TooMany)?;
+        if let Some(volume) = Arc::get_mut(&mut volume) {
+            volume.slots = slots;
+        }
+        all[place] = Some(volume);
         Ok(())
     }
 
@@ -173,8 +179,8 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
 
     /// What is to be known of each device, in the order in which they came.
     pub fn list(&self) -> Vec<VolumeInfo> {
-        let volumes: Vec<_> = self.all.lock().iter().flatten().cloned().collect();
-        volumes.iter().map(|volume| volume.info()).collect()
+        let all = self.all.lock().clone();
+        all.iter().flatten().map(|volume| volume.info()).collect()
     }
 
     fn named(&self, name: &str) -> Result<Arc<Volume<D, P>>, VolumeError> {

@@ -5,14 +5,14 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use mach_defs::gnu::hurd::default_pager as hurd;
 use mach_defs::gnu::mach::{self, Mach};
 use mach_defs::gnu::seqnos_memory_object_default::seqnos_memory_object_default;
 use mach_defs::gnu::{default_pager, memory_object};
 use mach_defs::gnu::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
-use mach_pager::store::{Frame, MemoryStore, Space, Store, StoreError};
+use mach_pager::store::{Disk, DiskError, Frame, MemoryStore, Space, Store, StoreError};
 use mach_pager::{Config, SwapPager, object_calls};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::{Platform, Std};
@@ -74,6 +74,40 @@ impl Store for Scripted {
 
     fn space(&self) -> Space {
         self.store.space()
+    }
+}
+
+/// A disk in memory. Transfers wait while somebody has its lock.
+#[derive(Clone)]
+pub struct InMemory(pub Arc<Mutex<Vec<u8>>>);
+
+impl Disk for InMemory {
+    fn size(&self) -> u64 {
+        self.0.lock().unwrap().len() as u64
+    }
+
+    fn record_size(&self) -> usize {
+        512
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let at = offset as usize;
+        buffer.copy_from_slice(&self.0.lock().unwrap()[at..at + buffer.len()]);
+        Ok(buffer.len())
+    }
+
+    fn write_at(&self, offset: u64, pieces: &[&[u8]]) -> Result<usize, DiskError> {
+        let mut disk = self.0.lock().unwrap();
+        let mut at = offset as usize;
+        for piece in pieces {
+            disk[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
+        }
+        Ok(at - offset as usize)
+    }
+
+    fn flush(&self) -> Result<(), DiskError> {
+        Ok(())
     }
 }
 
