@@ -1,6 +1,8 @@
 //! What is different from dialect to dialect: sizes and offsets.
 
+use crate::message_type::MessageType;
 use crate::option::MsgOption;
+use crate::right::Disposition;
 use crate::untyped::TrailerField;
 
 /// Which of MIG's two unrelated wire formats an ABI uses.
@@ -32,6 +34,15 @@ pub enum TypeWords {
     Always8,
 }
 
+/// The message types that stand for rights in type words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RightNumbers {
+    /// A number for each [`Disposition`], in Mach 3 and later.
+    Mach3,
+    /// `MSG_TYPE_PORT` and `MSG_TYPE_PORT_ALL` of Mach 2.5.
+    Mach25,
+}
+
 /// Everything about an ABI that both the compiler and the running program need. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -43,6 +54,8 @@ pub struct Facts {
     pub system: System,
     /// The shape of the type words; of no meaning for an untyped ABI.
     pub type_words: TypeWords,
+    /// The numbers of rights in type words; of no meaning for an untyped ABI.
+    pub rights: RightNumbers,
     /// Every argument's data is padded to a multiple of this.
     pub alignment: usize,
     /// `sizeof (mach_msg_header_t)`
@@ -81,6 +94,7 @@ impl Facts {
         family: Family::Typed,
         system: System::GnuMach,
         type_words: TypeWords::Short4Long12,
+        rights: RightNumbers::Mach3,
         alignment: 4,
         header: 24,
         remote_port: 8,
@@ -103,6 +117,7 @@ impl Facts {
         family: Family::Typed,
         system: System::GnuMach,
         type_words: TypeWords::Always8,
+        rights: RightNumbers::Mach3,
         alignment: 8,
         header: 32,
         remote_port: 8,
@@ -131,12 +146,25 @@ impl Facts {
         ..Self::GNU_X86_64
     };
 
+    /// Mach 2.5 on machines of 32 bits: `mach-25`. The header is `msg_simple` (a byte that is 1 where Mach 3
+    /// has no complex bit, above 24 unused bits), `msg_size`, `msg_type`, the local port, the remote port and
+    /// `msg_id`. No field has a sequence number; `msg_type` is where `seqno` says.
+    pub const MACH_25: Self = Self {
+        name: "mach-25",
+        rights: RightNumbers::Mach25,
+        remote_port: 16,
+        local_port: 12,
+        seqno: 8,
+        ..Self::GNU_I386
+    };
+
     /// OSF Mach on i386: `osf-32`.
     pub const OSF_32: Self = Self {
         name: "osf-32",
         family: Family::Untyped,
         system: System::Osf,
         type_words: TypeWords::Short4Long12,
+        rights: RightNumbers::Mach3,
         alignment: 4,
         header: 24,
         remote_port: 8,
@@ -167,6 +195,15 @@ impl Facts {
 
     /// Bytes of the descriptor of a port (`mach_msg_port_descriptor_t`), on every untyped ABI.
     pub const PORT_DESCRIPTOR: usize = 12;
+
+    /// The message type number of a right in a type word.
+    pub const fn right_number(&self, right: Disposition) -> u32 {
+        match (self.rights, right) {
+            (RightNumbers::Mach3, right) => right as u32,
+            (RightNumbers::Mach25, Disposition::MoveReceive) => MessageType::PORT_ALL.0 as u32,
+            (RightNumbers::Mach25, _) => MessageType::PORT.0 as u32,
+        }
+    }
 
     /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address,
     /// a size, and four single bytes.

@@ -22,7 +22,7 @@ mod option;
 mod right;
 mod untyped;
 
-pub use facts::{Facts, Family, System, TypeWords};
+pub use facts::{Facts, Family, RightNumbers, System, TypeWords};
 pub use ids::{NotificationId, REPLY_ID};
 pub use message_type::MessageType;
 pub use option::MsgOption;

@@ -21,6 +21,10 @@ impl MessageType {
     pub const INTEGER_32: Self = Self(2);
     /// `MACH_MSG_TYPE_INTEGER_64` of the untyped dialects.
     pub const INTEGER_64_UNTYPED: Self = Self(3);
+    /// `MSG_TYPE_PORT_ALL` of Mach 2.5: a receive right, and with it the ownership.
+    pub const PORT_ALL: Self = Self(5);
+    /// `MSG_TYPE_PORT` of Mach 2.5: a send right.
+    pub const PORT: Self = Self(6);
     /// `MACH_MSG_TYPE_CHAR`
     pub const CHAR: Self = Self(8);
     /// `MACH_MSG_TYPE_BYTE`

@@ -44,6 +44,19 @@ impl MsgOption {
         Self::RCV_LARGE_OF_MACH3,
     ];
 
+    /// The options of Mach 2.5, whose names have no prefix.
+    pub const MACH25: &'static [Self] = &[
+        Self::new("MSG_OPTION_NONE", 0),
+        Self::new("SEND_TIMEOUT", 0x1),
+        Self::new("SEND_NOTIFY", 0x2),
+        Self::new("SEND_INTERRUPT", 0x4),
+        Self::new("SEND_ALWAYS", 0x8),
+        Self::new("SEND_SWITCH", 0x20),
+        Self::new("RCV_TIMEOUT", 0x100),
+        Self::new("RCV_NO_SENDERS", 0x200),
+        Self::new("RCV_INTERRUPT", 0x400),
+    ];
+
     /// The further options of OSF Mach.
     pub const OSF: &'static [Self] = &[
         Self::RCV_LARGE,

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Put this in front of the names of functions (also -prefix PREFIX)
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: String,
-    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, cmu-32, osf-32, apple-32,
-    /// apple-64, apple-64-arm64, apple-64-x86_64
+    /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, gnu-i386-2021, cmu-32, mach-25,
+    /// osf-32, apple-32, apple-64, apple-64-arm64, apple-64-x86_64
     #[arg(long, value_name = "ABI")]
     abi: Option<String>,
     /// Look for included files in the -I folders only, not among the definitions of Mach's interfaces that

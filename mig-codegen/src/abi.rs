@@ -17,8 +17,8 @@ pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
     /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of
-    /// its own.
-    pub rust_name: &'static str,
+    /// its own. `None` if the runtime cannot make its messages: ids, sizes and layouts are all there is.
+    pub rust_name: Option<&'static str>,
     /// The processors that it is for; where the host is none of them, the first.
     pub targets: &'static [&'static Target],
     /// Types that exist without a declaration: name, message type number, bits.
@@ -34,6 +34,8 @@ pub struct Language {
     pub name: &'static str,
     /// The constructs that it does not simply accept.
     pub exceptions: &'static [(Feature, Verdict)],
+    /// The names of its message types.
+    pub message_types: MessageTypes,
     /// A second declaration of a type.
     pub redefined_type: Severity,
     /// A second `subsystem` statement.
@@ -44,6 +46,25 @@ pub struct Language {
     pub wait_time_sends: bool,
     /// Message options of its `mach/message.h`, but for those that have the same bits everywhere.
     pub options: &'static [MsgOption],
+}
+
+/// How the message types are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageTypes {
+    /// `MACH_MSG_TYPE_…`, rights by what is done to them.
+    Mach3,
+    /// `MSG_TYPE_…`, rights by what they are.
+    Mach25,
+}
+
+impl MessageTypes {
+    /// What all their names start with.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            MessageTypes::Mach3 => "MACH_MSG_TYPE_",
+            MessageTypes::Mach25 => "MSG_TYPE_",
+        }
+    }
 }
 
 /// A construct that not all dialects have.
@@ -59,6 +80,12 @@ pub enum Feature {
     Procedures,
     /// `error NAME`
     ErrorStatement,
+    /// `subsystem kernel`
+    KernelSubsystem,
+    /// `msgtype`, as a statement or an argument
+    MsgType,
+    /// `msgkind`, as a statement or an argument
+    MsgKind,
     /// `sendtime`, as a statement or an argument
     SendTime,
     /// Apple's statements
@@ -90,6 +117,9 @@ impl Feature {
             Feature::LongType => "a type with a size",
             Feature::Procedures => "a procedure or function",
             Feature::ErrorStatement => "the statement `error`",
+            Feature::KernelSubsystem => "`subsystem kernel`",
+            Feature::MsgType => "`msgtype`",
+            Feature::MsgKind => "`msgkind`",
             Feature::SendTime => "`sendtime`",
             Feature::AppleStatements => "this statement",
             Feature::NativeTypes => "a native C type",
@@ -123,8 +153,17 @@ impl Language {
 
 impl Abi {
     /// Every ABI that has a name on the command line.
-    pub const ALL: &'static [&'static Abi] =
-        &[&GNU_I386, &GNU_X86_64, &GNU_X86_64_2022, &CMU_32, &OSF_32, &APPLE_32, &APPLE_64, &GNU_I386_2021];
+    pub const ALL: &'static [&'static Abi] = &[
+        &GNU_I386,
+        &GNU_X86_64,
+        &GNU_X86_64_2022,
+        &CMU_32,
+        &MACH_25,
+        &OSF_32,
+        &APPLE_32,
+        &APPLE_64,
+        &GNU_I386_2021,
+    ];
 
     /// The ABI with this name.
     pub fn by_name(name: &str) -> Option<&'static Abi> {
@@ -235,6 +274,9 @@ static UNTYPED: Rules = Rules {
 static GNU: Language = Language {
     name: "GNU MIG",
     exceptions: &[
+        (Feature::KernelSubsystem, Verdict::Reject),
+        (Feature::MsgType, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Reject),
         (Feature::Procedures, Verdict::Reject),
         (Feature::ErrorStatement, Verdict::Reject),
         (Feature::SendTime, Verdict::Reject),
@@ -246,6 +288,7 @@ static GNU: Language = Language {
         (Feature::RetCode, Verdict::Ignore),
         (Feature::UntypedFlags, Verdict::Reject),
     ],
+    message_types: MessageTypes::Mach3,
     redefined_type: Severity::Error,
     second_subsystem: Severity::Error,
     subsystem_first: true,
@@ -258,6 +301,9 @@ static GNU: Language = Language {
 static GNU_2021: Language = Language {
     name: "GNU MIG of 2021",
     exceptions: &[
+        (Feature::KernelSubsystem, Verdict::Reject),
+        (Feature::MsgType, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Reject),
         (Feature::Procedures, Verdict::Obsolete),
         (Feature::StructMembers, Verdict::Reject),
         (Feature::SendTime, Verdict::Reject),
@@ -269,6 +315,7 @@ static GNU_2021: Language = Language {
         (Feature::RetCode, Verdict::Ignore),
         (Feature::UntypedFlags, Verdict::Reject),
     ],
+    message_types: MessageTypes::Mach3,
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
@@ -280,6 +327,9 @@ static GNU_2021: Language = Language {
 static CMU: Language = Language {
     name: "CMU MIG",
     exceptions: &[
+        (Feature::KernelSubsystem, Verdict::Reject),
+        (Feature::MsgType, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Ignore),
         (Feature::Procedures, Verdict::Obsolete),
         (Feature::StructMembers, Verdict::Reject),
         (Feature::SendTime, Verdict::Reject),
@@ -292,6 +342,7 @@ static CMU: Language = Language {
         (Feature::RetCode, Verdict::Reject),
         (Feature::UntypedFlags, Verdict::Reject),
     ],
+    message_types: MessageTypes::Mach3,
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
@@ -299,10 +350,37 @@ static CMU: Language = Language {
     options: MsgOption::MACH3,
 };
 
+/// The MIG of Mach 2.5.
+static MACH_2_5: Language = Language {
+    name: "the MIG of Mach 2.5",
+    exceptions: &[
+        (Feature::StructMembers, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Reject),
+        (Feature::SendTime, Verdict::Reject),
+        (Feature::AppleStatements, Verdict::Reject),
+        (Feature::NativeTypes, Verdict::Reject),
+        (Feature::AppleImports, Verdict::Reject),
+        (Feature::TrailerArguments, Verdict::Reject),
+        (Feature::AppleTokens, Verdict::Reject),
+        (Feature::InTranPayload, Verdict::Reject),
+        (Feature::RetCode, Verdict::Reject),
+        (Feature::UntypedFlags, Verdict::Reject),
+    ],
+    message_types: MessageTypes::Mach25,
+    redefined_type: Severity::Warning,
+    second_subsystem: Severity::Warning,
+    subsystem_first: false,
+    wait_time_sends: false,
+    options: MsgOption::MACH25,
+};
+
 /// The MIG of OSF's MK6 and MK7.
 static OSF: Language = Language {
     name: "OSF MIG",
     exceptions: &[
+        (Feature::KernelSubsystem, Verdict::Reject),
+        (Feature::MsgType, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Reject),
         (Feature::SkipCount, Verdict::Reject),
         (Feature::StructMembers, Verdict::Reject),
         (Feature::LongType, Verdict::Reject),
@@ -316,6 +394,7 @@ static OSF: Language = Language {
         (Feature::InTranPayload, Verdict::Reject),
         (Feature::TypedFlags, Verdict::Reject),
     ],
+    message_types: MessageTypes::Mach3,
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
@@ -327,6 +406,9 @@ static OSF: Language = Language {
 static APPLE: Language = Language {
     name: "Apple's MIG",
     exceptions: &[
+        (Feature::KernelSubsystem, Verdict::Reject),
+        (Feature::MsgType, Verdict::Reject),
+        (Feature::MsgKind, Verdict::Reject),
         (Feature::SkipCount, Verdict::Reject),
         (Feature::StructMembers, Verdict::Reject),
         (Feature::LongType, Verdict::Reject),
@@ -335,6 +417,7 @@ static APPLE: Language = Language {
         (Feature::InTranPayload, Verdict::Reject),
         (Feature::TypedFlags, Verdict::Reject),
     ],
+    message_types: MessageTypes::Mach3,
     redefined_type: Severity::Warning,
     second_subsystem: Severity::Warning,
     subsystem_first: false,
@@ -345,7 +428,7 @@ static APPLE: Language = Language {
 /// `gnu-i386`: GNU Mach on i386.
 pub static GNU_I386: Abi = Abi {
     facts: Facts::GNU_I386,
-    rust_name: "GnuI386",
+    rust_name: Some("GnuI386"),
     targets: &[&target::GNU_I386],
     built_in: &[
         ("char", 8, 8),
@@ -369,7 +452,7 @@ pub static GNU_I386_2021: Abi = Abi {
 /// `gnu-x86_64`: GNU Mach on x86_64 since 2023.
 pub static GNU_X86_64: Abi = Abi {
     facts: Facts::GNU_X86_64,
-    rust_name: "GnuX86_64",
+    rust_name: Some("GnuX86_64"),
     targets: &[&target::GNU_X86_64],
     built_in: &[
         ("char", 8, 8),
@@ -385,7 +468,7 @@ pub static GNU_X86_64: Abi = Abi {
 /// `gnu-x86_64-2022`: GNU Mach on x86_64 until 2023, which Debian 12 still has.
 pub static GNU_X86_64_2022: Abi = Abi {
     facts: Facts::GNU_X86_64_2022,
-    rust_name: "GnuX86_64Of2022",
+    rust_name: Some("GnuX86_64Of2022"),
     built_in: &[
         ("char", 8, 8),
         ("short", 1, 16),
@@ -399,16 +482,26 @@ pub static GNU_X86_64_2022: Abi = Abi {
 /// `cmu-32`: CMU Mach 3, whose messages are those of `gnu-i386`.
 pub static CMU_32: Abi = Abi {
     facts: Facts { name: "cmu-32", ..Facts::GNU_I386 },
-    rust_name: "GnuI386",
+    rust_name: Some("GnuI386"),
     targets: &[&target::MACH_I386],
     built_in: &[],
     language: &CMU,
 };
 
+/// `mach-25`: Mach 2.5, of machines of 32 bits. Its type words are those of Mach 3, its header is not, and
+/// its kernels know no right that can be used only once: the runtime has no messages for it.
+pub static MACH_25: Abi = Abi {
+    facts: Facts::MACH_25,
+    rust_name: None,
+    targets: &[&target::MACH_I386],
+    built_in: &[],
+    language: &MACH_2_5,
+};
+
 /// `osf-32`: OSF Mach on i386.
 pub static OSF_32: Abi = Abi {
     facts: Facts::OSF_32,
-    rust_name: "Osf32",
+    rust_name: Some("Osf32"),
     targets: &[&target::MACH_I386],
     built_in: &[],
     language: &OSF,
@@ -417,7 +510,7 @@ pub static OSF_32: Abi = Abi {
 /// `apple-32`: Apple's kernels, tasks of 32 bits.
 pub static APPLE_32: Abi = Abi {
     facts: Facts::APPLE_32,
-    rust_name: "Apple32",
+    rust_name: Some("Apple32"),
     targets: &[&target::APPLE_I386],
     built_in: &[],
     language: &APPLE,
@@ -426,7 +519,7 @@ pub static APPLE_32: Abi = Abi {
 /// `apple-64`: Apple's kernels, tasks of 64 bits.
 pub static APPLE_64: Abi = Abi {
     facts: Facts::APPLE_64,
-    rust_name: "Apple64",
+    rust_name: Some("Apple64"),
     targets: &[&target::APPLE_ARM64, &target::APPLE_X86_64],
     built_in: &[],
     language: &APPLE,

@@ -158,7 +158,11 @@ pub const ALL: &[Explanation] = &[
         "An array of variable arrays, memory out of line inside memory out of line, or too many types\n\
          in one another: no MIG has a message for it.",
     ),
-    of("MIG0303", "unknown message type", "There is no `MACH_MSG_TYPE_` of this name in this dialect."),
+    of(
+        "MIG0303",
+        "unknown message type",
+        "This dialect has no message type of this name; Mach 2.5 (`--abi mach-25`) calls them `MSG_TYPE_…`.",
+    ),
     of("MIG0304", "a size is needed", "This message type has no size of its own: write `(NAME, bits)`."),
     of(
         "MIG0305",

@@ -75,6 +75,10 @@ pub enum StatementKind {
     SendTime(Option<Text>),
     /// `msgoption X`
     MsgOption(Text),
+    /// `msgtype X`
+    MsgType(Text),
+    /// `msgkind X`
+    MsgKind(Text),
     /// `serverprefix X`
     ServerPrefix(Ident),
     /// `userprefix X`
@@ -149,6 +153,8 @@ pub enum SubsystemModifier {
     KernelUser,
     /// `kernelserver`
     KernelServer,
+    /// `kernel`, of Mach 2.5: the server.
+    Kernel,
 }
 
 /// `import`, `uimport`, `simport`, `iimport`, `dimport`
@@ -239,14 +245,14 @@ pub struct Basic {
     pub flags: Vec<Flag>,
 }
 
-/// A message type: a number, `polymorphic`, or `MACH_MSG_TYPE_…`.
+/// A message type: a number, `polymorphic`, or `MACH_MSG_TYPE_…` (in Mach 2.5 `MSG_TYPE_…`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IpcName {
     /// A bare number.
     Number(Number),
     /// The keyword `polymorphic`.
     Polymorphic(Span),
-    /// `MACH_MSG_TYPE_…`, complete and as spelled.
+    /// `MACH_MSG_TYPE_…` or `MSG_TYPE_…`, complete and as spelled.
     Symbol(Ident),
 }
 
@@ -404,6 +410,8 @@ pub enum Direction {
     SendTime,
     MsgOption,
     MsgSeqno,
+    MsgType,
+    MsgKind,
     SecToken,
     ServerSecToken,
     UserSecToken,

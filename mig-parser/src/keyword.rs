@@ -28,11 +28,14 @@ keywords! {
     Subsystem "subsystem" All;
     KernelUser "kerneluser" All;
     KernelServer "kernelserver" All;
+    Kernel "kernel" Some;
     WaitTime "waittime" All;
     NoWaitTime "nowaittime" All;
     SendTime "sendtime" Some;
     NoSendTime "nosendtime" Some;
     MsgOption "msgoption" All;
+    MsgType "msgtype" Some;
+    MsgKind "msgkind" Some;
     ServerPrefix "serverprefix" All;
     UserPrefix "userprefix" All;
     ServerDemux "serverdemux" All;

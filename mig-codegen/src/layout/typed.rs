@@ -144,7 +144,7 @@ impl<'a> Table<'a> {
             (TypeWords::Always8, _) => 8,
         };
         let slot = self.slots.fixed(SlotRole::Type, arg, size);
-        slot.check = word_checks(&word, receiver);
+        slot.check = word_checks(self.facts, &word, receiver);
         slot.word = Some(word);
     }
 
@@ -240,13 +240,16 @@ impl Complexity {
 
 /// The fields of a type word that a receiver must compare. Where all of it is known, all of it is compared;
 /// else the fields that are known, without the deallocate bit.
-fn word_checks(word: &TypeWord, receiver: Receiver) -> Vec<Check> {
+fn word_checks(facts: &Facts, word: &TypeWord, receiver: Receiver) -> Vec<Check> {
     let out_of_line = word.in_line == InLine::No;
     let normalised =
         receiver == Receiver::User || !(out_of_line || word.received.is_some_and(Disposition::is_right));
     let whole = !word.long && word.received.is_some() && word.number.is_some() && normalised;
     let mut checks = Vec::new();
-    checks.extend(word.received.map(|name| check("name", name)));
+    checks.extend(word.received.map(|name| {
+        let right = Disposition::from_number(name).map(|right| facts.right_number(right));
+        check("name", right.unwrap_or(name))
+    }));
     match word.in_line {
         InLine::Yes => checks.push(check("size", word.bits)),
         InLine::No => checks.push(check("size", word.out_of_line_bits)),

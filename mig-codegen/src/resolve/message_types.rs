@@ -3,7 +3,7 @@
 use mig_abi::{Disposition, MessageType as Number};
 use mig_parser::ast::IpcName;
 
-use crate::abi::Abi;
+use crate::abi::{Abi, MessageTypes};
 
 /// What a message type name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +28,22 @@ enum Bits {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum In {
     All,
+    /// Those with type words.
     Typed,
+    /// Those with type words since Mach 3.
+    Mach3,
     Untyped,
+    Mach25,
 }
 
-/// Names of plain data after `MACH_MSG_TYPE_`.
+/// Names of plain data after the prefix.
 const DATA: &[(&str, Number, Bits, In)] = &[
     ("UNSTRUCTURED", Number::UNSTRUCTURED, Bits::None, In::All),
     ("BIT", Number::BIT, Bits::Is(1), In::All),
     ("BOOLEAN", Number::BOOLEAN, Bits::Is(32), In::All),
     ("INTEGER_16", Number::INTEGER_16, Bits::Is(16), In::All),
     ("INTEGER_32", Number::INTEGER_32, Bits::Is(32), In::All),
-    ("INTEGER_64", Number::INTEGER_64, Bits::Is(64), In::Typed),
+    ("INTEGER_64", Number::INTEGER_64, Bits::Is(64), In::Mach3),
     ("INTEGER_64", Number::INTEGER_64_UNTYPED, Bits::Is(64), In::Untyped),
     ("INTEGER_8", Number::INTEGER_8, Bits::Is(8), In::All),
     ("BYTE", Number::BYTE, Bits::Is(8), In::All),
@@ -50,6 +54,8 @@ const DATA: &[(&str, Number, Bits, In)] = &[
     ("STRING", Number::STRING, Bits::None, In::Typed),
     ("STRING_C", Number::STRING_C, Bits::None, In::Typed),
     ("PORT_NAME", Number::PORT_NAME, Bits::Is(32), In::All),
+    // To all but the kernel, which has a number for it.
+    ("INTERNAL_MEMORY", Number::BYTE, Bits::Is(8), In::Mach25),
 ];
 
 /// Names of rights as they are sent.
@@ -62,6 +68,10 @@ const SENT: &[(&str, Disposition)] = &[
     ("MAKE_SEND_ONCE", Disposition::MakeSendOnce),
 ];
 
+/// Names of rights in Mach 2.5, where a right is sent by what it is.
+const MACH_25: &[(&str, Disposition)] =
+    &[("PORT", Disposition::CopySend), ("PORT_ALL", Disposition::MoveReceive)];
+
 /// Names of rights as they are received; what their sender does is up to it.
 const RECEIVED: &[(&str, Disposition)] = &[
     ("PORT_RECEIVE", Disposition::MoveReceive),
@@ -71,12 +81,16 @@ const RECEIVED: &[(&str, Disposition)] = &[
 
 const POLYMORPHIC: &str = "POLYMORPHIC";
 
-const PREFIX: &str = "MACH_MSG_TYPE_";
-
 /// What a name means for an ABI; `None` if its compiler does not know it.
 pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
     match name {
         IpcName::Number(number) => {
+            // What a right is sent as, and what it arrives as, have one number in Mach 2.5.
+            let is_it = |right: Disposition| abi.facts.right_number(right) == number.value;
+            let here = if abi.language.message_types == MessageTypes::Mach25 { MACH_25 } else { &[] };
+            if let Some((name, _)) = here.iter().find(|(_, right)| is_it(*right)) {
+                return right(name, abi);
+            }
             let (sent, received) = (Some(number.value), Some(number.value));
             let is_float = number.value == u32::from(Number::REAL.0);
             Some(MessageType { sent, received, bits: None, is_float })
@@ -86,16 +100,21 @@ pub(super) fn look_up(name: &IpcName, abi: &Abi) -> Option<MessageType> {
             Some(MessageType { sent: None, received: None, bits, is_float: false })
         }
         IpcName::Symbol(symbol) => {
-            let wanted = symbol.name.strip_prefix(PREFIX)?;
+            let wanted = symbol.name.strip_prefix(abi.language.message_types.prefix())?;
             data(wanted, abi).or_else(|| right(wanted, abi))
         }
     }
 }
 
 fn data(wanted: &str, abi: &Abi) -> Option<MessageType> {
-    let here = if abi.rules().type_words { In::Typed } else { In::Untyped };
-    let (_, number, bits, _) =
-        DATA.iter().find(|(name, .., place)| *name == wanted && (*place == In::All || *place == here))?;
+    let is_here = |place: In| match place {
+        In::All => true,
+        In::Typed => abi.rules().type_words,
+        In::Untyped => !abi.rules().type_words,
+        In::Mach3 => abi.rules().type_words && abi.language.message_types == MessageTypes::Mach3,
+        In::Mach25 => abi.language.message_types == MessageTypes::Mach25,
+    };
+    let (_, number, bits, _) = DATA.iter().find(|(name, .., place)| *name == wanted && is_here(*place))?;
     let number = Some(number.0.into());
     let bits = match bits {
         Bits::None => None,
@@ -110,7 +129,8 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
     };
     let bits = Some(port_bits(abi));
     let received = |right: Disposition| Some(right.received() as u32);
-    if let Some(sent) = in_list(SENT) {
+    let (sent, seen) = names_of_rights(abi.language.message_types);
+    if let Some(sent) = in_list(sent) {
         return Some(MessageType {
             sent: Some(sent as u32),
             received: received(sent),
@@ -118,18 +138,39 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
             is_float: false,
         });
     }
-    if let Some(right) = in_list(RECEIVED) {
+    if let Some(right) = in_list(seen) {
         return Some(MessageType { sent: None, received: received(right), bits, is_float: false });
     }
     let bits = if abi.rules().type_words { None } else { bits };
     (wanted == POLYMORPHIC).then_some(MessageType { sent: None, received: None, bits, is_float: false })
 }
 
+/// The names of rights as they are sent, and of those as they are received.
+fn names_of_rights(
+    types: MessageTypes,
+) -> (&'static [(&'static str, Disposition)], &'static [(&'static str, Disposition)]) {
+    match types {
+        MessageTypes::Mach3 => (SENT, RECEIVED),
+        MessageTypes::Mach25 => (MACH_25, &[]),
+    }
+}
+
 /// All complete names, for a suggestion.
-pub(super) fn all() -> Vec<String> {
+pub(super) fn all(types: MessageTypes) -> Vec<String> {
     let data = DATA.iter().map(|(name, ..)| *name);
-    let rights = SENT.iter().chain(RECEIVED).map(|(name, _)| *name);
-    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{PREFIX}{name}")).collect()
+    let (sent, received) = names_of_rights(types);
+    let rights = sent.iter().chain(received).map(|(name, _)| *name);
+    let prefix = types.prefix();
+    data.chain(rights).chain([POLYMORPHIC]).map(|name| format!("{prefix}{name}")).collect()
+}
+
+/// The ABI to compile with where a name is one of the other kind.
+pub(super) fn in_another_language(name: &str, types: MessageTypes) -> Option<&'static str> {
+    let (other, abi) = match types {
+        MessageTypes::Mach3 => (MessageTypes::Mach25, "mach-25"),
+        MessageTypes::Mach25 => (MessageTypes::Mach3, "cmu-32"),
+    };
+    all(other).iter().any(|known| known == name).then_some(abi)
 }
 
 /// The size in bits of a port in a message: its slot, or its name where a descriptor carries it.

@@ -124,6 +124,10 @@ struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// Where the subsystem statement has to stand.
     fn check_order(&self, ast: &Ast, out: &mut Diagnostics) {
+        let modifiers = self.subsystem.iter().flat_map(|(subsystem, _)| &subsystem.modifiers);
+        if let Some((_, span)) = modifiers.into_iter().find(|(m, _)| *m == SubsystemModifier::Kernel) {
+            language(self.abi, Feature::KernelSubsystem, *span, out);
+        }
         let is_subsystem = |s: &Statement| matches!(s.kind, StatementKind::Subsystem(_));
         let is_routine = |s: &Statement| matches!(s.kind, StatementKind::Routine(_));
         let uses_types = |s: &Statement| matches!(s.kind, StatementKind::Type(_)) || is_routine(s);
@@ -167,6 +171,13 @@ impl<'a> Resolver<'a> {
             }
             StatementKind::MsgOption(option) => {
                 state.msg_option = Some(Setting::option_bits(option, self.abi.language, span));
+            }
+            // A field of the header, of which the layout has no part.
+            StatementKind::MsgType(_) => {
+                language(self.abi, Feature::MsgType, span, out);
+            }
+            StatementKind::MsgKind(_) => {
+                language(self.abi, Feature::MsgKind, span, out);
             }
             StatementKind::ServerPrefix(prefix) => state.server_prefix.clone_from(&prefix.name),
             StatementKind::UserPrefix(prefix) => state.user_prefix.clone_from(&prefix.name),
@@ -219,6 +230,11 @@ impl<'a> Resolver<'a> {
         self.subsystem.is_some_and(|(subsystem, _)| subsystem.modifiers.iter().any(|(m, _)| *m == modifier))
     }
 
+    /// The server is the kernel.
+    fn kernel_serves(&self) -> bool {
+        self.has(SubsystemModifier::KernelServer) || self.has(SubsystemModifier::Kernel)
+    }
+
     fn finish(self) -> Option<Interface> {
         let (subsystem, statement) = self.subsystem?;
         let name = subsystem.name.name.clone();
@@ -228,7 +244,7 @@ impl<'a> Resolver<'a> {
             base,
             end: u32::try_from(u64::from(base) + self.ordinal).unwrap_or(u32::MAX),
             kernel_user: self.has(SubsystemModifier::KernelUser),
-            kernel_server: self.has(SubsystemModifier::KernelServer),
+            kernel_server: self.kernel_serves(),
             demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
             routines: self.routines,
             doc: statement.doc.clone(),

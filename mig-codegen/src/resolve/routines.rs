@@ -86,9 +86,13 @@ impl<'a> Resolver<'a> {
         let directions = directions(routine);
         wrong |= !unique_names(routine, out);
         let replaced = replaced(routine, &directions, out);
+        let is_left_out = |index, direction| {
+            // They say what the header's field is, and stubs set it themselves.
+            matches!(direction, Direction::MsgType | Direction::MsgKind) || replaced.contains(&index)
+        };
         for (index, (argument, &direction)) in routine.arguments.iter().zip(&directions).enumerate() {
             match self.argument(routine, argument, direction, &args, out) {
-                Some(_) if replaced.contains(&index) => {}
+                Some(_) if is_left_out(index, direction) => {}
                 Some(arg) => args.push(arg),
                 None => wrong = true,
             }
@@ -187,6 +191,8 @@ impl<'a> Resolver<'a> {
         let span = argument.direction.map_or(argument.name.span, |(_, span)| span);
         let feature = match direction {
             Direction::SendTime => Some(Feature::SendTime),
+            Direction::MsgType => Some(Feature::MsgType),
+            Direction::MsgKind => Some(Feature::MsgKind),
             Direction::ServerSecToken
             | Direction::UserSecToken
             | Direction::ServerImpl
@@ -337,15 +343,14 @@ impl<'a> Resolver<'a> {
 
     /// Kernels set the deallocate bit of inline rights that they give away.
     fn kernel_sends(&self, arg: &Arg) -> bool {
-        arg.in_request() && self.has(SubsystemModifier::KernelUser)
-            || arg.in_reply() && self.has(SubsystemModifier::KernelServer)
+        arg.in_request() && self.has(SubsystemModifier::KernelUser) || arg.in_reply() && self.kernel_serves()
     }
 
     /// A server type that is not the translated type needs a function between them.
     fn check_translations(&self, arg: &Arg, out: &mut Diagnostics) {
         let c = &arg.ty.c;
         let mut server = c.server.as_deref().or(arg.ty.name.as_deref());
-        if server == Some("mach_port_t") && self.has(SubsystemModifier::KernelServer) {
+        if server == Some("mach_port_t") && self.kernel_serves() {
             // A kernel has the port itself, not a name of it.
             server = Some("ipc_port_t");
         }
@@ -376,7 +381,12 @@ fn check_type(arg: &Arg, direction: Direction, out: &mut Diagnostics) -> Option<
         Direction::ReplyPort | Direction::SReplyPort | Direction::UReplyPort if !is_port_to_send_to(arg) => {
             (codes::REPLY_PORT, "can't be a reply port", "it must be one send or send-once right")
         }
-        Direction::WaitTime | Direction::SendTime | Direction::MsgOption | Direction::MsgSeqno
+        Direction::WaitTime
+        | Direction::SendTime
+        | Direction::MsgOption
+        | Direction::MsgSeqno
+        | Direction::MsgType
+        | Direction::MsgKind
             if !is_integer(&arg.ty) =>
         {
             (codes::NOT_AN_INTEGER, "has the wrong type", "it must be an integer of 32 bits")

@@ -31,7 +31,8 @@ fn built_in_elsewhere(name: &str, abi: &Abi) -> Option<(String, String)> {
     let alike = having().find(|other| other.facts.pointer == abi.facts.pointer).or(having().next())?;
     let &(_, number, bits) = alike.built_in.iter().find(|ty| ty.0 == name)?;
     let names: Vec<String> = having().map(|abi| format!("`{}`", abi.name())).collect();
-    let declaration = format!("type {name} = MACH_MSG_TYPE_{};", type_number_name(number, bits)?);
+    let prefix = abi.language.message_types.prefix();
+    let declaration = format!("type {name} = {prefix}{};", type_number_name(number, bits)?);
     Some((names.join(", "), declaration))
 }
 
@@ -367,7 +368,12 @@ impl<'a> Types<'a> {
                 format!("unknown message type `{}`", symbol.name),
                 format!("{} has no such message type", self.abi.language.name),
             );
-            if let Some(nearest) = nearest(&symbol.name, message_types::all().iter().map(String::as_str)) {
+            let names = self.abi.language.message_types;
+            if let Some(abi) = message_types::in_another_language(&symbol.name, names) {
+                diagnostic = diagnostic.with_help(format!("compile such a file with `--abi {abi}`"));
+            } else if let Some(nearest) =
+                nearest(&symbol.name, message_types::all(names).iter().map(String::as_str))
+            {
                 diagnostic = diagnostic.with_help(format!("did you mean `{nearest}`?"));
             }
             out.push(diagnostic);

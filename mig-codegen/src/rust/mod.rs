@@ -133,7 +133,10 @@ impl<'a> Generator<'a> {
     }
 
     fn items(&self) -> Vec<TokenStream> {
-        let mut items = vec![self.runtime(), self.abi()];
+        let Some(abi) = self.interface.abi.rust_name else {
+            return vec![self.ids(), self.sizes()];
+        };
+        let mut items = vec![self.runtime(), self.abi(abi)];
         if !has_stubs(self.interface) {
             items.push(self.ids());
             items.push(self.sizes());
@@ -159,9 +162,9 @@ impl<'a> Generator<'a> {
         quote!(use ::#runtime as #rt;)
     }
 
-    fn abi(&self) -> TokenStream {
+    fn abi(&self, name: &str) -> TokenStream {
         let rt = &self.rt;
-        let abi = format_ident!("{}", self.interface.abi.rust_name);
+        let abi = format_ident!("{name}");
         let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
         // A client without functions does not need it.
         let unused = self.interface.routines.is_empty().then(|| quote!(#[allow(dead_code)]));
@@ -215,10 +218,14 @@ impl<'a> Generator<'a> {
             let [request, reply] = sizes;
             quote!(#about pub const #name: [(usize, usize); 2] = [#request, #reply];)
         });
+        let why = match self.interface.abi.rust_name {
+            Some(_) => "One side of this interface is a kernel that needs other stubs, so there are none.",
+            None => "The runtime has no messages of this ABI, so there are no stubs.",
+        };
         let about = docs(&[
             "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
             String::new(),
-            "One side of this interface is a kernel that needs other stubs, so there are none.".to_owned(),
+            why.to_owned(),
         ]);
         quote! {
             #about

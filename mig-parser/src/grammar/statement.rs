@@ -22,6 +22,8 @@ pub(super) const STARTS: &[Keyword] = &[
     Keyword::SendTime,
     Keyword::NoSendTime,
     Keyword::MsgOption,
+    Keyword::MsgType,
+    Keyword::MsgKind,
     Keyword::ServerPrefix,
     Keyword::UserPrefix,
     Keyword::ServerDemux,
@@ -58,6 +60,8 @@ pub(super) fn kind(input: Tokens<'_>) -> Parsed<'_, StatementKind> {
         Keyword::SendTime => value.map(Some).map(StatementKind::SendTime).parse(input),
         Keyword::NoSendTime => Ok((input, StatementKind::SendTime(None))),
         Keyword::MsgOption => value.map(StatementKind::MsgOption).parse(input),
+        Keyword::MsgType => value.map(StatementKind::MsgType).parse(input),
+        Keyword::MsgKind => value.map(StatementKind::MsgKind).parse(input),
         Keyword::ServerPrefix => ident.map(StatementKind::ServerPrefix).parse(input),
         Keyword::UserPrefix => ident.map(StatementKind::UserPrefix).parse(input),
         Keyword::ServerDemux => ident.map(StatementKind::ServerDemux).parse(input),
@@ -93,6 +97,10 @@ fn modifier(input: Tokens<'_>) -> Parsed<'_, (SubsystemModifier, Span)> {
     match input.keyword() {
         Some(Keyword::KernelUser) => input.advance((SubsystemModifier::KernelUser, span)),
         Some(Keyword::KernelServer) => input.advance((SubsystemModifier::KernelServer, span)),
+        // Else it is the subsystem's name.
+        Some(Keyword::Kernel) if input.ahead(1).kind == Kind::Ident => {
+            input.advance((SubsystemModifier::Kernel, span))
+        }
         _ => input.fail(Expected::keywords(&[Keyword::KernelUser, Keyword::KernelServer])),
     }
 }

@@ -147,7 +147,9 @@ fn long_form(input: Tokens<'_>) -> Parsed<'_, Basic> {
 
 fn is_ipc_name(input: Tokens<'_>) -> bool {
     // Case counts in these names, unlike in keywords.
-    input.keyword() == Some(Keyword::Polymorphic) || input.text(input.peek()).starts_with("MACH_MSG_TYPE_")
+    let text = input.text(input.peek());
+    let is_symbol = text.strip_prefix("MACH_").unwrap_or(text).starts_with("MSG_TYPE_");
+    input.keyword() == Some(Keyword::Polymorphic) || is_symbol
 }
 
 fn ipc_name(input: Tokens<'_>) -> Parsed<'_, IpcName> {

@@ -1,0 +1,150 @@
+//! Mach 2.5: sizes, ids and type words that stand in stubs which its own MIG wrote, as they are published in
+//! NeXT's and OSF/1's sources, and the facts of its `message.h`.
+
+mod common;
+
+use common::{analyze, interface};
+use mig_codegen::table::AbiTable;
+
+const TYPES: &str = "
+    type int = MSG_TYPE_INTEGER_32;
+    type char = MSG_TYPE_CHAR;
+    type boolean_t = MSG_TYPE_BOOLEAN;
+    type port_t = MSG_TYPE_PORT;
+    type port_all_t = MSG_TYPE_PORT_ALL;
+    type port_array_t = ^array[] of port_t;
+    type pointer_t = ^array[] of MSG_TYPE_BYTE;
+    type vm_offset_t = int;
+";
+
+/// Name, id, and sizes of the request and of the reply.
+fn sizes(source: &str) -> Vec<(String, u32, u32, Option<u32>)> {
+    let interface = interface(&format!("{TYPES}{source}"), "mach-25");
+    let size = |min: u32, max: u32| {
+        assert_eq!(min, max);
+        max
+    };
+    let routines = AbiTable::of(&interface).routines.into_iter().map(|routine| {
+        let reply = routine.reply.map(|reply| size(reply.min_size, reply.max_size));
+        (routine.name, routine.id, size(routine.request.min_size, routine.request.max_size), reply)
+    });
+    routines.collect()
+}
+
+/// The numbers that a receiver finds in the type words of a request.
+fn names(source: &str) -> Vec<u64> {
+    let interface = interface(&format!("{TYPES}{source}"), "mach-25");
+    let slots = AbiTable::of(&interface).routines.remove(0).request.slots;
+    let checks = slots.into_iter().flat_map(|slot| slot.check);
+    checks.filter(|check| check.field == "name").map(|check| check.value).collect()
+}
+
+#[test]
+fn messages_have_the_sizes_of_the_stubs() {
+    // The external pager's interface, stubs in C of 1990: both requests have 56 bytes.
+    let pager = sizes(
+        "subsystem pager_default 2250;
+        simpleroutine pager_create(old : port_t; new : port_all_t; request : port_t; name : port_t; page : vm_offset_t);
+        simpleroutine pager_data_initialize(pager : port_t; request : port_t; offset : vm_offset_t; data : pointer_t);",
+    );
+    assert_eq!(
+        pager,
+        [("pager_create".into(), 2250, 56, None), ("pager_data_initialize".into(), 2251, 56, None),]
+    );
+    // A log of the network server: two arrays out of line in the reply, which has 64 bytes.
+    let log = sizes(
+        "type log_ptr_t = ^array[] of (MSG_TYPE_UNSTRUCTURED, 32);
+        subsystem logstat 1200;
+        routine ls_sendlog(server : port_t; out old : log_ptr_t; out current : log_ptr_t);",
+    );
+    assert_eq!(log, [("ls_sendlog".into(), 1200, 24, Some(64))]);
+    // A string of 256 bytes as one value: a long type word, 300 bytes.
+    let simple = sizes(
+        "type simple_msg_t = (MSG_TYPE_STRING, 8*256);
+        subsystem simple 101;
+        routine simple_get(simple : port_t; out string : simple_msg_t);",
+    );
+    assert_eq!(simple, [("simple_get".into(), 101, 24, Some(24 + 8 + 12 + 256))]);
+    // `host_slot` of a task: eight integers in one value, 68 bytes.
+    let slot = sizes(
+        "type machine_slot_data_t = struct[8] of int;
+        subsystem mach 2048;
+        routine cpu_slot(task : port_t; slot : int; out info : machine_slot_data_t);",
+    );
+    assert_eq!(slot, [("cpu_slot".into(), 2048, 32, Some(68))]);
+    // The bootstrap server hands out all rights to a port: 40 bytes.
+    let bootstrap = sizes(
+        "subsystem bootstrap 400;
+        routine service_checkin(request : port_t; desired : port_t; out granted : port_t = MSG_TYPE_PORT_ALL);",
+    );
+    assert_eq!(bootstrap, [("service_checkin".into(), 400, 32, Some(40))]);
+}
+
+#[test]
+fn an_error_reply_is_a_death_pill_of_32_bytes() {
+    let interface = interface(&format!("{TYPES} subsystem s 1; routine f(p : port_t);"), "mach-25");
+    assert_eq!(AbiTable::of(&interface).error_reply_size, 32);
+    let facts = interface.abi.facts;
+    // `msg_simple`, `msg_size`, `msg_type`, `msg_local_port`, `msg_remote_port`, `msg_id`: a word each.
+    assert_eq!((facts.local_port, facts.remote_port, facts.id, facts.header), (12, 16, 20, 24));
+}
+
+#[test]
+fn type_words_have_the_numbers_of_its_header() {
+    let all = "subsystem s 1;
+        type short = MSG_TYPE_INTEGER_16; type byte = MSG_TYPE_BYTE; type int8 = MSG_TYPE_INTEGER_8;
+        type real = (MSG_TYPE_REAL, 32); type text = (MSG_TYPE_STRING, 80); type text_c = (MSG_TYPE_STRING_C, 80);
+        type name = MSG_TYPE_PORT_NAME; type internal = MSG_TYPE_INTERNAL_MEMORY; type bit = (MSG_TYPE_UNSTRUCTURED, 32);
+        type number = (6, 32); type number_all = (5, 32); type poly = polymorphic;
+        simpleroutine f(p : port_t; a : boolean_t; b : short; c : int; d : port_all_t; e : port_t; f : char;
+            g : byte; h : int8; i : real; j : text; k : text_c; l : name; m : internal; n : bit; o : number;
+            q : number_all; r : port_array_t; s : poly);";
+    assert_eq!(names(all), [0, 1, 2, 5, 6, 8, 9, 9, 10, 12, 12, 15, 9, 0, 6, 5, 6]);
+}
+
+#[test]
+fn its_words_are_no_others() {
+    let routine = "subsystem s 1; msgtype MSG_TYPE_ENCRYPTED; type p_t = MSG_TYPE_PORT;
+        type int = MSG_TYPE_INTEGER_32;
+        routine f(p : p_t; msgtype t : int; in a : int); msgoption SEND_SWITCH; procedure g(p : p_t);";
+    let (interface, said) = analyze(routine, "mach-25");
+    assert_eq!(said, "");
+    // What the header says is no part of the body.
+    assert_eq!(interface.unwrap().routines[0].args.len(), 2);
+
+    let (_, said) = analyze(routine, "cmu-32");
+    assert!(said.contains("CMU MIG does not know `msgtype`"), "{said}");
+    assert!(said.contains("compile such a file with `--abi mach-25`"), "{said}");
+    let (_, said) = analyze("subsystem s 1; type p_t = MACH_MSG_TYPE_COPY_SEND;", "mach-25");
+    assert!(said.contains("compile such a file with `--abi cmu-32`"), "{said}");
+    // The early Mach 3 had a field for it, where the sequence number is now.
+    let kind = "subsystem s 1; type p_t = MACH_MSG_TYPE_COPY_SEND; type int = MACH_MSG_TYPE_INTEGER_32;
+        msgkind MACH_MSGH_KIND_NORMAL; routine f(p : p_t; msgkind k : int);";
+    let (interface, said) = analyze(kind, "cmu-32");
+    assert!(interface.is_some(), "{said}");
+    assert!(said.contains("`msgkind` has no effect in CMU MIG"), "{said}");
+    assert!(analyze(kind, "gnu-i386-2021").1.contains("does not know `msgkind`"));
+}
+
+#[test]
+fn a_subsystem_of_the_kernel_may_be_called_kernel() {
+    let (interface, said) = analyze(
+        "subsystem kernel kernel 7; type kernel = MSG_TYPE_PORT; routine f(kernel : kernel);",
+        "mach-25",
+    );
+    let interface = interface.unwrap_or_else(|| panic!("{said}"));
+    assert!(interface.kernel_server && interface.name == "kernel");
+    let text = "subsystem kernel 7; type p_t = MACH_MSG_TYPE_COPY_SEND; routine f(kernel : p_t);";
+    let (interface, said) = analyze(text, "gnu-i386");
+    assert_eq!(interface.unwrap_or_else(|| panic!("{said}")).name, "kernel");
+}
+
+#[test]
+fn rust_gets_ids_and_sizes() {
+    let text = format!("{TYPES} subsystem s 7; routine f(p : port_t; a : int);");
+    let input = mig_codegen::Input::Text { name: "s.defs", text: text.as_bytes() };
+    let rust = mig_codegen::Config::new().abi("mach-25").text(input).unwrap().value;
+    assert!(rust.contains("pub const F: i32 = 7;"), "{rust}");
+    assert!(rust.contains("pub const F: [(usize, usize); 2] = [(32, 32), (32, 32)];"), "{rust}");
+    assert!(!rust.contains("mig_runtime"), "{rust}");
+}
