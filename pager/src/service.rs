@@ -13,8 +13,7 @@ use mach_defs::gnu::{
 };
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Platform, SpawnError, Thread};
-use mig_runtime::server::Source;
-use mig_runtime::{KernReturn, Kernel, SendRight, Server, Stop};
+use mig_runtime::{KernReturn, Kernel, SendRight, ServedPorts, Server, Stop};
 
 use crate::store::Store;
 use crate::{Config, SwapPager, object_calls};
@@ -218,7 +217,7 @@ fn join<T: Thread>(threads: &mut Vec<T>) {
 
 fn serve_objects<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
     pager: &SwapPager<K, P, S>,
-    ports: Source<'_, K>,
+    ports: ServedPorts<'_, K>,
     stop: &Stop<K>,
     threads: usize,
 ) -> Result<(), KernReturn> {

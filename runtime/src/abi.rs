@@ -6,7 +6,9 @@
 #[doc(inline)]
 pub use mig_abi::{Facts, Family, NDR, System, TypeWords};
 
-pub use crate::trailer::{FromTrailer, Trailer};
+use crate::kern_return::{KernReturn, OnSystem};
+
+pub use crate::message::trailer::{FromTrailer, Trailer};
 
 mod sealed {
     pub trait Sealed {}
@@ -117,3 +119,21 @@ pub type Native = Apple;
 /// The ABI of the target: [`Apple`]'s on macOS and its kin, [`Gnu`]'s everywhere else.
 #[cfg(not(target_vendor = "apple"))]
 pub type Native = Gnu;
+
+impl KernReturn {
+    /// The code as the system of an ABI names it, for people.
+    ///
+    /// ```
+    /// use mig_runtime::KernReturn;
+    /// use mig_runtime::abi::{Apple64, GnuX86_64};
+    ///
+    /// let code = KernReturn(0x1000_000e);
+    /// assert_eq!(code.on::<Apple64>().to_string(), "MACH_SEND_TOO_LARGE (0x1000000e)");
+    /// assert_eq!(code.on::<GnuX86_64>().to_string(), "MACH_SEND_NO_NOTIFY (0x1000000e)");
+    /// // Without an ABI, both.
+    /// assert_eq!(code.to_string(), "MACH_SEND_NO_NOTIFY on GNU Mach, MACH_SEND_TOO_LARGE on XNU (0x1000000e)");
+    /// ```
+    pub const fn on<A: Abi>(self) -> OnSystem {
+        self.on_system(A::FACTS.system)
+    }
+}

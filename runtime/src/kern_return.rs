@@ -2,9 +2,8 @@
 
 use core::fmt;
 
+use mig_abi::System;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-use crate::abi::{Abi, System};
 
 /// A result code of a kernel call, of MIG, or of a server (`kern_return_t`, `mach_msg_return_t`).
 ///
@@ -377,20 +376,9 @@ impl KernReturn {
         }
     }
 
-    /// The code as the system of an ABI names it, for people.
-    ///
-    /// ```
-    /// use mig_runtime::KernReturn;
-    /// use mig_runtime::abi::{Apple64, GnuX86_64};
-    ///
-    /// let code = KernReturn(0x1000_000e);
-    /// assert_eq!(code.on::<Apple64>().to_string(), "MACH_SEND_TOO_LARGE (0x1000000e)");
-    /// assert_eq!(code.on::<GnuX86_64>().to_string(), "MACH_SEND_NO_NOTIFY (0x1000000e)");
-    /// // Without an ABI, both.
-    /// assert_eq!(code.to_string(), "MACH_SEND_NO_NOTIFY on GNU Mach, MACH_SEND_TOO_LARGE on XNU (0x1000000e)");
-    /// ```
-    pub const fn on<A: Abi>(self) -> OnSystem {
-        OnSystem { code: self, system: A::FACTS.system }
+    /// The code as this system names it.
+    pub(crate) const fn on_system(self, system: System) -> OnSystem {
+        OnSystem { code: self, system }
     }
 
     /// Turns the code into a result: `Ok` for [`KERN_SUCCESS`](Self::KERN_SUCCESS).

@@ -84,41 +84,25 @@ extern crate std;
 pub mod abi;
 pub mod kern_return;
 pub mod kernel;
-pub mod layout;
 pub mod platform;
-pub mod server;
-pub mod types;
 
-mod body;
-mod buffer;
-mod builder;
-mod call;
-mod details;
-mod header;
+mod client;
 mod memory;
-mod received;
-mod release;
-mod reply;
+mod message;
 mod right;
-mod rights;
-mod trailer;
-mod untyped;
+mod server;
 
-pub use body::{Body, Complex, Malformed, Shape};
-pub use buffer::MsgBuf;
-pub use builder::{Builder, INLINE_MAX};
-pub use call::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent, routine};
+pub use client::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent, routine};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Elements, OolArg, OolMemory, Plain, array_vec};
-pub use received::{Lost, Port, Receive, ReceiveError, Received, Seqno};
-pub use reply::{Largest, Refusal, Reply, ReplyTo, Subsystem, subsystem};
+pub use message::{AuditToken, SecurityToken, Seqno, layout};
+pub use message::{Body, Builder, Complex, Copying, Descriptor, Malformed, MsgBuf, Shape};
+pub use message::{Expected, INLINE_MAX, Type, WordForm};
 pub use right::{AnyRight, DeadName, Dest, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
-pub use rights::{ArrayRight, PortArray, Rights};
-pub use server::{Server, Stop, Unclaimed};
-pub use trailer::{AuditToken, SecurityToken};
-pub use types::{Expected, Type, Word, WordForm};
-pub use untyped::{Copying, Descriptor};
+pub use right::{ArrayRight, PortArray, Rights, Word, disposition};
+pub use server::{Largest, Lost, Port, Receive, ReceiveError, Received, Refusal, Reply, ReplyTo};
+pub use server::{ServedPorts, Server, Stop, Subsystem, Unclaimed, subsystem};
 
 /// For generated code, which cannot know how its crate reaches these.
 #[doc(no_inline)]

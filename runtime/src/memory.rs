@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::body::Malformed;
 use crate::kern_return::KernReturn;
 use crate::kernel::Kernel;
 
@@ -204,15 +203,6 @@ impl<'b, T: Plain> Array<'b, T> {
             Ok(elements) => Place::Message(elements),
             Err(_) => Place::copied(bytes),
         })
-    }
-
-    /// The elements, if they are no more than a caller takes (`countinout`).
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Count`]
-    pub fn at_most(self, limit: u32) -> Result<Self, Malformed> {
-        if self.len() > limit as usize { Err(Malformed::Count) } else { Ok(self) }
     }
 
     /// The elements, owned.

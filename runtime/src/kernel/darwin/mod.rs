@@ -50,11 +50,12 @@ use core::slice;
 use mig_abi::{MsgOption, NotificationId};
 
 use crate::abi::{Abi, Apple};
-use crate::header::COMPLEX;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use crate::message::bytes::word_at;
+use crate::message::header::COMPLEX;
+use crate::right::disposition;
 use crate::right::{ReceiveRight, SendRight};
-use crate::types::{name, word_at};
 
 #[cfg(not(target_vendor = "apple"))]
 #[path = "stand_in.rs"]
@@ -267,11 +268,11 @@ unsafe impl Kernel for Darwin {
     }
 
     unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
-        system::mach_port_insert_right(receive, receive, name::MAKE_SEND)
+        system::mach_port_insert_right(receive, receive, disposition::MAKE_SEND)
     }
 
     unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
-        system::mach_port_extract_right(receive, name::MAKE_SEND_ONCE)
+        system::mach_port_extract_right(receive, disposition::MAKE_SEND_ONCE)
     }
 
     unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
@@ -290,7 +291,7 @@ unsafe impl Kernel for Darwin {
             Notification::DeadName => (NotificationId::DeadName, 0),
             Notification::SendPossible => (NotificationId::SendPossible, 0),
         };
-        system::mach_port_request_notification(name, id as i32, sync, notify, name::MAKE_SEND_ONCE)
+        system::mach_port_request_notification(name, id as i32, sync, notify, disposition::MAKE_SEND_ONCE)
     }
 
     fn reply_port(&self) -> Result<Name, KernReturn> {

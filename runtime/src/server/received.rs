@@ -7,22 +7,20 @@ use core::slice;
 
 use mig_abi::NotificationId;
 
+use super::reply::Reply;
 use crate::abi::{Abi, Facts, Family, FromTrailer};
-use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{MsgBuf, initialised, trailer};
-use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
 use crate::memory::Plain;
-use crate::release;
-use crate::reply::{Reply, ReplyTo};
-use crate::right::DeadName;
-use crate::types::{Type, name, word_at};
-
-/// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port,
-/// whatever thread receives it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Seqno(pub u32);
+use crate::message::body::Body;
+use crate::message::buffer::{MsgBuf, initialised, trailer};
+use crate::message::bytes::word_at;
+use crate::message::header::Header;
+use crate::message::malformed::Malformed;
+use crate::message::shape::{Complex, Origin, Shape};
+use crate::message::trailer::Seqno;
+use crate::message::typed::word::Type;
+use crate::right::{self, DeadName, disposition};
 
 /// `MACH_NOTIFY_DEAD_NAME`
 const NOTIFY_DEAD_NAME: i32 = NotificationId::DeadName as i32;
@@ -98,8 +96,8 @@ pub struct Received<'b, K: Kernel> {
 /// A message where it was received, so that a [`Received`] is little more than a pointer: what nobody asks
 /// for is not read, and what is taken out is noted in the header itself. The reply right is gone when its
 /// name is null there; the arguments are gone when `msgh_size` is that of a header.
-struct Head<K: Kernel> {
-    kernel: K,
+pub(super) struct Head<K: Kernel> {
+    pub(super) kernel: K,
     /// `msgh_size` bytes, a whole header at least, initialised and aligned for `u64`; only this value, and
     /// the one body that it gives out, has them.
     start: NonNull<u8>,
@@ -413,7 +411,7 @@ const ERROR_REPLY: usize = 64;
 #[inline]
 fn local_name<A: Abi>(header: &[u8]) -> Name {
     // The disposition of the local port is the second byte of `msgh_bits`.
-    if header.get(1) == Some(&name::PROTECTED_PAYLOAD) {
+    if header.get(1) == Some(&disposition::PROTECTED_PAYLOAD) {
         return Name::NULL;
     }
     Name(word_at(header, A::FACTS.local_port).unwrap_or(0))
@@ -470,7 +468,7 @@ impl<K: Kernel> Head<K> {
     }
 
     #[inline]
-    fn id(&self) -> i32 {
+    pub(super) fn id(&self) -> i32 {
         self.word(K::Abi::FACTS.id) as i32
     }
 
@@ -500,7 +498,7 @@ impl<K: Kernel> Head<K> {
 
     /// The reply right; null from the second call on.
     #[inline]
-    fn take_reply_right(&self) -> (Name, u8) {
+    pub(super) fn take_reply_right(&self) -> (Name, u8) {
         let name = Name(self.word(K::Abi::FACTS.remote_port));
         self.set_word(K::Abi::FACTS.remote_port, Name::NULL.0);
         (name, self.bits().remote_disposition())
@@ -522,7 +520,7 @@ impl<K: Kernel> Drop for Received<'_, K> {
         if self.head.is_awaited() {
             let (name, disposition) = self.head.take_reply_right();
             // SAFETY: the kernel has delivered it with the message, and it has just been taken out.
-            unsafe { release::right(self.head.kernel.clone(), disposition, name) };
+            unsafe { right::release(self.head.kernel.clone(), disposition, name) };
         }
         if self.head.has_arguments() {
             let (id, bits) = (self.head.id(), self.head.word(0));
@@ -547,7 +545,7 @@ unsafe fn release_unread<K: Kernel>(kernel: K, id: i32, bits: u32, arguments: &m
     // SAFETY: the caller's promise.
     let body = unsafe { Body::new(kernel.clone(), header.is_complex(), arguments, Origin::Delivered) };
     if id == NOTIFY_DEAD_NAME && !header.is_complex() {
-        let genuine = header.local_disposition() == name::MOVE_SEND_ONCE;
+        let genuine = header.local_disposition() == disposition::MOVE_SEND_ONCE;
         // SAFETY: the caller's promise.
         drop(unsafe { dead_name(kernel, genuine, body) });
     }
@@ -581,7 +579,7 @@ unsafe fn dead_name<K: Kernel>(
 /// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the
 /// reply.
 pub struct Port<'a, K: Kernel> {
-    head: &'a Head<K>,
+    pub(super) head: &'a Head<K>,
 }
 
 impl<K: Kernel> Clone for Port<'_, K> {
@@ -613,7 +611,7 @@ impl<'a, K: Kernel> Port<'a, K> {
 
     #[inline]
     fn has_payload(self) -> bool {
-        self.head.bits().local_disposition() == name::PROTECTED_PAYLOAD
+        self.head.bits().local_disposition() == disposition::PROTECTED_PAYLOAD
     }
 
     /// The task that holds it.
@@ -625,15 +623,6 @@ impl<'a, K: Kernel> Port<'a, K> {
     /// True if the message was sent with a send-once right. A notification that was asked for is; one that
     /// somebody with a send right has made up is not.
     pub fn is_send_once(self) -> bool {
-        self.head.bits().local_disposition() == name::MOVE_SEND_ONCE
-    }
-
-    /// Takes the reply right out of the message, to answer later; the routine then returns
-    /// [`MIG_NO_REPLY`](KernReturn::MIG_NO_REPLY). The token is null if nobody waits for a reply, and from
-    /// the second call on.
-    pub fn defer(self) -> ReplyTo<K> {
-        let (name, disposition) = self.head.take_reply_right();
-        // SAFETY: the kernel delivered the right with this message, and it has just been taken out.
-        unsafe { ReplyTo::new(self.head.kernel.clone(), name, disposition, self.head.id()) }
+        self.head.bits().local_disposition() == disposition::MOVE_SEND_ONCE
     }
 }

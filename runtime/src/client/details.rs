@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use alloc::boxed::Box;
 
-use crate::call::Unsent;
+use super::unsent::Unsent;
 use crate::kernel::Kernel;
 
 /// Names a routine. The reference to a reference is one word; the compiler makes such a constant of

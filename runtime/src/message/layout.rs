@@ -4,8 +4,9 @@
 //! the runtime's own rules and refuses to compile if they differ.
 
 use crate::abi::{Abi, Family, NDR};
-use crate::builder::INLINE_MAX;
-use crate::types::{Type, padded};
+use crate::message::bytes::padded;
+use crate::message::typed::word::Type;
+use crate::message::typed::write::INLINE_MAX;
 
 /// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without
 /// padding.

@@ -4,15 +4,15 @@ use core::ffi::CStr;
 
 use zerocopy::IntoBytes;
 
-use super::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
+use super::descriptor::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
 use crate::abi::{Abi, Facts, NDR, UntypedAbi};
-use crate::builder::{Builder, Physical};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{OolArg, OolMemory, Plain};
-use crate::release;
-use crate::rights::PortArray;
-use crate::types::padded;
+use crate::message::builder::Builder;
+use crate::message::bytes::padded;
+use crate::message::loans::Physical;
+use crate::right::{self, PortArray};
 
 /// How data goes out of line in an untyped message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,7 +309,7 @@ impl<K: Kernel> Builder<'_, K> {
     fn refuse_right(&mut self, name: Name, disposition: u8) {
         self.misused = true;
         // SAFETY: it has been moved into the message, which does not have it.
-        unsafe { release::right(self.kernel.clone(), disposition, name) };
+        unsafe { right::release(self.kernel.clone(), disposition, name) };
     }
 
     /// True if plain data may follow: no descriptor is still to come.

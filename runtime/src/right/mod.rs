@@ -1,13 +1,17 @@
 //! Port rights as owned values.
 
+pub(crate) mod array;
+pub mod disposition;
+mod release;
+
 use core::fmt;
 
 use crate::abi::{Abi, System};
-use crate::buffer::MsgBuf;
-use crate::call::{CallError, SendOptions};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
-use crate::types::{Word, name};
+
+pub use self::array::{ArrayRight, PortArray, Rights};
+pub(crate) use self::release::{release, release_names};
 
 pub(crate) mod sealed {
     pub trait Sealed {}
@@ -111,7 +115,7 @@ macro_rules! travels {
         impl<K: Kernel> sealed::Sealed for $right<K> {}
 
         impl<K: Kernel> Right<K> for $right<K> {
-            const MOVE: u8 = name::$disposition;
+            const MOVE: u8 = disposition::$disposition;
 
             #[inline]
             fn kernel(&self) -> &K {
@@ -266,36 +270,6 @@ impl<K: Kernel> ReceiveRight<K> {
     pub fn leave_set(&self) -> Result<(), KernReturn> {
         // SAFETY: the name of this right.
         unsafe { self.kernel.move_member(self.name, Name::NULL) }
-    }
-}
-
-impl<K: Kernel> SendOnceRight<K> {
-    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a
-    /// thread that is woken.
-    ///
-    /// ```
-    /// # #[cfg(feature = "std")] {
-    /// use mig_runtime::kernel::local::Local;
-    /// use mig_runtime::{MsgBuf, Receive, ReceiveRight, Received};
-    ///
-    /// let task: Local = Local::new();
-    /// let bell = ReceiveRight::allocate(&task)?;
-    /// bell.make_send_once()?.send_empty(7)?;
-    ///
-    /// let mut buffer = MsgBuf::<128>::new();
-    /// let rung = Received::receive(&task, buffer.words(), Receive::from(bell.name())).unwrap();
-    /// assert_eq!(rung.id(), 7);
-    /// # }
-    /// # Ok::<(), mig_runtime::KernReturn>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Builder::send`](crate::Builder::send): the port may have died. The right comes back in the error.
-    pub fn send_empty(self, id: i32) -> Result<(), CallError<K>> {
-        let kernel = self.kernel.clone();
-        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
-        buffer.request(&kernel).send(id, AnyRight::move_send_once(self), SendOptions::NONE)
     }
 }
 
@@ -504,12 +478,12 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
     #[inline]
     pub const fn disposition(&self) -> u8 {
         match self {
-            Self::MoveReceive(_) => name::MOVE_RECEIVE,
-            Self::MoveSend(_) => name::MOVE_SEND,
-            Self::MoveSendOnce(_) => name::MOVE_SEND_ONCE,
-            Self::CopySend(_) => name::COPY_SEND,
-            Self::MakeSend(_) => name::MAKE_SEND,
-            Self::MakeSendOnce(_) => name::MAKE_SEND_ONCE,
+            Self::MoveReceive(_) => disposition::MOVE_RECEIVE,
+            Self::MoveSend(_) => disposition::MOVE_SEND,
+            Self::MoveSendOnce(_) => disposition::MOVE_SEND_ONCE,
+            Self::CopySend(_) => disposition::COPY_SEND,
+            Self::MakeSend(_) => disposition::MAKE_SEND,
+            Self::MakeSendOnce(_) => disposition::MAKE_SEND_ONCE,
             Self::Data(word) => word.name(),
         }
     }
@@ -545,11 +519,11 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
     pub(crate) unsafe fn from_wire(kernel: K, name: Name, disposition: u8) -> Option<Self> {
         match disposition {
             // SAFETY: the caller's promise, for this kind.
-            name::MOVE_RECEIVE => Some(Self::MoveReceive(unsafe { Right::from_raw(kernel, name) })),
+            disposition::MOVE_RECEIVE => Some(Self::MoveReceive(unsafe { Right::from_raw(kernel, name) })),
             // SAFETY: as above.
-            name::MOVE_SEND => Some(Self::MoveSend(unsafe { Right::from_raw(kernel, name) })),
+            disposition::MOVE_SEND => Some(Self::MoveSend(unsafe { Right::from_raw(kernel, name) })),
             // SAFETY: as above.
-            name::MOVE_SEND_ONCE => Some(Self::MoveSendOnce(unsafe { Right::from_raw(kernel, name) })),
+            disposition::MOVE_SEND_ONCE => Some(Self::MoveSendOnce(unsafe { Right::from_raw(kernel, name) })),
             _ => None,
         }
     }
@@ -576,6 +550,30 @@ impl<K: Kernel> From<SendOnceRight<K>> for AnyRight<'_, K> {
 impl<'a, K: Kernel> From<&'a SendRight<K>> for AnyRight<'a, K> {
     fn from(right: &'a SendRight<K>) -> Self {
         Self::CopySend(right)
+    }
+}
+
+/// A word of plain data in the place of a right, which only a polymorphic argument can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    name: u8,
+    value: u32,
+}
+
+impl Word {
+    /// A word of this message type; `None` if that is the type of a right.
+    pub const fn new(name: u8, value: u32) -> Option<Self> {
+        if disposition::is_right(name) { None } else { Some(Self { name, value }) }
+    }
+
+    /// The message type: never that of a right.
+    pub const fn name(self) -> u8 {
+        self.name
+    }
+
+    /// The word.
+    pub const fn value(self) -> u32 {
+        self.value
     }
 }
 

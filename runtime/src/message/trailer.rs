@@ -3,9 +3,13 @@
 
 use mig_abi::TrailerField;
 
-use crate::body::Malformed;
-use crate::received::Seqno;
-use crate::types::word_at;
+use super::bytes::word_at;
+use super::malformed::Malformed;
+
+/// The position of a message in the queue of its port (`mach_port_seqno_t`): consecutive for each port,
+/// whatever thread receives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seqno(pub u32);
 
 /// Who sent a message, for a kernel that knows users by two numbers (`security_token_t`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,28 +1,28 @@
 //! The client's side: sending a request, and waiting for the reply.
 
-use core::fmt;
-use core::mem::{self, MaybeUninit};
-use core::num::NonZeroI32;
+mod details;
+mod error;
+mod unsent;
 
-use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use mig_abi::{NotificationId, REPLY_ID};
-use zerocopy::IntoBytes;
 
 use crate::abi::{Abi, Family, FromTrailer};
-use crate::body::{Body, Complex, Malformed, Origin, Shape};
-use crate::buffer::{arguments, initialised, trailer};
-use crate::builder::{Builder, Loans, RETURN_CODE};
-use crate::details::{Details, Routine};
-use crate::header::Header;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
-use crate::received::Received;
-use crate::release;
-use crate::right::{AnyRight, Dest};
-use crate::types::name;
+use crate::message::body::Body;
+use crate::message::buffer::{MsgBuf, arguments, initialised, trailer};
+use crate::message::builder::Builder;
+use crate::message::header::{Header, MAX_HEADER};
+use crate::message::loans::Loans;
+use crate::message::malformed::Malformed;
+use crate::message::shape::{Complex, Origin, Shape};
+use crate::message::typed::write::RETURN_CODE;
+use crate::right::{self, AnyRight, Dest, SendOnceRight, disposition};
+
+pub use self::error::{CallError, CallErrorKind, routine};
+pub use self::unsent::Unsent;
 
 /// Comes instead of a reply when the reply right was destroyed.
 const NOTIFY_SEND_ONCE: i32 = NotificationId::SendOnce as i32;
@@ -68,280 +68,38 @@ impl CallOptions {
     pub const KERNEL_OBJECT: Self = Self { kernel_object: true, ..Self::NONE };
 }
 
-/// Why a call did not do what it was asked to: what the server answered, what is wrong with the reply, or why
-/// `mach_msg` failed.
-///
-/// If the request was not sent, it is in here, and dropping the error releases what it holds.
-///
-/// In the order of C, so that the register in which `mach_msg` says success does so here, too.
-#[repr(C)]
-pub struct CallError<K: Kernel> {
-    code: NonZeroI32,
-    kind: CallErrorKind,
-    details: Option<Details<K>>,
-}
+/// The arguments of a reply behind the return code, and its trailer.
+pub type Answer<'b, K> = (Body<'b, K>, <<K as Kernel>::Abi as Abi>::Trailer);
 
-/// Who said that a call has failed, and how far it had come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CallErrorKind {
-    /// This side, before it asked the kernel: an argument is larger than its declaration allows
-    /// (`MIG_ARRAY_TOO_LARGE`), or there is no memory or no reply port. Nothing was sent.
-    /// [`CallError::into_unsent`] gives the request back, but for one that was not complete: there was no
-    /// memory for it. So is a code that was made an error with `?`.
-    Refused,
-    /// The kernel: the request was not sent. [`CallError::into_unsent`] gives back what remains of it.
-    NotSent,
-    /// The kernel: the request was sent, and no reply could be received.
-    NoReply,
-    /// The kernel: the right to reply was destroyed, by the server or with it (`MIG_SERVER_DIED`).
-    ServerDied,
-    /// The server: the code is its answer.
-    Answer,
-    /// This side: a reply came and is not as declared.
-    Malformed,
-}
-
-impl<K: Kernel> CallError<K> {
-    /// The code that the C stub returns.
-    #[inline]
-    pub fn code(&self) -> KernReturn {
-        KernReturn(self.code.get())
-    }
-
-    /// Who said so, and how far the call had come.
-    ///
-    /// ```
-    /// use mig_runtime::{CallError, CallErrorKind, Kernel};
-    ///
-    /// /// Whether it makes sense to try once more, with the same arguments.
-    /// fn again<K: Kernel>(error: &CallError<K>) -> bool {
-    ///     matches!(error.kind(), CallErrorKind::NotSent | CallErrorKind::NoReply)
-    /// }
-    /// ```
-    #[inline]
-    pub fn kind(&self) -> CallErrorKind {
-        self.kind
-    }
-
-    /// True if the request was not sent, whoever refused that.
-    pub fn is_unsent(&self) -> bool {
-        matches!(self.kind, CallErrorKind::NotSent | CallErrorKind::Refused)
-    }
-
-    /// The request, if the kernel did not send it, or if it was complete when this side refused it.
-    pub fn into_unsent(self) -> Option<Unsent<K>> {
-        Some(*self.details?.into_unsent()?)
-    }
-
-    /// The routine that was called, as the `.defs` name it; `None` in an error of a stub that was not
-    /// generated.
-    pub fn routine(&self) -> Option<&'static str> {
-        match self.details.as_ref()?.get() {
-            Ok(unsent) => unsent.routine.copied(),
-            Err(routine) => Some(*routine),
-        }
-    }
-
-    /// The same error, of this routine.
-    #[cold]
-    #[inline(never)]
-    fn of(mut self, routine: Routine) -> Self {
-        let request = self.details.take().and_then(Details::into_unsent);
-        self.details = Some(match request {
-            Some(mut request) => {
-                request.routine = Some(routine);
-                Details::unsent(request)
-            }
-            None => Details::name(routine),
-        });
-        self
-    }
-}
-
-/// What a generated function of a client does: its errors know the routine's name.
-///
-/// The name costs the calls that succeed nothing, for it is put into the error afterwards.
-#[inline(always)]
-pub fn routine<T, K: Kernel>(
-    name: &'static &'static str,
-    call: impl FnOnce() -> Result<T, CallError<K>>,
-) -> Result<T, CallError<K>> {
-    match call() {
-        Ok(results) => Ok(results),
-        Err(error) => Err(error.of(name)),
-    }
-}
-
-impl<K: Kernel> CallError<K> {
-    #[inline]
-    fn new(code: KernReturn, kind: CallErrorKind, unsent: Option<Unsent<K>>) -> Self {
-        // An error that says success would be one of the caller's; it stays an error.
-        let failure = const { NonZeroI32::new(KernReturn::KERN_FAILURE.0).unwrap() };
-        let details = unsent.map(|request| Details::unsent(Box::new(request)));
-        Self { code: NonZeroI32::new(code.0).unwrap_or(failure), kind, details }
-    }
-
-    /// The server's answer, which is no success.
-    #[inline]
-    fn answer(code: KernReturn) -> Self {
-        Self::new(code, CallErrorKind::Answer, None)
-    }
-}
-
-impl<K: Kernel> From<KernReturn> for CallError<K> {
-    #[inline]
-    fn from(code: KernReturn) -> Self {
-        Self::new(code, CallErrorKind::Refused, None)
-    }
-}
-
-impl<K: Kernel> From<Malformed> for CallError<K> {
-    /// What a client makes of a malformed reply.
-    fn from(malformed: Malformed) -> Self {
-        let code = match malformed {
-            Malformed::Count => KernReturn::MIG_ARRAY_TOO_LARGE,
-            Malformed::Trailer => KernReturn::MIG_TRAILER_ERROR,
-            _ => KernReturn::MIG_TYPE_ERROR,
-        };
-        Self::new(code, CallErrorKind::Malformed, None)
-    }
-}
-
-impl<K: Kernel> From<CallError<K>> for KernReturn {
-    fn from(error: CallError<K>) -> Self {
-        error.code()
-    }
-}
-
-impl<K: Kernel> fmt::Display for CallError<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(routine) = self.routine() {
-            write!(f, "{routine}: ")?;
-        }
-        let unsent = self.details.as_ref().and_then(|details| details.get().ok());
-        match (self.kind, unsent) {
-            (CallErrorKind::NotSent, Some(unsent)) => write!(f, "request {} not sent: ", unsent.id())?,
-            (CallErrorKind::NotSent, None) => f.write_str("request not sent: ")?,
-            // A code that was made an error is the whole story.
-            (CallErrorKind::Refused, None) if self.details.is_none() => {}
-            (CallErrorKind::Refused, _) => f.write_str("refused before it was sent: ")?,
-            (CallErrorKind::NoReply, _) => f.write_str("request sent, but no reply received: ")?,
-            (CallErrorKind::ServerDied, _) => f.write_str("the server will not answer: ")?,
-            (CallErrorKind::Answer, _) => f.write_str("the server answered ")?,
-            (CallErrorKind::Malformed, _) => f.write_str("the reply is not as declared: ")?,
-        }
-        write!(f, "{}", self.code().on::<K::Abi>())
-    }
-}
-
-impl<K: Kernel> fmt::Debug for CallError<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("CallError");
-        if let Some(routine) = self.routine() {
-            fields.field("routine", &routine);
-        }
-        fields.field("code", &self.code().on::<K::Abi>()).field("kind", &self.kind).finish()
-    }
-}
-
-impl<K: Kernel> core::error::Error for CallError<K> {}
-
-/// A request that was not sent. It owns what was moved into it, as far as that is this task's still: a kernel
-/// that finds fault with a right or with memory in the body destroys a part of the message, and then nothing
-/// is left to take out ([`Remains`]).
-///
-/// An array that has more elements than the message may have is empty in it, if this side refused it for
-/// that.
-pub struct Unsent<K: Kernel> {
-    routine: Option<Routine>,
-    kernel: K,
-    header: Header,
-    /// Aligned as in the message that they come from.
-    arguments: Box<[u64]>,
-    len: usize,
-    refused: Vec<AnyRight<'static, K>>,
-}
-
-impl<K: Kernel> Unsent<K> {
-    /// `msgh_id`
-    pub fn id(&self) -> i32 {
-        self.header.id
-    }
-
-    /// Takes the destination back, if it was moved.
-    pub fn take_destination(&mut self) -> Option<AnyRight<'static, K>> {
-        let (name, disposition) = self.header.take_remote();
-        // SAFETY: the message did not move it, and it has just been taken out.
-        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
-    }
-
-    /// Takes back the rights of arrays that have more than the message may have, those that were moved: the
-    /// message has none of them.
+impl<K: Kernel> SendOnceRight<K> {
+    /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a
+    /// thread that is woken.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
     /// use mig_runtime::kernel::local::Local;
-    /// use mig_runtime::{KernReturn, ReceiveRight, SendRight};
-    ///
-    /// mod post {
-    ///     mig_derive::interface! {
-    ///         inline: "
-    ///             subsystem post 4000;
-    ///             type post_t = MACH_MSG_TYPE_COPY_SEND;
-    ///             type letter_t = MACH_MSG_TYPE_MOVE_SEND;
-    ///             type letters_t = array[*:2] of letter_t;
-    ///             simpleroutine post_letters(post : post_t; letters : letters_t);
-    ///         ",
-    ///     }
-    /// }
+    /// use mig_runtime::{MsgBuf, Receive, ReceiveRight, Received};
     ///
     /// let task: Local = Local::new();
-    /// let port = ReceiveRight::allocate(&task)?;
-    /// let post = port.make_send()?;
-    /// let letters: [SendRight<Local>; 3] = [port.make_send()?, port.make_send()?, port.make_send()?];
+    /// let bell = ReceiveRight::allocate(&task)?;
+    /// bell.make_send_once()?.send_empty(7)?;
     ///
-    /// let error = post::post_letters(&post, letters).unwrap_err();
-    /// assert_eq!(error.to_string(), "post_letters: refused before it was sent: MIG_ARRAY_TOO_LARGE (-307)");
-    /// let letters = error.into_unsent().expect("nothing was sent").take_refused();
-    /// assert_eq!(letters.len(), 3);
+    /// let mut buffer = MsgBuf::<128>::new();
+    /// let rung = Received::receive(&task, buffer.words(), Receive::from(bell.name())).unwrap();
+    /// assert_eq!(rung.id(), 7);
     /// # }
     /// # Ok::<(), mig_runtime::KernReturn>(())
     /// ```
-    pub fn take_refused(&mut self) -> Vec<AnyRight<'static, K>> {
-        mem::take(&mut self.refused)
-    }
-
-    /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`]
-    /// passes over others.
-    pub fn read<R>(mut self, read: impl FnOnce(Body<'_, K>) -> R) -> R {
-        let mut arguments = mem::take(&mut self.arguments);
-        let bytes = &mut arguments.as_mut_bytes()[..mem::take(&mut self.len)];
-        // SAFETY: the message came back, and its arguments are no longer in `self`.
-        read(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), bytes, Origin::Unsent) })
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::send`](crate::Builder::send): the port may have died. The right comes back in the error.
+    pub fn send_empty(self, id: i32) -> Result<(), CallError<K>> {
+        let kernel = self.kernel().clone();
+        let mut buffer = MsgBuf::<{ MAX_HEADER }>::new();
+        buffer.request(&kernel).send(id, AnyRight::move_send_once(self), SendOptions::NONE)
     }
 }
-
-impl<K: Kernel> Drop for Unsent<K> {
-    fn drop(&mut self) {
-        for (name, disposition) in [self.header.take_remote(), self.header.take_local()] {
-            // SAFETY: the message did not move it, and it has just been taken out.
-            unsafe { release::right(self.kernel.clone(), disposition, name) };
-        }
-        let bytes = &mut self.arguments.as_mut_bytes()[..self.len];
-        // SAFETY: as in `read`.
-        drop(unsafe { Body::new(self.kernel.clone(), self.header.is_complex(), bytes, Origin::Unsent) });
-    }
-}
-
-impl<K: Kernel> fmt::Debug for Unsent<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unsent(id {}, {} bytes of arguments)", self.header.id, self.len)
-    }
-}
-
-/// The arguments of a reply behind the return code, and its trailer.
-pub type Answer<'b, K> = (Body<'b, K>, <<K as Kernel>::Abi as Abi>::Trailer);
 
 /// Where the reply comes to.
 #[derive(Clone, Copy)]
@@ -475,7 +233,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         let local = match reply {
             Some(right) => right.into_header(),
             None => match self.kernel.reply_port() {
-                Ok(port) => (port, name::MAKE_SEND_ONCE),
+                Ok(port) => (port, disposition::MAKE_SEND_ONCE),
                 Err(code) => return Err(self.without_reply_port(code, id, dest)),
             },
         };
@@ -585,14 +343,14 @@ unsafe fn failed<K: Kernel>(
         if implicit.is_some() {
             let (name, disposition) = request.header.take_local();
             // SAFETY: as above, and it has just been taken out.
-            unsafe { release::right(kernel.clone(), disposition, name) };
+            unsafe { right::release(kernel.clone(), disposition, name) };
         }
         unsent = Some(request);
     }
     if code.without_shortage() == KernReturn::MACH_RCV_BODY_ERROR {
         // A reply for which there was no room here: what there was room for has come.
         // SAFETY: the kernel has delivered it.
-        drop(unsafe { Received::delivered(kernel.clone(), storage) });
+        unsafe { release_delivered(kernel.clone(), storage) };
     }
     // These codes say that nothing has been done: no reply can come.
     let keep = K::Abi::FACTS.family == Family::Untyped
@@ -610,26 +368,21 @@ unsafe fn failed<K: Kernel>(
     CallError::new(code, kind, unsent)
 }
 
-impl<K: Kernel> Unsent<K> {
-    /// # Safety
-    ///
-    /// `storage` holds a message that could not be sent, of which this remains.
-    pub(crate) unsafe fn from_storage(kernel: K, storage: &mut [MaybeUninit<u64>], remains: Remains) -> Self {
-        // SAFETY: a message has a header.
-        let mut header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
-        // SAFETY: all of a message is initialised.
-        let mut bytes = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
-        if !remains.has_header() {
-            // The names are no longer this task's.
-            let _ = (header.take_remote(), header.take_local());
-        }
-        if !remains.has_body() {
-            bytes = &mut [];
-        }
-        let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
-        arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
-        Self { routine: None, kernel, header, arguments, len: bytes.len(), refused: Vec::new() }
-    }
+/// Releases everything that came with a message.
+///
+/// # Safety
+///
+/// `kernel` has delivered the message in `storage`, and nobody else owns what came with it.
+unsafe fn release_delivered<K: Kernel>(kernel: K, storage: &mut [MaybeUninit<u64>]) {
+    // SAFETY: a delivered message has a header.
+    let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
+    header.release_voucher(&kernel);
+    // SAFETY: the caller's promise.
+    unsafe { right::release(kernel.clone(), header.remote_disposition(), header.remote) };
+    // SAFETY: all of a delivered message is initialised.
+    let arguments = unsafe { arguments::<K::Abi>(storage, header.size as usize) };
+    // SAFETY: the caller's promise.
+    drop(unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) });
 }
 
 /// The arguments of a reply that is as expected, behind the return code.
@@ -653,7 +406,7 @@ unsafe fn accept<K: Kernel>(
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
         // SAFETY: the kernel has delivered it with the message, and nobody else takes it.
-        unsafe { release::right(kernel.clone(), header.remote_disposition(), header.remote) };
+        unsafe { right::release(kernel.clone(), header.remote_disposition(), header.remote) };
     }
     // Read again rather than kept during that call.
     // SAFETY: as above.

@@ -1,38 +1,10 @@
 //! Type words: what stands in front of each argument of a typed message.
 
 use crate::abi::{Abi, TypeWords};
-use crate::body::Malformed;
 use crate::kernel::Name;
-
-/// The numbers of `msgt_name` that the runtime treats by themselves. All others are plain data to it.
-pub mod name {
-    use mig_abi::{Disposition, MessageType};
-
-    /// `MACH_MSG_TYPE_INTEGER_32`
-    pub const INTEGER_32: u8 = MessageType::INTEGER_32.0;
-    /// `MACH_MSG_TYPE_MOVE_RECEIVE`; a receiver sees the same number as `MACH_MSG_TYPE_PORT_RECEIVE`.
-    pub const MOVE_RECEIVE: u8 = Disposition::MoveReceive as u8;
-    /// `MACH_MSG_TYPE_MOVE_SEND`; a receiver sees the same number as `MACH_MSG_TYPE_PORT_SEND`.
-    pub const MOVE_SEND: u8 = Disposition::MoveSend as u8;
-    /// `MACH_MSG_TYPE_MOVE_SEND_ONCE`; a receiver sees the same number as `MACH_MSG_TYPE_PORT_SEND_ONCE`.
-    pub const MOVE_SEND_ONCE: u8 = Disposition::MoveSendOnce as u8;
-    /// `MACH_MSG_TYPE_COPY_SEND`
-    pub const COPY_SEND: u8 = Disposition::CopySend as u8;
-    /// `MACH_MSG_TYPE_MAKE_SEND`
-    pub const MAKE_SEND: u8 = Disposition::MakeSend as u8;
-    /// `MACH_MSG_TYPE_MAKE_SEND_ONCE`
-    pub const MAKE_SEND_ONCE: u8 = Disposition::MakeSendOnce as u8;
-
-    /// `MACH_MSG_TYPE_PROTECTED_PAYLOAD`: in a received header, a word of the receiver's own stands for the
-    /// request port.
-    pub const PROTECTED_PAYLOAD: u8 = mig_abi::PROTECTED_PAYLOAD;
-
-    /// True for the numbers that denote a port right (`MACH_MSG_TYPE_PORT_ANY`).
-    #[inline]
-    pub const fn is_right(name: u8) -> bool {
-        Disposition::is_right(name as u32)
-    }
-}
+use crate::message::bytes::{wide_at, word_at};
+use crate::message::malformed::Malformed;
+use crate::right::disposition;
 
 /// What a type word says of plain data (`mach_msg_type_t`, `mach_msg_type_long_t`), independent of how an ABI
 /// packs it.
@@ -76,7 +48,10 @@ impl Type {
     }
 
     const fn of_data(name: u8, bits: u16) -> Self {
-        assert!(!name::is_right(name), "the type of a right: only the methods that take rights write it");
+        assert!(
+            !disposition::is_right(name),
+            "the type of a right: only the methods that take rights write it"
+        );
         Self { name, bits, number: 0, inline: false, long: false, deallocate: false }
     }
 
@@ -303,30 +278,6 @@ impl Expected {
     }
 }
 
-/// A word of plain data in the place of a right, which only a polymorphic argument can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word {
-    name: u8,
-    value: u32,
-}
-
-impl Word {
-    /// A word of this message type; `None` if that is the type of a right.
-    pub const fn new(name: u8, value: u32) -> Option<Self> {
-        if name::is_right(name) { None } else { Some(Self { name, value }) }
-    }
-
-    /// The message type: never that of a right.
-    pub const fn name(self) -> u8 {
-        self.name
-    }
-
-    /// The word.
-    pub const fn value(self) -> u32 {
-        self.value
-    }
-}
-
 /// What varies in the type words of one declaration: the number, and what the sender and the kernel decide.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
@@ -351,24 +302,4 @@ const fn flags_shift<A: Abi>() -> u32 {
         TypeWords::Always8 => 29,
         TypeWords::Short4Long12 => 28,
     }
-}
-
-/// The little-endian word at `offset`.
-#[inline]
-pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    let word = bytes.get(offset..)?.first_chunk::<4>()?;
-    Some(u32::from_le_bytes(*word))
-}
-
-/// The little-endian double word at the start.
-#[inline]
-pub(crate) fn wide_at(bytes: &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(*bytes.first_chunk::<8>()?))
-}
-
-/// `len` rounded up to the ABI's alignment of data; 64 bits, so that hostile lengths do not overflow.
-#[inline]
-pub(crate) const fn padded<A: Abi>(len: u64) -> u64 {
-    let mask = A::FACTS.alignment as u64 - 1;
-    (len + mask) & !mask
 }

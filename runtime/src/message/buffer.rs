@@ -3,11 +3,9 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
+use super::bytes::{padded, word_at};
+use super::header::Header;
 use crate::abi::{Abi, Family};
-use crate::builder::Builder;
-use crate::header::Header;
-use crate::kernel::Kernel;
-use crate::types::{padded, word_at};
 
 /// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
 ///
@@ -30,12 +28,6 @@ impl<const N: usize> MsgBuf<N> {
         // SAFETY: the type has the alignment of u64, N is a multiple of its size, and any bytes are valid for
         // MaybeUninit.
         unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), N / 8) }
-    }
-
-    /// Starts a request.
-    #[inline]
-    pub fn request<K: Kernel>(&mut self, kernel: &K) -> Builder<'_, K> {
-        Builder::new(kernel.clone(), self.words())
     }
 }
 

@@ -1,9 +1,9 @@
 //! `mach_msg_header_t`.
 
+use super::bytes::word_at;
 use crate::abi::{Abi, Family};
 use crate::kernel::{Kernel, Name};
-use crate::release;
-use crate::types::{name, word_at};
+use crate::right::{self, disposition};
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
 pub(crate) const COMPLEX: u32 = 0x8000_0000;
@@ -88,14 +88,14 @@ impl Header {
         let disposition = (self.bits >> 16) as u8 & 0x1f;
         if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
             // SAFETY: the kernel has delivered it with the message, and nobody takes it.
-            unsafe { release::right(kernel.clone(), disposition, Name(self.seqno)) };
+            unsafe { right::release(kernel.clone(), disposition, Name(self.seqno)) };
         }
     }
 
     /// The name of the request port of a received message; null where a payload stands for it.
     #[inline]
     pub(crate) fn local_name(&self) -> Name {
-        if self.local_disposition() == name::PROTECTED_PAYLOAD { Name::NULL } else { self.local }
+        if self.local_disposition() == disposition::PROTECTED_PAYLOAD { Name::NULL } else { self.local }
     }
 
     /// The remote port and its disposition; none is left.

@@ -2,86 +2,21 @@
 
 use core::fmt;
 use core::mem::{self, ManuallyDrop, MaybeUninit};
-use core::ops::Range;
 
 use mig_abi::REPLY_ID;
 
+use super::received::{Port, Receive, ReceiveError, Received};
 use crate::abi::{Abi, Family};
-use crate::body::Malformed;
-use crate::buffer::{MsgBuf, Space, room};
-use crate::builder::{Builder, Copies, WrittenMessage};
-use crate::call::Unsent;
-use crate::header::Header;
+use crate::client::Unsent;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
-use crate::received::{Receive, ReceiveError, Received};
-use crate::release;
-use crate::right::{AnyRight, assert_same_task};
-use crate::types::name;
-
-/// One subsystem with the object that serves it, for a server loop.
-pub trait Subsystem<K: Kernel> {
-    /// The message ids of its requests, skipped ones included.
-    fn ids(&self) -> Range<i32>;
-
-    /// Bytes of its largest request.
-    fn max_request_size(&self) -> usize;
-
-    /// Bytes of its largest reply, at least those of an error reply.
-    fn max_reply_size(&self) -> usize;
-
-    /// Serves a request. False if no routine has its id; the request is untouched then.
-    fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool;
-}
-
-/// Bytes of the largest messages of a subsystem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Largest {
-    /// A request.
-    pub request: usize,
-    /// A reply: at least an error's.
-    pub reply: usize,
-}
-
-/// A subsystem that a demux function serves. `ids` are those of its requests.
-///
-/// Generated code wraps this for each interface.
-pub fn subsystem<K, F>(ids: Range<i32>, largest: Largest, dispatch: F) -> impl Subsystem<K> + use<K, F>
-where
-    K: Kernel,
-    F: Fn(&mut Received<'_, K>, &mut Reply<'_, K>) -> bool,
-{
-    Demux { ids, largest, dispatch }
-}
-
-/// See [`subsystem`].
-struct Demux<F> {
-    ids: Range<i32>,
-    largest: Largest,
-    dispatch: F,
-}
-
-impl<K, F> Subsystem<K> for Demux<F>
-where
-    K: Kernel,
-    F: Fn(&mut Received<'_, K>, &mut Reply<'_, K>) -> bool,
-{
-    fn ids(&self) -> Range<i32> {
-        self.ids.clone()
-    }
-
-    fn max_request_size(&self) -> usize {
-        self.largest.request
-    }
-
-    fn max_reply_size(&self) -> usize {
-        self.largest.reply
-    }
-
-    fn dispatch(&self, request: &mut Received<'_, K>, reply: &mut Reply<'_, K>) -> bool {
-        (self.dispatch)(request, reply)
-    }
-}
+use crate::message::buffer::{MsgBuf, Space, room};
+use crate::message::builder::{Builder, WrittenMessage};
+use crate::message::header::Header;
+use crate::message::loans::Copies;
+use crate::message::malformed::Malformed;
+use crate::message::release;
+use crate::right::{self, AnyRight, assert_same_task, disposition};
 
 /// Why a routine has no result.
 ///
@@ -321,7 +256,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         // SAFETY: a builder of this reply has written so much.
         unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) }.finish::<K::Abi>(header);
         // A send-once right is certain to have room in its queue; any other may be a trap for the server.
-        let send_timeout = if remote.1 == name::MOVE_SEND_ONCE { None } else { Some(0) };
+        let send_timeout = if remote.1 == disposition::MOVE_SEND_ONCE { None } else { Some(0) };
         MsgCall { send: true, send_timeout, ..MsgCall::default() }
     }
 
@@ -404,6 +339,17 @@ pub struct ReplyTo<K: Kernel> {
     id: i32,
 }
 
+impl<K: Kernel> Port<'_, K> {
+    /// Takes the reply right out of the message, to answer later; the routine then returns
+    /// [`MIG_NO_REPLY`](KernReturn::MIG_NO_REPLY). The token is null if nobody waits for a reply, and from
+    /// the second call on.
+    pub fn defer(self) -> ReplyTo<K> {
+        let (name, disposition) = self.head.take_reply_right();
+        // SAFETY: the kernel delivered the right with this message, and it has just been taken out.
+        unsafe { ReplyTo::new(self.head.kernel.clone(), name, disposition, self.head.id()) }
+    }
+}
+
 impl<K: Kernel> ReplyTo<K> {
     /// # Safety
     ///
@@ -468,7 +414,7 @@ impl<K: Kernel> ReplyTo<K> {
 impl<K: Kernel> Drop for ReplyTo<K> {
     fn drop(&mut self) {
         // SAFETY: as `new` was promised.
-        unsafe { release::right(self.kernel.clone(), self.disposition, self.name) };
+        unsafe { right::release(self.kernel.clone(), self.disposition, self.name) };
     }
 }
 

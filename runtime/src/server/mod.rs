@@ -1,43 +1,4 @@
 //! The server loop: receives requests, finds the subsystem that knows them, and answers.
-//!
-//! ```
-//! # #[cfg(feature = "std")] {
-//! use mig_runtime::kernel::local::Local;
-//! use mig_runtime::server::Server;
-//! use mig_runtime::{KernReturn, PortSet, ReceiveRight, Received, Reply, Subsystem};
-//!
-//! /// What generated code has for each subsystem; this one has a routine, id 700, that counts how often it is called.
-//! struct Counter(std::sync::atomic::AtomicU32);
-//!
-//! impl Subsystem<Local> for &Counter {
-//!     fn ids(&self) -> std::ops::Range<i32> {
-//!         700..701
-//!     }
-//!     fn max_request_size(&self) -> usize {
-//!         32
-//!     }
-//!     fn max_reply_size(&self) -> usize {
-//!         48
-//!     }
-//!     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
-//!         reply.serve(|_| {
-//!             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-//!             Ok(())
-//!         });
-//!         true
-//!     }
-//! }
-//!
-//! let task = Local::new();
-//! let ports = PortSet::allocate(&task)?;
-//! let counter = Counter(0.into());
-//! let server = Server::on(&ports).with(&counter).threads(3);
-//! server.serve_while(|| {
-//!     // … clients call …
-//! })?;
-//! # }
-//! # Ok::<(), mig_runtime::KernReturn>(())
-//! ```
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -50,12 +11,21 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::abi::Abi;
-use crate::call::SendOptions;
+use crate::client::SendOptions;
+use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
+use crate::message::header::MAX_HEADER;
+use crate::message::{MsgBuf, Seqno};
 use crate::platform::{Panicked, Platform};
-use crate::received::{Lost, Receive, ReceiveError};
-use crate::{Dest, KernReturn, MsgBuf, PortSet, ReceiveRight, Received, Reply, Seqno, Subsystem};
+use crate::right::{Dest, PortSet, ReceiveRight};
 
+pub use self::received::{Lost, Port, Receive, ReceiveError, Received};
+pub use self::reply::{Refusal, Reply, ReplyTo};
+pub use self::subsystem::{Largest, Subsystem, subsystem};
+
+mod received;
+mod reply;
+mod subsystem;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +69,44 @@ const LARGEST_UNDECLARED: usize = 1 << 16;
 /// goes on. A message larger than any subsystem declares is received all the same, and rejected like any
 /// other that is malformed; one of more than 64 KiB, or for which there is no memory, is taken from its queue
 /// and destroyed. No message ends a server, whatever it brings.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use mig_runtime::kernel::local::Local;
+/// use mig_runtime::{KernReturn, Server, PortSet, ReceiveRight, Received, Reply, Subsystem};
+///
+/// /// What generated code has for each subsystem; this one has a routine, id 700, that counts how often it is called.
+/// struct Counter(std::sync::atomic::AtomicU32);
+///
+/// impl Subsystem<Local> for &Counter {
+///     fn ids(&self) -> std::ops::Range<i32> {
+///         700..701
+///     }
+///     fn max_request_size(&self) -> usize {
+///         32
+///     }
+///     fn max_reply_size(&self) -> usize {
+///         48
+///     }
+///     fn dispatch(&self, request: &mut Received<'_, Local>, reply: &mut Reply<'_, Local>) -> bool {
+///         reply.serve(|_| {
+///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///             Ok(())
+///         });
+///         true
+///     }
+/// }
+///
+/// let task = Local::new();
+/// let ports = PortSet::allocate(&task)?;
+/// let counter = Counter(0.into());
+/// let server = Server::on(&ports).with(&counter).threads(3);
+/// server.serve_while(|| {
+///     // … clients call …
+/// })?;
+/// # }
+/// # Ok::<(), mig_runtime::KernReturn>(())
+/// ```
 pub struct Server<'s, K: Kernel> {
     ports: Result<Ports<'s, K>, KernReturn>,
     subsystems: Vec<Entry<'s, K>>,
@@ -143,7 +151,7 @@ impl<K: Kernel> Stop<K> {
 
     /// Wakes one thread.
     fn wake(&self) -> Result<(), KernReturn> {
-        let mut buffer = MsgBuf::<{ crate::header::MAX_HEADER }>::new();
+        let mut buffer = MsgBuf::<{ MAX_HEADER }>::new();
         let order = buffer.request(self.0.port.kernel());
         order.send(0, Dest::make_send_once(&self.0.port), SendOptions::NONE)?;
         Ok(())
@@ -188,39 +196,39 @@ impl<K: Kernel> Entry<'_, K> {
 
 /// What a server receives from.
 #[derive(Debug)]
-pub enum Source<'s, K: Kernel> {
+pub enum ServedPorts<'s, K: Kernel> {
     /// The members of a set, now and later.
     Set(&'s PortSet<K>),
     /// A single port, which is in no set.
     Port(&'s ReceiveRight<K>),
 }
 
-impl<K: Kernel> Source<'_, K> {
+impl<K: Kernel> ServedPorts<'_, K> {
     fn kernel(&self) -> &K {
         match self {
-            Source::Set(set) => set.kernel(),
-            Source::Port(port) => port.kernel(),
+            ServedPorts::Set(set) => set.kernel(),
+            ServedPorts::Port(port) => port.kernel(),
         }
     }
 }
 
-impl<'s, K: Kernel> From<&'s PortSet<K>> for Source<'s, K> {
+impl<'s, K: Kernel> From<&'s PortSet<K>> for ServedPorts<'s, K> {
     fn from(set: &'s PortSet<K>) -> Self {
         Self::Set(set)
     }
 }
 
-impl<'s, K: Kernel> From<&'s ReceiveRight<K>> for Source<'s, K> {
+impl<'s, K: Kernel> From<&'s ReceiveRight<K>> for ServedPorts<'s, K> {
     fn from(port: &'s ReceiveRight<K>) -> Self {
         Self::Port(port)
     }
 }
 
 impl<'s, K: Kernel> Ports<'s, K> {
-    fn new(source: Source<'s, K>, stop: Stop<K>) -> Result<Self, KernReturn> {
+    fn new(source: ServedPorts<'s, K>, stop: Stop<K>) -> Result<Self, KernReturn> {
         let set = match source {
-            Source::Set(set) => Set::Given(set),
-            Source::Port(port) => {
+            ServedPorts::Set(set) => Set::Given(set),
+            ServedPorts::Port(port) => {
                 let set = PortSet::allocate(port.kernel())?;
                 set.insert(port)?;
                 Set::Own(set)
@@ -271,14 +279,14 @@ impl<'s, K: Kernel> Server<'s, K> {
     /// A server for a port set or a single port.
     ///
     /// What cannot be made here (the server needs a port of its own) is told by [`run`](Self::run).
-    pub fn on(source: impl Into<Source<'s, K>>) -> Self {
+    pub fn on(source: impl Into<ServedPorts<'s, K>>) -> Self {
         let source = source.into();
         let stop = Stop::new(source.kernel());
         Self::new(stop.and_then(|stop| Ports::new(source, stop)))
     }
 
     /// The same for a server that is stopped from elsewhere, too.
-    pub fn until(source: impl Into<Source<'s, K>>, stop: &Stop<K>) -> Self {
+    pub fn until(source: impl Into<ServedPorts<'s, K>>, stop: &Stop<K>) -> Self {
         Self::new(Ports::new(source.into(), stop.clone()))
     }
 

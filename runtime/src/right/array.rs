@@ -10,12 +10,14 @@ use alloc::vec::Vec;
 
 use arrayvec::ArrayVec;
 
+use super::{
+    AnyRight, ReceiveRight, Right, SendOnceRight, SendRight, Word, assert_same_task, disposition, release,
+    sealed,
+};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::OolMemory;
-use crate::release;
-use crate::right::{AnyRight, ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task, sealed};
-use crate::types::{Word, name, word_at};
+use crate::message::bytes::word_at;
 
 /// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender
 /// chooses the kind.
@@ -62,7 +64,7 @@ impl<K: Kernel> ArrayRight<K> for AnyRight<'static, K> {
     const KIND: Option<u8> = None;
 
     unsafe fn received(kernel: K, name: Name, kind: u8) -> Option<Self> {
-        if name::is_right(kind) {
+        if disposition::is_right(kind) {
             // SAFETY: the caller's promise.
             unsafe { Self::from_wire(kernel, name, kind) }
         } else {
@@ -299,7 +301,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     ///
     /// As [`moving`](Self::moving).
     pub fn copy_send(rights: impl IntoIterator<Item = &'a SendRight<K>>) -> Self {
-        Self::borrowed(rights, name::COPY_SEND)
+        Self::borrowed(rights, disposition::COPY_SEND)
     }
 
     /// Makes send rights (`MACH_MSG_TYPE_MAKE_SEND`).
@@ -308,7 +310,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     ///
     /// As [`moving`](Self::moving).
     pub fn make_send(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights, name::MAKE_SEND)
+        Self::borrowed(rights, disposition::MAKE_SEND)
     }
 
     /// Makes send-once rights (`MACH_MSG_TYPE_MAKE_SEND_ONCE`).
@@ -317,7 +319,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     ///
     /// As [`moving`](Self::moving).
     pub fn make_send_once(rights: impl IntoIterator<Item = &'a ReceiveRight<K>>) -> Self {
-        Self::borrowed(rights, name::MAKE_SEND_ONCE)
+        Self::borrowed(rights, disposition::MAKE_SEND_ONCE)
     }
 
     /// Moves rights, or sends words of plain data, that are all of one kind (polymorphic elements).
@@ -330,7 +332,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     ///
     /// As [`moving`](Self::moving).
     pub fn of_one_kind(rights: impl IntoIterator<Item = AnyRight<'a, K>>) -> Result<Self, KernReturn> {
-        let mut array = Self::new(name::MOVE_SEND, true);
+        let mut array = Self::new(disposition::MOVE_SEND, true);
         for right in rights {
             if array.is_empty() {
                 array.disposition = right.disposition();
@@ -441,7 +443,7 @@ impl<K: Kernel> Drop for PortArray<'_, K> {
         for name in self.names.iter() {
             // SAFETY: `into_raw` has given the rights that are moved to this array, and no message has taken
             // them.
-            unsafe { release::right(kernel.clone(), self.disposition, *name) };
+            unsafe { release(kernel.clone(), self.disposition, *name) };
         }
     }
 }

@@ -5,15 +5,19 @@ use core::mem;
 
 use arrayvec::ArrayVec;
 
-use super::{DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, descriptor_len};
+use super::descriptor::{
+    DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, descriptor_len,
+};
+use super::release::release;
 use crate::abi::{Abi, Facts, NDR, UntypedAbi};
-use crate::body::{Body, Malformed, Origin};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
-use crate::right::AnyRight;
-use crate::rights::{ArrayRight, Rights};
-use crate::types::{name, padded, word_at};
+use crate::message::body::Body;
+use crate::message::bytes::{padded, word_at};
+use crate::message::malformed::Malformed;
+use crate::message::shape::Origin;
+use crate::right::{AnyRight, ArrayRight, Rights, disposition};
 
 impl<'b, K: Kernel> Body<'b, K> {
     /// Takes the next descriptor, if it is of this kind.
@@ -46,7 +50,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// The kind of right that the sender of a polymorphic argument has chosen, as its receiver sees it.
     fn chosen(&self) -> Result<u8, Malformed> {
         self.disposition()
-            .filter(|kind| matches!(*kind, name::MOVE_RECEIVE..=name::MOVE_SEND_ONCE))
+            .filter(|kind| matches!(*kind, disposition::MOVE_RECEIVE..=disposition::MOVE_SEND_ONCE))
             .ok_or(Malformed::Descriptor)
     }
 
@@ -74,7 +78,7 @@ impl<'b, K: Kernel> Body<'b, K> {
         self.rest = rest;
         self.descriptors -= 1;
         // SAFETY: the descriptor is one of a body, and has just left it.
-        unsafe { super::release(self.kernel.clone(), 1, descriptor, self.origin) };
+        unsafe { release(self.kernel.clone(), 1, descriptor, self.origin) };
         true
     }
 
@@ -349,6 +353,17 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// [`Malformed`]; also without a NUL.
     pub fn fixed_text(&mut self, size: usize) -> Result<&'b CStr, Malformed> {
         CStr::from_bytes_until_nul(self.bytes(size)?).map_err(|_| Malformed::String)
+    }
+}
+
+impl<T: Plain> Array<'_, T> {
+    /// The elements, if they are no more than a caller takes (`countinout`).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::Count`]
+    pub fn at_most(self, limit: u32) -> Result<Self, Malformed> {
+        if self.len() > limit as usize { Err(Malformed::Count) } else { Ok(self) }
     }
 }
 

@@ -1,0 +1,190 @@
+//! Memory that a message refers to and does not own.
+
+use core::mem::{self, MaybeUninit};
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::buffer::initialised;
+use super::bytes;
+use crate::abi::Abi;
+use crate::kern_return::KernReturn;
+use crate::kernel::{Kernel, Name, Remains};
+use crate::memory::OolMemory;
+use crate::right::{AnyRight, release_names};
+
+/// Memory that the message refers to and does not own. One word, null while there is none, so that stubs
+/// without it do not see it.
+pub(crate) struct Loans<G, K: Kernel>(Option<Box<LoanList<G, K>>>);
+
+pub(crate) struct LoanList<G, K: Kernel> {
+    /// Of the program; only kept where the end of a loan means anything to the kernel.
+    pub(crate) lent: Vec<G>,
+    /// In out-of-line memory.
+    pub(crate) copies: Vec<Copied<K>>,
+    /// Descriptors whose memory the kernel copies physically.
+    pub(crate) physical: Vec<Physical>,
+    /// The rights of arrays that are too large for the message.
+    pub(crate) refused: Vec<AnyRight<'static, K>>,
+}
+
+impl<G, K: Kernel> Default for LoanList<G, K> {
+    fn default() -> Self {
+        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new(), refused: Vec::new() }
+    }
+}
+
+impl<G, K: Kernel> Loans<G, K> {
+    #[inline]
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    #[inline]
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn list(&mut self) -> &mut LoanList<G, K> {
+        self.0.get_or_insert_with(Box::default)
+    }
+
+    /// All but what is lent.
+    #[inline(always)]
+    pub(crate) fn into_copies(mut self) -> Copies<K> {
+        match self.0.take() {
+            None => Loans::none(),
+            Some(list) => {
+                let LoanList { copies, physical, .. } = *list;
+                Loans(Some(Box::new(LoanList { copies, physical, ..LoanList::default() })))
+            }
+        }
+    }
+}
+
+impl<G, K: Kernel> Loans<G, K> {
+    /// Ends the loans after the call that sent the message, or has failed and left it in `storage`.
+    #[inline(always)]
+    pub(crate) fn end(mut self, result: Result<(), KernReturn>, storage: &mut [MaybeUninit<u64>]) {
+        #[cold]
+        #[inline(never)]
+        fn end<G, K: Kernel>(
+            list: &mut LoanList<G, K>,
+            result: Result<(), KernReturn>,
+            storage: &mut [MaybeUninit<u64>],
+        ) {
+            let remains = result.err().and_then(Remains::after::<K::Abi>);
+            list.end(remains.is_some_and(Remains::has_body), storage);
+        }
+        if let Some(list) = &mut self.0 {
+            end(list, result, storage);
+        }
+    }
+
+    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns the rights that had no
+    /// room in it.
+    pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Vec<AnyRight<'static, K>> {
+        let Some(list) = &mut self.0 else { return Vec::new() };
+        list.end(true, storage);
+        mem::take(&mut list.refused)
+    }
+}
+
+impl<G, K: Kernel> LoanList<G, K> {
+    /// Ends the loans of a message in `storage`, of which the kernel has left the body or not.
+    fn end(&mut self, has_body: bool, storage: &mut [MaybeUninit<u64>]) {
+        for physical in self.physical.drain(..).filter(|_| has_body) {
+            // SAFETY: the message was complete when it was sent, and has come back.
+            physical.came_back::<K::Abi>(unsafe { initialised(storage, physical.at + Physical::BYTES) });
+        }
+        for copied in &mut self.copies {
+            let Some(moved) = copied.moved.take().filter(|_| has_body) else { continue };
+            // SAFETY: the message was complete when it was sent, and has come back.
+            let message = unsafe { initialised(storage, moved.at + K::Abi::FACTS.pointer) };
+            let address = message.get(moved.at..).and_then(bytes::address::<K::Abi>);
+            // A message that came back with memory of its own describes the rights in that.
+            copied.moved = Some(moved).filter(|_| address == Some(copied.address));
+        }
+    }
+}
+
+/// What a reply refers to.
+pub(crate) type Copies<K> = Loans<core::convert::Infallible, K>;
+
+impl<G, K: Kernel> Drop for Loans<G, K> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        /// Out of the way of stubs that have nothing to drop.
+        #[cold]
+        #[inline(never)]
+        fn end<T>(list: Box<T>) {
+            drop(list);
+        }
+        if let Some(list) = self.0.take() {
+            end(list);
+        }
+    }
+}
+
+/// Out-of-line memory that a message refers to without the deallocate bit; it ends with the message.
+pub(crate) struct Copied<K: Kernel> {
+    pub(crate) kernel: K,
+    pub(crate) address: u64,
+    pub(crate) len: usize,
+    /// The memory is an array of names of rights, which are this task's until the message is sent.
+    pub(crate) moved: Option<Moved>,
+}
+
+/// Where an untyped message has a descriptor of memory that the kernel copies physically (`physicalcopy`).
+///
+/// Memory that comes back with a message that was not sent is this task's own, however it was sent. The
+/// descriptor says so by its deallocate bit, but not after a physical copy; there the memory is known by its
+/// address.
+pub(crate) struct Physical {
+    pub(crate) at: usize,
+    pub(crate) address: u64,
+    pub(crate) deallocate: bool,
+}
+
+impl Physical {
+    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit behind its eighth
+    /// byte.
+    const BYTES: usize = 9;
+
+    /// Sets the deallocate bit if `message`, which has come back, has memory of its own here.
+    fn came_back<A: Abi>(&self, message: &mut [u8]) {
+        let Some(descriptor) = message.get_mut(self.at..) else { return };
+        let moved = bytes::address::<A>(descriptor) != Some(self.address);
+        let [.., deallocate] = descriptor else { return };
+        if moved || (self.deallocate && *deallocate == 0) {
+            *deallocate = 1;
+        }
+    }
+}
+
+/// Rights that a message moves, though not the memory with their names.
+pub(crate) struct Moved {
+    pub(crate) disposition: u8,
+    /// Where the message has the address of the names.
+    pub(crate) at: usize,
+}
+
+impl<K: Kernel> Drop for Copied<K> {
+    fn drop(&mut self) {
+        // SAFETY: the address came from `region_into_wire`; without the deallocate bit no message has moved
+        // the memory.
+        let memory =
+            OolMemory::<K>::from_region(unsafe { self.kernel.region_from_wire(self.address, self.len) });
+        if let Some(moved) = &self.moved {
+            // SAFETY: the rights were moved into the message, which was not sent.
+            unsafe { release_names(&self.kernel, moved.disposition, &memory, size_of::<Name>()) };
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Messages: written argument by argument, read and released.
+//!
+//! What both families of wire formats have in common stands here; `typed` and `untyped` have what is said by
+//! type words, and by descriptors.
+
+pub(crate) mod body;
+pub(crate) mod buffer;
+pub(crate) mod builder;
+pub(crate) mod bytes;
+pub(crate) mod header;
+pub mod layout;
+pub(crate) mod loans;
+pub(crate) mod malformed;
+pub(crate) mod release;
+pub(crate) mod shape;
+pub(crate) mod trailer;
+pub(crate) mod typed;
+pub(crate) mod untyped;
+
+pub use body::Body;
+pub use buffer::MsgBuf;
+pub use builder::Builder;
+pub use malformed::Malformed;
+pub use shape::{Complex, Shape};
+pub use trailer::{AuditToken, SecurityToken, Seqno};
+pub use typed::word::{Expected, Type, WordForm};
+pub use typed::write::INLINE_MAX;
+pub use untyped::read::Descriptor;
+pub use untyped::write::Copying;
