@@ -15,7 +15,7 @@ const DEFS: &str = "../defs";
 
 /// The module of an ABI, its name, the folder of its interfaces and that of what they include, and one of the
 /// interfaces.
-const ABIS: [(&str, &str, &str, &str, &str); 7] = [
+const ABIS: [(&str, &str, &str, &str, &str); 9] = [
     ("gnu_i386", "gnu-i386", "gnu", "gnu", "mach_host"),
     ("gnu_x86_64", "gnu-x86_64", "gnu", "gnu", "mach_host"),
     ("apple_32", "apple-32", "apple", "apple", "mach_host"),
@@ -23,6 +23,8 @@ const ABIS: [(&str, &str, &str, &str, &str); 7] = [
     ("osf_32", "osf-32", "osf", "osf", "mach_host"),
     ("hurd_i386", "gnu-i386", "hurd", "gnu", "io"),
     ("hurd_x86_64", "gnu-x86_64", "hurd", "gnu", "io"),
+    ("pager_i386", "gnu-i386", "pager", "gnu", "backing_store"),
+    ("pager_x86_64", "gnu-x86_64", "pager", "gnu", "backing_store"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

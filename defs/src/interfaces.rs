@@ -216,3 +216,15 @@ macro_rules! osf {
         }
     };
 }
+
+/// Those of other systems' default memory managers, as messages of GNU Mach.
+macro_rules! pager {
+    ($make:ident $($how:tt)*) => {
+        $make! { $($how)*
+            /// What administrators ask of OSF Mach's default memory manager (`backing_store`, 2280).
+            "pager-backing_store" backing_store = "pager/backing_store";
+            /// What XNU's tells them (`default_pager_alerts`, 2295).
+            "pager-backing_store" default_pager_alerts = "pager/default_pager_alerts";
+        }
+    };
+}

@@ -33,8 +33,8 @@
 //! # Features
 //!
 //! Each interface is a feature, named by its family and its module: `gnu-mach`, `hurd-fs`, `apple-mach_exc`,
-//! `osf-memory_object`. The features `gnu`, `hurd`, `apple` and `osf` are all interfaces of a family. Without
-//! any of them there are no modules, which is the default:
+//! `osf-memory_object`. The features `gnu`, `hurd`, `pager`, `apple` and `osf` are all interfaces of a family.
+//! Without any of them there are no modules, which is the default:
 //!
 //! ```toml
 //! mach-defs = { version = "0.1", features = ["apple-mach_exc", "apple-task"] }
@@ -81,6 +81,11 @@ pub mod gnu_i386 {
     pub mod hurd {
         hurd!(modules "gnu-i386/hurd");
     }
+
+    /// Calls of other systems' default memory managers.
+    pub mod pager {
+        pager!(modules "gnu-i386/pager");
+    }
 }
 
 /// GNU Mach and the Hurd on x86_64: `gnu-x86_64`.
@@ -90,6 +95,11 @@ pub mod gnu_x86_64 {
     /// The Hurd's servers.
     pub mod hurd {
         hurd!(modules "gnu-x86_64/hurd");
+    }
+
+    /// Calls of other systems' default memory managers.
+    pub mod pager {
+        pager!(modules "gnu-x86_64/pager");
     }
 }
 

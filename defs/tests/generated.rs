@@ -47,7 +47,7 @@ struct Family {
     modules: Vec<Module>,
 }
 
-fn families() -> [Family; 4] {
+fn families() -> [Family; 5] {
     [
         Family {
             folder: "gnu",
@@ -60,6 +60,12 @@ fn families() -> [Family; 4] {
             includes: &["gnu"],
             abis: &[("gnu-i386", "gnu-i386/hurd"), ("gnu-x86_64", "gnu-x86_64/hurd")],
             modules: hurd!(list),
+        },
+        Family {
+            folder: "pager",
+            includes: &["gnu"],
+            abis: &[("gnu-i386", "gnu-i386/pager"), ("gnu-x86_64", "gnu-x86_64/pager")],
+            modules: pager!(list),
         },
         Family {
             folder: "apple",

@@ -27,12 +27,17 @@ pub trait Areas<K: Kernel>: Send + Sync {
     fn add_file(&self, master: SendRight<K>, name: &str) -> Result<(), KernReturn>;
 
     /// Adds parts of a device, each a first record and a number of records, as `default_pager_paging_storage`
-    /// has it. What they hold is lost.
+    /// and `default_pager_add_segment` have it. What they hold is lost.
     ///
     /// # Errors
     ///
-    /// What the call answers.
-    fn add_storage(&self, device: SendRight<K>, runs: &[(u64, u64)], name: &str) -> Result<(), KernReturn>;
+    /// What the call answers; [`HURD_EINVAL`] for parts that make no sense.
+    fn add_storage(
+        &self,
+        device: SendRight<K>,
+        runs: &[(u64, u64)],
+        area: Area<'_>,
+    ) -> Result<(), KernReturn>;
 
     /// Begins to take an area away: nothing is written to it any more.
     ///
@@ -50,6 +55,26 @@ pub trait Areas<K: Kernel>: Send + Sync {
 
     /// What there is.
     fn list(&self) -> Vec<VolumeInfo>;
+}
+
+/// An area that is to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct Area<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Areas of higher priorities are used first.
+    pub priority: u8,
+    /// The number of the backing store that it is a segment of, or 0.
+    pub group: u32,
+    /// Bytes of a record, if whoever adds it says so: those of the device's, or it is not added.
+    pub record_size: Option<usize>,
+}
+
+impl<'a> Area<'a> {
+    /// One of which no more is said than its name.
+    pub fn named(name: &'a str) -> Self {
+        Self { name, priority: PRIORITY, group: 0, record_size: None }
+    }
 }
 
 /// Opens the devices that administrators name. A host implements it.
@@ -101,12 +126,13 @@ impl<K: Kernel, V: Devices<K>, P: Platform> PagingSpace<K, V, P> {
 
     fn add(
         &self,
-        name: &str,
+        area: Area<'_>,
         store: Result<SwapStore<Runs<V::Disk>, P>, HeaderError>,
     ) -> Result<(), KernReturn> {
+        let Area { name, priority, group, .. } = area;
         let store = store.map_err(|error| self.refuse(name, &error, KernReturn::KERN_INVALID_ARGUMENT))?;
         let pages = store.space().total;
-        let added = self.volumes.add(name, store, PRIORITY, 0);
+        let added = self.volumes.add(name, store, priority, group);
         added.map_err(|error| {
             let code = match error {
                 VolumeError::TooMany => KernReturn::KERN_RESOURCE_SHORTAGE,
@@ -141,10 +167,17 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         let disk = self.devices.open(master, name);
         let disk =
             disk.map_err(|code| self.refuse(name, &format_args!("it cannot be opened: {code}"), code))?;
-        self.add(name, SwapStore::open(Runs::whole(disk)))
+        let area = Area::named(name);
+        self.add(area, SwapStore::open(Runs::whole(disk)))
     }
 
-    fn add_storage(&self, device: SendRight<K>, runs: &[(u64, u64)], name: &str) -> Result<(), KernReturn> {
+    fn add_storage(
+        &self,
+        device: SendRight<K>,
+        runs: &[(u64, u64)],
+        area: Area<'_>,
+    ) -> Result<(), KernReturn> {
+        let name = area.name;
         self.check_name(name)?;
         let port = device.name();
         // Held until the area is there, so that two calls do not both find it unused.
@@ -160,6 +193,9 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         }
         let disk = self.devices.attach(device);
         let disk = disk.map_err(|code| self.refuse(name, &format_args!("its device says {code}"), code))?;
+        if area.record_size.is_some_and(|size| size != disk.record_size()) {
+            return Err(self.refuse(name, &"its records have another size", HURD_EINVAL));
+        }
         let page_size = self.volumes.page_size();
         if page_size % disk.record_size() != 0 {
             return Err(self.refuse(name, &"its records are larger than pages", HURD_EINVAL));
@@ -168,7 +204,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         let parts = parts.map_err(|error| self.refuse(name, &format_args!("{error:?}"), HURD_EINVAL))?;
         let store = SwapStore::raw(parts, page_size);
         let store = store.map_err(|error| self.refuse(name, &error, HURD_EINVAL))?;
-        self.add(name, Ok(store))?;
+        self.add(area, Ok(store))?;
         storage.push(Storage { name: name.into(), device: port, runs: runs.into() });
         Ok(())
     }

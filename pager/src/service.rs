@@ -7,6 +7,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use mach_defs::gnu::hurd::default_pager as hurd;
+use mach_defs::gnu::pager::backing_store::backing_store;
 use mach_defs::gnu::{
     default_pager::default_pager, seqnos_memory_object::seqnos_memory_object,
     seqnos_memory_object_default::seqnos_memory_object_default, seqnos_notify::seqnos_notify,
@@ -106,6 +107,15 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
                 .run_on::<P>()
         })?;
         let ready = prepare.clone();
+        service.spawn("pager backing stores", move |pager, stop| {
+            ready(Duty::Administration);
+            // First, because it has numbers that the other one answers with an error.
+            Server::until(pager.backing_store_ports(), stop)
+                .with(backing_store(pager))
+                .with(default_pager(pager))
+                .run_on::<P>()
+        })?;
+        let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
             ready(Duty::Internal);
             serve_objects(pager, pager.internal_ports().into(), stop, threads.0)
@@ -172,6 +182,15 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
     /// As `mach_port_insert_right`.
     pub fn administration_right(&self) -> Result<SendRight<K>, KernReturn> {
         self.pager.administration_port().make_send()
+    }
+
+    /// A right to the port for administrators who speak as OSF's pager is spoken to.
+    ///
+    /// # Errors
+    ///
+    /// As `mach_port_insert_right`.
+    pub fn backing_store_right(&self) -> Result<SendRight<K>, KernReturn> {
+        self.pager.backing_store_port().make_send()
     }
 
     /// Stops serving, once what was received and what is on its way to the store is done.

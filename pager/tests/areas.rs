@@ -5,16 +5,20 @@ mod world;
 
 use std::ffi::CString;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use mach_defs::gnu::default_pager;
 use mach_defs::gnu::hurd::default_pager as hurd;
+use mach_defs::gnu::pager::backing_store as osf;
+use mach_defs::gnu::pager::default_pager_alerts::{DefaultPagerAlerts, default_pager_alerts};
 use mach_pager::Config;
 use mach_pager::areas::{Devices, HURD_EINVAL, PagingSpace};
-use mach_pager::store::{Disk, DiskError, Runs, SwapStore, Volumes, superblock};
+use mach_pager::store::{Disk, DiskError, MemoryStore, Runs, Store as _, SwapStore, Volumes, superblock};
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::Std;
-use mig_runtime::{KernReturn, ReceiveRight, SendRight};
+use mig_runtime::{CallError, KernReturn, ReceiveRight, SendRight, Server};
 use world::Answer::*;
 use world::{Object, PAGE, World, page};
 
@@ -383,4 +387,201 @@ fn a_port_of_the_pagers_own_is_no_device() {
         assert_eq!(file, Err(KernReturn::KERN_INVALID_ARGUMENT));
     }
     assert_eq!(world.pager.space().total, 1);
+}
+
+/// A right of the task to the port for OSF's calls.
+fn stores(world: &World<Space>) -> SendRight<Local> {
+    Local::transfer(world.pager.backing_store_port().make_send().unwrap(), &world.task).unwrap()
+}
+
+/// A call that is served meanwhile.
+fn served<T: Send>(
+    world: &World<Space>,
+    call: impl FnOnce() -> Result<T, CallError<Local>> + Send,
+) -> Result<T, KernReturn> {
+    std::thread::scope(|scope| {
+        let call = scope.spawn(call);
+        while !call.is_finished() {
+            world.serve();
+            thread::yield_now();
+        }
+        call.join().unwrap().map_err(|error| error.code())
+    })
+}
+
+fn create_store(world: &World<Space>, priority: i32) -> Result<SendRight<Local>, KernReturn> {
+    let stores = stores(world);
+    served(world, || osf::default_pager_backing_store_create(&stores, priority, 0))
+}
+
+/// `default_pager_add_segment`, with the records of pages.
+fn add_segment(
+    world: &World<Space>,
+    store: &SendRight<Local>,
+    device: &SendRight<Local>,
+    pages: Range<u64>,
+    record_size: usize,
+) -> Result<(), KernReturn> {
+    let (first, count) = (pages.start * RECORDS, (pages.end - pages.start) * RECORDS);
+    served(world, || {
+        osf::default_pager_add_segment(store, device, first as _, count as _, record_size as i32)
+    })
+}
+
+fn info(world: &World<Space>, store: &SendRight<Local>) -> Vec<i32> {
+    served(world, || osf::default_pager_backing_store_info(store, 1, 20)).unwrap().to_vec()
+}
+
+#[test]
+fn a_backing_store_has_segments_and_its_pages_move_off_before_it_goes() {
+    let machine = Machine::default();
+    *machine.by_port.lock().unwrap() = Some(Memory::new(100));
+    let world = world(&machine, 10);
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let device = port.make_send().unwrap();
+    let low = create_store(&world, 2).unwrap();
+    let high = create_store(&world, -1).unwrap();
+    assert_eq!(add_segment(&world, &low, &device, 0..8, RECORD), Ok(()));
+    assert_eq!(add_segment(&world, &high, &device, 8..16, RECORD), Ok(()));
+    assert_eq!(add_segment(&world, &high, &device, 16..24, RECORD), Ok(()));
+    assert_eq!(world.pager.space().total, 34);
+    let object = world.create();
+    fill(&world, &object, 0..12);
+    // The first device and this store have the highest priority and take turns; nothing is in the other one.
+    let [low_info, high_info] = [&low, &high].map(|store| info(&world, store));
+    assert_eq!(low_info[7..9], [8, 8]);
+    let in_first = 10 - world.pager.store().list()[0].space.free as i32;
+    assert_eq!(high_info[7..9], [16, 16 - 12 + in_first]);
+    assert_eq!((low_info[13], high_info[13], high_info[14]), (0, 4, PAGE as i32));
+    // Pages: supplied and written, of all stores; and read and written of this one.
+    assert_eq!((high_info[2], high_info[3]), (12, 12));
+    assert_eq!((high_info[9], high_info[11]), (12 - in_first, 12 - in_first));
+
+    let delete = |store: &SendRight<Local>| served(&world, || osf::default_pager_backing_store_delete(store));
+    assert_eq!(delete(&high), Ok(()));
+    check(&world, &object, 0..12);
+    assert_eq!(world.pager.space().total, 18);
+    // There is nowhere else for all of them.
+    assert_eq!(paging_file(&world, "first", false), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    assert_eq!(delete(&low), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    check(&world, &object, 0..12);
+    assert_eq!(info(&world, &low)[7], 8);
+    object.terminate();
+    world.settle();
+    assert_eq!(delete(&low), Ok(()));
+    assert_eq!(world.pager.space(), MemoryStore::<Std>::new(PAGE, 10).space());
+    // Their ports are gone.
+    assert!(delete(&low).is_err());
+}
+
+#[test]
+fn what_osfs_pager_refuses_is_refused() {
+    let machine = Machine::default();
+    let world = world(&machine, 1);
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let device = port.make_send().unwrap();
+    let store = create_store(&world, 4).unwrap();
+    let stores = stores(&world);
+    let wrong = KernReturn::KERN_INVALID_ARGUMENT;
+    // No device.
+    assert_eq!(add_segment(&world, &store, &device, 0..9, RECORD), Err(KernReturn::MIG_BAD_ID));
+    *machine.by_port.lock().unwrap() = Some(Memory::new(100));
+    let add = |pages, record_size| add_segment(&world, &store, &device, pages, record_size);
+    assert_eq!(add(10..15, RECORD), Ok(()));
+    for (pages, record_size) in [
+        // In use, nothing, beyond the end, far beyond it, and records of another size.
+        (14..20, RECORD),
+        (20..20, RECORD),
+        (90..101, RECORD),
+        (u64::MAX / PAGE as u64..u64::MAX / PAGE as u64 + 3, RECORD),
+        (20..30, PAGE),
+        (20..30, 0),
+        (20..30, usize::MAX),
+    ] {
+        assert_eq!(add(pages.clone(), record_size), Err(wrong), "{pages:?} of {record_size}");
+    }
+    assert_eq!(world.pager.space().total, 6);
+    // A port of the pager's own is no device, and the port for all stores is none of them, nor is a store that.
+    assert_eq!(add_segment(&world, &store, &store, 20..30, RECORD), Err(wrong));
+    assert_eq!(add_segment(&world, &stores, &device, 20..30, RECORD), Err(wrong));
+    let facts = |port: &SendRight<Local>, flavor, count| {
+        served(&world, || osf::default_pager_backing_store_info(port, flavor, count)).map(|info| info.len())
+    };
+    assert_eq!(facts(&store, 1, 15), Ok(15));
+    assert_eq!([facts(&store, 2, 20), facts(&store, 1, 14), facts(&stores, 1, 20)], [Err(wrong); 3]);
+    let delete = |port: &SendRight<Local>| served(&world, || osf::default_pager_backing_store_delete(port));
+    assert_eq!(delete(&stores), Err(wrong));
+    assert!(served(&world, || osf::default_pager_backing_store_create(&store, 0, 0)).is_err());
+    // There are as many as there can be devices.
+    let others: Vec<_> = (1..64).map(|_| create_store(&world, 0).unwrap()).collect();
+    assert_eq!(create_store(&world, 0).map(drop), Err(KernReturn::KERN_RESOURCE_SHORTAGE));
+    assert_eq!(delete(&others[0]), Ok(()));
+    assert!(create_store(&world, 0).is_ok());
+    // The numbers are OSF's and XNU's.
+    assert_eq!(osf::id::DEFAULT_PAGER_BACKING_STORE_CREATE, 2280);
+    assert_eq!(osf::id::DEFAULT_PAGER_BACKING_STORE_INFO, 2283);
+    assert_eq!(osf::id::DEFAULT_PAGER_TRIGGERS, 2285);
+    // The calls that both have are served here as well; the Hurd's are not.
+    assert!(served(&world, || default_pager::default_pager_info(&stores)).is_ok());
+    assert!(
+        served(&world, || hurd::default_pager_paging_storage(&stores, &device, &[], c"a", true)).is_err()
+    );
+}
+
+/// What a port for alerts has been told.
+#[derive(Default)]
+struct Told(Mutex<Vec<i32>>);
+
+impl DefaultPagerAlerts<Local> for Told {
+    fn default_pager_space_alert(
+        &self,
+        _alert_port: mig_runtime::Port<'_, Local>,
+        flags: i32,
+    ) -> Result<(), KernReturn> {
+        self.0.lock().unwrap().push(flags);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_alert_comes_once_when_room_is_short_and_when_there_is_much() {
+    let world = world(&Machine::default(), 20);
+    let stores = stores(&world);
+    let port = ReceiveRight::allocate(&world.task).unwrap();
+    let trigger = |high: u64, low: u64, flags| {
+        let right = port.make_send().unwrap();
+        let bytes = |pages: u64| (pages * SIZE) as i32;
+        served(&world, || osf::default_pager_triggers(&stores, bytes(high), bytes(low), flags, &right))
+    };
+    let told = || {
+        let told = Told::default();
+        let server = Server::on(&port).with(default_pager_alerts(&told));
+        while server.serve_one::<Std>(Some(0)).is_ok() {}
+        drop(server);
+        told.0.into_inner().unwrap()
+    };
+    assert_eq!(trigger(8, 0, 1), Ok(()));
+    assert_eq!(trigger(0, 15, 2), Ok(()));
+    assert_eq!(told(), [2], "there is as much as that");
+    let object = world.create();
+    fill(&world, &object, 0..12);
+    assert_eq!(told(), [], "8 pages are left");
+    fill(&world, &object, 12..14);
+    assert_eq!(told(), [1], "and only once");
+    assert_eq!(trigger(0, 15, 2), Ok(()));
+    assert_eq!(told(), []);
+    object.terminate();
+    world.settle();
+    assert_eq!(told(), [2]);
+    // Nobody is told, and nothing else is asked for.
+    let nobody = SendRight::null(world.task.clone());
+    assert_eq!(trigger(30, 0, 1), Ok(()));
+    assert_eq!(told(), [1]);
+    assert_eq!(served(&world, || osf::default_pager_triggers(&stores, i32::MAX, 0, 1, &nobody)), Ok(()));
+    assert_eq!(told(), []);
+    for flags in [0, 3, 4, 8] {
+        assert_eq!(trigger(1, 1, flags), Err(KernReturn::KERN_INVALID_ARGUMENT));
+    }
+    let negative = served(&world, || osf::default_pager_triggers(&stores, -1, 0, 1, &nobody));
+    assert_eq!(negative, Err(KernReturn::KERN_INVALID_ARGUMENT));
 }

@@ -16,7 +16,7 @@ pub(crate) fn check() -> StepResult {
     cargo
         .args(["check", "--target", TARGET, "--lib"])
         .args(["-p", "mig-runtime", "-p", "mach-defs", "-p", "gnumach", "-p", "mach-pager"])
-        .args(["--features", "mach-defs/apple,mach-defs/gnu,mach-defs/hurd,mach-defs/osf"])
+        .args(["--features", "mach-defs/apple,mach-defs/gnu,mach-defs/hurd,mach-defs/osf,mach-defs/pager"])
         .arg("--target-dir")
         .arg(target().join("rust-1.85"));
     run(&mut cargo)?;

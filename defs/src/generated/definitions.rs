@@ -65,6 +65,8 @@
     ("hurd/hurd/startup_reply.defs", include_str!("../../hurd/hurd/startup_reply.defs")),
     ("hurd/hurd/term.defs", include_str!("../../hurd/hurd/term.defs")),
     ("hurd/hurd/tioctl.defs", include_str!("../../hurd/hurd/tioctl.defs")),
+    ("pager/pager/backing_store.defs", include_str!("../../pager/pager/backing_store.defs")),
+    ("pager/pager/default_pager_alerts.defs", include_str!("../../pager/pager/default_pager_alerts.defs")),
     ("apple/mach/clock.defs", include_str!("../../apple/mach/clock.defs")),
     ("apple/mach/clock_reply.defs", include_str!("../../apple/mach/clock_reply.defs")),
     ("apple/mach/clock_types.defs", include_str!("../../apple/mach/clock_types.defs")),

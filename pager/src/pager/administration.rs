@@ -18,7 +18,7 @@ use mig_runtime::{
 
 use super::SwapPager;
 use super::entry::{Admitted, Entry, Rights};
-use crate::areas::{Areas, HURD_EINVAL};
+use crate::areas::{Area, Areas, HURD_EINVAL};
 use crate::object::Origin;
 use crate::store::Store;
 
@@ -95,7 +95,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> DefaultPager<K> for SwapPager<
         self.administers(default_pager)?;
         self.is_stranger(&master_device_port)?;
         let (areas, name) = (self.areas()?, self::name(filename)?);
-        if add { areas.add_file(master_device_port, name) } else { self.remove_area(&*areas, name) }
+        if add { areas.add_file(master_device_port, name) } else { self.remove_areas(&*areas, &[name]) }
     }
 }
 
@@ -113,7 +113,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for Swap
         self.is_stranger(&device_port)?;
         let (areas, name) = (self.areas()?, self::name(name)?);
         if !add {
-            return self.remove_area(&*areas, name);
+            return self.remove_areas(&*areas, &[name]);
         }
         let runs = runs.chunks(2).map(|run| match run {
             #[allow(clippy::unnecessary_cast)]
@@ -121,7 +121,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> hurd::DefaultPager<K> for Swap
             _ => Err(HURD_EINVAL),
         });
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
-        areas.add_storage(device_port, &runs, name)
+        areas.add_storage(device_port, &runs, Area::named(name))
     }
 
     fn default_pager_object_set_size(
@@ -187,7 +187,7 @@ fn name(name: &CStr) -> Result<&str, KernReturn> {
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
-    fn areas(&self) -> Result<Arc<dyn Areas<K>>, KernReturn> {
+    pub(super) fn areas(&self) -> Result<Arc<dyn Areas<K>>, KernReturn> {
         self.areas.lock().clone().ok_or(KernReturn::KERN_FAILURE)
     }
 
@@ -235,14 +235,16 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Refuses a port of the pager's own: a call to it would wait for the thread that makes the call.
-    fn is_stranger(&self, device: &SendRight<K>) -> Result<(), KernReturn> {
+    pub(super) fn is_stranger(&self, device: &SendRight<K>) -> Result<(), KernReturn> {
         if self.is_own_port(device.name()) { Err(KernReturn::KERN_INVALID_ARGUMENT) } else { Ok(()) }
     }
 
     /// Counts a call, and refuses it unless it came to one of the ports for it.
-    fn administers(&self, port: Port<'_, K>) -> Result<(), KernReturn> {
+    pub(super) fn administers(&self, port: Port<'_, K>) -> Result<(), KernReturn> {
         self.counters.administration.count();
-        let is_for_it = [&self.administration, &self.manager].iter().any(|own| own.name() == port.name());
+        let is_for_it = [&self.administration, &self.manager, &self.backing_stores.port]
+            .iter()
+            .any(|own| own.name() == port.name());
         if is_for_it { Ok(()) } else { Err(KernReturn::KERN_INVALID_ARGUMENT) }
     }
 

@@ -582,6 +582,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Whether a port is one of the pager's own, to which it must not be made to talk.
     pub(super) fn is_own_port(&self, name: Name) -> bool {
         [&self.manager, &self.administration].iter().any(|port| port.name() == name)
+            || self.backing_stores.has(name)
             || self.find(name).is_some()
     }
 

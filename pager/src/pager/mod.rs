@@ -1,6 +1,7 @@
 //! The default memory manager.
 
 mod administration;
+mod backing_stores;
 mod control;
 mod entry;
 mod fronts;
@@ -17,6 +18,7 @@ use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
 
+use self::backing_stores::BackingStores;
 use self::entry::{Entry, Place, Rights, Shared};
 use self::objects::Objects;
 use self::transfers::Transfers;
@@ -125,6 +127,7 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     /// The same for objects that are not the kernel's, which get a share of it.
     others_nodes: Arc<Others<P, Place<S>, Shared<K, P>>>,
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
+    backing_stores: BackingStores<K, P>,
     counters: Counters,
 }
 
@@ -147,6 +150,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         };
         let (manager, service) = port_in_set()?;
         let (administration, administrators) = port_in_set()?;
+        let (stores_port, stores_set) = port_in_set()?;
         let internal_buffers =
             Buffers::new(page_size, config.buffers, config.held_pages + messages::GOING_BACK);
         let external_buffers = Buffers::new(page_size, config.external_buffers.max(1), 0);
@@ -176,6 +180,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             external_buffers,
             others_pages: AtomicU64::new(0),
             areas: Mutex::<P, _>::new(None),
+            backing_stores: BackingStores::new(stores_port, stores_set),
             counters: Counters::default(),
             store: SameFilled::new(store),
             config,
@@ -202,6 +207,17 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// The set that the administrators' port is in.
     pub fn administration_ports(&self) -> &PortSet<K> {
         &self.administrators
+    }
+
+    /// The port for administrators who speak as OSF's pager is spoken to: for the calls of `default_pager`
+    /// that both have, and for those of `backing_store`.
+    pub fn backing_store_port(&self) -> &ReceiveRight<K> {
+        &self.backing_stores.port
+    }
+
+    /// The set that this port is in, and that of each backing store.
+    pub fn backing_store_ports(&self) -> &PortSet<K> {
+        &self.backing_stores.set
     }
 
     /// The ports of the objects that the kernel has made. What comes here comes from the kernel.

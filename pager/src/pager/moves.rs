@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use mig_runtime::abi::Gnu;
@@ -26,18 +27,29 @@ struct Moves {
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Takes an area away: moves its pages to others, and removes it.
-    pub(super) fn remove_area(&self, areas: &dyn Areas<K>, name: &str) -> Result<(), KernReturn> {
-        areas.begin_removal(name)?;
+    /// Takes areas away: moves their pages to others, and removes them. All stay if one cannot go, but for
+    /// those that were gone before that was known.
+    pub(super) fn remove_areas(
+        &self,
+        areas: &dyn Areas<K>,
+        names: &[impl AsRef<str>],
+    ) -> Result<(), KernReturn> {
+        let mut left: Vec<&str> = Vec::with_capacity(names.len());
+        let cancel = |left: &[&str], why| left.iter().for_each(|name| areas.cancel_removal(name, why));
+        for name in names.iter().map(AsRef::as_ref) {
+            let another = "another one cannot be taken away with it";
+            areas.begin_removal(name).inspect_err(|_| cancel(&left, another))?;
+            left.push(name);
+        }
         let mut looks = 0;
         while looks < LOOKS {
             let Moves { moved, stayed } = self.move_pages();
             if stayed > 0 {
-                areas
-                    .cancel_removal(name, "there is no room for its pages elsewhere, or they cannot be read");
+                cancel(&left, "there is no room for its pages elsewhere, or they cannot be read");
                 return Err(KernReturn::KERN_RESOURCE_SHORTAGE);
             }
-            if areas.remove(name) {
+            left.retain(|name| !areas.remove(name));
+            if left.is_empty() {
                 return Ok(());
             }
             // The others are on their way: being written or read.
@@ -46,7 +58,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 pause::<P>();
             }
         }
-        areas.cancel_removal(name, "its pages do not come to rest");
+        cancel(&left, "its pages do not come to rest");
         Err(KernReturn::KERN_FAILURE)
     }
 

@@ -500,6 +500,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         } else {
             self.write(batch);
         }
+        self.tell_of_space();
     }
 
     /// Gives back the places of an object that is gone, a piece at a time.

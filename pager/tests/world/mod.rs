@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use mach_defs::gnu::hurd::default_pager as hurd;
 use mach_defs::gnu::mach::{self, Mach};
+use mach_defs::gnu::pager::backing_store::backing_store;
 use mach_defs::gnu::seqnos_memory_object_default::seqnos_memory_object_default;
 use mach_defs::gnu::{default_pager, memory_object};
 use mach_defs::gnu::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
@@ -401,6 +402,9 @@ impl<S: Store, P: Platform> World<S, P> {
             .unclaimed(|message| pager.unclaimed(message));
         let administration =
             Server::on(pager.administration_ports()).with(default_pager::default_pager(pager));
+        let stores = Server::on(pager.backing_store_ports())
+            .with(backing_store(pager))
+            .with(default_pager::default_pager(pager));
         let objects = [pager.internal_ports(), pager.external_ports()].map(|set| {
             Server::on(set)
                 .with(seqnos_memory_object(pager))
@@ -409,7 +413,7 @@ impl<S: Store, P: Platform> World<S, P> {
                 .with(object_calls(pager))
                 .unclaimed(|message| pager.unclaimed(message))
         });
-        let servers = [&manager, &administration, &objects[0], &objects[1]];
+        let servers = [&manager, &administration, &stores, &objects[0], &objects[1]];
         let serve_one = || servers.iter().any(|server| server.serve_one::<P>(Some(0)).is_ok());
         let mut served = 0;
         while served < most && serve_one() {
