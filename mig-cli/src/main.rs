@@ -2,6 +2,8 @@
 
 mod abi;
 mod check;
+mod decode;
+mod encode;
 mod explain;
 mod options;
 mod rust;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Compiles Mach interface definitions (.defs files) to Rust.
+/// Compiles Mach interface definitions (.defs files) to Rust, and reads messages by them.
 ///
 /// Exit code 0: all is well. 1: errors in the input, or a stale file. 2: wrong usage.
 #[derive(Parser)]
@@ -26,6 +28,8 @@ enum Verb {
     Rust(rust::Rust),
     Check(check::Check),
     Abi(abi::Abi),
+    Decode(decode::Decode),
+    Encode(encode::Encode),
     Explain(explain::Explain),
 }
 
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
         Verb::Rust(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Abi(verb) => verb.run(),
+        Verb::Decode(verb) => verb.run(),
+        Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
     };
     match result {
@@ -57,8 +63,12 @@ fn tell(text: &str) {
 
 /// Writes to standard output; a reader that has gone away ends the command without noise.
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             tell(&format!("error: standard output: {error}\n"));
             Err(INPUT)

@@ -159,6 +159,15 @@ impl Source {
         }
     }
 
+    /// What is in it.
+    pub(crate) fn bytes(self) -> Result<Vec<u8>, Failure> {
+        let read = self.text.map_or_else(|| fs::read(&self.path), Ok);
+        read.map_err(|error| {
+            tell(&format!("error: {}: {error}\n", self.path.display()));
+            INPUT
+        })
+    }
+
     /// For the generator.
     pub(crate) fn input(&self) -> Input<'_> {
         match &self.text {

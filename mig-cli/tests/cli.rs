@@ -562,3 +562,78 @@ routine f(file : file_t; in x : int; out c : char);",
     let run = folder.mig(&["rust", "old.defs", "--abi", "gnu-i386-2021"]);
     assert!(run.expect(0).out().contains("rt::abi::GnuI386;") && run.err().is_empty(), "{}", run.err());
 }
+
+/// `tests/tests/captured.rs` has these bytes from the C stubs: an array of three characters, and a number.
+const CAPTURED: &str = "13150000 28000000 09000000 08000000 00000000 88130000
+                        08080310 61626300 02200110 07000000";
+const SINK: &str = "subsystem sink 5000;
+    type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
+    type vbytes = array[*:10] of char;
+    routine r_vin(p : mach_port_t; in a : vbytes; in z : int);";
+
+#[test]
+fn messages_are_read() {
+    let folder = Folder::new("decode");
+    folder.write("sink.defs", SINK);
+    let dumps = [
+        CAPTURED.to_owned(),
+        "00000000: 1315 0000 2800 0000 0900 0000 0800 0000  ....(...........\n\
+         00000010: 0000 0000 8813 0000 0808 0310 6162 6300  ............abc.\n\
+         00000020: 0220 0110 0700 0000                      . ......\n"
+            .to_owned(),
+    ];
+    for dump in dumps {
+        folder.write("message", &dump);
+        let output = folder.mig(&["decode", "message", "sink.defs", "--abi", "gnu-i386"]);
+        output.expect(0);
+        for line in [
+            "message 1 at 0, 40 bytes: request of r_vin (sink)",
+            "remote 0x9 copy_send, local 0x8 make_send_once, seqno 0, id 5000",
+            "type 8, 3 of 8 bits, inline",
+            "616263",
+        ] {
+            assert!(output.out().contains(line), "{line}: {}", output.out());
+        }
+        let output = folder.mig(&["decode", "message", "sink.defs", "--abi", "gnu-i386", "--json"]);
+        assert!(output.out().contains(r#""arguments":{"a":{"hex":"616263"},"z":7}"#), "{}", output.out());
+    }
+    let arguments = ["encode", "r_vin", r#"a={"hex":"616263"}"#, "z=7", "--remote", "9", "--abi", "gnu-i386"];
+    let local = ["--local", r#"{"name":8,"right":"make_send_once"}"#, "--defs", "sink.defs"];
+    let output = folder.mig(&[&arguments[..], &local].concat());
+    let digits = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(digits(&output.out()), digits(CAPTURED), "{}", output.err());
+}
+
+#[test]
+fn messages_that_are_wrong_are_told() {
+    let folder = Folder::new("decode-wrong");
+    folder.write("sink.defs", SINK);
+    let swapped = |from, to| CAPTURED.replacen(from, to, 1);
+    for (message, told) in [
+        (swapped("88130000", "89130000"), "no interface that was given has a message with the id 5001"),
+        (swapped("08080310", "09080310"), "wrong at 24: name is 9, and must be 8"),
+        (swapped("08080310", "08080b10"), "wrong at 28: 11 bytes are more than the declaration allows"),
+        (swapped("28000000", "2c000000"), "msgh_size is 44, and there are 40 bytes"),
+        (swapped("02200110", "02200210"), "wrong at 32: number is 2, and must be 1"),
+        (CAPTURED[..40].to_owned(), "18 bytes are no header, which has 24"),
+        (String::new(), "the input has no bytes"),
+    ] {
+        folder.write("message", &message);
+        let output = folder.mig(&["decode", "message", "sink.defs", "--abi", "gnu-i386"]);
+        output.expect(1);
+        assert!((output.out() + &output.err()).contains(told), "{message}: {}", output.out());
+    }
+    for (arguments, told) in [
+        (vec!["r_vim"], "no interface that was given has this routine; did you mean `r_vin`?"),
+        (vec!["r_vin", "z=7"], "argument `a` is missing"),
+        (vec!["r_vin", "z=seven", "a=[]"], "z: `\"seven\"` is not an integer"),
+        (vec!["r_vin", "z=7", "b=1"], "the message has no argument `b`; it has a, z"),
+        (vec!["r_vin", "z=4294967296", "a=[]"], "z: 4294967296 has no room in 32 bits"),
+        (vec!["r_vin", "z"], "`z` is not of the form ARG=VALUE"),
+    ] {
+        let arguments = [&["encode"], &arguments[..], &["--defs", "sink.defs", "--abi", "gnu-i386"]].concat();
+        let output = folder.mig(&arguments);
+        output.expect(1);
+        assert!(output.err().contains(told), "{}", output.err());
+    }
+}

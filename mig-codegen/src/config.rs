@@ -473,7 +473,11 @@ impl Config {
     }
 
     /// The ABI: the one asked for, else that of cargo's target in a build script, else that of this machine.
-    fn find_abi(&self) -> Result<&'static Abi, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there is none with the name that was given.
+    pub fn find_abi(&self) -> Result<&'static Abi, Error> {
         if let Some(name) = &self.abi {
             return Abi::with_target(name).map(|(abi, _)| abi).ok_or_else(|| {
                 Error::Config(format!("unknown ABI `{name}`; there are {}", Abi::names().join(", ")))

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mig_codegen::model::{Interface, Routine, TypeKind};
+use mig_codegen::model::{Interface, MessageKind, Routine, TypeKind};
 use mig_runtime::{KernReturn, Name, Receive, Received, Reply};
 
 use crate::c_calls::{self, Flight};
@@ -389,11 +389,19 @@ impl<A: Known> Comparison<'_, A> {
         }
     }
 
-    /// A message of the C stubs against our slot table.
+    /// A message of the C stubs against our slot table, and read by it.
     fn table(&mut self, routine: &Routine, what: &str, side: Side, message: &Flight) {
-        self.tally.checks += 1;
+        self.tally.checks += 2;
         if let Err(error) = slots::compare(A::C, routine, side, &message.bytes) {
             self.fail(routine, what, format_args!("slot table of the {side:?}: {error}"));
+        }
+        let kind = match side {
+            Side::Request => MessageKind::Request,
+            Side::Reply => MessageKind::Reply,
+        };
+        let decoded = mig_decode::decode_as(self.interface, routine, kind, &message.bytes);
+        if !decoded.faults.is_empty() {
+            self.fail(routine, what, format_args!("`mig decode` of the {side:?}: {:?}", decoded.faults));
         }
     }
 
