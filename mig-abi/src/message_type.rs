@@ -45,4 +45,23 @@ impl MessageType {
     pub const STRING_C: Self = Self(12);
     /// `MACH_MSG_TYPE_PORT_NAME`: a name that is a number to the kernel.
     pub const PORT_NAME: Self = Self(15);
+
+    /// The type numbers that have names, and the size of an element that the name implies.
+    const NAMES: &'static [(Self, u32, &'static str)] = &[
+        (Self::BOOLEAN, 32, "BOOLEAN"),
+        (Self::INTEGER_16, 16, "INTEGER_16"),
+        (Self::INTEGER_32, 32, "INTEGER_32"),
+        (Self::CHAR, 8, "CHAR"),
+        (Self::BYTE, 8, "BYTE"),
+        (Self::INTEGER_64, 64, "INTEGER_64"),
+        (Self::STRING_C, 8, "STRING_C"),
+        (Self::PORT_NAME, 32, "PORT_NAME"),
+    ];
+
+    /// The name of a type number in typed messages, without `MACH_MSG_TYPE_`, if elements have the size in
+    /// bits that it implies.
+    pub fn name_of(number: u32, bits: u32) -> Option<&'static str> {
+        let known = |known: &&(Self, u32, _)| (u32::from(known.0.0), known.1) == (number, bits);
+        Self::NAMES.iter().find(known).map(|known| known.2)
+    }
 }

@@ -589,7 +589,7 @@ fn messages_are_read() {
         for line in [
             "message 1 at 0, 40 bytes: request of r_vin (sink)",
             "remote 0x9 copy_send, local 0x8 make_send_once, seqno 0, id 5000",
-            "type 8, 3 of 8 bits, inline",
+            "CHAR, 3 of 8 bits, inline",
             "616263",
         ] {
             assert!(output.out().contains(line), "{line}: {}", output.out());

@@ -76,5 +76,5 @@ fn commands_print_what_is_shown() {
             commands += 1;
         }
     }
-    assert_eq!(commands, 2);
+    assert_eq!(commands, 3);
 }

@@ -14,24 +14,6 @@ pub(crate) const STRING_C: u32 = MessageType::STRING_C.0 as u32;
 /// Bits of a port in memory out of line, on every ABI: its name.
 const PORT_NAME_BITS: u32 = 32;
 
-/// The type numbers that have names, without `MACH_MSG_TYPE_`, and the size of an element that the name
-/// implies.
-const NAMES: &[(MessageType, u32, &str)] = &[
-    (MessageType::BOOLEAN, 32, "BOOLEAN"),
-    (MessageType::INTEGER_16, 16, "INTEGER_16"),
-    (MessageType::INTEGER_32, 32, "INTEGER_32"),
-    (MessageType::CHAR, 8, "CHAR"),
-    (MessageType::BYTE, 8, "BYTE"),
-    (MessageType::INTEGER_64, 64, "INTEGER_64"),
-    (MessageType::STRING_C, 8, "STRING_C"),
-    (MessageType::PORT_NAME, 32, "PORT_NAME"),
-];
-
-/// The name of a type number, if elements have the size that it implies.
-pub(crate) fn type_number_name(number: u32, bits: u32) -> Option<&'static str> {
-    NAMES.iter().find(|known| (u32::from(known.0.0), known.1) == (number, bits)).map(|known| known.2)
-}
-
 /// What a type word says about a value: of a counted array, about one of its elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {

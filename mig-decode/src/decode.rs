@@ -71,64 +71,75 @@ pub struct Fault {
     pub text: String,
 }
 
-/// Reads the header of a message. Returns it with the message's bytes and faults, or the faults alone.
-pub(crate) fn head<'b>(facts: &Facts, bytes: &'b [u8]) -> Result<(Header, &'b [u8], Vec<Fault>), Fault> {
-    let fault = |text| Fault { offset: 0, text };
-    let Some(header) = Header::read(facts, bytes) else {
-        return Err(fault(format!("{} bytes are no header, which has {}", bytes.len(), facts.header)));
-    };
-    let (size, mut faults) = (header.size as usize, Vec::new());
-    let message = match bytes.get(..size).filter(|_| size >= facts.header) {
-        Some(message) => message,
-        None => {
-            let here = bytes.len();
-            faults.push(fault(format!("msgh_size is {size}, and there are {here} bytes")));
-            bytes
+impl Decoded {
+    /// A message of which only the header has been read, and its bytes as far as they are there.
+    fn start<'b>(facts: &Facts, bytes: &'b [u8]) -> (Self, &'b [u8]) {
+        let mut decoded = Decoded {
+            header: Header::read(facts, bytes),
+            message: None,
+            pieces: Vec::new(),
+            code: None,
+            arguments: Vec::new(),
+            faults: Vec::new(),
+            len: bytes.len(),
+        };
+        let here = bytes.len();
+        let Some(header) = decoded.header else {
+            decoded.fault(0, format!("{here} bytes are no header, which has {}", facts.header));
+            return (decoded, bytes);
+        };
+        let size = header.size as usize;
+        let Some(message) = bytes.get(..size).filter(|_| size >= facts.header) else {
+            decoded.fault(0, format!("msgh_size is {size}, and there are {here} bytes"));
+            return (decoded, bytes);
+        };
+        decoded.len = size;
+        (decoded, message)
+    }
+
+    /// Adds the trailer that follows the message in these bytes, if there is one.
+    fn with_trailer(mut self, facts: &Facts, bytes: &[u8]) -> Self {
+        let rest = bytes.get(self.len..).unwrap_or_default();
+        if let Some((len, text)) = trailer(facts, rest) {
+            let (offset, role) = (self.len, SlotRole::Trailer);
+            self.pieces.push(Piece { offset, len, role, argument: None, text });
+            self.len += len;
         }
-    };
-    Ok((header, message, faults))
+        self
+    }
+
+    fn fault(&mut self, offset: usize, text: String) {
+        self.faults.push(Fault { offset, text });
+    }
 }
 
 /// A message that no interface has.
 pub(crate) fn unknown(facts: &Facts, bytes: &[u8]) -> Decoded {
-    let mut decoded = Decoded {
-        header: None,
-        message: None,
-        pieces: Vec::new(),
-        code: None,
-        arguments: Vec::new(),
-        faults: Vec::new(),
-        len: bytes.len(),
-    };
-    match head(facts, bytes) {
-        Ok((header, message, faults)) => {
-            let (len, text) = (facts.header, header.text());
-            decoded.pieces.push(Piece { offset: 0, len, role: SlotRole::Header, argument: None, text });
-            let text = format!("no interface that was given has a message with the id {}", header.id);
-            decoded.faults = faults;
-            decoded.faults.push(Fault { offset: facts.id, text });
-            decoded.header = Some(header);
-            decoded.len = message.len();
-        }
-        Err(fault) => decoded.faults.push(fault),
+    let (mut decoded, _) = Decoded::start(facts, bytes);
+    if let Some(header) = decoded.header {
+        let (len, role, text) = (facts.header, SlotRole::Header, header.text());
+        decoded.pieces.push(Piece { offset: 0, len, role, argument: None, text });
+        let text = format!("no interface that was given has a message with the id {}", header.id);
+        decoded.fault(facts.id, text);
     }
-    decoded
+    decoded.with_trailer(facts, bytes)
 }
 
 /// Reads a message as one of a routine's, whatever its id is.
+///
+/// # Panics
+///
+/// If it is to be the reply of a routine that has none.
 pub fn decode_as(interface: &Interface, routine: &Routine, kind: MessageKind, bytes: &[u8]) -> Decoded {
     let facts = &interface.abi.facts;
-    let mut decoded = unknown(facts, bytes);
-    decoded.faults.clear();
-    decoded.pieces.clear();
     let table = match kind {
-        MessageKind::Request => Some(&routine.request),
-        MessageKind::Reply => routine.reply.as_ref(),
+        MessageKind::Request => &routine.request,
+        MessageKind::Reply => routine.reply.as_ref().expect("the routine has a reply"),
     };
-    let (Ok((header, message, faults)), Some(table)) = (head(facts, bytes), table) else { return decoded };
+    let (mut decoded, message) = Decoded::start(facts, bytes);
+    let Some(header) = decoded.header else { return decoded };
     let (subsystem, name) = (interface.name.clone(), routine.name.clone());
     decoded.message = Some(Named { subsystem, routine: name, kind, others: Vec::new() });
-    decoded.faults = faults;
     let walk = Walk {
         facts,
         routine,
@@ -144,13 +155,7 @@ pub fn decode_as(interface: &Interface, routine: &Routine, kind: MessageKind, by
         decoded: &mut decoded,
     };
     walk.run(table);
-    let rest = bytes.get(message.len()..).unwrap_or_default();
-    if let Some((len, text)) = trailer(facts, rest) {
-        let (offset, role) = (message.len(), SlotRole::Trailer);
-        decoded.pieces.push(Piece { offset, len, role, argument: None, text });
-        decoded.len += len;
-    }
-    decoded
+    decoded.with_trailer(facts, bytes)
 }
 
 /// The way through a message.
@@ -294,10 +299,7 @@ impl<'a> Walk<'a> {
             Some(right) if sent.is_none_or(|sent| sent == word.name) => right.received() as u32,
             _ => word.name,
         };
-        let deallocate = match word.in_line {
-            true => word.deallocate,
-            false => true,
-        };
+        let deallocate = word.deallocate || !word.in_line;
         self.checks(
             offset,
             &slot.check,
@@ -524,7 +526,7 @@ impl<'a> Walk<'a> {
     }
 
     fn fault(&mut self, offset: usize, text: String) {
-        self.decoded.faults.push(Fault { offset, text });
+        self.decoded.fault(offset, text);
     }
 }
 

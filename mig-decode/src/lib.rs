@@ -56,7 +56,7 @@ use mig_codegen::abi::Abi;
 use mig_codegen::model::{Interface, Routine};
 use mig_codegen::{Config, Error};
 
-pub use crate::decode::{Decoded, decode_as, Fault, Named, Piece};
+pub use crate::decode::{Decoded, Fault, Named, Piece, decode_as};
 pub use crate::encode::{Ports, encode, right};
 pub use crate::input::bytes_of;
 pub use crate::words::Header;

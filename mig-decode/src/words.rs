@@ -1,6 +1,6 @@
 //! The pieces of messages that are not arguments: headers, type words, descriptors and trailers.
 
-use mig_abi::{DescriptorKind, Disposition, Facts, Family, TrailerField, TypeWords};
+use mig_abi::{DescriptorKind, Disposition, Facts, Family, MessageType, TrailerField, TypeWords};
 
 /// `MACH_MSGH_BITS_COMPLEX`
 const COMPLEX: u32 = 1 << 31;
@@ -157,7 +157,8 @@ impl Word {
     }
 
     pub(crate) fn text(&self) -> String {
-        let name = disposition_name(self.name).map_or(format!("type {}", self.name), str::to_owned);
+        let known = disposition_name(self.name).or_else(|| MessageType::name_of(self.name, self.size));
+        let name = known.map_or(format!("type {}", self.name), str::to_owned);
         let mut text = format!("{name}, {} of {} bits", self.number, self.size);
         text += if self.in_line { ", inline" } else { ", out of line" };
         for (is, what) in [(self.long, ", long form"), (self.deallocate, ", deallocate")] {

@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "mig-codegen",
     "mig-derive",
     "mig-cli",
+    "mig-decode",
     "runtime",
     "gnumach",
     "pager",
@@ -32,6 +33,9 @@ const ASK_FOR_THE_FAMILY: &[&str] = &[
     "mig-codegen/src/model/message.rs",
     "mig-codegen/src/rust/emit/mod.rs",
     "mig-codegen/src/rust/emit/words.rs",
+    // Messages as bytes, read and written without types of Rust.
+    "mig-decode/src/encode.rs",
+    "mig-decode/src/words.rs",
     // The runtime, where a value is written, read or released.
     "runtime/src/client/mod.rs",
     "runtime/src/message/body.rs",

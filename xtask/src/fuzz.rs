@@ -8,12 +8,12 @@ use crate::command::{cargo, program, root, run as run_command, target, works};
 use crate::report::{Outcome, StepResult};
 
 /// What is fuzzed; each has its file in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 4] = ["front_end", "requests", "replies", "pager"];
+const TARGETS: [&str; 5] = ["front_end", "requests", "replies", "pager", "messages"];
 
 /// How to fuzz.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these targets: front_end, requests, replies, pager.
+    /// Only these targets: front_end, requests, replies, pager, messages.
     targets: Vec<String>,
     /// Seconds for each target.
     #[arg(long, default_value_t = 600)]

@@ -1,6 +1,7 @@
 //! Documentation of the generated items.
 
 use mig_abi::Disposition::{CopySend, MakeSend, MakeSendOnce, MoveReceive, MoveSend, MoveSendOnce};
+use mig_abi::MessageType;
 use mig_parser::ast::RoutineKind;
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -9,7 +10,6 @@ use crate::model::{
     Arg, Complex, Dealloc, Indirect, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole, Type,
     TypeKind,
 };
-use crate::wire::type_number_name;
 
 /// One line of documentation.
 pub(super) fn doc(line: &str) -> TokenStream {
@@ -159,7 +159,7 @@ fn type_text(ty: &Type) -> String {
         (TypeKind::FixedString { size, .. }, _) => format!("c_string\\[{size}\\]"),
         (TypeKind::BoundedString { max }, _) => format!("c_string\\[\\*:{max}\\]"),
         (_, Some(name)) => format!("`{name}`"),
-        (TypeKind::Scalar(scalar), None) => match type_number_name(scalar.type_number, scalar.bits) {
+        (TypeKind::Scalar(scalar), None) => match MessageType::name_of(scalar.type_number, scalar.bits) {
             Some(name) => name.to_owned(),
             None => format!("{} bits", scalar.bits),
         },

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use mig_abi::Disposition;
+use mig_abi::{Disposition, MessageType};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::impossible;
 use crate::model::{Form, InLine, Memory, Message, Plain, Routine, Steps, TypeWord, TypedStep};
 use crate::rust::Generator;
-use crate::wire::{STRING_C, type_number_name};
+use crate::wire::STRING_C;
 
 /// Which of a type word's two names counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Description {
     }
 
     fn name(&self) -> Ident {
-        let mut name = match type_number_name(self.number, self.bits) {
+        let mut name = match MessageType::name_of(self.number, self.bits) {
             Some(name) => name.to_owned(),
             None if self.number == STRING_C => format!("STRING_{}", self.bits / 8),
             None => format!("TYPE_{}_{}", self.number, self.bits),
