@@ -3,12 +3,12 @@
 use clap::Args;
 use mig_codegen::explain;
 
-use crate::{Failure, print, tell};
+use crate::{Failure, breaking, print, tell};
 
 /// Explain an error or a warning by its code, or list all codes
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// The code, such as MIG0204
+    /// The code, such as MIG0204, or a rule of `mig breaking`, such as ROUTINE_SAME_ID
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -17,8 +17,13 @@ impl Explain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let Some(code) = &self.code else {
             let lines = explain::ALL.iter().map(|known| format!("{}  {}\n", known.code, known.title));
-            return print(&lines.collect::<String>());
+            let rules = breaking::ALL.iter().map(|rule| format!("{}  {}\n", rule.name, rule.title));
+            return print(&lines.chain(rules).collect::<String>());
         };
+        if let Some(rule) = breaking::by_name(code) {
+            let (name, category) = (rule.name, rule.category.name());
+            return print(&format!("{name}: {} ({category})\n\n{}\n", rule.title, rule.text));
+        }
         match explain::explain(code) {
             Some(known) => print(&format!("{}: {}\n\n{}\n", known.code, known.title, known.text)),
             None => {

@@ -1,6 +1,7 @@
 //! The `mig` command.
 
 mod abi;
+mod breaking;
 mod check;
 mod decode;
 mod encode;
@@ -28,6 +29,7 @@ enum Verb {
     Rust(rust::Rust),
     Check(check::Check),
     Abi(abi::Abi),
+    Breaking(breaking::Breaking),
     Decode(decode::Decode),
     Encode(encode::Encode),
     Explain(explain::Explain),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Rust(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Abi(verb) => verb.run(),
+        Verb::Breaking(verb) => verb.run(),
         Verb::Decode(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),

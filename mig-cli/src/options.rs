@@ -101,6 +101,11 @@ impl Options {
         config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
     }
 
+    /// Whether what is said is coloured.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.color.is_wanted()
+    }
+
     /// Tells what there is to say about an input.
     pub(crate) fn tell(&self, report: &Report) {
         tell(&report.render(self.color.is_wanted()));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use mig_abi::{DescriptorKind, Disposition, Facts, NDR};
 use mig_codegen::model::{
-    Arg, Check, Interface, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole, Type, TypeKind,
+    Arg, Check, Dealloc, Interface, Message, MessageKind, PortType, Role, Routine, Slot, SlotRole, Type,
+    TypeKind,
 };
 use serde_json::{Value, json};
 
@@ -294,12 +295,14 @@ impl<'a> Walk<'a> {
         self.multiplier = slot.word.map_or(1, |word| word.multiplier);
         self.piece(offset, size, slot, word.text());
         let sent = slot.word.and_then(|word| word.sent);
-        // A sender's disposition becomes the receiver's on its way; so does the deallocate bit of memory.
+        // A sender's disposition becomes the receiver's on its way. So does the deallocate bit, which is set
+        // for memory and clear for all else when it arrives.
         let name = match Disposition::from_number(word.name) {
             Some(right) if sent.is_none_or(|sent| sent == word.name) => right.received() as u32,
             _ => word.name,
         };
-        let deallocate = word.deallocate || !word.in_line;
+        let may_be_set = slot.word.is_some_and(|word| word.deallocate != Dealloc::No);
+        let deallocate = if word.in_line { word.deallocate && !may_be_set } else { true };
         self.checks(
             offset,
             &slot.check,

@@ -1,0 +1,237 @@
+//! Two tables of one interface, and what is different for those who use it.
+
+use mig_codegen::model::{Arg, Indirect, Interface, Routine, SlotRole};
+use mig_codegen::table::{AbiTable, CheckTable, MessageTable, RoutineTable, SlotTable};
+
+use super::rules::{self, Rule};
+
+/// A rule that is broken.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) rule: &'static Rule,
+    pub(crate) routine: String,
+    pub(crate) argument: Option<String>,
+    pub(crate) message: String,
+}
+
+/// What the new table breaks.
+pub(crate) fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for before in &old.routines {
+        match new.routines.iter().find(|after| after.name == before.name) {
+            Some(after) => routine(before, after, &mut findings),
+            None => gone(before, new, &mut findings),
+        }
+    }
+    findings
+}
+
+fn finding(rule: &'static Rule, routine: &str, argument: Option<&str>, message: String) -> Finding {
+    Finding { rule, routine: routine.to_owned(), argument: argument.map(str::to_owned), message }
+}
+
+/// A routine whose name is not there any more.
+fn gone(before: &RoutineTable, new: &AbiTable, findings: &mut Vec<Finding>) {
+    let RoutineTable { name, id, .. } = before;
+    let heir = new.routines.iter().find(|after| after.id == *id);
+    let (rule, message) = match heir {
+        None => (&rules::ROUTINE_NO_DELETE, format!("`{name}` ({id}) is gone")),
+        Some(heir) if same_messages(before, heir) => {
+            (&rules::ROUTINE_SAME_NAME, format!("`{name}` ({id}) is `{}` now", heir.name))
+        }
+        Some(heir) => (
+            &rules::ROUTINE_NO_DELETE_WITHOUT_SKIP,
+            format!("`{name}` is gone, and its id {id} is that of `{}` now", heir.name),
+        ),
+    };
+    findings.push(finding(rule, name, None, message));
+}
+
+fn same_messages(before: &RoutineTable, after: &RoutineTable) -> bool {
+    let mut findings = Vec::new();
+    messages(before, after, &mut findings);
+    findings.is_empty()
+}
+
+fn routine(before: &RoutineTable, after: &RoutineTable, findings: &mut Vec<Finding>) {
+    let name = &before.name;
+    if before.id != after.id {
+        let message = format!("`{name}` has the id {}, and had {}", after.id, before.id);
+        findings.push(finding(&rules::ROUTINE_SAME_ID, name, None, message));
+    }
+    messages(before, after, findings);
+}
+
+fn messages(before: &RoutineTable, after: &RoutineTable, findings: &mut Vec<Finding>) {
+    let name = &before.name;
+    message("request", name, &before.request, &after.request, findings);
+    match (&before.reply, &after.reply) {
+        (Some(before), Some(after)) => message("reply", name, before, after, findings),
+        (None, None) => {}
+        _ => {
+            let message = format!("`{name}` is a {}, and was a {}", after.kind, before.kind);
+            findings.push(finding(&rules::KIND_SAME, name, None, message));
+        }
+    }
+}
+
+fn message(
+    which: &str,
+    routine: &str,
+    before: &MessageTable,
+    after: &MessageTable,
+    findings: &mut Vec<Finding>,
+) {
+    let slots = |message: &MessageTable| -> Vec<SlotTable> {
+        let slots = message.slots.iter().filter(|slot| slot.role != SlotRole::Header);
+        slots.cloned().collect()
+    };
+    let (before, after) = (slots(before), slots(after));
+    let mut moved = false;
+    for index in 0..before.len().max(after.len()) {
+        let (was, is) = match (before.get(index), after.get(index)) {
+            (Some(was), Some(is)) if is_alike(was, is) => (was, is),
+            (was, is) => {
+                let message = format!(
+                    "the {which} of `{routine}` has {} where {} was",
+                    slot_text(is, "nothing"),
+                    slot_text(was, "nothing")
+                );
+                let argument = is.or(was).and_then(|slot| slot.arg.as_deref());
+                findings.push(finding(&rules::MESSAGE_SAME_SLOTS, routine, argument, message));
+                return;
+            }
+        };
+        let place = || format!("{} in the {which} of `{routine}`", slot_text(Some(is), ""));
+        let argument = is.arg.as_deref();
+        if was.offset != is.offset && !moved {
+            moved = true;
+            let message = format!("{} is at {}, and was at {}", place(), offset(is), offset(was));
+            findings.push(finding(&rules::SLOT_SAME_OFFSET, routine, argument, message));
+        }
+        findings.extend(
+            same_type(was, is)
+                .map(|(rule, what)| finding(rule, routine, argument, format!("{} {what}", place()))),
+        );
+    }
+}
+
+/// Two slots that differ in numbers only.
+fn is_alike(was: &SlotTable, is: &SlotTable) -> bool {
+    was.role == is.role && was.indirect == is.indirect
+}
+
+fn slot_text(slot: Option<&SlotTable>, nothing: &str) -> String {
+    let Some(slot) = slot else { return nothing.to_owned() };
+    let what = match slot.role {
+        SlotRole::Type => "the type word",
+        SlotRole::Port | SlotRole::OolPorts => "the descriptor",
+        SlotRole::Ool => "the memory descriptor",
+        SlotRole::Count => "the count",
+        SlotRole::BodyCount => "the number of descriptors",
+        SlotRole::Ndr => "the NDR record",
+        SlotRole::RetCode => "the return code",
+        SlotRole::Pad => "the padding",
+        SlotRole::Trailer => "the trailer field",
+        _ if slot.indirect == Indirect::Always => "the address",
+        _ => "the data",
+    };
+    slot.arg.as_ref().map_or(what.to_owned(), |arg| format!("{what} of `{arg}`"))
+}
+
+fn offset(slot: &SlotTable) -> String {
+    slot.offset.map_or("no fixed place".to_owned(), |offset| offset.to_string())
+}
+
+/// What is different about two slots of the same role.
+fn same_type(was: &SlotTable, is: &SlotTable) -> Option<(&'static Rule, String)> {
+    if was.max > is.max && is.max.is_some() && was.element == is.element {
+        let (is, was) = (is.max.unwrap_or(0), was.max.unwrap_or(0));
+        return Some((&rules::LIMIT_NO_SHRINK, format!("has at most {is} bytes, and had {was}")));
+    }
+    if (was.size, was.element) != (is.size, is.element) {
+        let size = |slot: &SlotTable| match (slot.size, slot.element) {
+            (Some(size), _) => format!("{size} bytes"),
+            (None, element) => format!("elements of {} bytes", element.unwrap_or(0)),
+        };
+        return Some((&rules::SLOT_SAME_TYPE, format!("has {}, and had {}", size(is), size(was))));
+    }
+    let value = |checks: &[CheckTable], field: &str| {
+        checks.iter().find(|check| check.field == field).map(|check| check.value)
+    };
+    let fields = was.check.iter().chain(&is.check).map(|check| &*check.field);
+    for field in fields {
+        let (before, after) = (value(&was.check, field), value(&is.check, field));
+        if before == after {
+            continue;
+        }
+        let is_right = |value: Option<u64>| value.is_some_and(|value| (16..=21).contains(&value));
+        let rule = match field {
+            "disposition" => &rules::ARG_SAME_DISPOSITION,
+            "name" if is_right(before) && is_right(after) => &rules::ARG_SAME_DISPOSITION,
+            _ => &rules::SLOT_SAME_TYPE,
+        };
+        let text = |value: Option<u64>| value.map_or("any".to_owned(), |value| value.to_string());
+        return Some((rule, format!("has {field} {}, and had {}", text(after), text(before))));
+    }
+    None
+}
+
+/// What two interfaces differ in, beside their messages.
+pub(crate) fn interfaces(old: &Interface, new: &Interface) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for before in &old.routines {
+        if let Some(after) = new.routines.iter().find(|after| after.name == before.name) {
+            arguments(before, after, &mut findings);
+            let times = |routine: &Routine| (routine.wait_time, routine.send_time, routine.msg_option);
+            if times(before) != times(after) {
+                let message = format!("`{}`: {}, and it was {}", before.name, waits(after), waits(before));
+                findings.push(finding(&rules::TIMEOUT_SAME, &before.name, None, message));
+            }
+        }
+    }
+    findings
+}
+
+fn waits(routine: &Routine) -> String {
+    let time = |what: &str, time: Option<u32>| match time {
+        Some(time) => format!("{what} {time}"),
+        None => format!("no {what}"),
+    };
+    let option = routine.msg_option.map_or(String::new(), |option| format!(", msgoption {option:#x}"));
+    format!("{}, {}{option}", time("waittime", routine.wait_time), time("sendtime", routine.send_time))
+}
+
+/// Arguments by their place: those that were added or removed change the messages, which are compared
+/// elsewhere, or the calls only.
+fn arguments(before: &Routine, after: &Routine, findings: &mut Vec<Finding>) {
+    let routine = &before.name;
+    for (was, is) in before.args.iter().zip(&after.args) {
+        let mut tell = |rule, message: String| {
+            findings.push(finding(rule, routine, Some(&is.name), format!("`{routine}`: {message}")));
+        };
+        if was.name != is.name {
+            tell(&rules::ARG_SAME_NAME, format!("`{}` is the argument that was `{}`", is.name, was.name));
+        }
+        let sender = |arg: &Arg| arg.ty.port().map(|port| (port.sender, port.receiver));
+        if sender(was) != sender(is) && sender(was).is_some() && sender(is).is_some() {
+            tell(&rules::ARG_SAME_DISPOSITION, format!("the right `{}` is sent in another way", is.name));
+        }
+        if was.dealloc != is.dealloc {
+            tell(&rules::ARG_SAME_DEALLOC, format!("`dealloc` of `{}` has changed", is.name));
+        }
+        let seen = |arg: &Arg| (arg.ty.name.clone(), arg.ty.c.clone());
+        if seen(was) != seen(is) {
+            let name = |arg: &Arg| arg.ty.name.clone().unwrap_or_else(|| "a type without a name".to_owned());
+            tell(
+                &rules::ARG_SAME_TYPE,
+                format!("`{}` is of {}, and was of {}", is.name, name(is), name(was)),
+            );
+        }
+    }
+    if before.args.len() != after.args.len() {
+        let (is, was) = (after.args.len(), before.args.len());
+        let message = format!("`{routine}` has {is} arguments, and had {was}");
+        findings.push(finding(&rules::ARG_SAME_TYPE, routine, None, message));
+    }
+}

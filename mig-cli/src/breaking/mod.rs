@@ -1,0 +1,251 @@
+//! `mig breaking`
+
+mod compare;
+mod rules;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mig_codegen::model::Interface;
+use mig_codegen::table::AbiTable;
+use mig_codegen::{Error, codes};
+use mig_parser::diagnostics::Diagnostics;
+use mig_parser::source::{SourceMap, Span};
+use serde_json::{Value, json};
+
+use self::compare::Finding;
+use self::rules::Category;
+pub(crate) use self::rules::{ALL, by_name};
+use crate::options::Options;
+use crate::{Failure, INPUT, print, tell};
+
+/// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
+///
+/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. What has been
+/// added breaks nothing. Exit code 1 if anything is broken; `mig explain RULE` tells more.
+#[derive(Args)]
+pub(crate) struct Breaking {
+    /// As it was: a .defs file, a folder, or a table (.json)
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// As it is
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// Only what breaks these
+    #[arg(long, value_name = "CATEGORY", value_enum)]
+    category: Option<Category>,
+    /// What is allowed: a file with lines of the form RULE ROUTINE; `#` begins a comment
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+    /// As JSON, an object for each rule that is broken
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// An interface, as far as it is known.
+struct Side {
+    path: PathBuf,
+    table: AbiTable,
+    /// That of a `.defs` file.
+    declared: Option<(Interface, SourceMap)>,
+}
+
+impl Breaking {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let allowed = self.allowed()?;
+        let mut text = String::new();
+        for (old, new) in self.pairs()? {
+            let Some(old) = self.side(&old)? else { continue };
+            let new = match &new {
+                Some(path) => self.side(path)?,
+                None => None,
+            };
+            for finding in findings(&old, new.as_ref()) {
+                let is_allowed = allowed.contains(&(finding.rule.name.to_owned(), finding.routine.clone()));
+                if !is_allowed && self.category.is_none_or(|category| category == finding.rule.category) {
+                    text += &self.show(&finding, &old, new.as_ref());
+                }
+            }
+        }
+        print(&text)?;
+        if text.is_empty() { Ok(()) } else { Err(INPUT) }
+    }
+
+    /// What is to be compared: two files, or those of two folders that have the same name. A new one may be
+    /// missing.
+    fn pairs(&self) -> Result<Vec<(PathBuf, Option<PathBuf>)>, Failure> {
+        match (self.old.is_dir(), self.new.is_dir()) {
+            (false, false) => Ok(vec![(self.old.clone(), Some(self.new.clone()))]),
+            (true, true) => {
+                let mut files = BTreeSet::new();
+                defs_below(&self.old, Path::new(""), &mut files)?;
+                let pair = |file: &PathBuf| {
+                    let new = self.new.join(file);
+                    (self.old.join(file), new.exists().then_some(new))
+                };
+                Ok(files.iter().map(pair).collect())
+            }
+            _ => {
+                tell("error: one of OLD and NEW is a folder, and the other one is none\n");
+                Err(Failure(2))
+            }
+        }
+    }
+
+    /// An interface; `None` for a file that declares types only.
+    fn side(&self, path: &Path) -> Result<Option<Side>, Failure> {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            return self.frozen(path).map(Some);
+        }
+        match self.options.config().interface(path) {
+            Ok(output) => Ok(Some(Side {
+                path: path.to_owned(),
+                table: AbiTable::of(&output.value),
+                declared: Some((output.value, output.warnings.sources)),
+            })),
+            Err(Error::Diagnostics(report))
+                if report.diagnostics.iter().all(|one| one.code == codes::NO_SUBSYSTEM) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(self.options.failure(&error)),
+        }
+    }
+
+    /// A table that was written earlier.
+    fn frozen(&self, path: &Path) -> Result<Side, Failure> {
+        let text = fs::read(path).map_err(|error| error.to_string());
+        let table = text.and_then(|text| {
+            serde_json::from_slice::<AbiTable>(&text)
+                .map_err(|error| format!("no table of `mig abi --json`: {error}"))
+        });
+        let table = table.and_then(|table| match table.version {
+            mig_codegen::table::VERSION => Ok(table),
+            other => Err(format!("a table of version {other}, and {} is known", mig_codegen::table::VERSION)),
+        });
+        match table {
+            Ok(table) => Ok(Side { path: path.to_owned(), table, declared: None }),
+            Err(error) => {
+                tell(&format!("error: {}: {error}\n", path.display()));
+                Err(INPUT)
+            }
+        }
+    }
+
+    /// The rules that may be broken, and by which routines.
+    fn allowed(&self) -> Result<BTreeSet<(String, String)>, Failure> {
+        let Some(file) = &self.allow else { return Ok(BTreeSet::new()) };
+        let fail = |what: String| {
+            tell(&format!("error: {}: {what}\n", file.display()));
+            Failure(2)
+        };
+        let text = fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
+        let mut allowed = BTreeSet::new();
+        for (number, line) in text.lines().enumerate() {
+            let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+            match words[..] {
+                [] => {}
+                [rule, routine] if by_name(rule).is_some() => {
+                    allowed.insert((rule.to_ascii_uppercase(), routine.to_owned()));
+                }
+                _ => {
+                    return Err(fail(format!(
+                        "line {}: `{line}` is not of the form RULE ROUTINE",
+                        number + 1
+                    )));
+                }
+            }
+        }
+        Ok(allowed)
+    }
+
+    fn show(&self, finding: &Finding, old: &Side, new: Option<&Side>) -> String {
+        let (was, is) = (place(finding, Some(old)), place(finding, new));
+        if self.json {
+            let object = json!({
+                "rule": finding.rule.name,
+                "category": finding.rule.category.name(),
+                "routine": finding.routine,
+                "argument": finding.argument,
+                "message": finding.message,
+                "old": location(was),
+                "new": location(is),
+            });
+            return format!("{object}\n");
+        }
+        let mut text = match is.or(was) {
+            Some((sources, span)) => {
+                let mut one = Diagnostics::default();
+                one.error(finding.rule.name, span, &finding.message, finding.rule.title);
+                one.render(sources, self.options.is_coloured())
+            }
+            None => format!("error[{}]: {}\n\n", finding.rule.name, finding.message),
+        };
+        if let (Some((sources, span)), Some(_)) = (was, is) {
+            if let Some(place) = sources.locate(sources.site(span)) {
+                let declared =
+                    sources.text(sources.site(span)).split_whitespace().collect::<Vec<_>>().join(" ");
+                let (file, line, column) = (place.file, place.line, place.column);
+                text = format!("{}\n  = it was, at {file}:{line}:{column}: {declared}\n\n", text.trim_end());
+            }
+        }
+        text
+    }
+}
+
+/// Everything that is broken.
+fn findings(old: &Side, new: Option<&Side>) -> Vec<Finding> {
+    let Some(new) = new else {
+        let message = format!("the subsystem `{}` of {} is gone", old.table.subsystem, old.path.display());
+        let (rule, routine) = (&rules::SUBSYSTEM_NO_DELETE, old.table.subsystem.clone());
+        return vec![Finding { rule, routine, argument: None, message }];
+    };
+    let mut findings = compare::tables(&old.table, &new.table);
+    if let (Some((old, _)), Some((new, _))) = (&old.declared, &new.declared) {
+        findings.extend(compare::interfaces(old, new));
+    }
+    findings
+}
+
+/// Where a side has what a finding is about: the argument, the routine, or the subsystem.
+fn place<'a>(finding: &Finding, side: Option<&'a Side>) -> Option<(&'a SourceMap, Span)> {
+    let (interface, sources) = side?.declared.as_ref()?;
+    let routine = interface.routines.iter().find(|routine| routine.name == finding.routine);
+    let argument = routine.and_then(|routine| {
+        let name = finding.argument.as_deref()?;
+        routine.args.iter().find(|arg| arg.name == name).map(|arg| arg.span)
+    });
+    let is_subsystem = finding.rule == &rules::SUBSYSTEM_NO_DELETE;
+    let span = argument.or(routine.map(|routine| routine.span)).or(is_subsystem.then_some(interface.span));
+    span.map(|span| (sources, span))
+}
+
+fn location(place: Option<(&SourceMap, Span)>) -> Value {
+    let place = place.and_then(|(sources, span)| sources.locate(sources.site(span)));
+    place.map_or(Value::Null, |place| {
+        json!({ "file": place.file, "line": place.line, "column": place.column })
+    })
+}
+
+/// The `.defs` files below a folder, by their paths from there.
+fn defs_below(folder: &Path, below: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), Failure> {
+    let path = folder.join(below);
+    let failed = |error| {
+        tell(&format!("error: {}: {error}\n", path.display()));
+        INPUT
+    };
+    for entry in fs::read_dir(&path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = below.join(entry.file_name());
+        if entry.file_type().map_err(failed)?.is_dir() {
+            defs_below(folder, &name, files)?;
+        } else if name.extension().is_some_and(|extension| extension == "defs") {
+            files.insert(name);
+        }
+    }
+    Ok(())
+}
