@@ -27,6 +27,7 @@ impl Folder {
     }
 
     fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.0.join(name).parent().unwrap()).unwrap();
         fs::write(self.0.join(name), text).unwrap();
     }
 
@@ -636,4 +637,104 @@ fn messages_that_are_wrong_are_told() {
         output.expect(1);
         assert!(output.err().contains(told), "{}", output.err());
     }
+}
+
+const FILES: &str = "subsystem files 7000;
+type mach_port_t = MACH_MSG_TYPE_COPY_SEND;
+type name_t = c_string[*:64];
+type data_t = array[*:1024] of char;
+type ool_t = ^array[] of char;
+routine file_open(server : mach_port_t; name : name_t; out file : mach_port_t = MACH_MSG_TYPE_MOVE_SEND);
+routine file_read(file : mach_port_t; offset : int; out data : data_t);
+waittime 100;
+routine file_write(file : mach_port_t; offset : int; data : data_t; more : ool_t);
+simpleroutine file_sync(file : mach_port_t);
+";
+
+#[test]
+fn what_a_change_breaks_is_told() {
+    let folder = Folder::new("breaking");
+    folder.write("old.defs", FILES);
+    let frozen = folder.mig(&["abi", "old.defs", "--json", "--abi", "gnu-i386"]);
+    folder.write("old.json", &frozen.expect(0).out());
+    let open = "routine file_open";
+    // A change, the rules that it breaks, and those of them that a frozen table shows.
+    for (from, to, all, frozen) in [
+        ("7000", "7000 ", "", ""),
+        (open, "/* a comment */ routine file_open", "", ""),
+        ("simpleroutine file_sync", "simpleroutine file_sync(file : mach_port_t);\nroutine file_new", "", ""),
+        (open, "skip;\nroutine file_open", "ROUTINE_SAME_ID", "ROUTINE_SAME_ID"),
+        ("simpleroutine file_sync", "skip;--", "ROUTINE_NO_DELETE", "ROUTINE_NO_DELETE"),
+        ("routine file_read", "routine file_get", "ROUTINE_SAME_NAME", "ROUTINE_SAME_NAME"),
+        ("simpleroutine", "routine", "KIND_SAME", "KIND_SAME"),
+        (
+            "offset : int; out",
+            "offset : int; size : int; out",
+            "CALL_SAME_ARGUMENTS MESSAGE_SAME_SLOTS",
+            "MESSAGE_SAME_SLOTS",
+        ),
+        ("offset : int; out", "offset : short; out", "ARG_SAME_TYPE SLOT_SAME_TYPE", "SLOT_SAME_TYPE"),
+        ("1024", "1023", "LIMIT_NO_SHRINK", "LIMIT_NO_SHRINK"),
+        ("1024", "1028", "", ""),
+        ("MOVE_SEND)", "MAKE_SEND)", "ARG_SAME_DISPOSITION", ""),
+        ("MOVE_SEND)", "MOVE_SEND_ONCE)", "ARG_SAME_DISPOSITION", "ARG_SAME_DISPOSITION"),
+        ("more : ool_t", "more : ool_t, dealloc", "ARG_SAME_DEALLOC", ""),
+        ("offset : int; out", "position : int; out", "ARG_SAME_NAME", ""),
+        ("waittime 100;", "waittime 200;", "TIMEOUT_SAME", ""),
+        (
+            "routine file_read",
+            "routine file_seek(file : mach_port_t);\nroutine file_read",
+            "ROUTINE_SAME_ID",
+            "ROUTINE_SAME_ID",
+        ),
+    ] {
+        assert!(FILES.contains(from), "{from}");
+        folder.write("new.defs", &FILES.replacen(from, to, 1).replace("--", "// "));
+        for (old, expected) in [("old.defs", all), ("old.json", frozen)] {
+            let output = folder.mig(&["breaking", old, "new.defs", "--abi", "gnu-i386", "--json"]);
+            output.expect(i32::from(!expected.is_empty()));
+            let text = output.out();
+            let rules = text.lines().map(|line| {
+                let rule = line.split(r#""rule":""#).nth(1).unwrap();
+                rule.split('"').next().unwrap()
+            });
+            let rules: std::collections::BTreeSet<&str> = rules.collect();
+            assert_eq!(
+                rules.into_iter().collect::<Vec<_>>().join(" "),
+                expected,
+                "{old}: {from} to {to}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn breaking_shows_both_places_and_takes_exceptions() {
+    let folder = Folder::new("breaking-places");
+    folder.write("old/files.defs", FILES);
+    folder.write("old/sub/more.defs", "subsystem more 7100; skip;");
+    folder.write("old/types.defs", "type name_t = c_string[*:64];");
+    folder.write("new/files.defs", &FILES.replace("offset : int; out", "position : int; out"));
+    let output = folder.mig(&["breaking", "old", "new", "--abi", "gnu-i386"]);
+    let text = output.expect(1).out();
+    for part in [
+        "error[ARG_SAME_NAME]: `file_read`: `position` is the argument that was `offset`",
+        "new/files.defs:7:39",
+        "it was, at old/files.defs:7:39: offset : int",
+        "error[SUBSYSTEM_NO_DELETE]: the subsystem `more` of old/sub/more.defs is gone",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let wire = folder.mig(&["breaking", "old", "new", "--category", "wire", "--abi", "gnu-i386"]);
+    assert!(!wire.expect(1).out().contains("ARG_SAME_NAME"));
+    folder.write("allowed", "# gone for good\nsubsystem_no_delete more\nARG_SAME_NAME file_read # renamed\n");
+    folder.mig(&["breaking", "old", "new", "--allow", "allowed", "--abi", "gnu-i386"]).expect(0);
+    folder.write("allowed", "ARG_SAME_NAM file_read\n");
+    let output = folder.mig(&["breaking", "old", "new", "--allow", "allowed"]);
+    assert!(output.expect(2).err().contains("allowed: line 1: `ARG_SAME_NAM file_read` is not of the form"));
+    folder.write("table.json", "{}");
+    let output = folder.mig(&["breaking", "table.json", "new/files.defs", "--abi", "gnu-i386"]);
+    assert!(output.expect(1).err().contains("table.json: no table of `mig abi --json`"));
+    assert!(folder.mig(&["breaking", "old", "table.json"]).expect(2).err().contains("is a folder"));
+    assert!(folder.mig(&["explain", "kind_same"]).expect(0).out().starts_with("KIND_SAME: what has a reply"));
 }

@@ -11,6 +11,8 @@ pub(crate) struct Finding {
     pub(crate) rule: &'static Rule,
     pub(crate) routine: String,
     pub(crate) argument: Option<String>,
+    /// The name that the argument had.
+    pub(crate) argument_was: Option<String>,
     pub(crate) message: String,
 }
 
@@ -27,7 +29,8 @@ pub(crate) fn tables(old: &AbiTable, new: &AbiTable) -> Vec<Finding> {
 }
 
 fn finding(rule: &'static Rule, routine: &str, argument: Option<&str>, message: String) -> Finding {
-    Finding { rule, routine: routine.to_owned(), argument: argument.map(str::to_owned), message }
+    let argument = argument.map(str::to_owned);
+    Finding { rule, routine: routine.to_owned(), argument_was: argument.clone(), argument, message }
 }
 
 /// A routine whose name is not there any more.
@@ -83,10 +86,16 @@ fn message(
     findings: &mut Vec<Finding>,
 ) {
     let slots = |message: &MessageTable| -> Vec<SlotTable> {
-        let slots = message.slots.iter().filter(|slot| slot.role != SlotRole::Header);
+        // Padding follows from the data before it.
+        let counts = |slot: &&SlotTable| !matches!(slot.role, SlotRole::Header | SlotRole::Pad);
+        let slots = message.slots.iter().filter(counts);
         slots.cloned().collect()
     };
     let (before, after) = (slots(before), slots(after));
+    if let Some(finding) = other_arguments(which, routine, &before, &after) {
+        findings.push(finding);
+        return;
+    }
     let mut moved = false;
     for index in 0..before.len().max(after.len()) {
         let (was, is) = match (before.get(index), after.get(index)) {
@@ -114,6 +123,25 @@ fn message(
                 .map(|(rule, what)| finding(rule, routine, argument, format!("{} {what}", place()))),
         );
     }
+}
+
+/// A message that has got or lost arguments: then nothing else is worth telling of it.
+fn other_arguments(which: &str, routine: &str, before: &[SlotTable], after: &[SlotTable]) -> Option<Finding> {
+    let names = |slots: &[SlotTable]| -> Vec<String> {
+        let mut names: Vec<String> = slots.iter().filter_map(|slot| slot.arg.clone()).collect();
+        names.dedup();
+        names
+    };
+    let (before, after) = (names(before), names(after));
+    if before.len() == after.len() {
+        return None;
+    }
+    let (name, change) = match after.iter().find(|name| !before.contains(name)) {
+        Some(added) if before.len() < after.len() => (added, "has got"),
+        _ => (before.iter().find(|name| !after.contains(name))?, "has lost"),
+    };
+    let message = format!("the {which} of `{routine}` {change} the argument `{name}`");
+    Some(finding(&rules::MESSAGE_SAME_SLOTS, routine, Some(name), message))
 }
 
 /// Two slots that differ in numbers only.
@@ -184,7 +212,9 @@ pub(crate) fn interfaces(old: &Interface, new: &Interface) -> Vec<Finding> {
         if let Some(after) = new.routines.iter().find(|after| after.name == before.name) {
             arguments(before, after, &mut findings);
             let times = |routine: &Routine| (routine.wait_time, routine.send_time, routine.msg_option);
-            if times(before) != times(after) {
+            // One that has got or lost its reply has another kind, which is told.
+            let same_kind = before.reply.is_some() == after.reply.is_some();
+            if same_kind && times(before) != times(after) {
                 let message = format!("`{}`: {}, and it was {}", before.name, waits(after), waits(before));
                 findings.push(finding(&rules::TIMEOUT_SAME, &before.name, None, message));
             }
@@ -202,36 +232,49 @@ fn waits(routine: &Routine) -> String {
     format!("{}, {}{option}", time("waittime", routine.wait_time), time("sendtime", routine.send_time))
 }
 
-/// Arguments by their place: those that were added or removed change the messages, which are compared
-/// elsewhere, or the calls only.
+/// Arguments by their place, or by their names if there are more or fewer than before.
 fn arguments(before: &Routine, after: &Routine, findings: &mut Vec<Finding>) {
     let routine = &before.name;
-    for (was, is) in before.args.iter().zip(&after.args) {
-        let mut tell = |rule, message: String| {
-            findings.push(finding(rule, routine, Some(&is.name), format!("`{routine}`: {message}")));
-        };
-        if was.name != is.name {
-            tell(&rules::ARG_SAME_NAME, format!("`{}` is the argument that was `{}`", is.name, was.name));
+    if before.args.len() == after.args.len() {
+        for (was, is) in before.args.iter().zip(&after.args) {
+            argument(routine, was, is, findings);
         }
-        let sender = |arg: &Arg| arg.ty.port().map(|port| (port.sender, port.receiver));
-        if sender(was) != sender(is) && sender(was).is_some() && sender(is).is_some() {
-            tell(&rules::ARG_SAME_DISPOSITION, format!("the right `{}` is sent in another way", is.name));
-        }
-        if was.dealloc != is.dealloc {
-            tell(&rules::ARG_SAME_DEALLOC, format!("`dealloc` of `{}` has changed", is.name));
-        }
-        let seen = |arg: &Arg| (arg.ty.name.clone(), arg.ty.c.clone());
-        if seen(was) != seen(is) {
-            let name = |arg: &Arg| arg.ty.name.clone().unwrap_or_else(|| "a type without a name".to_owned());
-            tell(
-                &rules::ARG_SAME_TYPE,
-                format!("`{}` is of {}, and was of {}", is.name, name(is), name(was)),
-            );
+        return;
+    }
+    let is_in = |arg: &Arg, args: &[Arg]| args.iter().any(|other| other.name == arg.name);
+    for is in after.args.iter().filter(|is| !is_in(is, &before.args)) {
+        let message = format!("`{routine}` has got the argument `{}`", is.name);
+        findings.push(finding(&rules::CALL_SAME_ARGUMENTS, routine, Some(&is.name), message));
+    }
+    for was in before.args.iter().filter(|was| !is_in(was, &after.args)) {
+        let message = format!("`{routine}` has lost the argument `{}`", was.name);
+        findings.push(finding(&rules::CALL_SAME_ARGUMENTS, routine, Some(&was.name), message));
+    }
+    for was in &before.args {
+        if let Some(is) = after.args.iter().find(|is| is.name == was.name) {
+            argument(routine, was, is, findings);
         }
     }
-    if before.args.len() != after.args.len() {
-        let (is, was) = (after.args.len(), before.args.len());
-        let message = format!("`{routine}` has {is} arguments, and had {was}");
-        findings.push(finding(&rules::ARG_SAME_TYPE, routine, None, message));
+}
+
+fn argument(routine: &str, was: &Arg, is: &Arg, findings: &mut Vec<Finding>) {
+    let mut tell = |rule, message: String| {
+        let found = finding(rule, routine, Some(&is.name), format!("`{routine}`: {message}"));
+        findings.push(Finding { argument_was: Some(was.name.clone()), ..found });
+    };
+    if was.name != is.name {
+        tell(&rules::ARG_SAME_NAME, format!("`{}` is the argument that was `{}`", is.name, was.name));
+    }
+    let sender = |arg: &Arg| arg.ty.port().map(|port| (port.sender, port.receiver));
+    if sender(was) != sender(is) && sender(was).is_some() && sender(is).is_some() {
+        tell(&rules::ARG_SAME_DISPOSITION, format!("the right `{}` is sent in another way", is.name));
+    }
+    if was.dealloc != is.dealloc {
+        tell(&rules::ARG_SAME_DEALLOC, format!("`dealloc` of `{}` has changed", is.name));
+    }
+    let seen = |arg: &Arg| (arg.ty.name.clone(), arg.ty.c.clone());
+    if seen(was) != seen(is) {
+        let name = |arg: &Arg| arg.ty.name.clone().unwrap_or_else(|| "a type without a name".to_owned());
+        tell(&rules::ARG_SAME_TYPE, format!("`{}` is of {}, and was of {}", is.name, name(is), name(was)));
     }
 }

@@ -164,7 +164,8 @@ impl Breaking {
     }
 
     fn show(&self, finding: &Finding, old: &Side, new: Option<&Side>) -> String {
-        let (was, is) = (place(finding, Some(old)), place(finding, new));
+        let was = place(finding, finding.argument_was.as_deref(), Some(old));
+        let is = place(finding, finding.argument.as_deref(), new);
         if self.json {
             let object = json!({
                 "rule": finding.rule.name,
@@ -202,7 +203,7 @@ fn findings(old: &Side, new: Option<&Side>) -> Vec<Finding> {
     let Some(new) = new else {
         let message = format!("the subsystem `{}` of {} is gone", old.table.subsystem, old.path.display());
         let (rule, routine) = (&rules::SUBSYSTEM_NO_DELETE, old.table.subsystem.clone());
-        return vec![Finding { rule, routine, argument: None, message }];
+        return vec![Finding { rule, routine, argument: None, argument_was: None, message }];
     };
     let mut findings = compare::tables(&old.table, &new.table);
     if let (Some((old, _)), Some((new, _))) = (&old.declared, &new.declared) {
@@ -212,13 +213,15 @@ fn findings(old: &Side, new: Option<&Side>) -> Vec<Finding> {
 }
 
 /// Where a side has what a finding is about: the argument, the routine, or the subsystem.
-fn place<'a>(finding: &Finding, side: Option<&'a Side>) -> Option<(&'a SourceMap, Span)> {
+fn place<'a>(
+    finding: &Finding,
+    argument: Option<&str>,
+    side: Option<&'a Side>,
+) -> Option<(&'a SourceMap, Span)> {
     let (interface, sources) = side?.declared.as_ref()?;
     let routine = interface.routines.iter().find(|routine| routine.name == finding.routine);
-    let argument = routine.and_then(|routine| {
-        let name = finding.argument.as_deref()?;
-        routine.args.iter().find(|arg| arg.name == name).map(|arg| arg.span)
-    });
+    let argument = routine
+        .and_then(|routine| routine.args.iter().find(|arg| Some(&*arg.name) == argument).map(|arg| arg.span));
     let is_subsystem = finding.rule == &rules::SUBSYSTEM_NO_DELETE;
     let span = argument.or(routine.map(|routine| routine.span)).or(is_subsystem.then_some(interface.span));
     span.map(|span| (sources, span))
@@ -226,9 +229,10 @@ fn place<'a>(finding: &Finding, side: Option<&'a Side>) -> Option<(&'a SourceMap
 
 fn location(place: Option<(&SourceMap, Span)>) -> Value {
     let place = place.and_then(|(sources, span)| sources.locate(sources.site(span)));
-    place.map_or(Value::Null, |place| {
-        json!({ "file": place.file, "line": place.line, "column": place.column })
-    })
+    place.map_or(
+        Value::Null,
+        |place| json!({ "file": place.file, "line": place.line, "column": place.column }),
+    )
 }
 
 /// The `.defs` files below a folder, by their paths from there.

@@ -76,6 +76,8 @@ rules! {
     ARG_SAME_DEALLOC: Wire, "the sender's memory is its own, or the message's, as before",
         "With `dealloc` the kernel takes the memory from the sender. A caller that does not know loses memory,\n\
          or frees what is gone.";
+    CALL_SAME_ARGUMENTS: Source, "a call has the same arguments",
+        "Callers give one argument too few, or one too many.";
     ARG_SAME_NAME: Source, "an argument keeps its name",
         "Named arguments of Rust's traits and structures of results change with it. Messages do not.";
     ARG_SAME_TYPE: Source, "an argument keeps the type that programmers see",
