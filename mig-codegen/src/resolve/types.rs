@@ -19,7 +19,7 @@ use super::{flags, language};
 use crate::abi::{Abi, Feature};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
-use crate::wire::{STRING_C, Wire, is_counted, type_number_name};
+use crate::wire::{STRING_C, Wire, is_counted};
 
 /// Types nest at most this deep; recursive walks rely on it.
 const DEEPEST: u32 = 64;
@@ -32,7 +32,7 @@ fn built_in_elsewhere(name: &str, abi: &Abi) -> Option<(String, String)> {
     let &(_, number, bits) = alike.built_in.iter().find(|ty| ty.0 == name)?;
     let names: Vec<String> = having().map(|abi| format!("`{}`", abi.name())).collect();
     let prefix = abi.language.message_types.prefix();
-    let declaration = format!("type {name} = {prefix}{};", type_number_name(number, bits)?);
+    let declaration = format!("type {name} = {prefix}{};", mig_abi::MessageType::name_of(number, bits)?);
     Some((names.join(", "), declaration))
 }
 
