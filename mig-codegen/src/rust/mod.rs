@@ -12,6 +12,7 @@ mod forms;
 mod item_names;
 mod kernel_objects;
 mod names;
+mod print;
 mod results;
 mod server;
 mod translate;
@@ -25,6 +26,7 @@ use quote::{format_ident, quote};
 
 use self::docs::{doc, docs};
 use self::item_names::ItemNames;
+pub(crate) use self::print::print;
 use crate::model::{Complex, Form, Interface, Message, Routine, Type, TypeKind};
 
 /// Which half of an interface to generate.
@@ -73,38 +75,6 @@ pub(crate) fn generate(
         return None;
     }
     Some(Generator::new(&apart::told_apart(interface), options).items())
-}
-
-/// Prints items, with an empty line between them.
-pub(crate) fn print(items: Vec<TokenStream>) -> String {
-    let printed: Vec<String> = items.into_iter().filter(|item| !item.is_empty()).map(print_item).collect();
-    printed.join("\n")
-}
-
-fn print_item(item: TokenStream) -> String {
-    // A copy to print on an error would have to be a deep one: the parser takes its tokens apart.
-    match syn::parse2(item) {
-        Ok(file) => space_methods(&prettyplease::unparse(&file)),
-        Err(error) => format!(
-            "compile_error!(\"a bug of mig, whose output is not Rust: {}\");\n",
-            error.to_string().escape_debug()
-        ),
-    }
-}
-
-/// Puts an empty line between the methods of a trait.
-fn space_methods(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 64);
-    let mut after_body = false;
-    for line in text.lines() {
-        if after_body && line.trim_start().starts_with("///") {
-            out.push('\n');
-        }
-        after_body = line == "    }" || line.starts_with("    ") && line.ends_with("KernReturn>;");
-        out.push_str(line);
-        out.push('\n');
-    }
-    out
 }
 
 /// What all items of an interface have in common.

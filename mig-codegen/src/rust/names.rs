@@ -62,6 +62,14 @@ const TAKEN_TYPES: &[&str] = &[
 /// Keywords that can't be raw identifiers.
 const NEVER_RAW: &[&str] = &["crate", "self", "super", "Self", "_"];
 
+/// All others, those that are reserved or belong to one edition among them, in the order of their letters.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
 /// A function, argument, field or module: `snake_case`, raw if it is a keyword.
 pub(super) fn snake(c_name: &str) -> Ident {
     ident(snake_text(c_name))
@@ -98,15 +106,18 @@ pub(super) fn camel(c_name: &str) -> String {
 /// An identifier of this spelling; raw where it is a keyword, of any edition.
 pub(super) fn ident(name: impl Into<String>) -> Ident {
     let mut name = name.into();
+    if name.starts_with("r#") {
+        name.drain(..2);
+    }
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert(0, '_');
     }
     if NEVER_RAW.contains(&name.as_str()) {
         return Ident::new(&(name + "_"), Span::call_site());
     }
-    match syn::parse_str::<Ident>(&name) {
-        Ok(ident) if name != "gen" => ident,
-        _ => Ident::new_raw(&name, Span::call_site()),
+    match KEYWORDS.binary_search(&name.as_str()) {
+        Ok(_) => Ident::new_raw(&name, Span::call_site()),
+        Err(_) => Ident::new(&name, Span::call_site()),
     }
 }
 
@@ -151,6 +162,14 @@ mod tests {
             ["Number1", "number_1", "NUMBER_2"]
         );
         assert_eq!(shouty("memory_object_create").to_string(), "MEMORY_OBJECT_CREATE");
+    }
+
+    #[test]
+    fn keywords_are_found_and_are_those_that_syn_knows() {
+        assert!(KEYWORDS.is_sorted());
+        for word in KEYWORDS.iter().filter(|word| **word != "gen") {
+            assert!(syn::parse_str::<Ident>(word).is_err(), "{word}");
+        }
     }
 
     #[test]

@@ -190,9 +190,7 @@ impl Generator<'_> {
                 S: #trait_name<K> + ?Sized,
             {
                 let largest = #rt::Largest { request: #request, reply: #reply };
-                #rt::subsystem(#base..#end, largest, move |request, out| {
-                    #demux(server, request, out)
-                })
+                #rt::subsystem(#base..#end, largest, move |request, out| #demux(server, request, out))
             }
         }
     }

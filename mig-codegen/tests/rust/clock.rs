@@ -25,6 +25,7 @@ pub struct TimeValue {
     /// `microseconds`
     pub microseconds: i32,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`time_value_t` must have 12 bytes", ::core::mem::size_of::<TimeValue>(), 12);
@@ -47,6 +48,7 @@ const STRING_C: rt::Type = rt::Type::inline(12, 8, 1);
 /// The message id of the first routine of `clock`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -83,21 +85,17 @@ pub struct ClockReadReply {
 pub fn rpc_clock_read<K: rt::Kernel<Abi = Abi>>(
     clock: &rt::SendRight<K>,
 ) -> Result<ClockReadReply, rt::CallError<K>> {
-    rt::routine(
-        &"clock_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(clock.kernel());
-            let dest = rt::Dest::copy_send(clock);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Never);
-            let mut reply = request
-                .call(id::CLOCK_READ, dest, shape, rt::CallOptions::NONE)?;
-            let time = reply.data(INTEGER_32_X3)?;
-            let running = reply.data::<u32>(BOOLEAN)? != 0;
-            reply.end()?;
-            Ok(ClockReadReply { time, running })
-        },
-    )
+    rt::routine(&"clock_read", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(clock.kernel());
+        let dest = rt::Dest::copy_send(clock);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Never);
+        let mut reply = request.call(id::CLOCK_READ, dest, shape, rt::CallOptions::NONE)?;
+        let time = reply.data(INTEGER_32_X3)?;
+        let running = reply.data::<u32>(BOOLEAN)? != 0;
+        reply.end()?;
+        Ok(ClockReadReply { time, running })
+    })
 }
 
 /// Sets the clock.
@@ -118,29 +116,23 @@ pub fn rpc_clock_set<K: rt::Kernel<Abi = Abi>>(
     time: &TimeValue,
     by: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"clock_set",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(clock.kernel());
-            request.data(INTEGER_32_X3, time);
-            request.string(STRING_C, by, 32)?;
-            let dest = rt::Dest::copy_send(clock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::CLOCK_SET,
-                    dest,
-                    shape,
-                    rt::CallOptions {
-                        receive_timeout: Some(500),
-                        ..rt::CallOptions::NONE
-                    },
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"clock_set", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(clock.kernel());
+        request.data(INTEGER_32_X3, time);
+        request.string(STRING_C, by, 32)?;
+        let dest = rt::Dest::copy_send(clock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(
+                id::CLOCK_SET,
+                dest,
+                shape,
+                rt::CallOptions { receive_timeout: Some(500), ..rt::CallOptions::NONE },
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// A clock that is derived from this one.
@@ -158,20 +150,16 @@ pub fn rpc_clock_set<K: rt::Kernel<Abi = Abi>>(
 pub fn rpc_clock_derive<K: rt::Kernel<Abi = Abi>>(
     clock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"clock_derive",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(clock.kernel());
-            let dest = rt::Dest::copy_send(clock);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::CLOCK_DERIVE, dest, shape, rt::CallOptions::NONE)?;
-            let derived = reply.send_right()?;
-            reply.end()?;
-            Ok(derived)
-        },
-    )
+    rt::routine(&"clock_derive", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(clock.kernel());
+        let dest = rt::Dest::copy_send(clock);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::CLOCK_DERIVE, dest, shape, rt::CallOptions::NONE)?;
+        let derived = reply.send_right()?;
+        reply.end()?;
+        Ok(derived)
+    })
 }
 
 /// Clocks: a subsystem with replies.
@@ -184,10 +172,7 @@ pub trait Clock<K: rt::Kernel<Abi = Abi>> {
     /// The time now, and whether the clock runs.
     ///
     /// `clock_read`, sent by [`rpc_clock_read()`].
-    fn clock_read(
-        &self,
-        clock: rt::Port<'_, K>,
-    ) -> Result<ClockReadReply, rt::KernReturn> {
+    fn clock_read(&self, clock: rt::Port<'_, K>) -> Result<ClockReadReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -206,10 +191,7 @@ pub trait Clock<K: rt::Kernel<Abi = Abi>> {
     /// A clock that is derived from this one.
     ///
     /// `clock_derive`, sent by [`rpc_clock_derive()`].
-    fn clock_derive(
-        &self,
-        clock: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn clock_derive(&self, clock: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -240,22 +222,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 76,
-        reply: 56,
-    };
-    rt::subsystem(
-        3100..3105,
-        largest,
-        move |request, out| { clock_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 76, reply: 56 };
+    rt::subsystem(3100..3105, largest, move |request, out| clock_server(server, request, out))
 }
 
-fn serve_clock_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_clock_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
@@ -268,11 +239,7 @@ where
     });
 }
 
-fn serve_clock_set<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_clock_set<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
@@ -287,11 +254,7 @@ where
     });
 }
 
-fn serve_clock_derive<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_clock_derive<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,

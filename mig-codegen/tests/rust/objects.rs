@@ -16,6 +16,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `objects`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2250;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -47,18 +48,15 @@ pub fn object_create<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     control: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(manager.kernel());
-            request.move_receive(object);
-            request.data(INTEGER_64, &size);
-            request.make_send(control);
-            let dest = rt::Dest::move_send(manager);
-            request.send(id::OBJECT_CREATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"object_create", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(manager.kernel());
+        request.move_receive(object);
+        request.data(INTEGER_64, &size);
+        request.make_send(control);
+        let dest = rt::Dest::move_send(manager);
+        request.send(id::OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Its first data.
@@ -78,18 +76,15 @@ pub fn object_data<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmSize,
     data: impl Into<rt::OolArg<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"object_data",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(object.kernel());
-            request.data(INTEGER_64, &offset);
-            let data: rt::OolArg<'_, K> = data.into();
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(object);
-            request.send(id::OBJECT_DATA, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"object_data", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(object.kernel());
+        request.data(INTEGER_64, &offset);
+        let data: rt::OolArg<'_, K> = data.into();
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(object);
+        request.send(id::OBJECT_DATA, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Memory objects, as a kernel hands them to their manager.
@@ -155,22 +150,13 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 80,
-        reply: 48,
-    };
-    rt::subsystem(
-        2250..2252,
-        largest,
-        move |request, out| { seqnos_objects_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 80, reply: 48 };
+    rt::subsystem(2250..2252, largest, move |request, out| {
+        seqnos_objects_server(server, request, out)
+    })
 }
 
-fn serve_object_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_object_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
@@ -188,21 +174,14 @@ where
     });
 }
 
-fn serve_object_data<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_object_data<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosObjects<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_64),
-            rt::Expected::data(BYTE_OUT_OF_LINE),
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_64), rt::Expected::data(BYTE_OUT_OF_LINE)])?;
         let offset = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;

@@ -8,6 +8,7 @@ pub type Abi = rt::abi::Apple64;
 /// The message id of the first routine of `raise`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -67,31 +68,24 @@ pub fn raise_state<K: rt::Kernel<Abi = Abi>>(
     old_state: &[i32],
     new_state_max: u32,
 ) -> Result<RaiseStateReply, rt::CallError<K>> {
-    rt::routine(
-        &"raise_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<144>::new();
-            let mut request = buffer.request(port.kernel());
-            request.descriptors(1);
-            request.copy_send(thread);
-            request.ndr();
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 16)?;
-            request.value(&new_state_max.min(16));
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-            let mut reply = request
-                .call(id::RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<i32>(16)?.at_most(new_state_max)?;
-            reply.end()?;
-            Ok(RaiseStateReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"raise_state", move || {
+        let mut buffer = rt::MsgBuf::<144>::new();
+        let mut request = buffer.request(port.kernel());
+        request.descriptors(1);
+        request.copy_send(thread);
+        request.ndr();
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 16)?;
+        request.value(&new_state_max.min(16));
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+        let mut reply = request.call(id::RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<i32>(16)?.at_most(new_state_max)?;
+        reply.end()?;
+        Ok(RaiseStateReply { flavor, new_state: rt::array_vec(&new_state) })
+    })
 }
 
 /// Its memory comes along.
@@ -111,33 +105,29 @@ pub fn raise_state<K: rt::Kernel<Abi = Abi>>(
 pub fn snapshot<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<SnapshotReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"snapshot",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::SNAPSHOT,
-                    dest,
-                    shape,
-                    rt::CallOptions {
-                        send_timeout: Some(100),
-                        receive_timeout: Some(100),
-                        ..rt::CallOptions::NONE
-                    },
-                )?;
-            reply.descriptors(2)?;
-            let pages = reply.memory()?;
-            let thread = reply.send_right()?;
-            reply.ndr()?;
-            reply.counted(pages.len())?;
-            reply.end()?;
-            Ok(SnapshotReply { pages, thread })
-        },
-    )
+    rt::routine(&"snapshot", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+        let mut reply = request.call(
+            id::SNAPSHOT,
+            dest,
+            shape,
+            rt::CallOptions {
+                send_timeout: Some(100),
+                receive_timeout: Some(100),
+                ..rt::CallOptions::NONE
+            },
+        )?;
+        reply.descriptors(2)?;
+        let pages = reply.memory()?;
+        let thread = reply.send_right()?;
+        reply.ndr()?;
+        reply.counted(pages.len())?;
+        reply.end()?;
+        Ok(SnapshotReply { pages, thread })
+    })
 }
 
 /// How a kernel tells of an exception, in Apple's manner.
@@ -166,10 +156,7 @@ pub trait Raise<K: rt::Kernel<Abi = Abi>> {
     /// Its memory comes along.
     ///
     /// `catch_snapshot`, sent by [`snapshot()`].
-    fn snapshot(
-        &self,
-        port: rt::Port<'_, K>,
-    ) -> Result<SnapshotReply<K>, rt::KernReturn> {
+    fn snapshot(&self, port: rt::Port<'_, K>) -> Result<SnapshotReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -199,22 +186,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 144,
-        reply: 108,
-    };
-    rt::subsystem(
-        2400..2402,
-        largest,
-        move |request, out| { raise_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 144, reply: 108 };
+    rt::subsystem(2400..2402, largest, move |request, out| raise_server(server, request, out))
 }
 
-fn serve_raise_state<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_raise_state<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
@@ -245,11 +221,7 @@ where
     });
 }
 
-fn serve_snapshot<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_snapshot<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Raise<K> + ?Sized,
@@ -321,10 +293,5 @@ const _: () = {
         108,
     );
     check("snapshot, request", &[], &[], 24);
-    check(
-        "snapshot, reply",
-        &[Data(4), OutOfLine, Port, Ndr, Data(4)],
-        &[24, 28, 44, 56, 64],
-        68,
-    );
+    check("snapshot, reply", &[Data(4), OutOfLine, Port, Ndr, Data(4)], &[24, 28, 44, 56, 64], 68);
 };

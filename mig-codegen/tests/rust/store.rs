@@ -11,6 +11,7 @@ const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 /// The message id of the first routine of `store`.
 #[allow(dead_code)]
 pub const BASE: i32 = 7000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -131,22 +132,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 120,
-        reply: 2176,
-    };
-    rt::subsystem(
-        7000..7003,
-        largest,
-        move |request, out| { store_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 120, reply: 2176 };
+    rt::subsystem(7000..7003, largest, move |request, out| store_server(server, request, out))
 }
 
-fn serve_store_put<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_store_put<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
@@ -161,11 +151,7 @@ where
     });
 }
 
-fn serve_store_get<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_store_get<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,
@@ -180,11 +166,7 @@ where
     });
 }
 
-fn serve_store_peers<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_store_peers<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Store<K> + ?Sized,

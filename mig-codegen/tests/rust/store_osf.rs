@@ -11,6 +11,7 @@ pub type Natural = u32;
 /// The message id of the first routine of `store_osf`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2250;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -41,21 +42,18 @@ pub fn create<K: rt::Kernel<Abi = Abi>>(
     control: &rt::ReceiveRight<K>,
     page_size: Natural,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"create",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(pager.kernel());
-            request.descriptors(2);
-            request.move_receive(object);
-            request.make_send(control);
-            request.ndr();
-            request.value(&size);
-            request.value(&page_size);
-            let dest = rt::Dest::copy_send(pager);
-            request.send(id::CREATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"create", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(pager.kernel());
+        request.descriptors(2);
+        request.move_receive(object);
+        request.make_send(control);
+        request.ndr();
+        request.value(&size);
+        request.value(&page_size);
+        let dest = rt::Dest::copy_send(pager);
+        request.send(id::CREATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Data that the kernel has and the pager does not.
@@ -76,21 +74,17 @@ pub fn initialize<K: rt::Kernel<Abi = Abi>>(
     offset: Natural,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"initialize",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(object.kernel());
-            request.descriptors(1);
-            let data_count = request
-                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&offset);
-            request.count(data_count)?;
-            let dest = rt::Dest::copy_send(object);
-            request.send(id::INITIALIZE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"initialize", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(object.kernel());
+        request.descriptors(1);
+        let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&offset);
+        request.count(data_count)?;
+        let dest = rt::Dest::copy_send(object);
+        request.send(id::INITIALIZE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A default memory manager, as OSF's kernel calls it.
@@ -154,22 +148,13 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 68,
-        reply: 36,
-    };
-    rt::subsystem(
-        2250..2252,
-        largest,
-        move |request, out| { seqnos_store_osf_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 68, reply: 36 };
+    rt::subsystem(2250..2252, largest, move |request, out| {
+        seqnos_store_osf_server(server, request, out)
+    })
 }
 
-fn serve_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,
@@ -189,11 +174,7 @@ where
     });
 }
 
-fn serve_initialize<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_initialize<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosStoreOsf<K> + ?Sized,

@@ -13,6 +13,7 @@ pub type MachTimespec = [i32; 2];
 /// The message id of the first routine of `clock_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3125107;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -40,19 +41,16 @@ pub fn clock_alarm_reply<'a, K: rt::Kernel<Abi = Abi>>(
     alarm_type: AlarmType,
     alarm_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"clock_alarm_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.ndr();
-            request.value(&alarm_code);
-            request.value(&alarm_type);
-            request.value(alarm_time);
-            let dest = alarm_port.into();
-            request.send(id::CLOCK_ALARM_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"clock_alarm_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.ndr();
+        request.value(&alarm_code);
+        request.value(&alarm_type);
+        request.value(alarm_time);
+        let dest = alarm_port.into();
+        request.send(id::CLOCK_ALARM_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What a clock sends to who has asked for an alarm.
@@ -100,23 +98,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ClockReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 36,
-    };
-    rt::subsystem(
-        3125107..3125108,
-        largest,
-        move |request, out| { clock_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 36 };
+    rt::subsystem(3125107..3125108, largest, move |request, out| {
+        clock_reply_server(server, request, out)
+    })
 }
 
 fn serve_clock_alarm_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ClockReply<K> + ?Sized,
 {
@@ -127,13 +119,7 @@ where
         let alarm_type = body.value::<AlarmType>()?;
         let alarm_time = body.value::<MachTimespec>()?;
         body.end()?;
-        S::clock_alarm_reply(
-            server,
-            request.port(),
-            alarm_code,
-            alarm_type,
-            alarm_time,
-        )?;
+        S::clock_alarm_reply(server, request.port(), alarm_code, alarm_type, alarm_time)?;
         Ok(())
     });
 }
@@ -144,10 +130,5 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "clock_alarm_reply, request",
-        &[Ndr, Data(4), Data(4), Data(8)],
-        &[24, 32, 36, 40],
-        48,
-    );
+    check("clock_alarm_reply, request", &[Ndr, Data(4), Data(4), Data(8)], &[24, 32, 36, 40], 48);
 };

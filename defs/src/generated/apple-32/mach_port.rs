@@ -51,6 +51,7 @@ pub type Natural = u32;
 /// The message id of the first routine of `mach_port`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -236,28 +237,22 @@ pub struct MachPortKobjectDescriptionReply {
 pub fn mach_port_names<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortNamesReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_names",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(2)?;
-            let names = reply.memory_of::<rt::Name>()?;
-            let types = reply.memory_of::<MachPortType>()?;
-            reply.ndr()?;
-            reply.counted(names.len())?;
-            reply.counted(types.len())?;
-            reply.end()?;
-            Ok(MachPortNamesReply {
-                names: names.into_vec(),
-                types: types.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_port_names", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(2)?;
+        let names = reply.memory_of::<rt::Name>()?;
+        let types = reply.memory_of::<MachPortType>()?;
+        reply.ndr()?;
+        reply.counted(names.len())?;
+        reply.counted(types.len())?;
+        reply.end()?;
+        Ok(MachPortNamesReply { names: names.into_vec(), types: types.into_vec() })
+    })
 }
 
 /// Tells what rights a name denotes, and what has been asked for about it.
@@ -280,22 +275,19 @@ pub fn mach_port_type<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortType, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_type",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let ptype = reply.value::<MachPortType>()?;
-            reply.end()?;
-            Ok(ptype)
-        },
-    )
+    rt::routine(&"mach_port_type", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let ptype = reply.value::<MachPortType>()?;
+        reply.end()?;
+        Ok(ptype)
+    })
 }
 
 /// Makes a receive right, port set or dead name under a name that the caller chooses.
@@ -316,27 +308,19 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&right);
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_ALLOCATE_NAME,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_allocate_name", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&right);
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Makes a receive right, port set or dead name under a name that the kernel chooses.
@@ -359,27 +343,19 @@ pub fn mach_port_allocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     right: MachPortRight,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_ALLOCATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let name = reply.value::<rt::Name>()?;
-            reply.end()?;
-            Ok(name)
-        },
-    )
+    rt::routine(&"mach_port_allocate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let name = reply.value::<rt::Name>()?;
+        reply.end()?;
+        Ok(name)
+    })
 }
 
 /// Gives up every right that a name denotes.
@@ -398,26 +374,16 @@ pub fn mach_port_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_DESTROY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_destroy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives up one reference of a send, send-once or dead name; never of a receive right.
@@ -436,26 +402,18 @@ pub fn mach_port_deallocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_DEALLOCATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells how many references of one kind a name has.
@@ -480,28 +438,20 @@ pub fn mach_port_get_refs<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     right: MachPortRight,
 ) -> Result<MachPortUrefs, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_REFS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let refs = reply.value::<MachPortUrefs>()?;
-            reply.end()?;
-            Ok(refs)
-        },
-    )
+    rt::routine(&"mach_port_get_refs", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let refs = reply.value::<MachPortUrefs>()?;
+        reply.end()?;
+        Ok(refs)
+    })
 }
 
 /// Changes the number of references of one kind; at zero the right is gone.
@@ -524,28 +474,18 @@ pub fn mach_port_mod_refs<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     delta: MachPortDelta,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_mod_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&right);
-            request.value(&delta);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_MOD_REFS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_mod_refs", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&right);
+        request.value(&delta);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the size, id and trailer of a message in the queue, by sequence number or, with 0, the first one.
@@ -578,33 +518,30 @@ pub fn mach_port_peek<K: rt::Kernel<Abi = Abi>>(
     request_seqnop: MachPortSeqno,
     trailer_infop_max: u32,
 ) -> Result<MachPortPeekReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_peek",
-        move || {
-            let mut buffer = rt::MsgBuf::<128>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&trailer_type);
-            request.value(&request_seqnop);
-            request.value(&trailer_infop_max.min(68));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(52, 120, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_PEEK, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let request_seqnop = reply.value::<MachPortSeqno>()?;
-            let msg_sizep = reply.value::<MachMsgSize>()?;
-            let msg_idp = reply.value::<MachMsgId>()?;
-            let trailer_infop = reply.array::<u8>(68)?.at_most(trailer_infop_max)?;
-            reply.end()?;
-            Ok(MachPortPeekReply {
-                request_seqnop,
-                msg_sizep,
-                msg_idp,
-                trailer_infop: rt::array_vec(&trailer_infop),
-            })
-        },
-    )
+    rt::routine(&"mach_port_peek", move || {
+        let mut buffer = rt::MsgBuf::<128>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&trailer_type);
+        request.value(&request_seqnop);
+        request.value(&trailer_infop_max.min(68));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(52, 120, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_PEEK, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let request_seqnop = reply.value::<MachPortSeqno>()?;
+        let msg_sizep = reply.value::<MachMsgSize>()?;
+        let msg_idp = reply.value::<MachMsgId>()?;
+        let trailer_infop = reply.array::<u8>(68)?.at_most(trailer_infop_max)?;
+        reply.end()?;
+        Ok(MachPortPeekReply {
+            request_seqnop,
+            msg_sizep,
+            msg_idp,
+            trailer_infop: rt::array_vec(&trailer_infop),
+        })
+    })
 }
 
 /// Sets how many send rights count as made from a receive right.
@@ -625,27 +562,19 @@ pub fn mach_port_set_mscount<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_mscount",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&mscount);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_MSCOUNT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_mscount", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&mscount);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lists the members of a port set.
@@ -669,30 +598,26 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<rt::Vec<rt::Name>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_set_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_SET_STATUS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let members = reply.memory_of::<rt::Name>()?;
-            reply.ndr()?;
-            reply.counted(members.len())?;
-            reply.end()?;
-            Ok(members.into_vec())
-        },
-    )
+    rt::routine(&"mach_port_get_set_status", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_PORT_GET_SET_STATUS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let members = reply.memory_of::<rt::Name>()?;
+        reply.ndr()?;
+        reply.counted(members.len())?;
+        reply.end()?;
+        Ok(members.into_vec())
+    })
 }
 
 /// Moves a receive right into a port set and out of all others; out of all with a null set.
@@ -713,27 +638,19 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     member: rt::Name,
     after: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_move_member",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&member);
-            request.value(&after);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_MOVE_MEMBER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_move_member", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&member);
+        request.value(&after);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Asks for a notification, which will come to the send-once right, and returns the one that was asked for
@@ -765,32 +682,28 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     sync: MachPortMscount,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_request_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.poly(notify);
-            request.ndr();
-            request.value(&name);
-            request.value(&msgid);
-            request.value(&sync);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_REQUEST_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let previous = reply.send_once_right()?;
-            reply.end()?;
-            Ok(previous)
-        },
-    )
+    rt::routine(&"mach_port_request_notification", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.poly(notify);
+        request.ndr();
+        request.value(&name);
+        request.value(&msgid);
+        request.value(&sync);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_PORT_REQUEST_NOTIFICATION,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let previous = reply.send_once_right()?;
+        reply.end()?;
+        Ok(previous)
+    })
 }
 
 /// Gives a right to the task, under a name that the caller chooses.
@@ -811,28 +724,20 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     poly: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_insert_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.poly(poly);
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_INSERT_RIGHT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_insert_right", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.poly(poly);
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Takes a right from the task, or makes one of its receive right.
@@ -857,29 +762,25 @@ pub fn mach_port_extract_right<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     msgt_name: MachMsgTypeName,
 ) -> Result<rt::AnyRight<'static, K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_extract_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&msgt_name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_EXTRACT_RIGHT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let poly = reply.poly()?;
-            reply.end()?;
-            Ok(poly)
-        },
-    )
+    rt::routine(&"mach_port_extract_right", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&msgt_name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_PORT_EXTRACT_RIGHT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let poly = reply.poly()?;
+        reply.end()?;
+        Ok(poly)
+    })
 }
 
 /// Sets the sequence number of the next message.
@@ -900,27 +801,19 @@ pub fn mach_port_set_seqno<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     seqno: MachPortSeqno,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_seqno",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&seqno);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_SEQNO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_seqno", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&seqno);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells attributes of a port, such as its state and its queue limit.
@@ -948,29 +841,25 @@ pub fn mach_port_get_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     port_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 17>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&flavor);
-            request.value(&port_info_out_max.min(17));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 108, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_ATTRIBUTES,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let port_info_out = reply.array::<Integer>(17)?.at_most(port_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&port_info_out))
-        },
-    )
+    rt::routine(&"mach_port_get_attributes", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&flavor);
+        request.value(&port_info_out_max.min(17));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 108, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_GET_ATTRIBUTES,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let port_info_out = reply.array::<Integer>(17)?.at_most(port_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&port_info_out))
+    })
 }
 
 /// Sets attributes of a port.
@@ -994,28 +883,20 @@ pub fn mach_port_set_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     port_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&flavor);
-            request.array(port_info, 17)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_ATTRIBUTES,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_attributes", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&flavor);
+        request.array(port_info, 17)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_ATTRIBUTES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `mach_port_allocate`, with wishes for the port.
@@ -1041,32 +922,25 @@ pub fn mach_port_allocate_qos<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     qos: &MachPortQos,
 ) -> Result<MachPortAllocateQosReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate_qos",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&right);
-            request.value(qos);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_ALLOCATE_QOS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let qos = reply.value::<MachPortQos>()?;
-            let name = reply.value::<rt::Name>()?;
-            reply.end()?;
-            Ok(MachPortAllocateQosReply {
-                qos,
-                name,
-            })
-        },
-    )
+    rt::routine(&"mach_port_allocate_qos", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&right);
+        request.value(qos);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_ALLOCATE_QOS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let qos = reply.value::<MachPortQos>()?;
+        let name = reply.value::<rt::Name>()?;
+        reply.end()?;
+        Ok(MachPortAllocateQosReply { qos, name })
+    })
 }
 
 /// As `mach_port_allocate`, with everything that can be wished for.
@@ -1096,35 +970,28 @@ pub fn mach_port_allocate_full<K: rt::Kernel<Abi = Abi>>(
     qos: &MachPortQos,
     name: rt::Name,
 ) -> Result<MachPortAllocateFullReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate_full",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(proto);
-            request.ndr();
-            request.value(&right);
-            request.value(qos);
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_ALLOCATE_FULL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let qos = reply.value::<MachPortQos>()?;
-            let name = reply.value::<rt::Name>()?;
-            reply.end()?;
-            Ok(MachPortAllocateFullReply {
-                qos,
-                name,
-            })
-        },
-    )
+    rt::routine(&"mach_port_allocate_full", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(proto);
+        request.ndr();
+        request.value(&right);
+        request.value(qos);
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_ALLOCATE_FULL,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let qos = reply.value::<MachPortQos>()?;
+        let name = reply.value::<rt::Name>()?;
+        reply.end()?;
+        Ok(MachPortAllocateFullReply { qos, name })
+    })
 }
 
 /// Does nothing in today's kernels.
@@ -1143,26 +1010,18 @@ pub fn task_set_port_space<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     table_entries: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_port_space",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&table_entries);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_PORT_SPACE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_port_space", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&table_entries);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_SET_PORT_SPACE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells how many send rights to a port there are in all tasks.
@@ -1185,27 +1044,19 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortRights, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_srights",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_SRIGHTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let srights = reply.value::<MachPortRights>()?;
-            reply.end()?;
-            Ok(srights)
-        },
-    )
+    rt::routine(&"mach_port_get_srights", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let srights = reply.value::<MachPortRights>()?;
+        reply.end()?;
+        Ok(srights)
+    })
 }
 
 /// Tells all about the table of port names.
@@ -1227,35 +1078,27 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_port_space_info<K: rt::Kernel<Abi = Abi>>(
     space: &rt::SendRight<K>,
 ) -> Result<MachPortSpaceInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_space_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let request = buffer.request(space.kernel());
-            let dest = rt::Dest::copy_send(space);
-            let shape = rt::Shape::new(92, 92, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_SPACE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(2)?;
-            let table_info = reply.memory_of::<IpcInfoName>()?;
-            let tree_info = reply.memory_of::<IpcInfoTreeName>()?;
-            reply.ndr()?;
-            let space_info = reply.value::<IpcInfoSpace>()?;
-            reply.counted(table_info.len())?;
-            reply.counted(tree_info.len())?;
-            reply.end()?;
-            Ok(MachPortSpaceInfoReply {
-                space_info,
-                table_info: table_info.into_vec(),
-                tree_info: tree_info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_port_space_info", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let request = buffer.request(space.kernel());
+        let dest = rt::Dest::copy_send(space);
+        let shape = rt::Shape::new(92, 92, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_SPACE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(2)?;
+        let table_info = reply.memory_of::<IpcInfoName>()?;
+        let tree_info = reply.memory_of::<IpcInfoTreeName>()?;
+        reply.ndr()?;
+        let space_info = reply.value::<IpcInfoSpace>()?;
+        reply.counted(table_info.len())?;
+        reply.counted(tree_info.len())?;
+        reply.end()?;
+        Ok(MachPortSpaceInfoReply {
+            space_info,
+            table_info: table_info.into_vec(),
+            tree_info: tree_info.into_vec(),
+        })
+    })
 }
 
 /// Tells how many dead-name notifications a port can hold, and how many it does.
@@ -1279,31 +1122,24 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortDnrequestInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_dnrequest_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_DNREQUEST_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let dnr_total = reply.value::<u32>()?;
-            let dnr_used = reply.value::<u32>()?;
-            reply.end()?;
-            Ok(MachPortDnrequestInfoReply {
-                dnr_total,
-                dnr_used,
-            })
-        },
-    )
+    rt::routine(&"mach_port_dnrequest_info", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_DNREQUEST_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let dnr_total = reply.value::<u32>()?;
+        let dnr_used = reply.value::<u32>()?;
+        reply.end()?;
+        Ok(MachPortDnrequestInfoReply { dnr_total, dnr_used })
+    })
 }
 
 /// Puts a receive right into one more port set.
@@ -1324,27 +1160,19 @@ pub fn mach_port_insert_member<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     pset: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_insert_member",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&pset);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_INSERT_MEMBER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_insert_member", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&pset);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_INSERT_MEMBER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Takes a receive right out of one port set.
@@ -1365,27 +1193,19 @@ pub fn mach_port_extract_member<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     pset: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_extract_member",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&pset);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_EXTRACT_MEMBER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_extract_member", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&pset);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_EXTRACT_MEMBER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells the value that is tied to a port.
@@ -1408,27 +1228,19 @@ pub fn mach_port_get_context<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_context",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_CONTEXT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let context = reply.value::<MachVmAddress>()?;
-            reply.end()?;
-            Ok(context)
-        },
-    )
+    rt::routine(&"mach_port_get_context", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_CONTEXT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let context = reply.value::<MachVmAddress>()?;
+        reply.end()?;
+        Ok(context)
+    })
 }
 
 /// Ties a value to a port.
@@ -1449,27 +1261,19 @@ pub fn mach_port_set_context<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     context: MachVmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_context",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&context);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_CONTEXT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_context", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&context);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_CONTEXT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells what kind of kernel object stands behind a port, and where, if the kernel tells that.
@@ -1493,31 +1297,20 @@ pub fn mach_port_kobject<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKobjectReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_kobject",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_KOBJECT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let object_type = reply.value::<Natural>()?;
-            let object_addr = reply.value::<MachVmAddress>()?;
-            reply.end()?;
-            Ok(MachPortKobjectReply {
-                object_type,
-                object_addr,
-            })
-        },
-    )
+    rt::routine(&"mach_port_kobject", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_KOBJECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let object_type = reply.value::<Natural>()?;
+        let object_addr = reply.value::<MachVmAddress>()?;
+        reply.end()?;
+        Ok(MachPortKobjectReply { object_type, object_addr })
+    })
 }
 
 /// Makes a port as the options say, guarded by the context if they ask for that.
@@ -1542,33 +1335,21 @@ pub fn mach_port_construct<K: rt::Kernel<Abi = Abi>>(
     options: &[u64; 3],
     context: u64,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_construct",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request
-                .memory(
-                    rt::OolArg::lend(::core::slice::from_ref(options)),
-                    rt::Copying::VIRTUAL,
-                )?;
-            request.ndr();
-            request.value(&context);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_CONSTRUCT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let name = reply.value::<rt::Name>()?;
-            reply.end()?;
-            Ok(name)
-        },
-    )
+    rt::routine(&"mach_port_construct", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.memory(rt::OolArg::lend(::core::slice::from_ref(options)), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&context);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_CONSTRUCT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let name = reply.value::<rt::Name>()?;
+        reply.end()?;
+        Ok(name)
+    })
 }
 
 /// Destroys a guarded port, and changes the number of its send references.
@@ -1591,28 +1372,18 @@ pub fn mach_port_destruct<K: rt::Kernel<Abi = Abi>>(
     srdelta: MachPortDelta,
     guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_destruct",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&srdelta);
-            request.value(&guard);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_DESTRUCT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_destruct", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&srdelta);
+        request.value(&guard);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_PORT_DESTRUCT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Guards a port: without the guard its receive right cannot be destroyed, nor moved if it is strict.
@@ -1635,23 +1406,18 @@ pub fn mach_port_guard<K: rt::Kernel<Abi = Abi>>(
     guard: u64,
     strict: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_guard",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&guard);
-            request.value(&u32::from(strict));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_guard", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&guard);
+        request.value(&u32::from(strict));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_PORT_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Ends that.
@@ -1672,27 +1438,17 @@ pub fn mach_port_unguard<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_unguard",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&guard);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_UNGUARD,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_unguard", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&guard);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_PORT_UNGUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the size of the table of port names.
@@ -1710,25 +1466,21 @@ pub fn mach_port_unguard<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_port_space_basic_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<IpcInfoSpaceBasic, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_space_basic_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_SPACE_BASIC_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let basic_info = reply.value::<IpcInfoSpaceBasic>()?;
-            reply.end()?;
-            Ok(basic_info)
-        },
-    )
+    rt::routine(&"mach_port_space_basic_info", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_SPACE_BASIC_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let basic_info = reply.value::<IpcInfoSpaceBasic>()?;
+        reply.end()?;
+        Ok(basic_info)
+    })
 }
 
 /// Forgets for whom a special reply port waits.
@@ -1751,27 +1503,23 @@ pub fn mach_port_special_reply_port_reset_link<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<bool, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_special_reply_port_reset_link",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let srp_lost_link = reply.value::<u32>()? != 0;
-            reply.end()?;
-            Ok(srp_lost_link)
-        },
-    )
+    rt::routine(&"mach_port_special_reply_port_reset_link", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let srp_lost_link = reply.value::<u32>()? != 0;
+        reply.end()?;
+        Ok(srp_lost_link)
+    })
 }
 
 /// As `mach_port_guard`, with flags.
@@ -1794,28 +1542,20 @@ pub fn mach_port_guard_with_flags<K: rt::Kernel<Abi = Abi>>(
     guard: u64,
     flags: u64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_guard_with_flags",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&guard);
-            request.value(&flags);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_GUARD_WITH_FLAGS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_guard_with_flags", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&guard);
+        request.value(&flags);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_GUARD_WITH_FLAGS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Changes a guard that is not strict.
@@ -1838,28 +1578,20 @@ pub fn mach_port_swap_guard<K: rt::Kernel<Abi = Abi>>(
     old_guard: u64,
     new_guard: u64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_swap_guard",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&old_guard);
-            request.value(&new_guard);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SWAP_GUARD,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_swap_guard", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&old_guard);
+        request.value(&new_guard);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SWAP_GUARD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `mach_port_kobject`, with a description in words.
@@ -1885,33 +1617,29 @@ pub fn mach_port_kobject_description<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKobjectDescriptionReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_kobject_description",
-        move || {
-            let mut buffer = rt::MsgBuf::<576>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(56, 568, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_KOBJECT_DESCRIPTION,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let object_type = reply.value::<Natural>()?;
-            let object_addr = reply.value::<MachVmAddress>()?;
-            let description = reply.text(512)?;
-            reply.end()?;
-            Ok(MachPortKobjectDescriptionReply {
-                object_type,
-                object_addr,
-                description: description.into(),
-            })
-        },
-    )
+    rt::routine(&"mach_port_kobject_description", move || {
+        let mut buffer = rt::MsgBuf::<576>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(56, 568, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_KOBJECT_DESCRIPTION,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let object_type = reply.value::<Natural>()?;
+        let object_addr = reply.value::<MachVmAddress>()?;
+        let description = reply.text(512)?;
+        reply.end()?;
+        Ok(MachPortKobjectDescriptionReply {
+            object_type,
+            object_addr,
+            description: description.into(),
+        })
+    })
 }
 
 /// Checks that a connection was made for a service, and tells its policy.
@@ -1936,28 +1664,24 @@ pub fn mach_port_is_connection_for_service<K: rt::Kernel<Abi = Abi>>(
     connection_port: rt::Name,
     service_port: rt::Name,
 ) -> Result<u64, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_is_connection_for_service",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&connection_port);
-            request.value(&service_port);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let filter_policy_id = reply.value::<u64>()?;
-            reply.end()?;
-            Ok(filter_policy_id)
-        },
-    )
+    rt::routine(&"mach_port_is_connection_for_service", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&connection_port);
+        request.value(&service_port);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let filter_policy_id = reply.value::<u64>()?;
+        reply.end()?;
+        Ok(filter_policy_id)
+    })
 }
 
 /// Tells what a service port says of itself.
@@ -1980,27 +1704,23 @@ pub fn mach_port_get_service_port_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachServicePortInfoData, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_service_port_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<304>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(292, 292, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_SERVICE_PORT_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let sp_info_out = reply.value::<MachServicePortInfoData>()?;
-            reply.end()?;
-            Ok(sp_info_out)
-        },
-    )
+    rt::routine(&"mach_port_get_service_port_info", move || {
+        let mut buffer = rt::MsgBuf::<304>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(292, 292, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_PORT_GET_SERVICE_PORT_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let sp_info_out = reply.value::<MachServicePortInfoData>()?;
+        reply.end()?;
+        Ok(sp_info_out)
+    })
 }
 
 /// Ends the task if an attribute of a port is not as it says.
@@ -2024,28 +1744,20 @@ pub fn mach_port_assert_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: MachPortFlavor,
     info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_assert_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&name);
-            request.value(&flavor);
-            request.array(info, 17)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_ASSERT_ATTRIBUTES,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_assert_attributes", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&name);
+        request.value(&flavor);
+        request.array(info, 17)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_ASSERT_ATTRIBUTES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What a task does with port names, its own or another task's.
@@ -2061,10 +1773,7 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
     /// Lists the names in the table, and for each what rights it denotes.
     ///
     /// `mach_port_names`, sent by [`mach_port_names()`].
-    fn mach_port_names(
-        &self,
-        task: rt::Port<'_, K>,
-    ) -> Result<MachPortNamesReply, rt::KernReturn> {
+    fn mach_port_names(&self, task: rt::Port<'_, K>) -> Result<MachPortNamesReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2562,9 +2271,7 @@ where
     match request.id() {
         id::MACH_PORT_NAMES => serve_mach_port_names(server, request, out),
         id::MACH_PORT_TYPE => serve_mach_port_type(server, request, out),
-        id::MACH_PORT_ALLOCATE_NAME => {
-            serve_mach_port_allocate_name(server, request, out)
-        }
+        id::MACH_PORT_ALLOCATE_NAME => serve_mach_port_allocate_name(server, request, out),
         id::MACH_PORT_ALLOCATE => serve_mach_port_allocate(server, request, out),
         id::MACH_PORT_DESTROY => serve_mach_port_destroy(server, request, out),
         id::MACH_PORT_DEALLOCATE => serve_mach_port_deallocate(server, request, out),
@@ -2572,40 +2279,24 @@ where
         id::MACH_PORT_MOD_REFS => serve_mach_port_mod_refs(server, request, out),
         id::MACH_PORT_PEEK => serve_mach_port_peek(server, request, out),
         id::MACH_PORT_SET_MSCOUNT => serve_mach_port_set_mscount(server, request, out),
-        id::MACH_PORT_GET_SET_STATUS => {
-            serve_mach_port_get_set_status(server, request, out)
-        }
+        id::MACH_PORT_GET_SET_STATUS => serve_mach_port_get_set_status(server, request, out),
         id::MACH_PORT_MOVE_MEMBER => serve_mach_port_move_member(server, request, out),
         id::MACH_PORT_REQUEST_NOTIFICATION => {
             serve_mach_port_request_notification(server, request, out)
         }
         id::MACH_PORT_INSERT_RIGHT => serve_mach_port_insert_right(server, request, out),
-        id::MACH_PORT_EXTRACT_RIGHT => {
-            serve_mach_port_extract_right(server, request, out)
-        }
+        id::MACH_PORT_EXTRACT_RIGHT => serve_mach_port_extract_right(server, request, out),
         id::MACH_PORT_SET_SEQNO => serve_mach_port_set_seqno(server, request, out),
-        id::MACH_PORT_GET_ATTRIBUTES => {
-            serve_mach_port_get_attributes(server, request, out)
-        }
-        id::MACH_PORT_SET_ATTRIBUTES => {
-            serve_mach_port_set_attributes(server, request, out)
-        }
+        id::MACH_PORT_GET_ATTRIBUTES => serve_mach_port_get_attributes(server, request, out),
+        id::MACH_PORT_SET_ATTRIBUTES => serve_mach_port_set_attributes(server, request, out),
         id::MACH_PORT_ALLOCATE_QOS => serve_mach_port_allocate_qos(server, request, out),
-        id::MACH_PORT_ALLOCATE_FULL => {
-            serve_mach_port_allocate_full(server, request, out)
-        }
+        id::MACH_PORT_ALLOCATE_FULL => serve_mach_port_allocate_full(server, request, out),
         id::TASK_SET_PORT_SPACE => serve_task_set_port_space(server, request, out),
         id::MACH_PORT_GET_SRIGHTS => serve_mach_port_get_srights(server, request, out),
         id::MACH_PORT_SPACE_INFO => serve_mach_port_space_info(server, request, out),
-        id::MACH_PORT_DNREQUEST_INFO => {
-            serve_mach_port_dnrequest_info(server, request, out)
-        }
-        id::MACH_PORT_INSERT_MEMBER => {
-            serve_mach_port_insert_member(server, request, out)
-        }
-        id::MACH_PORT_EXTRACT_MEMBER => {
-            serve_mach_port_extract_member(server, request, out)
-        }
+        id::MACH_PORT_DNREQUEST_INFO => serve_mach_port_dnrequest_info(server, request, out),
+        id::MACH_PORT_INSERT_MEMBER => serve_mach_port_insert_member(server, request, out),
+        id::MACH_PORT_EXTRACT_MEMBER => serve_mach_port_extract_member(server, request, out),
         id::MACH_PORT_GET_CONTEXT => serve_mach_port_get_context(server, request, out),
         id::MACH_PORT_SET_CONTEXT => serve_mach_port_set_context(server, request, out),
         id::MACH_PORT_KOBJECT => serve_mach_port_kobject(server, request, out),
@@ -2613,15 +2304,11 @@ where
         id::MACH_PORT_DESTRUCT => serve_mach_port_destruct(server, request, out),
         id::MACH_PORT_GUARD => serve_mach_port_guard(server, request, out),
         id::MACH_PORT_UNGUARD => serve_mach_port_unguard(server, request, out),
-        id::MACH_PORT_SPACE_BASIC_INFO => {
-            serve_mach_port_space_basic_info(server, request, out)
-        }
+        id::MACH_PORT_SPACE_BASIC_INFO => serve_mach_port_space_basic_info(server, request, out),
         id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK => {
             serve_mach_port_special_reply_port_reset_link(server, request, out)
         }
-        id::MACH_PORT_GUARD_WITH_FLAGS => {
-            serve_mach_port_guard_with_flags(server, request, out)
-        }
+        id::MACH_PORT_GUARD_WITH_FLAGS => serve_mach_port_guard_with_flags(server, request, out),
         id::MACH_PORT_SWAP_GUARD => serve_mach_port_swap_guard(server, request, out),
         id::MACH_PORT_KOBJECT_DESCRIPTION => {
             serve_mach_port_kobject_description(server, request, out)
@@ -2632,9 +2319,7 @@ where
         id::MACH_PORT_GET_SERVICE_PORT_INFO => {
             serve_mach_port_get_service_port_info(server, request, out)
         }
-        id::MACH_PORT_ASSERT_ATTRIBUTES => {
-            serve_mach_port_assert_attributes(server, request, out)
-        }
+        id::MACH_PORT_ASSERT_ATTRIBUTES => serve_mach_port_assert_attributes(server, request, out),
         _ => return false,
     }
     true
@@ -2647,23 +2332,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 112,
-        reply: 568,
-    };
-    rt::subsystem(
-        3200..3243,
-        largest,
-        move |request, out| { mach_port_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 112, reply: 568 };
+    rt::subsystem(3200..3243, largest, move |request, out| mach_port_server(server, request, out))
 }
 
 fn serve_mach_port_names<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2675,11 +2352,7 @@ where
     });
 }
 
-fn serve_mach_port_type<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_port_type<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
@@ -2699,8 +2372,7 @@ fn serve_mach_port_allocate_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2719,8 +2391,7 @@ fn serve_mach_port_allocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2739,8 +2410,7 @@ fn serve_mach_port_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2758,8 +2428,7 @@ fn serve_mach_port_deallocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2777,8 +2446,7 @@ fn serve_mach_port_get_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2798,8 +2466,7 @@ fn serve_mach_port_mod_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2815,11 +2482,7 @@ where
     });
 }
 
-fn serve_mach_port_peek<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_port_peek<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
@@ -2849,8 +2512,7 @@ fn serve_mach_port_set_mscount<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2869,8 +2531,7 @@ fn serve_mach_port_get_set_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2889,8 +2550,7 @@ fn serve_mach_port_move_member<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2909,8 +2569,7 @@ fn serve_mach_port_request_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2923,14 +2582,8 @@ where
         let msgid = body.value::<MachMsgId>()?;
         let sync = body.value::<MachPortMscount>()?;
         body.end()?;
-        let results = S::mach_port_request_notification(
-            server,
-            request.port(),
-            name,
-            msgid,
-            sync,
-            notify,
-        )?;
+        let results =
+            S::mach_port_request_notification(server, request.port(), name, msgid, sync, notify)?;
         out.encode::<40>(|reply| encode_mach_port_request_notification(reply, results))?;
         Ok(())
     });
@@ -2940,8 +2593,7 @@ fn serve_mach_port_insert_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2961,8 +2613,7 @@ fn serve_mach_port_extract_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -2972,12 +2623,7 @@ where
         let name = body.value::<rt::Name>()?;
         let msgt_name = body.value::<MachMsgTypeName>()?;
         body.end()?;
-        let results = S::mach_port_extract_right(
-            server,
-            request.port(),
-            name,
-            msgt_name,
-        )?;
+        let results = S::mach_port_extract_right(server, request.port(), name, msgt_name)?;
         out.encode::<40>(|reply| encode_mach_port_extract_right(reply, results))?;
         Ok(())
     });
@@ -2987,8 +2633,7 @@ fn serve_mach_port_set_seqno<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3007,8 +2652,7 @@ fn serve_mach_port_get_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3019,13 +2663,8 @@ where
         let flavor = body.value::<MachPortFlavor>()?;
         let port_info_out_max = body.value::<u32>()?.min(17);
         body.end()?;
-        let results = S::mach_port_get_attributes(
-            server,
-            request.port(),
-            name,
-            flavor,
-            port_info_out_max,
-        )?;
+        let results =
+            S::mach_port_get_attributes(server, request.port(), name, flavor, port_info_out_max)?;
         out.encode::<112>(|reply| encode_mach_port_get_attributes(reply, results))?;
         Ok(())
     });
@@ -3035,8 +2674,7 @@ fn serve_mach_port_set_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3056,8 +2694,7 @@ fn serve_mach_port_allocate_qos<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3077,8 +2714,7 @@ fn serve_mach_port_allocate_full<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3091,14 +2727,7 @@ where
         let qos = body.value::<MachPortQos>()?;
         let name = body.value::<rt::Name>()?;
         body.end()?;
-        let results = S::mach_port_allocate_full(
-            server,
-            request.port(),
-            right,
-            proto,
-            qos,
-            name,
-        )?;
+        let results = S::mach_port_allocate_full(server, request.port(), right, proto, qos, name)?;
         out.encode::<48>(|reply| encode_mach_port_allocate_full(reply, results))?;
         Ok(())
     });
@@ -3108,8 +2737,7 @@ fn serve_task_set_port_space<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3127,8 +2755,7 @@ fn serve_mach_port_get_srights<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3147,8 +2774,7 @@ fn serve_mach_port_space_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3164,8 +2790,7 @@ fn serve_mach_port_dnrequest_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3184,8 +2809,7 @@ fn serve_mach_port_insert_member<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3204,8 +2828,7 @@ fn serve_mach_port_extract_member<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3224,8 +2847,7 @@ fn serve_mach_port_get_context<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3244,8 +2866,7 @@ fn serve_mach_port_set_context<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3264,8 +2885,7 @@ fn serve_mach_port_kobject<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3284,8 +2904,7 @@ fn serve_mach_port_construct<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3306,8 +2925,7 @@ fn serve_mach_port_destruct<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3327,8 +2945,7 @@ fn serve_mach_port_guard<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3348,8 +2965,7 @@ fn serve_mach_port_unguard<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3368,8 +2984,7 @@ fn serve_mach_port_space_basic_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3385,8 +3000,7 @@ fn serve_mach_port_special_reply_port_reset_link<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3395,14 +3009,8 @@ where
         body.ndr()?;
         let name = body.value::<rt::Name>()?;
         body.end()?;
-        let results = S::mach_port_special_reply_port_reset_link(
-            server,
-            request.port(),
-            name,
-        )?;
-        out.encode::<
-                40,
-            >(|reply| encode_mach_port_special_reply_port_reset_link(reply, results))?;
+        let results = S::mach_port_special_reply_port_reset_link(server, request.port(), name)?;
+        out.encode::<40>(|reply| encode_mach_port_special_reply_port_reset_link(reply, results))?;
         Ok(())
     });
 }
@@ -3411,8 +3019,7 @@ fn serve_mach_port_guard_with_flags<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3432,8 +3039,7 @@ fn serve_mach_port_swap_guard<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3453,8 +3059,7 @@ fn serve_mach_port_kobject_description<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3473,8 +3078,7 @@ fn serve_mach_port_is_connection_for_service<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3490,9 +3094,7 @@ where
             connection_port,
             service_port,
         )?;
-        out.encode::<
-                48,
-            >(|reply| encode_mach_port_is_connection_for_service(reply, results))?;
+        out.encode::<48>(|reply| encode_mach_port_is_connection_for_service(reply, results))?;
         Ok(())
     });
 }
@@ -3501,8 +3103,7 @@ fn serve_mach_port_get_service_port_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3512,9 +3113,7 @@ where
         let name = body.value::<rt::Name>()?;
         body.end()?;
         let results = S::mach_port_get_service_port_info(server, request.port(), name)?;
-        out.encode::<
-                296,
-            >(|reply| encode_mach_port_get_service_port_info(reply, results))?;
+        out.encode::<296>(|reply| encode_mach_port_get_service_port_info(reply, results))?;
         Ok(())
     });
 }
@@ -3523,8 +3122,7 @@ fn serve_mach_port_assert_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -3664,10 +3262,8 @@ fn encode_mach_port_space_info<K: rt::Kernel<Abi = Abi>>(
     results: MachPortSpaceInfoReply,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(2);
-    let table_info_count = reply.memory_copy(&results.table_info, rt::Copying::VIRTUAL)?
-        / 28;
-    let tree_info_count = reply.memory_copy(&results.tree_info, rt::Copying::VIRTUAL)?
-        / 36;
+    let table_info_count = reply.memory_copy(&results.table_info, rt::Copying::VIRTUAL)? / 28;
+    let tree_info_count = reply.memory_copy(&results.tree_info, rt::Copying::VIRTUAL)? / 36;
     reply.ndr();
     reply.value(&results.space_info);
     reply.count(table_info_count)?;
@@ -3856,11 +3452,7 @@ pub fn mach_port_get_set_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<rt::Name>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
+    token.answer::<56, _>(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
 }
 
 /// Answers a `mach_port_move_member` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3878,15 +3470,11 @@ pub fn mach_port_request_notification_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendOnceRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_PORT_REQUEST_NOTIFICATION,
-            result,
-            encode_mach_port_request_notification,
-        )
+    token.answer::<40, _>(
+        id::MACH_PORT_REQUEST_NOTIFICATION,
+        result,
+        encode_mach_port_request_notification,
+    )
 }
 
 /// Answers a `mach_port_insert_right` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3904,11 +3492,7 @@ pub fn mach_port_extract_right_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::AnyRight<'static, K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
+    token.answer::<40, _>(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
 }
 
 /// Answers a `mach_port_set_seqno` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3926,11 +3510,7 @@ pub fn mach_port_get_attributes_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<Integer, 17>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            112,
-            _,
-        >(id::MACH_PORT_GET_ATTRIBUTES, result, encode_mach_port_get_attributes)
+    token.answer::<112, _>(id::MACH_PORT_GET_ATTRIBUTES, result, encode_mach_port_get_attributes)
 }
 
 /// Answers a `mach_port_set_attributes` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3948,11 +3528,7 @@ pub fn mach_port_allocate_qos_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortAllocateQosReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_ALLOCATE_QOS, result, encode_mach_port_allocate_qos)
+    token.answer::<48, _>(id::MACH_PORT_ALLOCATE_QOS, result, encode_mach_port_allocate_qos)
 }
 
 /// Answers a `mach_port_allocate_full` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3961,11 +3537,7 @@ pub fn mach_port_allocate_full_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortAllocateFullReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_ALLOCATE_FULL, result, encode_mach_port_allocate_full)
+    token.answer::<48, _>(id::MACH_PORT_ALLOCATE_FULL, result, encode_mach_port_allocate_full)
 }
 
 /// Answers a `task_set_port_space` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3983,8 +3555,7 @@ pub fn mach_port_get_srights_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortRights, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
+    token.answer::<40, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
 }
 
 /// Answers a `mach_port_space_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4002,11 +3573,7 @@ pub fn mach_port_dnrequest_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortDnrequestInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
+    token.answer::<48, _>(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
 }
 
 /// Answers a `mach_port_insert_member` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4033,8 +3600,7 @@ pub fn mach_port_get_context_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachVmAddress, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<48, _>(id::MACH_PORT_GET_CONTEXT, result, encode_mach_port_get_context)
+    token.answer::<48, _>(id::MACH_PORT_GET_CONTEXT, result, encode_mach_port_get_context)
 }
 
 /// Answers a `mach_port_set_context` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4097,11 +3663,7 @@ pub fn mach_port_space_basic_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<IpcInfoSpaceBasic, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::MACH_PORT_SPACE_BASIC_INFO, result, encode_mach_port_space_basic_info)
+    token.answer::<64, _>(id::MACH_PORT_SPACE_BASIC_INFO, result, encode_mach_port_space_basic_info)
 }
 
 /// Answers a `mach_port_special_reply_port_reset_link` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4110,15 +3672,11 @@ pub fn mach_port_special_reply_port_reset_link_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<bool, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
-            result,
-            encode_mach_port_special_reply_port_reset_link,
-        )
+    token.answer::<40, _>(
+        id::MACH_PORT_SPECIAL_REPLY_PORT_RESET_LINK,
+        result,
+        encode_mach_port_special_reply_port_reset_link,
+    )
 }
 
 /// Answers a `mach_port_guard_with_flags` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4145,15 +3703,11 @@ pub fn mach_port_kobject_description_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortKobjectDescriptionReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            568,
-            _,
-        >(
-            id::MACH_PORT_KOBJECT_DESCRIPTION,
-            result,
-            encode_mach_port_kobject_description,
-        )
+    token.answer::<568, _>(
+        id::MACH_PORT_KOBJECT_DESCRIPTION,
+        result,
+        encode_mach_port_kobject_description,
+    )
 }
 
 /// Answers a `mach_port_is_connection_for_service` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4162,15 +3716,11 @@ pub fn mach_port_is_connection_for_service_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<u64, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(
-            id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
-            result,
-            encode_mach_port_is_connection_for_service,
-        )
+    token.answer::<48, _>(
+        id::MACH_PORT_IS_CONNECTION_FOR_SERVICE,
+        result,
+        encode_mach_port_is_connection_for_service,
+    )
 }
 
 /// Answers a `mach_port_get_service_port_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4179,15 +3729,11 @@ pub fn mach_port_get_service_port_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachServicePortInfoData, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            296,
-            _,
-        >(
-            id::MACH_PORT_GET_SERVICE_PORT_INFO,
-            result,
-            encode_mach_port_get_service_port_info,
-        )
+    token.answer::<296, _>(
+        id::MACH_PORT_GET_SERVICE_PORT_INFO,
+        result,
+        encode_mach_port_get_service_port_info,
+    )
 }
 
 /// Answers a `mach_port_assert_attributes` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4214,12 +3760,7 @@ const _: () = {
     );
     check("mach_port_type, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_type, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "mach_port_allocate_name, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_port_allocate_name, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_allocate_name, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_allocate, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_allocate, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
@@ -4229,12 +3770,7 @@ const _: () = {
     check("mach_port_deallocate, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_get_refs, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_get_refs, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "mach_port_mod_refs, request",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("mach_port_mod_refs, request", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check("mach_port_mod_refs, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_port_peek, request",
@@ -4266,19 +3802,9 @@ const _: () = {
         60,
     );
     check("mach_port_request_notification, reply", &[Data(4), Port], &[24, 28], 40);
-    check(
-        "mach_port_insert_right, request",
-        &[Data(4), Port, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("mach_port_insert_right, request", &[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("mach_port_insert_right, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_extract_right, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_port_extract_right, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_extract_right, reply", &[Data(4), Port], &[24, 28], 40);
     check("mach_port_set_seqno, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_set_seqno, reply", &[Ndr, Data(4)], &[24, 32], 36);
@@ -4301,12 +3827,7 @@ const _: () = {
         112,
     );
     check("mach_port_set_attributes, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_allocate_qos, request",
-        &[Ndr, Data(4), Data(8)],
-        &[24, 32, 36],
-        44,
-    );
+    check("mach_port_allocate_qos, request", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check(
         "mach_port_allocate_qos, reply",
         &[Ndr, Data(4), Data(8), Data(4)],
@@ -4343,31 +3864,16 @@ const _: () = {
         &[24, 32, 36, 40],
         44,
     );
-    check(
-        "mach_port_insert_member, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_port_insert_member, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_insert_member, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_extract_member, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_port_extract_member, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_port_extract_member, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_get_context, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_get_context, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("mach_port_set_context, request", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("mach_port_set_context, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_kobject, request", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_kobject, reply",
-        &[Ndr, Data(4), Data(4), Data(8)],
-        &[24, 32, 36, 40],
-        48,
-    );
+    check("mach_port_kobject, reply", &[Ndr, Data(4), Data(4), Data(8)], &[24, 32, 36, 40], 48);
     check(
         "mach_port_construct, request",
         &[Data(4), OutOfLine, Ndr, Data(8)],
@@ -4375,35 +3881,15 @@ const _: () = {
         56,
     );
     check("mach_port_construct, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "mach_port_destruct, request",
-        &[Ndr, Data(4), Data(4), Data(8)],
-        &[24, 32, 36, 40],
-        48,
-    );
+    check("mach_port_destruct, request", &[Ndr, Data(4), Data(4), Data(8)], &[24, 32, 36, 40], 48);
     check("mach_port_destruct, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_guard, request",
-        &[Ndr, Data(4), Data(8), Data(4)],
-        &[24, 32, 36, 44],
-        48,
-    );
+    check("mach_port_guard, request", &[Ndr, Data(4), Data(8), Data(4)], &[24, 32, 36, 44], 48);
     check("mach_port_guard, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_unguard, request", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("mach_port_unguard, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_port_space_basic_info, request", &[], &[], 24);
-    check(
-        "mach_port_space_basic_info, reply",
-        &[Ndr, Data(4), Data(24)],
-        &[24, 32, 36],
-        60,
-    );
-    check(
-        "mach_port_special_reply_port_reset_link, request",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("mach_port_space_basic_info, reply", &[Ndr, Data(4), Data(24)], &[24, 32, 36], 60);
+    check("mach_port_special_reply_port_reset_link, request", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_port_special_reply_port_reset_link, reply",
         &[Ndr, Data(4), Data(4)],
@@ -4444,12 +3930,7 @@ const _: () = {
         44,
     );
     check("mach_port_get_service_port_info, request", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_port_get_service_port_info, reply",
-        &[Ndr, Data(4), Data(256)],
-        &[24, 32, 36],
-        292,
-    );
+    check("mach_port_get_service_port_info, reply", &[Ndr, Data(4), Data(256)], &[24, 32, 36], 292);
     check(
         "mach_port_assert_attributes, request",
         &[Ndr, Data(4), Data(4), Data(4), Array(68)],

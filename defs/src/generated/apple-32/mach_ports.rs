@@ -8,6 +8,7 @@ pub type Abi = rt::abi::Apple32;
 /// The message id of the first routine of `mach_ports`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3403;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -34,32 +35,21 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     init_port_set: &[rt::SendRight<K>],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            let init_port_set_count = request
-                .rights_memory(
-                    rt::PortArray::copy_send(init_port_set),
-                    rt::Copying::VIRTUAL,
-                )?;
-            request.ndr();
-            request.count(init_port_set_count)?;
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORTS_REGISTER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_ports_register", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        let init_port_set_count =
+            request.rights_memory(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.count(init_port_set_count)?;
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns these ports.
@@ -78,28 +68,20 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_lookup",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORTS_LOOKUP,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let init_port_set = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(init_port_set.len())?;
-            reply.end()?;
-            Ok(init_port_set)
-        },
-    )
+    rt::routine(&"mach_ports_lookup", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let init_port_set = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(init_port_set.len())?;
+        reply.end()?;
+        Ok(init_port_set)
+    })
 }
 
 /// The ports that a task hands down to its children, as before macOS 15.
@@ -159,23 +141,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachPorts<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 52,
-        reply: 52,
-    };
-    rt::subsystem(
-        3403..3405,
-        largest,
-        move |request, out| { mach_ports_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 52, reply: 52 };
+    rt::subsystem(3403..3405, largest, move |request, out| mach_ports_server(server, request, out))
 }
 
 fn serve_mach_ports_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPorts<K> + ?Sized,
 {
@@ -195,8 +169,7 @@ fn serve_mach_ports_lookup<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPorts<K> + ?Sized,
 {
@@ -213,8 +186,8 @@ fn encode_mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let init_port_set_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let init_port_set_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(init_port_set_count)?;
     Ok(())
@@ -252,10 +225,5 @@ const _: () = {
     );
     check("mach_ports_register, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_ports_lookup, request", &[], &[], 24);
-    check(
-        "mach_ports_lookup, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("mach_ports_lookup, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
 };

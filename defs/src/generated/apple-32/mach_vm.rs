@@ -45,6 +45,7 @@ pub type VmSync = i32;
 /// The message id of the first routine of `mach_vm`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -188,29 +189,21 @@ pub fn mach_vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     flags: i32,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&flags);
-            let dest = rt::Dest::copy_send(target);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_ALLOCATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let address = reply.value::<MachVmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"mach_vm_allocate", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&flags);
+        let dest = rt::Dest::copy_send(target);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<MachVmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Releases a range.
@@ -231,27 +224,17 @@ pub fn mach_vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     size: MachVmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            let dest = rt::Dest::copy_send(target);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_VM_DEALLOCATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        let dest = rt::Dest::copy_send(target);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what the task may do with a range, or, if `set_maximum` is true, the most that it may ever do.
@@ -276,24 +259,19 @@ pub fn mach_vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_protect",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&u32::from(set_maximum));
-            request.value(&new_protection);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_protect", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&u32::from(set_maximum));
+        request.value(&new_protection);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what a child gets of a range.
@@ -316,23 +294,18 @@ pub fn mach_vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_inherit",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&new_inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_inherit", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&new_inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a range; a read port is enough.
@@ -358,26 +331,23 @@ pub fn mach_vm_read<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     size: MachVmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let data = reply.memory()?;
-            reply.ndr()?;
-            reply.counted(data.len())?;
-            reply.end()?;
-            Ok(data)
-        },
-    )
+    rt::routine(&"mach_vm_read", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let data = reply.memory()?;
+        reply.ndr()?;
+        reply.counted(data.len())?;
+        reply.end()?;
+        Ok(data)
+    })
 }
 
 /// Maps copies of `count` ranges; each address in the list becomes that of the copy. A read port is enough.
@@ -402,28 +372,20 @@ pub fn mach_vm_read_list<K: rt::Kernel<Abi = Abi>>(
     data_list: &MachVmReadEntry,
     count: Natural,
 ) -> Result<MachVmReadEntry, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_read_list",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(data_list);
-            request.value(&count);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_READ_LIST,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let data_list = reply.value::<MachVmReadEntry>()?;
-            reply.end()?;
-            Ok(data_list)
-        },
-    )
+    rt::routine(&"mach_vm_read_list", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(data_list);
+        request.value(&count);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let data_list = reply.value::<MachVmReadEntry>()?;
+        reply.end()?;
+        Ok(data_list)
+    })
 }
 
 /// Writes a range.
@@ -445,25 +407,19 @@ pub fn mach_vm_write<K: rt::Kernel<Abi = Abi>>(
     address: MachVmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            let data_count = request
-                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&address);
-            request.count(data_count)?;
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_write", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&address);
+        request.count(data_count)?;
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Copies a range of the task to another place of the same task.
@@ -486,23 +442,18 @@ pub fn mach_vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     dest_address: MachVmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_copy",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&source_address);
-            request.value(&size);
-            request.value(&dest_address);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_copy", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&source_address);
+        request.value(&size);
+        request.value(&dest_address);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a range into memory of the caller that is at the address `data`; a read port is enough.
@@ -529,29 +480,25 @@ pub fn mach_vm_read_overwrite<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     data: MachVmAddress,
 ) -> Result<MachVmSize, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_read_overwrite",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&data);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_READ_OVERWRITE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let outsize = reply.value::<MachVmSize>()?;
-            reply.end()?;
-            Ok(outsize)
-        },
-    )
+    rt::routine(&"mach_vm_read_overwrite", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&data);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VM_READ_OVERWRITE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let outsize = reply.value::<MachVmSize>()?;
+        reply.end()?;
+        Ok(outsize)
+    })
 }
 
 /// Synchronises a range with its memory object.
@@ -574,23 +521,18 @@ pub fn mach_vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_msync",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&sync_flags);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_msync", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&sync_flags);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Says in which order a range will be used.
@@ -613,28 +555,20 @@ pub fn mach_vm_behavior_set<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     new_behavior: VmBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_behavior_set",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&new_behavior);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_VM_BEHAVIOR_SET,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_behavior_set", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&new_behavior);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Maps a memory entry, or zero-filled memory if it is null.
@@ -678,32 +612,29 @@ pub fn mach_vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<MachVmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(object);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&offset);
-            request.value(&u32::from(copy));
-            request.value(&cur_protection);
-            request.value(&max_protection);
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let address = reply.value::<MachVmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"mach_vm_map", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(object);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&offset);
+        request.value(&u32::from(copy));
+        request.value(&cur_protection);
+        request.value(&max_protection);
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<MachVmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Asks for, or sets, a property of memory that depends on the machine.
@@ -732,30 +663,26 @@ pub fn mach_vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_machine_attribute",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&attribute);
-            request.value(&value);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_MACHINE_ATTRIBUTE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let value = reply.value::<VmMachineAttributeVal>()?;
-            reply.end()?;
-            Ok(value)
-        },
-    )
+    rt::routine(&"mach_vm_machine_attribute", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&attribute);
+        request.value(&value);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VM_MACHINE_ATTRIBUTE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let value = reply.value::<VmMachineAttributeVal>()?;
+        reply.end()?;
+        Ok(value)
+    })
 }
 
 /// Maps a range of one task into another, shared or copied.
@@ -795,36 +722,29 @@ pub fn mach_vm_remap<K: rt::Kernel<Abi = Abi>>(
     copy: bool,
     inheritance: VmInherit,
 ) -> Result<MachVmRemapReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_remap",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(src_task);
-            request.ndr();
-            request.value(&target_address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&src_address);
-            request.value(&u32::from(copy));
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let target_address = reply.value::<MachVmAddress>()?;
-            let cur_protection = reply.value::<VmProt>()?;
-            let max_protection = reply.value::<VmProt>()?;
-            reply.end()?;
-            Ok(MachVmRemapReply {
-                target_address,
-                cur_protection,
-                max_protection,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_remap", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(src_task);
+        request.ndr();
+        request.value(&target_address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&src_address);
+        request.value(&u32::from(copy));
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let target_address = reply.value::<MachVmAddress>()?;
+        let cur_protection = reply.value::<VmProt>()?;
+        let max_protection = reply.value::<VmProt>()?;
+        reply.end()?;
+        Ok(MachVmRemapReply { target_address, cur_protection, max_protection })
+    })
 }
 
 /// Tells the state of a page; a read port is enough.
@@ -848,31 +768,20 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
     target_map: &rt::SendRight<K>,
     offset: MachVmOffset,
 ) -> Result<MachVmPageQueryReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_page_query",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_map.kernel());
-            request.ndr();
-            request.value(&offset);
-            let dest = rt::Dest::copy_send(target_map);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_PAGE_QUERY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let disposition = reply.value::<Integer>()?;
-            let ref_count = reply.value::<Integer>()?;
-            reply.end()?;
-            Ok(MachVmPageQueryReply {
-                disposition,
-                ref_count,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_page_query", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_map.kernel());
+        request.ndr();
+        request.value(&offset);
+        let dest = rt::Dest::copy_send(target_map);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_PAGE_QUERY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let disposition = reply.value::<Integer>()?;
+        let ref_count = reply.value::<Integer>()?;
+        reply.end()?;
+        Ok(MachVmPageQueryReply { disposition, ref_count })
+    })
 }
 
 /// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port
@@ -904,37 +813,28 @@ pub fn mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<MachVmRegionRecurseReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_region_recurse",
-        move || {
-            let mut buffer = rt::MsgBuf::<152>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&nesting_depth);
-            request.value(&info_max.min(21));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_REGION_RECURSE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let address = reply.value::<MachVmAddress>()?;
-            let size = reply.value::<MachVmSize>()?;
-            let nesting_depth = reply.value::<Natural>()?;
-            let info = reply.array::<i32>(21)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(MachVmRegionRecurseReply {
-                address,
-                size,
-                nesting_depth,
-                info: rt::array_vec(&info),
-            })
-        },
-    )
+    rt::routine(&"mach_vm_region_recurse", move || {
+        let mut buffer = rt::MsgBuf::<152>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&nesting_depth);
+        request.value(&info_max.min(21));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VM_REGION_RECURSE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let address = reply.value::<MachVmAddress>()?;
+        let size = reply.value::<MachVmSize>()?;
+        let nesting_depth = reply.value::<Natural>()?;
+        let info = reply.array::<i32>(21)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(MachVmRegionRecurseReply { address, size, nesting_depth, info: rt::array_vec(&info) })
+    })
 }
 
 /// Describes the range at or behind an address; a read port is enough.
@@ -965,34 +865,26 @@ pub fn mach_vm_region<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<MachVmRegionReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_region",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&flavor);
-            request.value(&info_max.min(10));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let object_name = reply.send_right()?;
-            reply.ndr()?;
-            let address = reply.value::<MachVmAddress>()?;
-            let size = reply.value::<MachVmSize>()?;
-            let info = reply.array::<i32>(10)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(MachVmRegionReply {
-                address,
-                size,
-                info: rt::array_vec(&info),
-                object_name,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_region", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&flavor);
+        request.value(&info_max.min(10));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let object_name = reply.send_right()?;
+        reply.ndr()?;
+        let address = reply.value::<MachVmAddress>()?;
+        let size = reply.value::<MachVmSize>()?;
+        let info = reply.array::<i32>(10)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(MachVmRegionReply { address, size, info: rt::array_vec(&info), object_name })
+    })
 }
 
 /// Makes a port that stands for a range, for mapping it elsewhere.
@@ -1022,37 +914,30 @@ pub fn mach_make_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_handle: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntryReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_make_memory_entry",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(parent_handle);
-            request.ndr();
-            request.value(&size);
-            request.value(&offset);
-            request.value(&permission);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MAKE_MEMORY_ENTRY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let object_handle = reply.send_right()?;
-            reply.ndr()?;
-            let size = reply.value::<MemoryObjectSize>()?;
-            reply.end()?;
-            Ok(MachMakeMemoryEntryReply {
-                size,
-                object_handle,
-            })
-        },
-    )
+    rt::routine(&"mach_make_memory_entry", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(parent_handle);
+        request.ndr();
+        request.value(&size);
+        request.value(&offset);
+        request.value(&permission);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MAKE_MEMORY_ENTRY,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let object_handle = reply.send_right()?;
+        reply.ndr()?;
+        let size = reply.value::<MemoryObjectSize>()?;
+        reply.end()?;
+        Ok(MachMakeMemoryEntryReply { size, object_handle })
+    })
 }
 
 /// Asks for, or sets, the state of memory that the kernel may throw away.
@@ -1079,29 +964,25 @@ pub fn mach_vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_purgable_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&control);
-            request.value(&state);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_PURGABLE_CONTROL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let state = reply.value::<i32>()?;
-            reply.end()?;
-            Ok(state)
-        },
-    )
+    rt::routine(&"mach_vm_purgable_control", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&control);
+        request.value(&state);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VM_PURGABLE_CONTROL,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let state = reply.value::<i32>()?;
+        reply.end()?;
+        Ok(state)
+    })
 }
 
 /// Tells facts about a page; a read port is enough.
@@ -1129,29 +1010,21 @@ pub fn mach_vm_page_info<K: rt::Kernel<Abi = Abi>>(
     flavor: VmPageInfoFlavor,
     info_max: u32,
 ) -> Result<rt::ArrayVec<i32, 32>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_page_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&flavor);
-            request.value(&info_max.min(32));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 168, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_PAGE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let info = reply.array::<i32>(32)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&info))
-        },
-    )
+    rt::routine(&"mach_vm_page_info", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&flavor);
+        request.value(&info_max.min(32));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 168, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_PAGE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let info = reply.array::<i32>(32)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&info))
+    })
 }
 
 /// Tells the states of many pages, into memory of the caller at the address `dispositions`; a read port is
@@ -1181,30 +1054,26 @@ pub fn mach_vm_page_range_query<K: rt::Kernel<Abi = Abi>>(
     dispositions: MachVmAddress,
     dispositions_count: MachVmSize,
 ) -> Result<MachVmSize, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_page_range_query",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_map.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&dispositions);
-            request.value(&dispositions_count);
-            let dest = rt::Dest::copy_send(target_map);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_PAGE_RANGE_QUERY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let dispositions_count = reply.value::<MachVmSize>()?;
-            reply.end()?;
-            Ok(dispositions_count)
-        },
-    )
+    rt::routine(&"mach_vm_page_range_query", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_map.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&dispositions);
+        request.value(&dispositions_count);
+        let dest = rt::Dest::copy_send(target_map);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VM_PAGE_RANGE_QUERY,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let dispositions_count = reply.value::<MachVmSize>()?;
+        reply.end()?;
+        Ok(dispositions_count)
+    })
 }
 
 /// As `mach_vm_remap`, but the protections are asked for; a read port of the source is enough.
@@ -1248,43 +1117,31 @@ pub fn mach_vm_remap_new<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<MachVmRemapNewReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_remap_new",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(src_task);
-            request.ndr();
-            request.value(&target_address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&src_address);
-            request.value(&u32::from(copy));
-            request.value(&cur_protection);
-            request.value(&max_protection);
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_REMAP_NEW,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let target_address = reply.value::<MachVmAddress>()?;
-            let cur_protection = reply.value::<VmProt>()?;
-            let max_protection = reply.value::<VmProt>()?;
-            reply.end()?;
-            Ok(MachVmRemapNewReply {
-                target_address,
-                cur_protection,
-                max_protection,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_remap_new", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(src_task);
+        request.ndr();
+        request.value(&target_address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&src_address);
+        request.value(&u32::from(copy));
+        request.value(&cur_protection);
+        request.value(&max_protection);
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let target_address = reply.value::<MachVmAddress>()?;
+        let cur_protection = reply.value::<VmProt>()?;
+        let max_protection = reply.value::<VmProt>()?;
+        reply.end()?;
+        Ok(MachVmRemapNewReply { target_address, cur_protection, max_protection })
+    })
 }
 
 /// Reserves ranges of the address space for special uses.
@@ -1306,27 +1163,19 @@ pub fn mach_vm_range_create<K: rt::Kernel<Abi = Abi>>(
     flavor: MachVmRangeFlavor,
     recipes: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_range_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(recipes, 1024)?;
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_VM_RANGE_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_range_create", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(recipes, 1024)?;
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_VM_RANGE_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What a task does with memory, its own or another task's, with addresses of 64 bits.
@@ -1684,21 +1533,15 @@ where
         id::MACH_VM_MSYNC => serve_mach_vm_msync(server, request, out),
         id::MACH_VM_BEHAVIOR_SET => serve_mach_vm_behavior_set(server, request, out),
         id::MACH_VM_MAP => serve_mach_vm_map(server, request, out),
-        id::MACH_VM_MACHINE_ATTRIBUTE => {
-            serve_mach_vm_machine_attribute(server, request, out)
-        }
+        id::MACH_VM_MACHINE_ATTRIBUTE => serve_mach_vm_machine_attribute(server, request, out),
         id::MACH_VM_REMAP => serve_mach_vm_remap(server, request, out),
         id::MACH_VM_PAGE_QUERY => serve_mach_vm_page_query(server, request, out),
         id::MACH_VM_REGION_RECURSE => serve_mach_vm_region_recurse(server, request, out),
         id::MACH_VM_REGION => serve_mach_vm_region(server, request, out),
         id::MACH_MAKE_MEMORY_ENTRY => serve_mach_make_memory_entry(server, request, out),
-        id::MACH_VM_PURGABLE_CONTROL => {
-            serve_mach_vm_purgable_control(server, request, out)
-        }
+        id::MACH_VM_PURGABLE_CONTROL => serve_mach_vm_purgable_control(server, request, out),
         id::MACH_VM_PAGE_INFO => serve_mach_vm_page_info(server, request, out),
-        id::MACH_VM_PAGE_RANGE_QUERY => {
-            serve_mach_vm_page_range_query(server, request, out)
-        }
+        id::MACH_VM_PAGE_RANGE_QUERY => serve_mach_vm_page_range_query(server, request, out),
         id::MACH_VM_REMAP_NEW => serve_mach_vm_remap_new(server, request, out),
         id::MACH_VM_RANGE_CREATE => serve_mach_vm_range_create(server, request, out),
         _ => return false,
@@ -1713,23 +1556,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4132,
-        reply: 4132,
-    };
-    rt::subsystem(
-        4800..4826,
-        largest,
-        move |request, out| { mach_vm_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4132, reply: 4132 };
+    rt::subsystem(4800..4826, largest, move |request, out| mach_vm_server(server, request, out))
 }
 
 fn serve_mach_vm_allocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1750,8 +1585,7 @@ fn serve_mach_vm_deallocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1770,8 +1604,7 @@ fn serve_mach_vm_protect<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1783,14 +1616,7 @@ where
         let set_maximum = body.value::<u32>()? != 0;
         let new_protection = body.value::<VmProt>()?;
         body.end()?;
-        S::mach_vm_protect(
-            server,
-            request.port(),
-            address,
-            size,
-            set_maximum,
-            new_protection,
-        )?;
+        S::mach_vm_protect(server, request.port(), address, size, set_maximum, new_protection)?;
         Ok(())
     });
 }
@@ -1799,8 +1625,7 @@ fn serve_mach_vm_inherit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1816,11 +1641,7 @@ where
     });
 }
 
-fn serve_mach_vm_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -1841,8 +1662,7 @@ fn serve_mach_vm_read_list<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1858,11 +1678,7 @@ where
     });
 }
 
-fn serve_mach_vm_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -1880,11 +1696,7 @@ where
     });
 }
 
-fn serve_mach_vm_copy<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_copy<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -1905,8 +1717,7 @@ fn serve_mach_vm_read_overwrite<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1917,23 +1728,13 @@ where
         let size = body.value::<MachVmSize>()?;
         let data = body.value::<MachVmAddress>()?;
         body.end()?;
-        let results = S::mach_vm_read_overwrite(
-            server,
-            request.port(),
-            address,
-            size,
-            data,
-        )?;
+        let results = S::mach_vm_read_overwrite(server, request.port(), address, size, data)?;
         out.encode::<48>(|reply| encode_mach_vm_read_overwrite(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_mach_vm_msync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_msync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -1954,8 +1755,7 @@ fn serve_mach_vm_behavior_set<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -1971,11 +1771,7 @@ where
     });
 }
 
-fn serve_mach_vm_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -2018,8 +1814,7 @@ fn serve_mach_vm_machine_attribute<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2031,24 +1826,14 @@ where
         let attribute = body.value::<VmMachineAttribute>()?;
         let value = body.value::<VmMachineAttributeVal>()?;
         body.end()?;
-        let results = S::mach_vm_machine_attribute(
-            server,
-            request.port(),
-            address,
-            size,
-            attribute,
-            value,
-        )?;
+        let results =
+            S::mach_vm_machine_attribute(server, request.port(), address, size, attribute, value)?;
         out.encode::<40>(|reply| encode_mach_vm_machine_attribute(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_mach_vm_remap<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_remap<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -2087,8 +1872,7 @@ fn serve_mach_vm_page_query<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2107,8 +1891,7 @@ fn serve_mach_vm_region_recurse<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2119,23 +1902,14 @@ where
         let nesting_depth = body.value::<Natural>()?;
         let info_max = body.value::<u32>()?.min(21);
         body.end()?;
-        let results = S::mach_vm_region_recurse(
-            server,
-            request.port(),
-            address,
-            nesting_depth,
-            info_max,
-        )?;
+        let results =
+            S::mach_vm_region_recurse(server, request.port(), address, nesting_depth, info_max)?;
         out.encode::<144>(|reply| encode_mach_vm_region_recurse(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_mach_vm_region<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_region<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
@@ -2147,13 +1921,7 @@ where
         let flavor = body.value::<VmRegionFlavor>()?;
         let info_max = body.value::<u32>()?.min(10);
         body.end()?;
-        let results = S::mach_vm_region(
-            server,
-            request.port(),
-            address,
-            flavor,
-            info_max,
-        )?;
+        let results = S::mach_vm_region(server, request.port(), address, flavor, info_max)?;
         out.encode::<112>(|reply| encode_mach_vm_region(reply, results))?;
         Ok(())
     });
@@ -2163,8 +1931,7 @@ fn serve_mach_make_memory_entry<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2194,8 +1961,7 @@ fn serve_mach_vm_purgable_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2206,13 +1972,7 @@ where
         let control = body.value::<VmPurgable>()?;
         let state = body.value::<i32>()?;
         body.end()?;
-        let results = S::mach_vm_purgable_control(
-            server,
-            request.port(),
-            address,
-            control,
-            state,
-        )?;
+        let results = S::mach_vm_purgable_control(server, request.port(), address, control, state)?;
         out.encode::<40>(|reply| encode_mach_vm_purgable_control(reply, results))?;
         Ok(())
     });
@@ -2222,8 +1982,7 @@ fn serve_mach_vm_page_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2234,13 +1993,7 @@ where
         let flavor = body.value::<VmPageInfoFlavor>()?;
         let info_max = body.value::<u32>()?.min(32);
         body.end()?;
-        let results = S::mach_vm_page_info(
-            server,
-            request.port(),
-            address,
-            flavor,
-            info_max,
-        )?;
+        let results = S::mach_vm_page_info(server, request.port(), address, flavor, info_max)?;
         out.encode::<168>(|reply| encode_mach_vm_page_info(reply, results))?;
         Ok(())
     });
@@ -2250,8 +2003,7 @@ fn serve_mach_vm_page_range_query<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2280,8 +2032,7 @@ fn serve_mach_vm_remap_new<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2323,8 +2074,7 @@ fn serve_mach_vm_range_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVm<K> + ?Sized,
 {
@@ -2568,11 +2318,7 @@ pub fn mach_vm_read_overwrite_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachVmSize, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_VM_READ_OVERWRITE, result, encode_mach_vm_read_overwrite)
+    token.answer::<48, _>(id::MACH_VM_READ_OVERWRITE, result, encode_mach_vm_read_overwrite)
 }
 
 /// Answers a `mach_vm_msync` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2608,11 +2354,7 @@ pub fn mach_vm_machine_attribute_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<VmMachineAttributeVal, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MACH_VM_MACHINE_ATTRIBUTE, result, encode_mach_vm_machine_attribute)
+    token.answer::<40, _>(id::MACH_VM_MACHINE_ATTRIBUTE, result, encode_mach_vm_machine_attribute)
 }
 
 /// Answers a `mach_vm_remap` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2639,11 +2381,7 @@ pub fn mach_vm_region_recurse_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachVmRegionRecurseReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            144,
-            _,
-        >(id::MACH_VM_REGION_RECURSE, result, encode_mach_vm_region_recurse)
+    token.answer::<144, _>(id::MACH_VM_REGION_RECURSE, result, encode_mach_vm_region_recurse)
 }
 
 /// Answers a `mach_vm_region` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2661,11 +2399,7 @@ pub fn mach_make_memory_entry_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachMakeMemoryEntryReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::MACH_MAKE_MEMORY_ENTRY, result, encode_mach_make_memory_entry)
+    token.answer::<56, _>(id::MACH_MAKE_MEMORY_ENTRY, result, encode_mach_make_memory_entry)
 }
 
 /// Answers a `mach_vm_purgable_control` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2674,11 +2408,7 @@ pub fn mach_vm_purgable_control_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<i32, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MACH_VM_PURGABLE_CONTROL, result, encode_mach_vm_purgable_control)
+    token.answer::<40, _>(id::MACH_VM_PURGABLE_CONTROL, result, encode_mach_vm_purgable_control)
 }
 
 /// Answers a `mach_vm_page_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2696,11 +2426,7 @@ pub fn mach_vm_page_range_query_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachVmSize, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_VM_PAGE_RANGE_QUERY, result, encode_mach_vm_page_range_query)
+    token.answer::<48, _>(id::MACH_VM_PAGE_RANGE_QUERY, result, encode_mach_vm_page_range_query)
 }
 
 /// Answers a `mach_vm_remap_new` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2727,12 +2453,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "mach_vm_allocate, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("mach_vm_allocate, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("mach_vm_allocate, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("mach_vm_deallocate, request", &[Ndr, Data(8), Data(8)], &[24, 32, 40], 48);
     check("mach_vm_deallocate, reply", &[Ndr, Data(4)], &[24, 32], 36);
@@ -2743,26 +2464,11 @@ const _: () = {
         56,
     );
     check("mach_vm_protect, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_vm_inherit, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("mach_vm_inherit, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("mach_vm_inherit, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_vm_read, request", &[Ndr, Data(8), Data(8)], &[24, 32, 40], 48);
-    check(
-        "mach_vm_read, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
-    check(
-        "mach_vm_read_list, request",
-        &[Ndr, Data(4096), Data(4)],
-        &[24, 32, 4128],
-        4132,
-    );
+    check("mach_vm_read, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
+    check("mach_vm_read_list, request", &[Ndr, Data(4096), Data(4)], &[24, 32, 4128], 4132);
     check("mach_vm_read_list, reply", &[Ndr, Data(4), Data(4096)], &[24, 32, 36], 4132);
     check(
         "mach_vm_write, request",
@@ -2771,12 +2477,7 @@ const _: () = {
         60,
     );
     check("mach_vm_write, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "mach_vm_copy, request",
-        &[Ndr, Data(8), Data(8), Data(8)],
-        &[24, 32, 40, 48],
-        56,
-    );
+    check("mach_vm_copy, request", &[Ndr, Data(8), Data(8), Data(8)], &[24, 32, 40, 48], 56);
     check("mach_vm_copy, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_vm_read_overwrite, request",
@@ -2785,12 +2486,7 @@ const _: () = {
         56,
     );
     check("mach_vm_read_overwrite, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
-    check(
-        "mach_vm_msync, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("mach_vm_msync, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("mach_vm_msync, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_vm_behavior_set, request",
@@ -2825,26 +2521,10 @@ const _: () = {
         &[24, 32, 40, 48, 52],
         56,
     );
-    check(
-        "mach_vm_machine_attribute, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_vm_machine_attribute, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "mach_vm_remap, request",
-        &[
-            Data(4),
-            Port,
-            Ndr,
-            Data(8),
-            Data(8),
-            Data(8),
-            Data(4),
-            Data(8),
-            Data(4),
-            Data(4),
-        ],
+        &[Data(4), Port, Ndr, Data(8), Data(8), Data(8), Data(4), Data(8), Data(4), Data(4)],
         &[24, 28, 40, 48, 56, 64, 72, 76, 84, 88],
         92,
     );
@@ -2855,12 +2535,7 @@ const _: () = {
         52,
     );
     check("mach_vm_page_query, request", &[Ndr, Data(8)], &[24, 32], 40);
-    check(
-        "mach_vm_page_query, reply",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("mach_vm_page_query, reply", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check(
         "mach_vm_region_recurse, request",
         &[Ndr, Data(8), Data(4), Data(4)],
@@ -2873,12 +2548,7 @@ const _: () = {
         &[24, 32, 36, 44, 52, 56, 60],
         144,
     );
-    check(
-        "mach_vm_region, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
+    check("mach_vm_region, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(
         "mach_vm_region, reply",
         &[Data(4), Port, Ndr, Data(8), Data(8), Data(4), Array(40)],
@@ -2891,48 +2561,23 @@ const _: () = {
         &[24, 28, 40, 48, 56, 64],
         68,
     );
-    check(
-        "mach_make_memory_entry, reply",
-        &[Data(4), Port, Ndr, Data(8)],
-        &[24, 28, 40, 48],
-        56,
-    );
+    check("mach_make_memory_entry, reply", &[Data(4), Port, Ndr, Data(8)], &[24, 28, 40, 48], 56);
     check(
         "mach_vm_purgable_control, request",
         &[Ndr, Data(8), Data(4), Data(4)],
         &[24, 32, 40, 44],
         48,
     );
-    check(
-        "mach_vm_purgable_control, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
-    check(
-        "mach_vm_page_info, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
-    check(
-        "mach_vm_page_info, reply",
-        &[Ndr, Data(4), Data(4), Array(128)],
-        &[24, 32, 36, 40],
-        168,
-    );
+    check("mach_vm_purgable_control, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
+    check("mach_vm_page_info, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
+    check("mach_vm_page_info, reply", &[Ndr, Data(4), Data(4), Array(128)], &[24, 32, 36, 40], 168);
     check(
         "mach_vm_page_range_query, request",
         &[Ndr, Data(8), Data(8), Data(8), Data(8)],
         &[24, 32, 40, 48, 56],
         64,
     );
-    check(
-        "mach_vm_page_range_query, reply",
-        &[Ndr, Data(4), Data(8)],
-        &[24, 32, 36],
-        44,
-    );
+    check("mach_vm_page_range_query, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check(
         "mach_vm_remap_new, request",
         &[

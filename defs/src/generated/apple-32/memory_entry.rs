@@ -11,6 +11,7 @@ pub type VmPurgable = i32;
 /// The message id of the first routine of `memory_entry`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4900;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -55,28 +56,24 @@ pub fn mach_memory_entry_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_entry_purgable_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(mem_entry.kernel());
-            request.ndr();
-            request.value(&control);
-            request.value(&state);
-            let dest = rt::Dest::copy_send(mem_entry);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let state = reply.value::<i32>()?;
-            reply.end()?;
-            Ok(state)
-        },
-    )
+    rt::routine(&"mach_memory_entry_purgable_control", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(mem_entry.kernel());
+        request.ndr();
+        request.value(&control);
+        request.value(&state);
+        let dest = rt::Dest::copy_send(mem_entry);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let state = reply.value::<i32>()?;
+        reply.end()?;
+        Ok(state)
+    })
 }
 
 /// Counts accesses, if `access_tracking` is set, and tells how many there were.
@@ -101,33 +98,29 @@ pub fn mach_memory_entry_access_tracking<K: rt::Kernel<Abi = Abi>>(
     mem_entry: &rt::SendRight<K>,
     access_tracking: i32,
 ) -> Result<MachMemoryEntryAccessTrackingReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_entry_access_tracking",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(mem_entry.kernel());
-            request.ndr();
-            request.value(&access_tracking);
-            let dest = rt::Dest::copy_send(mem_entry);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let access_tracking = reply.value::<i32>()?;
-            let access_tracking_reads = reply.value::<u32>()?;
-            let access_tracking_writes = reply.value::<u32>()?;
-            reply.end()?;
-            Ok(MachMemoryEntryAccessTrackingReply {
-                access_tracking,
-                access_tracking_reads,
-                access_tracking_writes,
-            })
-        },
-    )
+    rt::routine(&"mach_memory_entry_access_tracking", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(mem_entry.kernel());
+        request.ndr();
+        request.value(&access_tracking);
+        let dest = rt::Dest::copy_send(mem_entry);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let access_tracking = reply.value::<i32>()?;
+        let access_tracking_reads = reply.value::<u32>()?;
+        let access_tracking_writes = reply.value::<u32>()?;
+        reply.end()?;
+        Ok(MachMemoryEntryAccessTrackingReply {
+            access_tracking,
+            access_tracking_reads,
+            access_tracking_writes,
+        })
+    })
 }
 
 /// Says to which task the memory is accounted: by its control port, or by a token of its identity.
@@ -150,29 +143,21 @@ pub fn mach_memory_entry_ownership<K: rt::Kernel<Abi = Abi>>(
     ledger_tag: i32,
     ledger_flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_entry_ownership",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(mem_entry.kernel());
-            request.descriptors(1);
-            request.copy_send(owner);
-            request.ndr();
-            request.value(&ledger_tag);
-            request.value(&ledger_flags);
-            let dest = rt::Dest::copy_send(mem_entry);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_MEMORY_ENTRY_OWNERSHIP,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_memory_entry_ownership", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(mem_entry.kernel());
+        request.descriptors(1);
+        request.copy_send(owner);
+        request.ndr();
+        request.value(&ledger_tag);
+        request.value(&ledger_flags);
+        let dest = rt::Dest::copy_send(mem_entry);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_MEMORY_ENTRY_OWNERSHIP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What the kernel does with memory for who holds a port that stands for it (`mach_make_memory_entry`).
@@ -236,9 +221,7 @@ where
         id::MACH_MEMORY_ENTRY_ACCESS_TRACKING => {
             serve_mach_memory_entry_access_tracking(server, request, out)
         }
-        id::MACH_MEMORY_ENTRY_OWNERSHIP => {
-            serve_mach_memory_entry_ownership(server, request, out)
-        }
+        id::MACH_MEMORY_ENTRY_OWNERSHIP => serve_mach_memory_entry_ownership(server, request, out),
         _ => return false,
     }
     true
@@ -251,23 +234,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryEntry<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 56,
-        reply: 48,
-    };
-    rt::subsystem(
-        4900..4903,
-        largest,
-        move |request, out| { memory_entry_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 56, reply: 48 };
+    rt::subsystem(4900..4903, largest, move |request, out| {
+        memory_entry_server(server, request, out)
+    })
 }
 
 fn serve_mach_memory_entry_purgable_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryEntry<K> + ?Sized,
 {
@@ -277,15 +254,9 @@ where
         let control = body.value::<VmPurgable>()?;
         let state = body.value::<i32>()?;
         body.end()?;
-        let results = S::mach_memory_entry_purgable_control(
-            server,
-            request.port(),
-            control,
-            state,
-        )?;
-        out.encode::<
-                40,
-            >(|reply| encode_mach_memory_entry_purgable_control(reply, results))?;
+        let results =
+            S::mach_memory_entry_purgable_control(server, request.port(), control, state)?;
+        out.encode::<40>(|reply| encode_mach_memory_entry_purgable_control(reply, results))?;
         Ok(())
     });
 }
@@ -294,8 +265,7 @@ fn serve_mach_memory_entry_access_tracking<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryEntry<K> + ?Sized,
 {
@@ -304,14 +274,9 @@ where
         body.ndr()?;
         let access_tracking = body.value::<i32>()?;
         body.end()?;
-        let results = S::mach_memory_entry_access_tracking(
-            server,
-            request.port(),
-            access_tracking,
-        )?;
-        out.encode::<
-                48,
-            >(|reply| encode_mach_memory_entry_access_tracking(reply, results))?;
+        let results =
+            S::mach_memory_entry_access_tracking(server, request.port(), access_tracking)?;
+        out.encode::<48>(|reply| encode_mach_memory_entry_access_tracking(reply, results))?;
         Ok(())
     });
 }
@@ -320,8 +285,7 @@ fn serve_mach_memory_entry_ownership<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryEntry<K> + ?Sized,
 {
@@ -333,13 +297,7 @@ where
         let ledger_tag = body.value::<i32>()?;
         let ledger_flags = body.value::<i32>()?;
         body.end()?;
-        S::mach_memory_entry_ownership(
-            server,
-            request.port(),
-            owner,
-            ledger_tag,
-            ledger_flags,
-        )?;
+        S::mach_memory_entry_ownership(server, request.port(), owner, ledger_tag, ledger_flags)?;
         Ok(())
     });
 }
@@ -370,15 +328,11 @@ pub fn mach_memory_entry_purgable_control_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<i32, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
-            result,
-            encode_mach_memory_entry_purgable_control,
-        )
+    token.answer::<40, _>(
+        id::MACH_MEMORY_ENTRY_PURGABLE_CONTROL,
+        result,
+        encode_mach_memory_entry_purgable_control,
+    )
 }
 
 /// Answers a `mach_memory_entry_access_tracking` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -387,15 +341,11 @@ pub fn mach_memory_entry_access_tracking_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachMemoryEntryAccessTrackingReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(
-            id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
-            result,
-            encode_mach_memory_entry_access_tracking,
-        )
+    token.answer::<48, _>(
+        id::MACH_MEMORY_ENTRY_ACCESS_TRACKING,
+        result,
+        encode_mach_memory_entry_access_tracking,
+    )
 }
 
 /// Answers a `mach_memory_entry_ownership` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -419,12 +369,7 @@ const _: () = {
         &[24, 32, 36],
         40,
     );
-    check(
-        "mach_memory_entry_purgable_control, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_memory_entry_purgable_control, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_memory_entry_access_tracking, request", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_memory_entry_access_tracking, reply",

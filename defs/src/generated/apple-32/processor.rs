@@ -13,6 +13,7 @@ pub type ProcessorFlavor = i32;
 /// The message id of the first routine of `processor`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -50,19 +51,14 @@ pub struct ProcessorInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_start",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_START, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_start", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::PROCESSOR_START, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Stops a processor.
@@ -76,19 +72,14 @@ pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_exit",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_exit", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about a processor.
@@ -115,31 +106,23 @@ pub fn processor_info<K: rt::Kernel<Abi = Abi>>(
     flavor: ProcessorFlavor,
     processor_info_out_max: u32,
 ) -> Result<ProcessorInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<144>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&processor_info_out_max.min(20));
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(52, 132, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let host = reply.send_right()?;
-            reply.ndr()?;
-            let processor_info_out = reply
-                .array::<Integer>(20)?
-                .at_most(processor_info_out_max)?;
-            reply.end()?;
-            Ok(ProcessorInfoReply {
-                host,
-                processor_info_out: rt::array_vec(&processor_info_out),
-            })
-        },
-    )
+    rt::routine(&"processor_info", move || {
+        let mut buffer = rt::MsgBuf::<144>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&processor_info_out_max.min(20));
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(52, 132, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let host = reply.send_right()?;
+        reply.ndr()?;
+        let processor_info_out = reply.array::<Integer>(20)?.at_most(processor_info_out_max)?;
+        reply.end()?;
+        Ok(ProcessorInfoReply { host, processor_info_out: rt::array_vec(&processor_info_out) })
+    })
 }
 
 /// Does with a processor what only its kind of machine has.
@@ -159,26 +142,16 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
     processor_cmd: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.ndr();
-            request.array(processor_cmd, 20)?;
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_CONTROL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_control", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.ndr();
+        request.array(processor_cmd, 20)?;
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Moves a processor to another set; no kernel of today does.
@@ -199,23 +172,18 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     wait: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_assign",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.descriptors(1);
-            request.copy_send(new_set);
-            request.ndr();
-            request.value(&u32::from(wait));
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_assign", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.descriptors(1);
+        request.copy_send(new_set);
+        request.ndr();
+        request.value(&u32::from(wait));
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Returns the set that a processor is in, by the port that tells it apart.
@@ -233,26 +201,22 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_get_assignment<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_get_assignment",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_GET_ASSIGNMENT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let assigned_set = reply.send_right()?;
-            reply.end()?;
-            Ok(assigned_set)
-        },
-    )
+    rt::routine(&"processor_get_assignment", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::PROCESSOR_GET_ASSIGNMENT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let assigned_set = reply.send_right()?;
+        reply.end()?;
+        Ok(assigned_set)
+    })
 }
 
 /// What the kernel does with a processor for who holds its control port.
@@ -338,9 +302,7 @@ where
         id::PROCESSOR_INFO => serve_processor_info(server, request, out),
         id::PROCESSOR_CONTROL => serve_processor_control(server, request, out),
         id::PROCESSOR_ASSIGN => serve_processor_assign(server, request, out),
-        id::PROCESSOR_GET_ASSIGNMENT => {
-            serve_processor_get_assignment(server, request, out)
-        }
+        id::PROCESSOR_GET_ASSIGNMENT => serve_processor_get_assignment(server, request, out),
         _ => return false,
     }
     true
@@ -353,23 +315,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 116,
-        reply: 132,
-    };
-    rt::subsystem(
-        3000..3006,
-        largest,
-        move |request, out| { processor_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 116, reply: 132 };
+    rt::subsystem(3000..3006, largest, move |request, out| processor_server(server, request, out))
 }
 
 fn serve_processor_start<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
 {
@@ -380,11 +334,7 @@ where
     });
 }
 
-fn serve_processor_exit<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_processor_exit<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
@@ -396,11 +346,7 @@ where
     });
 }
 
-fn serve_processor_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_processor_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
@@ -411,12 +357,7 @@ where
         let flavor = body.value::<ProcessorFlavor>()?;
         let processor_info_out_max = body.value::<u32>()?.min(20);
         body.end()?;
-        let results = S::processor_info(
-            server,
-            request.port(),
-            flavor,
-            processor_info_out_max,
-        )?;
+        let results = S::processor_info(server, request.port(), flavor, processor_info_out_max)?;
         out.encode::<136>(|reply| encode_processor_info(reply, results))?;
         Ok(())
     });
@@ -426,8 +367,7 @@ fn serve_processor_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
 {
@@ -445,8 +385,7 @@ fn serve_processor_assign<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
 {
@@ -466,8 +405,7 @@ fn serve_processor_get_assignment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Processor<K> + ?Sized,
 {
@@ -550,11 +488,7 @@ pub fn processor_get_assignment_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::PROCESSOR_GET_ASSIGNMENT, result, encode_processor_get_assignment)
+    token.answer::<40, _>(id::PROCESSOR_GET_ASSIGNMENT, result, encode_processor_get_assignment)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -576,12 +510,7 @@ const _: () = {
     );
     check("processor_control, request", &[Ndr, Data(4), Array(80)], &[24, 32, 36], 116);
     check("processor_control, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "processor_assign, request",
-        &[Data(4), Port, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("processor_assign, request", &[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("processor_assign, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("processor_get_assignment, request", &[], &[], 24);
     check("processor_get_assignment, reply", &[Data(4), Port], &[24, 28], 40);

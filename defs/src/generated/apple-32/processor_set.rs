@@ -19,6 +19,7 @@ pub type VmSize = u32;
 /// The message id of the first routine of `processor_set`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -93,28 +94,24 @@ pub fn processor_set_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: ProcessorSetFlavor,
     info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 5>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_statistics",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(pset.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&info_out_max.min(5));
-            let dest = rt::Dest::copy_send(pset);
-            let shape = rt::Shape::new(40, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_STATISTICS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&info_out))
-        },
-    )
+    rt::routine(&"processor_set_statistics", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(pset.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&info_out_max.min(5));
+        let dest = rt::Dest::copy_send(pset);
+        let shape = rt::Shape::new(40, 60, rt::Complex::Never);
+        let mut reply = request.call(
+            id::PROCESSOR_SET_STATISTICS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&info_out))
+    })
 }
 
 /// Ends a processor set; no kernel of today does.
@@ -128,24 +125,16 @@ pub fn processor_set_statistics<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_destroy<K: rt::Kernel<Abi = Abi>>(
     set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(set.kernel());
-            let dest = rt::Dest::copy_send(set);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_DESTROY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_destroy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(set.kernel());
+        let dest = rt::Dest::copy_send(set);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Sets the highest priority of new threads, and of those that there are if `change_threads` is true.
@@ -166,27 +155,19 @@ pub fn processor_set_max_priority<K: rt::Kernel<Abi = Abi>>(
     max_priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_max_priority",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.ndr();
-            request.value(&max_priority);
-            request.value(&u32::from(change_threads));
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_MAX_PRIORITY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_max_priority", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.ndr();
+        request.value(&max_priority);
+        request.value(&u32::from(change_threads));
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_MAX_PRIORITY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Allows a scheduling policy.
@@ -205,26 +186,18 @@ pub fn processor_set_policy_enable<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     policy: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_policy_enable",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.ndr();
-            request.value(&policy);
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_POLICY_ENABLE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_policy_enable", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.ndr();
+        request.value(&policy);
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_POLICY_ENABLE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Forbids a scheduling policy.
@@ -245,27 +218,19 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_policy_disable",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.ndr();
-            request.value(&policy);
-            request.value(&u32::from(change_threads));
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_POLICY_DISABLE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_policy_disable", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.ndr();
+        request.value(&policy);
+        request.value(&u32::from(change_threads));
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_POLICY_DISABLE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lists the tasks, by their control ports.
@@ -284,28 +249,20 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_tasks",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(processor_set.kernel());
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_TASKS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(task_list.len())?;
-            reply.end()?;
-            Ok(task_list)
-        },
-    )
+    rt::routine(&"processor_set_tasks", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(processor_set.kernel());
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(task_list.len())?;
+        reply.end()?;
+        Ok(task_list)
+    })
 }
 
 /// Lists the threads.
@@ -324,28 +281,20 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_threads",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(processor_set.kernel());
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_THREADS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let thread_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(thread_list.len())?;
-            reply.end()?;
-            Ok(thread_list)
-        },
-    )
+    rt::routine(&"processor_set_threads", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(processor_set.kernel());
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let thread_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(thread_list.len())?;
+        reply.end()?;
+        Ok(thread_list)
+    })
 }
 
 /// Sets the parameters of a policy.
@@ -369,28 +318,20 @@ pub fn processor_set_policy_control<K: rt::Kernel<Abi = Abi>>(
     policy_info: &[Integer],
     change: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_policy_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(pset.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(policy_info, 5)?;
-            request.value(&u32::from(change));
-            let dest = rt::Dest::copy_send(pset);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_POLICY_CONTROL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_policy_control", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(pset.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(policy_info, 5)?;
+        request.value(&u32::from(change));
+        let dest = rt::Dest::copy_send(pset);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_POLICY_CONTROL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells how much of their kernel stacks threads have used, in a kernel that measures it.
@@ -412,35 +353,25 @@ pub fn processor_set_policy_control<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_stack_usage<K: rt::Kernel<Abi = Abi>>(
     pset: &rt::SendRight<K>,
 ) -> Result<ProcessorSetStackUsageReply, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_stack_usage",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(pset.kernel());
-            let dest = rt::Dest::copy_send(pset);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_STACK_USAGE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let ltotal = reply.value::<u32>()?;
-            let space = reply.value::<VmSize>()?;
-            let resident = reply.value::<VmSize>()?;
-            let maxusage = reply.value::<VmSize>()?;
-            let maxstack = reply.value::<VmOffset>()?;
-            reply.end()?;
-            Ok(ProcessorSetStackUsageReply {
-                ltotal,
-                space,
-                resident,
-                maxusage,
-                maxstack,
-            })
-        },
-    )
+    rt::routine(&"processor_set_stack_usage", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(pset.kernel());
+        let dest = rt::Dest::copy_send(pset);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Never);
+        let mut reply = request.call(
+            id::PROCESSOR_SET_STACK_USAGE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let ltotal = reply.value::<u32>()?;
+        let space = reply.value::<VmSize>()?;
+        let resident = reply.value::<VmSize>()?;
+        let maxusage = reply.value::<VmSize>()?;
+        let maxstack = reply.value::<VmOffset>()?;
+        reply.end()?;
+        Ok(ProcessorSetStackUsageReply { ltotal, space, resident, maxusage, maxstack })
+    })
 }
 
 /// Tells facts about a processor set.
@@ -467,34 +398,23 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     info_out_max: u32,
 ) -> Result<ProcessorSetInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(set_name.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&info_out_max.min(5));
-            let dest = rt::Dest::copy_send(set_name);
-            let shape = rt::Shape::new(52, 72, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let host = reply.send_right()?;
-            reply.ndr()?;
-            let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
-            reply.end()?;
-            Ok(ProcessorSetInfoReply {
-                host,
-                info_out: rt::array_vec(&info_out),
-            })
-        },
-    )
+    rt::routine(&"processor_set_info", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(set_name.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&info_out_max.min(5));
+        let dest = rt::Dest::copy_send(set_name);
+        let shape = rt::Shape::new(52, 72, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let host = reply.send_right()?;
+        reply.ndr()?;
+        let info_out = reply.array::<Integer>(5)?.at_most(info_out_max)?;
+        reply.end()?;
+        Ok(ProcessorSetInfoReply { host, info_out: rt::array_vec(&info_out) })
+    })
 }
 
 /// Lists the tasks, by the ports that a flavor names: those that only read a task need less of a right.
@@ -518,30 +438,26 @@ pub fn processor_set_tasks_with_flavor<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     flavor: MachTaskFlavor,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_tasks_with_flavor",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.ndr();
-            request.value(&flavor);
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(task_list.len())?;
-            reply.end()?;
-            Ok(task_list)
-        },
-    )
+    rt::routine(&"processor_set_tasks_with_flavor", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.ndr();
+        request.value(&flavor);
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply = request.call(
+            id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let task_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(task_list.len())?;
+        reply.end()?;
+        Ok(task_list)
+    })
 }
 
 /// What the kernel tells about a processor set, and about the tasks and threads that it runs.
@@ -683,16 +599,10 @@ where
     S: ProcessorSet<K> + ?Sized,
 {
     match request.id() {
-        id::PROCESSOR_SET_STATISTICS => {
-            serve_processor_set_statistics(server, request, out)
-        }
+        id::PROCESSOR_SET_STATISTICS => serve_processor_set_statistics(server, request, out),
         id::PROCESSOR_SET_DESTROY => serve_processor_set_destroy(server, request, out),
-        id::PROCESSOR_SET_MAX_PRIORITY => {
-            serve_processor_set_max_priority(server, request, out)
-        }
-        id::PROCESSOR_SET_POLICY_ENABLE => {
-            serve_processor_set_policy_enable(server, request, out)
-        }
+        id::PROCESSOR_SET_MAX_PRIORITY => serve_processor_set_max_priority(server, request, out),
+        id::PROCESSOR_SET_POLICY_ENABLE => serve_processor_set_policy_enable(server, request, out),
         id::PROCESSOR_SET_POLICY_DISABLE => {
             serve_processor_set_policy_disable(server, request, out)
         }
@@ -701,9 +611,7 @@ where
         id::PROCESSOR_SET_POLICY_CONTROL => {
             serve_processor_set_policy_control(server, request, out)
         }
-        id::PROCESSOR_SET_STACK_USAGE => {
-            serve_processor_set_stack_usage(server, request, out)
-        }
+        id::PROCESSOR_SET_STACK_USAGE => serve_processor_set_stack_usage(server, request, out),
         id::PROCESSOR_SET_INFO => serve_processor_set_info(server, request, out),
         id::PROCESSOR_SET_TASKS_WITH_FLAVOR => {
             serve_processor_set_tasks_with_flavor(server, request, out)
@@ -720,23 +628,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 64,
-        reply: 72,
-    };
-    rt::subsystem(
-        4000..4011,
-        largest,
-        move |request, out| { processor_set_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 64, reply: 72 };
+    rt::subsystem(4000..4011, largest, move |request, out| {
+        processor_set_server(server, request, out)
+    })
 }
 
 fn serve_processor_set_statistics<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -746,12 +648,7 @@ where
         let flavor = body.value::<ProcessorSetFlavor>()?;
         let info_out_max = body.value::<u32>()?.min(5);
         body.end()?;
-        let results = S::processor_set_statistics(
-            server,
-            request.port(),
-            flavor,
-            info_out_max,
-        )?;
+        let results = S::processor_set_statistics(server, request.port(), flavor, info_out_max)?;
         out.encode::<64>(|reply| encode_processor_set_statistics(reply, results))?;
         Ok(())
     });
@@ -761,8 +658,7 @@ fn serve_processor_set_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -777,8 +673,7 @@ fn serve_processor_set_max_priority<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -788,12 +683,7 @@ where
         let max_priority = body.value::<i32>()?;
         let change_threads = body.value::<u32>()? != 0;
         body.end()?;
-        S::processor_set_max_priority(
-            server,
-            request.port(),
-            max_priority,
-            change_threads,
-        )?;
+        S::processor_set_max_priority(server, request.port(), max_priority, change_threads)?;
         Ok(())
     });
 }
@@ -802,8 +692,7 @@ fn serve_processor_set_policy_enable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -821,8 +710,7 @@ fn serve_processor_set_policy_disable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -841,8 +729,7 @@ fn serve_processor_set_tasks<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -858,8 +745,7 @@ fn serve_processor_set_threads<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -875,8 +761,7 @@ fn serve_processor_set_policy_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -887,13 +772,7 @@ where
         let policy_info = body.array::<Integer>(5)?;
         let change = body.value::<u32>()? != 0;
         body.end()?;
-        S::processor_set_policy_control(
-            server,
-            request.port(),
-            flavor,
-            &policy_info,
-            change,
-        )?;
+        S::processor_set_policy_control(server, request.port(), flavor, &policy_info, change)?;
         Ok(())
     });
 }
@@ -902,8 +781,7 @@ fn serve_processor_set_stack_usage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -919,8 +797,7 @@ fn serve_processor_set_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -930,12 +807,7 @@ where
         let flavor = body.value::<i32>()?;
         let info_out_max = body.value::<u32>()?.min(5);
         body.end()?;
-        let results = S::processor_set_info(
-            server,
-            request.port(),
-            flavor,
-            info_out_max,
-        )?;
+        let results = S::processor_set_info(server, request.port(), flavor, info_out_max)?;
         out.encode::<72>(|reply| encode_processor_set_info(reply, results))?;
         Ok(())
     });
@@ -945,8 +817,7 @@ fn serve_processor_set_tasks_with_flavor<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessorSet<K> + ?Sized,
 {
@@ -955,14 +826,8 @@ where
         body.ndr()?;
         let flavor = body.value::<MachTaskFlavor>()?;
         body.end()?;
-        let results = S::processor_set_tasks_with_flavor(
-            server,
-            request.port(),
-            flavor,
-        )?;
-        out.encode::<
-                56,
-            >(|reply| encode_processor_set_tasks_with_flavor(reply, results))?;
+        let results = S::processor_set_tasks_with_flavor(server, request.port(), flavor)?;
+        out.encode::<56>(|reply| encode_processor_set_tasks_with_flavor(reply, results))?;
         Ok(())
     });
 }
@@ -981,8 +846,8 @@ fn encode_processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let task_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let task_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(task_list_count)?;
     Ok(())
@@ -993,8 +858,8 @@ fn encode_processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let thread_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let thread_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(thread_list_count)?;
     Ok(())
@@ -1029,8 +894,8 @@ fn encode_processor_set_tasks_with_flavor<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let task_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let task_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(task_list_count)?;
     Ok(())
@@ -1042,11 +907,7 @@ pub fn processor_set_statistics_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<Integer, 5>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::PROCESSOR_SET_STATISTICS, result, encode_processor_set_statistics)
+    token.answer::<64, _>(id::PROCESSOR_SET_STATISTICS, result, encode_processor_set_statistics)
 }
 
 /// Answers a `processor_set_destroy` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1100,8 +961,7 @@ pub fn processor_set_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<56, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
+    token.answer::<56, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
 }
 
 /// Answers a `processor_set_policy_control` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1119,11 +979,7 @@ pub fn processor_set_stack_usage_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ProcessorSetStackUsageReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
+    token.answer::<56, _>(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
 }
 
 /// Answers a `processor_set_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1141,15 +997,11 @@ pub fn processor_set_tasks_with_flavor_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(
-            id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
-            result,
-            encode_processor_set_tasks_with_flavor,
-        )
+    token.answer::<56, _>(
+        id::PROCESSOR_SET_TASKS_WITH_FLAVOR,
+        result,
+        encode_processor_set_tasks_with_flavor,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -1158,12 +1010,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "processor_set_statistics, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("processor_set_statistics, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "processor_set_statistics, reply",
         &[Ndr, Data(4), Data(4), Array(20)],
@@ -1172,29 +1019,14 @@ const _: () = {
     );
     check("processor_set_destroy, request", &[], &[], 24);
     check("processor_set_destroy, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "processor_set_max_priority, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("processor_set_max_priority, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("processor_set_max_priority, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("processor_set_policy_enable, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("processor_set_policy_enable, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "processor_set_policy_disable, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("processor_set_policy_disable, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("processor_set_policy_disable, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("processor_set_tasks, request", &[], &[], 24);
-    check(
-        "processor_set_tasks, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("processor_set_tasks, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("processor_set_threads, request", &[], &[], 24);
     check(
         "processor_set_threads, reply",

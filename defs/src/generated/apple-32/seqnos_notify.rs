@@ -11,6 +11,7 @@ pub type MachPortMscount = u32;
 /// The message id of the first routine of `notify`.
 #[allow(dead_code)]
 pub const BASE: i32 = 64;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -43,17 +44,14 @@ pub fn mach_notify_port_deleted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_port_deleted",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_port_deleted", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A message can be sent with this name again, after a send that timed out had asked to be told.
@@ -74,17 +72,14 @@ pub fn mach_notify_send_possible<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_send_possible",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_SEND_POSSIBLE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_send_possible", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_SEND_POSSIBLE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A receive right was about to be destroyed; the port lives on, and its receive right is in this message.
@@ -102,17 +97,14 @@ pub fn mach_notify_port_destroyed<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     rights: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_port_destroyed",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.descriptors(1);
-            request.move_receive(rights);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_port_destroyed", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.descriptors(1);
+        request.move_receive(rights);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// No send rights to a port are left.
@@ -133,17 +125,14 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_no_senders",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.ndr();
-            request.value(&mscount);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_no_senders", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.ndr();
+        request.value(&mscount);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A send-once right was destroyed without being used: who waits for a reply gets this in its place.
@@ -156,15 +145,12 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_notify_send_once<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_send_once",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(notify.kernel());
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_send_once", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(notify.kernel());
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A port died, and what was a send right under this name is a dead name now, with one user reference more.
@@ -182,17 +168,14 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_dead_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.ndr();
-            request.value(&name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_dead_name", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.ndr();
+        request.value(&name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel tells the holders of rights about their ports.
@@ -298,15 +281,9 @@ where
     S: SeqnosNotify<K> + ?Sized,
 {
     match request.id() {
-        id::MACH_NOTIFY_PORT_DELETED => {
-            serve_mach_notify_port_deleted(server, request, out)
-        }
-        id::MACH_NOTIFY_SEND_POSSIBLE => {
-            serve_mach_notify_send_possible(server, request, out)
-        }
-        id::MACH_NOTIFY_PORT_DESTROYED => {
-            serve_mach_notify_port_destroyed(server, request, out)
-        }
+        id::MACH_NOTIFY_PORT_DELETED => serve_mach_notify_port_deleted(server, request, out),
+        id::MACH_NOTIFY_SEND_POSSIBLE => serve_mach_notify_send_possible(server, request, out),
+        id::MACH_NOTIFY_PORT_DESTROYED => serve_mach_notify_port_destroyed(server, request, out),
         id::MACH_NOTIFY_NO_SENDERS => serve_mach_notify_no_senders(server, request, out),
         id::MACH_NOTIFY_SEND_ONCE => serve_mach_notify_send_once(server, request, out),
         id::MACH_NOTIFY_DEAD_NAME => serve_mach_notify_dead_name(server, request, out),
@@ -322,23 +299,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 40,
-        reply: 36,
-    };
-    rt::subsystem(
-        64..73,
-        largest,
-        move |request, out| { seqnos_notify_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 40, reply: 36 };
+    rt::subsystem(64..73, largest, move |request, out| seqnos_notify_server(server, request, out))
 }
 
 fn serve_mach_notify_port_deleted<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
@@ -357,8 +326,7 @@ fn serve_mach_notify_send_possible<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
@@ -377,8 +345,7 @@ fn serve_mach_notify_port_destroyed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
@@ -397,8 +364,7 @@ fn serve_mach_notify_no_senders<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
@@ -417,8 +383,7 @@ fn serve_mach_notify_send_once<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {
@@ -434,8 +399,7 @@ fn serve_mach_notify_dead_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosNotify<K> + ?Sized,
 {

@@ -45,6 +45,7 @@ pub type VmAddress = u32;
 /// The message id of the first routine of `task`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -241,19 +242,14 @@ pub struct TaskMapKcdataObject64Reply {
 pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_terminate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lists the threads of a task, by ports that allow as much as the given one does.
@@ -272,23 +268,20 @@ pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"task_threads",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let act_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(act_list.len())?;
-            reply.end()?;
-            Ok(act_list)
-        },
-    )
+    rt::routine(&"task_threads", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_THREADS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let act_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(act_list.len())?;
+        reply.end()?;
+        Ok(act_list)
+    })
 }
 
 /// Gives a task up to three ports that its children inherit; since macOS 15. `mach_ports.defs` has the form of
@@ -312,28 +305,20 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     port2: &rt::SendRight<K>,
     port3: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(3);
-            request.copy_send(port1);
-            request.copy_send(port2);
-            request.copy_send(port3);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORTS_REGISTER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_ports_register", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(3);
+        request.copy_send(port1);
+        request.copy_send(port2);
+        request.copy_send(port3);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns these ports.
@@ -353,32 +338,20 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortsLookupReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_lookup",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORTS_LOOKUP,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(3)?;
-            let port1 = reply.send_right()?;
-            let port2 = reply.send_right()?;
-            let port3 = reply.send_right()?;
-            reply.end()?;
-            Ok(MachPortsLookupReply {
-                port1,
-                port2,
-                port3,
-            })
-        },
-    )
+    rt::routine(&"mach_ports_lookup", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(3)?;
+        let port1 = reply.send_right()?;
+        let port2 = reply.send_right()?;
+        let port3 = reply.send_right()?;
+        reply.end()?;
+        Ok(MachPortsLookupReply { port1, port2, port3 })
+    })
 }
 
 /// Tells facts about a task.
@@ -404,23 +377,19 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskFlavor,
     task_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 94>, rt::CallError<K>> {
-    rt::routine(
-        &"task_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<424>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&task_info_out_max.min(94));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 416, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TASK_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let task_info_out = reply.array::<Integer>(94)?.at_most(task_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&task_info_out))
-        },
-    )
+    rt::routine(&"task_info", move || {
+        let mut buffer = rt::MsgBuf::<424>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&task_info_out_max.min(94));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 416, rt::Complex::Never);
+        let mut reply = request.call(id::TASK_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let task_info_out = reply.array::<Integer>(94)?.at_most(task_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&task_info_out))
+    })
 }
 
 /// Stops all threads of a task, and counts how often it was stopped.
@@ -434,19 +403,14 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_suspend",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_suspend", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Undoes one `task_suspend`; the threads run when the count is zero.
@@ -460,19 +424,14 @@ pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_resume",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_resume", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Returns one of a task's special ports.
@@ -495,28 +454,20 @@ pub fn task_get_special_port<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&which_port);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let special_port = reply.send_right()?;
-            reply.end()?;
-            Ok(special_port)
-        },
-    )
+    rt::routine(&"task_get_special_port", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&which_port);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let special_port = reply.send_right()?;
+        reply.end()?;
+        Ok(special_port)
+    })
 }
 
 /// Sets one of a task's special ports.
@@ -537,28 +488,20 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(special_port);
-            request.ndr();
-            request.value(&which_port);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_special_port", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(special_port);
+        request.ndr();
+        request.value(&which_port);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Makes a thread; it is stopped, and its registers are still to be set.
@@ -576,21 +519,18 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
     parent_task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(parent_task.kernel());
-            let dest = rt::Dest::copy_send(parent_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::THREAD_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let child_act = reply.send_right()?;
-            reply.end()?;
-            Ok(child_act)
-        },
-    )
+    rt::routine(&"thread_create", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(parent_task.kernel());
+        let dest = rt::Dest::copy_send(parent_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::THREAD_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let child_act = reply.send_right()?;
+        reply.end()?;
+        Ok(child_act)
+    })
 }
 
 /// Makes a thread with these registers, and lets it run.
@@ -616,29 +556,21 @@ pub fn thread_create_running<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_create_running",
-        move || {
-            let mut buffer = rt::MsgBuf::<5224>::new();
-            let mut request = buffer.request(parent_task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(new_state, 1296)?;
-            let dest = rt::Dest::copy_send(parent_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_CREATE_RUNNING,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let child_act = reply.send_right()?;
-            reply.end()?;
-            Ok(child_act)
-        },
-    )
+    rt::routine(&"thread_create_running", move || {
+        let mut buffer = rt::MsgBuf::<5224>::new();
+        let mut request = buffer.request(parent_task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(new_state, 1296)?;
+        let dest = rt::Dest::copy_send(parent_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::THREAD_CREATE_RUNNING, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let child_act = reply.send_right()?;
+        reply.end()?;
+        Ok(child_act)
+    })
 }
 
 /// Sets the exception server of a task for some exceptions.
@@ -665,30 +597,22 @@ pub fn task_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_SET_EXCEPTION_PORTS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns the exception servers of a task for some exceptions.
@@ -715,38 +639,34 @@ pub fn task_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<TaskGetExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&exception_mask);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlers, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(TaskGetExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlers,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"task_get_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&exception_mask);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_GET_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlers, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(TaskGetExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlers,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Sets the exception server of a task for some exceptions, and returns those that were there before.
@@ -779,42 +699,38 @@ pub fn task_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<TaskSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_swap_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_SWAP_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlers, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(TaskSwapExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlers,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"task_swap_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_SWAP_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlers, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(TaskSwapExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlers,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Makes a semaphore that ends with the task.
@@ -839,29 +755,21 @@ pub fn semaphore_create<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     value: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&policy);
-            request.value(&value);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::SEMAPHORE_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let semaphore = reply.send_right()?;
-            reply.end()?;
-            Ok(semaphore)
-        },
-    )
+    rt::routine(&"semaphore_create", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&policy);
+        request.value(&value);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::SEMAPHORE_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let semaphore = reply.send_right()?;
+        reply.end()?;
+        Ok(semaphore)
+    })
 }
 
 /// Ends a semaphore; who waits for it is told so.
@@ -880,26 +788,16 @@ pub fn semaphore_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     semaphore: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.move_send(semaphore);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_DESTROY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_destroy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.move_send(semaphore);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::SEMAPHORE_DESTROY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets how a task is scheduled: what, the flavor says.
@@ -921,22 +819,17 @@ pub fn task_policy_set<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskPolicyFlavor,
     policy_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_policy_set",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(policy_info, 16)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_policy_set", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(policy_info, 16)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how a task is scheduled, or, if `get_default` is true, what is the default; it returns true if that
@@ -966,28 +859,22 @@ pub fn task_policy_get<K: rt::Kernel<Abi = Abi>>(
     policy_info_max: u32,
     get_default: bool,
 ) -> Result<TaskPolicyGetReply, rt::CallError<K>> {
-    rt::routine(
-        &"task_policy_get",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&policy_info_max.min(16));
-            request.value(&u32::from(get_default));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TASK_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
-            let get_default = reply.value::<u32>()? != 0;
-            reply.end()?;
-            Ok(TaskPolicyGetReply {
-                policy_info: rt::array_vec(&policy_info),
-                get_default,
-            })
-        },
-    )
+    rt::routine(&"task_policy_get", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&policy_info_max.min(16));
+        request.value(&u32::from(get_default));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TASK_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+        let get_default = reply.value::<u32>()? != 0;
+        reply.end()?;
+        Ok(TaskPolicyGetReply { policy_info: rt::array_vec(&policy_info), get_default })
+    })
 }
 
 /// Tells the registers with which new threads of a task begin.
@@ -1013,23 +900,20 @@ pub fn task_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5232>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&old_state_max.min(1296));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TASK_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&old_state))
-        },
-    )
+    rt::routine(&"task_get_state", move || {
+        let mut buffer = rt::MsgBuf::<5232>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&old_state_max.min(1296));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TASK_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&old_state))
+    })
 }
 
 /// Sets the registers with which new threads of a task begin.
@@ -1051,22 +935,17 @@ pub fn task_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5224>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(new_state, 1296)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_state", move || {
+        let mut buffer = rt::MsgBuf::<5224>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(new_state, 1296)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets how much memory a task may use, in MiB.
@@ -1089,27 +968,23 @@ pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     new_limit: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"task_set_phys_footprint_limit",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&new_limit);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let old_limit = reply.value::<i32>()?;
-            reply.end()?;
-            Ok(old_limit)
-        },
-    )
+    rt::routine(&"task_set_phys_footprint_limit", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&new_limit);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let old_limit = reply.value::<i32>()?;
+        reply.end()?;
+        Ok(old_limit)
+    })
 }
 
 /// As `task_suspend`; the right that it returns ends the suspension when it is given back or dies with its
@@ -1128,21 +1003,18 @@ pub fn task_set_phys_footprint_limit<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend2<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_suspend2",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let suspend_token = reply.send_once_right()?;
-            reply.end()?;
-            Ok(suspend_token)
-        },
-    )
+    rt::routine(&"task_suspend2", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let suspend_token = reply.send_once_right()?;
+        reply.end()?;
+        Ok(suspend_token)
+    })
 }
 
 /// Gives such a right back.
@@ -1156,19 +1028,14 @@ pub fn task_suspend2<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume2<K: rt::Kernel<Abi = Abi>>(
     suspend_token: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_resume2",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(suspend_token.kernel());
-            let dest = rt::Dest::move_send_once(suspend_token);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_resume2", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(suspend_token.kernel());
+        let dest = rt::Dest::move_send_once(suspend_token);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how much of a task's memory can be thrown away.
@@ -1186,25 +1053,17 @@ pub fn task_resume2<K: rt::Kernel<Abi = Abi>>(
 pub fn task_purgable_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskPurgableInfo, rt::CallError<K>> {
-    rt::routine(
-        &"task_purgable_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<320>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(308, 308, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_PURGABLE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let stats = reply.value::<TaskPurgableInfo>()?;
-            reply.end()?;
-            Ok(stats)
-        },
-    )
+    rt::routine(&"task_purgable_info", move || {
+        let mut buffer = rt::MsgBuf::<320>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(308, 308, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TASK_PURGABLE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let stats = reply.value::<TaskPurgableInfo>()?;
+        reply.end()?;
+        Ok(stats)
+    })
 }
 
 /// Returns a voucher of a task.
@@ -1227,28 +1086,20 @@ pub fn task_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which: MachVoucherSelector,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&which);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let voucher = reply.send_right()?;
-            reply.end()?;
-            Ok(voucher)
-        },
-    )
+    rt::routine(&"task_get_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&which);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let voucher = reply.send_right()?;
+        reply.end()?;
+        Ok(voucher)
+    })
 }
 
 /// Sets the voucher of a task.
@@ -1267,26 +1118,18 @@ pub fn task_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     voucher: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(voucher);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(voucher);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Sets the voucher of a task, and returns the one that was there.
@@ -1311,29 +1154,25 @@ pub fn task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     new_voucher: &rt::SendRight<K>,
     old_voucher: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_swap_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(2);
-            request.copy_send(new_voucher);
-            request.copy_send(old_voucher);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_SWAP_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let old_voucher = reply.send_right()?;
-            reply.end()?;
-            Ok(old_voucher)
-        },
-    )
+    rt::routine(&"task_swap_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(2);
+        request.copy_send(new_voucher);
+        request.copy_send(old_voucher);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_SWAP_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let old_voucher = reply.send_right()?;
+        reply.end()?;
+        Ok(old_voucher)
+    })
 }
 
 /// Makes a corpse of a task: a task that does not run, with the memory that the task has now.
@@ -1351,26 +1190,18 @@ pub fn task_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
 pub fn task_generate_corpse<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_generate_corpse",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GENERATE_CORPSE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let corpse_task_port = reply.send_right()?;
-            reply.end()?;
-            Ok(corpse_task_port)
-        },
-    )
+    rt::routine(&"task_generate_corpse", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GENERATE_CORPSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let corpse_task_port = reply.send_right()?;
+        reply.end()?;
+        Ok(corpse_task_port)
+    })
 }
 
 /// Maps what the kernel has written down about a corpse.
@@ -1394,31 +1225,20 @@ pub fn task_map_corpse_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     corspe_task: &rt::SendRight<K>,
 ) -> Result<TaskMapCorpseInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"task_map_corpse_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(corspe_task);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_MAP_CORPSE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let kcd_addr_begin = reply.value::<VmAddress>()?;
-            let kcd_size = reply.value::<u32>()?;
-            reply.end()?;
-            Ok(TaskMapCorpseInfoReply {
-                kcd_addr_begin,
-                kcd_size,
-            })
-        },
-    )
+    rt::routine(&"task_map_corpse_info", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(corspe_task);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TASK_MAP_CORPSE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let kcd_addr_begin = reply.value::<VmAddress>()?;
+        let kcd_size = reply.value::<u32>()?;
+        reply.end()?;
+        Ok(TaskMapCorpseInfoReply { kcd_addr_begin, kcd_size })
+    })
 }
 
 /// Tells the kernel of images that the dynamic linker has loaded.
@@ -1438,29 +1258,21 @@ pub fn task_register_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_images: &[DyldKernelImageInfo],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_register_dyld_image_infos",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            let dyld_images_count = request
-                .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
-            request.ndr();
-            request.count(dyld_images_count)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_REGISTER_DYLD_IMAGE_INFOS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_register_dyld_image_infos", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        let dyld_images_count =
+            request.memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+        request.ndr();
+        request.count(dyld_images_count)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_REGISTER_DYLD_IMAGE_INFOS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells the kernel of images that are gone.
@@ -1480,29 +1292,26 @@ pub fn task_unregister_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_images: &[DyldKernelImageInfo],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_unregister_dyld_image_infos",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            let dyld_images_count = request
-                .memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
-            request.ndr();
-            request.count(dyld_images_count)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_UNREGISTER_DYLD_IMAGE_INFOS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_unregister_dyld_image_infos", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        let dyld_images_count =
+            request.memory(rt::OolArg::lend(dyld_images), rt::Copying::VIRTUAL)? / 40;
+        request.ndr();
+        request.count(dyld_images_count)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_UNREGISTER_DYLD_IMAGE_INFOS,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lists the images that the dynamic linker has loaded.
@@ -1521,28 +1330,24 @@ pub fn task_unregister_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_dyld_image_infos<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::Vec<DyldKernelImageInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_dyld_image_infos",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_DYLD_IMAGE_INFOS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let dyld_images = reply.memory_of::<DyldKernelImageInfo>()?;
-            reply.ndr()?;
-            reply.counted(dyld_images.len())?;
-            reply.end()?;
-            Ok(dyld_images.into_vec())
-        },
-    )
+    rt::routine(&"task_get_dyld_image_infos", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_GET_DYLD_IMAGE_INFOS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let dyld_images = reply.memory_of::<DyldKernelImageInfo>()?;
+        reply.ndr()?;
+        reply.counted(dyld_images.len())?;
+        reply.end()?;
+        Ok(dyld_images.into_vec())
+    })
 }
 
 /// Tells the kernel which shared cache the dynamic linker uses.
@@ -1565,28 +1370,25 @@ pub fn task_register_dyld_shared_cache_image_info<K: rt::Kernel<Abi = Abi>>(
     no_cache: bool,
     private_cache: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_register_dyld_shared_cache_image_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(dyld_cache_image);
-            request.value(&u32::from(no_cache));
-            request.value(&u32::from(private_cache));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_register_dyld_shared_cache_image_info", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(dyld_cache_image);
+        request.value(&u32::from(no_cache));
+        request.value(&u32::from(private_cache));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells the kernel how far the dynamic linker is.
@@ -1605,26 +1407,23 @@ pub fn task_register_dyld_set_dyld_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     dyld_state: u8,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_register_dyld_set_dyld_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&dyld_state);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_REGISTER_DYLD_SET_DYLD_STATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_register_dyld_set_dyld_state", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&dyld_state);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_REGISTER_DYLD_SET_DYLD_STATE,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells what the dynamic linker has told about the process.
@@ -1642,25 +1441,21 @@ pub fn task_register_dyld_set_dyld_state<K: rt::Kernel<Abi = Abi>>(
 pub fn task_register_dyld_get_process_state<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<DyldKernelProcessInfo, rt::CallError<K>> {
-    rt::routine(
-        &"task_register_dyld_get_process_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(108, 108, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let dyld_process_state = reply.value::<DyldKernelProcessInfo>()?;
-            reply.end()?;
-            Ok(dyld_process_state)
-        },
-    )
+    rt::routine(&"task_register_dyld_get_process_state", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(108, 108, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let dyld_process_state = reply.value::<DyldKernelProcessInfo>()?;
+        reply.end()?;
+        Ok(dyld_process_state)
+    })
 }
 
 /// As `task_map_corpse_info`, with a size of 64 bits.
@@ -1684,31 +1479,24 @@ pub fn task_map_corpse_info_64<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     corspe_task: &rt::SendRight<K>,
 ) -> Result<TaskMapCorpseInfo64Reply, rt::CallError<K>> {
-    rt::routine(
-        &"task_map_corpse_info_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(corspe_task);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_MAP_CORPSE_INFO_64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let kcd_addr_begin = reply.value::<MachVmAddress>()?;
-            let kcd_size = reply.value::<MachVmSize>()?;
-            reply.end()?;
-            Ok(TaskMapCorpseInfo64Reply {
-                kcd_addr_begin,
-                kcd_size,
-            })
-        },
-    )
+    rt::routine(&"task_map_corpse_info_64", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(corspe_task);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_MAP_CORPSE_INFO_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let kcd_addr_begin = reply.value::<MachVmAddress>()?;
+        let kcd_size = reply.value::<MachVmSize>()?;
+        reply.end()?;
+        Ok(TaskMapCorpseInfo64Reply { kcd_addr_begin, kcd_size })
+    })
 }
 
 /// Tells a measurement of a task.
@@ -1734,23 +1522,20 @@ pub fn task_inspect<K: rt::Kernel<Abi = Abi>>(
     flavor: TaskInspectFlavor,
     info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 4>, rt::CallError<K>> {
-    rt::routine(
-        &"task_inspect",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&info_out_max.min(4));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 56, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TASK_INSPECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let info_out = reply.array::<Integer>(4)?.at_most(info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&info_out))
-        },
-    )
+    rt::routine(&"task_inspect", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&info_out_max.min(4));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 56, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TASK_INSPECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let info_out = reply.array::<Integer>(4)?.at_most(info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&info_out))
+    })
 }
 
 /// Tells what happens when a task misuses a guarded port.
@@ -1768,25 +1553,21 @@ pub fn task_inspect<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_exc_guard_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskExcGuardBehavior, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_exc_guard_behavior",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_EXC_GUARD_BEHAVIOR,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let behavior = reply.value::<TaskExcGuardBehavior>()?;
-            reply.end()?;
-            Ok(behavior)
-        },
-    )
+    rt::routine(&"task_get_exc_guard_behavior", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_GET_EXC_GUARD_BEHAVIOR,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let behavior = reply.value::<TaskExcGuardBehavior>()?;
+        reply.end()?;
+        Ok(behavior)
+    })
 }
 
 /// Sets what happens when a task misuses a guarded port.
@@ -1805,26 +1586,18 @@ pub fn task_set_exc_guard_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     behavior: TaskExcGuardBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_exc_guard_behavior",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&behavior);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_EXC_GUARD_BEHAVIOR,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_exc_guard_behavior", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&behavior);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::TASK_SET_EXC_GUARD_BEHAVIOR, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Asks for a message when the dynamic linker of a task loads or unloads an image.
@@ -1843,26 +1616,23 @@ pub fn task_dyld_process_info_notify_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     notify: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_dyld_process_info_notify_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.make_send(notify);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_dyld_process_info_notify_register", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.make_send(notify);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Makes a token that stands for a task's identity.
@@ -1880,26 +1650,22 @@ pub fn task_dyld_process_info_notify_register<K: rt::Kernel<Abi = Abi>>(
 pub fn task_create_identity_token<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_create_identity_token",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_CREATE_IDENTITY_TOKEN,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let token = reply.send_right()?;
-            reply.end()?;
-            Ok(token)
-        },
-    )
+    rt::routine(&"task_create_identity_token", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_CREATE_IDENTITY_TOKEN,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let token = reply.send_right()?;
+        reply.end()?;
+        Ok(token)
+    })
 }
 
 /// Returns the port of the task that a token stands for: which of its ports, the flavor says.
@@ -1922,28 +1688,24 @@ pub fn task_identity_token_get_task_port<K: rt::Kernel<Abi = Abi>>(
     token: &rt::SendRight<K>,
     flavor: TaskFlavor,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_identity_token_get_task_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(token.kernel());
-            request.ndr();
-            request.value(&flavor);
-            let dest = rt::Dest::copy_send(token);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let task_port = reply.send_right()?;
-            reply.end()?;
-            Ok(task_port)
-        },
-    )
+    rt::routine(&"task_identity_token_get_task_port", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(token.kernel());
+        request.ndr();
+        request.value(&flavor);
+        let dest = rt::Dest::copy_send(token);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let task_port = reply.send_right()?;
+        reply.end()?;
+        Ok(task_port)
+    })
 }
 
 /// Asks for no such message any more.
@@ -1962,26 +1724,23 @@ pub fn task_dyld_process_info_notify_deregister<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     notify: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_dyld_process_info_notify_deregister",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&notify);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_dyld_process_info_notify_deregister", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&notify);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Describes the exception servers of a task, by a port that gives no control over it.
@@ -2008,36 +1767,31 @@ pub fn task_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<TaskGetExceptionPortsInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_exception_ports_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<688>::new();
-            let mut request = buffer.request(port.kernel());
-            request.ndr();
-            request.value(&exception_mask);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 680, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_EXCEPTION_PORTS_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            let old_handlers_info = reply
-                .array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(TaskGetExceptionPortsInfoReply {
-                masks: rt::array_vec(&masks),
-                old_handlers_info: rt::array_vec(&old_handlers_info),
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"task_get_exception_ports_info", move || {
+        let mut buffer = rt::MsgBuf::<688>::new();
+        let mut request = buffer.request(port.kernel());
+        request.ndr();
+        request.value(&exception_mask);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 680, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_GET_EXCEPTION_PORTS_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        let old_handlers_info = reply.array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(TaskGetExceptionPortsInfoReply {
+            masks: rt::array_vec(&masks),
+            old_handlers_info: rt::array_vec(&old_handlers_info),
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Sets whether a child of a task inherits its corpses.
@@ -2056,26 +1810,23 @@ pub fn task_set_corpse_forking_behavior<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     behavior: TaskCorpseForkingBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_corpse_forking_behavior",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&behavior);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_SET_CORPSE_FORKING_BEHAVIOR,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_corpse_forking_behavior", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&behavior);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_SET_CORPSE_FORKING_BEHAVIOR,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Maps what the kernel has written down about a crash, and sent to an exception server.
@@ -2099,31 +1850,24 @@ pub fn task_map_kcdata_object_64<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     kcdata_object: &rt::SendRight<K>,
 ) -> Result<TaskMapKcdataObject64Reply, rt::CallError<K>> {
-    rt::routine(
-        &"task_map_kcdata_object_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(kcdata_object);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::TASK_MAP_KCDATA_OBJECT_64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let kcd_addr_begin = reply.value::<MachVmAddress>()?;
-            let kcd_size = reply.value::<MachVmSize>()?;
-            reply.end()?;
-            Ok(TaskMapKcdataObject64Reply {
-                kcd_addr_begin,
-                kcd_size,
-            })
-        },
-    )
+    rt::routine(&"task_map_kcdata_object_64", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(kcdata_object);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(
+            id::TASK_MAP_KCDATA_OBJECT_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let kcd_addr_begin = reply.value::<MachVmAddress>()?;
+        let kcd_size = reply.value::<MachVmSize>()?;
+        reply.end()?;
+        Ok(TaskMapKcdataObject64Reply { kcd_addr_begin, kcd_size })
+    })
 }
 
 /// Sets an exception server that may do only this with the threads of a hardened task; since macOS 26.
@@ -2150,31 +1894,28 @@ pub fn task_register_hardened_exception_handler<K: rt::Kernel<Abi = Abi>>(
     flavors_allowed: ThreadStateFlavor,
     new_exception_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_register_hardened_exception_handler",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.descriptors(1);
-            request.copy_send(new_exception_port);
-            request.ndr();
-            request.value(&signed_pc_key);
-            request.value(&exceptions_allowed);
-            request.value(&behaviors_allowed);
-            request.value(&flavors_allowed);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_register_hardened_exception_handler", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.descriptors(1);
+        request.copy_send(new_exception_port);
+        request.ndr();
+        request.value(&signed_pc_key);
+        request.value(&exceptions_allowed);
+        request.value(&behaviors_allowed);
+        request.value(&flavors_allowed);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(
+                id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER,
+                dest,
+                shape,
+                rt::CallOptions::KERNEL_OBJECT,
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the
@@ -2188,10 +1929,7 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
     /// Ends a task.
     ///
     /// `task_terminate`, sent by [`task_terminate()`].
-    fn task_terminate(
-        &self,
-        target_task: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn task_terminate(&self, target_task: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2439,10 +2177,7 @@ pub trait Task<K: rt::Kernel<Abi = Abi>> {
     /// Gives such a right back.
     ///
     /// `task_resume2`, sent by [`task_resume2()`].
-    fn task_resume2(
-        &self,
-        suspend_token: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn task_resume2(&self, suspend_token: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2735,15 +2470,9 @@ where
         id::TASK_SET_SPECIAL_PORT => serve_task_set_special_port(server, request, out),
         id::THREAD_CREATE => serve_thread_create(server, request, out),
         id::THREAD_CREATE_RUNNING => serve_thread_create_running(server, request, out),
-        id::TASK_SET_EXCEPTION_PORTS => {
-            serve_task_set_exception_ports(server, request, out)
-        }
-        id::TASK_GET_EXCEPTION_PORTS => {
-            serve_task_get_exception_ports(server, request, out)
-        }
-        id::TASK_SWAP_EXCEPTION_PORTS => {
-            serve_task_swap_exception_ports(server, request, out)
-        }
+        id::TASK_SET_EXCEPTION_PORTS => serve_task_set_exception_ports(server, request, out),
+        id::TASK_GET_EXCEPTION_PORTS => serve_task_get_exception_ports(server, request, out),
+        id::TASK_SWAP_EXCEPTION_PORTS => serve_task_swap_exception_ports(server, request, out),
         id::SEMAPHORE_CREATE => serve_semaphore_create(server, request, out),
         id::SEMAPHORE_DESTROY => serve_semaphore_destroy(server, request, out),
         id::TASK_POLICY_SET => serve_task_policy_set(server, request, out),
@@ -2767,9 +2496,7 @@ where
         id::TASK_UNREGISTER_DYLD_IMAGE_INFOS => {
             serve_task_unregister_dyld_image_infos(server, request, out)
         }
-        id::TASK_GET_DYLD_IMAGE_INFOS => {
-            serve_task_get_dyld_image_infos(server, request, out)
-        }
+        id::TASK_GET_DYLD_IMAGE_INFOS => serve_task_get_dyld_image_infos(server, request, out),
         id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO => {
             serve_task_register_dyld_shared_cache_image_info(server, request, out)
         }
@@ -2779,22 +2506,14 @@ where
         id::TASK_REGISTER_DYLD_GET_PROCESS_STATE => {
             serve_task_register_dyld_get_process_state(server, request, out)
         }
-        id::TASK_MAP_CORPSE_INFO_64 => {
-            serve_task_map_corpse_info_64(server, request, out)
-        }
+        id::TASK_MAP_CORPSE_INFO_64 => serve_task_map_corpse_info_64(server, request, out),
         id::TASK_INSPECT => serve_task_inspect(server, request, out),
-        id::TASK_GET_EXC_GUARD_BEHAVIOR => {
-            serve_task_get_exc_guard_behavior(server, request, out)
-        }
-        id::TASK_SET_EXC_GUARD_BEHAVIOR => {
-            serve_task_set_exc_guard_behavior(server, request, out)
-        }
+        id::TASK_GET_EXC_GUARD_BEHAVIOR => serve_task_get_exc_guard_behavior(server, request, out),
+        id::TASK_SET_EXC_GUARD_BEHAVIOR => serve_task_set_exc_guard_behavior(server, request, out),
         id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER => {
             serve_task_dyld_process_info_notify_register(server, request, out)
         }
-        id::TASK_CREATE_IDENTITY_TOKEN => {
-            serve_task_create_identity_token(server, request, out)
-        }
+        id::TASK_CREATE_IDENTITY_TOKEN => serve_task_create_identity_token(server, request, out),
         id::TASK_IDENTITY_TOKEN_GET_TASK_PORT => {
             serve_task_identity_token_get_task_port(server, request, out)
         }
@@ -2807,9 +2526,7 @@ where
         id::TASK_SET_CORPSE_FORKING_BEHAVIOR => {
             serve_task_set_corpse_forking_behavior(server, request, out)
         }
-        id::TASK_MAP_KCDATA_OBJECT_64 => {
-            serve_task_map_kcdata_object_64(server, request, out)
-        }
+        id::TASK_MAP_KCDATA_OBJECT_64 => serve_task_map_kcdata_object_64(server, request, out),
         id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER => {
             serve_task_register_hardened_exception_handler(server, request, out)
         }
@@ -2825,22 +2542,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 5224,
-        reply: 5224,
-    };
-    rt::subsystem(
-        3400..3466,
-        largest,
-        move |request, out| { task_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 5224, reply: 5224 };
+    rt::subsystem(3400..3466, largest, move |request, out| task_server(server, request, out))
 }
 
-fn serve_task_terminate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_terminate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -2852,11 +2558,7 @@ where
     });
 }
 
-fn serve_task_threads<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_threads<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -2873,8 +2575,7 @@ fn serve_mach_ports_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -2894,8 +2595,7 @@ fn serve_mach_ports_lookup<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -2907,11 +2607,7 @@ where
     });
 }
 
-fn serve_task_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -2928,11 +2624,7 @@ where
     });
 }
 
-fn serve_task_suspend<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_suspend<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -2944,11 +2636,7 @@ where
     });
 }
 
-fn serve_task_resume<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_resume<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -2964,8 +2652,7 @@ fn serve_task_get_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -2984,8 +2671,7 @@ fn serve_task_set_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3001,11 +2687,7 @@ where
     });
 }
 
-fn serve_thread_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3022,8 +2704,7 @@ fn serve_thread_create_running<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3033,12 +2714,7 @@ where
         let flavor = body.value::<ThreadStateFlavor>()?;
         let new_state = body.array::<Natural>(1296)?;
         body.end()?;
-        let results = S::thread_create_running(
-            server,
-            request.port(),
-            flavor,
-            &new_state,
-        )?;
+        let results = S::thread_create_running(server, request.port(), flavor, &new_state)?;
         out.encode::<40>(|reply| encode_thread_create_running(reply, results))?;
         Ok(())
     });
@@ -3048,8 +2724,7 @@ fn serve_task_set_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3078,8 +2753,7 @@ fn serve_task_get_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3088,11 +2762,7 @@ where
         body.ndr()?;
         let exception_mask = body.value::<ExceptionMask>()?;
         body.end()?;
-        let results = S::task_get_exception_ports(
-            server,
-            request.port(),
-            exception_mask,
-        )?;
+        let results = S::task_get_exception_ports(server, request.port(), exception_mask)?;
         out.encode::<808>(|reply| encode_task_get_exception_ports(reply, results))?;
         Ok(())
     });
@@ -3102,8 +2772,7 @@ fn serve_task_swap_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3133,8 +2802,7 @@ fn serve_semaphore_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3154,8 +2822,7 @@ fn serve_semaphore_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3173,8 +2840,7 @@ fn serve_task_policy_set<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3193,8 +2859,7 @@ fn serve_task_policy_get<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3205,23 +2870,14 @@ where
         let policy_info_max = body.value::<u32>()?.min(16);
         let get_default = body.value::<u32>()? != 0;
         body.end()?;
-        let results = S::task_policy_get(
-            server,
-            request.port(),
-            flavor,
-            policy_info_max,
-            get_default,
-        )?;
+        let results =
+            S::task_policy_get(server, request.port(), flavor, policy_info_max, get_default)?;
         out.encode::<112>(|reply| encode_task_policy_get(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_task_get_state<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_get_state<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3238,11 +2894,7 @@ where
     });
 }
 
-fn serve_task_set_state<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_set_state<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3262,8 +2914,7 @@ fn serve_task_set_phys_footprint_limit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3272,21 +2923,13 @@ where
         body.ndr()?;
         let new_limit = body.value::<i32>()?;
         body.end()?;
-        let results = S::task_set_phys_footprint_limit(
-            server,
-            request.port(),
-            new_limit,
-        )?;
+        let results = S::task_set_phys_footprint_limit(server, request.port(), new_limit)?;
         out.encode::<40>(|reply| encode_task_set_phys_footprint_limit(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_task_suspend2<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_suspend2<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3299,11 +2942,7 @@ where
     });
 }
 
-fn serve_task_resume2<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_resume2<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3319,8 +2958,7 @@ fn serve_task_purgable_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3336,8 +2974,7 @@ fn serve_task_get_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3356,8 +2993,7 @@ fn serve_task_set_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3375,8 +3011,7 @@ fn serve_task_swap_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3386,12 +3021,7 @@ where
         let new_voucher = body.send_right()?;
         let old_voucher = body.send_right()?;
         body.end()?;
-        let results = S::task_swap_mach_voucher(
-            server,
-            request.port(),
-            new_voucher,
-            old_voucher,
-        )?;
+        let results = S::task_swap_mach_voucher(server, request.port(), new_voucher, old_voucher)?;
         out.encode::<40>(|reply| encode_task_swap_mach_voucher(reply, results))?;
         Ok(())
     });
@@ -3401,8 +3031,7 @@ fn serve_task_generate_corpse<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3418,8 +3047,7 @@ fn serve_task_map_corpse_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3438,8 +3066,7 @@ fn serve_task_register_dyld_image_infos<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3459,8 +3086,7 @@ fn serve_task_unregister_dyld_image_infos<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3480,8 +3106,7 @@ fn serve_task_get_dyld_image_infos<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3497,8 +3122,7 @@ fn serve_task_register_dyld_shared_cache_image_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3524,8 +3148,7 @@ fn serve_task_register_dyld_set_dyld_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3543,17 +3166,14 @@ fn serve_task_register_dyld_get_process_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
     out.serve(|out| {
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::task_register_dyld_get_process_state(server, request.port())?;
-        out.encode::<
-                112,
-            >(|reply| encode_task_register_dyld_get_process_state(reply, results))?;
+        out.encode::<112>(|reply| encode_task_register_dyld_get_process_state(reply, results))?;
         Ok(())
     });
 }
@@ -3562,8 +3182,7 @@ fn serve_task_map_corpse_info_64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3578,11 +3197,7 @@ where
     });
 }
 
-fn serve_task_inspect<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_inspect<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
@@ -3603,8 +3218,7 @@ fn serve_task_get_exc_guard_behavior<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3620,8 +3234,7 @@ fn serve_task_set_exc_guard_behavior<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3639,8 +3252,7 @@ fn serve_task_dyld_process_info_notify_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3658,8 +3270,7 @@ fn serve_task_create_identity_token<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3675,8 +3286,7 @@ fn serve_task_identity_token_get_task_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3685,14 +3295,8 @@ where
         body.ndr()?;
         let flavor = body.value::<TaskFlavor>()?;
         body.end()?;
-        let results = S::task_identity_token_get_task_port(
-            server,
-            request.port(),
-            flavor,
-        )?;
-        out.encode::<
-                40,
-            >(|reply| encode_task_identity_token_get_task_port(reply, results))?;
+        let results = S::task_identity_token_get_task_port(server, request.port(), flavor)?;
+        out.encode::<40>(|reply| encode_task_identity_token_get_task_port(reply, results))?;
         Ok(())
     });
 }
@@ -3701,8 +3305,7 @@ fn serve_task_dyld_process_info_notify_deregister<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3720,8 +3323,7 @@ fn serve_task_get_exception_ports_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3730,11 +3332,7 @@ where
         body.ndr()?;
         let exception_mask = body.value::<ExceptionMask>()?;
         body.end()?;
-        let results = S::task_get_exception_ports_info(
-            server,
-            request.port(),
-            exception_mask,
-        )?;
+        let results = S::task_get_exception_ports_info(server, request.port(), exception_mask)?;
         out.encode::<680>(|reply| encode_task_get_exception_ports_info(reply, results))?;
         Ok(())
     });
@@ -3744,8 +3342,7 @@ fn serve_task_set_corpse_forking_behavior<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3763,8 +3360,7 @@ fn serve_task_map_kcdata_object_64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3773,11 +3369,7 @@ where
         body.descriptors(1)?;
         let kcdata_object = body.send_right()?;
         body.end()?;
-        let results = S::task_map_kcdata_object_64(
-            server,
-            request.port(),
-            kcdata_object,
-        )?;
+        let results = S::task_map_kcdata_object_64(server, request.port(), kcdata_object)?;
         out.encode::<56>(|reply| encode_task_map_kcdata_object_64(reply, results))?;
         Ok(())
     });
@@ -3787,8 +3379,7 @@ fn serve_task_register_hardened_exception_handler<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Task<K> + ?Sized,
 {
@@ -3820,8 +3411,8 @@ fn encode_task_threads<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let act_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let act_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(act_list_count)?;
     Ok(())
@@ -3879,8 +3470,7 @@ fn encode_task_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: TaskGetExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlers_count = reply
-        .rights(rt::PortArray::moving(results.old_handlers), 32)?;
+    let old_handlers_count = reply.rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlers_count, results.masks.len());
@@ -3894,8 +3484,7 @@ fn encode_task_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: TaskSwapExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlers_count = reply
-        .rights(rt::PortArray::moving(results.old_handlers), 32)?;
+    let old_handlers_count = reply.rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlers_count, results.masks.len());
@@ -4153,8 +3742,7 @@ pub fn task_get_special_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::TASK_GET_SPECIAL_PORT, result, encode_task_get_special_port)
+    token.answer::<40, _>(id::TASK_GET_SPECIAL_PORT, result, encode_task_get_special_port)
 }
 
 /// Answers a `task_set_special_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4181,8 +3769,7 @@ pub fn thread_create_running_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::THREAD_CREATE_RUNNING, result, encode_thread_create_running)
+    token.answer::<40, _>(id::THREAD_CREATE_RUNNING, result, encode_thread_create_running)
 }
 
 /// Answers a `task_set_exception_ports` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4200,11 +3787,7 @@ pub fn task_get_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskGetExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::TASK_GET_EXCEPTION_PORTS, result, encode_task_get_exception_ports)
+    token.answer::<808, _>(id::TASK_GET_EXCEPTION_PORTS, result, encode_task_get_exception_ports)
 }
 
 /// Answers a `task_swap_exception_ports` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4213,11 +3796,7 @@ pub fn task_swap_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskSwapExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::TASK_SWAP_EXCEPTION_PORTS, result, encode_task_swap_exception_ports)
+    token.answer::<808, _>(id::TASK_SWAP_EXCEPTION_PORTS, result, encode_task_swap_exception_ports)
 }
 
 /// Answers a `semaphore_create` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4280,15 +3859,11 @@ pub fn task_set_phys_footprint_limit_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<i32, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
-            result,
-            encode_task_set_phys_footprint_limit,
-        )
+    token.answer::<40, _>(
+        id::TASK_SET_PHYS_FOOTPRINT_LIMIT,
+        result,
+        encode_task_set_phys_footprint_limit,
+    )
 }
 
 /// Answers a `task_suspend2` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4324,8 +3899,7 @@ pub fn task_get_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::TASK_GET_MACH_VOUCHER, result, encode_task_get_mach_voucher)
+    token.answer::<40, _>(id::TASK_GET_MACH_VOUCHER, result, encode_task_get_mach_voucher)
 }
 
 /// Answers a `task_set_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4343,11 +3917,7 @@ pub fn task_swap_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_SWAP_MACH_VOUCHER, result, encode_task_swap_mach_voucher)
+    token.answer::<40, _>(id::TASK_SWAP_MACH_VOUCHER, result, encode_task_swap_mach_voucher)
 }
 
 /// Answers a `task_generate_corpse` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4392,11 +3962,7 @@ pub fn task_get_dyld_image_infos_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<DyldKernelImageInfo>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::TASK_GET_DYLD_IMAGE_INFOS, result, encode_task_get_dyld_image_infos)
+    token.answer::<56, _>(id::TASK_GET_DYLD_IMAGE_INFOS, result, encode_task_get_dyld_image_infos)
 }
 
 /// Answers a `task_register_dyld_shared_cache_image_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4405,11 +3971,7 @@ pub fn task_register_dyld_shared_cache_image_info_reply<K: rt::Kernel<Abi = Abi>
     token: rt::ReplyTo<K>,
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO, result, |_, ()| Ok(()))
+    token.answer::<40, _>(id::TASK_REGISTER_DYLD_SHARED_CACHE_IMAGE_INFO, result, |_, ()| Ok(()))
 }
 
 /// Answers a `task_register_dyld_set_dyld_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4427,15 +3989,11 @@ pub fn task_register_dyld_get_process_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<DyldKernelProcessInfo, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            112,
-            _,
-        >(
-            id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
-            result,
-            encode_task_register_dyld_get_process_state,
-        )
+    token.answer::<112, _>(
+        id::TASK_REGISTER_DYLD_GET_PROCESS_STATE,
+        result,
+        encode_task_register_dyld_get_process_state,
+    )
 }
 
 /// Answers a `task_map_corpse_info_64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4444,11 +4002,7 @@ pub fn task_map_corpse_info_64_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskMapCorpseInfo64Reply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::TASK_MAP_CORPSE_INFO_64, result, encode_task_map_corpse_info_64)
+    token.answer::<56, _>(id::TASK_MAP_CORPSE_INFO_64, result, encode_task_map_corpse_info_64)
 }
 
 /// Answers a `task_inspect` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4466,11 +4020,11 @@ pub fn task_get_exc_guard_behavior_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskExcGuardBehavior, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_GET_EXC_GUARD_BEHAVIOR, result, encode_task_get_exc_guard_behavior)
+    token.answer::<40, _>(
+        id::TASK_GET_EXC_GUARD_BEHAVIOR,
+        result,
+        encode_task_get_exc_guard_behavior,
+    )
 }
 
 /// Answers a `task_set_exc_guard_behavior` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4488,11 +4042,7 @@ pub fn task_dyld_process_info_notify_register_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER, result, |_, ()| Ok(()))
+    token.answer::<40, _>(id::TASK_DYLD_PROCESS_INFO_NOTIFY_REGISTER, result, |_, ()| Ok(()))
 }
 
 /// Answers a `task_create_identity_token` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4501,11 +4051,7 @@ pub fn task_create_identity_token_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_CREATE_IDENTITY_TOKEN, result, encode_task_create_identity_token)
+    token.answer::<40, _>(id::TASK_CREATE_IDENTITY_TOKEN, result, encode_task_create_identity_token)
 }
 
 /// Answers a `task_identity_token_get_task_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4514,15 +4060,11 @@ pub fn task_identity_token_get_task_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
-            result,
-            encode_task_identity_token_get_task_port,
-        )
+    token.answer::<40, _>(
+        id::TASK_IDENTITY_TOKEN_GET_TASK_PORT,
+        result,
+        encode_task_identity_token_get_task_port,
+    )
 }
 
 /// Answers a `task_dyld_process_info_notify_deregister` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4531,11 +4073,7 @@ pub fn task_dyld_process_info_notify_deregister_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER, result, |_, ()| Ok(()))
+    token.answer::<40, _>(id::TASK_DYLD_PROCESS_INFO_NOTIFY_DEREGISTER, result, |_, ()| Ok(()))
 }
 
 /// Answers a `task_get_exception_ports_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4544,15 +4082,11 @@ pub fn task_get_exception_ports_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskGetExceptionPortsInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            680,
-            _,
-        >(
-            id::TASK_GET_EXCEPTION_PORTS_INFO,
-            result,
-            encode_task_get_exception_ports_info,
-        )
+    token.answer::<680, _>(
+        id::TASK_GET_EXCEPTION_PORTS_INFO,
+        result,
+        encode_task_get_exception_ports_info,
+    )
 }
 
 /// Answers a `task_set_corpse_forking_behavior` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4570,11 +4104,7 @@ pub fn task_map_kcdata_object_64_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskMapKcdataObject64Reply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::TASK_MAP_KCDATA_OBJECT_64, result, encode_task_map_kcdata_object_64)
+    token.answer::<56, _>(id::TASK_MAP_KCDATA_OBJECT_64, result, encode_task_map_kcdata_object_64)
 }
 
 /// Answers a `task_register_hardened_exception_handler` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4583,11 +4113,7 @@ pub fn task_register_hardened_exception_handler_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER, result, |_, ()| Ok(()))
+    token.answer::<40, _>(id::TASK_REGISTER_HARDENED_EXCEPTION_HANDLER, result, |_, ()| Ok(()))
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -4599,45 +4125,20 @@ const _: () = {
     check("task_terminate, request", &[], &[], 24);
     check("task_terminate, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_threads, request", &[], &[], 24);
-    check(
-        "task_threads, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
-    check(
-        "mach_ports_register, request",
-        &[Data(4), Port, Port, Port],
-        &[24, 28, 40, 52],
-        64,
-    );
+    check("task_threads, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
+    check("mach_ports_register, request", &[Data(4), Port, Port, Port], &[24, 28, 40, 52], 64);
     check("mach_ports_register, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("mach_ports_lookup, request", &[], &[], 24);
-    check(
-        "mach_ports_lookup, reply",
-        &[Data(4), Port, Port, Port],
-        &[24, 28, 40, 52],
-        64,
-    );
+    check("mach_ports_lookup, reply", &[Data(4), Port, Port, Port], &[24, 28, 40, 52], 64);
     check("task_info, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "task_info, reply",
-        &[Ndr, Data(4), Data(4), Array(376)],
-        &[24, 32, 36, 40],
-        416,
-    );
+    check("task_info, reply", &[Ndr, Data(4), Data(4), Array(376)], &[24, 32, 36, 40], 416);
     check("task_suspend, request", &[], &[], 24);
     check("task_suspend, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_resume, request", &[], &[], 24);
     check("task_resume, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_get_special_port, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_get_special_port, reply", &[Data(4), Port], &[24, 28], 40);
-    check(
-        "task_set_special_port, request",
-        &[Data(4), Port, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("task_set_special_port, request", &[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("task_set_special_port, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("thread_create, request", &[], &[], 24);
     check("thread_create, reply", &[Data(4), Port], &[24, 28], 40);
@@ -4699,9 +4200,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -4754,9 +4254,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -4764,19 +4263,9 @@ const _: () = {
     check("semaphore_create, reply", &[Data(4), Port], &[24, 28], 40);
     check("semaphore_destroy, request", &[Data(4), Port], &[24, 28], 40);
     check("semaphore_destroy, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "task_policy_set, request",
-        &[Ndr, Data(4), Data(4), Array(64)],
-        &[24, 32, 36, 40],
-        104,
-    );
+    check("task_policy_set, request", &[Ndr, Data(4), Data(4), Array(64)], &[24, 32, 36, 40], 104);
     check("task_policy_set, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "task_policy_get, request",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("task_policy_get, request", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check(
         "task_policy_get, reply",
         &[Ndr, Data(4), Data(4), Array(64), Data(4)],
@@ -4784,12 +4273,7 @@ const _: () = {
         108,
     );
     check("task_get_state, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "task_get_state, reply",
-        &[Ndr, Data(4), Data(4), Array(5184)],
-        &[24, 32, 36, 40],
-        5224,
-    );
+    check("task_get_state, reply", &[Ndr, Data(4), Data(4), Array(5184)], &[24, 32, 36, 40], 5224);
     check(
         "task_set_state, request",
         &[Ndr, Data(4), Data(4), Array(5184)],
@@ -4798,12 +4282,7 @@ const _: () = {
     );
     check("task_set_state, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_set_phys_footprint_limit, request", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "task_set_phys_footprint_limit, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("task_set_phys_footprint_limit, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("task_suspend2, request", &[], &[], 24);
     check("task_suspend2, reply", &[Data(4), Port], &[24, 28], 40);
     check("task_resume2, request", &[], &[], 24);
@@ -4819,12 +4298,7 @@ const _: () = {
     check("task_generate_corpse, request", &[], &[], 24);
     check("task_generate_corpse, reply", &[Data(4), Port], &[24, 28], 40);
     check("task_map_corpse_info, request", &[Data(4), Port], &[24, 28], 40);
-    check(
-        "task_map_corpse_info, reply",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("task_map_corpse_info, reply", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check(
         "task_register_dyld_image_infos, request",
         &[Data(4), OutOfLine, Ndr, Data(4)],
@@ -4852,12 +4326,7 @@ const _: () = {
         &[24, 32, 72, 76],
         80,
     );
-    check(
-        "task_register_dyld_shared_cache_image_info, reply",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("task_register_dyld_shared_cache_image_info, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_register_dyld_set_dyld_state, request", &[Ndr, Data(1)], &[24, 32], 36);
     check("task_register_dyld_set_dyld_state, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_register_dyld_get_process_state, request", &[], &[], 24);
@@ -4875,49 +4344,19 @@ const _: () = {
         52,
     );
     check("task_inspect, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "task_inspect, reply",
-        &[Ndr, Data(4), Data(4), Array(16)],
-        &[24, 32, 36, 40],
-        56,
-    );
+    check("task_inspect, reply", &[Ndr, Data(4), Data(4), Array(16)], &[24, 32, 36, 40], 56);
     check("task_get_exc_guard_behavior, request", &[], &[], 24);
-    check(
-        "task_get_exc_guard_behavior, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("task_get_exc_guard_behavior, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("task_set_exc_guard_behavior, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_set_exc_guard_behavior, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "task_dyld_process_info_notify_register, request",
-        &[Data(4), Port],
-        &[24, 28],
-        40,
-    );
-    check(
-        "task_dyld_process_info_notify_register, reply",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("task_dyld_process_info_notify_register, request", &[Data(4), Port], &[24, 28], 40);
+    check("task_dyld_process_info_notify_register, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_create_identity_token, request", &[], &[], 24);
     check("task_create_identity_token, reply", &[Data(4), Port], &[24, 28], 40);
     check("task_identity_token_get_task_port, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_identity_token_get_task_port, reply", &[Data(4), Port], &[24, 28], 40);
-    check(
-        "task_dyld_process_info_notify_deregister, request",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
-    check(
-        "task_dyld_process_info_notify_deregister, reply",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("task_dyld_process_info_notify_deregister, request", &[Ndr, Data(4)], &[24, 32], 36);
+    check("task_dyld_process_info_notify_deregister, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_get_exception_ports_info, request", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "task_get_exception_ports_info, reply",
@@ -4940,10 +4379,5 @@ const _: () = {
         &[24, 28, 40, 48, 52, 56, 60],
         64,
     );
-    check(
-        "task_register_hardened_exception_handler, reply",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("task_register_hardened_exception_handler, reply", &[Ndr, Data(4)], &[24, 32], 36);
 };

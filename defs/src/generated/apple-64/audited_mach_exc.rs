@@ -13,6 +13,7 @@ pub type Natural = u32;
 /// The message id of the first routine of `mach_exc`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2405;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -83,25 +84,20 @@ pub fn mach_exception_raise<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(2);
-            request.copy_send(thread);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_exception_raise", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(2);
+        request.copy_send(thread);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// As `mach_exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply
@@ -135,34 +131,23 @@ pub fn mach_exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5248>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 1296)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_EXCEPTION_RAISE_STATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<Natural>(1296)?;
-            reply.end()?;
-            Ok(MachExceptionRaiseStateReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"mach_exception_raise_state", move || {
+        let mut buffer = rt::MsgBuf::<5248>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 1296)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<Natural>(1296)?;
+        reply.end()?;
+        Ok(MachExceptionRaiseStateReply { flavor, new_state: rt::array_vec(&new_state) })
+    })
 }
 
 /// As `mach_exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the
@@ -200,37 +185,30 @@ pub fn mach_exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateIdentityReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise_state_identity",
-        move || {
-            let mut buffer = rt::MsgBuf::<5280>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(2);
-            request.copy_send(thread);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 1296)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<Natural>(1296)?;
-            reply.end()?;
-            Ok(MachExceptionRaiseStateIdentityReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"mach_exception_raise_state_identity", move || {
+        let mut buffer = rt::MsgBuf::<5280>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(2);
+        request.copy_send(thread);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 1296)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<Natural>(1296)?;
+        reply.end()?;
+        Ok(MachExceptionRaiseStateIdentityReply { flavor, new_state: rt::array_vec(&new_state) })
+    })
 }
 
 /// As `mach_exception_raise`, but a token and a number stand for the task and the thread
@@ -257,30 +235,22 @@ pub fn mach_exception_raise_identity_protected<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise_identity_protected",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(1);
-            request.copy_send(task_id_token);
-            request.ndr();
-            request.value(&thread_id);
-            request.value(&exception);
-            request.array(code, 2)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_exception_raise_identity_protected", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(1);
+        request.copy_send(task_id_token);
+        request.ndr();
+        request.value(&thread_id);
+        request.value(&exception);
+        request.array(code, 2)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// A task has crashed, and here is a backtrace of it.
@@ -306,29 +276,21 @@ pub fn mach_exception_raise_backtrace<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[i64],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise_backtrace",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(1);
-            request.copy_send(kcdata_object);
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_EXCEPTION_RAISE_BACKTRACE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_exception_raise_backtrace", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(1);
+        request.copy_send(kcdata_object);
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::MACH_EXCEPTION_RAISE_BACKTRACE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `mach_exception_raise_identity_protected`, with the thread's registers too; the reply sets them.
@@ -365,37 +327,33 @@ pub fn mach_exception_raise_state_identity_protected<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<MachExceptionRaiseStateIdentityProtectedReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_exception_raise_state_identity_protected",
-        move || {
-            let mut buffer = rt::MsgBuf::<5272>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(1);
-            request.copy_send(task_id_token);
-            request.ndr();
-            request.value(&thread_id);
-            request.value(&exception);
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 1296)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<Natural>(1296)?;
-            reply.end()?;
-            Ok(MachExceptionRaiseStateIdentityProtectedReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"mach_exception_raise_state_identity_protected", move || {
+        let mut buffer = rt::MsgBuf::<5272>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(1);
+        request.copy_send(task_id_token);
+        request.ndr();
+        request.value(&thread_id);
+        request.value(&exception);
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 1296)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<Natural>(1296)?;
+        reply.end()?;
+        Ok(MachExceptionRaiseStateIdentityProtectedReply {
+            flavor,
+            new_state: rt::array_vec(&new_state),
+        })
+    })
 }
 
 /// What the kernel asks of an exception server, with codes of 64 bits.
@@ -526,9 +484,7 @@ where
 {
     match request.id() {
         id::MACH_EXCEPTION_RAISE => serve_mach_exception_raise(server, request, out),
-        id::MACH_EXCEPTION_RAISE_STATE => {
-            serve_mach_exception_raise_state(server, request, out)
-        }
+        id::MACH_EXCEPTION_RAISE_STATE => serve_mach_exception_raise_state(server, request, out),
         id::MACH_EXCEPTION_RAISE_STATE_IDENTITY => {
             serve_mach_exception_raise_state_identity(server, request, out)
         }
@@ -553,23 +509,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 5276,
-        reply: 5228,
-    };
-    rt::subsystem(
-        2405..2411,
-        largest,
-        move |request, out| { mach_exc_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 5276, reply: 5228 };
+    rt::subsystem(2405..2411, largest, move |request, out| mach_exc_server(server, request, out))
 }
 
 fn serve_mach_exception_raise<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -583,15 +531,7 @@ where
         let code = body.array::<i64>(2)?;
         body.end()?;
         let sender = request.trailer().audit()?;
-        S::mach_exception_raise(
-            server,
-            request.port(),
-            sender,
-            thread,
-            task,
-            exception,
-            &code,
-        )?;
+        S::mach_exception_raise(server, request.port(), sender, thread, task, exception, &code)?;
         Ok(())
     });
 }
@@ -600,8 +540,7 @@ fn serve_mach_exception_raise_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -632,8 +571,7 @@ fn serve_mach_exception_raise_state_identity<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -660,9 +598,7 @@ where
             flavor,
             &old_state,
         )?;
-        out.encode::<
-                5232,
-            >(|reply| encode_mach_exception_raise_state_identity(reply, results))?;
+        out.encode::<5232>(|reply| encode_mach_exception_raise_state_identity(reply, results))?;
         Ok(())
     });
 }
@@ -671,8 +607,7 @@ fn serve_mach_exception_raise_identity_protected<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -703,8 +638,7 @@ fn serve_mach_exception_raise_backtrace<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -733,8 +667,7 @@ fn serve_mach_exception_raise_state_identity_protected<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachExc<K> + ?Sized,
 {
@@ -761,12 +694,9 @@ where
             flavor,
             &old_state,
         )?;
-        out.encode::<
-                5232,
-            >(|reply| encode_mach_exception_raise_state_identity_protected(
-            reply,
-            results,
-        ))?;
+        out.encode::<5232>(|reply| {
+            encode_mach_exception_raise_state_identity_protected(reply, results)
+        })?;
         Ok(())
     });
 }
@@ -816,11 +746,11 @@ pub fn mach_exception_raise_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachExceptionRaiseStateReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5232,
-            _,
-        >(id::MACH_EXCEPTION_RAISE_STATE, result, encode_mach_exception_raise_state)
+    token.answer::<5232, _>(
+        id::MACH_EXCEPTION_RAISE_STATE,
+        result,
+        encode_mach_exception_raise_state,
+    )
 }
 
 /// Answers a `mach_exception_raise_state_identity` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -829,15 +759,11 @@ pub fn mach_exception_raise_state_identity_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachExceptionRaiseStateIdentityReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5232,
-            _,
-        >(
-            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
-            result,
-            encode_mach_exception_raise_state_identity,
-        )
+    token.answer::<5232, _>(
+        id::MACH_EXCEPTION_RAISE_STATE_IDENTITY,
+        result,
+        encode_mach_exception_raise_state_identity,
+    )
 }
 
 /// Answers a `mach_exception_raise_identity_protected` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -846,11 +772,7 @@ pub fn mach_exception_raise_identity_protected_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<(), rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED, result, |_, ()| Ok(()))
+    token.answer::<40, _>(id::MACH_EXCEPTION_RAISE_IDENTITY_PROTECTED, result, |_, ()| Ok(()))
 }
 
 /// Answers a `mach_exception_raise_backtrace` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -868,15 +790,11 @@ pub fn mach_exception_raise_state_identity_protected_reply<K: rt::Kernel<Abi = A
     token: rt::ReplyTo<K>,
     result: Result<MachExceptionRaiseStateIdentityProtectedReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5232,
-            _,
-        >(
-            id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
-            result,
-            encode_mach_exception_raise_state_identity_protected,
-        )
+    token.answer::<5232, _>(
+        id::MACH_EXCEPTION_RAISE_STATE_IDENTITY_PROTECTED,
+        result,
+        encode_mach_exception_raise_state_identity_protected,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -906,18 +824,7 @@ const _: () = {
     );
     check(
         "mach_exception_raise_state_identity, request",
-        &[
-            Data(4),
-            Port,
-            Port,
-            Ndr,
-            Data(4),
-            Data(4),
-            Array(16),
-            Data(4),
-            Data(4),
-            Array(5184),
-        ],
+        &[Data(4), Port, Port, Ndr, Data(4), Data(4), Array(16), Data(4), Data(4), Array(5184)],
         &[24, 28, 40, 52, 60, 64, 68],
         5276,
     );
@@ -933,12 +840,7 @@ const _: () = {
         &[24, 28, 40, 48, 56, 60, 64],
         80,
     );
-    check(
-        "mach_exception_raise_identity_protected, reply",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("mach_exception_raise_identity_protected, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_exception_raise_backtrace, request",
         &[Data(4), Port, Ndr, Data(4), Data(4), Array(16)],
@@ -948,18 +850,7 @@ const _: () = {
     check("mach_exception_raise_backtrace, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_exception_raise_state_identity_protected, request",
-        &[
-            Data(4),
-            Port,
-            Ndr,
-            Data(8),
-            Data(4),
-            Data(4),
-            Array(16),
-            Data(4),
-            Data(4),
-            Array(5184),
-        ],
+        &[Data(4), Port, Ndr, Data(8), Data(4), Data(4), Array(16), Data(4), Data(4), Array(5184)],
         &[24, 28, 40, 48, 56, 60, 64],
         5272,
     );

@@ -15,6 +15,7 @@ pub type MachTimespec = [i32; 2];
 /// The message id of the first routine of `clock`.
 #[allow(dead_code)]
 pub const BASE: i32 = 1000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -41,20 +42,17 @@ pub mod id {
 pub fn clock_get_time<K: rt::Kernel<Abi = Abi>>(
     clock_serv: &rt::SendRight<K>,
 ) -> Result<MachTimespec, rt::CallError<K>> {
-    rt::routine(
-        &"clock_get_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(clock_serv.kernel());
-            let dest = rt::Dest::copy_send(clock_serv);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::CLOCK_GET_TIME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let cur_time = reply.value::<MachTimespec>()?;
-            reply.end()?;
-            Ok(cur_time)
-        },
-    )
+    rt::routine(&"clock_get_time", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(clock_serv.kernel());
+        let dest = rt::Dest::copy_send(clock_serv);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::CLOCK_GET_TIME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let cur_time = reply.value::<MachTimespec>()?;
+        reply.end()?;
+        Ok(cur_time)
+    })
 }
 
 /// Tells an attribute of the clock, such as its resolution.
@@ -80,28 +78,20 @@ pub fn clock_get_attributes<K: rt::Kernel<Abi = Abi>>(
     flavor: ClockFlavor,
     clock_attr_max: u32,
 ) -> Result<rt::ArrayVec<i32, 1>, rt::CallError<K>> {
-    rt::routine(
-        &"clock_get_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(clock_serv.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&clock_attr_max.min(1));
-            let dest = rt::Dest::copy_send(clock_serv);
-            let shape = rt::Shape::new(40, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::CLOCK_GET_ATTRIBUTES,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let clock_attr = reply.array::<i32>(1)?.at_most(clock_attr_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&clock_attr))
-        },
-    )
+    rt::routine(&"clock_get_attributes", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(clock_serv.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&clock_attr_max.min(1));
+        let dest = rt::Dest::copy_send(clock_serv);
+        let shape = rt::Shape::new(40, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::CLOCK_GET_ATTRIBUTES, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let clock_attr = reply.array::<i32>(1)?.at_most(clock_attr_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&clock_attr))
+    })
 }
 
 /// Asks for a `clock_alarm_reply` at a time of the clock, or after a time.
@@ -124,24 +114,19 @@ pub fn clock_alarm<K: rt::Kernel<Abi = Abi>>(
     alarm_time: &MachTimespec,
     alarm_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"clock_alarm",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(clock_serv.kernel());
-            request.descriptors(1);
-            request.make_send_once(alarm_port);
-            request.ndr();
-            request.value(&alarm_type);
-            request.value(alarm_time);
-            let dest = rt::Dest::copy_send(clock_serv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::CLOCK_ALARM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"clock_alarm", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(clock_serv.kernel());
+        request.descriptors(1);
+        request.make_send_once(alarm_port);
+        request.ndr();
+        request.value(&alarm_type);
+        request.value(alarm_time);
+        let dest = rt::Dest::copy_send(clock_serv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::CLOCK_ALARM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the kernel's clocks tell.
@@ -156,10 +141,7 @@ pub trait Clock<K: rt::Kernel<Abi = Abi>> {
     /// Tells the time of the clock.
     ///
     /// `clock_get_time`, sent by [`clock_get_time()`].
-    fn clock_get_time(
-        &self,
-        clock_serv: rt::Port<'_, K>,
-    ) -> Result<MachTimespec, rt::KernReturn> {
+    fn clock_get_time(&self, clock_serv: rt::Port<'_, K>) -> Result<MachTimespec, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -215,22 +197,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 60,
-        reply: 44,
-    };
-    rt::subsystem(
-        1000..1003,
-        largest,
-        move |request, out| { clock_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 60, reply: 44 };
+    rt::subsystem(1000..1003, largest, move |request, out| clock_server(server, request, out))
 }
 
-fn serve_clock_get_time<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_clock_get_time<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
@@ -247,8 +218,7 @@ fn serve_clock_get_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
 {
@@ -258,22 +228,13 @@ where
         let flavor = body.value::<ClockFlavor>()?;
         let clock_attr_max = body.value::<u32>()?.min(1);
         body.end()?;
-        let results = S::clock_get_attributes(
-            server,
-            request.port(),
-            flavor,
-            clock_attr_max,
-        )?;
+        let results = S::clock_get_attributes(server, request.port(), flavor, clock_attr_max)?;
         out.encode::<48>(|reply| encode_clock_get_attributes(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_clock_alarm<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_clock_alarm<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Clock<K> + ?Sized,
@@ -345,12 +306,7 @@ const _: () = {
     check("clock_get_time, request", &[], &[], 24);
     check("clock_get_time, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("clock_get_attributes, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "clock_get_attributes, reply",
-        &[Ndr, Data(4), Data(4), Array(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("clock_get_attributes, reply", &[Ndr, Data(4), Data(4), Array(4)], &[24, 32, 36, 40], 44);
     check(
         "clock_alarm, request",
         &[Data(4), Port, Ndr, Data(4), Data(8)],

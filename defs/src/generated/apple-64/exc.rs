@@ -15,6 +15,7 @@ pub type Natural = u32;
 /// The message id of the first routine of `exc`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2401;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -70,25 +71,20 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
     exception: ExceptionType,
     code: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exception_raise",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(2);
-            request.copy_send(thread);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exception_raise", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(2);
+        request.copy_send(thread);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// As `exception_raise`, with the thread's registers instead of the rights (`EXCEPTION_STATE`); the reply sets
@@ -122,29 +118,23 @@ pub fn exception_raise_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<ExceptionRaiseStateReply, rt::CallError<K>> {
-    rt::routine(
-        &"exception_raise_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5240>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 1296)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-            let mut reply = request
-                .call(id::EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<Natural>(1296)?;
-            reply.end()?;
-            Ok(ExceptionRaiseStateReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"exception_raise_state", move || {
+        let mut buffer = rt::MsgBuf::<5240>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 1296)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+        let mut reply =
+            request.call(id::EXCEPTION_RAISE_STATE, dest, shape, rt::CallOptions::NONE)?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<Natural>(1296)?;
+        reply.end()?;
+        Ok(ExceptionRaiseStateReply { flavor, new_state: rt::array_vec(&new_state) })
+    })
 }
 
 /// As `exception_raise`, with the thread's registers and the rights (`EXCEPTION_STATE_IDENTITY`); the reply
@@ -182,37 +172,26 @@ pub fn exception_raise_state_identity<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state: &[Natural],
 ) -> Result<ExceptionRaiseStateIdentityReply, rt::CallError<K>> {
-    rt::routine(
-        &"exception_raise_state_identity",
-        move || {
-            let mut buffer = rt::MsgBuf::<5272>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.descriptors(2);
-            request.copy_send(thread);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&exception);
-            request.array(code, 2)?;
-            request.value(&flavor);
-            request.array(old_state, 1296)?;
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::EXCEPTION_RAISE_STATE_IDENTITY,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let flavor = reply.value::<i32>()?;
-            let new_state = reply.array::<Natural>(1296)?;
-            reply.end()?;
-            Ok(ExceptionRaiseStateIdentityReply {
-                flavor,
-                new_state: rt::array_vec(&new_state),
-            })
-        },
-    )
+    rt::routine(&"exception_raise_state_identity", move || {
+        let mut buffer = rt::MsgBuf::<5272>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.descriptors(2);
+        request.copy_send(thread);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&exception);
+        request.array(code, 2)?;
+        request.value(&flavor);
+        request.array(old_state, 1296)?;
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(44, 5228, rt::Complex::Never);
+        let mut reply =
+            request.call(id::EXCEPTION_RAISE_STATE_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
+        let flavor = reply.value::<i32>()?;
+        let new_state = reply.array::<Natural>(1296)?;
+        reply.end()?;
+        Ok(ExceptionRaiseStateIdentityReply { flavor, new_state: rt::array_vec(&new_state) })
+    })
 }
 
 /// What the kernel asks of an exception server, with codes of 32 bits.
@@ -303,23 +282,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 5268,
-        reply: 5228,
-    };
-    rt::subsystem(
-        2401..2404,
-        largest,
-        move |request, out| { exc_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 5268, reply: 5228 };
+    rt::subsystem(2401..2404, largest, move |request, out| exc_server(server, request, out))
 }
 
 fn serve_exception_raise<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
@@ -341,8 +312,7 @@ fn serve_exception_raise_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
@@ -354,14 +324,8 @@ where
         let flavor = body.value::<i32>()?;
         let old_state = body.array::<Natural>(1296)?;
         body.end()?;
-        let results = S::exception_raise_state(
-            server,
-            request.port(),
-            exception,
-            &code,
-            flavor,
-            &old_state,
-        )?;
+        let results =
+            S::exception_raise_state(server, request.port(), exception, &code, flavor, &old_state)?;
         out.encode::<5232>(|reply| encode_exception_raise_state(reply, results))?;
         Ok(())
     });
@@ -371,8 +335,7 @@ fn serve_exception_raise_state_identity<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
@@ -397,9 +360,7 @@ where
             flavor,
             &old_state,
         )?;
-        out.encode::<
-                5232,
-            >(|reply| encode_exception_raise_state_identity(reply, results))?;
+        out.encode::<5232>(|reply| encode_exception_raise_state_identity(reply, results))?;
         Ok(())
     });
 }
@@ -439,11 +400,7 @@ pub fn exception_raise_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ExceptionRaiseStateReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5232,
-            _,
-        >(id::EXCEPTION_RAISE_STATE, result, encode_exception_raise_state)
+    token.answer::<5232, _>(id::EXCEPTION_RAISE_STATE, result, encode_exception_raise_state)
 }
 
 /// Answers a `exception_raise_state_identity` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -452,15 +409,11 @@ pub fn exception_raise_state_identity_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ExceptionRaiseStateIdentityReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5232,
-            _,
-        >(
-            id::EXCEPTION_RAISE_STATE_IDENTITY,
-            result,
-            encode_exception_raise_state_identity,
-        )
+    token.answer::<5232, _>(
+        id::EXCEPTION_RAISE_STATE_IDENTITY,
+        result,
+        encode_exception_raise_state_identity,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -490,18 +443,7 @@ const _: () = {
     );
     check(
         "exception_raise_state_identity, request",
-        &[
-            Data(4),
-            Port,
-            Port,
-            Ndr,
-            Data(4),
-            Data(4),
-            Array(8),
-            Data(4),
-            Data(4),
-            Array(5184),
-        ],
+        &[Data(4), Port, Port, Ndr, Data(4), Data(4), Array(8), Data(4), Data(4), Array(5184)],
         &[24, 28, 40, 52, 60, 64, 68],
         5268,
     );

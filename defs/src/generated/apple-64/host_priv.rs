@@ -31,6 +31,7 @@ pub type VmSize = u64;
 /// The message id of the first routine of `host_priv`.
 #[allow(dead_code)]
 pub const BASE: i32 = 400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -127,25 +128,17 @@ pub struct KextRequestReply<K: rt::Kernel<Abi = Abi>> {
 pub fn host_get_boot_info<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_boot_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let request = buffer.request(host_priv.kernel());
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(44, 4140, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_BOOT_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let boot_info = reply.text(4096)?;
-            reply.end()?;
-            Ok(boot_info.into())
-        },
-    )
+    rt::routine(&"host_get_boot_info", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let request = buffer.request(host_priv.kernel());
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(44, 4140, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_GET_BOOT_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let boot_info = reply.text(4096)?;
+        reply.end()?;
+        Ok(boot_info.into())
+    })
 }
 
 /// Stops or restarts the machine.
@@ -164,21 +157,16 @@ pub fn host_reboot<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_reboot",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&options);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::HOST_REBOOT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_reboot", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&options);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::HOST_REBOOT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells counters of the host.
@@ -204,28 +192,20 @@ pub fn host_priv_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    rt::routine(
-        &"host_priv_statistics",
-        move || {
-            let mut buffer = rt::MsgBuf::<320>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&host_info_out_max.min(68));
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_PRIV_STATISTICS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&host_info_out))
-        },
-    )
+    rt::routine(&"host_priv_statistics", move || {
+        let mut buffer = rt::MsgBuf::<320>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&host_info_out_max.min(68));
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_PRIV_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&host_info_out))
+    })
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -253,30 +233,26 @@ pub fn host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     default_manager: &rt::ReceiveRight<K>,
     cluster_size: MemoryObjectClusterSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_default_memory_manager",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.make_send(default_manager);
-            request.ndr();
-            request.value(&cluster_size);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_DEFAULT_MEMORY_MANAGER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let default_manager = reply.send_right()?;
-            reply.end()?;
-            Ok(default_manager)
-        },
-    )
+    rt::routine(&"host_default_memory_manager", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.make_send(default_manager);
+        request.ndr();
+        request.value(&cluster_size);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_DEFAULT_MEMORY_MANAGER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let default_manager = reply.send_right()?;
+        reply.end()?;
+        Ok(default_manager)
+    })
 }
 
 /// Wires a range of a task's memory for these accesses; for none it is paged again.
@@ -301,25 +277,20 @@ pub fn vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&desired_access);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_wire", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&desired_access);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets a thread always run and allocate, as one must that pages memory in and out.
@@ -340,23 +311,18 @@ pub fn thread_wire<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     wired: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(thread);
-            request.ndr();
-            request.value(&u32::from(wired));
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_wire", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(thread);
+        request.ndr();
+        request.value(&u32::from(wired));
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Allocates memory whose pages are next to each other in the machine.
@@ -385,26 +351,23 @@ pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate_cpm",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&flags);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE_CPM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let address = reply.value::<VmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_allocate_cpm", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&flags);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_ALLOCATE_CPM, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Lists the processors.
@@ -423,23 +386,20 @@ pub fn vm_allocate_cpm<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processors",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host_priv.kernel());
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let out_processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(out_processor_list.len())?;
-            reply.end()?;
-            Ok(out_processor_list)
-        },
-    )
+    rt::routine(&"host_processors", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host_priv.kernel());
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let out_processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(out_processor_list.len())?;
+        reply.end()?;
+        Ok(out_processor_list)
+    })
 }
 
 /// Returns one of the host's special ports.
@@ -464,29 +424,21 @@ pub fn host_get_special_port<K: rt::Kernel<Abi = Abi>>(
     node: i32,
     which: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&node);
-            request.value(&which);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let port = reply.send_right()?;
-            reply.end()?;
-            Ok(port)
-        },
-    )
+    rt::routine(&"host_get_special_port", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&node);
+        request.value(&which);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let port = reply.send_right()?;
+        reply.end()?;
+        Ok(port)
+    })
 }
 
 /// Sets one of the host's special ports.
@@ -507,28 +459,20 @@ pub fn host_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which: i32,
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(port);
-            request.ndr();
-            request.value(&which);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::HOST_SET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_special_port", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(port);
+        request.ndr();
+        request.value(&which);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::HOST_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Sets the exception server of the host for some exceptions: the one that is asked last.
@@ -553,30 +497,22 @@ pub fn host_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::HOST_SET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::HOST_SET_EXCEPTION_PORTS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns the exception servers of the host for some exceptions.
@@ -603,38 +539,34 @@ pub fn host_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<HostGetExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&exception_mask);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlers, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(HostGetExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlers,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"host_get_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&exception_mask);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_GET_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlers, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(HostGetExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlers,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Sets the exception server of the host for some exceptions, and returns those that were there before.
@@ -667,42 +599,38 @@ pub fn host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<HostSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_swap_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_SWAP_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlerss = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlerss, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(HostSwapExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlerss,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"host_swap_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_SWAP_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlerss = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlerss, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(HostSwapExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlerss,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// As `vm_wire`, with addresses of 64 bits.
@@ -727,25 +655,20 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: MachVmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(task);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&desired_access);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::MACH_VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_vm_wire", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(task);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&desired_access);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::MACH_VM_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lists the processor sets, by the ports that tell them apart.
@@ -764,28 +687,20 @@ pub fn mach_vm_wire<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processor_sets",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host_priv.kernel());
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_PROCESSOR_SETS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let processor_sets = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(processor_sets.len())?;
-            reply.end()?;
-            Ok(processor_sets)
-        },
-    )
+    rt::routine(&"host_processor_sets", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host_priv.kernel());
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let processor_sets = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(processor_sets.len())?;
+        reply.end()?;
+        Ok(processor_sets)
+    })
 }
 
 /// Returns the control port of a processor set.
@@ -808,28 +723,24 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     set_name: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processor_set_priv",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.copy_send(set_name);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_PROCESSOR_SET_PRIV,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let set = reply.send_right()?;
-            reply.end()?;
-            Ok(set)
-        },
-    )
+    rt::routine(&"host_processor_set_priv", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.copy_send(set_name);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_PROCESSOR_SET_PRIV,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let set = reply.send_right()?;
+        reply.end()?;
+        Ok(set)
+    })
 }
 
 /// Sets the server that shows notices to the user.
@@ -848,26 +759,18 @@ pub fn host_set_und_server<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     server: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_UNDServer",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host.kernel());
-            request.descriptors(1);
-            request.copy_send(server);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::HOST_SET_UND_SERVER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_UNDServer", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host.kernel());
+        request.descriptors(1);
+        request.copy_send(server);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::HOST_SET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns it.
@@ -885,26 +788,18 @@ pub fn host_set_und_server<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_und_server<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_UNDServer",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_UND_SERVER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let server = reply.send_right()?;
-            reply.end()?;
-            Ok(server)
-        },
-    )
+    rt::routine(&"host_get_UNDServer", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_GET_UND_SERVER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let server = reply.send_right()?;
+        reply.end()?;
+        Ok(server)
+    })
 }
 
 /// Asks the kernel about its extensions, in a property list.
@@ -934,36 +829,29 @@ pub fn kext_request<K: rt::Kernel<Abi = Abi>>(
     user_log_flags: u32,
     request_data: &[u8],
 ) -> Result<KextRequestReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"kext_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            let request_data_count = request
-                .memory(rt::OolArg::lend(request_data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&user_log_flags);
-            request.count(request_data_count)?;
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-            let mut reply = request
-                .call(id::KEXT_REQUEST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(2)?;
-            let response_data = reply.memory()?;
-            let log_data = reply.memory()?;
-            reply.ndr()?;
-            reply.counted(response_data.len())?;
-            reply.counted(log_data.len())?;
-            let op_result = reply.value::<rt::KernReturn>()?;
-            reply.end()?;
-            Ok(KextRequestReply {
-                response_data,
-                log_data,
-                op_result,
-            })
-        },
-    )
+    rt::routine(&"kext_request", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        let request_data_count =
+            request.memory(rt::OolArg::lend(request_data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&user_log_flags);
+        request.count(request_data_count)?;
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+        let mut reply =
+            request.call(id::KEXT_REQUEST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(2)?;
+        let response_data = reply.memory()?;
+        let log_data = reply.memory()?;
+        reply.ndr()?;
+        reply.counted(response_data.len())?;
+        reply.counted(log_data.len())?;
+        let op_result = reply.value::<rt::KernReturn>()?;
+        reply.end()?;
+        Ok(KextRequestReply { response_data, log_data, op_result })
+    })
 }
 
 /// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in
@@ -987,11 +875,7 @@ pub trait HostPriv<K: rt::Kernel<Abi = Abi>> {
     /// Stops or restarts the machine.
     ///
     /// `host_reboot`, sent by [`host_reboot()`].
-    fn host_reboot(
-        &self,
-        host_priv: rt::Port<'_, K>,
-        options: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn host_reboot(&self, host_priv: rt::Port<'_, K>, options: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1218,29 +1102,19 @@ where
         id::HOST_GET_BOOT_INFO => serve_host_get_boot_info(server, request, out),
         id::HOST_REBOOT => serve_host_reboot(server, request, out),
         id::HOST_PRIV_STATISTICS => serve_host_priv_statistics(server, request, out),
-        id::HOST_DEFAULT_MEMORY_MANAGER => {
-            serve_host_default_memory_manager(server, request, out)
-        }
+        id::HOST_DEFAULT_MEMORY_MANAGER => serve_host_default_memory_manager(server, request, out),
         id::VM_WIRE => serve_vm_wire(server, request, out),
         id::THREAD_WIRE => serve_thread_wire(server, request, out),
         id::VM_ALLOCATE_CPM => serve_vm_allocate_cpm(server, request, out),
         id::HOST_PROCESSORS => serve_host_processors(server, request, out),
         id::HOST_GET_SPECIAL_PORT => serve_host_get_special_port(server, request, out),
         id::HOST_SET_SPECIAL_PORT => serve_host_set_special_port(server, request, out),
-        id::HOST_SET_EXCEPTION_PORTS => {
-            serve_host_set_exception_ports(server, request, out)
-        }
-        id::HOST_GET_EXCEPTION_PORTS => {
-            serve_host_get_exception_ports(server, request, out)
-        }
-        id::HOST_SWAP_EXCEPTION_PORTS => {
-            serve_host_swap_exception_ports(server, request, out)
-        }
+        id::HOST_SET_EXCEPTION_PORTS => serve_host_set_exception_ports(server, request, out),
+        id::HOST_GET_EXCEPTION_PORTS => serve_host_get_exception_ports(server, request, out),
+        id::HOST_SWAP_EXCEPTION_PORTS => serve_host_swap_exception_ports(server, request, out),
         id::MACH_VM_WIRE => serve_mach_vm_wire(server, request, out),
         id::HOST_PROCESSOR_SETS => serve_host_processor_sets(server, request, out),
-        id::HOST_PROCESSOR_SET_PRIV => {
-            serve_host_processor_set_priv(server, request, out)
-        }
+        id::HOST_PROCESSOR_SET_PRIV => serve_host_processor_set_priv(server, request, out),
         id::HOST_SET_UND_SERVER => serve_host_set_und_server(server, request, out),
         id::HOST_GET_UND_SERVER => serve_host_get_und_server(server, request, out),
         id::KEXT_REQUEST => serve_kext_request(server, request, out),
@@ -1256,23 +1130,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 68,
-        reply: 4140,
-    };
-    rt::subsystem(
-        400..426,
-        largest,
-        move |request, out| { host_priv_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 68, reply: 4140 };
+    rt::subsystem(400..426, largest, move |request, out| host_priv_server(server, request, out))
 }
 
 fn serve_host_get_boot_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1284,11 +1150,7 @@ where
     });
 }
 
-fn serve_host_reboot<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_reboot<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
@@ -1307,8 +1169,7 @@ fn serve_host_priv_statistics<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1318,12 +1179,7 @@ where
         let flavor = body.value::<HostFlavor>()?;
         let host_info_out_max = body.value::<u32>()?.min(68);
         body.end()?;
-        let results = S::host_priv_statistics(
-            server,
-            request.port(),
-            flavor,
-            host_info_out_max,
-        )?;
+        let results = S::host_priv_statistics(server, request.port(), flavor, host_info_out_max)?;
         out.encode::<312>(|reply| encode_host_priv_statistics(reply, results))?;
         Ok(())
     });
@@ -1333,8 +1189,7 @@ fn serve_host_default_memory_manager<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1345,22 +1200,14 @@ where
         body.ndr()?;
         let cluster_size = body.value::<MemoryObjectClusterSize>()?;
         body.end()?;
-        let results = S::host_default_memory_manager(
-            server,
-            request.port(),
-            default_manager,
-            cluster_size,
-        )?;
+        let results =
+            S::host_default_memory_manager(server, request.port(), default_manager, cluster_size)?;
         out.encode::<40>(|reply| encode_host_default_memory_manager(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_vm_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
@@ -1379,11 +1226,7 @@ where
     });
 }
 
-fn serve_thread_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
@@ -1404,8 +1247,7 @@ fn serve_vm_allocate_cpm<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1418,14 +1260,7 @@ where
         let size = body.value::<VmSize>()?;
         let flags = body.value::<i32>()?;
         body.end()?;
-        let results = S::vm_allocate_cpm(
-            server,
-            request.port(),
-            task,
-            address,
-            size,
-            flags,
-        )?;
+        let results = S::vm_allocate_cpm(server, request.port(), task, address, size, flags)?;
         out.encode::<48>(|reply| encode_vm_allocate_cpm(reply, results))?;
         Ok(())
     });
@@ -1435,8 +1270,7 @@ fn serve_host_processors<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1452,8 +1286,7 @@ fn serve_host_get_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1473,8 +1306,7 @@ fn serve_host_set_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1494,8 +1326,7 @@ fn serve_host_set_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1524,8 +1355,7 @@ fn serve_host_get_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1534,11 +1364,7 @@ where
         body.ndr()?;
         let exception_mask = body.value::<ExceptionMask>()?;
         body.end()?;
-        let results = S::host_get_exception_ports(
-            server,
-            request.port(),
-            exception_mask,
-        )?;
+        let results = S::host_get_exception_ports(server, request.port(), exception_mask)?;
         out.encode::<808>(|reply| encode_host_get_exception_ports(reply, results))?;
         Ok(())
     });
@@ -1548,8 +1374,7 @@ fn serve_host_swap_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1575,11 +1400,7 @@ where
     });
 }
 
-fn serve_mach_vm_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_vm_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
@@ -1602,8 +1423,7 @@ fn serve_host_processor_sets<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1619,8 +1439,7 @@ fn serve_host_processor_set_priv<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1639,8 +1458,7 @@ fn serve_host_set_und_server<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1658,8 +1476,7 @@ fn serve_host_get_und_server<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
 {
@@ -1671,11 +1488,7 @@ where
     });
 }
 
-fn serve_kext_request<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_kext_request<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: HostPriv<K> + ?Sized,
@@ -1688,12 +1501,7 @@ where
         let user_log_flags = body.value::<u32>()?;
         body.counted(request_data.len())?;
         body.end()?;
-        let results = S::kext_request(
-            server,
-            request.port(),
-            user_log_flags,
-            request_data,
-        )?;
+        let results = S::kext_request(server, request.port(), user_log_flags, request_data)?;
         out.encode::<80>(|reply| encode_kext_request(reply, results))?;
         Ok(())
     });
@@ -1740,8 +1548,8 @@ fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let out_processor_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let out_processor_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(out_processor_list_count)?;
     Ok(())
@@ -1761,8 +1569,7 @@ fn encode_host_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: HostGetExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlers_count = reply
-        .rights(rt::PortArray::moving(results.old_handlers), 32)?;
+    let old_handlers_count = reply.rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlers_count, results.masks.len());
@@ -1776,8 +1583,7 @@ fn encode_host_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: HostSwapExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlerss_count = reply
-        .rights(rt::PortArray::moving(results.old_handlerss), 32)?;
+    let old_handlerss_count = reply.rights(rt::PortArray::moving(results.old_handlerss), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlerss_count, results.masks.len());
@@ -1791,8 +1597,8 @@ fn encode_host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let processor_sets_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let processor_sets_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(processor_sets_count)?;
     Ok(())
@@ -1821,8 +1627,7 @@ fn encode_kext_request<K: rt::Kernel<Abi = Abi>>(
     results: KextRequestReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(2);
-    let response_data_count = reply
-        .memory_result(results.response_data, rt::Copying::VIRTUAL)?;
+    let response_data_count = reply.memory_result(results.response_data, rt::Copying::VIRTUAL)?;
     let log_data_count = reply.memory_result(results.log_data, rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(response_data_count)?;
@@ -1864,11 +1669,11 @@ pub fn host_default_memory_manager_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_DEFAULT_MEMORY_MANAGER, result, encode_host_default_memory_manager)
+    token.answer::<40, _>(
+        id::HOST_DEFAULT_MEMORY_MANAGER,
+        result,
+        encode_host_default_memory_manager,
+    )
 }
 
 /// Answers a `vm_wire` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1913,8 +1718,7 @@ pub fn host_get_special_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::HOST_GET_SPECIAL_PORT, result, encode_host_get_special_port)
+    token.answer::<40, _>(id::HOST_GET_SPECIAL_PORT, result, encode_host_get_special_port)
 }
 
 /// Answers a `host_set_special_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1941,11 +1745,7 @@ pub fn host_get_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<HostGetExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::HOST_GET_EXCEPTION_PORTS, result, encode_host_get_exception_ports)
+    token.answer::<808, _>(id::HOST_GET_EXCEPTION_PORTS, result, encode_host_get_exception_ports)
 }
 
 /// Answers a `host_swap_exception_ports` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1954,11 +1754,7 @@ pub fn host_swap_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<HostSwapExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::HOST_SWAP_EXCEPTION_PORTS, result, encode_host_swap_exception_ports)
+    token.answer::<808, _>(id::HOST_SWAP_EXCEPTION_PORTS, result, encode_host_swap_exception_ports)
 }
 
 /// Answers a `mach_vm_wire` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1985,11 +1781,7 @@ pub fn host_processor_set_priv_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_PROCESSOR_SET_PRIV, result, encode_host_processor_set_priv)
+    token.answer::<40, _>(id::HOST_PROCESSOR_SET_PRIV, result, encode_host_processor_set_priv)
 }
 
 /// Answers a `host_set_UNDServer` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2065,20 +1857,10 @@ const _: () = {
     );
     check("vm_allocate_cpm, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("host_processors, request", &[], &[], 24);
-    check(
-        "host_processors, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 44, 52],
-        56,
-    );
+    check("host_processors, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
     check("host_get_special_port, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("host_get_special_port, reply", &[Data(4), Port], &[24, 28], 40);
-    check(
-        "host_set_special_port, request",
-        &[Data(4), Port, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("host_set_special_port, request", &[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("host_set_special_port, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "host_set_exception_ports, request",
@@ -2131,9 +1913,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -2186,9 +1967,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -2200,12 +1980,7 @@ const _: () = {
     );
     check("mach_vm_wire, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("host_processor_sets, request", &[], &[], 24);
-    check(
-        "host_processor_sets, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 44, 52],
-        56,
-    );
+    check("host_processor_sets, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
     check("host_processor_set_priv, request", &[Data(4), Port], &[24, 28], 40);
     check("host_processor_set_priv, reply", &[Data(4), Port], &[24, 28], 40);
     check("host_set_UNDServer, request", &[Data(4), Port], &[24, 28], 40);

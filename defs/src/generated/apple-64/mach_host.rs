@@ -33,6 +33,7 @@ pub type VmSize = u64;
 /// The message id of the first routine of `mach_host`.
 #[allow(dead_code)]
 pub const BASE: i32 = 200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -156,23 +157,19 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    rt::routine(
-        &"host_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<320>::new();
-            let mut request = buffer.request(host.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&host_info_out_max.min(68));
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&host_info_out))
-        },
-    )
+    rt::routine(&"host_info", move || {
+        let mut buffer = rt::MsgBuf::<320>::new();
+        let mut request = buffer.request(host.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&host_info_out_max.min(68));
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&host_info_out))
+    })
 }
 
 /// Tells the kernel's version in words.
@@ -191,25 +188,17 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"host_kernel_version",
-        move || {
-            let mut buffer = rt::MsgBuf::<568>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(44, 556, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_KERNEL_VERSION,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let kernel_version = reply.text(512)?;
-            reply.end()?;
-            Ok(kernel_version.into())
-        },
-    )
+    rt::routine(&"host_kernel_version", move || {
+        let mut buffer = rt::MsgBuf::<568>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(44, 556, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let kernel_version = reply.text(512)?;
+        reply.end()?;
+        Ok(kernel_version.into())
+    })
 }
 
 /// Tells the page size of the kernel, in bytes; `libSystem` has its own `host_page_size`.
@@ -227,20 +216,17 @@ pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
 pub fn host_page_size<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"_host_page_size",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_PAGE_SIZE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let out_page_size = reply.value::<VmSize>()?;
-            reply.end()?;
-            Ok(out_page_size)
-        },
-    )
+    rt::routine(&"_host_page_size", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_PAGE_SIZE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let out_page_size = reply.value::<VmSize>()?;
+        reply.end()?;
+        Ok(out_page_size)
+    })
 }
 
 /// Makes a port that stands for memory of a memory object, as `mach_memory_object_memory_entry_64` with sizes
@@ -270,32 +256,28 @@ pub fn mach_memory_object_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     pager: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_object_memory_entry",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(host.kernel());
-            request.descriptors(1);
-            request.copy_send(pager);
-            request.ndr();
-            request.value(&u32::from(internal));
-            request.value(&size);
-            request.value(&permission);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let entry_handle = reply.send_right()?;
-            reply.end()?;
-            Ok(entry_handle)
-        },
-    )
+    rt::routine(&"mach_memory_object_memory_entry", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(host.kernel());
+        request.descriptors(1);
+        request.copy_send(pager);
+        request.ndr();
+        request.value(&u32::from(internal));
+        request.value(&size);
+        request.value(&permission);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let entry_handle = reply.send_right()?;
+        reply.end()?;
+        Ok(entry_handle)
+    })
 }
 
 /// Tells facts about each processor.
@@ -320,34 +302,26 @@ pub fn host_processor_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     flavor: ProcessorFlavor,
 ) -> Result<HostProcessorInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"host_processor_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(host.kernel());
-            request.ndr();
-            request.value(&flavor);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_PROCESSOR_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let out_processor_info = reply.memory_of::<Integer>()?;
-            reply.ndr()?;
-            let out_processor_count = reply.value::<Natural>()?;
-            reply.counted(out_processor_info.len())?;
-            reply.end()?;
-            Ok(HostProcessorInfoReply {
-                out_processor_count,
-                out_processor_info: out_processor_info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"host_processor_info", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(host.kernel());
+        request.ndr();
+        request.value(&flavor);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_PROCESSOR_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let out_processor_info = reply.memory_of::<Integer>()?;
+        reply.ndr()?;
+        let out_processor_count = reply.value::<Natural>()?;
+        reply.counted(out_processor_info.len())?;
+        reply.end()?;
+        Ok(HostProcessorInfoReply {
+            out_processor_count,
+            out_processor_info: out_processor_info.into_vec(),
+        })
+    })
 }
 
 /// Returns the port of the host's devices.
@@ -365,26 +339,18 @@ pub fn host_processor_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_io_main<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_io_main",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_IO_MAIN,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let io_main = reply.send_right()?;
-            reply.end()?;
-            Ok(io_main)
-        },
-    )
+    rt::routine(&"host_get_io_main", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_GET_IO_MAIN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let io_main = reply.send_right()?;
+        reply.end()?;
+        Ok(io_main)
+    })
 }
 
 /// Returns the port of a clock.
@@ -407,28 +373,24 @@ pub fn host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     clock_id: ClockId,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_clock_service",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host.kernel());
-            request.ndr();
-            request.value(&clock_id);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_CLOCK_SERVICE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let clock_serv = reply.send_right()?;
-            reply.end()?;
-            Ok(clock_serv)
-        },
-    )
+    rt::routine(&"host_get_clock_service", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host.kernel());
+        request.ndr();
+        request.value(&clock_id);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_GET_CLOCK_SERVICE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let clock_serv = reply.send_right()?;
+        reply.end()?;
+        Ok(clock_serv)
+    })
 }
 
 /// Describes the modules of the kernel, as long as there were any.
@@ -447,23 +409,20 @@ pub fn host_get_clock_service<K: rt::Kernel<Abi = Abi>>(
 pub fn kmod_get_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"kmod_get_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(id::KMOD_GET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let modules = reply.memory()?;
-            reply.ndr()?;
-            reply.counted(modules.len())?;
-            reply.end()?;
-            Ok(modules)
-        },
-    )
+    rt::routine(&"kmod_get_info", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply =
+            request.call(id::KMOD_GET_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let modules = reply.memory()?;
+        reply.ndr()?;
+        reply.counted(modules.len())?;
+        reply.end()?;
+        Ok(modules)
+    })
 }
 
 /// Returns the name port of the default processor set.
@@ -481,26 +440,18 @@ pub fn kmod_get_info<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_default",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_DEFAULT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let default_set = reply.send_right()?;
-            reply.end()?;
-            Ok(default_set)
-        },
-    )
+    rt::routine(&"processor_set_default", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let default_set = reply.send_right()?;
+        reply.end()?;
+        Ok(default_set)
+    })
 }
 
 /// Makes a processor set; no kernel of today does.
@@ -519,30 +470,19 @@ pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<ProcessorSetCreateReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(2)?;
-            let new_set = reply.send_right()?;
-            let new_name = reply.send_right()?;
-            reply.end()?;
-            Ok(ProcessorSetCreateReply {
-                new_set,
-                new_name,
-            })
-        },
-    )
+    rt::routine(&"processor_set_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(2)?;
+        let new_set = reply.send_right()?;
+        let new_name = reply.send_right()?;
+        reply.end()?;
+        Ok(ProcessorSetCreateReply { new_set, new_name })
+    })
 }
 
 /// Makes a port that stands for memory of a memory object, or of the kernel's if `internal` is true.
@@ -571,32 +511,28 @@ pub fn mach_memory_object_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     pager: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_object_memory_entry_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(host.kernel());
-            request.descriptors(1);
-            request.copy_send(pager);
-            request.ndr();
-            request.value(&u32::from(internal));
-            request.value(&size);
-            request.value(&permission);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let entry_handle = reply.send_right()?;
-            reply.end()?;
-            Ok(entry_handle)
-        },
-    )
+    rt::routine(&"mach_memory_object_memory_entry_64", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(host.kernel());
+        request.descriptors(1);
+        request.copy_send(pager);
+        request.ndr();
+        request.value(&u32::from(internal));
+        request.value(&size);
+        request.value(&permission);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let entry_handle = reply.send_right()?;
+        reply.end()?;
+        Ok(entry_handle)
+    })
 }
 
 /// Tells counters of the host, in words of 32 bits.
@@ -622,23 +558,20 @@ pub fn host_statistics<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 68>, rt::CallError<K>> {
-    rt::routine(
-        &"host_statistics",
-        move || {
-            let mut buffer = rt::MsgBuf::<320>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&host_info_out_max.min(68));
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 312, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&host_info_out))
-        },
-    )
+    rt::routine(&"host_statistics", move || {
+        let mut buffer = rt::MsgBuf::<320>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&host_info_out_max.min(68));
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 312, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_STATISTICS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let host_info_out = reply.array::<Integer>(68)?.at_most(host_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&host_info_out))
+    })
 }
 
 /// Asks for a message when something about the host changes, such as its calendar time.
@@ -659,28 +592,20 @@ pub fn host_request_notification<K: rt::Kernel<Abi = Abi>>(
     notify_type: HostFlavor,
     notify_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_request_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host.kernel());
-            request.descriptors(1);
-            request.make_send_once(notify_port);
-            request.ndr();
-            request.value(&notify_type);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::HOST_REQUEST_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_request_notification", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host.kernel());
+        request.descriptors(1);
+        request.make_send_once(notify_port);
+        request.ndr();
+        request.value(&notify_type);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::HOST_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells counters of the kernel's locks.
@@ -699,28 +624,20 @@ pub fn host_request_notification<K: rt::Kernel<Abi = Abi>>(
 pub fn host_lockgroup_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Vec<LockgroupInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"host_lockgroup_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_LOCKGROUP_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let lockgroup_info = reply.memory_of::<LockgroupInfo>()?;
-            reply.ndr()?;
-            reply.counted(lockgroup_info.len())?;
-            reply.end()?;
-            Ok(lockgroup_info.into_vec())
-        },
-    )
+    rt::routine(&"host_lockgroup_info", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_LOCKGROUP_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let lockgroup_info = reply.memory_of::<LockgroupInfo>()?;
+        reply.ndr()?;
+        reply.counted(lockgroup_info.len())?;
+        reply.end()?;
+        Ok(lockgroup_info.into_vec())
+    })
 }
 
 /// Tells counters of the host, in words of 64 bits.
@@ -746,30 +663,20 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
     flavor: HostFlavor,
     host_info64_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 256>, rt::CallError<K>> {
-    rt::routine(
-        &"host_statistics64",
-        move || {
-            let mut buffer = rt::MsgBuf::<1072>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&host_info64_out_max.min(256));
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 1064, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_STATISTICS64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let host_info64_out = reply
-                .array::<Integer>(256)?
-                .at_most(host_info64_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&host_info64_out))
-        },
-    )
+    rt::routine(&"host_statistics64", move || {
+        let mut buffer = rt::MsgBuf::<1072>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&host_info64_out_max.min(256));
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 1064, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_STATISTICS64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let host_info64_out = reply.array::<Integer>(256)?.at_most(host_info64_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&host_info64_out))
+    })
 }
 
 /// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
@@ -790,28 +697,22 @@ pub fn host_statistics64<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_zone_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachZoneInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_zone_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(76, 76, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_ZONE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(2)?;
-            let names = reply.memory_of::<MachZoneName>()?;
-            let info = reply.memory_of::<MachZoneInfo>()?;
-            reply.ndr()?;
-            reply.counted(names.len())?;
-            reply.counted(info.len())?;
-            reply.end()?;
-            Ok(MachZoneInfoReply {
-                names: names.into_vec(),
-                info: info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_zone_info", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(76, 76, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_ZONE_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(2)?;
+        let names = reply.memory_of::<MachZoneName>()?;
+        let info = reply.memory_of::<MachZoneInfo>()?;
+        reply.ndr()?;
+        reply.counted(names.len())?;
+        reply.counted(info.len())?;
+        reply.end()?;
+        Ok(MachZoneInfoReply { names: names.into_vec(), info: info.into_vec() })
+    })
 }
 
 /// Makes a voucher by these recipes.
@@ -835,28 +736,24 @@ pub fn host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     recipes: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_create_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<5160>::new();
-            let mut request = buffer.request(host.kernel());
-            request.ndr();
-            request.array(recipes, 5120)?;
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_CREATE_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let voucher = reply.send_right()?;
-            reply.end()?;
-            Ok(voucher)
-        },
-    )
+    rt::routine(&"host_create_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<5160>::new();
+        let mut request = buffer.request(host.kernel());
+        request.ndr();
+        request.array(recipes, 5120)?;
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::HOST_CREATE_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let voucher = reply.send_right()?;
+        reply.end()?;
+        Ok(voucher)
+    })
 }
 
 /// As `mach_zone_info`, with what else the kernel uses memory for.
@@ -879,36 +776,28 @@ pub fn host_create_mach_voucher<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_memory_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachMemoryInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(3)?;
-            let names = reply.memory_of::<MachZoneName>()?;
-            let info = reply.memory_of::<MachZoneInfo>()?;
-            let memory_info = reply.memory_of::<MachMemoryInfo>()?;
-            reply.ndr()?;
-            reply.counted(names.len())?;
-            reply.counted(info.len())?;
-            reply.counted(memory_info.len())?;
-            reply.end()?;
-            Ok(MachMemoryInfoReply {
-                names: names.into_vec(),
-                info: info.into_vec(),
-                memory_info: memory_info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_memory_info", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_MEMORY_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(3)?;
+        let names = reply.memory_of::<MachZoneName>()?;
+        let info = reply.memory_of::<MachZoneInfo>()?;
+        let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+        reply.ndr()?;
+        reply.counted(names.len())?;
+        reply.counted(info.len())?;
+        reply.counted(memory_info.len())?;
+        reply.end()?;
+        Ok(MachMemoryInfoReply {
+            names: names.into_vec(),
+            info: info.into_vec(),
+            memory_info: memory_info.into_vec(),
+        })
+    })
 }
 
 /// Sets flags about several users at once.
@@ -927,26 +816,18 @@ pub fn host_set_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     multiuser_flags: u32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_multiuser_config_flags",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.ndr();
-            request.value(&multiuser_flags);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::HOST_SET_MULTIUSER_CONFIG_FLAGS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_multiuser_config_flags", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.ndr();
+        request.value(&multiuser_flags);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::HOST_SET_MULTIUSER_CONFIG_FLAGS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells these flags.
@@ -964,25 +845,21 @@ pub fn host_set_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<u32, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_multiuser_config_flags",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let multiuser_flags = reply.value::<u32>()?;
-            reply.end()?;
-            Ok(multiuser_flags)
-        },
-    )
+    rt::routine(&"host_get_multiuser_config_flags", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let multiuser_flags = reply.value::<u32>()?;
+        reply.end()?;
+        Ok(multiuser_flags)
+    })
 }
 
 /// Tells whether there may be several users at once.
@@ -1000,25 +877,21 @@ pub fn host_get_multiuser_config_flags<K: rt::Kernel<Abi = Abi>>(
 pub fn host_check_multiuser_mode<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<u32, rt::CallError<K>> {
-    rt::routine(
-        &"host_check_multiuser_mode",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::HOST_CHECK_MULTIUSER_MODE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let multiuser_mode = reply.value::<u32>()?;
-            reply.end()?;
-            Ok(multiuser_mode)
-        },
-    )
+    rt::routine(&"host_check_multiuser_mode", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(
+            id::HOST_CHECK_MULTIUSER_MODE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let multiuser_mode = reply.value::<u32>()?;
+        reply.end()?;
+        Ok(multiuser_mode)
+    })
 }
 
 /// Tells what one zone holds.
@@ -1041,27 +914,23 @@ pub fn mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     name: &MachZoneName,
 ) -> Result<MachZoneInfo, rt::CallError<K>> {
-    rt::routine(
-        &"mach_zone_info_for_zone",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(host.kernel());
-            request.ndr();
-            request.value(name);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(100, 100, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_ZONE_INFO_FOR_ZONE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let info = reply.value::<MachZoneInfo>()?;
-            reply.end()?;
-            Ok(info)
-        },
-    )
+    rt::routine(&"mach_zone_info_for_zone", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(host.kernel());
+        request.ndr();
+        request.value(name);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(100, 100, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_ZONE_INFO_FOR_ZONE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let info = reply.value::<MachZoneInfo>()?;
+        reply.end()?;
+        Ok(info)
+    })
 }
 
 /// As `mach_memory_info`, without what tells the kernel's secrets; since macOS 26.
@@ -1084,36 +953,32 @@ pub fn mach_zone_info_for_zone<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<MachMemoryInfoRedactedReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_memory_info_redacted",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MEMORY_INFO_REDACTED,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(3)?;
-            let names = reply.memory_of::<MachZoneName>()?;
-            let info = reply.memory_of::<MachZoneInfo>()?;
-            let memory_info = reply.memory_of::<MachMemoryInfo>()?;
-            reply.ndr()?;
-            reply.counted(names.len())?;
-            reply.counted(info.len())?;
-            reply.counted(memory_info.len())?;
-            reply.end()?;
-            Ok(MachMemoryInfoRedactedReply {
-                names: names.into_vec(),
-                info: info.into_vec(),
-                memory_info: memory_info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_memory_info_redacted", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MEMORY_INFO_REDACTED,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(3)?;
+        let names = reply.memory_of::<MachZoneName>()?;
+        let info = reply.memory_of::<MachZoneInfo>()?;
+        let memory_info = reply.memory_of::<MachMemoryInfo>()?;
+        reply.ndr()?;
+        reply.counted(names.len())?;
+        reply.counted(info.len())?;
+        reply.counted(memory_info.len())?;
+        reply.end()?;
+        Ok(MachMemoryInfoRedactedReply {
+            names: names.into_vec(),
+            info: info.into_vec(),
+            memory_info: memory_info.into_vec(),
+        })
+    })
 }
 
 /// What the kernel tells about the machine to everyone. Ids of routines that are no longer in the kernel are
@@ -1139,10 +1004,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells the kernel's version in words.
     ///
     /// `host_kernel_version`, sent by [`host_kernel_version()`].
-    fn host_kernel_version(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn host_kernel_version(&self, host: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1182,10 +1044,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Returns the port of the host's devices.
     ///
     /// `host_get_io_main`, sent by [`host_get_io_main()`].
-    fn host_get_io_main(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn host_get_io_main(&self, host: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1203,10 +1062,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Describes the modules of the kernel, as long as there were any.
     ///
     /// `kmod_get_info`, sent by [`kmod_get_info()`].
-    fn kmod_get_info(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<rt::OolMemory<K>, rt::KernReturn> {
+    fn kmod_get_info(&self, host: rt::Port<'_, K>) -> Result<rt::OolMemory<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1293,10 +1149,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells what the zones of the kernel's allocator hold: their names, and counters in the same order.
     ///
     /// `mach_zone_info`, sent by [`mach_zone_info()`].
-    fn mach_zone_info(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<MachZoneInfoReply, rt::KernReturn> {
+    fn mach_zone_info(&self, host: rt::Port<'_, K>) -> Result<MachZoneInfoReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1345,10 +1198,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells whether there may be several users at once.
     ///
     /// `host_check_multiuser_mode`, sent by [`host_check_multiuser_mode()`].
-    fn host_check_multiuser_mode(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<u32, rt::KernReturn> {
+    fn host_check_multiuser_mode(&self, host: rt::Port<'_, K>) -> Result<u32, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1401,15 +1251,11 @@ where
             serve_mach_memory_object_memory_entry_64(server, request, out)
         }
         id::HOST_STATISTICS => serve_host_statistics(server, request, out),
-        id::HOST_REQUEST_NOTIFICATION => {
-            serve_host_request_notification(server, request, out)
-        }
+        id::HOST_REQUEST_NOTIFICATION => serve_host_request_notification(server, request, out),
         id::HOST_LOCKGROUP_INFO => serve_host_lockgroup_info(server, request, out),
         id::HOST_STATISTICS64 => serve_host_statistics64(server, request, out),
         id::MACH_ZONE_INFO => serve_mach_zone_info(server, request, out),
-        id::HOST_CREATE_MACH_VOUCHER => {
-            serve_host_create_mach_voucher(server, request, out)
-        }
+        id::HOST_CREATE_MACH_VOUCHER => serve_host_create_mach_voucher(server, request, out),
         id::MACH_MEMORY_INFO => serve_mach_memory_info(server, request, out),
         id::HOST_SET_MULTIUSER_CONFIG_FLAGS => {
             serve_host_set_multiuser_config_flags(server, request, out)
@@ -1417,15 +1263,9 @@ where
         id::HOST_GET_MULTIUSER_CONFIG_FLAGS => {
             serve_host_get_multiuser_config_flags(server, request, out)
         }
-        id::HOST_CHECK_MULTIUSER_MODE => {
-            serve_host_check_multiuser_mode(server, request, out)
-        }
-        id::MACH_ZONE_INFO_FOR_ZONE => {
-            serve_mach_zone_info_for_zone(server, request, out)
-        }
-        id::MACH_MEMORY_INFO_REDACTED => {
-            serve_mach_memory_info_redacted(server, request, out)
-        }
+        id::HOST_CHECK_MULTIUSER_MODE => serve_host_check_multiuser_mode(server, request, out),
+        id::MACH_ZONE_INFO_FOR_ZONE => serve_mach_zone_info_for_zone(server, request, out),
+        id::MACH_MEMORY_INFO_REDACTED => serve_mach_memory_info_redacted(server, request, out),
         _ => return false,
     }
     true
@@ -1438,22 +1278,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 5156,
-        reply: 1064,
-    };
-    rt::subsystem(
-        200..236,
-        largest,
-        move |request, out| { mach_host_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 5156, reply: 1064 };
+    rt::subsystem(200..236, largest, move |request, out| mach_host_server(server, request, out))
 }
 
-fn serve_host_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -1474,8 +1303,7 @@ fn serve_host_kernel_version<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1487,11 +1315,7 @@ where
     });
 }
 
-fn serve_host_page_size<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_page_size<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -1508,8 +1332,7 @@ fn serve_mach_memory_object_memory_entry<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1530,9 +1353,7 @@ where
             permission,
             pager,
         )?;
-        out.encode::<
-                40,
-            >(|reply| encode_mach_memory_object_memory_entry(reply, results))?;
+        out.encode::<40>(|reply| encode_mach_memory_object_memory_entry(reply, results))?;
         Ok(())
     });
 }
@@ -1541,8 +1362,7 @@ fn serve_host_processor_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1561,8 +1381,7 @@ fn serve_host_get_io_main<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1578,8 +1397,7 @@ fn serve_host_get_clock_service<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1594,11 +1412,7 @@ where
     });
 }
 
-fn serve_kmod_get_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_kmod_get_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -1615,8 +1429,7 @@ fn serve_processor_set_default<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1632,8 +1445,7 @@ fn serve_processor_set_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1649,8 +1461,7 @@ fn serve_mach_memory_object_memory_entry_64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1671,9 +1482,7 @@ where
             permission,
             pager,
         )?;
-        out.encode::<
-                40,
-            >(|reply| encode_mach_memory_object_memory_entry_64(reply, results))?;
+        out.encode::<40>(|reply| encode_mach_memory_object_memory_entry_64(reply, results))?;
         Ok(())
     });
 }
@@ -1682,8 +1491,7 @@ fn serve_host_statistics<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1693,12 +1501,7 @@ where
         let flavor = body.value::<HostFlavor>()?;
         let host_info_out_max = body.value::<u32>()?.min(68);
         body.end()?;
-        let results = S::host_statistics(
-            server,
-            request.port(),
-            flavor,
-            host_info_out_max,
-        )?;
+        let results = S::host_statistics(server, request.port(), flavor, host_info_out_max)?;
         out.encode::<312>(|reply| encode_host_statistics(reply, results))?;
         Ok(())
     });
@@ -1708,8 +1511,7 @@ fn serve_host_request_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1729,8 +1531,7 @@ fn serve_host_lockgroup_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1746,8 +1547,7 @@ fn serve_host_statistics64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1757,22 +1557,13 @@ where
         let flavor = body.value::<HostFlavor>()?;
         let host_info64_out_max = body.value::<u32>()?.min(256);
         body.end()?;
-        let results = S::host_statistics64(
-            server,
-            request.port(),
-            flavor,
-            host_info64_out_max,
-        )?;
+        let results = S::host_statistics64(server, request.port(), flavor, host_info64_out_max)?;
         out.encode::<1064>(|reply| encode_host_statistics64(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_mach_zone_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_zone_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -1789,8 +1580,7 @@ fn serve_host_create_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1809,8 +1599,7 @@ fn serve_mach_memory_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1826,8 +1615,7 @@ fn serve_host_set_multiuser_config_flags<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1845,17 +1633,14 @@ fn serve_host_get_multiuser_config_flags<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
     out.serve(|out| {
         request.body(rt::Shape::new(24, 24, rt::Complex::Never))?.end()?;
         let results = S::host_get_multiuser_config_flags(server, request.port())?;
-        out.encode::<
-                40,
-            >(|reply| encode_host_get_multiuser_config_flags(reply, results))?;
+        out.encode::<40>(|reply| encode_host_get_multiuser_config_flags(reply, results))?;
         Ok(())
     });
 }
@@ -1864,8 +1649,7 @@ fn serve_host_check_multiuser_mode<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1881,8 +1665,7 @@ fn serve_mach_zone_info_for_zone<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1901,8 +1684,7 @@ fn serve_mach_memory_info_redacted<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -1955,8 +1737,8 @@ fn encode_host_processor_info<K: rt::Kernel<Abi = Abi>>(
     results: HostProcessorInfoReply,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let out_processor_info_count = reply
-        .memory_copy(&results.out_processor_info, rt::Copying::VIRTUAL)? / 4;
+    let out_processor_info_count =
+        reply.memory_copy(&results.out_processor_info, rt::Copying::VIRTUAL)? / 4;
     reply.ndr();
     reply.value(&results.out_processor_count);
     reply.count(out_processor_info_count)?;
@@ -2078,8 +1860,7 @@ fn encode_mach_memory_info<K: rt::Kernel<Abi = Abi>>(
     reply.descriptors(3);
     let names_count = reply.memory_copy(&results.names, rt::Copying::VIRTUAL)? / 80;
     let info_count = reply.memory_copy(&results.info, rt::Copying::VIRTUAL)? / 64;
-    let memory_info_count = reply
-        .memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
+    let memory_info_count = reply.memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
     reply.ndr();
     reply.count(names_count)?;
     reply.count(info_count)?;
@@ -2121,8 +1902,7 @@ fn encode_mach_memory_info_redacted<K: rt::Kernel<Abi = Abi>>(
     reply.descriptors(3);
     let names_count = reply.memory_copy(&results.names, rt::Copying::VIRTUAL)? / 80;
     let info_count = reply.memory_copy(&results.info, rt::Copying::VIRTUAL)? / 64;
-    let memory_info_count = reply
-        .memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
+    let memory_info_count = reply.memory_copy(&results.memory_info, rt::Copying::VIRTUAL)? / 176;
     reply.ndr();
     reply.count(names_count)?;
     reply.count(info_count)?;
@@ -2163,15 +1943,11 @@ pub fn mach_memory_object_memory_entry_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
-            result,
-            encode_mach_memory_object_memory_entry,
-        )
+    token.answer::<40, _>(
+        id::MACH_MEMORY_OBJECT_MEMORY_ENTRY,
+        result,
+        encode_mach_memory_object_memory_entry,
+    )
 }
 
 /// Answers a `host_processor_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2198,11 +1974,7 @@ pub fn host_get_clock_service_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_GET_CLOCK_SERVICE, result, encode_host_get_clock_service)
+    token.answer::<40, _>(id::HOST_GET_CLOCK_SERVICE, result, encode_host_get_clock_service)
 }
 
 /// Answers a `kmod_get_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2220,8 +1992,7 @@ pub fn processor_set_default_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::PROCESSOR_SET_DEFAULT, result, encode_processor_set_default)
+    token.answer::<40, _>(id::PROCESSOR_SET_DEFAULT, result, encode_processor_set_default)
 }
 
 /// Answers a `processor_set_create` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2239,15 +2010,11 @@ pub fn mach_memory_object_memory_entry_64_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
-            result,
-            encode_mach_memory_object_memory_entry_64,
-        )
+    token.answer::<40, _>(
+        id::MACH_MEMORY_OBJECT_MEMORY_ENTRY_64,
+        result,
+        encode_mach_memory_object_memory_entry_64,
+    )
 }
 
 /// Answers a `host_statistics` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2301,11 +2068,7 @@ pub fn host_create_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_CREATE_MACH_VOUCHER, result, encode_host_create_mach_voucher)
+    token.answer::<40, _>(id::HOST_CREATE_MACH_VOUCHER, result, encode_host_create_mach_voucher)
 }
 
 /// Answers a `mach_memory_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2332,15 +2095,11 @@ pub fn host_get_multiuser_config_flags_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<u32, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
-            result,
-            encode_host_get_multiuser_config_flags,
-        )
+    token.answer::<40, _>(
+        id::HOST_GET_MULTIUSER_CONFIG_FLAGS,
+        result,
+        encode_host_get_multiuser_config_flags,
+    )
 }
 
 /// Answers a `host_check_multiuser_mode` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2349,11 +2108,7 @@ pub fn host_check_multiuser_mode_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<u32, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_CHECK_MULTIUSER_MODE, result, encode_host_check_multiuser_mode)
+    token.answer::<40, _>(id::HOST_CHECK_MULTIUSER_MODE, result, encode_host_check_multiuser_mode)
 }
 
 /// Answers a `mach_zone_info_for_zone` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2362,11 +2117,7 @@ pub fn mach_zone_info_for_zone_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachZoneInfo, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            104,
-            _,
-        >(id::MACH_ZONE_INFO_FOR_ZONE, result, encode_mach_zone_info_for_zone)
+    token.answer::<104, _>(id::MACH_ZONE_INFO_FOR_ZONE, result, encode_mach_zone_info_for_zone)
 }
 
 /// Answers a `mach_memory_info_redacted` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2375,11 +2126,7 @@ pub fn mach_memory_info_redacted_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachMemoryInfoRedactedReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            96,
-            _,
-        >(id::MACH_MEMORY_INFO_REDACTED, result, encode_mach_memory_info_redacted)
+    token.answer::<96, _>(id::MACH_MEMORY_INFO_REDACTED, result, encode_mach_memory_info_redacted)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -2389,12 +2136,7 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("host_info, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "host_info, reply",
-        &[Ndr, Data(4), Data(4), Array(272)],
-        &[24, 32, 36, 40],
-        312,
-    );
+    check("host_info, reply", &[Ndr, Data(4), Data(4), Array(272)], &[24, 32, 36, 40], 312);
     check("host_kernel_version, request", &[], &[], 24);
     check(
         "host_kernel_version, reply",
@@ -2423,12 +2165,7 @@ const _: () = {
     check("host_get_clock_service, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("host_get_clock_service, reply", &[Data(4), Port], &[24, 28], 40);
     check("kmod_get_info, request", &[], &[], 24);
-    check(
-        "kmod_get_info, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 44, 52],
-        56,
-    );
+    check("kmod_get_info, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
     check("processor_set_default, request", &[], &[], 24);
     check("processor_set_default, reply", &[Data(4), Port], &[24, 28], 40);
     check("processor_set_create, request", &[], &[], 24);
@@ -2441,12 +2178,7 @@ const _: () = {
     );
     check("mach_memory_object_memory_entry_64, reply", &[Data(4), Port], &[24, 28], 40);
     check("host_statistics, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "host_statistics, reply",
-        &[Ndr, Data(4), Data(4), Array(272)],
-        &[24, 32, 36, 40],
-        312,
-    );
+    check("host_statistics, reply", &[Ndr, Data(4), Data(4), Array(272)], &[24, 32, 36, 40], 312);
     check(
         "host_request_notification, request",
         &[Data(4), Port, Ndr, Data(4)],
@@ -2455,12 +2187,7 @@ const _: () = {
     );
     check("host_request_notification, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("host_lockgroup_info, request", &[], &[], 24);
-    check(
-        "host_lockgroup_info, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 44, 52],
-        56,
-    );
+    check("host_lockgroup_info, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
     check("host_statistics64, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "host_statistics64, reply",
@@ -2475,12 +2202,7 @@ const _: () = {
         &[24, 28, 44, 60, 68, 72],
         76,
     );
-    check(
-        "host_create_mach_voucher, request",
-        &[Ndr, Data(4), Array(5120)],
-        &[24, 32, 36],
-        5156,
-    );
+    check("host_create_mach_voucher, request", &[Ndr, Data(4), Array(5120)], &[24, 32, 36], 5156);
     check("host_create_mach_voucher, reply", &[Data(4), Port], &[24, 28], 40);
     check("mach_memory_info, request", &[], &[], 24);
     check(
@@ -2492,26 +2214,11 @@ const _: () = {
     check("host_set_multiuser_config_flags, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("host_set_multiuser_config_flags, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("host_get_multiuser_config_flags, request", &[], &[], 24);
-    check(
-        "host_get_multiuser_config_flags, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("host_get_multiuser_config_flags, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("host_check_multiuser_mode, request", &[], &[], 24);
-    check(
-        "host_check_multiuser_mode, reply",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("host_check_multiuser_mode, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("mach_zone_info_for_zone, request", &[Ndr, Data(80)], &[24, 32], 112);
-    check(
-        "mach_zone_info_for_zone, reply",
-        &[Ndr, Data(4), Data(64)],
-        &[24, 32, 36],
-        100,
-    );
+    check("mach_zone_info_for_zone, reply", &[Ndr, Data(4), Data(64)], &[24, 32, 36], 100);
     check("mach_memory_info_redacted, request", &[], &[], 24);
     check(
         "mach_memory_info_redacted, reply",

@@ -13,6 +13,7 @@ pub type MachVoucherAttrKey = u32;
 /// The message id of the first routine of `mach_voucher`.
 #[allow(dead_code)]
 pub const BASE: i32 = 5400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -51,28 +52,24 @@ pub fn mach_voucher_extract_attr_content<K: rt::Kernel<Abi = Abi>>(
     key: MachVoucherAttrKey,
     content_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_voucher_extract_attr_content",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(voucher.kernel());
-            request.ndr();
-            request.value(&key);
-            request.value(&content_max.min(4096));
-            let dest = rt::Dest::copy_send(voucher);
-            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let content = reply.array::<u8>(4096)?.at_most(content_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&content))
-        },
-    )
+    rt::routine(&"mach_voucher_extract_attr_content", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(voucher.kernel());
+        request.ndr();
+        request.value(&key);
+        request.value(&content_max.min(4096));
+        let dest = rt::Dest::copy_send(voucher);
+        let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let content = reply.array::<u8>(4096)?.at_most(content_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&content))
+    })
 }
 
 /// Tells how to make an attribute again.
@@ -98,28 +95,24 @@ pub fn mach_voucher_extract_attr_recipe<K: rt::Kernel<Abi = Abi>>(
     key: MachVoucherAttrKey,
     recipe_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_voucher_extract_attr_recipe",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(voucher.kernel());
-            request.ndr();
-            request.value(&key);
-            request.value(&recipe_max.min(4096));
-            let dest = rt::Dest::copy_send(voucher);
-            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let recipe = reply.array::<u8>(4096)?.at_most(recipe_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&recipe))
-        },
-    )
+    rt::routine(&"mach_voucher_extract_attr_recipe", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(voucher.kernel());
+        request.ndr();
+        request.value(&key);
+        request.value(&recipe_max.min(4096));
+        let dest = rt::Dest::copy_send(voucher);
+        let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let recipe = reply.array::<u8>(4096)?.at_most(recipe_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&recipe))
+    })
 }
 
 /// Tells how to make all attributes again.
@@ -143,27 +136,23 @@ pub fn mach_voucher_extract_all_attr_recipes<K: rt::Kernel<Abi = Abi>>(
     voucher: &rt::SendRight<K>,
     recipes_max: u32,
 ) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_voucher_extract_all_attr_recipes",
-        move || {
-            let mut buffer = rt::MsgBuf::<5168>::new();
-            let mut request = buffer.request(voucher.kernel());
-            request.ndr();
-            request.value(&recipes_max.min(5120));
-            let dest = rt::Dest::copy_send(voucher);
-            let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&recipes))
-        },
-    )
+    rt::routine(&"mach_voucher_extract_all_attr_recipes", move || {
+        let mut buffer = rt::MsgBuf::<5168>::new();
+        let mut request = buffer.request(voucher.kernel());
+        request.ndr();
+        request.value(&recipes_max.min(5120));
+        let dest = rt::Dest::copy_send(voucher);
+        let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&recipes))
+    })
 }
 
 /// Has the manager of an attribute do something.
@@ -194,30 +183,26 @@ pub fn mach_voucher_attr_command<K: rt::Kernel<Abi = Abi>>(
     in_content: &[u8],
     out_content_max: u32,
 ) -> Result<rt::ArrayVec<u8, 4096>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_voucher_attr_command",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(voucher.kernel());
-            request.ndr();
-            request.value(&key);
-            request.value(&command);
-            request.array(in_content, 4096)?;
-            request.value(&out_content_max.min(4096));
-            let dest = rt::Dest::copy_send(voucher);
-            let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VOUCHER_ATTR_COMMAND,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let out_content = reply.array::<u8>(4096)?.at_most(out_content_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&out_content))
-        },
-    )
+    rt::routine(&"mach_voucher_attr_command", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(voucher.kernel());
+        request.ndr();
+        request.value(&key);
+        request.value(&command);
+        request.array(in_content, 4096)?;
+        request.value(&out_content_max.min(4096));
+        let dest = rt::Dest::copy_send(voucher);
+        let shape = rt::Shape::new(40, 4136, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VOUCHER_ATTR_COMMAND,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let out_content = reply.array::<u8>(4096)?.at_most(out_content_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&out_content))
+    })
 }
 
 /// As `mach_voucher_extract_all_attr_recipes`, of a voucher that a task knows by name; in a kernel for
@@ -244,28 +229,24 @@ pub fn mach_voucher_debug_info<K: rt::Kernel<Abi = Abi>>(
     voucher_name: rt::Name,
     recipes_max: u32,
 ) -> Result<rt::ArrayVec<u8, 5120>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_voucher_debug_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<5168>::new();
-            let mut request = buffer.request(task.kernel());
-            request.ndr();
-            request.value(&voucher_name);
-            request.value(&recipes_max.min(5120));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_VOUCHER_DEBUG_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&recipes))
-        },
-    )
+    rt::routine(&"mach_voucher_debug_info", move || {
+        let mut buffer = rt::MsgBuf::<5168>::new();
+        let mut request = buffer.request(task.kernel());
+        request.ndr();
+        request.value(&voucher_name);
+        request.value(&recipes_max.min(5120));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 5160, rt::Complex::Never);
+        let mut reply = request.call(
+            id::MACH_VOUCHER_DEBUG_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let recipes = reply.array::<u8>(5120)?.at_most(recipes_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&recipes))
+    })
 }
 
 /// What a voucher holds: attributes of resources, each of which a manager in the kernel understands.
@@ -358,12 +339,8 @@ where
         id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES => {
             serve_mach_voucher_extract_all_attr_recipes(server, request, out)
         }
-        id::MACH_VOUCHER_ATTR_COMMAND => {
-            serve_mach_voucher_attr_command(server, request, out)
-        }
-        id::MACH_VOUCHER_DEBUG_INFO => {
-            serve_mach_voucher_debug_info(server, request, out)
-        }
+        id::MACH_VOUCHER_ATTR_COMMAND => serve_mach_voucher_attr_command(server, request, out),
+        id::MACH_VOUCHER_DEBUG_INFO => serve_mach_voucher_debug_info(server, request, out),
         _ => return false,
     }
     true
@@ -376,23 +353,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4144,
-        reply: 5160,
-    };
-    rt::subsystem(
-        5400..5405,
-        largest,
-        move |request, out| { mach_voucher_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4144, reply: 5160 };
+    rt::subsystem(5400..5405, largest, move |request, out| {
+        mach_voucher_server(server, request, out)
+    })
 }
 
 fn serve_mach_voucher_extract_attr_content<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
@@ -402,15 +373,9 @@ where
         let key = body.value::<MachVoucherAttrKey>()?;
         let content_max = body.value::<u32>()?.min(4096);
         body.end()?;
-        let results = S::mach_voucher_extract_attr_content(
-            server,
-            request.port(),
-            key,
-            content_max,
-        )?;
-        out.encode::<
-                4136,
-            >(|reply| encode_mach_voucher_extract_attr_content(reply, results))?;
+        let results =
+            S::mach_voucher_extract_attr_content(server, request.port(), key, content_max)?;
+        out.encode::<4136>(|reply| encode_mach_voucher_extract_attr_content(reply, results))?;
         Ok(())
     });
 }
@@ -419,8 +384,7 @@ fn serve_mach_voucher_extract_attr_recipe<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
@@ -430,15 +394,8 @@ where
         let key = body.value::<MachVoucherAttrKey>()?;
         let recipe_max = body.value::<u32>()?.min(4096);
         body.end()?;
-        let results = S::mach_voucher_extract_attr_recipe(
-            server,
-            request.port(),
-            key,
-            recipe_max,
-        )?;
-        out.encode::<
-                4136,
-            >(|reply| encode_mach_voucher_extract_attr_recipe(reply, results))?;
+        let results = S::mach_voucher_extract_attr_recipe(server, request.port(), key, recipe_max)?;
+        out.encode::<4136>(|reply| encode_mach_voucher_extract_attr_recipe(reply, results))?;
         Ok(())
     });
 }
@@ -447,8 +404,7 @@ fn serve_mach_voucher_extract_all_attr_recipes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
@@ -457,14 +413,9 @@ where
         body.ndr()?;
         let recipes_max = body.value::<u32>()?.min(5120);
         body.end()?;
-        let results = S::mach_voucher_extract_all_attr_recipes(
-            server,
-            request.port(),
-            recipes_max,
-        )?;
-        out.encode::<
-                5160,
-            >(|reply| encode_mach_voucher_extract_all_attr_recipes(reply, results))?;
+        let results =
+            S::mach_voucher_extract_all_attr_recipes(server, request.port(), recipes_max)?;
+        out.encode::<5160>(|reply| encode_mach_voucher_extract_all_attr_recipes(reply, results))?;
         Ok(())
     });
 }
@@ -473,8 +424,7 @@ fn serve_mach_voucher_attr_command<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
@@ -503,8 +453,7 @@ fn serve_mach_voucher_debug_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachVoucher<K> + ?Sized,
 {
@@ -514,12 +463,8 @@ where
         let voucher_name = body.value::<rt::Name>()?;
         let recipes_max = body.value::<u32>()?.min(5120);
         body.end()?;
-        let results = S::mach_voucher_debug_info(
-            server,
-            request.port(),
-            voucher_name,
-            recipes_max,
-        )?;
+        let results =
+            S::mach_voucher_debug_info(server, request.port(), voucher_name, recipes_max)?;
         out.encode::<5160>(|reply| encode_mach_voucher_debug_info(reply, results))?;
         Ok(())
     });
@@ -576,15 +521,11 @@ pub fn mach_voucher_extract_attr_content_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            4136,
-            _,
-        >(
-            id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
-            result,
-            encode_mach_voucher_extract_attr_content,
-        )
+    token.answer::<4136, _>(
+        id::MACH_VOUCHER_EXTRACT_ATTR_CONTENT,
+        result,
+        encode_mach_voucher_extract_attr_content,
+    )
 }
 
 /// Answers a `mach_voucher_extract_attr_recipe` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -593,15 +534,11 @@ pub fn mach_voucher_extract_attr_recipe_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            4136,
-            _,
-        >(
-            id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
-            result,
-            encode_mach_voucher_extract_attr_recipe,
-        )
+    token.answer::<4136, _>(
+        id::MACH_VOUCHER_EXTRACT_ATTR_RECIPE,
+        result,
+        encode_mach_voucher_extract_attr_recipe,
+    )
 }
 
 /// Answers a `mach_voucher_extract_all_attr_recipes` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -610,15 +547,11 @@ pub fn mach_voucher_extract_all_attr_recipes_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<u8, 5120>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5160,
-            _,
-        >(
-            id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
-            result,
-            encode_mach_voucher_extract_all_attr_recipes,
-        )
+    token.answer::<5160, _>(
+        id::MACH_VOUCHER_EXTRACT_ALL_ATTR_RECIPES,
+        result,
+        encode_mach_voucher_extract_all_attr_recipes,
+    )
 }
 
 /// Answers a `mach_voucher_attr_command` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -627,11 +560,7 @@ pub fn mach_voucher_attr_command_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<u8, 4096>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            4136,
-            _,
-        >(id::MACH_VOUCHER_ATTR_COMMAND, result, encode_mach_voucher_attr_command)
+    token.answer::<4136, _>(id::MACH_VOUCHER_ATTR_COMMAND, result, encode_mach_voucher_attr_command)
 }
 
 /// Answers a `mach_voucher_debug_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -640,11 +569,7 @@ pub fn mach_voucher_debug_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<u8, 5120>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5160,
-            _,
-        >(id::MACH_VOUCHER_DEBUG_INFO, result, encode_mach_voucher_debug_info)
+    token.answer::<5160, _>(id::MACH_VOUCHER_DEBUG_INFO, result, encode_mach_voucher_debug_info)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -665,24 +590,14 @@ const _: () = {
         &[24, 32, 36, 40],
         4136,
     );
-    check(
-        "mach_voucher_extract_attr_recipe, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_voucher_extract_attr_recipe, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "mach_voucher_extract_attr_recipe, reply",
         &[Ndr, Data(4), Data(4), Array(4096)],
         &[24, 32, 36, 40],
         4136,
     );
-    check(
-        "mach_voucher_extract_all_attr_recipes, request",
-        &[Ndr, Data(4)],
-        &[24, 32],
-        36,
-    );
+    check("mach_voucher_extract_all_attr_recipes, request", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "mach_voucher_extract_all_attr_recipes, reply",
         &[Ndr, Data(4), Data(4), Array(5120)],
@@ -701,12 +616,7 @@ const _: () = {
         &[24, 32, 36, 40],
         4136,
     );
-    check(
-        "mach_voucher_debug_info, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("mach_voucher_debug_info, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "mach_voucher_debug_info, reply",
         &[Ndr, Data(4), Data(4), Array(5120)],

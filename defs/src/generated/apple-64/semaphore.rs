@@ -11,6 +11,7 @@ pub type MachTimespec = [i32; 2];
 /// The message id of the first routine of `semaphore`.
 #[allow(dead_code)]
 pub const BASE: i32 = 617200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -41,19 +42,14 @@ pub mod id {
 pub fn semaphore_signal<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_signal",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(semaphore.kernel());
-            let dest = rt::Dest::copy_send(semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::SEMAPHORE_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_signal", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(semaphore.kernel());
+        let dest = rt::Dest::copy_send(semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::SEMAPHORE_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets all waiting threads go on.
@@ -67,24 +63,16 @@ pub fn semaphore_signal<K: rt::Kernel<Abi = Abi>>(
 pub fn semaphore_signal_all<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_signal_all",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(semaphore.kernel());
-            let dest = rt::Dest::copy_send(semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_SIGNAL_ALL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_signal_all", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(semaphore.kernel());
+        let dest = rt::Dest::copy_send(semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::SEMAPHORE_SIGNAL_ALL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Waits for a signal.
@@ -98,19 +86,14 @@ pub fn semaphore_signal_all<K: rt::Kernel<Abi = Abi>>(
 pub fn semaphore_wait<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_wait",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(semaphore.kernel());
-            let dest = rt::Dest::copy_send(semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::SEMAPHORE_WAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_wait", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(semaphore.kernel());
+        let dest = rt::Dest::copy_send(semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::SEMAPHORE_WAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets this thread go on if it waits, or any one if the thread is null.
@@ -129,26 +112,18 @@ pub fn semaphore_signal_thread<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_signal_thread",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(semaphore.kernel());
-            request.descriptors(1);
-            request.copy_send(thread);
-            let dest = rt::Dest::copy_send(semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_SIGNAL_THREAD,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_signal_thread", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(semaphore.kernel());
+        request.descriptors(1);
+        request.copy_send(thread);
+        let dest = rt::Dest::copy_send(semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::SEMAPHORE_SIGNAL_THREAD, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Waits for a signal, but not longer than this; then the result is `KERN_OPERATION_TIMED_OUT`.
@@ -167,26 +142,18 @@ pub fn semaphore_timedwait<K: rt::Kernel<Abi = Abi>>(
     semaphore: &rt::SendRight<K>,
     wait_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_timedwait",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(semaphore.kernel());
-            request.ndr();
-            request.value(wait_time);
-            let dest = rt::Dest::copy_send(semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_TIMEDWAIT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_timedwait", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(semaphore.kernel());
+        request.ndr();
+        request.value(wait_time);
+        let dest = rt::Dest::copy_send(semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::SEMAPHORE_TIMEDWAIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Signals one semaphore and waits for another, in one step.
@@ -205,26 +172,18 @@ pub fn semaphore_wait_signal<K: rt::Kernel<Abi = Abi>>(
     wait_semaphore: &rt::SendRight<K>,
     signal_semaphore: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_wait_signal",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(wait_semaphore.kernel());
-            request.descriptors(1);
-            request.copy_send(signal_semaphore);
-            let dest = rt::Dest::copy_send(wait_semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_WAIT_SIGNAL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_wait_signal", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(wait_semaphore.kernel());
+        request.descriptors(1);
+        request.copy_send(signal_semaphore);
+        let dest = rt::Dest::copy_send(wait_semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::SEMAPHORE_WAIT_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `semaphore_wait_signal`, but waits no longer than this.
@@ -245,28 +204,20 @@ pub fn semaphore_timedwait_signal<K: rt::Kernel<Abi = Abi>>(
     signal_semaphore: &rt::SendRight<K>,
     wait_time: &MachTimespec,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"semaphore_timedwait_signal",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(wait_semaphore.kernel());
-            request.descriptors(1);
-            request.copy_send(signal_semaphore);
-            request.ndr();
-            request.value(wait_time);
-            let dest = rt::Dest::copy_send(wait_semaphore);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::SEMAPHORE_TIMEDWAIT_SIGNAL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"semaphore_timedwait_signal", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(wait_semaphore.kernel());
+        request.descriptors(1);
+        request.copy_send(signal_semaphore);
+        request.ndr();
+        request.value(wait_time);
+        let dest = rt::Dest::copy_send(wait_semaphore);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::SEMAPHORE_TIMEDWAIT_SIGNAL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// The kernel's counting semaphores.
@@ -282,20 +233,14 @@ pub trait Semaphore<K: rt::Kernel<Abi = Abi>> {
     /// Lets one waiting thread go on, or the next one not wait.
     ///
     /// `semaphore_signal`, sent by [`semaphore_signal()`].
-    fn semaphore_signal(
-        &self,
-        semaphore: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn semaphore_signal(&self, semaphore: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Lets all waiting threads go on.
     ///
     /// `semaphore_signal_all`, sent by [`semaphore_signal_all()`].
-    fn semaphore_signal_all(
-        &self,
-        semaphore: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn semaphore_signal_all(&self, semaphore: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -366,14 +311,10 @@ where
         id::SEMAPHORE_SIGNAL => serve_semaphore_signal(server, request, out),
         id::SEMAPHORE_SIGNAL_ALL => serve_semaphore_signal_all(server, request, out),
         id::SEMAPHORE_WAIT => serve_semaphore_wait(server, request, out),
-        id::SEMAPHORE_SIGNAL_THREAD => {
-            serve_semaphore_signal_thread(server, request, out)
-        }
+        id::SEMAPHORE_SIGNAL_THREAD => serve_semaphore_signal_thread(server, request, out),
         id::SEMAPHORE_TIMEDWAIT => serve_semaphore_timedwait(server, request, out),
         id::SEMAPHORE_WAIT_SIGNAL => serve_semaphore_wait_signal(server, request, out),
-        id::SEMAPHORE_TIMEDWAIT_SIGNAL => {
-            serve_semaphore_timedwait_signal(server, request, out)
-        }
+        id::SEMAPHORE_TIMEDWAIT_SIGNAL => serve_semaphore_timedwait_signal(server, request, out),
         _ => return false,
     }
     true
@@ -386,23 +327,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 56,
-        reply: 36,
-    };
-    rt::subsystem(
-        617200..617207,
-        largest,
-        move |request, out| { semaphore_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 56, reply: 36 };
+    rt::subsystem(617200..617207, largest, move |request, out| {
+        semaphore_server(server, request, out)
+    })
 }
 
 fn serve_semaphore_signal<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -417,8 +352,7 @@ fn serve_semaphore_signal_all<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -429,11 +363,7 @@ where
     });
 }
 
-fn serve_semaphore_wait<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_semaphore_wait<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
@@ -449,8 +379,7 @@ fn serve_semaphore_signal_thread<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -468,8 +397,7 @@ fn serve_semaphore_timedwait<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -487,8 +415,7 @@ fn serve_semaphore_wait_signal<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -506,8 +433,7 @@ fn serve_semaphore_timedwait_signal<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Semaphore<K> + ?Sized,
 {
@@ -518,12 +444,7 @@ where
         body.ndr()?;
         let wait_time = body.value::<MachTimespec>()?;
         body.end()?;
-        S::semaphore_timedwait_signal(
-            server,
-            request.port(),
-            signal_semaphore,
-            wait_time,
-        )?;
+        S::semaphore_timedwait_signal(server, request.port(), signal_semaphore, wait_time)?;
         Ok(())
     });
 }

@@ -29,6 +29,7 @@ pub type ThreadStateFlavor = i32;
 /// The message id of the first routine of `thread_act`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3600;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -147,19 +148,14 @@ pub struct ThreadGetExceptionPortsInfoReply {
 pub fn thread_terminate<K: rt::Kernel<Abi = Abi>>(
     target_act: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::move_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_terminate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::move_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a thread's registers as they are in the kernel, in the layout that the flavor names.
@@ -185,23 +181,20 @@ pub fn act_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    rt::routine(
-        &"act_get_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5232>::new();
-            let mut request = buffer.request(target_act.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&old_state_max.min(1296));
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-            let mut reply = request
-                .call(id::ACT_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&old_state))
-        },
-    )
+    rt::routine(&"act_get_state", move || {
+        let mut buffer = rt::MsgBuf::<5232>::new();
+        let mut request = buffer.request(target_act.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&old_state_max.min(1296));
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+        let mut reply =
+            request.call(id::ACT_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&old_state))
+    })
 }
 
 /// Sets a thread's registers as they are in the kernel, in the layout that the flavor names.
@@ -223,22 +216,17 @@ pub fn act_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"act_set_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5224>::new();
-            let mut request = buffer.request(target_act.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(new_state, 1296)?;
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::ACT_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"act_set_state", move || {
+        let mut buffer = rt::MsgBuf::<5224>::new();
+        let mut request = buffer.request(target_act.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(new_state, 1296)?;
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::ACT_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a stopped thread's registers, in the layout that the flavor names.
@@ -264,28 +252,20 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5232>::new();
-            let mut request = buffer.request(target_act.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&old_state_max.min(1296));
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::THREAD_GET_STATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&old_state))
-        },
-    )
+    rt::routine(&"thread_get_state", move || {
+        let mut buffer = rt::MsgBuf::<5232>::new();
+        let mut request = buffer.request(target_act.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&old_state_max.min(1296));
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+        let mut reply =
+            request.call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let old_state = reply.array::<Natural>(1296)?.at_most(old_state_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&old_state))
+    })
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -307,22 +287,17 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadStateFlavor,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5224>::new();
-            let mut request = buffer.request(target_act.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(new_state, 1296)?;
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_state", move || {
+        let mut buffer = rt::MsgBuf::<5224>::new();
+        let mut request = buffer.request(target_act.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(new_state, 1296)?;
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Stops a thread, and counts how often it was stopped.
@@ -336,19 +311,14 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_suspend",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_suspend", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Undoes one `thread_suspend`; the thread runs when the count is zero.
@@ -362,19 +332,14 @@ pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_resume",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_resume", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_RESUME, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Breaks off what a thread waits for in the kernel.
@@ -388,19 +353,14 @@ pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_abort",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_ABORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_abort", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_ABORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// As `thread_abort`, but fails where the thread could not begin again.
@@ -414,24 +374,16 @@ pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort_safely<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_abort_safely",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_ABORT_SAFELY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_abort_safely", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::THREAD_ABORT_SAFELY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns one of a thread's special ports.
@@ -454,28 +406,24 @@ pub fn thread_get_special_port<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.ndr();
-            request.value(&which_port);
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_GET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let special_port = reply.send_right()?;
-            reply.end()?;
-            Ok(special_port)
-        },
-    )
+    rt::routine(&"thread_get_special_port", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.ndr();
+        request.value(&which_port);
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::THREAD_GET_SPECIAL_PORT,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let special_port = reply.send_right()?;
+        reply.end()?;
+        Ok(special_port)
+    })
 }
 
 /// Sets one of a thread's special ports.
@@ -496,28 +444,20 @@ pub fn thread_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.descriptors(1);
-            request.copy_send(special_port);
-            request.ndr();
-            request.value(&which_port);
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_SET_SPECIAL_PORT,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_special_port", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.descriptors(1);
+        request.copy_send(special_port);
+        request.ndr();
+        request.value(&which_port);
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about a thread.
@@ -543,25 +483,20 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadFlavor,
     thread_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 32>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(target_act.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&thread_info_out_max.min(32));
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(40, 168, rt::Complex::Never);
-            let mut reply = request
-                .call(id::THREAD_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let thread_info_out = reply
-                .array::<Integer>(32)?
-                .at_most(thread_info_out_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&thread_info_out))
-        },
-    )
+    rt::routine(&"thread_info", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(target_act.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&thread_info_out_max.min(32));
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(40, 168, rt::Complex::Never);
+        let mut reply =
+            request.call(id::THREAD_INFO, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let thread_info_out = reply.array::<Integer>(32)?.at_most(thread_info_out_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&thread_info_out))
+    })
 }
 
 /// Sets the exception server of a thread for some exceptions; it is asked before that of the task.
@@ -586,30 +521,22 @@ pub fn thread_set_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_SET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::THREAD_SET_EXCEPTION_PORTS, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Returns the exception servers of a thread for some exceptions.
@@ -636,38 +563,34 @@ pub fn thread_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<ThreadGetExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.ndr();
-            request.value(&exception_mask);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_GET_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlers, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(ThreadGetExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlers,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"thread_get_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.ndr();
+        request.value(&exception_mask);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::THREAD_GET_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlers, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(ThreadGetExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlers,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Sets the exception server of a thread for some exceptions, and returns those that were there before.
@@ -700,42 +623,38 @@ pub fn thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     behavior: ExceptionBehavior,
     new_flavor: ThreadStateFlavor,
 ) -> Result<ThreadSwapExceptionPortsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_swap_exception_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<816>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.descriptors(1);
-            request.copy_send(new_port);
-            request.ndr();
-            request.value(&exception_mask);
-            request.value(&behavior);
-            request.value(&new_flavor);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(424, 808, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_SWAP_EXCEPTION_PORTS,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(32)?;
-            let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
-            reply.ndr()?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            reply.share(&mut old_handlers, masks.len())?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(ThreadSwapExceptionPortsReply {
-                masks: rt::array_vec(&masks),
-                old_handlers,
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"thread_swap_exception_ports", move || {
+        let mut buffer = rt::MsgBuf::<816>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.descriptors(1);
+        request.copy_send(new_port);
+        request.ndr();
+        request.value(&exception_mask);
+        request.value(&behavior);
+        request.value(&new_flavor);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(424, 808, rt::Complex::Always);
+        let mut reply = request.call(
+            id::THREAD_SWAP_EXCEPTION_PORTS,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(32)?;
+        let mut old_handlers = reply.rights::<rt::SendRight<K>, 32>()?;
+        reply.ndr()?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        reply.share(&mut old_handlers, masks.len())?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(ThreadSwapExceptionPortsReply {
+            masks: rt::array_vec(&masks),
+            old_handlers,
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Sets the scheduling policy of a thread, as before the flavors.
@@ -759,23 +678,18 @@ pub fn thread_policy<K: rt::Kernel<Abi = Abi>>(
     base: &[Integer],
     set_limit: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_policy",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.ndr();
-            request.value(&policy);
-            request.array(base, 5)?;
-            request.value(&u32::from(set_limit));
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_policy", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.ndr();
+        request.value(&policy);
+        request.array(base, 5)?;
+        request.value(&u32::from(set_limit));
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets how a thread is scheduled: what, the flavor says.
@@ -797,27 +711,17 @@ pub fn thread_policy_set<K: rt::Kernel<Abi = Abi>>(
     flavor: ThreadPolicyFlavor,
     policy_info: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_policy_set",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.array(policy_info, 16)?;
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_POLICY_SET,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_policy_set", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.array(policy_info, 16)?;
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_POLICY_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how a thread is scheduled, or, if `get_default` is true, what is the default; it returns true if that
@@ -847,33 +751,22 @@ pub fn thread_policy_get<K: rt::Kernel<Abi = Abi>>(
     policy_info_max: u32,
     get_default: bool,
 ) -> Result<ThreadPolicyGetReply, rt::CallError<K>> {
-    rt::routine(
-        &"thread_policy_get",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&policy_info_max.min(16));
-            request.value(&u32::from(get_default));
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(44, 108, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::THREAD_POLICY_GET,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
-            let get_default = reply.value::<u32>()? != 0;
-            reply.end()?;
-            Ok(ThreadPolicyGetReply {
-                policy_info: rt::array_vec(&policy_info),
-                get_default,
-            })
-        },
-    )
+    rt::routine(&"thread_policy_get", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&policy_info_max.min(16));
+        request.value(&u32::from(get_default));
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(44, 108, rt::Complex::Never);
+        let mut reply =
+            request.call(id::THREAD_POLICY_GET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let policy_info = reply.array::<Integer>(16)?.at_most(policy_info_max)?;
+        let get_default = reply.value::<u32>()? != 0;
+        reply.end()?;
+        Ok(ThreadPolicyGetReply { policy_info: rt::array_vec(&policy_info), get_default })
+    })
 }
 
 /// As `thread_policy`, within the limits of a processor set.
@@ -900,30 +793,20 @@ pub fn thread_set_policy<K: rt::Kernel<Abi = Abi>>(
     base: &[Integer],
     limit: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_policy",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.descriptors(1);
-            request.copy_send(pset);
-            request.ndr();
-            request.value(&policy);
-            request.array(base, 5)?;
-            request.array(limit, 1)?;
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_SET_POLICY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_policy", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.descriptors(1);
+        request.copy_send(pset);
+        request.ndr();
+        request.value(&policy);
+        request.array(base, 5)?;
+        request.array(limit, 1)?;
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_SET_POLICY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Returns a voucher of a thread.
@@ -946,28 +829,24 @@ pub fn thread_get_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     which: MachVoucherSelector,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.ndr();
-            request.value(&which);
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_GET_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let voucher = reply.send_right()?;
-            reply.end()?;
-            Ok(voucher)
-        },
-    )
+    rt::routine(&"thread_get_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.ndr();
+        request.value(&which);
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::THREAD_GET_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let voucher = reply.send_right()?;
+        reply.end()?;
+        Ok(voucher)
+    })
 }
 
 /// Sets the voucher of a thread.
@@ -986,26 +865,18 @@ pub fn thread_set_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     thr_act: &rt::SendRight<K>,
     voucher: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.descriptors(1);
-            request.copy_send(voucher);
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_SET_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.descriptors(1);
+        request.copy_send(voucher);
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::THREAD_SET_MACH_VOUCHER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Sets the voucher of a thread, and returns the one that was there.
@@ -1030,29 +901,25 @@ pub fn thread_swap_mach_voucher<K: rt::Kernel<Abi = Abi>>(
     new_voucher: &rt::SendRight<K>,
     old_voucher: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_swap_mach_voucher",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(thr_act.kernel());
-            request.descriptors(2);
-            request.copy_send(new_voucher);
-            request.copy_send(old_voucher);
-            let dest = rt::Dest::copy_send(thr_act);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::THREAD_SWAP_MACH_VOUCHER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let old_voucher = reply.send_right()?;
-            reply.end()?;
-            Ok(old_voucher)
-        },
-    )
+    rt::routine(&"thread_swap_mach_voucher", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(thr_act.kernel());
+        request.descriptors(2);
+        request.copy_send(new_voucher);
+        request.copy_send(old_voucher);
+        let dest = rt::Dest::copy_send(thr_act);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::THREAD_SWAP_MACH_VOUCHER,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let old_voucher = reply.send_right()?;
+        reply.end()?;
+        Ok(old_voucher)
+    })
 }
 
 /// Turns the registers of a thread from the form of one task into that of another, where pointers are
@@ -1084,30 +951,26 @@ pub fn thread_convert_thread_state<K: rt::Kernel<Abi = Abi>>(
     in_state: &[Natural],
     out_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1296>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_convert_thread_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<5232>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.ndr();
-            request.value(&direction);
-            request.value(&flavor);
-            request.array(in_state, 1296)?;
-            request.value(&out_state_max.min(1296));
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::THREAD_CONVERT_THREAD_STATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let out_state = reply.array::<Natural>(1296)?.at_most(out_state_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&out_state))
-        },
-    )
+    rt::routine(&"thread_convert_thread_state", move || {
+        let mut buffer = rt::MsgBuf::<5232>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.ndr();
+        request.value(&direction);
+        request.value(&flavor);
+        request.array(in_state, 1296)?;
+        request.value(&out_state_max.min(1296));
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(40, 5224, rt::Complex::Never);
+        let mut reply = request.call(
+            id::THREAD_CONVERT_THREAD_STATE,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let out_state = reply.array::<Natural>(1296)?.at_most(out_state_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&out_state))
+    })
 }
 
 /// Describes the exception servers of a thread, by a port that gives no control over it.
@@ -1134,36 +997,31 @@ pub fn thread_get_exception_ports_info<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     exception_mask: ExceptionMask,
 ) -> Result<ThreadGetExceptionPortsInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_exception_ports_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<688>::new();
-            let mut request = buffer.request(port.kernel());
-            request.ndr();
-            request.value(&exception_mask);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 680, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::THREAD_GET_EXCEPTION_PORTS_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let masks = reply.array::<ExceptionMask>(32)?;
-            let old_handlers_info = reply
-                .array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
-            let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
-            let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
-            reply.end()?;
-            Ok(ThreadGetExceptionPortsInfoReply {
-                masks: rt::array_vec(&masks),
-                old_handlers_info: rt::array_vec(&old_handlers_info),
-                old_behaviors: rt::array_vec(&old_behaviors),
-                old_flavors: rt::array_vec(&old_flavors),
-            })
-        },
-    )
+    rt::routine(&"thread_get_exception_ports_info", move || {
+        let mut buffer = rt::MsgBuf::<688>::new();
+        let mut request = buffer.request(port.kernel());
+        request.ndr();
+        request.value(&exception_mask);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 680, rt::Complex::Never);
+        let mut reply = request.call(
+            id::THREAD_GET_EXCEPTION_PORTS_INFO,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        let masks = reply.array::<ExceptionMask>(32)?;
+        let old_handlers_info = reply.array_of::<ExceptionHandlerInfo>(masks.len(), 32)?;
+        let old_behaviors = reply.array_of::<ExceptionBehavior>(masks.len(), 32)?;
+        let old_flavors = reply.array_of::<ThreadStateFlavor>(masks.len(), 32)?;
+        reply.end()?;
+        Ok(ThreadGetExceptionPortsInfoReply {
+            masks: rt::array_vec(&masks),
+            old_handlers_info: rt::array_vec(&old_handlers_info),
+            old_behaviors: rt::array_vec(&old_behaviors),
+            old_flavors: rt::array_vec(&old_flavors),
+        })
+    })
 }
 
 /// Lets a hardened thread have an exception server for these exceptions; since macOS 26.
@@ -1188,30 +1046,22 @@ pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
     behavior_mask: ExceptionBehavior,
     flavor_mask: ThreadStateFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_adopt_exception_handler",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.descriptors(1);
-            request.copy_send(exc_port);
-            request.ndr();
-            request.value(&exc_mask);
-            request.value(&behavior_mask);
-            request.value(&flavor_mask);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::THREAD_ADOPT_EXCEPTION_HANDLER,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_adopt_exception_handler", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.descriptors(1);
+        request.copy_send(exc_port);
+        request.ndr();
+        request.value(&exc_mask);
+        request.value(&behavior_mask);
+        request.value(&flavor_mask);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::THREAD_ADOPT_EXCEPTION_HANDLER, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `thread_suspend`; the right that it returns ends the suspension when it is given back or dies with its
@@ -1230,21 +1080,18 @@ pub fn thread_adopt_exception_handler<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend2<K: rt::Kernel<Abi = Abi>>(
     target_act: &rt::SendRight<K>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_suspend2",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_act.kernel());
-            let dest = rt::Dest::copy_send(target_act);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::THREAD_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let suspend_token = reply.send_once_right()?;
-            reply.end()?;
-            Ok(suspend_token)
-        },
-    )
+    rt::routine(&"thread_suspend2", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_act.kernel());
+        let dest = rt::Dest::copy_send(target_act);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::THREAD_SUSPEND2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let suspend_token = reply.send_once_right()?;
+        reply.end()?;
+        Ok(suspend_token)
+    })
 }
 
 /// Gives such a right back.
@@ -1258,19 +1105,14 @@ pub fn thread_suspend2<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume2<K: rt::Kernel<Abi = Abi>>(
     suspend_token: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_resume2",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(suspend_token.kernel());
-            let dest = rt::Dest::move_send_once(suspend_token);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::THREAD_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_resume2", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(suspend_token.kernel());
+        let dest = rt::Dest::move_send_once(suspend_token);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::THREAD_RESUME2, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in
@@ -1284,10 +1126,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
     /// Ends a thread, and takes the caller's right to it.
     ///
     /// `thread_terminate`, sent by [`thread_terminate()`].
-    fn thread_terminate(
-        &self,
-        target_act: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_terminate(&self, target_act: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1363,10 +1202,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
     /// As `thread_abort`, but fails where the thread could not begin again.
     ///
     /// `thread_abort_safely`, sent by [`thread_abort_safely()`].
-    fn thread_abort_safely(
-        &self,
-        target_act: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_abort_safely(&self, target_act: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1585,10 +1421,7 @@ pub trait ThreadAct<K: rt::Kernel<Abi = Abi>> {
     /// Gives such a right back.
     ///
     /// `thread_resume2`, sent by [`thread_resume2()`].
-    fn thread_resume2(
-        &self,
-        suspend_token: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_resume2(&self, suspend_token: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -1613,38 +1446,20 @@ where
         id::THREAD_RESUME => serve_thread_resume(server, request, out),
         id::THREAD_ABORT => serve_thread_abort(server, request, out),
         id::THREAD_ABORT_SAFELY => serve_thread_abort_safely(server, request, out),
-        id::THREAD_GET_SPECIAL_PORT => {
-            serve_thread_get_special_port(server, request, out)
-        }
-        id::THREAD_SET_SPECIAL_PORT => {
-            serve_thread_set_special_port(server, request, out)
-        }
+        id::THREAD_GET_SPECIAL_PORT => serve_thread_get_special_port(server, request, out),
+        id::THREAD_SET_SPECIAL_PORT => serve_thread_set_special_port(server, request, out),
         id::THREAD_INFO => serve_thread_info(server, request, out),
-        id::THREAD_SET_EXCEPTION_PORTS => {
-            serve_thread_set_exception_ports(server, request, out)
-        }
-        id::THREAD_GET_EXCEPTION_PORTS => {
-            serve_thread_get_exception_ports(server, request, out)
-        }
-        id::THREAD_SWAP_EXCEPTION_PORTS => {
-            serve_thread_swap_exception_ports(server, request, out)
-        }
+        id::THREAD_SET_EXCEPTION_PORTS => serve_thread_set_exception_ports(server, request, out),
+        id::THREAD_GET_EXCEPTION_PORTS => serve_thread_get_exception_ports(server, request, out),
+        id::THREAD_SWAP_EXCEPTION_PORTS => serve_thread_swap_exception_ports(server, request, out),
         id::THREAD_POLICY => serve_thread_policy(server, request, out),
         id::THREAD_POLICY_SET => serve_thread_policy_set(server, request, out),
         id::THREAD_POLICY_GET => serve_thread_policy_get(server, request, out),
         id::THREAD_SET_POLICY => serve_thread_set_policy(server, request, out),
-        id::THREAD_GET_MACH_VOUCHER => {
-            serve_thread_get_mach_voucher(server, request, out)
-        }
-        id::THREAD_SET_MACH_VOUCHER => {
-            serve_thread_set_mach_voucher(server, request, out)
-        }
-        id::THREAD_SWAP_MACH_VOUCHER => {
-            serve_thread_swap_mach_voucher(server, request, out)
-        }
-        id::THREAD_CONVERT_THREAD_STATE => {
-            serve_thread_convert_thread_state(server, request, out)
-        }
+        id::THREAD_GET_MACH_VOUCHER => serve_thread_get_mach_voucher(server, request, out),
+        id::THREAD_SET_MACH_VOUCHER => serve_thread_set_mach_voucher(server, request, out),
+        id::THREAD_SWAP_MACH_VOUCHER => serve_thread_swap_mach_voucher(server, request, out),
+        id::THREAD_CONVERT_THREAD_STATE => serve_thread_convert_thread_state(server, request, out),
         id::THREAD_GET_EXCEPTION_PORTS_INFO => {
             serve_thread_get_exception_ports_info(server, request, out)
         }
@@ -1665,23 +1480,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 5232,
-        reply: 5224,
-    };
-    rt::subsystem(
-        3600..3634,
-        largest,
-        move |request, out| { thread_act_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 5232, reply: 5224 };
+    rt::subsystem(3600..3634, largest, move |request, out| thread_act_server(server, request, out))
 }
 
 fn serve_thread_terminate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1692,11 +1499,7 @@ where
     });
 }
 
-fn serve_act_get_state<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_act_get_state<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1713,11 +1516,7 @@ where
     });
 }
 
-fn serve_act_set_state<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_act_set_state<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1737,8 +1536,7 @@ fn serve_thread_get_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1748,12 +1546,7 @@ where
         let flavor = body.value::<ThreadStateFlavor>()?;
         let old_state_max = body.value::<u32>()?.min(1296);
         body.end()?;
-        let results = S::thread_get_state(
-            server,
-            request.port(),
-            flavor,
-            old_state_max,
-        )?;
+        let results = S::thread_get_state(server, request.port(), flavor, old_state_max)?;
         out.encode::<5224>(|reply| encode_thread_get_state(reply, results))?;
         Ok(())
     });
@@ -1763,8 +1556,7 @@ fn serve_thread_set_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1779,11 +1571,7 @@ where
     });
 }
 
-fn serve_thread_suspend<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_suspend<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1795,11 +1583,7 @@ where
     });
 }
 
-fn serve_thread_resume<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_resume<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1811,11 +1595,7 @@ where
     });
 }
 
-fn serve_thread_abort<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_abort<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1831,8 +1611,7 @@ fn serve_thread_abort_safely<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1847,8 +1626,7 @@ fn serve_thread_get_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1867,8 +1645,7 @@ fn serve_thread_set_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1884,11 +1661,7 @@ where
     });
 }
 
-fn serve_thread_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -1899,12 +1672,7 @@ where
         let flavor = body.value::<ThreadFlavor>()?;
         let thread_info_out_max = body.value::<u32>()?.min(32);
         body.end()?;
-        let results = S::thread_info(
-            server,
-            request.port(),
-            flavor,
-            thread_info_out_max,
-        )?;
+        let results = S::thread_info(server, request.port(), flavor, thread_info_out_max)?;
         out.encode::<168>(|reply| encode_thread_info(reply, results))?;
         Ok(())
     });
@@ -1914,8 +1682,7 @@ fn serve_thread_set_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1944,8 +1711,7 @@ fn serve_thread_get_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1954,11 +1720,7 @@ where
         body.ndr()?;
         let exception_mask = body.value::<ExceptionMask>()?;
         body.end()?;
-        let results = S::thread_get_exception_ports(
-            server,
-            request.port(),
-            exception_mask,
-        )?;
+        let results = S::thread_get_exception_ports(server, request.port(), exception_mask)?;
         out.encode::<808>(|reply| encode_thread_get_exception_ports(reply, results))?;
         Ok(())
     });
@@ -1968,8 +1730,7 @@ fn serve_thread_swap_exception_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -1995,11 +1756,7 @@ where
     });
 }
 
-fn serve_thread_policy<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_policy<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -2020,8 +1777,7 @@ fn serve_thread_policy_set<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2040,8 +1796,7 @@ fn serve_thread_policy_get<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2052,13 +1807,8 @@ where
         let policy_info_max = body.value::<u32>()?.min(16);
         let get_default = body.value::<u32>()? != 0;
         body.end()?;
-        let results = S::thread_policy_get(
-            server,
-            request.port(),
-            flavor,
-            policy_info_max,
-            get_default,
-        )?;
+        let results =
+            S::thread_policy_get(server, request.port(), flavor, policy_info_max, get_default)?;
         out.encode::<112>(|reply| encode_thread_policy_get(reply, results))?;
         Ok(())
     });
@@ -2068,8 +1818,7 @@ fn serve_thread_set_policy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2091,8 +1840,7 @@ fn serve_thread_get_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2111,8 +1859,7 @@ fn serve_thread_set_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2130,8 +1877,7 @@ fn serve_thread_swap_mach_voucher<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2141,12 +1887,8 @@ where
         let new_voucher = body.send_right()?;
         let old_voucher = body.send_right()?;
         body.end()?;
-        let results = S::thread_swap_mach_voucher(
-            server,
-            request.port(),
-            new_voucher,
-            old_voucher,
-        )?;
+        let results =
+            S::thread_swap_mach_voucher(server, request.port(), new_voucher, old_voucher)?;
         out.encode::<40>(|reply| encode_thread_swap_mach_voucher(reply, results))?;
         Ok(())
     });
@@ -2156,8 +1898,7 @@ fn serve_thread_convert_thread_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2186,8 +1927,7 @@ fn serve_thread_get_exception_ports_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2196,14 +1936,8 @@ where
         body.ndr()?;
         let exception_mask = body.value::<ExceptionMask>()?;
         body.end()?;
-        let results = S::thread_get_exception_ports_info(
-            server,
-            request.port(),
-            exception_mask,
-        )?;
-        out.encode::<
-                680,
-            >(|reply| encode_thread_get_exception_ports_info(reply, results))?;
+        let results = S::thread_get_exception_ports_info(server, request.port(), exception_mask)?;
+        out.encode::<680>(|reply| encode_thread_get_exception_ports_info(reply, results))?;
         Ok(())
     });
 }
@@ -2212,8 +1946,7 @@ fn serve_thread_adopt_exception_handler<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2242,8 +1975,7 @@ fn serve_thread_suspend2<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
 {
@@ -2255,11 +1987,7 @@ where
     });
 }
 
-fn serve_thread_resume2<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_resume2<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: ThreadAct<K> + ?Sized,
@@ -2312,8 +2040,7 @@ fn encode_thread_get_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: ThreadGetExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlers_count = reply
-        .rights(rt::PortArray::moving(results.old_handlers), 32)?;
+    let old_handlers_count = reply.rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlers_count, results.masks.len());
@@ -2327,8 +2054,7 @@ fn encode_thread_swap_exception_ports<K: rt::Kernel<Abi = Abi>>(
     results: ThreadSwapExceptionPortsReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(32);
-    let old_handlers_count = reply
-        .rights(rt::PortArray::moving(results.old_handlers), 32)?;
+    let old_handlers_count = reply.rights(rt::PortArray::moving(results.old_handlers), 32)?;
     reply.ndr();
     reply.array(&results.masks, 32)?;
     reply.same_count(old_handlers_count, results.masks.len());
@@ -2482,11 +2208,7 @@ pub fn thread_get_special_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::THREAD_GET_SPECIAL_PORT, result, encode_thread_get_special_port)
+    token.answer::<40, _>(id::THREAD_GET_SPECIAL_PORT, result, encode_thread_get_special_port)
 }
 
 /// Answers a `thread_set_special_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2522,11 +2244,11 @@ pub fn thread_get_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ThreadGetExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::THREAD_GET_EXCEPTION_PORTS, result, encode_thread_get_exception_ports)
+    token.answer::<808, _>(
+        id::THREAD_GET_EXCEPTION_PORTS,
+        result,
+        encode_thread_get_exception_ports,
+    )
 }
 
 /// Answers a `thread_swap_exception_ports` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2535,11 +2257,11 @@ pub fn thread_swap_exception_ports_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ThreadSwapExceptionPortsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            808,
-            _,
-        >(id::THREAD_SWAP_EXCEPTION_PORTS, result, encode_thread_swap_exception_ports)
+    token.answer::<808, _>(
+        id::THREAD_SWAP_EXCEPTION_PORTS,
+        result,
+        encode_thread_swap_exception_ports,
+    )
 }
 
 /// Answers a `thread_policy` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2584,11 +2306,7 @@ pub fn thread_get_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::THREAD_GET_MACH_VOUCHER, result, encode_thread_get_mach_voucher)
+    token.answer::<40, _>(id::THREAD_GET_MACH_VOUCHER, result, encode_thread_get_mach_voucher)
 }
 
 /// Answers a `thread_set_mach_voucher` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2606,11 +2324,7 @@ pub fn thread_swap_mach_voucher_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::THREAD_SWAP_MACH_VOUCHER, result, encode_thread_swap_mach_voucher)
+    token.answer::<40, _>(id::THREAD_SWAP_MACH_VOUCHER, result, encode_thread_swap_mach_voucher)
 }
 
 /// Answers a `thread_convert_thread_state` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2619,11 +2333,11 @@ pub fn thread_convert_thread_state_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<Natural, 1296>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            5224,
-            _,
-        >(id::THREAD_CONVERT_THREAD_STATE, result, encode_thread_convert_thread_state)
+    token.answer::<5224, _>(
+        id::THREAD_CONVERT_THREAD_STATE,
+        result,
+        encode_thread_convert_thread_state,
+    )
 }
 
 /// Answers a `thread_get_exception_ports_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2632,15 +2346,11 @@ pub fn thread_get_exception_ports_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ThreadGetExceptionPortsInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            680,
-            _,
-        >(
-            id::THREAD_GET_EXCEPTION_PORTS_INFO,
-            result,
-            encode_thread_get_exception_ports_info,
-        )
+    token.answer::<680, _>(
+        id::THREAD_GET_EXCEPTION_PORTS_INFO,
+        result,
+        encode_thread_get_exception_ports_info,
+    )
 }
 
 /// Answers a `thread_adopt_exception_handler` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2679,18 +2389,8 @@ const _: () = {
     check("thread_terminate, request", &[], &[], 24);
     check("thread_terminate, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("act_get_state, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "act_get_state, reply",
-        &[Ndr, Data(4), Data(4), Array(5184)],
-        &[24, 32, 36, 40],
-        5224,
-    );
-    check(
-        "act_set_state, request",
-        &[Ndr, Data(4), Data(4), Array(5184)],
-        &[24, 32, 36, 40],
-        5224,
-    );
+    check("act_get_state, reply", &[Ndr, Data(4), Data(4), Array(5184)], &[24, 32, 36, 40], 5224);
+    check("act_set_state, request", &[Ndr, Data(4), Data(4), Array(5184)], &[24, 32, 36, 40], 5224);
     check("act_set_state, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("thread_get_state, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
@@ -2724,12 +2424,7 @@ const _: () = {
     );
     check("thread_set_special_port, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("thread_info, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
-    check(
-        "thread_info, reply",
-        &[Ndr, Data(4), Data(4), Array(128)],
-        &[24, 32, 36, 40],
-        168,
-    );
+    check("thread_info, reply", &[Ndr, Data(4), Data(4), Array(128)], &[24, 32, 36, 40], 168);
     check(
         "thread_set_exception_ports, request",
         &[Data(4), Port, Ndr, Data(4), Data(4), Data(4)],
@@ -2781,9 +2476,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -2836,9 +2530,8 @@ const _: () = {
             Array(128),
         ],
         &[
-            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208,
-            220, 232, 244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388,
-            400, 412, 420, 424,
+            24, 28, 40, 52, 64, 76, 88, 100, 112, 124, 136, 148, 160, 172, 184, 196, 208, 220, 232,
+            244, 256, 268, 280, 292, 304, 316, 328, 340, 352, 364, 376, 388, 400, 412, 420, 424,
         ],
         808,
     );
@@ -2856,12 +2549,7 @@ const _: () = {
         104,
     );
     check("thread_policy_set, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "thread_policy_get, request",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
+    check("thread_policy_get, request", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
     check(
         "thread_policy_get, reply",
         &[Ndr, Data(4), Data(4), Array(64), Data(4)],
@@ -2879,12 +2567,7 @@ const _: () = {
     check("thread_get_mach_voucher, reply", &[Data(4), Port], &[24, 28], 40);
     check("thread_set_mach_voucher, request", &[Data(4), Port], &[24, 28], 40);
     check("thread_set_mach_voucher, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "thread_swap_mach_voucher, request",
-        &[Data(4), Port, Port],
-        &[24, 28, 40],
-        52,
-    );
+    check("thread_swap_mach_voucher, request", &[Data(4), Port, Port], &[24, 28, 40], 52);
     check("thread_swap_mach_voucher, reply", &[Data(4), Port], &[24, 28], 40);
     check(
         "thread_convert_thread_state, request",

@@ -41,6 +41,7 @@ pub type VmSync = i32;
 /// The message id of the first routine of `vm_map`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -229,34 +230,25 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<VmRegionReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&flavor);
-            request.value(&info_max.min(10));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let object_name = reply.send_right()?;
-            reply.ndr()?;
-            let address = reply.value::<VmAddress>()?;
-            let size = reply.value::<VmSize>()?;
-            let info = reply.array::<i32>(10)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(VmRegionReply {
-                address,
-                size,
-                info: rt::array_vec(&info),
-                object_name,
-            })
-        },
-    )
+    rt::routine(&"vm_region", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&flavor);
+        request.value(&info_max.min(10));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+        let mut reply = request.call(id::VM_REGION, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let object_name = reply.send_right()?;
+        reply.ndr()?;
+        let address = reply.value::<VmAddress>()?;
+        let size = reply.value::<VmSize>()?;
+        let info = reply.array::<i32>(10)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(VmRegionReply { address, size, info: rt::array_vec(&info), object_name })
+    })
 }
 
 /// Allocates zero-filled memory.
@@ -283,24 +275,21 @@ pub fn vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&flags);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let address = reply.value::<VmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_allocate", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&flags);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Releases a range.
@@ -321,22 +310,17 @@ pub fn vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what the task may do with a range, or, if `set_maximum` is true, the most that it may ever do.
@@ -361,24 +345,19 @@ pub fn vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_protect",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&u32::from(set_maximum));
-            request.value(&new_protection);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_protect", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&u32::from(set_maximum));
+        request.value(&new_protection);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_PROTECT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what a child gets of a range.
@@ -401,23 +380,18 @@ pub fn vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_inherit",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&new_inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_inherit", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&new_inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_INHERIT, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a range; a read port is enough.
@@ -443,26 +417,22 @@ pub fn vm_read<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let data = reply.memory()?;
-            reply.ndr()?;
-            reply.counted(data.len())?;
-            reply.end()?;
-            Ok(data)
-        },
-    )
+    rt::routine(&"vm_read", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply = request.call(id::VM_READ, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let data = reply.memory()?;
+        reply.ndr()?;
+        reply.counted(data.len())?;
+        reply.end()?;
+        Ok(data)
+    })
 }
 
 /// Maps copies of `count` ranges; each address in the list becomes that of the copy.
@@ -487,23 +457,20 @@ pub fn vm_read_list<K: rt::Kernel<Abi = Abi>>(
     data_list: &VmReadEntry,
     count: Natural,
 ) -> Result<VmReadEntry, rt::CallError<K>> {
-    rt::routine(
-        &"vm_read_list",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(data_list);
-            request.value(&count);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let data_list = reply.value::<VmReadEntry>()?;
-            reply.end()?;
-            Ok(data_list)
-        },
-    )
+    rt::routine(&"vm_read_list", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(data_list);
+        request.value(&count);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(4132, 4132, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_READ_LIST, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let data_list = reply.value::<VmReadEntry>()?;
+        reply.end()?;
+        Ok(data_list)
+    })
 }
 
 /// Writes a range.
@@ -525,25 +492,19 @@ pub fn vm_write<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            let data_count = request
-                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&address);
-            request.count(data_count)?;
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_write", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&address);
+        request.count(data_count)?;
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_WRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Copies a range of the task to another place of the same task.
@@ -566,23 +527,18 @@ pub fn vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     dest_address: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_copy",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&source_address);
-            request.value(&size);
-            request.value(&dest_address);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_copy", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&source_address);
+        request.value(&size);
+        request.value(&dest_address);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_COPY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a range into memory of the caller at `data`.
@@ -609,29 +565,21 @@ pub fn vm_read_overwrite<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     data: VmAddress,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"vm_read_overwrite",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&data);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_READ_OVERWRITE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let outsize = reply.value::<VmSize>()?;
-            reply.end()?;
-            Ok(outsize)
-        },
-    )
+    rt::routine(&"vm_read_overwrite", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&data);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_READ_OVERWRITE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let outsize = reply.value::<VmSize>()?;
+        reply.end()?;
+        Ok(outsize)
+    })
 }
 
 /// Writes a range back to its memory object, or forgets it.
@@ -654,23 +602,18 @@ pub fn vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_msync",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&sync_flags);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_msync", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&sync_flags);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Says how a range is going to be accessed.
@@ -693,23 +636,18 @@ pub fn vm_behavior_set<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_behavior: VmBehavior,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_behavior_set",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&new_behavior);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_behavior_set", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&new_behavior);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::VM_BEHAVIOR_SET, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Maps memory that a port stands for; `vm_map_64` has an offset of 64 bits.
@@ -751,32 +689,28 @@ pub fn vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(object);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&offset);
-            request.value(&u32::from(copy));
-            request.value(&cur_protection);
-            request.value(&max_protection);
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let address = reply.value::<VmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_map", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(object);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&offset);
+        request.value(&u32::from(copy));
+        request.value(&cur_protection);
+        request.value(&max_protection);
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::VM_MAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Asks for, or sets, what only this kind of machine has.
@@ -805,30 +739,22 @@ pub fn vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    rt::routine(
-        &"vm_machine_attribute",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&attribute);
-            request.value(&value);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_MACHINE_ATTRIBUTE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let value = reply.value::<VmMachineAttributeVal>()?;
-            reply.end()?;
-            Ok(value)
-        },
-    )
+    rt::routine(&"vm_machine_attribute", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&attribute);
+        request.value(&value);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let value = reply.value::<VmMachineAttributeVal>()?;
+        reply.end()?;
+        Ok(value)
+    })
 }
 
 /// Maps memory of another task, or copies it.
@@ -868,36 +794,28 @@ pub fn vm_remap<K: rt::Kernel<Abi = Abi>>(
     copy: bool,
     inheritance: VmInherit,
 ) -> Result<VmRemapReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_remap",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(src_task);
-            request.ndr();
-            request.value(&target_address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&src_address);
-            request.value(&u32::from(copy));
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let target_address = reply.value::<VmAddress>()?;
-            let cur_protection = reply.value::<VmProt>()?;
-            let max_protection = reply.value::<VmProt>()?;
-            reply.end()?;
-            Ok(VmRemapReply {
-                target_address,
-                cur_protection,
-                max_protection,
-            })
-        },
-    )
+    rt::routine(&"vm_remap", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(src_task);
+        request.ndr();
+        request.value(&target_address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&src_address);
+        request.value(&u32::from(copy));
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(id::VM_REMAP, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let target_address = reply.value::<VmAddress>()?;
+        let cur_protection = reply.value::<VmProt>()?;
+        let max_protection = reply.value::<VmProt>()?;
+        reply.end()?;
+        Ok(VmRemapReply { target_address, cur_protection, max_protection })
+    })
 }
 
 /// Wires what the task allocates from now on; no kernel of today does.
@@ -916,21 +834,16 @@ pub fn task_wire<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     must_wire: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&u32::from(must_wire));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::TASK_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_wire", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&u32::from(must_wire));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::TASK_WIRE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a port that stands for a range, for mapping it elsewhere.
@@ -960,37 +873,30 @@ pub fn mach_make_memory_entry<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_entry: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntryReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_make_memory_entry",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(parent_entry);
-            request.ndr();
-            request.value(&size);
-            request.value(&offset);
-            request.value(&permission);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MAKE_MEMORY_ENTRY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let object_handle = reply.send_right()?;
-            reply.ndr()?;
-            let size = reply.value::<VmSize>()?;
-            reply.end()?;
-            Ok(MachMakeMemoryEntryReply {
-                size,
-                object_handle,
-            })
-        },
-    )
+    rt::routine(&"mach_make_memory_entry", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(parent_entry);
+        request.ndr();
+        request.value(&size);
+        request.value(&offset);
+        request.value(&permission);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MAKE_MEMORY_ENTRY,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let object_handle = reply.send_right()?;
+        reply.ndr()?;
+        let size = reply.value::<VmSize>()?;
+        reply.end()?;
+        Ok(MachMakeMemoryEntryReply { size, object_handle })
+    })
 }
 
 /// Tells about one page.
@@ -1014,31 +920,20 @@ pub fn vm_map_page_query<K: rt::Kernel<Abi = Abi>>(
     target_map: &rt::SendRight<K>,
     offset: VmOffset,
 ) -> Result<VmMapPageQueryReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_map_page_query",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(target_map.kernel());
-            request.ndr();
-            request.value(&offset);
-            let dest = rt::Dest::copy_send(target_map);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_MAP_PAGE_QUERY,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let disposition = reply.value::<Integer>()?;
-            let ref_count = reply.value::<Integer>()?;
-            reply.end()?;
-            Ok(VmMapPageQueryReply {
-                disposition,
-                ref_count,
-            })
-        },
-    )
+    rt::routine(&"vm_map_page_query", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(target_map.kernel());
+        request.ndr();
+        request.value(&offset);
+        let dest = rt::Dest::copy_send(target_map);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_MAP_PAGE_QUERY, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let disposition = reply.value::<Integer>()?;
+        let ref_count = reply.value::<Integer>()?;
+        reply.end()?;
+        Ok(VmMapPageQueryReply { disposition, ref_count })
+    })
 }
 
 /// Describes the region at an address, or the next one, as deep in submaps as `nesting_depth` says.
@@ -1069,37 +964,24 @@ pub fn vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<VmRegionRecurseReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region_recurse",
-        move || {
-            let mut buffer = rt::MsgBuf::<152>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&nesting_depth);
-            request.value(&info_max.min(21));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_REGION_RECURSE,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let address = reply.value::<VmAddress>()?;
-            let size = reply.value::<VmSize>()?;
-            let nesting_depth = reply.value::<Natural>()?;
-            let info = reply.array::<i32>(21)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(VmRegionRecurseReply {
-                address,
-                size,
-                nesting_depth,
-                info: rt::array_vec(&info),
-            })
-        },
-    )
+    rt::routine(&"vm_region_recurse", move || {
+        let mut buffer = rt::MsgBuf::<152>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&nesting_depth);
+        request.value(&info_max.min(21));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_REGION_RECURSE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        let size = reply.value::<VmSize>()?;
+        let nesting_depth = reply.value::<Natural>()?;
+        let info = reply.array::<i32>(21)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(VmRegionRecurseReply { address, size, nesting_depth, info: rt::array_vec(&info) })
+    })
 }
 
 /// The same with facts in words of 64 bits.
@@ -1130,37 +1012,24 @@ pub fn vm_region_recurse_64<K: rt::Kernel<Abi = Abi>>(
     nesting_depth: Natural,
     info_max: u32,
 ) -> Result<VmRegionRecurse64Reply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region_recurse_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<152>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&nesting_depth);
-            request.value(&info_max.min(21));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(60, 144, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_REGION_RECURSE_64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let address = reply.value::<VmAddress>()?;
-            let size = reply.value::<VmSize>()?;
-            let nesting_depth = reply.value::<Natural>()?;
-            let info = reply.array::<i32>(21)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(VmRegionRecurse64Reply {
-                address,
-                size,
-                nesting_depth,
-                info: rt::array_vec(&info),
-            })
-        },
-    )
+    rt::routine(&"vm_region_recurse_64", move || {
+        let mut buffer = rt::MsgBuf::<152>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&nesting_depth);
+        request.value(&info_max.min(21));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(60, 144, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_REGION_RECURSE_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        let size = reply.value::<VmSize>()?;
+        let nesting_depth = reply.value::<Natural>()?;
+        let info = reply.array::<i32>(21)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(VmRegionRecurse64Reply { address, size, nesting_depth, info: rt::array_vec(&info) })
+    })
 }
 
 /// As `vm_region`, with facts in words of 64 bits.
@@ -1191,34 +1060,26 @@ pub fn vm_region_64<K: rt::Kernel<Abi = Abi>>(
     flavor: VmRegionFlavor,
     info_max: u32,
 ) -> Result<VmRegion64Reply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&flavor);
-            request.value(&info_max.min(10));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(68, 108, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_REGION_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            reply.descriptors(1)?;
-            let object_name = reply.send_right()?;
-            reply.ndr()?;
-            let address = reply.value::<VmAddress>()?;
-            let size = reply.value::<VmSize>()?;
-            let info = reply.array::<i32>(10)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(VmRegion64Reply {
-                address,
-                size,
-                info: rt::array_vec(&info),
-                object_name,
-            })
-        },
-    )
+    rt::routine(&"vm_region_64", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&flavor);
+        request.value(&info_max.min(10));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(68, 108, rt::Complex::Always);
+        let mut reply =
+            request.call(id::VM_REGION_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        reply.descriptors(1)?;
+        let object_name = reply.send_right()?;
+        reply.ndr()?;
+        let address = reply.value::<VmAddress>()?;
+        let size = reply.value::<VmSize>()?;
+        let info = reply.array::<i32>(10)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(VmRegion64Reply { address, size, info: rt::array_vec(&info), object_name })
+    })
 }
 
 /// As `mach_make_memory_entry`, with a size and an offset of 64 bits.
@@ -1248,37 +1109,30 @@ pub fn mach_make_memory_entry_64<K: rt::Kernel<Abi = Abi>>(
     permission: VmProt,
     parent_entry: &rt::SendRight<K>,
 ) -> Result<MachMakeMemoryEntry64Reply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_make_memory_entry_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(parent_entry);
-            request.ndr();
-            request.value(&size);
-            request.value(&offset);
-            request.value(&permission);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(56, 56, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_MAKE_MEMORY_ENTRY_64,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            reply.descriptors(1)?;
-            let object_handle = reply.send_right()?;
-            reply.ndr()?;
-            let size = reply.value::<MemoryObjectSize>()?;
-            reply.end()?;
-            Ok(MachMakeMemoryEntry64Reply {
-                size,
-                object_handle,
-            })
-        },
-    )
+    rt::routine(&"mach_make_memory_entry_64", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(parent_entry);
+        request.ndr();
+        request.value(&size);
+        request.value(&offset);
+        request.value(&permission);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(56, 56, rt::Complex::Always);
+        let mut reply = request.call(
+            id::MACH_MAKE_MEMORY_ENTRY_64,
+            dest,
+            shape,
+            rt::CallOptions::KERNEL_OBJECT,
+        )?;
+        reply.descriptors(1)?;
+        let object_handle = reply.send_right()?;
+        reply.ndr()?;
+        let size = reply.value::<MemoryObjectSize>()?;
+        reply.end()?;
+        Ok(MachMakeMemoryEntry64Reply { size, object_handle })
+    })
 }
 
 /// As `vm_map`, with an offset of 64 bits.
@@ -1320,32 +1174,28 @@ pub fn vm_map_64<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_map_64",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(object);
-            request.ndr();
-            request.value(&address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&offset);
-            request.value(&u32::from(copy));
-            request.value(&cur_protection);
-            request.value(&max_protection);
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_MAP_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let address = reply.value::<VmAddress>()?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_map_64", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(object);
+        request.ndr();
+        request.value(&address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&offset);
+        request.value(&u32::from(copy));
+        request.value(&cur_protection);
+        request.value(&max_protection);
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::VM_MAP_64, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let address = reply.value::<VmAddress>()?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Asks for, or sets, the state of memory that the kernel may throw away.
@@ -1372,29 +1222,21 @@ pub fn vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
     control: VmPurgable,
     state: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"vm_purgable_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&address);
-            request.value(&control);
-            request.value(&state);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::VM_PURGABLE_CONTROL,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?;
-            let state = reply.value::<i32>()?;
-            reply.end()?;
-            Ok(state)
-        },
-    )
+    rt::routine(&"vm_purgable_control", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&address);
+        request.value(&control);
+        request.value(&state);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_PURGABLE_CONTROL, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let state = reply.value::<i32>()?;
+        reply.end()?;
+        Ok(state)
+    })
 }
 
 /// From now on no memory of the task may become executable.
@@ -1408,24 +1250,16 @@ pub fn vm_purgable_control<K: rt::Kernel<Abi = Abi>>(
 pub fn vm_map_exec_lockdown<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_map_exec_lockdown",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::VM_MAP_EXEC_LOCKDOWN,
-                    dest,
-                    shape,
-                    rt::CallOptions::KERNEL_OBJECT,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_map_exec_lockdown", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::VM_MAP_EXEC_LOCKDOWN, dest, shape, rt::CallOptions::KERNEL_OBJECT)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// As `vm_remap`, with the protections that are wanted; a read port of the source is enough to read.
@@ -1469,38 +1303,31 @@ pub fn vm_remap_new<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmRemapNewReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_remap_new",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.descriptors(1);
-            request.copy_send(src_task);
-            request.ndr();
-            request.value(&target_address);
-            request.value(&size);
-            request.value(&mask);
-            request.value(&flags);
-            request.value(&src_address);
-            request.value(&u32::from(copy));
-            request.value(&cur_protection);
-            request.value(&max_protection);
-            request.value(&inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let target_address = reply.value::<VmAddress>()?;
-            let cur_protection = reply.value::<VmProt>()?;
-            let max_protection = reply.value::<VmProt>()?;
-            reply.end()?;
-            Ok(VmRemapNewReply {
-                target_address,
-                cur_protection,
-                max_protection,
-            })
-        },
-    )
+    rt::routine(&"vm_remap_new", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.descriptors(1);
+        request.copy_send(src_task);
+        request.ndr();
+        request.value(&target_address);
+        request.value(&size);
+        request.value(&mask);
+        request.value(&flags);
+        request.value(&src_address);
+        request.value(&u32::from(copy));
+        request.value(&cur_protection);
+        request.value(&max_protection);
+        request.value(&inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_REMAP_NEW, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let target_address = reply.value::<VmAddress>()?;
+        let cur_protection = reply.value::<VmProt>()?;
+        let max_protection = reply.value::<VmProt>()?;
+        reply.end()?;
+        Ok(VmRemapNewReply { target_address, cur_protection, max_protection })
+    })
 }
 
 /// Moves a range to a place of another size, without copying; since macOS 26.
@@ -1536,28 +1363,25 @@ pub fn vm_reallocate<K: rt::Kernel<Abi = Abi>>(
     options: i32,
     flags: i32,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_reallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.ndr();
-            request.value(&src);
-            request.value(&src_size);
-            request.value(&dst);
-            request.value(&dst_size);
-            request.value(&align_mask);
-            request.value(&options);
-            request.value(&flags);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_REALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
-            let dst = reply.value::<VmAddress>()?;
-            reply.end()?;
-            Ok(dst)
-        },
-    )
+    rt::routine(&"vm_reallocate", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ndr();
+        request.value(&src);
+        request.value(&src_size);
+        request.value(&dst);
+        request.value(&dst_size);
+        request.value(&align_mask);
+        request.value(&options);
+        request.value(&flags);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_REALLOCATE, dest, shape, rt::CallOptions::KERNEL_OBJECT)?;
+        let dst = reply.value::<VmAddress>()?;
+        reply.end()?;
+        Ok(dst)
+    })
 }
 
 /// What a task does with memory, with addresses of its own width: `mach_vm` has the same with addresses of 64
@@ -1900,10 +1724,7 @@ pub trait VmMap<K: rt::Kernel<Abi = Abi>> {
     /// From now on no memory of the task may become executable.
     ///
     /// `vm_map_exec_lockdown`, sent by [`vm_map_exec_lockdown()`].
-    fn vm_map_exec_lockdown(
-        &self,
-        target_task: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn vm_map_exec_lockdown(&self, target_task: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1977,9 +1798,7 @@ where
         id::VM_REGION_RECURSE => serve_vm_region_recurse(server, request, out),
         id::VM_REGION_RECURSE_64 => serve_vm_region_recurse_64(server, request, out),
         id::VM_REGION_64 => serve_vm_region_64(server, request, out),
-        id::MACH_MAKE_MEMORY_ENTRY_64 => {
-            serve_mach_make_memory_entry_64(server, request, out)
-        }
+        id::MACH_MAKE_MEMORY_ENTRY_64 => serve_mach_make_memory_entry_64(server, request, out),
         id::VM_MAP_64 => serve_vm_map_64(server, request, out),
         id::VM_PURGABLE_CONTROL => serve_vm_purgable_control(server, request, out),
         id::VM_MAP_EXEC_LOCKDOWN => serve_vm_map_exec_lockdown(server, request, out),
@@ -1997,22 +1816,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4132,
-        reply: 4132,
-    };
-    rt::subsystem(
-        3800..3834,
-        largest,
-        move |request, out| { vm_map_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4132, reply: 4132 };
+    rt::subsystem(3800..3834, largest, move |request, out| vm_map_server(server, request, out))
 }
 
-fn serve_vm_region<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_region<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2030,11 +1838,7 @@ where
     });
 }
 
-fn serve_vm_allocate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_allocate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2052,11 +1856,7 @@ where
     });
 }
 
-fn serve_vm_deallocate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_deallocate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2072,11 +1872,7 @@ where
     });
 }
 
-fn serve_vm_protect<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_protect<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2089,23 +1885,12 @@ where
         let set_maximum = body.value::<u32>()? != 0;
         let new_protection = body.value::<VmProt>()?;
         body.end()?;
-        S::vm_protect(
-            server,
-            request.port(),
-            address,
-            size,
-            set_maximum,
-            new_protection,
-        )?;
+        S::vm_protect(server, request.port(), address, size, set_maximum, new_protection)?;
         Ok(())
     });
 }
 
-fn serve_vm_inherit<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_inherit<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2122,11 +1907,7 @@ where
     });
 }
 
-fn serve_vm_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2143,11 +1924,7 @@ where
     });
 }
 
-fn serve_vm_read_list<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_read_list<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2164,11 +1941,7 @@ where
     });
 }
 
-fn serve_vm_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2186,11 +1959,7 @@ where
     });
 }
 
-fn serve_vm_copy<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_copy<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2211,8 +1980,7 @@ fn serve_vm_read_overwrite<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2229,11 +1997,7 @@ where
     });
 }
 
-fn serve_vm_msync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_msync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2254,8 +2018,7 @@ fn serve_vm_behavior_set<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2271,11 +2034,7 @@ where
     });
 }
 
-fn serve_vm_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2318,8 +2077,7 @@ fn serve_vm_machine_attribute<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2331,24 +2089,14 @@ where
         let attribute = body.value::<VmMachineAttribute>()?;
         let value = body.value::<VmMachineAttributeVal>()?;
         body.end()?;
-        let results = S::vm_machine_attribute(
-            server,
-            request.port(),
-            address,
-            size,
-            attribute,
-            value,
-        )?;
+        let results =
+            S::vm_machine_attribute(server, request.port(), address, size, attribute, value)?;
         out.encode::<40>(|reply| encode_vm_machine_attribute(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_vm_remap<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_remap<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2383,11 +2131,7 @@ where
     });
 }
 
-fn serve_task_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2406,8 +2150,7 @@ fn serve_mach_make_memory_entry<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2437,8 +2180,7 @@ fn serve_vm_map_page_query<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2457,8 +2199,7 @@ fn serve_vm_region_recurse<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2469,13 +2210,8 @@ where
         let nesting_depth = body.value::<Natural>()?;
         let info_max = body.value::<u32>()?.min(21);
         body.end()?;
-        let results = S::vm_region_recurse(
-            server,
-            request.port(),
-            address,
-            nesting_depth,
-            info_max,
-        )?;
+        let results =
+            S::vm_region_recurse(server, request.port(), address, nesting_depth, info_max)?;
         out.encode::<144>(|reply| encode_vm_region_recurse(reply, results))?;
         Ok(())
     });
@@ -2485,8 +2221,7 @@ fn serve_vm_region_recurse_64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2497,23 +2232,14 @@ where
         let nesting_depth = body.value::<Natural>()?;
         let info_max = body.value::<u32>()?.min(21);
         body.end()?;
-        let results = S::vm_region_recurse_64(
-            server,
-            request.port(),
-            address,
-            nesting_depth,
-            info_max,
-        )?;
+        let results =
+            S::vm_region_recurse_64(server, request.port(), address, nesting_depth, info_max)?;
         out.encode::<144>(|reply| encode_vm_region_recurse_64(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_vm_region_64<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_region_64<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2525,13 +2251,7 @@ where
         let flavor = body.value::<VmRegionFlavor>()?;
         let info_max = body.value::<u32>()?.min(10);
         body.end()?;
-        let results = S::vm_region_64(
-            server,
-            request.port(),
-            address,
-            flavor,
-            info_max,
-        )?;
+        let results = S::vm_region_64(server, request.port(), address, flavor, info_max)?;
         out.encode::<112>(|reply| encode_vm_region_64(reply, results))?;
         Ok(())
     });
@@ -2541,8 +2261,7 @@ fn serve_mach_make_memory_entry_64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2568,11 +2287,7 @@ where
     });
 }
 
-fn serve_vm_map_64<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_map_64<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2615,8 +2330,7 @@ fn serve_vm_purgable_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2627,13 +2341,7 @@ where
         let control = body.value::<VmPurgable>()?;
         let state = body.value::<i32>()?;
         body.end()?;
-        let results = S::vm_purgable_control(
-            server,
-            request.port(),
-            address,
-            control,
-            state,
-        )?;
+        let results = S::vm_purgable_control(server, request.port(), address, control, state)?;
         out.encode::<40>(|reply| encode_vm_purgable_control(reply, results))?;
         Ok(())
     });
@@ -2643,8 +2351,7 @@ fn serve_vm_map_exec_lockdown<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
 {
@@ -2655,11 +2362,7 @@ where
     });
 }
 
-fn serve_vm_remap_new<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_remap_new<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -2698,11 +2401,7 @@ where
     });
 }
 
-fn serve_vm_reallocate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_reallocate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: VmMap<K> + ?Sized,
@@ -3071,11 +2770,7 @@ pub fn mach_make_memory_entry_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachMakeMemoryEntryReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::MACH_MAKE_MEMORY_ENTRY, result, encode_mach_make_memory_entry)
+    token.answer::<56, _>(id::MACH_MAKE_MEMORY_ENTRY, result, encode_mach_make_memory_entry)
 }
 
 /// Answers a `vm_map_page_query` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3120,11 +2815,7 @@ pub fn mach_make_memory_entry_64_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachMakeMemoryEntry64Reply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::MACH_MAKE_MEMORY_ENTRY_64, result, encode_mach_make_memory_entry_64)
+    token.answer::<56, _>(id::MACH_MAKE_MEMORY_ENTRY_64, result, encode_mach_make_memory_entry_64)
 }
 
 /// Answers a `vm_map_64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3178,24 +2869,14 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "vm_region, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
+    check("vm_region, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(
         "vm_region, reply",
         &[Data(4), Port, Ndr, Data(8), Data(8), Data(4), Array(40)],
         &[24, 28, 40, 48, 56, 64, 68],
         108,
     );
-    check(
-        "vm_allocate, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("vm_allocate, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("vm_allocate, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("vm_deallocate, request", &[Ndr, Data(8), Data(8)], &[24, 32, 40], 48);
     check("vm_deallocate, reply", &[Ndr, Data(4)], &[24, 32], 36);
@@ -3206,12 +2887,7 @@ const _: () = {
         56,
     );
     check("vm_protect, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "vm_inherit, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("vm_inherit, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("vm_inherit, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("vm_read, request", &[Ndr, Data(8), Data(8)], &[24, 32, 40], 48);
     check("vm_read, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
@@ -3226,21 +2902,11 @@ const _: () = {
     check("vm_write, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check("vm_copy, request", &[Ndr, Data(8), Data(8), Data(8)], &[24, 32, 40, 48], 56);
     check("vm_copy, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "vm_read_overwrite, request",
-        &[Ndr, Data(8), Data(8), Data(8)],
-        &[24, 32, 40, 48],
-        56,
-    );
+    check("vm_read_overwrite, request", &[Ndr, Data(8), Data(8), Data(8)], &[24, 32, 40, 48], 56);
     check("vm_read_overwrite, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
     check("vm_msync, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("vm_msync, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "vm_behavior_set, request",
-        &[Ndr, Data(8), Data(8), Data(4)],
-        &[24, 32, 40, 48],
-        52,
-    );
+    check("vm_behavior_set, request", &[Ndr, Data(8), Data(8), Data(4)], &[24, 32, 40, 48], 52);
     check("vm_behavior_set, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
         "vm_map, request",
@@ -3271,27 +2937,11 @@ const _: () = {
     check("vm_machine_attribute, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "vm_remap, request",
-        &[
-            Data(4),
-            Port,
-            Ndr,
-            Data(8),
-            Data(8),
-            Data(8),
-            Data(4),
-            Data(8),
-            Data(4),
-            Data(4),
-        ],
+        &[Data(4), Port, Ndr, Data(8), Data(8), Data(8), Data(4), Data(8), Data(4), Data(4)],
         &[24, 28, 40, 48, 56, 64, 72, 76, 84, 88],
         92,
     );
-    check(
-        "vm_remap, reply",
-        &[Ndr, Data(4), Data(8), Data(4), Data(4)],
-        &[24, 32, 36, 44, 48],
-        52,
-    );
+    check("vm_remap, reply", &[Ndr, Data(4), Data(8), Data(4), Data(4)], &[24, 32, 36, 44, 48], 52);
     check("task_wire, request", &[Ndr, Data(4)], &[24, 32], 36);
     check("task_wire, reply", &[Ndr, Data(4)], &[24, 32], 36);
     check(
@@ -3300,25 +2950,10 @@ const _: () = {
         &[24, 28, 40, 48, 56, 64],
         68,
     );
-    check(
-        "mach_make_memory_entry, reply",
-        &[Data(4), Port, Ndr, Data(8)],
-        &[24, 28, 40, 48],
-        56,
-    );
+    check("mach_make_memory_entry, reply", &[Data(4), Port, Ndr, Data(8)], &[24, 28, 40, 48], 56);
     check("vm_map_page_query, request", &[Ndr, Data(8)], &[24, 32], 40);
-    check(
-        "vm_map_page_query, reply",
-        &[Ndr, Data(4), Data(4), Data(4)],
-        &[24, 32, 36, 40],
-        44,
-    );
-    check(
-        "vm_region_recurse, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
+    check("vm_map_page_query, reply", &[Ndr, Data(4), Data(4), Data(4)], &[24, 32, 36, 40], 44);
+    check("vm_region_recurse, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(
         "vm_region_recurse, reply",
         &[Ndr, Data(4), Data(8), Data(8), Data(4), Data(4), Array(84)],
@@ -3337,12 +2972,7 @@ const _: () = {
         &[24, 32, 36, 44, 52, 56, 60],
         144,
     );
-    check(
-        "vm_region_64, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
+    check("vm_region_64, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check(
         "vm_region_64, reply",
         &[Data(4), Port, Ndr, Data(8), Data(8), Data(4), Array(40)],
@@ -3381,12 +3011,7 @@ const _: () = {
         100,
     );
     check("vm_map_64, reply", &[Ndr, Data(4), Data(8)], &[24, 32, 36], 44);
-    check(
-        "vm_purgable_control, request",
-        &[Ndr, Data(8), Data(4), Data(4)],
-        &[24, 32, 40, 44],
-        48,
-    );
+    check("vm_purgable_control, request", &[Ndr, Data(8), Data(4), Data(4)], &[24, 32, 40, 44], 48);
     check("vm_purgable_control, reply", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("vm_map_exec_lockdown, request", &[], &[], 24);
     check("vm_map_exec_lockdown, reply", &[Ndr, Data(4)], &[24, 32], 36);

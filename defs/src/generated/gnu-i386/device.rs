@@ -30,6 +30,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `device`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -81,22 +82,18 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_open",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_128_LONG, name)?;
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
-            let device = reply.send_right()?;
-            reply.end()?;
-            Ok(device)
-        },
-    )
+    rt::routine(&"device_open", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_128_LONG, name)?;
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
+        let device = reply.send_right()?;
+        reply.end()?;
+        Ok(device)
+    })
 }
 
 /// Closes a device.
@@ -110,17 +107,14 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
 pub fn device_close<K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_close",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(device.kernel());
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_close", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(device.kernel());
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Writes data from a record on, and tells how many bytes were written, which may be less.
@@ -147,23 +141,19 @@ pub fn device_write<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"device_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
-            let bytes_written = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bytes_written)
-        },
-    )
+    rt::routine(&"device_write", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
+        let bytes_written = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bytes_written)
+    })
 }
 
 /// Writes a little data, which is in the message.
@@ -190,23 +180,20 @@ pub fn device_write_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"device_write_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.slice(CHAR, data, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
-            let bytes_written = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bytes_written)
-        },
-    )
+    rt::routine(&"device_write_inband", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.slice(CHAR, data, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
+        let bytes_written = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bytes_written)
+    })
 }
 
 /// Reads data from a record on, at most as many bytes as are wanted.
@@ -233,23 +220,19 @@ pub fn device_read<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.ool(BYTE_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(data)
-        },
-    )
+    rt::routine(&"device_read", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.ool(BYTE_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(data)
+    })
 }
 
 /// Reads a little data, which is in the message.
@@ -276,23 +259,19 @@ pub fn device_read_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::ArrayVec<u8, 128>, rt::CallError<K>> {
-    rt::routine(
-        &"device_read_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<168>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(36, 164, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.slice_before(CHAR, 128, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(data))
-        },
-    )
+    rt::routine(&"device_read_inband", move || {
+        let mut buffer = rt::MsgBuf::<168>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(36, 164, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.slice_before(CHAR, 128, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(data))
+    })
 }
 
 /// Makes a memory object of a device's memory.
@@ -321,24 +300,20 @@ pub fn device_map<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     unmap: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &prot);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &size);
-            request.data(INTEGER_32, &unmap);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
-            let pager = reply.send_right()?;
-            reply.end()?;
-            Ok(pager)
-        },
-    )
+    rt::routine(&"device_map", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &prot);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &size);
+        request.data(INTEGER_32, &unmap);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
+        let pager = reply.send_right()?;
+        reply.end()?;
+        Ok(pager)
+    })
 }
 
 /// Sets a device's status, in the layout that the flavor names.
@@ -359,21 +334,16 @@ pub fn device_set_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_set_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<4136>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, status, 1024)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_set_status", move || {
+        let mut buffer = rt::MsgBuf::<4136>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, status, 1024)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a device's status, in the layout that the flavor names.
@@ -400,23 +370,19 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status_max: u32,
 ) -> Result<rt::ArrayVec<i32, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"device_get_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<4136>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &flavor);
-            let status_max = status_max.min(1024);
-            request.data(INTEGER_32, &status_max);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-            let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(status))
-        },
-    )
+    rt::routine(&"device_get_status", move || {
+        let mut buffer = rt::MsgBuf::<4136>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &flavor);
+        let status_max = status_max.min(1024);
+        request.data(INTEGER_32, &status_max);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(status))
+    })
 }
 
 /// Sends the packets of a network device that pass a filter to a port.
@@ -439,22 +405,17 @@ pub fn device_set_filter<'a, K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     filter: &[Filter],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_set_filter",
-        move || {
-            let mut buffer = rt::MsgBuf::<304>::new();
-            let mut request = buffer.request(device.kernel());
-            request.poly(receive_port);
-            request.data(INTEGER_32, &priority);
-            request.slice(INTEGER_16, filter, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_set_filter", move || {
+        let mut buffer = rt::MsgBuf::<304>::new();
+        let mut request = buffer.request(device.kernel());
+        request.poly(receive_port);
+        request.data(INTEGER_32, &priority);
+        request.slice(INTEGER_16, filter, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sends a message to a port at each interrupt of a line, which then stays off until `device_intr_ack`.
@@ -477,22 +438,17 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &flags);
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_register", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &flags);
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets an interrupt line fire again.
@@ -511,20 +467,15 @@ pub fn device_intr_ack<'a, K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_ack",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(device.kernel());
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_ack", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(device.kernel());
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Devices, as the kernel and programs that drive devices offer them.
@@ -720,22 +671,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4132,
-        reply: 4132,
-    };
-    rt::subsystem(
-        2800..2815,
-        largest,
-        move |request, out| { device_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4132, reply: 4132 };
+    rt::subsystem(2800..2815, largest, move |request, out| device_server(server, request, out))
 }
 
-fn serve_device_open<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_open<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -751,11 +691,7 @@ where
     });
 }
 
-fn serve_device_close<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_close<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -767,11 +703,7 @@ where
     });
 }
 
-fn serve_device_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -797,8 +729,7 @@ fn serve_device_write_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -808,23 +739,13 @@ where
         let recnum = body.data(INTEGER_32)?;
         let data = body.slice_before(CHAR, 128, 0)?;
         body.end()?;
-        let results = S::device_write_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            data,
-        )?;
+        let results = S::device_write_inband(server, request.port(), mode, recnum, data)?;
         out.encode::<40>(|reply| encode_device_write_inband(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_device_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -835,13 +756,7 @@ where
         let recnum = body.data(INTEGER_32)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::device_read(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        let results = S::device_read(server, request.port(), mode, recnum, bytes_wanted)?;
         out.encode::<48>(|reply| encode_device_read(reply, results))?;
         Ok(())
     });
@@ -851,8 +766,7 @@ fn serve_device_read_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -862,23 +776,13 @@ where
         let recnum = body.data(INTEGER_32)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::device_read_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        let results = S::device_read_inband(server, request.port(), mode, recnum, bytes_wanted)?;
         out.encode::<168>(|reply| encode_device_read_inband(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_device_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -900,8 +804,7 @@ fn serve_device_set_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -919,8 +822,7 @@ fn serve_device_get_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -939,8 +841,7 @@ fn serve_device_set_filter<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -960,18 +861,13 @@ fn serve_device_intr_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let id = body.data(INTEGER_32)?;
         let flags = body.data(INTEGER_32)?;
         let receive_port = body.send_right()?;
@@ -985,8 +881,7 @@ fn serve_device_intr_ack<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -1175,39 +1070,19 @@ const _: () = {
     check("device_close, reply", &[Data(4)], &[24], 32);
     check("device_write, request", &[Data(4), Data(4), OutOfLine], &[24, 32, 40], 56);
     check("device_write, reply", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "device_write_inband, request",
-        &[Data(4), Data(4), Array(128)],
-        &[24, 32, 40],
-        172,
-    );
+    check("device_write_inband, request", &[Data(4), Data(4), Array(128)], &[24, 32, 40], 172);
     check("device_write_inband, reply", &[Data(4), Data(4)], &[24, 32], 40);
     check("device_read, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("device_read, reply", &[Data(4), OutOfLine], &[24, 32], 48);
-    check(
-        "device_read_inband, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("device_read_inband, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("device_read_inband, reply", &[Data(4), Array(128)], &[24, 32], 164);
-    check(
-        "device_map, request",
-        &[Data(4), Data(4), Data(4), Data(4)],
-        &[24, 32, 40, 48],
-        56,
-    );
+    check("device_map, request", &[Data(4), Data(4), Data(4), Data(4)], &[24, 32, 40, 48], 56);
     check("device_map, reply", &[Data(4), Port], &[24, 32], 40);
     check("device_set_status, request", &[Data(4), Array(4096)], &[24, 32], 4132);
     check("device_set_status, reply", &[Data(4)], &[24], 32);
     check("device_get_status, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("device_get_status, reply", &[Data(4), Array(4096)], &[24, 32], 4132);
-    check(
-        "device_set_filter, request",
-        &[Port, Data(4), Array(256)],
-        &[24, 32, 40],
-        300,
-    );
+    check("device_set_filter, request", &[Port, Data(4), Array(256)], &[24, 32, 40], 300);
     check("device_set_filter, reply", &[Data(4)], &[24], 32);
     check("device_intr_register, request", &[Data(4), Data(4), Port], &[24, 32, 40], 48);
     check("device_intr_register, reply", &[Data(4)], &[24], 32);

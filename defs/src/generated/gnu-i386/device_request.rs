@@ -19,6 +19,7 @@ const STRING_C_X128: rt::Type = rt::Type::inline(12, 8, 128);
 /// The message id of the first routine of `device_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -54,23 +55,19 @@ pub fn device_open_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_open_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(device_server_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_128_LONG, name)?;
-            let dest = rt::Dest::copy_send(device_server_port);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_OPEN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_open_request", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(device_server_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_128_LONG, name)?;
+        let dest = rt::Dest::copy_send(device_server_port);
+        request.send_with_reply_port(
+            id::DEVICE_OPEN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Writes data, which is out of line, from a record on.
@@ -93,24 +90,20 @@ pub fn device_write_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_WRITE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_write_request", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_WRITE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Writes a little data, which is in the message.
@@ -133,24 +126,20 @@ pub fn device_write_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_request_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.slice(CHAR, data, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_WRITE_REQUEST_INBAND,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_write_request_inband", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.slice(CHAR, data, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_WRITE_REQUEST_INBAND,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Reads data from a record on; it will come out of line.
@@ -173,24 +162,20 @@ pub fn device_read_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_READ_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_read_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_READ_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Reads a little data; it will come in a message.
@@ -213,24 +198,20 @@ pub fn device_read_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_request_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_32, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_READ_REQUEST_INBAND,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_read_request_inband", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_32, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_READ_REQUEST_INBAND,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Opens a device by a name of variable type, as newer kernels take it.
@@ -251,23 +232,19 @@ pub fn device_open_new_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_open_new_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<168>::new();
-            let mut request = buffer.request(device_server_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_C_X128, name)?;
-            let dest = rt::Dest::copy_send(device_server_port);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_OPEN_NEW_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_open_new_request", move || {
+        let mut buffer = rt::MsgBuf::<168>::new();
+        let mut request = buffer.request(device_server_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_C_X128, name)?;
+        let dest = rt::Dest::copy_send(device_server_port);
+        request.send_with_reply_port(
+            id::DEVICE_OPEN_NEW_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `device` for clients that do not wait: the answer is a message of `device_reply` to the port
@@ -368,16 +345,10 @@ where
     match request.id() {
         id::DEVICE_OPEN_REQUEST => serve_device_open_request(server, request, out),
         id::DEVICE_WRITE_REQUEST => serve_device_write_request(server, request, out),
-        id::DEVICE_WRITE_REQUEST_INBAND => {
-            serve_device_write_request_inband(server, request, out)
-        }
+        id::DEVICE_WRITE_REQUEST_INBAND => serve_device_write_request_inband(server, request, out),
         id::DEVICE_READ_REQUEST => serve_device_read_request(server, request, out),
-        id::DEVICE_READ_REQUEST_INBAND => {
-            serve_device_read_request_inband(server, request, out)
-        }
-        id::DEVICE_OPEN_NEW_REQUEST => {
-            serve_device_open_new_request(server, request, out)
-        }
+        id::DEVICE_READ_REQUEST_INBAND => serve_device_read_request_inband(server, request, out),
+        id::DEVICE_OPEN_NEW_REQUEST => serve_device_open_new_request(server, request, out),
         _ => return false,
     }
     true
@@ -390,23 +361,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 172,
-        reply: 32,
-    };
-    rt::subsystem(
-        2800..2807,
-        largest,
-        move |request, out| { device_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 172, reply: 32 };
+    rt::subsystem(2800..2807, largest, move |request, out| {
+        device_request_server(server, request, out)
+    })
 }
 
 fn serve_device_open_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -424,8 +389,7 @@ fn serve_device_write_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -449,8 +413,7 @@ fn serve_device_write_request_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -469,8 +432,7 @@ fn serve_device_read_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -489,8 +451,7 @@ fn serve_device_read_request_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -500,13 +461,7 @@ where
         let recnum = body.data(INTEGER_32)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        S::device_read_request_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        S::device_read_request_inband(server, request.port(), mode, recnum, bytes_wanted)?;
         Ok(())
     });
 }
@@ -515,8 +470,7 @@ fn serve_device_open_new_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -537,29 +491,14 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("device_open_request, request", &[Data(4), LongData(128)], &[24, 32], 172);
-    check(
-        "device_write_request, request",
-        &[Data(4), Data(4), OutOfLine],
-        &[24, 32, 40],
-        56,
-    );
+    check("device_write_request, request", &[Data(4), Data(4), OutOfLine], &[24, 32, 40], 56);
     check(
         "device_write_request_inband, request",
         &[Data(4), Data(4), Array(128)],
         &[24, 32, 40],
         172,
     );
-    check(
-        "device_read_request, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
-    check(
-        "device_read_request_inband, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("device_read_request, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
+    check("device_read_request_inband, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("device_open_new_request, request", &[Data(4), Data(128)], &[24, 32], 164);
 };

@@ -17,6 +17,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `experimental`.
 #[allow(dead_code)]
 pub const BASE: i32 = 424242;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -59,23 +60,18 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &line);
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &flags);
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_register", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &line);
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &flags);
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Switches the interrupts of a line on or off.
@@ -96,21 +92,16 @@ pub fn device_intr_enable<K: rt::Kernel<Abi = Abi>>(
     line: i32,
     status: u8,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_enable",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &line);
-            request.data(CHAR, &status);
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_enable", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &line);
+        request.data(CHAR, &status);
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Allocates memory whose pages follow each other in physical memory, and tells both addresses.
@@ -136,26 +127,20 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     size: VmSize,
 ) -> Result<VmAllocateContiguousReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate_contiguous",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(target_task);
-            request.data(INTEGER_32, &size);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
-            let vaddr = reply.data(INTEGER_32)?;
-            let paddr = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(VmAllocateContiguousReply {
-                vaddr,
-                paddr,
-            })
-        },
-    )
+    rt::routine(&"vm_allocate_contiguous", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(target_task);
+        request.data(INTEGER_32, &size);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
+        let vaddr = reply.data(INTEGER_32)?;
+        let paddr = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(VmAllocateContiguousReply { vaddr, paddr })
+    })
 }
 
 /// Calls that GNU Mach may change or drop from one release to the next: interrupts in user space, and memory
@@ -231,23 +216,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 56,
-        reply: 48,
-    };
-    rt::subsystem(
-        424242..424246,
-        largest,
-        move |request, out| { experimental_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 56, reply: 48 };
+    rt::subsystem(424242..424246, largest, move |request, out| {
+        experimental_server(server, request, out)
+    })
 }
 
 fn serve_device_intr_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -273,8 +252,7 @@ fn serve_device_intr_enable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -292,8 +270,7 @@ fn serve_vm_allocate_contiguous<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -303,12 +280,7 @@ where
         let target_task = body.send_right()?;
         let size = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::vm_allocate_contiguous(
-            server,
-            request.port(),
-            target_task,
-            size,
-        )?;
+        let results = S::vm_allocate_contiguous(server, request.port(), target_task, size)?;
         out.encode::<48>(|reply| encode_vm_allocate_contiguous(reply, results))?;
         Ok(())
     });
@@ -347,11 +319,7 @@ pub fn vm_allocate_contiguous_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<VmAllocateContiguousReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
+    token.answer::<48, _>(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -370,10 +338,5 @@ const _: () = {
     check("device_intr_enable, request", &[Data(4), Data(1)], &[24, 32], 40);
     check("device_intr_enable, reply", &[Data(4)], &[24], 32);
     check("vm_allocate_contiguous, request", &[Port, Data(4)], &[24, 32], 40);
-    check(
-        "vm_allocate_contiguous, reply",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("vm_allocate_contiguous, reply", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
 };

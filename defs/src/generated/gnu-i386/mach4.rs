@@ -21,6 +21,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `mach4`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -58,30 +59,22 @@ pub fn memory_object_create_proxy<K: rt::Kernel<Abi = Abi>>(
     start: &[RpcVmOffset],
     len: &[RpcVmSize],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_create_proxy",
-        move || {
-            let mut buffer = rt::MsgBuf::<16432>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &max_protection);
-            request.ports(rt::WordForm::Short, object, 1024)?;
-            request.slice(INTEGER_32, offset, 1024)?;
-            request.slice(INTEGER_32, start, 1024)?;
-            request.slice(INTEGER_32, len, 1024)?;
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MEMORY_OBJECT_CREATE_PROXY,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let proxy = reply.send_right()?;
-            reply.end()?;
-            Ok(proxy)
-        },
-    )
+    rt::routine(&"memory_object_create_proxy", move || {
+        let mut buffer = rt::MsgBuf::<16432>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &max_protection);
+        request.ports(rt::WordForm::Short, object, 1024)?;
+        request.slice(INTEGER_32, offset, 1024)?;
+        request.slice(INTEGER_32, start, 1024)?;
+        request.slice(INTEGER_32, len, 1024)?;
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MEMORY_OBJECT_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
+        let proxy = reply.send_right()?;
+        reply.end()?;
+        Ok(proxy)
+    })
 }
 
 /// Makes a memory object that stands for a range of a task's memory.
@@ -108,23 +101,20 @@ pub fn vm_region_create_proxy<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     len: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region_create_proxy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &address);
-            request.data(INTEGER_32, &max_protection);
-            request.data(INTEGER_32, &len);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_REGION_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
-            let proxy = reply.send_right()?;
-            reply.end()?;
-            Ok(proxy)
-        },
-    )
+    rt::routine(&"vm_region_create_proxy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &address);
+        request.data(INTEGER_32, &max_protection);
+        request.data(INTEGER_32, &len);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::VM_REGION_CREATE_PROXY, dest, shape, rt::CallOptions::NONE)?;
+        let proxy = reply.send_right()?;
+        reply.end()?;
+        Ok(proxy)
+    })
 }
 
 /// What came to Mach with Mach 4: samples of program counters, and memory objects that stand for a part of
@@ -175,9 +165,7 @@ where
     S: Mach4<K> + ?Sized,
 {
     match request.id() {
-        id::MEMORY_OBJECT_CREATE_PROXY => {
-            serve_memory_object_create_proxy(server, request, out)
-        }
+        id::MEMORY_OBJECT_CREATE_PROXY => serve_memory_object_create_proxy(server, request, out),
         id::VM_REGION_CREATE_PROXY => serve_vm_region_create_proxy(server, request, out),
         _ => return false,
     }
@@ -191,23 +179,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Mach4<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 16432,
-        reply: 40,
-    };
-    rt::subsystem(
-        4000..4012,
-        largest,
-        move |request, out| { mach4_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 16432, reply: 40 };
+    rt::subsystem(4000..4012, largest, move |request, out| mach4_server(server, request, out))
 }
 
 fn serve_memory_object_create_proxy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach4<K> + ?Sized,
 {
@@ -237,8 +217,7 @@ fn serve_vm_region_create_proxy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach4<K> + ?Sized,
 {
@@ -248,13 +227,8 @@ where
         let max_protection = body.data(INTEGER_32)?;
         let len = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::vm_region_create_proxy(
-            server,
-            request.port(),
-            address,
-            max_protection,
-            len,
-        )?;
+        let results =
+            S::vm_region_create_proxy(server, request.port(), address, max_protection, len)?;
         out.encode::<40>(|reply| encode_vm_region_create_proxy(reply, results))?;
         Ok(())
     });
@@ -282,11 +256,7 @@ pub fn memory_object_create_proxy_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MEMORY_OBJECT_CREATE_PROXY, result, encode_memory_object_create_proxy)
+    token.answer::<40, _>(id::MEMORY_OBJECT_CREATE_PROXY, result, encode_memory_object_create_proxy)
 }
 
 /// Answers a `vm_region_create_proxy` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -295,11 +265,7 @@ pub fn vm_region_create_proxy_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::VM_REGION_CREATE_PROXY, result, encode_vm_region_create_proxy)
+    token.answer::<40, _>(id::VM_REGION_CREATE_PROXY, result, encode_vm_region_create_proxy)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -315,11 +281,6 @@ const _: () = {
         16432,
     );
     check("memory_object_create_proxy, reply", &[Data(4), Port], &[24, 32], 40);
-    check(
-        "vm_region_create_proxy, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("vm_region_create_proxy, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("vm_region_create_proxy, reply", &[Data(4), Port], &[24, 32], 40);
 };

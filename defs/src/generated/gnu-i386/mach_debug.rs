@@ -76,14 +76,11 @@ pub struct CacheInfo {
     /// `name`
     pub name: CacheName,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`cache_info_t` must have 76 bytes", ::core::mem::size_of::<CacheInfo>(), 76);
-    equal(
-        "`flags` must be at 0 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, flags),
-        0,
-    );
+    equal("`flags` must be at 0 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, flags), 0);
     equal(
         "`cpu_pool_size` must be at 4 of `cache_info_t`",
         ::core::mem::offset_of!(CacheInfo, cpu_pool_size),
@@ -94,11 +91,7 @@ const _: () = {
         ::core::mem::offset_of!(CacheInfo, obj_size),
         8,
     );
-    equal(
-        "`align` must be at 12 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, align),
-        12,
-    );
+    equal("`align` must be at 12 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, align), 12);
     equal(
         "`buf_size` must be at 16 of `cache_info_t`",
         ::core::mem::offset_of!(CacheInfo, buf_size),
@@ -134,11 +127,7 @@ const _: () = {
         ::core::mem::offset_of!(CacheInfo, nr_free_slabs),
         40,
     );
-    equal(
-        "`name` must be at 44 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, name),
-        44,
-    );
+    equal("`name` must be at 44 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, name), 44);
 };
 
 /// `hash_info_bucket_t`
@@ -159,13 +148,10 @@ pub struct HashInfoBucket {
     /// `hib_count`
     pub hib_count: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`hash_info_bucket_t` must have 4 bytes",
-        ::core::mem::size_of::<HashInfoBucket>(),
-        4,
-    );
+    equal("`hash_info_bucket_t` must have 4 bytes", ::core::mem::size_of::<HashInfoBucket>(), 4);
     equal(
         "`hib_count` must be at 0 of `hash_info_bucket_t`",
         ::core::mem::offset_of!(HashInfoBucket, hib_count),
@@ -217,13 +203,10 @@ pub struct VmObjectInfo {
     /// `voi_state`
     pub voi_state: VmObjectInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_object_info_t` must have 56 bytes",
-        ::core::mem::size_of::<VmObjectInfo>(),
-        56,
-    );
+    equal("`vm_object_info_t` must have 56 bytes", ::core::mem::size_of::<VmObjectInfo>(), 56);
     equal(
         "`voi_object` must be at 0 of `vm_object_info_t`",
         ::core::mem::offset_of!(VmObjectInfo, voi_object),
@@ -324,13 +307,10 @@ pub struct VmPageInfo {
     /// `vpi_state`
     pub vpi_state: VmPageInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_page_info_t` must have 24 bytes",
-        ::core::mem::size_of::<VmPageInfo>(),
-        24,
-    );
+    equal("`vm_page_info_t` must have 24 bytes", ::core::mem::size_of::<VmPageInfo>(), 24);
     equal(
         "`vpi_offset` must be at 0 of `vm_page_info_t`",
         ::core::mem::offset_of!(VmPageInfo, vpi_offset),
@@ -391,13 +371,10 @@ pub struct VmPagePhysInfo {
     /// `vpi_state`
     pub vpi_state: VmPageInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_page_phys_info_t` must have 28 bytes",
-        ::core::mem::size_of::<VmPagePhysInfo>(),
-        28,
-    );
+    equal("`vm_page_phys_info_t` must have 28 bytes", ::core::mem::size_of::<VmPagePhysInfo>(), 28);
     equal(
         "`vpi_offset` must be at 0 of `vm_page_phys_info_t`",
         ::core::mem::offset_of!(VmPagePhysInfo, vpi_offset),
@@ -468,13 +445,10 @@ pub struct VmRegionInfo {
     /// `vri_sharing`
     pub vri_sharing: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_region_info_t` must have 44 bytes",
-        ::core::mem::size_of::<VmRegionInfo>(),
-        44,
-    );
+    equal("`vm_region_info_t` must have 44 bytes", ::core::mem::size_of::<VmRegionInfo>(), 44);
     equal(
         "`vri_start` must be at 0 of `vm_region_info_t`",
         ::core::mem::offset_of!(VmRegionInfo, vri_start),
@@ -543,6 +517,7 @@ const STRING_C_X32: rt::Type = rt::Type::inline(12, 8, 32);
 /// The message id of the first routine of `mach_debug`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -673,21 +648,18 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortRights, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_srights",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
-            let srights = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(srights)
-        },
-    )
+    rt::routine(&"mach_port_get_srights", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
+        let srights = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(srights)
+    })
 }
 
 /// Tells how full the table of requested notifications is, bucket by bucket.
@@ -711,26 +683,20 @@ pub fn host_ipc_marequest_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<HostIpcMarequestInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"host_ipc_marequest_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(512);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let max_requests = reply.data(INTEGER_32)?;
-            let info = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(HostIpcMarequestInfoReply {
-                max_requests,
-                info: info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"host_ipc_marequest_info", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(512);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let max_requests = reply.data(INTEGER_32)?;
+        let info = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(HostIpcMarequestInfoReply { max_requests, info: info.into_vec() })
+    })
 }
 
 /// Tells how much room a port has for requests for dead-name notifications, and how much of it is used.
@@ -754,25 +720,19 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortDnrequestInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_dnrequest_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let total = reply.data(INTEGER_32)?;
-            let used = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(MachPortDnrequestInfoReply {
-                total,
-                used,
-            })
-        },
-    )
+    rt::routine(&"mach_port_dnrequest_info", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let total = reply.data(INTEGER_32)?;
+        let used = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(MachPortDnrequestInfoReply { total, used })
+    })
 }
 
 /// Tells what kernel stacks take.
@@ -795,32 +755,21 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<HostStackUsageReply, rt::CallError<K>> {
-    rt::routine(
-        &"host_stack_usage",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
-            let reserved = reply.data(INTEGER_32)?;
-            let total = reply.data(INTEGER_32)?;
-            let space = reply.data(INTEGER_32)?;
-            let resident = reply.data(INTEGER_32)?;
-            let maxusage = reply.data(INTEGER_32)?;
-            let maxstack = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(HostStackUsageReply {
-                reserved,
-                total,
-                space,
-                resident,
-                maxusage,
-                maxstack,
-            })
-        },
-    )
+    rt::routine(&"host_stack_usage", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
+        let reserved = reply.data(INTEGER_32)?;
+        let total = reply.data(INTEGER_32)?;
+        let space = reply.data(INTEGER_32)?;
+        let resident = reply.data(INTEGER_32)?;
+        let maxusage = reply.data(INTEGER_32)?;
+        let maxstack = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(HostStackUsageReply { reserved, total, space, resident, maxusage, maxstack })
+    })
 }
 
 /// The same for the threads of a processor set.
@@ -842,35 +791,21 @@ pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_stack_usage<K: rt::Kernel<Abi = Abi>>(
     pset: &rt::SendRight<K>,
 ) -> Result<ProcessorSetStackUsageReply, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_stack_usage",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let request = buffer.request(pset.kernel());
-            let dest = rt::Dest::copy_send(pset);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_STACK_USAGE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let total = reply.data(INTEGER_32)?;
-            let space = reply.data(INTEGER_32)?;
-            let resident = reply.data(INTEGER_32)?;
-            let maxusage = reply.data(INTEGER_32)?;
-            let maxstack = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ProcessorSetStackUsageReply {
-                total,
-                space,
-                resident,
-                maxusage,
-                maxstack,
-            })
-        },
-    )
+    rt::routine(&"processor_set_stack_usage", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let request = buffer.request(pset.kernel());
+        let dest = rt::Dest::copy_send(pset);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
+        let total = reply.data(INTEGER_32)?;
+        let space = reply.data(INTEGER_32)?;
+        let resident = reply.data(INTEGER_32)?;
+        let maxusage = reply.data(INTEGER_32)?;
+        let maxstack = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ProcessorSetStackUsageReply { total, space, resident, maxusage, maxstack })
+    })
 }
 
 /// Tells how full the table from physical pages to objects is, bucket by bucket.
@@ -893,27 +828,23 @@ pub fn host_virtual_physical_table_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<HashInfoBucket>, rt::CallError<K>> {
-    rt::routine(
-        &"host_virtual_physical_table_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(512);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let info = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(info.into_vec())
-        },
-    )
+    rt::routine(&"host_virtual_physical_table_info", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(512);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+        let mut reply = request.call(
+            id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let info = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(info.into_vec())
+    })
 }
 
 /// Tells which object of the kernel a port stands for, and where it is.
@@ -937,25 +868,19 @@ pub fn mach_port_kernel_object<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKernelObjectReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_kernel_object",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
-            let object_type = reply.data(INTEGER_32)?;
-            let object_addr = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(MachPortKernelObjectReply {
-                object_type,
-                object_addr,
-            })
-        },
-    )
+    rt::routine(&"mach_port_kernel_object", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
+        let object_type = reply.data(INTEGER_32)?;
+        let object_addr = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(MachPortKernelObjectReply { object_type, object_addr })
+    })
 }
 
 /// Tells what is mapped at an address or after it, and gives a name port of the object behind it.
@@ -979,25 +904,19 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     address: VmAddress,
 ) -> Result<MachVmRegionInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_region_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &address);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(88, 88, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let region = reply.data(INTEGER_32_X11)?;
-            let object = reply.send_right()?;
-            reply.end()?;
-            Ok(MachVmRegionInfoReply {
-                region,
-                object,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_region_info", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &address);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(88, 88, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let region = reply.data(INTEGER_32_X11)?;
+        let object = reply.send_right()?;
+        reply.end()?;
+        Ok(MachVmRegionInfoReply { region, object })
+    })
 }
 
 /// Tells about an object, and gives name ports of the objects that it shadows and that copy it.
@@ -1017,26 +936,19 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_vm_object_info<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
 ) -> Result<MachVmObjectInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let request = buffer.request(object.kernel());
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(108, 108, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.data(INTEGER_32_X14)?;
-            let shadow = reply.send_right()?;
-            let copy = reply.send_right()?;
-            reply.end()?;
-            Ok(MachVmObjectInfoReply {
-                info,
-                shadow,
-                copy,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_object_info", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let request = buffer.request(object.kernel());
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(108, 108, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.data(INTEGER_32_X14)?;
+        let shadow = reply.send_right()?;
+        let copy = reply.send_right()?;
+        reply.end()?;
+        Ok(MachVmObjectInfoReply { info, shadow, copy })
+    })
 }
 
 /// Tells about the resident pages of an object, with addresses of a machine's word.
@@ -1059,22 +971,19 @@ pub fn mach_vm_object_pages<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPageInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_pages",
-        move || {
-            let mut buffer = rt::MsgBuf::<2088>::new();
-            let mut request = buffer.request(object.kernel());
-            let pages_max = pages_max.min(85);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(44, 2084, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-            let pages = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"mach_vm_object_pages", move || {
+        let mut buffer = rt::MsgBuf::<2088>::new();
+        let mut request = buffer.request(object.kernel());
+        let pages_max = pages_max.min(85);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(44, 2084, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Tells about the caches of the kernel's allocator.
@@ -1097,22 +1006,18 @@ pub fn host_slab_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<CacheInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"host_slab_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2024>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(26);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(44, 2020, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(info.into_vec())
-        },
-    )
+    rt::routine(&"host_slab_info", move || {
+        let mut buffer = rt::MsgBuf::<2024>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(26);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(44, 2020, rt::Complex::Depends);
+        let mut reply = request.call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(info.into_vec())
+    })
 }
 
 /// Gives the kernel's debugger a symbol table.
@@ -1135,22 +1040,17 @@ pub fn host_load_symbol_table<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     symtab: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_load_symbol_table",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let mut request = buffer.request(host.kernel());
-            request.copy_send(task);
-            request.fixed_string(STRING_C_X32, name)?;
-            request.ool(BYTE_OUT_OF_LINE, symtab);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_load_symbol_table", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let mut request = buffer.request(host.kernel());
+        request.copy_send(task);
+        request.fixed_string(STRING_C_X32, name)?;
+        request.ool(BYTE_OUT_OF_LINE, symtab);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells about the resident pages of an object, with physical addresses of 64 bits.
@@ -1173,27 +1073,19 @@ pub fn mach_vm_object_pages_phys<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPagePhysInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_pages_phys",
-        move || {
-            let mut buffer = rt::MsgBuf::<2088>::new();
-            let mut request = buffer.request(object.kernel());
-            let pages_max = pages_max.min(73);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(44, 2088, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_OBJECT_PAGES_PHYS,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let pages = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"mach_vm_object_pages_phys", move || {
+        let mut buffer = rt::MsgBuf::<2088>::new();
+        let mut request = buffer.request(object.kernel());
+        let pages_max = pages_max.min(73);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(44, 2088, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Calls that look into the kernel: its tables, stacks, memory and caches.
@@ -1358,30 +1250,20 @@ where
 {
     match request.id() {
         id::MACH_PORT_GET_SRIGHTS => serve_mach_port_get_srights(server, request, out),
-        id::HOST_IPC_MAREQUEST_INFO => {
-            serve_host_ipc_marequest_info(server, request, out)
-        }
-        id::MACH_PORT_DNREQUEST_INFO => {
-            serve_mach_port_dnrequest_info(server, request, out)
-        }
+        id::HOST_IPC_MAREQUEST_INFO => serve_host_ipc_marequest_info(server, request, out),
+        id::MACH_PORT_DNREQUEST_INFO => serve_mach_port_dnrequest_info(server, request, out),
         id::HOST_STACK_USAGE => serve_host_stack_usage(server, request, out),
-        id::PROCESSOR_SET_STACK_USAGE => {
-            serve_processor_set_stack_usage(server, request, out)
-        }
+        id::PROCESSOR_SET_STACK_USAGE => serve_processor_set_stack_usage(server, request, out),
         id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO => {
             serve_host_virtual_physical_table_info(server, request, out)
         }
-        id::MACH_PORT_KERNEL_OBJECT => {
-            serve_mach_port_kernel_object(server, request, out)
-        }
+        id::MACH_PORT_KERNEL_OBJECT => serve_mach_port_kernel_object(server, request, out),
         id::MACH_VM_REGION_INFO => serve_mach_vm_region_info(server, request, out),
         id::MACH_VM_OBJECT_INFO => serve_mach_vm_object_info(server, request, out),
         id::MACH_VM_OBJECT_PAGES => serve_mach_vm_object_pages(server, request, out),
         id::HOST_SLAB_INFO => serve_host_slab_info(server, request, out),
         id::HOST_LOAD_SYMBOL_TABLE => serve_host_load_symbol_table(server, request, out),
-        id::MACH_VM_OBJECT_PAGES_PHYS => {
-            serve_mach_vm_object_pages_phys(server, request, out)
-        }
+        id::MACH_VM_OBJECT_PAGES_PHYS => serve_mach_vm_object_pages_phys(server, request, out),
         _ => return false,
     }
     true
@@ -1394,23 +1276,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 84,
-        reply: 2100,
-    };
-    rt::subsystem(
-        3000..3025,
-        largest,
-        move |request, out| { mach_debug_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 84, reply: 2100 };
+    rt::subsystem(3000..3025, largest, move |request, out| mach_debug_server(server, request, out))
 }
 
 fn serve_mach_port_get_srights<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1428,8 +1302,7 @@ fn serve_host_ipc_marequest_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1447,8 +1320,7 @@ fn serve_mach_port_dnrequest_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1466,8 +1338,7 @@ fn serve_host_stack_usage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1483,8 +1354,7 @@ fn serve_processor_set_stack_usage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1500,8 +1370,7 @@ fn serve_host_virtual_physical_table_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1509,14 +1378,8 @@ where
         let mut body = request.body(rt::Shape::new(32, 32, rt::Complex::Never))?;
         let info_max = body.data::<u32>(INTEGER_32)?.min(512);
         body.end()?;
-        let results = S::host_virtual_physical_table_info(
-            server,
-            request.port(),
-            info_max,
-        )?;
-        out.encode::<
-                2096,
-            >(|reply| encode_host_virtual_physical_table_info(reply, results))?;
+        let results = S::host_virtual_physical_table_info(server, request.port(), info_max)?;
+        out.encode::<2096>(|reply| encode_host_virtual_physical_table_info(reply, results))?;
         Ok(())
     });
 }
@@ -1525,8 +1388,7 @@ fn serve_mach_port_kernel_object<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1544,8 +1406,7 @@ fn serve_mach_vm_region_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1563,8 +1424,7 @@ fn serve_mach_vm_object_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1580,8 +1440,7 @@ fn serve_mach_vm_object_pages<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1595,11 +1454,7 @@ where
     });
 }
 
-fn serve_host_slab_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_slab_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
@@ -1618,8 +1473,7 @@ fn serve_host_load_symbol_table<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1638,8 +1492,7 @@ fn serve_mach_vm_object_pages_phys<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1770,8 +1623,7 @@ pub fn mach_port_get_srights_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortRights, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
+    token.answer::<40, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
 }
 
 /// Answers a `host_ipc_marequest_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1780,11 +1632,7 @@ pub fn host_ipc_marequest_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<HostIpcMarequestInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(id::HOST_IPC_MAREQUEST_INFO, result, encode_host_ipc_marequest_info)
+    token.answer::<2104, _>(id::HOST_IPC_MAREQUEST_INFO, result, encode_host_ipc_marequest_info)
 }
 
 /// Answers a `mach_port_dnrequest_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1793,11 +1641,7 @@ pub fn mach_port_dnrequest_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortDnrequestInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
+    token.answer::<48, _>(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
 }
 
 /// Answers a `host_stack_usage` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1815,11 +1659,7 @@ pub fn processor_set_stack_usage_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ProcessorSetStackUsageReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            72,
-            _,
-        >(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
+    token.answer::<72, _>(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
 }
 
 /// Answers a `host_virtual_physical_table_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1828,15 +1668,11 @@ pub fn host_virtual_physical_table_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<HashInfoBucket>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2096,
-            _,
-        >(
-            id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
-            result,
-            encode_host_virtual_physical_table_info,
-        )
+    token.answer::<2096, _>(
+        id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
+        result,
+        encode_host_virtual_physical_table_info,
+    )
 }
 
 /// Answers a `mach_port_kernel_object` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1845,11 +1681,7 @@ pub fn mach_port_kernel_object_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortKernelObjectReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_KERNEL_OBJECT, result, encode_mach_port_kernel_object)
+    token.answer::<48, _>(id::MACH_PORT_KERNEL_OBJECT, result, encode_mach_port_kernel_object)
 }
 
 /// Answers a `mach_vm_region_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1876,8 +1708,7 @@ pub fn mach_vm_object_pages_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<VmPageInfo>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<2088, _>(id::MACH_VM_OBJECT_PAGES, result, encode_mach_vm_object_pages)
+    token.answer::<2088, _>(id::MACH_VM_OBJECT_PAGES, result, encode_mach_vm_object_pages)
 }
 
 /// Answers a `host_slab_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1904,11 +1735,7 @@ pub fn mach_vm_object_pages_phys_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<VmPagePhysInfo>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2088,
-            _,
-        >(id::MACH_VM_OBJECT_PAGES_PHYS, result, encode_mach_vm_object_pages_phys)
+    token.answer::<2088, _>(id::MACH_VM_OBJECT_PAGES_PHYS, result, encode_mach_vm_object_pages_phys)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -1927,12 +1754,7 @@ const _: () = {
         2100,
     );
     check("mach_port_dnrequest_info, request", &[Data(4)], &[24], 32);
-    check(
-        "mach_port_dnrequest_info, reply",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("mach_port_dnrequest_info, reply", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("host_stack_usage, request", &[], &[], 24);
     check(
         "host_stack_usage, reply",
@@ -1948,44 +1770,19 @@ const _: () = {
         72,
     );
     check("host_virtual_physical_table_info, request", &[Data(4)], &[24], 32);
-    check(
-        "host_virtual_physical_table_info, reply",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("host_virtual_physical_table_info, reply", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("mach_port_kernel_object, request", &[Data(4)], &[24], 32);
-    check(
-        "mach_port_kernel_object, reply",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("mach_port_kernel_object, reply", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("mach_vm_region_info, request", &[Data(4)], &[24], 32);
     check("mach_vm_region_info, reply", &[Data(4), Data(44), Port], &[24, 32, 80], 88);
     check("mach_vm_object_info, request", &[], &[], 24);
-    check(
-        "mach_vm_object_info, reply",
-        &[Data(4), Data(56), Port, Port],
-        &[24, 32, 92, 100],
-        108,
-    );
+    check("mach_vm_object_info, reply", &[Data(4), Data(56), Port, Port], &[24, 32, 92, 100], 108);
     check("mach_vm_object_pages, request", &[Data(4)], &[24], 32);
     check("mach_vm_object_pages, reply", &[Data(4), Indefinite(2040)], &[24, 32], 2084);
     check("host_slab_info, request", &[Data(4)], &[24], 32);
     check("host_slab_info, reply", &[Data(4), Indefinite(1976)], &[24, 32], 2020);
-    check(
-        "host_load_symbol_table, request",
-        &[Port, Data(32), OutOfLine],
-        &[24, 32, 68],
-        84,
-    );
+    check("host_load_symbol_table, request", &[Port, Data(32), OutOfLine], &[24, 32, 68], 84);
     check("host_load_symbol_table, reply", &[Data(4)], &[24], 32);
     check("mach_vm_object_pages_phys, request", &[Data(4)], &[24], 32);
-    check(
-        "mach_vm_object_pages_phys, reply",
-        &[Data(4), Indefinite(2044)],
-        &[24, 32],
-        2088,
-    );
+    check("mach_vm_object_pages_phys, reply", &[Data(4), Indefinite(2044)], &[24, 32], 2088);
 };

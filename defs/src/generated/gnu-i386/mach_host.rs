@@ -36,13 +36,10 @@ pub struct TimeValue64 {
     /// `nanoseconds`
     pub nanoseconds: i64,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`time_value64_t` must have 16 bytes",
-        ::core::mem::size_of::<TimeValue64>(),
-        16,
-    );
+    equal("`time_value64_t` must have 16 bytes", ::core::mem::size_of::<TimeValue64>(), 16);
     equal(
         "`seconds` must be at 0 of `time_value64_t`",
         ::core::mem::offset_of!(TimeValue64, seconds),
@@ -75,6 +72,7 @@ pub struct TimeValue {
     /// `microseconds`
     pub microseconds: Integer,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`time_value_t` must have 8 bytes", ::core::mem::size_of::<TimeValue>(), 8);
@@ -101,6 +99,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `mach_host`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2600;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -232,20 +231,16 @@ pub struct ProcessorSetInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processors",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host_priv.kernel());
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
-            let processor_list = reply.ool_ports()?;
-            reply.end()?;
-            Ok(processor_list)
-        },
-    )
+    rt::routine(&"host_processors", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host_priv.kernel());
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply = request.call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
+        let processor_list = reply.ool_ports()?;
+        reply.end()?;
+        Ok(processor_list)
+    })
 }
 
 /// Starts a processor.
@@ -259,19 +254,14 @@ pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_start",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_START, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_start", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_START, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Stops a processor.
@@ -285,17 +275,14 @@ pub fn processor_start<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_exit",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_exit", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the name port of the default processor set.
@@ -313,20 +300,17 @@ pub fn processor_exit<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_default",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::NONE)?;
-            let default_set = reply.send_right()?;
-            reply.end()?;
-            Ok(default_set)
-        },
-    )
+    rt::routine(&"processor_set_default", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_DEFAULT, dest, shape, rt::CallOptions::NONE)?;
+        let default_set = reply.send_right()?;
+        reply.end()?;
+        Ok(default_set)
+    })
 }
 
 /// Makes a processor set: a port to control it, and one that answers questions only.
@@ -345,24 +329,18 @@ pub fn processor_set_default<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<ProcessorSetCreateReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let new_set = reply.send_right()?;
-            let new_name = reply.send_right()?;
-            reply.end()?;
-            Ok(ProcessorSetCreateReply {
-                new_set,
-                new_name,
-            })
-        },
-    )
+    rt::routine(&"processor_set_create", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let new_set = reply.send_right()?;
+        let new_name = reply.send_right()?;
+        reply.end()?;
+        Ok(ProcessorSetCreateReply { new_set, new_name })
+    })
 }
 
 /// Ends a processor set; what was assigned to it goes to the default set.
@@ -376,19 +354,14 @@ pub fn processor_set_create<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_destroy<K: rt::Kernel<Abi = Abi>>(
     set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(set.kernel());
-            let dest = rt::Dest::copy_send(set);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_destroy", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(set.kernel());
+        let dest = rt::Dest::copy_send(set);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_SET_DESTROY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Assigns a processor to a processor set, and waits until that is done if asked to.
@@ -409,21 +382,16 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     wait: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_assign",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.copy_send(new_set);
-            request.data(BOOLEAN, &u32::from(wait));
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_assign", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.copy_send(new_set);
+        request.data(BOOLEAN, &u32::from(wait));
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the processor set of a processor.
@@ -441,20 +409,17 @@ pub fn processor_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_get_assignment<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_get_assignment",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(processor.kernel());
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-            let assigned_set = reply.send_right()?;
-            reply.end()?;
-            Ok(assigned_set)
-        },
-    )
+    rt::routine(&"processor_get_assignment", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(processor.kernel());
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+        let assigned_set = reply.send_right()?;
+        reply.end()?;
+        Ok(assigned_set)
+    })
 }
 
 /// Assigns a thread to a processor set.
@@ -473,18 +438,15 @@ pub fn thread_assign<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     new_set: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_assign",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.copy_send(new_set);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::THREAD_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_assign", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.copy_send(new_set);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Assigns a thread to the default processor set.
@@ -498,19 +460,14 @@ pub fn thread_assign<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_assign_default<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_assign_default",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(thread.kernel());
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::THREAD_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_assign_default", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(thread.kernel());
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the processor set of a thread.
@@ -528,20 +485,17 @@ pub fn thread_assign_default<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_get_assignment<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_assignment",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(thread.kernel());
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::THREAD_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-            let assigned_set = reply.send_right()?;
-            reply.end()?;
-            Ok(assigned_set)
-        },
-    )
+    rt::routine(&"thread_get_assignment", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(thread.kernel());
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::THREAD_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+        let assigned_set = reply.send_right()?;
+        reply.end()?;
+        Ok(assigned_set)
+    })
 }
 
 /// Assigns a task to a processor set, and its threads with it if asked to.
@@ -562,19 +516,16 @@ pub fn task_assign<K: rt::Kernel<Abi = Abi>>(
     new_set: &rt::SendRight<K>,
     assign_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_assign",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.copy_send(new_set);
-            request.data(BOOLEAN, &u32::from(assign_threads));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TASK_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_assign", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.copy_send(new_set);
+        request.data(BOOLEAN, &u32::from(assign_threads));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TASK_ASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Assigns a task to the default processor set, and its threads with it if asked to.
@@ -593,20 +544,15 @@ pub fn task_assign_default<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     assign_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_assign_default",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(BOOLEAN, &u32::from(assign_threads));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TASK_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_assign_default", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(BOOLEAN, &u32::from(assign_threads));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TASK_ASSIGN_DEFAULT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the processor set of a task.
@@ -624,20 +570,17 @@ pub fn task_assign_default<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_assignment<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_assignment",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
-            let assigned_set = reply.send_right()?;
-            reply.end()?;
-            Ok(assigned_set)
-        },
-    )
+    rt::routine(&"task_get_assignment", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GET_ASSIGNMENT, dest, shape, rt::CallOptions::NONE)?;
+        let assigned_set = reply.send_right()?;
+        reply.end()?;
+        Ok(assigned_set)
+    })
 }
 
 /// Tells the kernel's version, in a field of fixed size.
@@ -655,20 +598,17 @@ pub fn task_get_assignment<K: rt::Kernel<Abi = Abi>>(
 pub fn host_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"host_kernel_version",
-        move || {
-            let mut buffer = rt::MsgBuf::<560>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(556, 556, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
-            let kernel_version = reply.fixed_string(STRING_512_LONG)?;
-            reply.end()?;
-            Ok(kernel_version.into())
-        },
-    )
+    rt::routine(&"host_kernel_version", move || {
+        let mut buffer = rt::MsgBuf::<560>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(556, 556, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
+        let kernel_version = reply.fixed_string(STRING_512_LONG)?;
+        reply.end()?;
+        Ok(kernel_version.into())
+    })
 }
 
 /// Sets a thread's priority, and its highest one too if asked to.
@@ -689,21 +629,16 @@ pub fn thread_priority<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     set_max: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_priority",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.data(INTEGER_32, &priority);
-            request.data(BOOLEAN, &u32::from(set_max));
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::THREAD_PRIORITY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_priority", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.data(INTEGER_32, &priority);
+        request.data(BOOLEAN, &u32::from(set_max));
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets a thread's highest priority; the processor set entitles to it.
@@ -724,21 +659,16 @@ pub fn thread_max_priority<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     max_priority: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_max_priority",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.copy_send(processor_set);
-            request.data(INTEGER_32, &max_priority);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::THREAD_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_max_priority", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.copy_send(processor_set);
+        request.data(INTEGER_32, &max_priority);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets the priority of a task's new threads, and of those that are there if asked to.
@@ -759,19 +689,16 @@ pub fn task_priority<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_priority",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &priority);
-            request.data(BOOLEAN, &u32::from(change_threads));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TASK_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_priority", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &priority);
+        request.data(BOOLEAN, &u32::from(change_threads));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TASK_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets the highest priority of new threads in a processor set, and of those that are there if asked to.
@@ -792,26 +719,16 @@ pub fn processor_set_max_priority<K: rt::Kernel<Abi = Abi>>(
     max_priority: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_max_priority",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.data(INTEGER_32, &max_priority);
-            request.data(BOOLEAN, &u32::from(change_threads));
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_MAX_PRIORITY,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_max_priority", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.data(INTEGER_32, &max_priority);
+        request.data(BOOLEAN, &u32::from(change_threads));
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_SET_MAX_PRIORITY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets a thread's scheduling policy, and a word that the policy needs.
@@ -832,19 +749,16 @@ pub fn thread_policy<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     data: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_policy",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.data(INTEGER_32, &policy);
-            request.data(INTEGER_32, &data);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::THREAD_POLICY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_policy", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.data(INTEGER_32, &policy);
+        request.data(INTEGER_32, &data);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_POLICY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Allows a scheduling policy in a processor set.
@@ -863,25 +777,15 @@ pub fn processor_set_policy_enable<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
     policy: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_policy_enable",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.data(INTEGER_32, &policy);
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_POLICY_ENABLE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_policy_enable", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.data(INTEGER_32, &policy);
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_SET_POLICY_ENABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Forbids a scheduling policy in a processor set, also to the threads that have it if asked to.
@@ -902,26 +806,18 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
     policy: i32,
     change_threads: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_policy_disable",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(processor_set.kernel());
-            request.data(INTEGER_32, &policy);
-            request.data(BOOLEAN, &u32::from(change_threads));
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::PROCESSOR_SET_POLICY_DISABLE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_set_policy_disable", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(processor_set.kernel());
+        request.data(INTEGER_32, &policy);
+        request.data(BOOLEAN, &u32::from(change_threads));
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::PROCESSOR_SET_POLICY_DISABLE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lists the tasks of a processor set.
@@ -939,20 +835,17 @@ pub fn processor_set_policy_disable<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_tasks",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(processor_set.kernel());
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::NONE)?;
-            let task_list = reply.ool_ports()?;
-            reply.end()?;
-            Ok(task_list)
-        },
-    )
+    rt::routine(&"processor_set_tasks", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(processor_set.kernel());
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_TASKS, dest, shape, rt::CallOptions::NONE)?;
+        let task_list = reply.ool_ports()?;
+        reply.end()?;
+        Ok(task_list)
+    })
 }
 
 /// Lists the threads of a processor set.
@@ -970,20 +863,17 @@ pub fn processor_set_tasks<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
     processor_set: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_threads",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(processor_set.kernel());
-            let dest = rt::Dest::copy_send(processor_set);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::NONE)?;
-            let thread_list = reply.ool_ports()?;
-            reply.end()?;
-            Ok(thread_list)
-        },
-    )
+    rt::routine(&"processor_set_threads", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(processor_set.kernel());
+        let dest = rt::Dest::copy_send(processor_set);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_THREADS, dest, shape, rt::CallOptions::NONE)?;
+        let thread_list = reply.ool_ports()?;
+        reply.end()?;
+        Ok(thread_list)
+    })
 }
 
 /// Lists the processor sets.
@@ -1001,20 +891,17 @@ pub fn processor_set_threads<K: rt::Kernel<Abi = Abi>>(
 pub fn host_processor_sets<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processor_sets",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::NONE)?;
-            let processor_sets = reply.ool_ports()?;
-            reply.end()?;
-            Ok(processor_sets)
-        },
-    )
+    rt::routine(&"host_processor_sets", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_PROCESSOR_SETS, dest, shape, rt::CallOptions::NONE)?;
+        let processor_sets = reply.ool_ports()?;
+        reply.end()?;
+        Ok(processor_sets)
+    })
 }
 
 /// Tells the port that controls a processor set.
@@ -1037,21 +924,18 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     set_name: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processor_set_priv",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(set_name);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::NONE)?;
-            let set = reply.send_right()?;
-            reply.end()?;
-            Ok(set)
-        },
-    )
+    rt::routine(&"host_processor_set_priv", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(set_name);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_PROCESSOR_SET_PRIV, dest, shape, rt::CallOptions::NONE)?;
+        let set = reply.send_right()?;
+        reply.end()?;
+        Ok(set)
+    })
 }
 
 /// Ends the low priority that a thread got by yielding.
@@ -1065,19 +949,14 @@ pub fn host_processor_set_priv<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_depress_abort<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_depress_abort",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(thread.kernel());
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::THREAD_DEPRESS_ABORT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_depress_abort", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(thread.kernel());
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_DEPRESS_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets the time.
@@ -1096,18 +975,15 @@ pub fn host_set_time<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_time: &TimeValue,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.data(INTEGER_32_X2, new_time);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::HOST_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_time", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.data(INTEGER_32_X2, new_time);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::HOST_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets the clock run faster or slower until it has changed by so much; tells what was left of the adjustment
@@ -1131,21 +1007,17 @@ pub fn host_adjust_time<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_adjustment: &TimeValue,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    rt::routine(
-        &"host_adjust_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.data(INTEGER_32_X2, new_adjustment);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_ADJUST_TIME, dest, shape, rt::CallOptions::NONE)?;
-            let old_adjustment = reply.data(INTEGER_32_X2)?;
-            reply.end()?;
-            Ok(old_adjustment)
-        },
-    )
+    rt::routine(&"host_adjust_time", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.data(INTEGER_32_X2, new_adjustment);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_ADJUST_TIME, dest, shape, rt::CallOptions::NONE)?;
+        let old_adjustment = reply.data(INTEGER_32_X2)?;
+        reply.end()?;
+        Ok(old_adjustment)
+    })
 }
 
 /// Tells the time.
@@ -1163,20 +1035,16 @@ pub fn host_adjust_time<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_time<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_GET_TIME, dest, shape, rt::CallOptions::NONE)?;
-            let current_time = reply.data(INTEGER_32_X2)?;
-            reply.end()?;
-            Ok(current_time)
-        },
-    )
+    rt::routine(&"host_get_time", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_GET_TIME, dest, shape, rt::CallOptions::NONE)?;
+        let current_time = reply.data(INTEGER_32_X2)?;
+        reply.end()?;
+        Ok(current_time)
+    })
 }
 
 /// Starts the machine again, or stops it, as the options say; 0 starts it again.
@@ -1195,18 +1063,15 @@ pub fn host_reboot<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_reboot",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.data(INTEGER_32, &options);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::HOST_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_reboot", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.data(INTEGER_32, &options);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::HOST_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Keeps a range of a task's memory resident for these accesses; none lets it be paged again. Address and size
@@ -1232,21 +1097,18 @@ pub fn vm_wire<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host.kernel());
-            request.copy_send(task);
-            request.data(INTEGER_32, &address);
-            request.data(INTEGER_32, &size);
-            request.data(INTEGER_32, &access);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::VM_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_wire", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host.kernel());
+        request.copy_send(task);
+        request.data(INTEGER_32, &address);
+        request.data(INTEGER_32, &size);
+        request.data(INTEGER_32, &access);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::VM_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets a thread use the memory that the kernel keeps for emergencies, and keeps its kernel stack. Only for
@@ -1268,19 +1130,16 @@ pub fn thread_wire<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     wired: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_wire",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(thread);
-            request.data(BOOLEAN, &u32::from(wired));
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::THREAD_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_wire", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(thread);
+        request.data(BOOLEAN, &u32::from(wired));
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::THREAD_WIRE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about the host, in the layout that the flavor names.
@@ -1305,24 +1164,19 @@ pub fn host_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     host_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"host_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4136>::new();
-            let mut request = buffer.request(host.kernel());
-            request.data(INTEGER_32, &flavor);
-            let host_info_out_max = host_info_out_max.min(1024);
-            request.data(INTEGER_32, &host_info_out_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let host_info_out = reply
-                .slice_before(INTEGER_32, host_info_out_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(host_info_out))
-        },
-    )
+    rt::routine(&"host_info", move || {
+        let mut buffer = rt::MsgBuf::<4136>::new();
+        let mut request = buffer.request(host.kernel());
+        request.data(INTEGER_32, &flavor);
+        let host_info_out_max = host_info_out_max.min(1024);
+        request.data(INTEGER_32, &host_info_out_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(36, 4132, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let host_info_out = reply.slice_before(INTEGER_32, host_info_out_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(host_info_out))
+    })
 }
 
 /// Tells facts about a processor, in the layout that the flavor names.
@@ -1348,28 +1202,21 @@ pub fn processor_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     processor_info_out_max: u32,
 ) -> Result<ProcessorInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.data(INTEGER_32, &flavor);
-            let processor_info_out_max = processor_info_out_max.min(1024);
-            request.data(INTEGER_32, &processor_info_out_max);
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let host = reply.send_right()?;
-            let processor_info_out = reply
-                .slice_before(INTEGER_32, processor_info_out_max as usize, 0)?;
-            reply.end()?;
-            Ok(ProcessorInfoReply {
-                host,
-                processor_info_out: rt::array_vec(processor_info_out),
-            })
-        },
-    )
+    rt::routine(&"processor_info", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.data(INTEGER_32, &flavor);
+        let processor_info_out_max = processor_info_out_max.min(1024);
+        request.data(INTEGER_32, &processor_info_out_max);
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
+        let mut reply = request.call(id::PROCESSOR_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let host = reply.send_right()?;
+        let processor_info_out =
+            reply.slice_before(INTEGER_32, processor_info_out_max as usize, 0)?;
+        reply.end()?;
+        Ok(ProcessorInfoReply { host, processor_info_out: rt::array_vec(processor_info_out) })
+    })
 }
 
 /// Tells facts about a processor set, in the layout that the flavor names.
@@ -1395,27 +1242,20 @@ pub fn processor_set_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     info_out_max: u32,
 ) -> Result<ProcessorSetInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(set_name.kernel());
-            request.data(INTEGER_32, &flavor);
-            let info_out_max = info_out_max.min(1024);
-            request.data(INTEGER_32, &info_out_max);
-            let dest = rt::Dest::copy_send(set_name);
-            let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let host = reply.send_right()?;
-            let info_out = reply.slice_before(INTEGER_32, info_out_max as usize, 0)?;
-            reply.end()?;
-            Ok(ProcessorSetInfoReply {
-                host,
-                info_out: rt::array_vec(info_out),
-            })
-        },
-    )
+    rt::routine(&"processor_set_info", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(set_name.kernel());
+        request.data(INTEGER_32, &flavor);
+        let info_out_max = info_out_max.min(1024);
+        request.data(INTEGER_32, &info_out_max);
+        let dest = rt::Dest::copy_send(set_name);
+        let shape = rt::Shape::new(44, 4140, rt::Complex::Always);
+        let mut reply = request.call(id::PROCESSOR_SET_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let host = reply.send_right()?;
+        let info_out = reply.slice_before(INTEGER_32, info_out_max as usize, 0)?;
+        reply.end()?;
+        Ok(ProcessorSetInfoReply { host, info_out: rt::array_vec(info_out) })
+    })
 }
 
 /// Does to a processor what only its kind knows.
@@ -1434,20 +1274,15 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
     processor: &rt::SendRight<K>,
     processor_cmd: &[Integer],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"processor_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<4128>::new();
-            let mut request = buffer.request(processor.kernel());
-            request.slice(INTEGER_32, processor_cmd, 1024)?;
-            let dest = rt::Dest::copy_send(processor);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"processor_control", move || {
+        let mut buffer = rt::MsgBuf::<4128>::new();
+        let mut request = buffer.request(processor.kernel());
+        request.slice(INTEGER_32, processor_cmd, 1024)?;
+        let dest = rt::Dest::copy_send(processor);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::PROCESSOR_CONTROL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the time, to the nanosecond.
@@ -1465,20 +1300,16 @@ pub fn processor_control<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_time64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_time64",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_GET_TIME64, dest, shape, rt::CallOptions::NONE)?;
-            let current_time = reply.data(INTEGER_32_X4)?;
-            reply.end()?;
-            Ok(current_time)
-        },
-    )
+    rt::routine(&"host_get_time64", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_GET_TIME64, dest, shape, rt::CallOptions::NONE)?;
+        let current_time = reply.data(INTEGER_32_X4)?;
+        reply.end()?;
+        Ok(current_time)
+    })
 }
 
 /// Sets the time, to the nanosecond.
@@ -1497,20 +1328,15 @@ pub fn host_set_time64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     new_time: &TimeValue64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_set_time64",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host.kernel());
-            request.data(INTEGER_32_X4, new_time);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::HOST_SET_TIME64, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_set_time64", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host.kernel());
+        request.data(INTEGER_32_X4, new_time);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::HOST_SET_TIME64, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Does what `host_adjust_time` does, to the nanosecond.
@@ -1533,21 +1359,17 @@ pub fn host_adjust_time64<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     new_adjustment: &TimeValue64,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    rt::routine(
-        &"host_adjust_time64",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.data(INTEGER_32_X4, new_adjustment);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_ADJUST_TIME64, dest, shape, rt::CallOptions::NONE)?;
-            let old_adjustment = reply.data(INTEGER_32_X4)?;
-            reply.end()?;
-            Ok(old_adjustment)
-        },
-    )
+    rt::routine(&"host_adjust_time64", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.data(INTEGER_32_X4, new_adjustment);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_ADJUST_TIME64, dest, shape, rt::CallOptions::NONE)?;
+        let old_adjustment = reply.data(INTEGER_32_X4)?;
+        reply.end()?;
+        Ok(old_adjustment)
+    })
 }
 
 /// Tells the kernel's version.
@@ -1565,20 +1387,17 @@ pub fn host_adjust_time64<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_kernel_version<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_kernel_version",
-        move || {
-            let mut buffer = rt::MsgBuf::<552>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(548, 548, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_GET_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
-            let kernel_version = reply.fixed_string(STRING_C_X512)?;
-            reply.end()?;
-            Ok(kernel_version.into())
-        },
-    )
+    rt::routine(&"host_get_kernel_version", move || {
+        let mut buffer = rt::MsgBuf::<552>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(548, 548, rt::Complex::Never);
+        let mut reply =
+            request.call(id::HOST_GET_KERNEL_VERSION, dest, shape, rt::CallOptions::NONE)?;
+        let kernel_version = reply.fixed_string(STRING_C_X512)?;
+        reply.end()?;
+        Ok(kernel_version.into())
+    })
 }
 
 /// Tells how long the machine has been up.
@@ -1596,20 +1415,16 @@ pub fn host_get_kernel_version<K: rt::Kernel<Abi = Abi>>(
 pub fn host_get_uptime64<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<TimeValue64, rt::CallError<K>> {
-    rt::routine(
-        &"host_get_uptime64",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_GET_UPTIME64, dest, shape, rt::CallOptions::NONE)?;
-            let uptime = reply.data(INTEGER_32_X4)?;
-            reply.end()?;
-            Ok(uptime)
-        },
-    )
+    rt::routine(&"host_get_uptime64", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_GET_UPTIME64, dest, shape, rt::CallOptions::NONE)?;
+        let uptime = reply.data(INTEGER_32_X4)?;
+        reply.end()?;
+        Ok(uptime)
+    })
 }
 
 /// The calls to the kernel about the host: processors, scheduling, time, and what only the privileged may ask
@@ -1707,10 +1522,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Assigns a thread to the default processor set.
     ///
     /// `thread_assign_default`, sent by [`thread_assign_default()`].
-    fn thread_assign_default(
-        &self,
-        thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_assign_default(&self, thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1760,10 +1572,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells the kernel's version, in a field of fixed size.
     ///
     /// `host_kernel_version`, sent by [`host_kernel_version()`].
-    fn host_kernel_version(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn host_kernel_version(&self, host: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1894,10 +1703,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Ends the low priority that a thread got by yielding.
     ///
     /// `thread_depress_abort`, sent by [`thread_depress_abort()`].
-    fn thread_depress_abort(
-        &self,
-        thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_depress_abort(&self, thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1934,11 +1740,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Starts the machine again, or stops it, as the options say; 0 starts it again.
     ///
     /// `host_reboot`, sent by [`host_reboot()`].
-    fn host_reboot(
-        &self,
-        host_priv: rt::Port<'_, K>,
-        options: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn host_reboot(&self, host_priv: rt::Port<'_, K>, options: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2020,10 +1822,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells the time, to the nanosecond.
     ///
     /// `host_get_time64`, sent by [`host_get_time64()`].
-    fn host_get_time64(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<TimeValue64, rt::KernReturn> {
+    fn host_get_time64(&self, host: rt::Port<'_, K>) -> Result<TimeValue64, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2062,10 +1861,7 @@ pub trait MachHost<K: rt::Kernel<Abi = Abi>> {
     /// Tells how long the machine has been up.
     ///
     /// `host_get_uptime64`, sent by [`host_get_uptime64()`].
-    fn host_get_uptime64(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<TimeValue64, rt::KernReturn> {
+    fn host_get_uptime64(&self, host: rt::Port<'_, K>) -> Result<TimeValue64, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -2088,9 +1884,7 @@ where
         id::PROCESSOR_SET_CREATE => serve_processor_set_create(server, request, out),
         id::PROCESSOR_SET_DESTROY => serve_processor_set_destroy(server, request, out),
         id::PROCESSOR_ASSIGN => serve_processor_assign(server, request, out),
-        id::PROCESSOR_GET_ASSIGNMENT => {
-            serve_processor_get_assignment(server, request, out)
-        }
+        id::PROCESSOR_GET_ASSIGNMENT => serve_processor_get_assignment(server, request, out),
         id::THREAD_ASSIGN => serve_thread_assign(server, request, out),
         id::THREAD_ASSIGN_DEFAULT => serve_thread_assign_default(server, request, out),
         id::THREAD_GET_ASSIGNMENT => serve_thread_get_assignment(server, request, out),
@@ -2101,22 +1895,16 @@ where
         id::THREAD_PRIORITY => serve_thread_priority(server, request, out),
         id::THREAD_MAX_PRIORITY => serve_thread_max_priority(server, request, out),
         id::TASK_PRIORITY => serve_task_priority(server, request, out),
-        id::PROCESSOR_SET_MAX_PRIORITY => {
-            serve_processor_set_max_priority(server, request, out)
-        }
+        id::PROCESSOR_SET_MAX_PRIORITY => serve_processor_set_max_priority(server, request, out),
         id::THREAD_POLICY => serve_thread_policy(server, request, out),
-        id::PROCESSOR_SET_POLICY_ENABLE => {
-            serve_processor_set_policy_enable(server, request, out)
-        }
+        id::PROCESSOR_SET_POLICY_ENABLE => serve_processor_set_policy_enable(server, request, out),
         id::PROCESSOR_SET_POLICY_DISABLE => {
             serve_processor_set_policy_disable(server, request, out)
         }
         id::PROCESSOR_SET_TASKS => serve_processor_set_tasks(server, request, out),
         id::PROCESSOR_SET_THREADS => serve_processor_set_threads(server, request, out),
         id::HOST_PROCESSOR_SETS => serve_host_processor_sets(server, request, out),
-        id::HOST_PROCESSOR_SET_PRIV => {
-            serve_host_processor_set_priv(server, request, out)
-        }
+        id::HOST_PROCESSOR_SET_PRIV => serve_host_processor_set_priv(server, request, out),
         id::THREAD_DEPRESS_ABORT => serve_thread_depress_abort(server, request, out),
         id::HOST_SET_TIME => serve_host_set_time(server, request, out),
         id::HOST_ADJUST_TIME => serve_host_adjust_time(server, request, out),
@@ -2131,9 +1919,7 @@ where
         id::HOST_GET_TIME64 => serve_host_get_time64(server, request, out),
         id::HOST_SET_TIME64 => serve_host_set_time64(server, request, out),
         id::HOST_ADJUST_TIME64 => serve_host_adjust_time64(server, request, out),
-        id::HOST_GET_KERNEL_VERSION => {
-            serve_host_get_kernel_version(server, request, out)
-        }
+        id::HOST_GET_KERNEL_VERSION => serve_host_get_kernel_version(server, request, out),
         id::HOST_GET_UPTIME64 => serve_host_get_uptime64(server, request, out),
         _ => return false,
     }
@@ -2147,23 +1933,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4124,
-        reply: 4140,
-    };
-    rt::subsystem(
-        2600..2648,
-        largest,
-        move |request, out| { mach_host_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4124, reply: 4140 };
+    rt::subsystem(2600..2648, largest, move |request, out| mach_host_server(server, request, out))
 }
 
 fn serve_host_processors<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2179,8 +1957,7 @@ fn serve_processor_start<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2191,11 +1968,7 @@ where
     });
 }
 
-fn serve_processor_exit<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_processor_exit<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2211,8 +1984,7 @@ fn serve_processor_set_default<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2228,8 +2000,7 @@ fn serve_processor_set_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2245,8 +2016,7 @@ fn serve_processor_set_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2261,8 +2031,7 @@ fn serve_processor_assign<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2281,8 +2050,7 @@ fn serve_processor_get_assignment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2294,11 +2062,7 @@ where
     });
 }
 
-fn serve_thread_assign<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_assign<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2316,8 +2080,7 @@ fn serve_thread_assign_default<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2332,8 +2095,7 @@ fn serve_thread_get_assignment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2345,11 +2107,7 @@ where
     });
 }
 
-fn serve_task_assign<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_assign<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2369,8 +2127,7 @@ fn serve_task_assign_default<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2387,8 +2144,7 @@ fn serve_task_get_assignment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2404,8 +2160,7 @@ fn serve_host_kernel_version<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2421,8 +2176,7 @@ fn serve_thread_priority<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2440,8 +2194,7 @@ fn serve_thread_max_priority<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2456,11 +2209,7 @@ where
     });
 }
 
-fn serve_task_priority<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_priority<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2479,8 +2228,7 @@ fn serve_processor_set_max_priority<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2489,21 +2237,12 @@ where
         let max_priority = body.data(INTEGER_32)?;
         let change_threads = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
-        S::processor_set_max_priority(
-            server,
-            request.port(),
-            max_priority,
-            change_threads,
-        )?;
+        S::processor_set_max_priority(server, request.port(), max_priority, change_threads)?;
         Ok(())
     });
 }
 
-fn serve_thread_policy<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_policy<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2522,8 +2261,7 @@ fn serve_processor_set_policy_enable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2540,8 +2278,7 @@ fn serve_processor_set_policy_disable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2559,8 +2296,7 @@ fn serve_processor_set_tasks<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2576,8 +2312,7 @@ fn serve_processor_set_threads<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2593,8 +2328,7 @@ fn serve_host_processor_sets<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2610,8 +2344,7 @@ fn serve_host_processor_set_priv<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2629,8 +2362,7 @@ fn serve_thread_depress_abort<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2641,11 +2373,7 @@ where
     });
 }
 
-fn serve_host_set_time<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_set_time<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2663,8 +2391,7 @@ fn serve_host_adjust_time<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2678,11 +2405,7 @@ where
     });
 }
 
-fn serve_host_get_time<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_get_time<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2695,11 +2418,7 @@ where
     });
 }
 
-fn serve_host_reboot<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_reboot<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2713,11 +2432,7 @@ where
     });
 }
 
-fn serve_vm_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2740,11 +2455,7 @@ where
     });
 }
 
-fn serve_thread_wire<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_wire<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2760,11 +2471,7 @@ where
     });
 }
 
-fn serve_host_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2780,11 +2487,7 @@ where
     });
 }
 
-fn serve_processor_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_processor_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
@@ -2794,12 +2497,7 @@ where
         let flavor = body.data(INTEGER_32)?;
         let processor_info_out_max = body.data::<u32>(INTEGER_32)?.min(1024);
         body.end()?;
-        let results = S::processor_info(
-            server,
-            request.port(),
-            flavor,
-            processor_info_out_max,
-        )?;
+        let results = S::processor_info(server, request.port(), flavor, processor_info_out_max)?;
         out.encode::<4144>(|reply| encode_processor_info(reply, results))?;
         Ok(())
     });
@@ -2809,8 +2507,7 @@ fn serve_processor_set_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2819,12 +2516,7 @@ where
         let flavor = body.data(INTEGER_32)?;
         let info_out_max = body.data::<u32>(INTEGER_32)?.min(1024);
         body.end()?;
-        let results = S::processor_set_info(
-            server,
-            request.port(),
-            flavor,
-            info_out_max,
-        )?;
+        let results = S::processor_set_info(server, request.port(), flavor, info_out_max)?;
         out.encode::<4144>(|reply| encode_processor_set_info(reply, results))?;
         Ok(())
     });
@@ -2834,8 +2526,7 @@ fn serve_processor_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2852,8 +2543,7 @@ fn serve_host_get_time64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2869,8 +2559,7 @@ fn serve_host_set_time64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2887,8 +2576,7 @@ fn serve_host_adjust_time64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2906,8 +2594,7 @@ fn serve_host_get_kernel_version<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -2923,8 +2610,7 @@ fn serve_host_get_uptime64<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -3132,8 +2818,7 @@ pub fn processor_set_default_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::PROCESSOR_SET_DEFAULT, result, encode_processor_set_default)
+    token.answer::<40, _>(id::PROCESSOR_SET_DEFAULT, result, encode_processor_set_default)
 }
 
 /// Answers a `processor_set_create` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3169,11 +2854,7 @@ pub fn processor_get_assignment_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::PROCESSOR_GET_ASSIGNMENT, result, encode_processor_get_assignment)
+    token.answer::<40, _>(id::PROCESSOR_GET_ASSIGNMENT, result, encode_processor_get_assignment)
 }
 
 /// Answers a `thread_assign` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3200,8 +2881,7 @@ pub fn thread_get_assignment_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::THREAD_GET_ASSIGNMENT, result, encode_thread_get_assignment)
+    token.answer::<40, _>(id::THREAD_GET_ASSIGNMENT, result, encode_thread_get_assignment)
 }
 
 /// Answers a `task_assign` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3318,8 +2998,7 @@ pub fn processor_set_threads_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Rights<K, rt::SendRight<K>>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<48, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
+    token.answer::<48, _>(id::PROCESSOR_SET_THREADS, result, encode_processor_set_threads)
 }
 
 /// Answers a `host_processor_sets` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3337,11 +3016,7 @@ pub fn host_processor_set_priv_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_PROCESSOR_SET_PRIV, result, encode_host_processor_set_priv)
+    token.answer::<40, _>(id::HOST_PROCESSOR_SET_PRIV, result, encode_host_processor_set_priv)
 }
 
 /// Answers a `thread_depress_abort` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3476,11 +3151,7 @@ pub fn host_get_kernel_version_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::CString, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            552,
-            _,
-        >(id::HOST_GET_KERNEL_VERSION, result, encode_host_get_kernel_version)
+    token.answer::<552, _>(id::HOST_GET_KERNEL_VERSION, result, encode_host_get_kernel_version)
 }
 
 /// Answers a `host_get_uptime64` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3569,12 +3240,7 @@ const _: () = {
     check("processor_info, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("processor_info, reply", &[Data(4), Port, Array(4096)], &[24, 32, 40], 4140);
     check("processor_set_info, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "processor_set_info, reply",
-        &[Data(4), Port, Array(4096)],
-        &[24, 32, 40],
-        4140,
-    );
+    check("processor_set_info, reply", &[Data(4), Port, Array(4096)], &[24, 32, 40], 4140);
     check("processor_control, request", &[Array(4096)], &[24], 4124);
     check("processor_control, reply", &[Data(4)], &[24], 32);
     check("host_get_time64, request", &[], &[], 24);

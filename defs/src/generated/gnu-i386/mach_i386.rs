@@ -22,6 +22,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `mach_i386`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -59,19 +60,16 @@ pub fn i386_set_ldt<K: rt::Kernel<Abi = Abi>>(
     first_selector: i32,
     desc_list: &[Descriptor],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"i386_set_ldt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &first_selector);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(desc_list))?;
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::I386_SET_LDT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"i386_set_ldt", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &first_selector);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(desc_list))?;
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::I386_SET_LDT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads entries of a thread's local descriptor table, from a selector on.
@@ -96,22 +94,18 @@ pub fn i386_get_ldt<K: rt::Kernel<Abi = Abi>>(
     first_selector: i32,
     selector_count: i32,
 ) -> Result<rt::Vec<Descriptor>, rt::CallError<K>> {
-    rt::routine(
-        &"i386_get_ldt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &first_selector);
-            request.data(INTEGER_32, &selector_count);
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::I386_GET_LDT, dest, shape, rt::CallOptions::NONE)?;
-            let desc_list = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(desc_list.into_vec())
-        },
-    )
+    rt::routine(&"i386_get_ldt", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &first_selector);
+        request.data(INTEGER_32, &selector_count);
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+        let mut reply = request.call(id::I386_GET_LDT, dest, shape, rt::CallOptions::NONE)?;
+        let desc_list = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(desc_list.into_vec())
+    })
 }
 
 /// Makes a permission for the I/O ports from the first to the last number. The master device port entitles to
@@ -137,22 +131,19 @@ pub fn i386_io_perm_create<K: rt::Kernel<Abi = Abi>>(
     from: IoPort,
     to: IoPort,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"i386_io_perm_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_16, &from);
-            request.data(INTEGER_16, &to);
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::I386_IO_PERM_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let io_perm = reply.send_right()?;
-            reply.end()?;
-            Ok(io_perm)
-        },
-    )
+    rt::routine(&"i386_io_perm_create", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_16, &from);
+        request.data(INTEGER_16, &to);
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::I386_IO_PERM_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let io_perm = reply.send_right()?;
+        reply.end()?;
+        Ok(io_perm)
+    })
 }
 
 /// Lets a task use the I/O ports of a permission, or no longer.
@@ -173,21 +164,16 @@ pub fn i386_io_perm_modify<K: rt::Kernel<Abi = Abi>>(
     io_perm: &rt::SendRight<K>,
     enable: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"i386_io_perm_modify",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.copy_send(io_perm);
-            request.data(BOOLEAN, &u32::from(enable));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::I386_IO_PERM_MODIFY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"i386_io_perm_modify", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.copy_send(io_perm);
+        request.data(BOOLEAN, &u32::from(enable));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::I386_IO_PERM_MODIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets one of the few segment descriptors that each thread has for itself; selector -1 finds a free one.
@@ -212,22 +198,18 @@ pub fn i386_set_gdt<K: rt::Kernel<Abi = Abi>>(
     selector: i32,
     desc: &Descriptor,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"i386_set_gdt",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &selector);
-            request.data(INTEGER_32_X2, desc);
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::I386_SET_GDT, dest, shape, rt::CallOptions::NONE)?;
-            let selector = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(selector)
-        },
-    )
+    rt::routine(&"i386_set_gdt", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &selector);
+        request.data(INTEGER_32_X2, desc);
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::I386_SET_GDT, dest, shape, rt::CallOptions::NONE)?;
+        let selector = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(selector)
+    })
 }
 
 /// Reads a segment descriptor that `i386_set_gdt` has set.
@@ -250,21 +232,17 @@ pub fn i386_get_gdt<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
     selector: i32,
 ) -> Result<Descriptor, rt::CallError<K>> {
-    rt::routine(
-        &"i386_get_gdt",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &selector);
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::I386_GET_GDT, dest, shape, rt::CallOptions::NONE)?;
-            let desc = reply.data(INTEGER_32_X2)?;
-            reply.end()?;
-            Ok(desc)
-        },
-    )
+    rt::routine(&"i386_get_gdt", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &selector);
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::I386_GET_GDT, dest, shape, rt::CallOptions::NONE)?;
+        let desc = reply.data(INTEGER_32_X2)?;
+        reply.end()?;
+        Ok(desc)
+    })
 }
 
 /// Tells how many bytes the processor's extended floating-point state has.
@@ -282,20 +260,17 @@ pub fn i386_get_gdt<K: rt::Kernel<Abi = Abi>>(
 pub fn i386_get_xstate_size<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"i386_get_xstate_size",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::I386_GET_XSTATE_SIZE, dest, shape, rt::CallOptions::NONE)?;
-            let size = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(size)
-        },
-    )
+    rt::routine(&"i386_get_xstate_size", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::I386_GET_XSTATE_SIZE, dest, shape, rt::CallOptions::NONE)?;
+        let size = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(size)
+    })
 }
 
 /// The calls to the kernel that only machines of the i386 family have: I/O ports and segment descriptors.
@@ -380,10 +355,7 @@ pub trait MachI386<K: rt::Kernel<Abi = Abi>> {
     /// Tells how many bytes the processor's extended floating-point state has.
     ///
     /// `i386_get_xstate_size`, sent by [`i386_get_xstate_size()`].
-    fn i386_get_xstate_size(
-        &self,
-        host: rt::Port<'_, K>,
-    ) -> Result<VmSize, rt::KernReturn> {
+    fn i386_get_xstate_size(&self, host: rt::Port<'_, K>) -> Result<VmSize, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -418,22 +390,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2092,
-        reply: 2092,
-    };
-    rt::subsystem(
-        3800..3810,
-        largest,
-        move |request, out| { mach_i386_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2092, reply: 2092 };
+    rt::subsystem(3800..3810, largest, move |request, out| mach_i386_server(server, request, out))
 }
 
-fn serve_i386_set_ldt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_i386_set_ldt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
@@ -448,11 +409,7 @@ where
     });
 }
 
-fn serve_i386_get_ldt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_i386_get_ldt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
@@ -462,12 +419,7 @@ where
         let first_selector = body.data(INTEGER_32)?;
         let selector_count = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::i386_get_ldt(
-            server,
-            request.port(),
-            first_selector,
-            selector_count,
-        )?;
+        let results = S::i386_get_ldt(server, request.port(), first_selector, selector_count)?;
         out.encode::<2096>(|reply| encode_i386_get_ldt(reply, results))?;
         Ok(())
     });
@@ -477,8 +429,7 @@ fn serve_i386_io_perm_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
 {
@@ -497,8 +448,7 @@ fn serve_i386_io_perm_modify<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
 {
@@ -513,11 +463,7 @@ where
     });
 }
 
-fn serve_i386_set_gdt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_i386_set_gdt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
@@ -533,11 +479,7 @@ where
     });
 }
 
-fn serve_i386_get_gdt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_i386_get_gdt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
@@ -556,8 +498,7 @@ fn serve_i386_get_xstate_size<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachI386<K> + ?Sized,
 {

@@ -62,13 +62,10 @@ pub struct MachPortStatus {
     /// `mps_nsrequest`
     pub mps_nsrequest: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`mach_port_status_t` must have 36 bytes",
-        ::core::mem::size_of::<MachPortStatus>(),
-        36,
-    );
+    equal("`mach_port_status_t` must have 36 bytes", ::core::mem::size_of::<MachPortStatus>(), 36);
     equal(
         "`mps_pset` must be at 0 of `mach_port_status_t`",
         ::core::mem::offset_of!(MachPortStatus, mps_pset),
@@ -126,6 +123,7 @@ const SEND_ONCE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(18);
 /// The message id of the first routine of `mach_port`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -196,24 +194,17 @@ pub struct MachPortNamesReply {
 pub fn mach_port_names<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortNamesReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_names",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
-            let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-            let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(MachPortNamesReply {
-                names: names.into_vec(),
-                types: types.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_port_names", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
+        let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+        let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(MachPortNamesReply { names: names.into_vec(), types: types.into_vec() })
+    })
 }
 
 /// Tells the kinds of rights that a name denotes, and whether a dead-name notification waits for it.
@@ -236,21 +227,17 @@ pub fn mach_port_type<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortType, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_type",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
-            let ptype = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ptype)
-        },
-    )
+    rt::routine(&"mach_port_type", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
+        let ptype = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ptype)
+    })
 }
 
 /// Gives what a name denotes another name, which must be free.
@@ -271,21 +258,16 @@ pub fn mach_port_rename<K: rt::Kernel<Abi = Abi>>(
     old_name: rt::Name,
     new_name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_rename",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &old_name);
-            request.data(PORT_NAME, &new_name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_rename", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &old_name);
+        request.data(PORT_NAME, &new_name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a port, a port set or a dead name under a name that the caller chooses.
@@ -306,21 +288,16 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &right);
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_allocate_name", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &right);
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the
@@ -344,21 +321,17 @@ pub fn mach_port_allocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     right: MachPortRight,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
-            let name = reply.data(PORT_NAME)?;
-            reply.end()?;
-            Ok(name)
-        },
-    )
+    rt::routine(&"mach_port_allocate", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
+        let name = reply.data(PORT_NAME)?;
+        reply.end()?;
+        Ok(name)
+    })
 }
 
 /// Releases every right that a name denotes, however many references it has.
@@ -377,20 +350,15 @@ pub fn mach_port_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_destroy", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Releases one reference of a send right, a send-once right or a dead name, whichever it is by now.
@@ -409,20 +377,15 @@ pub fn mach_port_deallocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how many user references a name has of one kind of right.
@@ -447,22 +410,18 @@ pub fn mach_port_get_refs<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     right: MachPortRight,
 ) -> Result<MachPortUrefs, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
-            let refs = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(refs)
-        },
-    )
+    rt::routine(&"mach_port_get_refs", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
+        let refs = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(refs)
+    })
 }
 
 /// Adds to the number of user references of a right, or takes away from it.
@@ -487,22 +446,17 @@ pub fn mach_port_mod_refs<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     delta: MachPortDelta,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_mod_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &right);
-            request.data(INTEGER_32, &delta);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_mod_refs", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &right);
+        request.data(INTEGER_32, &delta);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets how many messages may wait in a port's queue before senders block.
@@ -523,21 +477,16 @@ pub fn mach_port_set_qlimit<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     qlimit: MachPortMsgcount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_qlimit",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &qlimit);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_qlimit", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &qlimit);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets a port's make-send count.
@@ -558,21 +507,16 @@ pub fn mach_port_set_mscount<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_mscount",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &mscount);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_mscount", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &mscount);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lists the members of a port set.
@@ -595,21 +539,18 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<rt::Vec<rt::Name>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_set_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-            let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(members.into_vec())
-        },
-    )
+    rt::routine(&"mach_port_get_set_status", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(members.into_vec())
+    })
 }
 
 /// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is
@@ -631,21 +572,16 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     member: rt::Name,
     after: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_move_member",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &member);
-            request.data(PORT_NAME, &after);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_move_member", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &member);
+        request.data(PORT_NAME, &after);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks for a notification about a right: 69 port destroyed, 70 no senders, 72 dead name.
@@ -678,29 +614,21 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     sync: MachPortMscount,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_request_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &sync);
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_REQUEST_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let previous = reply.send_once_right()?;
-            reply.end()?;
-            Ok(previous)
-        },
-    )
+    rt::routine(&"mach_port_request_notification", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &sync);
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?;
+        let previous = reply.send_once_right()?;
+        reply.end()?;
+        Ok(previous)
+    })
 }
 
 /// Puts a right into a task under a name, which must be that of the port's other rights there, if it has
@@ -722,21 +650,16 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     poly: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_insert_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.poly(poly);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_insert_right", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.poly(poly);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name`
@@ -762,22 +685,19 @@ pub fn mach_port_extract_right<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     msgt_name: MachMsgTypeName,
 ) -> Result<rt::AnyRight<'static, K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_extract_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &msgt_name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
-            let poly = reply.poly()?;
-            reply.end()?;
-            Ok(poly)
-        },
-    )
+    rt::routine(&"mach_port_extract_right", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &msgt_name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
+        let poly = reply.poly()?;
+        reply.end()?;
+        Ok(poly)
+    })
 }
 
 /// Tells the state of a receive right's port.
@@ -800,26 +720,18 @@ pub fn mach_port_get_receive_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortStatus, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_receive_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_RECEIVE_STATUS,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let status = reply.data(INTEGER_32_X9)?;
-            reply.end()?;
-            Ok(status)
-        },
-    )
+    rt::routine(&"mach_port_get_receive_status", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_RECEIVE_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let status = reply.data(INTEGER_32_X9)?;
+        reply.end()?;
+        Ok(status)
+    })
 }
 
 /// Sets the sequence number that the next message of a port gets.
@@ -840,21 +752,16 @@ pub fn mach_port_set_seqno<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     seqno: MachPortSeqno,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_seqno",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &seqno);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_seqno", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &seqno);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets the messages of a port bring a word of the receiver's choice in place of the port's name.
@@ -875,26 +782,18 @@ pub fn mach_port_set_protected_payload<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     payload: RpcUintptr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_protected_payload",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &payload);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_PROTECTED_PAYLOAD,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_protected_payload", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &payload);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lets the messages of a port bring its name again.
@@ -913,25 +812,17 @@ pub fn mach_port_clear_protected_payload<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_clear_protected_payload",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_clear_protected_payload", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// The calls to the kernel that manage a task's port names and the rights behind them.
@@ -946,10 +837,7 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
     /// Lists a task's names, and for each the kinds of rights that it denotes.
     ///
     /// `mach_port_names`, sent by [`mach_port_names()`].
-    fn mach_port_names(
-        &self,
-        task: rt::Port<'_, K>,
-    ) -> Result<MachPortNamesReply, rt::KernReturn> {
+    fn mach_port_names(&self, task: rt::Port<'_, K>) -> Result<MachPortNamesReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1202,9 +1090,7 @@ where
         id::MACH_PORT_NAMES => serve_mach_port_names(server, request, out),
         id::MACH_PORT_TYPE => serve_mach_port_type(server, request, out),
         id::MACH_PORT_RENAME => serve_mach_port_rename(server, request, out),
-        id::MACH_PORT_ALLOCATE_NAME => {
-            serve_mach_port_allocate_name(server, request, out)
-        }
+        id::MACH_PORT_ALLOCATE_NAME => serve_mach_port_allocate_name(server, request, out),
         id::MACH_PORT_ALLOCATE => serve_mach_port_allocate(server, request, out),
         id::MACH_PORT_DESTROY => serve_mach_port_destroy(server, request, out),
         id::MACH_PORT_DEALLOCATE => serve_mach_port_deallocate(server, request, out),
@@ -1212,17 +1098,13 @@ where
         id::MACH_PORT_MOD_REFS => serve_mach_port_mod_refs(server, request, out),
         id::MACH_PORT_SET_QLIMIT => serve_mach_port_set_qlimit(server, request, out),
         id::MACH_PORT_SET_MSCOUNT => serve_mach_port_set_mscount(server, request, out),
-        id::MACH_PORT_GET_SET_STATUS => {
-            serve_mach_port_get_set_status(server, request, out)
-        }
+        id::MACH_PORT_GET_SET_STATUS => serve_mach_port_get_set_status(server, request, out),
         id::MACH_PORT_MOVE_MEMBER => serve_mach_port_move_member(server, request, out),
         id::MACH_PORT_REQUEST_NOTIFICATION => {
             serve_mach_port_request_notification(server, request, out)
         }
         id::MACH_PORT_INSERT_RIGHT => serve_mach_port_insert_right(server, request, out),
-        id::MACH_PORT_EXTRACT_RIGHT => {
-            serve_mach_port_extract_right(server, request, out)
-        }
+        id::MACH_PORT_EXTRACT_RIGHT => serve_mach_port_extract_right(server, request, out),
         id::MACH_PORT_GET_RECEIVE_STATUS => {
             serve_mach_port_get_receive_status(server, request, out)
         }
@@ -1245,23 +1127,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 56,
-        reply: 72,
-    };
-    rt::subsystem(
-        3200..3223,
-        largest,
-        move |request, out| { mach_port_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 56, reply: 72 };
+    rt::subsystem(3200..3223, largest, move |request, out| mach_port_server(server, request, out))
 }
 
 fn serve_mach_port_names<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1273,11 +1147,7 @@ where
     });
 }
 
-fn serve_mach_port_type<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_port_type<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
@@ -1296,8 +1166,7 @@ fn serve_mach_port_rename<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1315,8 +1184,7 @@ fn serve_mach_port_allocate_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1334,8 +1202,7 @@ fn serve_mach_port_allocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1353,8 +1220,7 @@ fn serve_mach_port_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1371,8 +1237,7 @@ fn serve_mach_port_deallocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1389,8 +1254,7 @@ fn serve_mach_port_get_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1409,8 +1273,7 @@ fn serve_mach_port_mod_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1429,8 +1292,7 @@ fn serve_mach_port_set_qlimit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1448,8 +1310,7 @@ fn serve_mach_port_set_mscount<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1467,8 +1328,7 @@ fn serve_mach_port_get_set_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1486,8 +1346,7 @@ fn serve_mach_port_move_member<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1505,8 +1364,7 @@ fn serve_mach_port_request_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1523,14 +1381,8 @@ where
         let sync = body.data(INTEGER_32)?;
         let notify = body.send_once_right()?;
         body.end()?;
-        let results = S::mach_port_request_notification(
-            server,
-            request.port(),
-            name,
-            id,
-            sync,
-            notify,
-        )?;
+        let results =
+            S::mach_port_request_notification(server, request.port(), name, id, sync, notify)?;
         out.encode::<40>(|reply| encode_mach_port_request_notification(reply, results))?;
         Ok(())
     });
@@ -1540,8 +1392,7 @@ fn serve_mach_port_insert_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1559,8 +1410,7 @@ fn serve_mach_port_extract_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1569,12 +1419,7 @@ where
         let name = body.data(PORT_NAME)?;
         let msgt_name = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::mach_port_extract_right(
-            server,
-            request.port(),
-            name,
-            msgt_name,
-        )?;
+        let results = S::mach_port_extract_right(server, request.port(), name, msgt_name)?;
         out.encode::<40>(|reply| encode_mach_port_extract_right(reply, results))?;
         Ok(())
     });
@@ -1584,8 +1429,7 @@ fn serve_mach_port_get_receive_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1603,8 +1447,7 @@ fn serve_mach_port_set_seqno<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1622,8 +1465,7 @@ fn serve_mach_port_set_protected_payload<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1641,8 +1483,7 @@ fn serve_mach_port_clear_protected_payload<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1825,11 +1666,7 @@ pub fn mach_port_get_set_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<rt::Name>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            48,
-            _,
-        >(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
+    token.answer::<48, _>(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
 }
 
 /// Answers a `mach_port_move_member` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1847,15 +1684,11 @@ pub fn mach_port_request_notification_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendOnceRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::MACH_PORT_REQUEST_NOTIFICATION,
-            result,
-            encode_mach_port_request_notification,
-        )
+    token.answer::<40, _>(
+        id::MACH_PORT_REQUEST_NOTIFICATION,
+        result,
+        encode_mach_port_request_notification,
+    )
 }
 
 /// Answers a `mach_port_insert_right` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1873,11 +1706,7 @@ pub fn mach_port_extract_right_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::AnyRight<'static, K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
+    token.answer::<40, _>(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
 }
 
 /// Answers a `mach_port_get_receive_status` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1886,11 +1715,11 @@ pub fn mach_port_get_receive_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortStatus, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            72,
-            _,
-        >(id::MACH_PORT_GET_RECEIVE_STATUS, result, encode_mach_port_get_receive_status)
+    token.answer::<72, _>(
+        id::MACH_PORT_GET_RECEIVE_STATUS,
+        result,
+        encode_mach_port_get_receive_status,
+    )
 }
 
 /// Answers a `mach_port_set_seqno` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1942,12 +1771,7 @@ const _: () = {
     check("mach_port_deallocate, reply", &[Data(4)], &[24], 32);
     check("mach_port_get_refs, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("mach_port_get_refs, reply", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "mach_port_mod_refs, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("mach_port_mod_refs, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
     check("mach_port_mod_refs, reply", &[Data(4)], &[24], 32);
     check("mach_port_set_qlimit, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("mach_port_set_qlimit, reply", &[Data(4)], &[24], 32);
@@ -1972,12 +1796,7 @@ const _: () = {
     check("mach_port_get_receive_status, reply", &[Data(4), Data(36)], &[24, 32], 72);
     check("mach_port_set_seqno, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("mach_port_set_seqno, reply", &[Data(4)], &[24], 32);
-    check(
-        "mach_port_set_protected_payload, request",
-        &[Data(4), Data(4)],
-        &[24, 32],
-        40,
-    );
+    check("mach_port_set_protected_payload, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("mach_port_set_protected_payload, reply", &[Data(4)], &[24], 32);
     check("mach_port_clear_protected_payload, request", &[Data(4)], &[24], 32);
     check("mach_port_clear_protected_payload, reply", &[Data(4)], &[24], 32);

@@ -18,6 +18,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `memory_object_default`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2250;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -56,20 +57,17 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
     new_name: &rt::ReceiveRight<K>,
     new_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(old_memory_object.kernel());
-            request.move_receive(new_memory_object);
-            request.data(INTEGER_32, &new_object_size);
-            request.make_send(new_control_port);
-            request.make_send(new_name);
-            request.data(INTEGER_32, &new_page_size);
-            let dest = rt::Dest::move_send(old_memory_object);
-            request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(old_memory_object.kernel());
+        request.move_receive(new_memory_object);
+        request.data(INTEGER_32, &new_object_size);
+        request.make_send(new_control_port);
+        request.make_send(new_name);
+        request.data(INTEGER_32, &new_page_size);
+        let dest = rt::Dest::move_send(old_memory_object);
+        request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The first contents of pages.
@@ -94,18 +92,15 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_initialize",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control_port);
-            request.data(INTEGER_32, &offset);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_initialize", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control_port);
+        request.data(INTEGER_32, &offset);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel asks of the default memory manager alone.
@@ -186,23 +181,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 64,
-        reply: 32,
-    };
-    rt::subsystem(
-        2250..2253,
-        largest,
-        move |request, out| { memory_object_default_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 64, reply: 32 };
+    rt::subsystem(2250..2253, largest, move |request, out| {
+        memory_object_default_server(server, request, out)
+    })
 }
 
 fn serve_memory_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {
@@ -238,8 +227,7 @@ fn serve_memory_object_data_initialize<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {
@@ -277,10 +265,5 @@ const _: () = {
         &[24, 32, 40, 48, 56],
         64,
     );
-    check(
-        "memory_object_data_initialize, request",
-        &[Port, Data(4), OutOfLine],
-        &[24, 32, 40],
-        56,
-    );
+    check("memory_object_data_initialize, request", &[Port, Data(4), OutOfLine], &[24, 32, 40], 56);
 };

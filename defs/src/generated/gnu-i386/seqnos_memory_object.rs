@@ -23,6 +23,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `memory_object`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -69,18 +70,15 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
     memory_object_name: &rt::ReceiveRight<K>,
     memory_object_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_init",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.make_send(memory_object_name);
-            request.data(INTEGER_32, &memory_object_page_size);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_init", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.make_send(memory_object_name);
+        request.data(INTEGER_32, &memory_object_page_size);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel uses the object no longer.
@@ -104,17 +102,14 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
     memory_control: rt::ReceiveRight<K>,
     memory_object_name: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.move_receive(memory_control);
-            request.move_receive(memory_object_name);
-            let dest = rt::Dest::move_send(memory_object);
-            request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_terminate", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.move_receive(memory_control);
+        request.move_receive(memory_object_name);
+        let dest = rt::Dest::move_send(memory_object);
+        request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A range of the object has been copied, and the manager had asked to be told (copy strategy "call").
@@ -141,19 +136,16 @@ pub fn memory_object_copy<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     new_memory_object: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_copy",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(old_memory_object.kernel());
-            request.make_send(old_memory_control);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &length);
-            request.move_receive(new_memory_object);
-            let dest = rt::Dest::copy_send(old_memory_object);
-            request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_copy", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(old_memory_object.kernel());
+        request.make_send(old_memory_control);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &length);
+        request.move_receive(new_memory_object);
+        let dest = rt::Dest::copy_send(old_memory_object);
+        request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A thread needs data that is not resident.
@@ -181,19 +173,16 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &length);
-            request.data(INTEGER_32, &desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_request", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &length);
+        request.data(INTEGER_32, &desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A thread needs an access to resident pages that the manager has forbidden.
@@ -220,19 +209,16 @@ pub fn memory_object_data_unlock<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_unlock",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &length);
-            request.data(INTEGER_32, &desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_unlock", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &length);
+        request.data(INTEGER_32, &desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_lock_request` has been carried out.
@@ -257,18 +243,15 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_lock_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.make_send(memory_control);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &length);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_lock_completed", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.make_send(memory_control);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &length);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_data_supply` has been carried out.
@@ -298,20 +281,17 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
     result: rt::KernReturn,
     error_offset: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_supply_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.make_send(memory_control);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &length);
-            request.data(INTEGER_32, &result);
-            request.data(INTEGER_32, &error_offset);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_supply_completed", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.make_send(memory_control);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &length);
+        request.data(INTEGER_32, &result);
+        request.data(INTEGER_32, &error_offset);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel gives pages back.
@@ -341,20 +321,17 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
     dirty: bool,
     kernel_copy: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_return",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_32, &offset);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            request.data(BOOLEAN, &u32::from(dirty));
-            request.data(BOOLEAN, &u32::from(kernel_copy));
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_return", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_32, &offset);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        request.data(BOOLEAN, &u32::from(dirty));
+        request.data(BOOLEAN, &u32::from(kernel_copy));
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_change_attributes` has been carried out.
@@ -378,17 +355,14 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
     may_cache: bool,
     copy_strategy: MemoryObjectCopyStrategy,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_change_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(BOOLEAN, &u32::from(may_cache));
-            request.data(INTEGER_32, &copy_strategy);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_change_completed", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(BOOLEAN, &u32::from(may_cache));
+        request.data(INTEGER_32, &copy_strategy);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel asks of the manager of a memory object.
@@ -579,25 +553,17 @@ where
 {
     match request.id() {
         id::MEMORY_OBJECT_INIT => serve_memory_object_init(server, request, out),
-        id::MEMORY_OBJECT_TERMINATE => {
-            serve_memory_object_terminate(server, request, out)
-        }
+        id::MEMORY_OBJECT_TERMINATE => serve_memory_object_terminate(server, request, out),
         id::MEMORY_OBJECT_COPY => serve_memory_object_copy(server, request, out),
-        id::MEMORY_OBJECT_DATA_REQUEST => {
-            serve_memory_object_data_request(server, request, out)
-        }
-        id::MEMORY_OBJECT_DATA_UNLOCK => {
-            serve_memory_object_data_unlock(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_REQUEST => serve_memory_object_data_request(server, request, out),
+        id::MEMORY_OBJECT_DATA_UNLOCK => serve_memory_object_data_unlock(server, request, out),
         id::MEMORY_OBJECT_LOCK_COMPLETED => {
             serve_memory_object_lock_completed(server, request, out)
         }
         id::MEMORY_OBJECT_SUPPLY_COMPLETED => {
             serve_memory_object_supply_completed(server, request, out)
         }
-        id::MEMORY_OBJECT_DATA_RETURN => {
-            serve_memory_object_data_return(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_RETURN => serve_memory_object_data_return(server, request, out),
         id::MEMORY_OBJECT_CHANGE_COMPLETED => {
             serve_memory_object_change_completed(server, request, out)
         }
@@ -613,23 +579,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 72,
-        reply: 32,
-    };
-    rt::subsystem(
-        2200..2210,
-        largest,
-        move |request, out| { seqnos_memory_object_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 72, reply: 32 };
+    rt::subsystem(2200..2210, largest, move |request, out| {
+        seqnos_memory_object_server(server, request, out)
+    })
 }
 
 fn serve_memory_object_init<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -657,8 +617,7 @@ fn serve_memory_object_terminate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -684,8 +643,7 @@ fn serve_memory_object_copy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -720,8 +678,7 @@ fn serve_memory_object_data_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -756,8 +713,7 @@ fn serve_memory_object_data_unlock<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -792,18 +748,13 @@ fn serve_memory_object_lock_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([
-            SEND_RIGHT,
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-        ])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32)])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_32)?;
         let length = body.data(INTEGER_32)?;
@@ -825,8 +776,7 @@ fn serve_memory_object_supply_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -864,8 +814,7 @@ fn serve_memory_object_data_return<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -903,8 +852,7 @@ fn serve_memory_object_change_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -914,13 +862,7 @@ where
         let copy_strategy = body.data(INTEGER_32)?;
         body.end()?;
         let seqno = request.seqno();
-        S::memory_object_change_completed(
-            server,
-            request.port(),
-            seqno,
-            may_cache,
-            copy_strategy,
-        )?;
+        S::memory_object_change_completed(server, request.port(), seqno, may_cache, copy_strategy)?;
         Ok(())
     });
 }
@@ -933,12 +875,7 @@ const _: () = {
     }
     check("memory_object_init, request", &[Port, Port, Data(4)], &[24, 32, 40], 48);
     check("memory_object_terminate, request", &[Port, Port], &[24, 32], 40);
-    check(
-        "memory_object_copy, request",
-        &[Port, Data(4), Data(4), Port],
-        &[24, 32, 40, 48],
-        56,
-    );
+    check("memory_object_copy, request", &[Port, Data(4), Data(4), Port], &[24, 32, 40, 48], 56);
     check(
         "memory_object_data_request, request",
         &[Port, Data(4), Data(4), Data(4)],
@@ -951,12 +888,7 @@ const _: () = {
         &[24, 32, 40, 48],
         56,
     );
-    check(
-        "memory_object_lock_completed, request",
-        &[Port, Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("memory_object_lock_completed, request", &[Port, Data(4), Data(4)], &[24, 32, 40], 48);
     check(
         "memory_object_supply_completed, request",
         &[Port, Data(4), Data(4), Data(4), Data(4)],

@@ -10,6 +10,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `task_notify`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -34,17 +35,14 @@ pub fn mach_notify_new_task<K: rt::Kernel<Abi = Abi>>(
     task: rt::SendRight<K>,
     parent: rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_new_task",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.move_send(task);
-            request.move_send(parent);
-            let dest = rt::Dest::copy_send(notify);
-            request.send(id::MACH_NOTIFY_NEW_TASK, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_new_task", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.move_send(task);
+        request.move_send(parent);
+        let dest = rt::Dest::copy_send(notify);
+        request.send(id::MACH_NOTIFY_NEW_TASK, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel tells the holder of the host's task notification port.
@@ -91,23 +89,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: TaskNotify<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 40,
-        reply: 32,
-    };
-    rt::subsystem(
-        4400..4401,
-        largest,
-        move |request, out| { task_notify_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 40, reply: 32 };
+    rt::subsystem(4400..4401, largest, move |request, out| task_notify_server(server, request, out))
 }
 
 fn serve_mach_notify_new_task<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: TaskNotify<K> + ?Sized,
 {

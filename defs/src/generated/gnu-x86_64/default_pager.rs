@@ -32,6 +32,7 @@ pub struct DefaultPagerInfo {
     /// `dpi_page_size`
     pub dpi_page_size: VmSize,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -76,6 +77,7 @@ pub struct DefaultPagerObject {
     /// `dpo_size`
     pub dpo_size: VmSize,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -113,6 +115,7 @@ pub struct DefaultPagerPage {
     /// `dpp_offset`
     pub dpp_offset: VmOffset,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -138,6 +141,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `default_pager`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2275;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -186,26 +190,18 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.data(INTEGER_64, &object_size);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let memory_object = reply.send_right()?;
-            reply.end()?;
-            Ok(memory_object)
-        },
-    )
+    rt::routine(&"default_pager_object_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.data(INTEGER_64, &object_size);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let memory_object = reply.send_right()?;
+        reply.end()?;
+        Ok(memory_object)
+    })
 }
 
 /// Tells how much paging space there is, and how much of it is free.
@@ -223,20 +219,16 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(default_pager.kernel());
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.data(INTEGER_64_X3)?;
-            reply.end()?;
-            Ok(info)
-        },
-    )
+    rt::routine(&"default_pager_info", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(default_pager.kernel());
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply = request.call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.data(INTEGER_64_X3)?;
+        reply.end()?;
+        Ok(info)
+    })
 }
 
 /// Lists the objects in the pager's care.
@@ -265,28 +257,22 @@ pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     objects_max: u32,
     ports_max: u32,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_objects",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            let objects_max = objects_max.min(128);
-            request.data(INTEGER_32, &objects_max);
-            let ports_max = ports_max.min(256);
-            request.data(INTEGER_32, &ports_max);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-            let objects = reply.indefinite(INTEGER_64_ARRAY)?;
-            let ports = reply.indefinite_ports()?;
-            reply.end()?;
-            Ok(DefaultPagerObjectsReply {
-                objects: objects.into_vec(),
-                ports,
-            })
-        },
-    )
+    rt::routine(&"default_pager_objects", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        let objects_max = objects_max.min(128);
+        request.data(INTEGER_32, &objects_max);
+        let ports_max = ports_max.min(256);
+        request.data(INTEGER_32, &ports_max);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+        let objects = reply.indefinite(INTEGER_64_ARRAY)?;
+        let ports = reply.indefinite_ports()?;
+        reply.end()?;
+        Ok(DefaultPagerObjectsReply { objects: objects.into_vec(), ports })
+    })
 }
 
 /// Lists the pages of one object, given by its name port, that are in paging space.
@@ -311,28 +297,20 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_pages",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(memory_object);
-            let pages_max = pages_max.min(256);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_PAGES,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"default_pager_object_pages", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(memory_object);
+        let pages_max = pages_max.min(256);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Adds a file or device to the paging space, or takes it away; the master device port opens it.
@@ -355,22 +333,17 @@ pub fn default_pager_paging_file<K: rt::Kernel<Abi = Abi>>(
     filename: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_paging_file",
-        move || {
-            let mut buffer = rt::MsgBuf::<328>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(master_device_port);
-            request.fixed_string(STRING_256_LONG, filename)?;
-            request.data(BOOLEAN, &u32::from(add));
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_paging_file", move || {
+        let mut buffer = rt::MsgBuf::<328>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(master_device_port);
+        request.fixed_string(STRING_256_LONG, filename)?;
+        request.data(BOOLEAN, &u32::from(add));
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the pager of the file server from which it can ask for paging files.
@@ -389,25 +362,17 @@ pub fn default_pager_register_fileserver<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     fileserver_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_register_fileserver",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(fileserver_port);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(
-                    id::DEFAULT_PAGER_REGISTER_FILESERVER,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_register_fileserver", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(fileserver_port);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request
+            .call(id::DEFAULT_PAGER_REGISTER_FILESERVER, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What administrators and file systems ask of the default memory manager.
@@ -505,17 +470,11 @@ where
     S: DefaultPager<K> + ?Sized,
 {
     match request.id() {
-        id::DEFAULT_PAGER_OBJECT_CREATE => {
-            serve_default_pager_object_create(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_CREATE => serve_default_pager_object_create(server, request, out),
         id::DEFAULT_PAGER_INFO => serve_default_pager_info(server, request, out),
         id::DEFAULT_PAGER_OBJECTS => serve_default_pager_objects(server, request, out),
-        id::DEFAULT_PAGER_OBJECT_PAGES => {
-            serve_default_pager_object_pages(server, request, out)
-        }
-        id::DEFAULT_PAGER_PAGING_FILE => {
-            serve_default_pager_paging_file(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_PAGES => serve_default_pager_object_pages(server, request, out),
+        id::DEFAULT_PAGER_PAGING_FILE => serve_default_pager_paging_file(server, request, out),
         id::DEFAULT_PAGER_REGISTER_FILESERVER => {
             serve_default_pager_register_fileserver(server, request, out)
         }
@@ -531,23 +490,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 328,
-        reply: 4160,
-    };
-    rt::subsystem(
-        2275..2281,
-        largest,
-        move |request, out| { default_pager_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 328, reply: 4160 };
+    rt::subsystem(2275..2281, largest, move |request, out| {
+        default_pager_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -555,11 +508,7 @@ where
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
         let object_size = body.data(INTEGER_64)?;
         body.end()?;
-        let results = S::default_pager_object_create(
-            server,
-            request.port(),
-            object_size,
-        )?;
+        let results = S::default_pager_object_create(server, request.port(), object_size)?;
         out.encode::<64>(|reply| encode_default_pager_object_create(reply, results))?;
         Ok(())
     });
@@ -569,8 +518,7 @@ fn serve_default_pager_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -586,8 +534,7 @@ fn serve_default_pager_objects<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -596,12 +543,7 @@ where
         let objects_max = body.data::<u32>(INTEGER_32)?.min(128);
         let ports_max = body.data::<u32>(INTEGER_32)?.min(256);
         body.end()?;
-        let results = S::default_pager_objects(
-            server,
-            request.port(),
-            objects_max,
-            ports_max,
-        )?;
+        let results = S::default_pager_objects(server, request.port(), objects_max, ports_max)?;
         out.encode::<4160>(|reply| encode_default_pager_objects(reply, results))?;
         Ok(())
     });
@@ -611,8 +553,7 @@ fn serve_default_pager_object_pages<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -622,12 +563,8 @@ where
         let memory_object = body.send_right()?;
         let pages_max = body.data::<u32>(INTEGER_32)?.min(256);
         body.end()?;
-        let results = S::default_pager_object_pages(
-            server,
-            request.port(),
-            memory_object,
-            pages_max,
-        )?;
+        let results =
+            S::default_pager_object_pages(server, request.port(), memory_object, pages_max)?;
         out.encode::<2104>(|reply| encode_default_pager_object_pages(reply, results))?;
         Ok(())
     });
@@ -637,8 +574,7 @@ fn serve_default_pager_paging_file<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -648,13 +584,7 @@ where
         let filename = body.fixed_string(STRING_256_LONG)?;
         let add = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
-        S::default_pager_paging_file(
-            server,
-            request.port(),
-            master_device_port,
-            filename,
-            add,
-        )?;
+        S::default_pager_paging_file(server, request.port(), master_device_port, filename, add)?;
         Ok(())
     });
 }
@@ -663,8 +593,7 @@ fn serve_default_pager_register_fileserver<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -716,11 +645,11 @@ pub fn default_pager_object_create_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_CREATE, result, encode_default_pager_object_create)
+    token.answer::<64, _>(
+        id::DEFAULT_PAGER_OBJECT_CREATE,
+        result,
+        encode_default_pager_object_create,
+    )
 }
 
 /// Answers a `default_pager_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -738,11 +667,7 @@ pub fn default_pager_objects_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<DefaultPagerObjectsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            4160,
-            _,
-        >(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
+    token.answer::<4160, _>(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
 }
 
 /// Answers a `default_pager_object_pages` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -751,11 +676,11 @@ pub fn default_pager_object_pages_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<DefaultPagerPage>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_PAGES, result, encode_default_pager_object_pages)
+    token.answer::<2104, _>(
+        id::DEFAULT_PAGER_OBJECT_PAGES,
+        result,
+        encode_default_pager_object_pages,
+    )
 }
 
 /// Answers a `default_pager_paging_file` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -794,12 +719,7 @@ const _: () = {
         4160,
     );
     check("default_pager_object_pages, request", &[Port, Data(4)], &[32, 48], 64);
-    check(
-        "default_pager_object_pages, reply",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("default_pager_object_pages, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check(
         "default_pager_paging_file, request",
         &[Port, LongData(256), Data(4)],

@@ -31,6 +31,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `device`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -82,22 +83,18 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_open",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_128_LONG, name)?;
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
-            let device = reply.send_right()?;
-            reply.end()?;
-            Ok(device)
-        },
-    )
+    rt::routine(&"device_open", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_128_LONG, name)?;
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_OPEN, dest, shape, rt::CallOptions::NONE)?;
+        let device = reply.send_right()?;
+        reply.end()?;
+        Ok(device)
+    })
 }
 
 /// Closes a device.
@@ -111,17 +108,14 @@ pub fn device_open<K: rt::Kernel<Abi = Abi>>(
 pub fn device_close<K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_close",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(device.kernel());
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_close", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(device.kernel());
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_CLOSE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Writes data from a record on, and tells how many bytes were written, which may be less.
@@ -148,23 +142,19 @@ pub fn device_write<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"device_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
-            let bytes_written = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bytes_written)
-        },
-    )
+    rt::routine(&"device_write", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_WRITE, dest, shape, rt::CallOptions::NONE)?;
+        let bytes_written = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bytes_written)
+    })
 }
 
 /// Writes a little data, which is in the message.
@@ -191,23 +181,20 @@ pub fn device_write_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"device_write_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<200>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.slice(CHAR, data, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
-            let bytes_written = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bytes_written)
-        },
-    )
+    rt::routine(&"device_write_inband", move || {
+        let mut buffer = rt::MsgBuf::<200>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.slice(CHAR, data, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply =
+            request.call(id::DEVICE_WRITE_INBAND, dest, shape, rt::CallOptions::NONE)?;
+        let bytes_written = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bytes_written)
+    })
 }
 
 /// Reads data from a record on, at most as many bytes as are wanted.
@@ -234,23 +221,19 @@ pub fn device_read<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.ool(BYTE_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(data)
-        },
-    )
+    rt::routine(&"device_read", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_READ, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.ool(BYTE_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(data)
+    })
 }
 
 /// Reads a little data, which is in the message.
@@ -277,23 +260,19 @@ pub fn device_read_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<rt::ArrayVec<u8, 128>, rt::CallError<K>> {
-    rt::routine(
-        &"device_read_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(56, 184, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.slice_before(CHAR, 128, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(data))
-        },
-    )
+    rt::routine(&"device_read_inband", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(56, 184, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_READ_INBAND, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.slice_before(CHAR, 128, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(data))
+    })
 }
 
 /// Makes a memory object of a device's memory.
@@ -322,24 +301,20 @@ pub fn device_map<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     unmap: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"device_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &prot);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &unmap);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
-            let pager = reply.send_right()?;
-            reply.end()?;
-            Ok(pager)
-        },
-    )
+    rt::routine(&"device_map", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &prot);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &unmap);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::DEVICE_MAP, dest, shape, rt::CallOptions::NONE)?;
+        let pager = reply.send_right()?;
+        reply.end()?;
+        Ok(pager)
+    })
 }
 
 /// Sets a device's status, in the layout that the flavor names.
@@ -360,21 +335,16 @@ pub fn device_set_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_set_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, status, 1024)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_set_status", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, status, 1024)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_SET_STATUS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a device's status, in the layout that the flavor names.
@@ -401,23 +371,19 @@ pub fn device_get_status<K: rt::Kernel<Abi = Abi>>(
     flavor: DevFlavor,
     status_max: u32,
 ) -> Result<rt::ArrayVec<i32, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"device_get_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &flavor);
-            let status_max = status_max.min(1024);
-            request.data(INTEGER_32, &status_max);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-            let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(status))
-        },
-    )
+    rt::routine(&"device_get_status", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &flavor);
+        let status_max = status_max.min(1024);
+        request.data(INTEGER_32, &status_max);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
+        let mut reply = request.call(id::DEVICE_GET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let status = reply.slice_before(INTEGER_32, status_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(status))
+    })
 }
 
 /// Sends the packets of a network device that pass a filter to a port.
@@ -440,22 +406,17 @@ pub fn device_set_filter<'a, K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     filter: &[Filter],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_set_filter",
-        move || {
-            let mut buffer = rt::MsgBuf::<328>::new();
-            let mut request = buffer.request(device.kernel());
-            request.poly(receive_port);
-            request.data(INTEGER_32, &priority);
-            request.slice(INTEGER_16, filter, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_set_filter", move || {
+        let mut buffer = rt::MsgBuf::<328>::new();
+        let mut request = buffer.request(device.kernel());
+        request.poly(receive_port);
+        request.data(INTEGER_32, &priority);
+        request.slice(INTEGER_16, filter, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_SET_FILTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sends a message to a port at each interrupt of a line, which then stays off until `device_intr_ack`.
@@ -478,22 +439,17 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &flags);
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_register", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &flags);
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets an interrupt line fire again.
@@ -512,20 +468,15 @@ pub fn device_intr_ack<'a, K: rt::Kernel<Abi = Abi>>(
     device: &rt::SendRight<K>,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_ack",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(device.kernel());
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(device);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_ack", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(device.kernel());
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(device);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_ACK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Devices, as the kernel and programs that drive devices offer them.
@@ -721,22 +672,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4152,
-        reply: 4152,
-    };
-    rt::subsystem(
-        2800..2815,
-        largest,
-        move |request, out| { device_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4152, reply: 4152 };
+    rt::subsystem(2800..2815, largest, move |request, out| device_server(server, request, out))
 }
 
-fn serve_device_open<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_open<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -752,11 +692,7 @@ where
     });
 }
 
-fn serve_device_close<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_close<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -768,11 +704,7 @@ where
     });
 }
 
-fn serve_device_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -798,8 +730,7 @@ fn serve_device_write_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -809,23 +740,13 @@ where
         let recnum = body.data(INTEGER_64)?;
         let data = body.slice_before(CHAR, 128, 0)?;
         body.end()?;
-        let results = S::device_write_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            data,
-        )?;
+        let results = S::device_write_inband(server, request.port(), mode, recnum, data)?;
         out.encode::<64>(|reply| encode_device_write_inband(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_device_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -836,13 +757,7 @@ where
         let recnum = body.data(INTEGER_64)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::device_read(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        let results = S::device_read(server, request.port(), mode, recnum, bytes_wanted)?;
         out.encode::<64>(|reply| encode_device_read(reply, results))?;
         Ok(())
     });
@@ -852,8 +767,7 @@ fn serve_device_read_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -863,23 +777,13 @@ where
         let recnum = body.data(INTEGER_64)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::device_read_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        let results = S::device_read_inband(server, request.port(), mode, recnum, bytes_wanted)?;
         out.encode::<184>(|reply| encode_device_read_inband(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_device_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_device_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
@@ -901,8 +805,7 @@ fn serve_device_set_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -920,8 +823,7 @@ fn serve_device_get_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -940,8 +842,7 @@ fn serve_device_set_filter<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -961,18 +862,13 @@ fn serve_device_intr_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let id = body.data(INTEGER_32)?;
         let flags = body.data(INTEGER_32)?;
         let receive_port = body.send_right()?;
@@ -986,8 +882,7 @@ fn serve_device_intr_ack<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Device<K> + ?Sized,
 {
@@ -1176,39 +1071,19 @@ const _: () = {
     check("device_close, reply", &[Data(4)], &[32], 48);
     check("device_write, request", &[Data(4), Data(8), OutOfLine], &[32, 48, 64], 80);
     check("device_write, reply", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "device_write_inband, request",
-        &[Data(4), Data(8), Array(128)],
-        &[32, 48, 64],
-        200,
-    );
+    check("device_write_inband, request", &[Data(4), Data(8), Array(128)], &[32, 48, 64], 200);
     check("device_write_inband, reply", &[Data(4), Data(4)], &[32, 48], 64);
     check("device_read, request", &[Data(4), Data(8), Data(4)], &[32, 48, 64], 80);
     check("device_read, reply", &[Data(4), OutOfLine], &[32, 48], 64);
-    check(
-        "device_read_inband, request",
-        &[Data(4), Data(8), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
+    check("device_read_inband, request", &[Data(4), Data(8), Data(4)], &[32, 48, 64], 80);
     check("device_read_inband, reply", &[Data(4), Array(128)], &[32, 48], 184);
-    check(
-        "device_map, request",
-        &[Data(4), Data(8), Data(8), Data(4)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("device_map, request", &[Data(4), Data(8), Data(8), Data(4)], &[32, 48, 64, 80], 96);
     check("device_map, reply", &[Data(4), Port], &[32, 48], 64);
     check("device_set_status, request", &[Data(4), Array(4096)], &[32, 48], 4152);
     check("device_set_status, reply", &[Data(4)], &[32], 48);
     check("device_get_status, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("device_get_status, reply", &[Data(4), Array(4096)], &[32, 48], 4152);
-    check(
-        "device_set_filter, request",
-        &[Port, Data(4), Array(256)],
-        &[32, 48, 64],
-        328,
-    );
+    check("device_set_filter, request", &[Port, Data(4), Array(256)], &[32, 48, 64], 328);
     check("device_set_filter, reply", &[Data(4)], &[32], 48);
     check("device_intr_register, request", &[Data(4), Data(4), Port], &[32, 48, 64], 80);
     check("device_intr_register, reply", &[Data(4)], &[32], 48);

@@ -20,6 +20,7 @@ const STRING_C_X128: rt::Type = rt::Type::inline(12, 8, 128);
 /// The message id of the first routine of `device_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2800;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -55,23 +56,19 @@ pub fn device_open_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_open_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let mut request = buffer.request(device_server_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_128_LONG, name)?;
-            let dest = rt::Dest::copy_send(device_server_port);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_OPEN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_open_request", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let mut request = buffer.request(device_server_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_128_LONG, name)?;
+        let dest = rt::Dest::copy_send(device_server_port);
+        request.send_with_reply_port(
+            id::DEVICE_OPEN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Writes data, which is out of line, from a record on.
@@ -94,24 +91,20 @@ pub fn device_write_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_WRITE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_write_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_WRITE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Writes a little data, which is in the message.
@@ -134,24 +127,20 @@ pub fn device_write_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_request_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<200>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.slice(CHAR, data, 128)?;
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_WRITE_REQUEST_INBAND,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_write_request_inband", move || {
+        let mut buffer = rt::MsgBuf::<200>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.slice(CHAR, data, 128)?;
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_WRITE_REQUEST_INBAND,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Reads data from a record on; it will come out of line.
@@ -174,24 +163,20 @@ pub fn device_read_request<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_READ_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_read_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_READ_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Reads a little data; it will come in a message.
@@ -214,24 +199,20 @@ pub fn device_read_request_inband<K: rt::Kernel<Abi = Abi>>(
     recnum: Recnum,
     bytes_wanted: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_request_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(device.kernel());
-            request.data(INTEGER_32, &mode);
-            request.data(INTEGER_64, &recnum);
-            request.data(INTEGER_32, &bytes_wanted);
-            let dest = rt::Dest::copy_send(device);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_READ_REQUEST_INBAND,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_read_request_inband", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(device.kernel());
+        request.data(INTEGER_32, &mode);
+        request.data(INTEGER_64, &recnum);
+        request.data(INTEGER_32, &bytes_wanted);
+        let dest = rt::Dest::copy_send(device);
+        request.send_with_reply_port(
+            id::DEVICE_READ_REQUEST_INBAND,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Opens a device by a name of variable type, as newer kernels take it.
@@ -252,23 +233,19 @@ pub fn device_open_new_request<K: rt::Kernel<Abi = Abi>>(
     mode: DevMode,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_open_new_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let mut request = buffer.request(device_server_port.kernel());
-            request.data(INTEGER_32, &mode);
-            request.fixed_string(STRING_C_X128, name)?;
-            let dest = rt::Dest::copy_send(device_server_port);
-            request
-                .send_with_reply_port(
-                    id::DEVICE_OPEN_NEW_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply_port),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"device_open_new_request", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let mut request = buffer.request(device_server_port.kernel());
+        request.data(INTEGER_32, &mode);
+        request.fixed_string(STRING_C_X128, name)?;
+        let dest = rt::Dest::copy_send(device_server_port);
+        request.send_with_reply_port(
+            id::DEVICE_OPEN_NEW_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply_port),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `device` for clients that do not wait: the answer is a message of `device_reply` to the port
@@ -369,16 +346,10 @@ where
     match request.id() {
         id::DEVICE_OPEN_REQUEST => serve_device_open_request(server, request, out),
         id::DEVICE_WRITE_REQUEST => serve_device_write_request(server, request, out),
-        id::DEVICE_WRITE_REQUEST_INBAND => {
-            serve_device_write_request_inband(server, request, out)
-        }
+        id::DEVICE_WRITE_REQUEST_INBAND => serve_device_write_request_inband(server, request, out),
         id::DEVICE_READ_REQUEST => serve_device_read_request(server, request, out),
-        id::DEVICE_READ_REQUEST_INBAND => {
-            serve_device_read_request_inband(server, request, out)
-        }
-        id::DEVICE_OPEN_NEW_REQUEST => {
-            serve_device_open_new_request(server, request, out)
-        }
+        id::DEVICE_READ_REQUEST_INBAND => serve_device_read_request_inband(server, request, out),
+        id::DEVICE_OPEN_NEW_REQUEST => serve_device_open_new_request(server, request, out),
         _ => return false,
     }
     true
@@ -391,23 +362,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 200,
-        reply: 48,
-    };
-    rt::subsystem(
-        2800..2807,
-        largest,
-        move |request, out| { device_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 200, reply: 48 };
+    rt::subsystem(2800..2807, largest, move |request, out| {
+        device_request_server(server, request, out)
+    })
 }
 
 fn serve_device_open_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -425,8 +390,7 @@ fn serve_device_write_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -450,8 +414,7 @@ fn serve_device_write_request_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -470,8 +433,7 @@ fn serve_device_read_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -490,8 +452,7 @@ fn serve_device_read_request_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -501,13 +462,7 @@ where
         let recnum = body.data(INTEGER_64)?;
         let bytes_wanted = body.data(INTEGER_32)?;
         body.end()?;
-        S::device_read_request_inband(
-            server,
-            request.port(),
-            mode,
-            recnum,
-            bytes_wanted,
-        )?;
+        S::device_read_request_inband(server, request.port(), mode, recnum, bytes_wanted)?;
         Ok(())
     });
 }
@@ -516,8 +471,7 @@ fn serve_device_open_new_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DeviceRequest<K> + ?Sized,
 {
@@ -538,29 +492,14 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("device_open_request, request", &[Data(4), LongData(128)], &[32, 48], 184);
-    check(
-        "device_write_request, request",
-        &[Data(4), Data(8), OutOfLine],
-        &[32, 48, 64],
-        80,
-    );
+    check("device_write_request, request", &[Data(4), Data(8), OutOfLine], &[32, 48, 64], 80);
     check(
         "device_write_request_inband, request",
         &[Data(4), Data(8), Array(128)],
         &[32, 48, 64],
         200,
     );
-    check(
-        "device_read_request, request",
-        &[Data(4), Data(8), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
-    check(
-        "device_read_request_inband, request",
-        &[Data(4), Data(8), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
+    check("device_read_request, request", &[Data(4), Data(8), Data(4)], &[32, 48, 64], 80);
+    check("device_read_request_inband, request", &[Data(4), Data(8), Data(4)], &[32, 48, 64], 80);
     check("device_open_new_request, request", &[Data(4), Data(128)], &[32, 48], 184);
 };

@@ -17,6 +17,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `exc`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2400;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -52,24 +53,19 @@ pub fn exception_raise<K: rt::Kernel<Abi = Abi>>(
     code: Integer,
     subcode: RpcLongInteger,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exception_raise",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(exception_port.kernel());
-            request.copy_send(thread);
-            request.copy_send(task);
-            request.data(INTEGER_32, &exception);
-            request.data(INTEGER_32, &code);
-            request.data(INTEGER_64, &subcode);
-            let dest = rt::Dest::copy_send(exception_port);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exception_raise", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(exception_port.kernel());
+        request.copy_send(thread);
+        request.copy_send(task);
+        request.data(INTEGER_32, &exception);
+        request.data(INTEGER_32, &code);
+        request.data(INTEGER_64, &subcode);
+        let dest = rt::Dest::copy_send(exception_port);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::EXCEPTION_RAISE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the kernel tells the holder of an exception port: a thread did what it cannot go on after.
@@ -127,23 +123,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 112,
-        reply: 48,
-    };
-    rt::subsystem(
-        2400..2401,
-        largest,
-        move |request, out| { exc_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 112, reply: 48 };
+    rt::subsystem(2400..2401, largest, move |request, out| exc_server(server, request, out))
 }
 
 fn serve_exception_raise<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exc<K> + ?Sized,
 {
@@ -162,15 +150,7 @@ where
         let code = body.data(INTEGER_32)?;
         let subcode = body.data(INTEGER_64)?;
         body.end()?;
-        S::exception_raise(
-            server,
-            request.port(),
-            thread,
-            task,
-            exception,
-            code,
-            subcode,
-        )?;
+        S::exception_raise(server, request.port(), thread, task, exception, code, subcode)?;
         Ok(())
     });
 }

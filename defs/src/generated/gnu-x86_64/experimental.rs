@@ -18,6 +18,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `experimental`.
 #[allow(dead_code)]
 pub const BASE: i32 = 424242;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -60,23 +61,18 @@ pub fn device_intr_register<'a, K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     receive_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &line);
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &flags);
-            request.poly(receive_port);
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_register", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &line);
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &flags);
+        request.poly(receive_port);
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Switches the interrupts of a line on or off.
@@ -97,21 +93,16 @@ pub fn device_intr_enable<K: rt::Kernel<Abi = Abi>>(
     line: i32,
     status: u8,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_intr_enable",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(master_port.kernel());
-            request.data(INTEGER_32, &line);
-            request.data(CHAR, &status);
-            let dest = rt::Dest::copy_send(master_port);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"device_intr_enable", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(master_port.kernel());
+        request.data(INTEGER_32, &line);
+        request.data(CHAR, &status);
+        let dest = rt::Dest::copy_send(master_port);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DEVICE_INTR_ENABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Allocates memory whose pages follow each other in physical memory, and tells both addresses.
@@ -137,26 +128,20 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     size: VmSize,
 ) -> Result<VmAllocateContiguousReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate_contiguous",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(target_task);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
-            let vaddr = reply.data(INTEGER_64)?;
-            let paddr = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(VmAllocateContiguousReply {
-                vaddr,
-                paddr,
-            })
-        },
-    )
+    rt::routine(&"vm_allocate_contiguous", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(target_task);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
+        let vaddr = reply.data(INTEGER_64)?;
+        let paddr = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(VmAllocateContiguousReply { vaddr, paddr })
+    })
 }
 
 /// Calls that GNU Mach may change or drop from one release to the next: interrupts in user space, and memory
@@ -232,23 +217,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 96,
-        reply: 80,
-    };
-    rt::subsystem(
-        424242..424246,
-        largest,
-        move |request, out| { experimental_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 96, reply: 80 };
+    rt::subsystem(424242..424246, largest, move |request, out| {
+        experimental_server(server, request, out)
+    })
 }
 
 fn serve_device_intr_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -274,8 +253,7 @@ fn serve_device_intr_enable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -293,8 +271,7 @@ fn serve_vm_allocate_contiguous<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Experimental<K> + ?Sized,
 {
@@ -304,12 +281,7 @@ where
         let target_task = body.send_right()?;
         let size = body.data(INTEGER_64)?;
         body.end()?;
-        let results = S::vm_allocate_contiguous(
-            server,
-            request.port(),
-            target_task,
-            size,
-        )?;
+        let results = S::vm_allocate_contiguous(server, request.port(), target_task, size)?;
         out.encode::<80>(|reply| encode_vm_allocate_contiguous(reply, results))?;
         Ok(())
     });
@@ -348,11 +320,7 @@ pub fn vm_allocate_contiguous_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<VmAllocateContiguousReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
+    token.answer::<80, _>(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -371,10 +339,5 @@ const _: () = {
     check("device_intr_enable, request", &[Data(4), Data(1)], &[32, 48], 64);
     check("device_intr_enable, reply", &[Data(4)], &[32], 48);
     check("vm_allocate_contiguous, request", &[Port, Data(8)], &[32, 48], 64);
-    check(
-        "vm_allocate_contiguous, reply",
-        &[Data(4), Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("vm_allocate_contiguous, reply", &[Data(4), Data(8), Data(8)], &[32, 48, 64], 80);
 };

@@ -36,6 +36,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `gnumach`.
 #[allow(dead_code)]
 pub const BASE: i32 = 4200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -95,20 +96,17 @@ pub struct VmAllocateContiguousReply {
 pub fn vm_cache_statistics<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<VmCacheStatisticsData, rt::CallError<K>> {
-    rt::routine(
-        &"vm_cache_statistics",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(104, 104, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_CACHE_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
-            let vm_cache_stats = reply.data(INTEGER_32_X11)?;
-            reply.end()?;
-            Ok(vm_cache_stats)
-        },
-    )
+    rt::routine(&"vm_cache_statistics", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(104, 104, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_CACHE_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
+        let vm_cache_stats = reply.data(INTEGER_32_X11)?;
+        reply.end()?;
+        Ok(vm_cache_stats)
+    })
 }
 
 /// Ends a thread, and with it what it could not release itself: its last reference to its own port, its reply
@@ -137,20 +135,17 @@ pub fn thread_terminate_release<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_terminate_release",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.copy_send(task);
-            request.data(PORT_NAME, &thread_name);
-            request.data(PORT_NAME, &reply_port);
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(thread);
-            request.send(id::THREAD_TERMINATE_RELEASE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"thread_terminate_release", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.copy_send(task);
+        request.data(PORT_NAME, &thread_name);
+        request.data(PORT_NAME, &reply_port);
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(thread);
+        request.send(id::THREAD_TERMINATE_RELEASE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Names a task, for the messages of the kernel.
@@ -168,16 +163,13 @@ pub fn task_set_name<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(task.kernel());
-            request.string(STRING_C, name, 64)?;
-            let dest = rt::Dest::copy_send(task);
-            request.send(id::TASK_SET_NAME, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"task_set_name", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(task.kernel());
+        request.string(STRING_C, name, 64)?;
+        let dest = rt::Dest::copy_send(task);
+        request.send(id::TASK_SET_NAME, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Asks to be told of each new task, with the messages of `task_notify`.
@@ -196,25 +188,17 @@ pub fn register_new_task_notification<'a, K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     notification: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"register_new_task_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.poly(notification);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(
-                    id::REGISTER_NEW_TASK_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"register_new_task_notification", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.poly(notification);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request
+            .call(id::REGISTER_NEW_TASK_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Waits for a `gsync_wake` on an address, unless the word there differs from `val1`.
@@ -244,22 +228,19 @@ pub fn gsync_wait<K: rt::Kernel<Abi = Abi>>(
     msec: Natural,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"gsync_wait",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_64, &addr);
-            request.data(INTEGER_32, &val1);
-            request.data(INTEGER_32, &val2);
-            request.data(INTEGER_32, &msec);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::GSYNC_WAIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"gsync_wait", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_64, &addr);
+        request.data(INTEGER_32, &val1);
+        request.data(INTEGER_32, &val2);
+        request.data(INTEGER_32, &msec);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::GSYNC_WAIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Wakes a thread that waits on an address.
@@ -283,18 +264,15 @@ pub fn gsync_wake<K: rt::Kernel<Abi = Abi>>(
     val: u32,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"gsync_wake",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_64, &addr);
-            request.data(INTEGER_32, &val);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(task);
-            request.send(id::GSYNC_WAKE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"gsync_wake", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_64, &addr);
+        request.data(INTEGER_32, &val);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(task);
+        request.send(id::GSYNC_WAKE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Lets a thread that waits on one address wait on another.
@@ -321,19 +299,16 @@ pub fn gsync_requeue<K: rt::Kernel<Abi = Abi>>(
     wake_one: bool,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"gsync_requeue",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_64, &src_addr);
-            request.data(INTEGER_64, &dst_addr);
-            request.data(BOOLEAN, &u32::from(wake_one));
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(task);
-            request.send(id::GSYNC_REQUEUE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"gsync_requeue", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_64, &src_addr);
+        request.data(INTEGER_64, &dst_addr);
+        request.data(BOOLEAN, &u32::from(wake_one));
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(task);
+        request.send(id::GSYNC_REQUEUE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Keeps all memory of a task resident, as the flags say; no flags let it be paged again.
@@ -354,19 +329,16 @@ pub fn vm_wire_all<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     flags: VmWire,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_wire_all",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(host.kernel());
-            request.copy_send(task);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_WIRE_ALL, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_wire_all", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(host.kernel());
+        request.copy_send(task);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_WIRE_ALL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Writes a range of a memory object back to its manager, and drops it, as asked for.
@@ -393,22 +365,19 @@ pub fn vm_object_sync<K: rt::Kernel<Abi = Abi>>(
     should_return: bool,
     should_iosync: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_object_sync",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(object.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &size);
-            request.data(BOOLEAN, &u32::from(should_flush));
-            request.data(BOOLEAN, &u32::from(should_return));
-            request.data(BOOLEAN, &u32::from(should_iosync));
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_OBJECT_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_object_sync", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(object.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &size);
+        request.data(BOOLEAN, &u32::from(should_flush));
+        request.data(BOOLEAN, &u32::from(should_return));
+        request.data(BOOLEAN, &u32::from(should_iosync));
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_OBJECT_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Does the same with a range of a task's memory.
@@ -431,20 +400,17 @@ pub fn vm_msync<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_msync",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &sync_flags);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_msync", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &sync_flags);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_MSYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Allocates memory that is contiguous in physical memory, between `pmin` and `pmax`, for devices.
@@ -478,29 +444,23 @@ pub fn vm_allocate_contiguous<K: rt::Kernel<Abi = Abi>>(
     pmax: RpcPhysAddr,
     palign: RpcPhysAddr,
 ) -> Result<VmAllocateContiguousReply, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate_contiguous",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(target_task);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_64, &pmin);
-            request.data(INTEGER_64, &pmax);
-            request.data(INTEGER_64, &palign);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
-            let vaddr = reply.data(INTEGER_64)?;
-            let paddr = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(VmAllocateContiguousReply {
-                vaddr,
-                paddr,
-            })
-        },
-    )
+    rt::routine(&"vm_allocate_contiguous", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(target_task);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_64, &pmin);
+        request.data(INTEGER_64, &pmax);
+        request.data(INTEGER_64, &palign);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_ALLOCATE_CONTIGUOUS, dest, shape, rt::CallOptions::NONE)?;
+        let vaddr = reply.data(INTEGER_64)?;
+        let paddr = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(VmAllocateContiguousReply { vaddr, paddr })
+    })
 }
 
 /// Says that the machine cannot go on without a task.
@@ -518,16 +478,13 @@ pub fn task_set_essential<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_essential",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(BOOLEAN, &u32::from(essential));
-            let dest = rt::Dest::copy_send(task);
-            request.send(id::TASK_SET_ESSENTIAL, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"task_set_essential", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(BOOLEAN, &u32::from(essential));
+        let dest = rt::Dest::copy_send(task);
+        request.send(id::TASK_SET_ESSENTIAL, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Tells the physical addresses of a range of a task's memory.
@@ -554,23 +511,19 @@ pub fn vm_pages_phys<K: rt::Kernel<Abi = Abi>>(
     vaddr: VmAddress,
     size: VmSize,
 ) -> Result<rt::Vec<RpcPhysAddr>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_pages_phys",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.copy_send(target_task);
-            request.data(INTEGER_64, &vaddr);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::VM_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
-            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"vm_pages_phys", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.copy_send(target_task);
+        request.data(INTEGER_64, &vaddr);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::VM_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Names a thread, for the messages of the kernel.
@@ -588,16 +541,13 @@ pub fn thread_set_name<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.string(STRING_C, name, 64)?;
-            let dest = rt::Dest::copy_send(thread);
-            request.send(id::THREAD_SET_NAME, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"thread_set_name", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.string(STRING_C, name, 64)?;
+        let dest = rt::Dest::copy_send(thread);
+        request.send(id::THREAD_SET_NAME, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Tells a thread's name; that of its task if it has none.
@@ -615,20 +565,16 @@ pub fn thread_set_name<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_get_name<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let request = buffer.request(thread.kernel());
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(56, 120, rt::Complex::Never);
-            let mut reply = request
-                .call(id::THREAD_GET_NAME, dest, shape, rt::CallOptions::NONE)?;
-            let name = reply.string(STRING_C, 64)?;
-            reply.end()?;
-            Ok(name.into())
-        },
-    )
+    rt::routine(&"thread_get_name", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let request = buffer.request(thread.kernel());
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(56, 120, rt::Complex::Never);
+        let mut reply = request.call(id::THREAD_GET_NAME, dest, shape, rt::CallOptions::NONE)?;
+        let name = reply.string(STRING_C, 64)?;
+        reply.end()?;
+        Ok(name.into())
+    })
 }
 
 /// The calls that GNU Mach has beyond those of Mach 3.
@@ -669,11 +615,7 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
     /// Names a task, for the messages of the kernel.
     ///
     /// `task_set_name`, sent by [`task_set_name()`].
-    fn task_set_name(
-        &self,
-        task: rt::Port<'_, K>,
-        name: &rt::CStr,
-    ) -> Result<(), rt::KernReturn> {
+    fn task_set_name(&self, task: rt::Port<'_, K>, name: &rt::CStr) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -833,10 +775,7 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
     /// Tells a thread's name; that of its task if it has none.
     ///
     /// `thread_get_name`, sent by [`thread_get_name()`].
-    fn thread_get_name(
-        &self,
-        thread: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn thread_get_name(&self, thread: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -853,9 +792,7 @@ where
 {
     match request.id() {
         id::VM_CACHE_STATISTICS => serve_vm_cache_statistics(server, request, out),
-        id::THREAD_TERMINATE_RELEASE => {
-            serve_thread_terminate_release(server, request, out)
-        }
+        id::THREAD_TERMINATE_RELEASE => serve_thread_terminate_release(server, request, out),
         id::TASK_SET_NAME => serve_task_set_name(server, request, out),
         id::REGISTER_NEW_TASK_NOTIFICATION => {
             serve_register_new_task_notification(server, request, out)
@@ -883,23 +820,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 112,
-        reply: 2104,
-    };
-    rt::subsystem(
-        4200..4215,
-        largest,
-        move |request, out| { gnumach_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 112, reply: 2104 };
+    rt::subsystem(4200..4215, largest, move |request, out| gnumach_server(server, request, out))
 }
 
 fn serve_vm_cache_statistics<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -915,8 +844,7 @@ fn serve_thread_terminate_release<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -948,11 +876,7 @@ where
     });
 }
 
-fn serve_task_set_name<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_set_name<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -970,8 +894,7 @@ fn serve_register_new_task_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -984,11 +907,7 @@ where
     });
 }
 
-fn serve_gsync_wait<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_gsync_wait<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1006,11 +925,7 @@ where
     });
 }
 
-fn serve_gsync_wake<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_gsync_wake<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1026,11 +941,7 @@ where
     });
 }
 
-fn serve_gsync_requeue<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_gsync_requeue<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1047,11 +958,7 @@ where
     });
 }
 
-fn serve_vm_wire_all<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_wire_all<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1067,11 +974,7 @@ where
     });
 }
 
-fn serve_vm_object_sync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_object_sync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1097,11 +1000,7 @@ where
     });
 }
 
-fn serve_vm_msync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_msync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
@@ -1121,8 +1020,7 @@ fn serve_vm_allocate_contiguous<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -1159,8 +1057,7 @@ fn serve_task_set_essential<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -1173,33 +1070,19 @@ where
     });
 }
 
-fn serve_vm_pages_phys<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_pages_phys<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
     out.serve(|out| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            SEND_RIGHT,
-            rt::Expected::data(INTEGER_64),
-            rt::Expected::data(INTEGER_64),
-        ])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_64), rt::Expected::data(INTEGER_64)])?;
         let target_task = body.send_right()?;
         let vaddr = body.data(INTEGER_64)?;
         let size = body.data(INTEGER_64)?;
         body.end()?;
-        let results = S::vm_pages_phys(
-            server,
-            request.port(),
-            target_task,
-            vaddr,
-            size,
-        )?;
+        let results = S::vm_pages_phys(server, request.port(), target_task, vaddr, size)?;
         out.encode::<2104>(|reply| encode_vm_pages_phys(reply, results))?;
         Ok(())
     });
@@ -1209,8 +1092,7 @@ fn serve_thread_set_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -1227,8 +1109,7 @@ fn serve_thread_get_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Gnumach<K> + ?Sized,
 {
@@ -1333,11 +1214,7 @@ pub fn vm_allocate_contiguous_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<VmAllocateContiguousReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
+    token.answer::<80, _>(id::VM_ALLOCATE_CONTIGUOUS, result, encode_vm_allocate_contiguous)
 }
 
 /// Answers a `vm_pages_phys` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1383,12 +1260,7 @@ const _: () = {
     );
     check("gsync_wait, reply", &[Data(4)], &[32], 48);
     check("gsync_wake, request", &[Data(8), Data(4), Data(4)], &[32, 48, 64], 80);
-    check(
-        "gsync_requeue, request",
-        &[Data(8), Data(8), Data(4), Data(4)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("gsync_requeue, request", &[Data(8), Data(8), Data(4), Data(4)], &[32, 48, 64, 80], 96);
     check("vm_wire_all, request", &[Port, Data(4)], &[32, 48], 64);
     check("vm_wire_all, reply", &[Data(4)], &[32], 48);
     check(
@@ -1406,12 +1278,7 @@ const _: () = {
         &[32, 48, 64, 80, 96],
         112,
     );
-    check(
-        "vm_allocate_contiguous, reply",
-        &[Data(4), Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("vm_allocate_contiguous, reply", &[Data(4), Data(8), Data(8)], &[32, 48, 64], 80);
     check("task_set_essential, request", &[Data(4)], &[32], 48);
     check("vm_pages_phys, request", &[Port, Data(8), Data(8)], &[32, 48, 64], 80);
     check("vm_pages_phys, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);

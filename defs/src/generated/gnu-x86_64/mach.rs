@@ -41,6 +41,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `mach`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -195,21 +196,17 @@ pub fn task_create<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     inherit_memory: bool,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(BOOLEAN, &u32::from(inherit_memory));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let child_task = reply.send_right()?;
-            reply.end()?;
-            Ok(child_task)
-        },
-    )
+    rt::routine(&"task_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(BOOLEAN, &u32::from(inherit_memory));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::TASK_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let child_task = reply.send_right()?;
+        reply.end()?;
+        Ok(child_task)
+    })
 }
 
 /// Ends a task, with its threads, its rights and its memory.
@@ -223,17 +220,14 @@ pub fn task_create<K: rt::Kernel<Abi = Abi>>(
 pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_terminate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the handlers of the system calls that are emulated in a task.
@@ -252,29 +246,21 @@ pub fn task_terminate<K: rt::Kernel<Abi = Abi>>(
 pub fn task_get_emulation_vector<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<TaskGetEmulationVectorReply, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_emulation_vector",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::TASK_GET_EMULATION_VECTOR,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let vector_start = reply.data(INTEGER_32)?;
-            let emulation_vector = reply.ool_elements(INTEGER_64_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(TaskGetEmulationVectorReply {
-                vector_start,
-                emulation_vector: emulation_vector.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"task_get_emulation_vector", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?;
+        let vector_start = reply.data(INTEGER_32)?;
+        let emulation_vector = reply.ool_elements(INTEGER_64_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(TaskGetEmulationVectorReply {
+            vector_start,
+            emulation_vector: emulation_vector.into_vec(),
+        })
+    })
 }
 
 /// Sets the handlers of the system calls that are emulated in a task.
@@ -295,21 +281,16 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
     vector_start: i32,
     emulation_vector: &[VmOffset],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_emulation_vector",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &vector_start);
-            request.ool(INTEGER_64_OUT_OF_LINE, rt::OolArg::lend(emulation_vector));
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::TASK_SET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_emulation_vector", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &vector_start);
+        request.ool(INTEGER_64_OUT_OF_LINE, rt::OolArg::lend(emulation_vector));
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_SET_EMULATION_VECTOR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lists the threads of a task.
@@ -327,20 +308,16 @@ pub fn task_set_emulation_vector<K: rt::Kernel<Abi = Abi>>(
 pub fn task_threads<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"task_threads",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_THREADS, dest, shape, rt::CallOptions::NONE)?;
-            let thread_list = reply.ool_ports()?;
-            reply.end()?;
-            Ok(thread_list)
-        },
-    )
+    rt::routine(&"task_threads", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::TASK_THREADS, dest, shape, rt::CallOptions::NONE)?;
+        let thread_list = reply.ool_ports()?;
+        reply.end()?;
+        Ok(thread_list)
+    })
 }
 
 /// Tells facts about a task, in the layout that the flavor names.
@@ -365,24 +342,19 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     task_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"task_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_32, &flavor);
-            let task_info_out_max = task_info_out_max.min(1024);
-            request.data(INTEGER_32, &task_info_out_max);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TASK_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let task_info_out = reply
-                .slice_before(INTEGER_32, task_info_out_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(task_info_out))
-        },
-    )
+    rt::routine(&"task_info", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_32, &flavor);
+        let task_info_out_max = task_info_out_max.min(1024);
+        request.data(INTEGER_32, &task_info_out_max);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
+        let mut reply = request.call(id::TASK_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let task_info_out = reply.slice_before(INTEGER_32, task_info_out_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(task_info_out))
+    })
 }
 
 /// Ends a thread.
@@ -396,19 +368,14 @@ pub fn task_info<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_terminate<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_thread.kernel());
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_terminate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_thread.kernel());
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_TERMINATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a stopped thread's registers, in the layout that the flavor names.
@@ -433,23 +400,19 @@ pub fn thread_get_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     old_state_max: u32,
 ) -> Result<rt::ArrayVec<Natural, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &flavor);
-            let old_state_max = old_state_max.min(1024);
-            request.data(INTEGER_32, &old_state_max);
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
-            let mut reply = request
-                .call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::NONE)?;
-            let old_state = reply.slice_before(INTEGER_32, old_state_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(old_state))
-        },
-    )
+    rt::routine(&"thread_get_state", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &flavor);
+        let old_state_max = old_state_max.min(1024);
+        request.data(INTEGER_32, &old_state_max);
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
+        let mut reply = request.call(id::THREAD_GET_STATE, dest, shape, rt::CallOptions::NONE)?;
+        let old_state = reply.slice_before(INTEGER_32, old_state_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(old_state))
+    })
 }
 
 /// Sets a stopped thread's registers, in the layout that the flavor names.
@@ -470,21 +433,16 @@ pub fn thread_set_state<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_state",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, new_state, 1024)?;
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_state", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, new_state, 1024)?;
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_SET_STATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about a thread, in the layout that the flavor names.
@@ -509,24 +467,19 @@ pub fn thread_info<K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     thread_info_out_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 1024>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(target_thread.kernel());
-            request.data(INTEGER_32, &flavor);
-            let thread_info_out_max = thread_info_out_max.min(1024);
-            request.data(INTEGER_32, &thread_info_out_max);
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
-            let mut reply = request
-                .call(id::THREAD_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let thread_info_out = reply
-                .slice_before(INTEGER_32, thread_info_out_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(thread_info_out))
-        },
-    )
+    rt::routine(&"thread_info", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(target_thread.kernel());
+        request.data(INTEGER_32, &flavor);
+        let thread_info_out_max = thread_info_out_max.min(1024);
+        request.data(INTEGER_32, &thread_info_out_max);
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(56, 4152, rt::Complex::Never);
+        let mut reply = request.call(id::THREAD_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let thread_info_out = reply.slice_before(INTEGER_32, thread_info_out_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(thread_info_out))
+    })
 }
 
 /// Allocates zero-filled memory in a task.
@@ -556,23 +509,19 @@ pub fn vm_allocate<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     anywhere: bool,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(BOOLEAN, &u32::from(anywhere));
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
-            let address = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_allocate", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(BOOLEAN, &u32::from(anywhere));
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::VM_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
+        let address = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// Releases a range of a task's memory; address and size, in bytes, are widened to whole pages.
@@ -593,19 +542,16 @@ pub fn vm_deallocate<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what a task may do with a range of its memory, or, if `set_maximum` is true, the most that it may ever
@@ -631,21 +577,18 @@ pub fn vm_protect<K: rt::Kernel<Abi = Abi>>(
     set_maximum: bool,
     new_protection: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_protect",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(BOOLEAN, &u32::from(set_maximum));
-            request.data(INTEGER_32, &new_protection);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_PROTECT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_protect", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(BOOLEAN, &u32::from(set_maximum));
+        request.data(INTEGER_32, &new_protection);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_PROTECT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what a child task gets of a range: 0 shares it, 1 gets a copy, 2 nothing.
@@ -668,20 +611,17 @@ pub fn vm_inherit<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     new_inheritance: VmInherit,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_inherit",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &new_inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_INHERIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_inherit", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &new_inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_INHERIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Reads a range of whole pages of a task's memory.
@@ -706,22 +646,18 @@ pub fn vm_read<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     size: VmSize,
 ) -> Result<rt::OolMemory<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_READ, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.ool(BYTE_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(data)
-        },
-    )
+    rt::routine(&"vm_read", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::VM_READ, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.ool(BYTE_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(data)
+    })
 }
 
 /// Writes whole pages to a range of a task's memory.
@@ -742,19 +678,16 @@ pub fn vm_write<K: rt::Kernel<Abi = Abi>>(
     address: VmAddress,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_WRITE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_write", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_WRITE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Copies a range of whole pages of a task's memory to another one; no data moves before one of them is
@@ -778,20 +711,17 @@ pub fn vm_copy<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     dest_address: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"vm_copy",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &source_address);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_64, &dest_address);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::VM_COPY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"vm_copy", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &source_address);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_64, &dest_address);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::VM_COPY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells what is mapped at an address, or next above it.
@@ -825,37 +755,33 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     address: VmAddress,
 ) -> Result<VmRegionReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_region",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(176, 176, rt::Complex::Always);
-            let mut reply = request
-                .call(id::VM_REGION, dest, shape, rt::CallOptions::NONE)?;
-            let address = reply.data(INTEGER_64)?;
-            let size = reply.data(INTEGER_64)?;
-            let protection = reply.data(INTEGER_32)?;
-            let max_protection = reply.data(INTEGER_32)?;
-            let inheritance = reply.data(INTEGER_32)?;
-            let is_shared = reply.data::<u32>(BOOLEAN)? != 0;
-            let object_name = reply.send_right()?;
-            let offset = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(VmRegionReply {
-                address,
-                size,
-                protection,
-                max_protection,
-                inheritance,
-                is_shared,
-                object_name,
-                offset,
-            })
-        },
-    )
+    rt::routine(&"vm_region", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(176, 176, rt::Complex::Always);
+        let mut reply = request.call(id::VM_REGION, dest, shape, rt::CallOptions::NONE)?;
+        let address = reply.data(INTEGER_64)?;
+        let size = reply.data(INTEGER_64)?;
+        let protection = reply.data(INTEGER_32)?;
+        let max_protection = reply.data(INTEGER_32)?;
+        let inheritance = reply.data(INTEGER_32)?;
+        let is_shared = reply.data::<u32>(BOOLEAN)? != 0;
+        let object_name = reply.send_right()?;
+        let offset = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(VmRegionReply {
+            address,
+            size,
+            protection,
+            max_protection,
+            inheritance,
+            is_shared,
+            object_name,
+            offset,
+        })
+    })
 }
 
 /// Tells the counters of the virtual memory system: page size, then pages free, active, inactive, wired, and
@@ -874,20 +800,16 @@ pub fn vm_region<K: rt::Kernel<Abi = Abi>>(
 pub fn vm_statistics<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<VmStatisticsData, rt::CallError<K>> {
-    rt::routine(
-        &"vm_statistics",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(112, 112, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
-            let vm_stats = reply.data(INTEGER_32_X13)?;
-            reply.end()?;
-            Ok(vm_stats)
-        },
-    )
+    rt::routine(&"vm_statistics", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(112, 112, rt::Complex::Never);
+        let mut reply = request.call(id::VM_STATISTICS, dest, shape, rt::CallOptions::NONE)?;
+        let vm_stats = reply.data(INTEGER_32_X13)?;
+        reply.end()?;
+        Ok(vm_stats)
+    })
 }
 
 /// Keeps a few ports for a task, which its children inherit.
@@ -906,24 +828,15 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
     init_port_set: &[rt::SendRight<K>],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_register",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request
-                .ool_ports(
-                    rt::PortArray::copy_send(init_port_set),
-                    rt::Copying::VIRTUAL,
-                )?;
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_ports_register", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.ool_ports(rt::PortArray::copy_send(init_port_set), rt::Copying::VIRTUAL)?;
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORTS_REGISTER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the ports that are kept for a task.
@@ -941,20 +854,16 @@ pub fn mach_ports_register<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_ports_lookup",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
-            let init_port_set = reply.ool_ports()?;
-            reply.end()?;
-            Ok(init_port_set)
-        },
-    )
+    rt::routine(&"mach_ports_lookup", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::MACH_PORTS_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
+        let init_port_set = reply.ool_ports()?;
+        reply.end()?;
+        Ok(init_port_set)
+    })
 }
 
 /// A range of a temporary object was never written.
@@ -979,17 +888,14 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_unavailable",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &size);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_unavailable", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &size);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Asks for an object's attributes as `memory_object_ready` or `memory_object_change_attributes` set them.
@@ -1009,31 +915,19 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
 pub fn memory_object_get_attributes<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
 ) -> Result<MemoryObjectGetAttributesReply, rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_get_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let request = buffer.request(memory_control.kernel());
-            let dest = rt::Dest::copy_send(memory_control);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MEMORY_OBJECT_GET_ATTRIBUTES,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let object_ready = reply.data::<u32>(BOOLEAN)? != 0;
-            let may_cache = reply.data::<u32>(BOOLEAN)? != 0;
-            let copy_strategy = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(MemoryObjectGetAttributesReply {
-                object_ready,
-                may_cache,
-                copy_strategy,
-            })
-        },
-    )
+    rt::routine(&"memory_object_get_attributes", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let request = buffer.request(memory_control.kernel());
+        let dest = rt::Dest::copy_send(memory_control);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MEMORY_OBJECT_GET_ATTRIBUTES, dest, shape, rt::CallOptions::NONE)?;
+        let object_ready = reply.data::<u32>(BOOLEAN)? != 0;
+        let may_cache = reply.data::<u32>(BOOLEAN)? != 0;
+        let copy_strategy = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(MemoryObjectGetAttributesReply { object_ready, may_cache, copy_strategy })
+    })
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -1059,26 +953,18 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     default_manager: &rt::ReceiveRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_set_default_memory_manager",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.make_send(default_manager);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::VM_SET_DEFAULT_MEMORY_MANAGER,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let default_manager = reply.send_right()?;
-            reply.end()?;
-            Ok(default_manager)
-        },
-    )
+    rt::routine(&"vm_set_default_memory_manager", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.make_send(default_manager);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::VM_SET_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
+        let default_manager = reply.send_right()?;
+        reply.end()?;
+        Ok(default_manager)
+    })
 }
 
 /// Cleans, flushes or locks the resident pages of a range.
@@ -1110,21 +996,18 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
     lock_value: VmProt,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_lock_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<128>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &should_return);
-            request.data(BOOLEAN, &u32::from(should_flush));
-            request.data(INTEGER_32, &lock_value);
-            request.make_send_once(reply_to);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_lock_request", move || {
+        let mut buffer = rt::MsgBuf::<128>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &should_return);
+        request.data(BOOLEAN, &u32::from(should_flush));
+        request.data(INTEGER_32, &lock_value);
+        request.make_send_once(reply_to);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Stops the threads of a task, and counts how often that was asked for.
@@ -1138,17 +1021,14 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
 pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_suspend",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_suspend", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Undoes one `task_suspend`; the threads run when the count is zero.
@@ -1162,17 +1042,14 @@ pub fn task_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn task_resume<K: rt::Kernel<Abi = Abi>>(
     target_task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_resume",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_task.kernel());
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::TASK_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_resume", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_task.kernel());
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a special port of a task: 1 its kernel port, 3 its exception port, 4 its bootstrap port.
@@ -1195,21 +1072,18 @@ pub fn task_get_special_port<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"task_get_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &which_port);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
-            let special_port = reply.send_right()?;
-            reply.end()?;
-            Ok(special_port)
-        },
-    )
+    rt::routine(&"task_get_special_port", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &which_port);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TASK_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
+        let special_port = reply.send_right()?;
+        reply.end()?;
+        Ok(special_port)
+    })
 }
 
 /// Sets a special port of a task.
@@ -1230,21 +1104,16 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &which_port);
-            request.copy_send(special_port);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_special_port", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &which_port);
+        request.copy_send(special_port);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a thread in a task; it is stopped, and its registers are still to be set.
@@ -1262,20 +1131,16 @@ pub fn task_set_special_port<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
     parent_task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(parent_task.kernel());
-            let dest = rt::Dest::copy_send(parent_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::THREAD_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let child_thread = reply.send_right()?;
-            reply.end()?;
-            Ok(child_thread)
-        },
-    )
+    rt::routine(&"thread_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(parent_task.kernel());
+        let dest = rt::Dest::copy_send(parent_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::THREAD_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let child_thread = reply.send_right()?;
+        reply.end()?;
+        Ok(child_thread)
+    })
 }
 
 /// Stops a thread, and counts how often it was stopped.
@@ -1289,17 +1154,14 @@ pub fn thread_create<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_suspend",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_thread.kernel());
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_suspend", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_thread.kernel());
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_SUSPEND, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Undoes one `thread_suspend`; the thread runs when the count is zero.
@@ -1313,17 +1175,14 @@ pub fn thread_suspend<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_resume",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_thread.kernel());
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::THREAD_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_resume", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_thread.kernel());
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_RESUME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Breaks off what a stopped thread waits for in the kernel: its `mach_msg` returns `MACH_SEND_INTERRUPTED` or
@@ -1338,17 +1197,14 @@ pub fn thread_resume<K: rt::Kernel<Abi = Abi>>(
 pub fn thread_abort<K: rt::Kernel<Abi = Abi>>(
     target_thread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_abort",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(target_thread.kernel());
-            let dest = rt::Dest::copy_send(target_thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::THREAD_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_abort", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(target_thread.kernel());
+        let dest = rt::Dest::copy_send(target_thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_ABORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a special port of a thread: 1 its kernel port, 3 its exception port.
@@ -1371,21 +1227,18 @@ pub fn thread_get_special_port<K: rt::Kernel<Abi = Abi>>(
     thread: &rt::SendRight<K>,
     which_port: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"thread_get_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.data(INTEGER_32, &which_port);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::THREAD_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
-            let special_port = reply.send_right()?;
-            reply.end()?;
-            Ok(special_port)
-        },
-    )
+    rt::routine(&"thread_get_special_port", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.data(INTEGER_32, &which_port);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::THREAD_GET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?;
+        let special_port = reply.send_right()?;
+        reply.end()?;
+        Ok(special_port)
+    })
 }
 
 /// Sets a special port of a thread.
@@ -1406,21 +1259,16 @@ pub fn thread_set_special_port<K: rt::Kernel<Abi = Abi>>(
     which_port: i32,
     special_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"thread_set_special_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(thread.kernel());
-            request.data(INTEGER_32, &which_port);
-            request.copy_send(special_port);
-            let dest = rt::Dest::copy_send(thread);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"thread_set_special_port", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(thread.kernel());
+        request.data(INTEGER_32, &which_port);
+        request.copy_send(special_port);
+        let dest = rt::Dest::copy_send(thread);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::THREAD_SET_SPECIAL_PORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets the handler of one system call that is emulated in a task.
@@ -1441,21 +1289,16 @@ pub fn task_set_emulation<K: rt::Kernel<Abi = Abi>>(
     routine_entry_pt: VmAddress,
     routine_number: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_set_emulation",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(target_port.kernel());
-            request.data(INTEGER_64, &routine_entry_pt);
-            request.data(INTEGER_32, &routine_number);
-            let dest = rt::Dest::copy_send(target_port);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::TASK_SET_EMULATION, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_set_emulation", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(target_port.kernel());
+        request.data(INTEGER_64, &routine_entry_pt);
+        request.data(INTEGER_32, &routine_number);
+        let dest = rt::Dest::copy_send(target_port);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_SET_EMULATION, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Names a range of instructions that starts anew if a thread of the task was interrupted in it.
@@ -1478,22 +1321,17 @@ pub fn task_ras_control<K: rt::Kernel<Abi = Abi>>(
     boundspc: VmAddress,
     flavor: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"task_ras_control",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &basepc);
-            request.data(INTEGER_64, &boundspc);
-            request.data(INTEGER_32, &flavor);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::TASK_RAS_CONTROL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"task_ras_control", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &basepc);
+        request.data(INTEGER_64, &boundspc);
+        request.data(INTEGER_32, &flavor);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::TASK_RAS_CONTROL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Maps a memory object into a task.
@@ -1539,30 +1377,26 @@ pub fn vm_map<K: rt::Kernel<Abi = Abi>>(
     max_protection: VmProt,
     inheritance: VmInherit,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"vm_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<192>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_64, &mask);
-            request.data(BOOLEAN, &u32::from(anywhere));
-            request.copy_send(memory_object);
-            request.data(INTEGER_64, &offset);
-            request.data(BOOLEAN, &u32::from(copy));
-            request.data(INTEGER_32, &cur_protection);
-            request.data(INTEGER_32, &max_protection);
-            request.data(INTEGER_32, &inheritance);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_MAP, dest, shape, rt::CallOptions::NONE)?;
-            let address = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(address)
-        },
-    )
+    rt::routine(&"vm_map", move || {
+        let mut buffer = rt::MsgBuf::<192>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_64, &mask);
+        request.data(BOOLEAN, &u32::from(anywhere));
+        request.copy_send(memory_object);
+        request.data(INTEGER_64, &offset);
+        request.data(BOOLEAN, &u32::from(copy));
+        request.data(INTEGER_32, &cur_protection);
+        request.data(INTEGER_32, &max_protection);
+        request.data(INTEGER_32, &inheritance);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::VM_MAP, dest, shape, rt::CallOptions::NONE)?;
+        let address = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(address)
+    })
 }
 
 /// A range cannot be had: the threads that wait for it get a memory exception, later ones ask again.
@@ -1584,18 +1418,15 @@ pub fn memory_object_data_error<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     error_value: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_error",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &error_value);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_error", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &error_value);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Ends an object without returning its data: a manager's answer to a mapping that it refuses. A terminate
@@ -1614,16 +1445,13 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
     reason: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(INTEGER_32, &reason);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_destroy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(INTEGER_32, &reason);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Gives the kernel the data of whole pages.
@@ -1654,21 +1482,18 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
     precious: bool,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_supply",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(INTEGER_64, &offset);
-            let data: rt::OolArg<'_, K> = data.into();
-            request.ool(BYTE_OUT_OF_LINE, data);
-            request.data(INTEGER_32, &lock_value);
-            request.data(BOOLEAN, &u32::from(precious));
-            request.make_send_once(reply_to);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_supply", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(INTEGER_64, &offset);
+        let data: rt::OolArg<'_, K> = data.into();
+        request.ool(BYTE_OUT_OF_LINE, data);
+        request.data(INTEGER_32, &lock_value);
+        request.data(BOOLEAN, &u32::from(precious));
+        request.make_send_once(reply_to);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The manager is ready for the object's requests; says whether the kernel may keep unmapped data, and how it
@@ -1689,17 +1514,14 @@ pub fn memory_object_ready<K: rt::Kernel<Abi = Abi>>(
     may_cache: bool,
     copy_strategy: MemoryObjectCopyStrategy,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_ready",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(BOOLEAN, &u32::from(may_cache));
-            request.data(INTEGER_32, &copy_strategy);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_READY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_ready", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(BOOLEAN, &u32::from(may_cache));
+        request.data(INTEGER_32, &copy_strategy);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_READY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Changes what `memory_object_ready` said.
@@ -1723,19 +1545,15 @@ pub fn memory_object_change_attributes<K: rt::Kernel<Abi = Abi>>(
     copy_strategy: MemoryObjectCopyStrategy,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_change_attributes",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.data(BOOLEAN, &u32::from(may_cache));
-            request.data(INTEGER_32, &copy_strategy);
-            request.make_send_once(reply_to);
-            let dest = rt::Dest::copy_send(memory_control);
-            request
-                .send(id::MEMORY_OBJECT_CHANGE_ATTRIBUTES, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_change_attributes", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.data(BOOLEAN, &u32::from(may_cache));
+        request.data(INTEGER_32, &copy_strategy);
+        request.make_send_once(reply_to);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_CHANGE_ATTRIBUTES, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Sets or asks for a property of a range of memory that depends on the machine, such as caching.
@@ -1766,24 +1584,21 @@ pub fn vm_machine_attribute<K: rt::Kernel<Abi = Abi>>(
     attribute: VmMachineAttribute,
     value: VmMachineAttributeVal,
 ) -> Result<VmMachineAttributeVal, rt::CallError<K>> {
-    rt::routine(
-        &"vm_machine_attribute",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(target_task.kernel());
-            request.data(INTEGER_64, &address);
-            request.data(INTEGER_64, &size);
-            request.data(INTEGER_32, &attribute);
-            request.data(INTEGER_32, &value);
-            let dest = rt::Dest::copy_send(target_task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::NONE)?;
-            let value = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(value)
-        },
-    )
+    rt::routine(&"vm_machine_attribute", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(target_task.kernel());
+        request.data(INTEGER_64, &address);
+        request.data(INTEGER_64, &size);
+        request.data(INTEGER_32, &attribute);
+        request.data(INTEGER_32, &value);
+        let dest = rt::Dest::copy_send(target_task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply =
+            request.call(id::VM_MACHINE_ATTRIBUTE, dest, shape, rt::CallOptions::NONE)?;
+        let value = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(value)
+    })
 }
 
 /// The kernel's main interface: tasks, threads, memory, and what memory managers say about their objects.
@@ -1809,10 +1624,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// Ends a task, with its threads, its rights and its memory.
     ///
     /// `task_terminate`, sent by [`task_terminate()`].
-    fn task_terminate(
-        &self,
-        target_task: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn task_terminate(&self, target_task: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1863,10 +1675,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// Ends a thread.
     ///
     /// `thread_terminate`, sent by [`thread_terminate()`].
-    fn thread_terminate(
-        &self,
-        target_thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_terminate(&self, target_thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2158,20 +1967,14 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// Stops a thread, and counts how often it was stopped.
     ///
     /// `thread_suspend`, sent by [`thread_suspend()`].
-    fn thread_suspend(
-        &self,
-        target_thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_suspend(&self, target_thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Undoes one `thread_suspend`; the thread runs when the count is zero.
     ///
     /// `thread_resume`, sent by [`thread_resume()`].
-    fn thread_resume(
-        &self,
-        target_thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_resume(&self, target_thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2179,10 +1982,7 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// `MACH_RCV_INTERRUPTED`.
     ///
     /// `thread_abort`, sent by [`thread_abort()`].
-    fn thread_abort(
-        &self,
-        target_thread: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn thread_abort(&self, target_thread: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2361,12 +2161,8 @@ where
     match request.id() {
         id::TASK_CREATE => serve_task_create(server, request, out),
         id::TASK_TERMINATE => serve_task_terminate(server, request, out),
-        id::TASK_GET_EMULATION_VECTOR => {
-            serve_task_get_emulation_vector(server, request, out)
-        }
-        id::TASK_SET_EMULATION_VECTOR => {
-            serve_task_set_emulation_vector(server, request, out)
-        }
+        id::TASK_GET_EMULATION_VECTOR => serve_task_get_emulation_vector(server, request, out),
+        id::TASK_SET_EMULATION_VECTOR => serve_task_set_emulation_vector(server, request, out),
         id::TASK_THREADS => serve_task_threads(server, request, out),
         id::TASK_INFO => serve_task_info(server, request, out),
         id::THREAD_TERMINATE => serve_thread_terminate(server, request, out),
@@ -2393,9 +2189,7 @@ where
         id::VM_SET_DEFAULT_MEMORY_MANAGER => {
             serve_vm_set_default_memory_manager(server, request, out)
         }
-        id::MEMORY_OBJECT_LOCK_REQUEST => {
-            serve_memory_object_lock_request(server, request, out)
-        }
+        id::MEMORY_OBJECT_LOCK_REQUEST => serve_memory_object_lock_request(server, request, out),
         id::TASK_SUSPEND => serve_task_suspend(server, request, out),
         id::TASK_RESUME => serve_task_resume(server, request, out),
         id::TASK_GET_SPECIAL_PORT => serve_task_get_special_port(server, request, out),
@@ -2404,22 +2198,14 @@ where
         id::THREAD_SUSPEND => serve_thread_suspend(server, request, out),
         id::THREAD_RESUME => serve_thread_resume(server, request, out),
         id::THREAD_ABORT => serve_thread_abort(server, request, out),
-        id::THREAD_GET_SPECIAL_PORT => {
-            serve_thread_get_special_port(server, request, out)
-        }
-        id::THREAD_SET_SPECIAL_PORT => {
-            serve_thread_set_special_port(server, request, out)
-        }
+        id::THREAD_GET_SPECIAL_PORT => serve_thread_get_special_port(server, request, out),
+        id::THREAD_SET_SPECIAL_PORT => serve_thread_set_special_port(server, request, out),
         id::TASK_SET_EMULATION => serve_task_set_emulation(server, request, out),
         id::TASK_RAS_CONTROL => serve_task_ras_control(server, request, out),
         id::VM_MAP => serve_vm_map(server, request, out),
-        id::MEMORY_OBJECT_DATA_ERROR => {
-            serve_memory_object_data_error(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_ERROR => serve_memory_object_data_error(server, request, out),
         id::MEMORY_OBJECT_DESTROY => serve_memory_object_destroy(server, request, out),
-        id::MEMORY_OBJECT_DATA_SUPPLY => {
-            serve_memory_object_data_supply(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_SUPPLY => serve_memory_object_data_supply(server, request, out),
         id::MEMORY_OBJECT_READY => serve_memory_object_ready(server, request, out),
         id::MEMORY_OBJECT_CHANGE_ATTRIBUTES => {
             serve_memory_object_change_attributes(server, request, out)
@@ -2437,22 +2223,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4152,
-        reply: 4152,
-    };
-    rt::subsystem(
-        2000..2101,
-        largest,
-        move |request, out| { mach_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4152, reply: 4152 };
+    rt::subsystem(2000..2101, largest, move |request, out| mach_server(server, request, out))
 }
 
-fn serve_task_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2467,11 +2242,7 @@ where
     });
 }
 
-fn serve_task_terminate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_terminate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2487,8 +2258,7 @@ fn serve_task_get_emulation_vector<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2504,35 +2274,22 @@ fn serve_task_set_emulation_vector<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_64_OUT_OF_LINE),
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_64_OUT_OF_LINE)])?;
         let vector_start = body.data(INTEGER_32)?;
         let emulation_vector = body.ool_elements(INTEGER_64_OUT_OF_LINE)?;
         body.end()?;
-        S::task_set_emulation_vector(
-            server,
-            request.port(),
-            vector_start,
-            emulation_vector,
-        )?;
+        S::task_set_emulation_vector(server, request.port(), vector_start, emulation_vector)?;
         Ok(())
     });
 }
 
-fn serve_task_threads<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_threads<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2545,11 +2302,7 @@ where
     });
 }
 
-fn serve_task_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2569,8 +2322,7 @@ fn serve_thread_terminate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2585,8 +2337,7 @@ fn serve_thread_get_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2595,12 +2346,7 @@ where
         let flavor = body.data(INTEGER_32)?;
         let old_state_max = body.data::<u32>(INTEGER_32)?.min(1024);
         body.end()?;
-        let results = S::thread_get_state(
-            server,
-            request.port(),
-            flavor,
-            old_state_max,
-        )?;
+        let results = S::thread_get_state(server, request.port(), flavor, old_state_max)?;
         out.encode::<4152>(|reply| encode_thread_get_state(reply, results))?;
         Ok(())
     });
@@ -2610,8 +2356,7 @@ fn serve_thread_set_state<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2625,11 +2370,7 @@ where
     });
 }
 
-fn serve_thread_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2639,22 +2380,13 @@ where
         let flavor = body.data(INTEGER_32)?;
         let thread_info_out_max = body.data::<u32>(INTEGER_32)?.min(1024);
         body.end()?;
-        let results = S::thread_info(
-            server,
-            request.port(),
-            flavor,
-            thread_info_out_max,
-        )?;
+        let results = S::thread_info(server, request.port(), flavor, thread_info_out_max)?;
         out.encode::<4152>(|reply| encode_thread_info(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_vm_allocate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_allocate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2671,11 +2403,7 @@ where
     });
 }
 
-fn serve_vm_deallocate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_deallocate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2690,11 +2418,7 @@ where
     });
 }
 
-fn serve_vm_protect<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_protect<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2706,23 +2430,12 @@ where
         let set_maximum = body.data::<u32>(BOOLEAN)? != 0;
         let new_protection = body.data(INTEGER_32)?;
         body.end()?;
-        S::vm_protect(
-            server,
-            request.port(),
-            address,
-            size,
-            set_maximum,
-            new_protection,
-        )?;
+        S::vm_protect(server, request.port(), address, size, set_maximum, new_protection)?;
         Ok(())
     });
 }
 
-fn serve_vm_inherit<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_inherit<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2738,11 +2451,7 @@ where
     });
 }
 
-fn serve_vm_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2758,21 +2467,14 @@ where
     });
 }
 
-fn serve_vm_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_64),
-            rt::Expected::data(BYTE_OUT_OF_LINE),
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_64), rt::Expected::data(BYTE_OUT_OF_LINE)])?;
         let address = body.data(INTEGER_64)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;
@@ -2781,11 +2483,7 @@ where
     });
 }
 
-fn serve_vm_copy<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_copy<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2801,11 +2499,7 @@ where
     });
 }
 
-fn serve_vm_region<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_region<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2820,11 +2514,7 @@ where
     });
 }
 
-fn serve_vm_statistics<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_statistics<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2841,8 +2531,7 @@ fn serve_mach_ports_register<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2859,8 +2548,7 @@ fn serve_mach_ports_lookup<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2876,8 +2564,7 @@ fn serve_memory_object_data_unavailable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2895,8 +2582,7 @@ fn serve_memory_object_get_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2912,8 +2598,7 @@ fn serve_vm_set_default_memory_manager<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2921,11 +2606,7 @@ where
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
         let default_manager = body.send_right()?;
         body.end()?;
-        let results = S::vm_set_default_memory_manager(
-            server,
-            request.port(),
-            default_manager,
-        )?;
+        let results = S::vm_set_default_memory_manager(server, request.port(), default_manager)?;
         out.encode::<64>(|reply| encode_vm_set_default_memory_manager(reply, results))?;
         Ok(())
     });
@@ -2935,8 +2616,7 @@ fn serve_memory_object_lock_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -2963,11 +2643,7 @@ where
     });
 }
 
-fn serve_task_suspend<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_suspend<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2979,11 +2655,7 @@ where
     });
 }
 
-fn serve_task_resume<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_task_resume<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -2999,8 +2671,7 @@ fn serve_task_get_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3018,8 +2689,7 @@ fn serve_task_set_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3034,11 +2704,7 @@ where
     });
 }
 
-fn serve_thread_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -3051,11 +2717,7 @@ where
     });
 }
 
-fn serve_thread_suspend<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_suspend<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -3067,11 +2729,7 @@ where
     });
 }
 
-fn serve_thread_resume<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_resume<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -3083,11 +2741,7 @@ where
     });
 }
 
-fn serve_thread_abort<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_thread_abort<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -3103,8 +2757,7 @@ fn serve_thread_get_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3122,8 +2775,7 @@ fn serve_thread_set_special_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3142,8 +2794,7 @@ fn serve_task_set_emulation<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3161,8 +2812,7 @@ fn serve_task_ras_control<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3177,11 +2827,7 @@ where
     });
 }
 
-fn serve_vm_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_vm_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
@@ -3234,8 +2880,7 @@ fn serve_memory_object_data_error<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3254,8 +2899,7 @@ fn serve_memory_object_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3272,8 +2916,7 @@ fn serve_memory_object_data_supply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3308,8 +2951,7 @@ fn serve_memory_object_ready<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3327,8 +2969,7 @@ fn serve_memory_object_change_attributes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3353,8 +2994,7 @@ fn serve_vm_machine_attribute<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -3365,14 +3005,8 @@ where
         let attribute = body.data(INTEGER_32)?;
         let value = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::vm_machine_attribute(
-            server,
-            request.port(),
-            address,
-            size,
-            attribute,
-            value,
-        )?;
+        let results =
+            S::vm_machine_attribute(server, request.port(), address, size, attribute, value)?;
         out.encode::<64>(|reply| encode_vm_machine_attribute(reply, results))?;
         Ok(())
     });
@@ -3556,11 +3190,7 @@ pub fn task_get_emulation_vector_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<TaskGetEmulationVectorReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::TASK_GET_EMULATION_VECTOR, result, encode_task_get_emulation_vector)
+    token.answer::<80, _>(id::TASK_GET_EMULATION_VECTOR, result, encode_task_get_emulation_vector)
 }
 
 /// Answers a `task_set_emulation_vector` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3731,11 +3361,11 @@ pub fn memory_object_get_attributes_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MemoryObjectGetAttributesReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            96,
-            _,
-        >(id::MEMORY_OBJECT_GET_ATTRIBUTES, result, encode_memory_object_get_attributes)
+    token.answer::<96, _>(
+        id::MEMORY_OBJECT_GET_ATTRIBUTES,
+        result,
+        encode_memory_object_get_attributes,
+    )
 }
 
 /// Answers a `vm_set_default_memory_manager` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3744,15 +3374,11 @@ pub fn vm_set_default_memory_manager_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(
-            id::VM_SET_DEFAULT_MEMORY_MANAGER,
-            result,
-            encode_vm_set_default_memory_manager,
-        )
+    token.answer::<64, _>(
+        id::VM_SET_DEFAULT_MEMORY_MANAGER,
+        result,
+        encode_vm_set_default_memory_manager,
+    )
 }
 
 /// Answers a `task_suspend` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3779,8 +3405,7 @@ pub fn task_get_special_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<64, _>(id::TASK_GET_SPECIAL_PORT, result, encode_task_get_special_port)
+    token.answer::<64, _>(id::TASK_GET_SPECIAL_PORT, result, encode_task_get_special_port)
 }
 
 /// Answers a `task_set_special_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3834,11 +3459,7 @@ pub fn thread_get_special_port_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::THREAD_GET_SPECIAL_PORT, result, encode_thread_get_special_port)
+    token.answer::<64, _>(id::THREAD_GET_SPECIAL_PORT, result, encode_thread_get_special_port)
 }
 
 /// Answers a `thread_set_special_port` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3897,12 +3518,7 @@ const _: () = {
     check("task_terminate, request", &[], &[], 32);
     check("task_terminate, reply", &[Data(4)], &[32], 48);
     check("task_get_emulation_vector, request", &[], &[], 32);
-    check(
-        "task_get_emulation_vector, reply",
-        &[Data(4), Data(4), OutOfLine],
-        &[32, 48, 64],
-        80,
-    );
+    check("task_get_emulation_vector, reply", &[Data(4), Data(4), OutOfLine], &[32, 48, 64], 80);
     check("task_set_emulation_vector, request", &[Data(4), OutOfLine], &[32, 48], 64);
     check("task_set_emulation_vector, reply", &[Data(4)], &[32], 48);
     check("task_threads, request", &[], &[], 32);
@@ -3921,12 +3537,7 @@ const _: () = {
     check("vm_allocate, reply", &[Data(4), Data(8)], &[32, 48], 64);
     check("vm_deallocate, request", &[Data(8), Data(8)], &[32, 48], 64);
     check("vm_deallocate, reply", &[Data(4)], &[32], 48);
-    check(
-        "vm_protect, request",
-        &[Data(8), Data(8), Data(4), Data(4)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("vm_protect, request", &[Data(8), Data(8), Data(4), Data(4)], &[32, 48, 64, 80], 96);
     check("vm_protect, reply", &[Data(4)], &[32], 48);
     check("vm_inherit, request", &[Data(8), Data(8), Data(4)], &[32, 48, 64], 80);
     check("vm_inherit, reply", &[Data(4)], &[32], 48);
@@ -3991,28 +3602,12 @@ const _: () = {
     check("task_ras_control, reply", &[Data(4)], &[32], 48);
     check(
         "vm_map, request",
-        &[
-            Data(8),
-            Data(8),
-            Data(8),
-            Data(4),
-            Port,
-            Data(8),
-            Data(4),
-            Data(4),
-            Data(4),
-            Data(4),
-        ],
+        &[Data(8), Data(8), Data(8), Data(4), Port, Data(8), Data(4), Data(4), Data(4), Data(4)],
         &[32, 48, 64, 80, 96, 112, 128, 144, 160, 176],
         192,
     );
     check("vm_map, reply", &[Data(4), Data(8)], &[32, 48], 64);
-    check(
-        "memory_object_data_error, request",
-        &[Data(8), Data(8), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
+    check("memory_object_data_error, request", &[Data(8), Data(8), Data(4)], &[32, 48, 64], 80);
     check("memory_object_destroy, request", &[Data(4)], &[32], 48);
     check(
         "memory_object_data_supply, request",
@@ -4021,12 +3616,7 @@ const _: () = {
         112,
     );
     check("memory_object_ready, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "memory_object_change_attributes, request",
-        &[Data(4), Data(4), Port],
-        &[32, 48, 64],
-        80,
-    );
+    check("memory_object_change_attributes, request", &[Data(4), Data(4), Port], &[32, 48, 64], 80);
     check(
         "vm_machine_attribute, request",
         &[Data(8), Data(8), Data(4), Data(4)],

@@ -78,18 +78,11 @@ pub struct CacheInfo {
     /// `name`
     pub name: CacheName,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`cache_info_t` must have 120 bytes",
-        ::core::mem::size_of::<CacheInfo>(),
-        120,
-    );
-    equal(
-        "`flags` must be at 0 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, flags),
-        0,
-    );
+    equal("`cache_info_t` must have 120 bytes", ::core::mem::size_of::<CacheInfo>(), 120);
+    equal("`flags` must be at 0 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, flags), 0);
     equal(
         "`cpu_pool_size` must be at 8 of `cache_info_t`",
         ::core::mem::offset_of!(CacheInfo, cpu_pool_size),
@@ -100,11 +93,7 @@ const _: () = {
         ::core::mem::offset_of!(CacheInfo, obj_size),
         16,
     );
-    equal(
-        "`align` must be at 24 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, align),
-        24,
-    );
+    equal("`align` must be at 24 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, align), 24);
     equal(
         "`buf_size` must be at 32 of `cache_info_t`",
         ::core::mem::offset_of!(CacheInfo, buf_size),
@@ -140,11 +129,7 @@ const _: () = {
         ::core::mem::offset_of!(CacheInfo, nr_free_slabs),
         80,
     );
-    equal(
-        "`name` must be at 88 of `cache_info_t`",
-        ::core::mem::offset_of!(CacheInfo, name),
-        88,
-    );
+    equal("`name` must be at 88 of `cache_info_t`", ::core::mem::offset_of!(CacheInfo, name), 88);
 };
 
 /// `hash_info_bucket_t`
@@ -165,13 +150,10 @@ pub struct HashInfoBucket {
     /// `hib_count`
     pub hib_count: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`hash_info_bucket_t` must have 4 bytes",
-        ::core::mem::size_of::<HashInfoBucket>(),
-        4,
-    );
+    equal("`hash_info_bucket_t` must have 4 bytes", ::core::mem::size_of::<HashInfoBucket>(), 4);
     equal(
         "`hib_count` must be at 0 of `hash_info_bucket_t`",
         ::core::mem::offset_of!(HashInfoBucket, hib_count),
@@ -227,13 +209,10 @@ pub struct VmObjectInfo {
     /// `voi_state`
     pub voi_state: VmObjectInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_object_info_t` must have 96 bytes",
-        ::core::mem::size_of::<VmObjectInfo>(),
-        96,
-    );
+    equal("`vm_object_info_t` must have 96 bytes", ::core::mem::size_of::<VmObjectInfo>(), 96);
     equal(
         "`voi_object` must be at 0 of `vm_object_info_t`",
         ::core::mem::offset_of!(VmObjectInfo, voi_object),
@@ -334,13 +313,10 @@ pub struct VmPageInfo {
     /// `vpi_state`
     pub vpi_state: VmPageInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_page_info_t` must have 32 bytes",
-        ::core::mem::size_of::<VmPageInfo>(),
-        32,
-    );
+    equal("`vm_page_info_t` must have 32 bytes", ::core::mem::size_of::<VmPageInfo>(), 32);
     equal(
         "`vpi_offset` must be at 0 of `vm_page_info_t`",
         ::core::mem::offset_of!(VmPageInfo, vpi_offset),
@@ -401,13 +377,10 @@ pub struct VmPagePhysInfo {
     /// `vpi_state`
     pub vpi_state: VmPageInfoState,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_page_phys_info_t` must have 32 bytes",
-        ::core::mem::size_of::<VmPagePhysInfo>(),
-        32,
-    );
+    equal("`vm_page_phys_info_t` must have 32 bytes", ::core::mem::size_of::<VmPagePhysInfo>(), 32);
     equal(
         "`vpi_offset` must be at 0 of `vm_page_phys_info_t`",
         ::core::mem::offset_of!(VmPagePhysInfo, vpi_offset),
@@ -480,13 +453,10 @@ pub struct VmRegionInfo {
     /// `vri_sharing`
     pub vri_sharing: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`vm_region_info_t` must have 64 bytes",
-        ::core::mem::size_of::<VmRegionInfo>(),
-        64,
-    );
+    equal("`vm_region_info_t` must have 64 bytes", ::core::mem::size_of::<VmRegionInfo>(), 64);
     equal(
         "`vri_start` must be at 0 of `vm_region_info_t`",
         ::core::mem::offset_of!(VmRegionInfo, vri_start),
@@ -557,6 +527,7 @@ const STRING_C_X32: rt::Type = rt::Type::inline(12, 8, 32);
 /// The message id of the first routine of `mach_debug`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -687,21 +658,18 @@ pub fn mach_port_get_srights<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortRights, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_srights",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
-            let srights = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(srights)
-        },
-    )
+    rt::routine(&"mach_port_get_srights", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_SRIGHTS, dest, shape, rt::CallOptions::NONE)?;
+        let srights = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(srights)
+    })
 }
 
 /// Tells how full the table of requested notifications is, bucket by bucket.
@@ -725,26 +693,20 @@ pub fn host_ipc_marequest_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<HostIpcMarequestInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"host_ipc_marequest_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2120>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(512);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let max_requests = reply.data(INTEGER_32)?;
-            let info = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(HostIpcMarequestInfoReply {
-                max_requests,
-                info: info.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"host_ipc_marequest_info", move || {
+        let mut buffer = rt::MsgBuf::<2120>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(512);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::HOST_IPC_MAREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let max_requests = reply.data(INTEGER_32)?;
+        let info = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(HostIpcMarequestInfoReply { max_requests, info: info.into_vec() })
+    })
 }
 
 /// Tells how much room a port has for requests for dead-name notifications, and how much of it is used.
@@ -768,25 +730,19 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortDnrequestInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_dnrequest_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let total = reply.data(INTEGER_32)?;
-            let used = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(MachPortDnrequestInfoReply {
-                total,
-                used,
-            })
-        },
-    )
+    rt::routine(&"mach_port_dnrequest_info", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_DNREQUEST_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let total = reply.data(INTEGER_32)?;
+        let used = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(MachPortDnrequestInfoReply { total, used })
+    })
 }
 
 /// Tells what kernel stacks take.
@@ -809,32 +765,21 @@ pub fn mach_port_dnrequest_info<K: rt::Kernel<Abi = Abi>>(
 pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<HostStackUsageReply, rt::CallError<K>> {
-    rt::routine(
-        &"host_stack_usage",
-        move || {
-            let mut buffer = rt::MsgBuf::<144>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(144, 144, rt::Complex::Never);
-            let mut reply = request
-                .call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
-            let reserved = reply.data(INTEGER_64)?;
-            let total = reply.data(INTEGER_32)?;
-            let space = reply.data(INTEGER_64)?;
-            let resident = reply.data(INTEGER_64)?;
-            let maxusage = reply.data(INTEGER_64)?;
-            let maxstack = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(HostStackUsageReply {
-                reserved,
-                total,
-                space,
-                resident,
-                maxusage,
-                maxstack,
-            })
-        },
-    )
+    rt::routine(&"host_stack_usage", move || {
+        let mut buffer = rt::MsgBuf::<144>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(144, 144, rt::Complex::Never);
+        let mut reply = request.call(id::HOST_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
+        let reserved = reply.data(INTEGER_64)?;
+        let total = reply.data(INTEGER_32)?;
+        let space = reply.data(INTEGER_64)?;
+        let resident = reply.data(INTEGER_64)?;
+        let maxusage = reply.data(INTEGER_64)?;
+        let maxstack = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(HostStackUsageReply { reserved, total, space, resident, maxusage, maxstack })
+    })
 }
 
 /// The same for the threads of a processor set.
@@ -856,35 +801,21 @@ pub fn host_stack_usage<K: rt::Kernel<Abi = Abi>>(
 pub fn processor_set_stack_usage<K: rt::Kernel<Abi = Abi>>(
     pset: &rt::SendRight<K>,
 ) -> Result<ProcessorSetStackUsageReply, rt::CallError<K>> {
-    rt::routine(
-        &"processor_set_stack_usage",
-        move || {
-            let mut buffer = rt::MsgBuf::<128>::new();
-            let request = buffer.request(pset.kernel());
-            let dest = rt::Dest::copy_send(pset);
-            let shape = rt::Shape::new(128, 128, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::PROCESSOR_SET_STACK_USAGE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let total = reply.data(INTEGER_32)?;
-            let space = reply.data(INTEGER_64)?;
-            let resident = reply.data(INTEGER_64)?;
-            let maxusage = reply.data(INTEGER_64)?;
-            let maxstack = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(ProcessorSetStackUsageReply {
-                total,
-                space,
-                resident,
-                maxusage,
-                maxstack,
-            })
-        },
-    )
+    rt::routine(&"processor_set_stack_usage", move || {
+        let mut buffer = rt::MsgBuf::<128>::new();
+        let request = buffer.request(pset.kernel());
+        let dest = rt::Dest::copy_send(pset);
+        let shape = rt::Shape::new(128, 128, rt::Complex::Never);
+        let mut reply =
+            request.call(id::PROCESSOR_SET_STACK_USAGE, dest, shape, rt::CallOptions::NONE)?;
+        let total = reply.data(INTEGER_32)?;
+        let space = reply.data(INTEGER_64)?;
+        let resident = reply.data(INTEGER_64)?;
+        let maxusage = reply.data(INTEGER_64)?;
+        let maxstack = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(ProcessorSetStackUsageReply { total, space, resident, maxusage, maxstack })
+    })
 }
 
 /// Tells how full the table from physical pages to objects is, bucket by bucket.
@@ -907,27 +838,23 @@ pub fn host_virtual_physical_table_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<HashInfoBucket>, rt::CallError<K>> {
-    rt::routine(
-        &"host_virtual_physical_table_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(512);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let info = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(info.into_vec())
-        },
-    )
+    rt::routine(&"host_virtual_physical_table_info", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(512);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(
+            id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let info = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(info.into_vec())
+    })
 }
 
 /// Tells which object of the kernel a port stands for, and where it is.
@@ -951,25 +878,19 @@ pub fn mach_port_kernel_object<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortKernelObjectReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_kernel_object",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
-            let object_type = reply.data(INTEGER_32)?;
-            let object_addr = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(MachPortKernelObjectReply {
-                object_type,
-                object_addr,
-            })
-        },
-    )
+    rt::routine(&"mach_port_kernel_object", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_KERNEL_OBJECT, dest, shape, rt::CallOptions::NONE)?;
+        let object_type = reply.data(INTEGER_32)?;
+        let object_addr = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(MachPortKernelObjectReply { object_type, object_addr })
+    })
 }
 
 /// Tells what is mapped at an address or after it, and gives a name port of the object behind it.
@@ -993,25 +914,19 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     address: VmAddress,
 ) -> Result<MachVmRegionInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_region_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<136>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_64, &address);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(136, 136, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let region = reply.data(INTEGER_64_X8)?;
-            let object = reply.send_right()?;
-            reply.end()?;
-            Ok(MachVmRegionInfoReply {
-                region,
-                object,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_region_info", move || {
+        let mut buffer = rt::MsgBuf::<136>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_64, &address);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(136, 136, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_REGION_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let region = reply.data(INTEGER_64_X8)?;
+        let object = reply.send_right()?;
+        reply.end()?;
+        Ok(MachVmRegionInfoReply { region, object })
+    })
 }
 
 /// Tells about an object, and gives name ports of the objects that it shadows and that copy it.
@@ -1031,26 +946,19 @@ pub fn mach_vm_region_info<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_vm_object_info<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
 ) -> Result<MachVmObjectInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let request = buffer.request(object.kernel());
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(184, 184, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.data(INTEGER_64_X12)?;
-            let shadow = reply.send_right()?;
-            let copy = reply.send_right()?;
-            reply.end()?;
-            Ok(MachVmObjectInfoReply {
-                info,
-                shadow,
-                copy,
-            })
-        },
-    )
+    rt::routine(&"mach_vm_object_info", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let request = buffer.request(object.kernel());
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(184, 184, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.data(INTEGER_64_X12)?;
+        let shadow = reply.send_right()?;
+        let copy = reply.send_right()?;
+        reply.end()?;
+        Ok(MachVmObjectInfoReply { info, shadow, copy })
+    })
 }
 
 /// Tells about the resident pages of an object, with addresses of a machine's word.
@@ -1073,22 +981,19 @@ pub fn mach_vm_object_pages<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPageInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_pages",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(object.kernel());
-            let pages_max = pages_max.min(64);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
-            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"mach_vm_object_pages", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(object.kernel());
+        let pages_max = pages_max.min(64);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Tells about the caches of the kernel's allocator.
@@ -1111,22 +1016,18 @@ pub fn host_slab_info<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
     info_max: u32,
 ) -> Result<rt::Vec<CacheInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"host_slab_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(host.kernel());
-            let info_max = info_max.min(17);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(56, 2096, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.indefinite(INTEGER_64_ARRAY)?;
-            reply.end()?;
-            Ok(info.into_vec())
-        },
-    )
+    rt::routine(&"host_slab_info", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(host.kernel());
+        let info_max = info_max.min(17);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(56, 2096, rt::Complex::Depends);
+        let mut reply = request.call(id::HOST_SLAB_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.indefinite(INTEGER_64_ARRAY)?;
+        reply.end()?;
+        Ok(info.into_vec())
+    })
 }
 
 /// Gives the kernel's debugger a symbol table.
@@ -1149,22 +1050,17 @@ pub fn host_load_symbol_table<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     symtab: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"host_load_symbol_table",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(host.kernel());
-            request.copy_send(task);
-            request.fixed_string(STRING_C_X32, name)?;
-            request.ool(BYTE_OUT_OF_LINE, symtab);
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"host_load_symbol_table", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(host.kernel());
+        request.copy_send(task);
+        request.fixed_string(STRING_C_X32, name)?;
+        request.ool(BYTE_OUT_OF_LINE, symtab);
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::HOST_LOAD_SYMBOL_TABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells about the resident pages of an object, with physical addresses of 64 bits.
@@ -1187,27 +1083,19 @@ pub fn mach_vm_object_pages_phys<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<VmPagePhysInfo>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_vm_object_pages_phys",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(object.kernel());
-            let pages_max = pages_max.min(64);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::MACH_VM_OBJECT_PAGES_PHYS,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let pages = reply.indefinite(INTEGER_64_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"mach_vm_object_pages_phys", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(object.kernel());
+        let pages_max = pages_max.min(64);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_VM_OBJECT_PAGES_PHYS, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_64_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Calls that look into the kernel: its tables, stacks, memory and caches.
@@ -1372,30 +1260,20 @@ where
 {
     match request.id() {
         id::MACH_PORT_GET_SRIGHTS => serve_mach_port_get_srights(server, request, out),
-        id::HOST_IPC_MAREQUEST_INFO => {
-            serve_host_ipc_marequest_info(server, request, out)
-        }
-        id::MACH_PORT_DNREQUEST_INFO => {
-            serve_mach_port_dnrequest_info(server, request, out)
-        }
+        id::HOST_IPC_MAREQUEST_INFO => serve_host_ipc_marequest_info(server, request, out),
+        id::MACH_PORT_DNREQUEST_INFO => serve_mach_port_dnrequest_info(server, request, out),
         id::HOST_STACK_USAGE => serve_host_stack_usage(server, request, out),
-        id::PROCESSOR_SET_STACK_USAGE => {
-            serve_processor_set_stack_usage(server, request, out)
-        }
+        id::PROCESSOR_SET_STACK_USAGE => serve_processor_set_stack_usage(server, request, out),
         id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO => {
             serve_host_virtual_physical_table_info(server, request, out)
         }
-        id::MACH_PORT_KERNEL_OBJECT => {
-            serve_mach_port_kernel_object(server, request, out)
-        }
+        id::MACH_PORT_KERNEL_OBJECT => serve_mach_port_kernel_object(server, request, out),
         id::MACH_VM_REGION_INFO => serve_mach_vm_region_info(server, request, out),
         id::MACH_VM_OBJECT_INFO => serve_mach_vm_object_info(server, request, out),
         id::MACH_VM_OBJECT_PAGES => serve_mach_vm_object_pages(server, request, out),
         id::HOST_SLAB_INFO => serve_host_slab_info(server, request, out),
         id::HOST_LOAD_SYMBOL_TABLE => serve_host_load_symbol_table(server, request, out),
-        id::MACH_VM_OBJECT_PAGES_PHYS => {
-            serve_mach_vm_object_pages_phys(server, request, out)
-        }
+        id::MACH_VM_OBJECT_PAGES_PHYS => serve_mach_vm_object_pages_phys(server, request, out),
         _ => return false,
     }
     true
@@ -1408,23 +1286,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 104,
-        reply: 2120,
-    };
-    rt::subsystem(
-        3000..3025,
-        largest,
-        move |request, out| { mach_debug_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 104, reply: 2120 };
+    rt::subsystem(3000..3025, largest, move |request, out| mach_debug_server(server, request, out))
 }
 
 fn serve_mach_port_get_srights<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1442,8 +1312,7 @@ fn serve_host_ipc_marequest_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1461,8 +1330,7 @@ fn serve_mach_port_dnrequest_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1480,8 +1348,7 @@ fn serve_host_stack_usage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1497,8 +1364,7 @@ fn serve_processor_set_stack_usage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1514,8 +1380,7 @@ fn serve_host_virtual_physical_table_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1523,14 +1388,8 @@ where
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
         let info_max = body.data::<u32>(INTEGER_32)?.min(512);
         body.end()?;
-        let results = S::host_virtual_physical_table_info(
-            server,
-            request.port(),
-            info_max,
-        )?;
-        out.encode::<
-                2104,
-            >(|reply| encode_host_virtual_physical_table_info(reply, results))?;
+        let results = S::host_virtual_physical_table_info(server, request.port(), info_max)?;
+        out.encode::<2104>(|reply| encode_host_virtual_physical_table_info(reply, results))?;
         Ok(())
     });
 }
@@ -1539,8 +1398,7 @@ fn serve_mach_port_kernel_object<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1558,8 +1416,7 @@ fn serve_mach_vm_region_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1577,8 +1434,7 @@ fn serve_mach_vm_object_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1594,8 +1450,7 @@ fn serve_mach_vm_object_pages<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1609,11 +1464,7 @@ where
     });
 }
 
-fn serve_host_slab_info<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_host_slab_info<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
@@ -1632,8 +1483,7 @@ fn serve_host_load_symbol_table<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1652,8 +1502,7 @@ fn serve_mach_vm_object_pages_phys<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachDebug<K> + ?Sized,
 {
@@ -1784,8 +1633,7 @@ pub fn mach_port_get_srights_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortRights, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<64, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
+    token.answer::<64, _>(id::MACH_PORT_GET_SRIGHTS, result, encode_mach_port_get_srights)
 }
 
 /// Answers a `host_ipc_marequest_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1794,11 +1642,7 @@ pub fn host_ipc_marequest_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<HostIpcMarequestInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2120,
-            _,
-        >(id::HOST_IPC_MAREQUEST_INFO, result, encode_host_ipc_marequest_info)
+    token.answer::<2120, _>(id::HOST_IPC_MAREQUEST_INFO, result, encode_host_ipc_marequest_info)
 }
 
 /// Answers a `mach_port_dnrequest_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1807,11 +1651,7 @@ pub fn mach_port_dnrequest_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortDnrequestInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
+    token.answer::<80, _>(id::MACH_PORT_DNREQUEST_INFO, result, encode_mach_port_dnrequest_info)
 }
 
 /// Answers a `host_stack_usage` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1829,11 +1669,7 @@ pub fn processor_set_stack_usage_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ProcessorSetStackUsageReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            128,
-            _,
-        >(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
+    token.answer::<128, _>(id::PROCESSOR_SET_STACK_USAGE, result, encode_processor_set_stack_usage)
 }
 
 /// Answers a `host_virtual_physical_table_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1842,15 +1678,11 @@ pub fn host_virtual_physical_table_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<HashInfoBucket>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(
-            id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
-            result,
-            encode_host_virtual_physical_table_info,
-        )
+    token.answer::<2104, _>(
+        id::HOST_VIRTUAL_PHYSICAL_TABLE_INFO,
+        result,
+        encode_host_virtual_physical_table_info,
+    )
 }
 
 /// Answers a `mach_port_kernel_object` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1859,11 +1691,7 @@ pub fn mach_port_kernel_object_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortKernelObjectReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::MACH_PORT_KERNEL_OBJECT, result, encode_mach_port_kernel_object)
+    token.answer::<80, _>(id::MACH_PORT_KERNEL_OBJECT, result, encode_mach_port_kernel_object)
 }
 
 /// Answers a `mach_vm_region_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1890,8 +1718,7 @@ pub fn mach_vm_object_pages_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<VmPageInfo>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<2104, _>(id::MACH_VM_OBJECT_PAGES, result, encode_mach_vm_object_pages)
+    token.answer::<2104, _>(id::MACH_VM_OBJECT_PAGES, result, encode_mach_vm_object_pages)
 }
 
 /// Answers a `host_slab_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1918,11 +1745,7 @@ pub fn mach_vm_object_pages_phys_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<VmPagePhysInfo>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(id::MACH_VM_OBJECT_PAGES_PHYS, result, encode_mach_vm_object_pages_phys)
+    token.answer::<2104, _>(id::MACH_VM_OBJECT_PAGES_PHYS, result, encode_mach_vm_object_pages_phys)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -1941,12 +1764,7 @@ const _: () = {
         2120,
     );
     check("mach_port_dnrequest_info, request", &[Data(4)], &[32], 48);
-    check(
-        "mach_port_dnrequest_info, reply",
-        &[Data(4), Data(4), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
+    check("mach_port_dnrequest_info, reply", &[Data(4), Data(4), Data(4)], &[32, 48, 64], 80);
     check("host_stack_usage, request", &[], &[], 32);
     check(
         "host_stack_usage, reply",
@@ -1962,44 +1780,19 @@ const _: () = {
         128,
     );
     check("host_virtual_physical_table_info, request", &[Data(4)], &[32], 48);
-    check(
-        "host_virtual_physical_table_info, reply",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("host_virtual_physical_table_info, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("mach_port_kernel_object, request", &[Data(4)], &[32], 48);
-    check(
-        "mach_port_kernel_object, reply",
-        &[Data(4), Data(4), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("mach_port_kernel_object, reply", &[Data(4), Data(4), Data(8)], &[32, 48, 64], 80);
     check("mach_vm_region_info, request", &[Data(8)], &[32], 48);
     check("mach_vm_region_info, reply", &[Data(4), Data(64), Port], &[32, 48, 120], 136);
     check("mach_vm_object_info, request", &[], &[], 32);
-    check(
-        "mach_vm_object_info, reply",
-        &[Data(4), Data(96), Port, Port],
-        &[32, 48, 152, 168],
-        184,
-    );
+    check("mach_vm_object_info, reply", &[Data(4), Data(96), Port, Port], &[32, 48, 152, 168], 184);
     check("mach_vm_object_pages, request", &[Data(4)], &[32], 48);
     check("mach_vm_object_pages, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("host_slab_info, request", &[Data(4)], &[32], 48);
     check("host_slab_info, reply", &[Data(4), Indefinite(2040)], &[32, 48], 2096);
-    check(
-        "host_load_symbol_table, request",
-        &[Port, Data(32), OutOfLine],
-        &[32, 48, 88],
-        104,
-    );
+    check("host_load_symbol_table, request", &[Port, Data(32), OutOfLine], &[32, 48, 88], 104);
     check("host_load_symbol_table, reply", &[Data(4)], &[32], 48);
     check("mach_vm_object_pages_phys, request", &[Data(4)], &[32], 48);
-    check(
-        "mach_vm_object_pages_phys, reply",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("mach_vm_object_pages_phys, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
 };

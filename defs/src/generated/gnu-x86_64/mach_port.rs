@@ -62,13 +62,10 @@ pub struct MachPortStatus {
     /// `mps_nsrequest`
     pub mps_nsrequest: u32,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`mach_port_status_t` must have 36 bytes",
-        ::core::mem::size_of::<MachPortStatus>(),
-        36,
-    );
+    equal("`mach_port_status_t` must have 36 bytes", ::core::mem::size_of::<MachPortStatus>(), 36);
     equal(
         "`mps_pset` must be at 0 of `mach_port_status_t`",
         ::core::mem::offset_of!(MachPortStatus, mps_pset),
@@ -127,6 +124,7 @@ const SEND_ONCE_RIGHT: rt::Expected = rt::Expected::right::<Abi>(18);
 /// The message id of the first routine of `mach_port`.
 #[allow(dead_code)]
 pub const BASE: i32 = 3200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -197,24 +195,17 @@ pub struct MachPortNamesReply {
 pub fn mach_port_names<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
 ) -> Result<MachPortNamesReply, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_names",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(task.kernel());
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
-            let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-            let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(MachPortNamesReply {
-                names: names.into_vec(),
-                types: types.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"mach_port_names", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(task.kernel());
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+        let mut reply = request.call(id::MACH_PORT_NAMES, dest, shape, rt::CallOptions::NONE)?;
+        let names = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+        let types = reply.ool_elements(INTEGER_32_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(MachPortNamesReply { names: names.into_vec(), types: types.into_vec() })
+    })
 }
 
 /// Tells the kinds of rights that a name denotes, and whether a dead-name notification waits for it.
@@ -237,21 +228,17 @@ pub fn mach_port_type<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortType, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_type",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
-            let ptype = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ptype)
-        },
-    )
+    rt::routine(&"mach_port_type", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_TYPE, dest, shape, rt::CallOptions::NONE)?;
+        let ptype = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ptype)
+    })
 }
 
 /// Gives what a name denotes another name, which must be free.
@@ -272,21 +259,16 @@ pub fn mach_port_rename<K: rt::Kernel<Abi = Abi>>(
     old_name: rt::Name,
     new_name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_rename",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &old_name);
-            request.data(PORT_NAME, &new_name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_rename", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &old_name);
+        request.data(PORT_NAME, &new_name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a port, a port set or a dead name under a name that the caller chooses.
@@ -307,21 +289,16 @@ pub fn mach_port_allocate_name<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &right);
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_allocate_name", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &right);
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_ALLOCATE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a port, a port set or a dead name. A new port has no senders, a make-send count of zero and the
@@ -345,21 +322,17 @@ pub fn mach_port_allocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     right: MachPortRight,
 ) -> Result<rt::Name, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_allocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(INTEGER_32, &right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
-            let name = reply.data(PORT_NAME)?;
-            reply.end()?;
-            Ok(name)
-        },
-    )
+    rt::routine(&"mach_port_allocate", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(INTEGER_32, &right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_ALLOCATE, dest, shape, rt::CallOptions::NONE)?;
+        let name = reply.data(PORT_NAME)?;
+        reply.end()?;
+        Ok(name)
+    })
 }
 
 /// Releases every right that a name denotes, however many references it has.
@@ -378,20 +351,15 @@ pub fn mach_port_destroy<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_destroy", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_DESTROY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Releases one reference of a send right, a send-once right or a dead name, whichever it is by now.
@@ -410,20 +378,15 @@ pub fn mach_port_deallocate<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_deallocate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_deallocate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_DEALLOCATE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how many user references a name has of one kind of right.
@@ -448,22 +411,18 @@ pub fn mach_port_get_refs<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     right: MachPortRight,
 ) -> Result<MachPortUrefs, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &right);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
-            let refs = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(refs)
-        },
-    )
+    rt::routine(&"mach_port_get_refs", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &right);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::MACH_PORT_GET_REFS, dest, shape, rt::CallOptions::NONE)?;
+        let refs = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(refs)
+    })
 }
 
 /// Adds to the number of user references of a right, or takes away from it.
@@ -488,22 +447,17 @@ pub fn mach_port_mod_refs<K: rt::Kernel<Abi = Abi>>(
     right: MachPortRight,
     delta: MachPortDelta,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_mod_refs",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &right);
-            request.data(INTEGER_32, &delta);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_mod_refs", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &right);
+        request.data(INTEGER_32, &delta);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_MOD_REFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets how many messages may wait in a port's queue before senders block.
@@ -524,21 +478,16 @@ pub fn mach_port_set_qlimit<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     qlimit: MachPortMsgcount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_qlimit",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &qlimit);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_qlimit", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &qlimit);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_QLIMIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets a port's make-send count.
@@ -559,21 +508,16 @@ pub fn mach_port_set_mscount<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_mscount",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &mscount);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_mscount", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &mscount);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_MSCOUNT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lists the members of a port set.
@@ -596,21 +540,18 @@ pub fn mach_port_get_set_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<rt::Vec<rt::Name>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_set_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
-            let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
-            reply.end()?;
-            Ok(members.into_vec())
-        },
-    )
+    rt::routine(&"mach_port_get_set_status", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_SET_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let members = reply.ool_elements(PORT_NAME_OUT_OF_LINE)?;
+        reply.end()?;
+        Ok(members.into_vec())
+    })
 }
 
 /// Moves a receive right into a port set, at once out of the one that it is in; into none if `after` is
@@ -632,21 +573,16 @@ pub fn mach_port_move_member<K: rt::Kernel<Abi = Abi>>(
     member: rt::Name,
     after: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_move_member",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &member);
-            request.data(PORT_NAME, &after);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_move_member", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &member);
+        request.data(PORT_NAME, &after);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_MOVE_MEMBER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks for a notification about a right: 69 port destroyed, 70 no senders, 72 dead name.
@@ -679,29 +615,21 @@ pub fn mach_port_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     sync: MachPortMscount,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendOnceRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_request_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &id);
-            request.data(INTEGER_32, &sync);
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_REQUEST_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let previous = reply.send_once_right()?;
-            reply.end()?;
-            Ok(previous)
-        },
-    )
+    rt::routine(&"mach_port_request_notification", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &id);
+        request.data(INTEGER_32, &sync);
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::MACH_PORT_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?;
+        let previous = reply.send_once_right()?;
+        reply.end()?;
+        Ok(previous)
+    })
 }
 
 /// Puts a right into a task under a name, which must be that of the port's other rights there, if it has
@@ -723,21 +651,16 @@ pub fn mach_port_insert_right<'a, K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     poly: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_insert_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.poly(poly);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_insert_right", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.poly(poly);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_INSERT_RIGHT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Takes a right out of a task, or makes one from a receive right there, as the disposition `msgt_name`
@@ -763,22 +686,19 @@ pub fn mach_port_extract_right<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     msgt_name: MachMsgTypeName,
 ) -> Result<rt::AnyRight<'static, K>, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_extract_right",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &msgt_name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
-            let poly = reply.poly()?;
-            reply.end()?;
-            Ok(poly)
-        },
-    )
+    rt::routine(&"mach_port_extract_right", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &msgt_name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MACH_PORT_EXTRACT_RIGHT, dest, shape, rt::CallOptions::NONE)?;
+        let poly = reply.poly()?;
+        reply.end()?;
+        Ok(poly)
+    })
 }
 
 /// Tells the state of a receive right's port.
@@ -801,26 +721,18 @@ pub fn mach_port_get_receive_status<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<MachPortStatus, rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_get_receive_status",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::MACH_PORT_GET_RECEIVE_STATUS,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let status = reply.data(INTEGER_32_X9)?;
-            reply.end()?;
-            Ok(status)
-        },
-    )
+    rt::routine(&"mach_port_get_receive_status", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Never);
+        let mut reply =
+            request.call(id::MACH_PORT_GET_RECEIVE_STATUS, dest, shape, rt::CallOptions::NONE)?;
+        let status = reply.data(INTEGER_32_X9)?;
+        reply.end()?;
+        Ok(status)
+    })
 }
 
 /// Sets the sequence number that the next message of a port gets.
@@ -841,21 +753,16 @@ pub fn mach_port_set_seqno<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     seqno: MachPortSeqno,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_seqno",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_32, &seqno);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_seqno", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_32, &seqno);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MACH_PORT_SET_SEQNO, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets the messages of a port bring a word of the receiver's choice in place of the port's name.
@@ -876,26 +783,18 @@ pub fn mach_port_set_protected_payload<K: rt::Kernel<Abi = Abi>>(
     name: rt::Name,
     payload: RpcUintptr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_set_protected_payload",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            request.data(INTEGER_64, &payload);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_SET_PROTECTED_PAYLOAD,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_set_protected_payload", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        request.data(INTEGER_64, &payload);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_SET_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Lets the messages of a port bring its name again.
@@ -914,25 +813,17 @@ pub fn mach_port_clear_protected_payload<K: rt::Kernel<Abi = Abi>>(
     task: &rt::SendRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_port_clear_protected_payload",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(task.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::copy_send(task);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(
-                    id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"mach_port_clear_protected_payload", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(task.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::copy_send(task);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request
+            .call(id::MACH_PORT_CLEAR_PROTECTED_PAYLOAD, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// The calls to the kernel that manage a task's port names and the rights behind them.
@@ -947,10 +838,7 @@ pub trait MachPort<K: rt::Kernel<Abi = Abi>> {
     /// Lists a task's names, and for each the kinds of rights that it denotes.
     ///
     /// `mach_port_names`, sent by [`mach_port_names()`].
-    fn mach_port_names(
-        &self,
-        task: rt::Port<'_, K>,
-    ) -> Result<MachPortNamesReply, rt::KernReturn> {
+    fn mach_port_names(&self, task: rt::Port<'_, K>) -> Result<MachPortNamesReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1203,9 +1091,7 @@ where
         id::MACH_PORT_NAMES => serve_mach_port_names(server, request, out),
         id::MACH_PORT_TYPE => serve_mach_port_type(server, request, out),
         id::MACH_PORT_RENAME => serve_mach_port_rename(server, request, out),
-        id::MACH_PORT_ALLOCATE_NAME => {
-            serve_mach_port_allocate_name(server, request, out)
-        }
+        id::MACH_PORT_ALLOCATE_NAME => serve_mach_port_allocate_name(server, request, out),
         id::MACH_PORT_ALLOCATE => serve_mach_port_allocate(server, request, out),
         id::MACH_PORT_DESTROY => serve_mach_port_destroy(server, request, out),
         id::MACH_PORT_DEALLOCATE => serve_mach_port_deallocate(server, request, out),
@@ -1213,17 +1099,13 @@ where
         id::MACH_PORT_MOD_REFS => serve_mach_port_mod_refs(server, request, out),
         id::MACH_PORT_SET_QLIMIT => serve_mach_port_set_qlimit(server, request, out),
         id::MACH_PORT_SET_MSCOUNT => serve_mach_port_set_mscount(server, request, out),
-        id::MACH_PORT_GET_SET_STATUS => {
-            serve_mach_port_get_set_status(server, request, out)
-        }
+        id::MACH_PORT_GET_SET_STATUS => serve_mach_port_get_set_status(server, request, out),
         id::MACH_PORT_MOVE_MEMBER => serve_mach_port_move_member(server, request, out),
         id::MACH_PORT_REQUEST_NOTIFICATION => {
             serve_mach_port_request_notification(server, request, out)
         }
         id::MACH_PORT_INSERT_RIGHT => serve_mach_port_insert_right(server, request, out),
-        id::MACH_PORT_EXTRACT_RIGHT => {
-            serve_mach_port_extract_right(server, request, out)
-        }
+        id::MACH_PORT_EXTRACT_RIGHT => serve_mach_port_extract_right(server, request, out),
         id::MACH_PORT_GET_RECEIVE_STATUS => {
             serve_mach_port_get_receive_status(server, request, out)
         }
@@ -1246,23 +1128,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 96,
-        reply: 96,
-    };
-    rt::subsystem(
-        3200..3223,
-        largest,
-        move |request, out| { mach_port_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 96, reply: 96 };
+    rt::subsystem(3200..3223, largest, move |request, out| mach_port_server(server, request, out))
 }
 
 fn serve_mach_port_names<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1274,11 +1148,7 @@ where
     });
 }
 
-fn serve_mach_port_type<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_mach_port_type<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
@@ -1297,8 +1167,7 @@ fn serve_mach_port_rename<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1316,8 +1185,7 @@ fn serve_mach_port_allocate_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1335,8 +1203,7 @@ fn serve_mach_port_allocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1354,8 +1221,7 @@ fn serve_mach_port_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1372,8 +1238,7 @@ fn serve_mach_port_deallocate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1390,8 +1255,7 @@ fn serve_mach_port_get_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1410,8 +1274,7 @@ fn serve_mach_port_mod_refs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1430,8 +1293,7 @@ fn serve_mach_port_set_qlimit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1449,8 +1311,7 @@ fn serve_mach_port_set_mscount<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1468,8 +1329,7 @@ fn serve_mach_port_get_set_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1487,8 +1347,7 @@ fn serve_mach_port_move_member<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1506,8 +1365,7 @@ fn serve_mach_port_request_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1524,14 +1382,8 @@ where
         let sync = body.data(INTEGER_32)?;
         let notify = body.send_once_right()?;
         body.end()?;
-        let results = S::mach_port_request_notification(
-            server,
-            request.port(),
-            name,
-            id,
-            sync,
-            notify,
-        )?;
+        let results =
+            S::mach_port_request_notification(server, request.port(), name, id, sync, notify)?;
         out.encode::<64>(|reply| encode_mach_port_request_notification(reply, results))?;
         Ok(())
     });
@@ -1541,8 +1393,7 @@ fn serve_mach_port_insert_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1560,8 +1411,7 @@ fn serve_mach_port_extract_right<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1570,12 +1420,7 @@ where
         let name = body.data(PORT_NAME)?;
         let msgt_name = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::mach_port_extract_right(
-            server,
-            request.port(),
-            name,
-            msgt_name,
-        )?;
+        let results = S::mach_port_extract_right(server, request.port(), name, msgt_name)?;
         out.encode::<64>(|reply| encode_mach_port_extract_right(reply, results))?;
         Ok(())
     });
@@ -1585,8 +1430,7 @@ fn serve_mach_port_get_receive_status<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1604,8 +1448,7 @@ fn serve_mach_port_set_seqno<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1623,8 +1466,7 @@ fn serve_mach_port_set_protected_payload<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1642,8 +1484,7 @@ fn serve_mach_port_clear_protected_payload<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachPort<K> + ?Sized,
 {
@@ -1826,11 +1667,7 @@ pub fn mach_port_get_set_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<rt::Name>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
+    token.answer::<64, _>(id::MACH_PORT_GET_SET_STATUS, result, encode_mach_port_get_set_status)
 }
 
 /// Answers a `mach_port_move_member` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1848,15 +1685,11 @@ pub fn mach_port_request_notification_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendOnceRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(
-            id::MACH_PORT_REQUEST_NOTIFICATION,
-            result,
-            encode_mach_port_request_notification,
-        )
+    token.answer::<64, _>(
+        id::MACH_PORT_REQUEST_NOTIFICATION,
+        result,
+        encode_mach_port_request_notification,
+    )
 }
 
 /// Answers a `mach_port_insert_right` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1874,11 +1707,7 @@ pub fn mach_port_extract_right_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::AnyRight<'static, K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
+    token.answer::<64, _>(id::MACH_PORT_EXTRACT_RIGHT, result, encode_mach_port_extract_right)
 }
 
 /// Answers a `mach_port_get_receive_status` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1887,11 +1716,11 @@ pub fn mach_port_get_receive_status_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<MachPortStatus, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            96,
-            _,
-        >(id::MACH_PORT_GET_RECEIVE_STATUS, result, encode_mach_port_get_receive_status)
+    token.answer::<96, _>(
+        id::MACH_PORT_GET_RECEIVE_STATUS,
+        result,
+        encode_mach_port_get_receive_status,
+    )
 }
 
 /// Answers a `mach_port_set_seqno` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1943,12 +1772,7 @@ const _: () = {
     check("mach_port_deallocate, reply", &[Data(4)], &[32], 48);
     check("mach_port_get_refs, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("mach_port_get_refs, reply", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "mach_port_mod_refs, request",
-        &[Data(4), Data(4), Data(4)],
-        &[32, 48, 64],
-        80,
-    );
+    check("mach_port_mod_refs, request", &[Data(4), Data(4), Data(4)], &[32, 48, 64], 80);
     check("mach_port_mod_refs, reply", &[Data(4)], &[32], 48);
     check("mach_port_set_qlimit, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("mach_port_set_qlimit, reply", &[Data(4)], &[32], 48);
@@ -1973,12 +1797,7 @@ const _: () = {
     check("mach_port_get_receive_status, reply", &[Data(4), Data(36)], &[32, 48], 96);
     check("mach_port_set_seqno, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("mach_port_set_seqno, reply", &[Data(4)], &[32], 48);
-    check(
-        "mach_port_set_protected_payload, request",
-        &[Data(4), Data(8)],
-        &[32, 48],
-        64,
-    );
+    check("mach_port_set_protected_payload, request", &[Data(4), Data(8)], &[32, 48], 64);
     check("mach_port_set_protected_payload, reply", &[Data(4)], &[32], 48);
     check("mach_port_clear_protected_payload, request", &[Data(4)], &[32], 48);
     check("mach_port_clear_protected_payload, reply", &[Data(4)], &[32], 48);

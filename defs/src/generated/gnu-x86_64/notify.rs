@@ -14,6 +14,7 @@ const PORT_NAME: rt::Type = rt::Type::inline(15, 32, 1);
 /// The message id of the first routine of `notify`.
 #[allow(dead_code)]
 pub const BASE: i32 = 64;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -46,16 +47,13 @@ pub fn mach_notify_port_deleted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_port_deleted",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_port_deleted", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_PORT_DELETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A message that was forced into a full queue has been taken, so that the next may be sent with this name.
@@ -73,16 +71,13 @@ pub fn mach_notify_msg_accepted<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_msg_accepted",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_MSG_ACCEPTED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_msg_accepted", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_MSG_ACCEPTED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A receive right was about to be destroyed; the port lives on, and its receive right is in this message.
@@ -100,16 +95,13 @@ pub fn mach_notify_port_destroyed<'a, K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     rights: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_port_destroyed",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.poly(rights);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_port_destroyed", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.poly(rights);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_PORT_DESTROYED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// No send rights to a port are left.
@@ -130,16 +122,13 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     mscount: MachPortMscount,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_no_senders",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.data(INTEGER_32, &mscount);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_no_senders", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.data(INTEGER_32, &mscount);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_NO_SENDERS, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A send-once right was destroyed without being used: who waits for a reply gets this in its place.
@@ -152,15 +141,12 @@ pub fn mach_notify_no_senders<K: rt::Kernel<Abi = Abi>>(
 pub fn mach_notify_send_once<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_send_once",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(notify.kernel());
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_send_once", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(notify.kernel());
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_SEND_ONCE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A port died, and what was a send right under this name is a dead name now, with one user reference more.
@@ -178,16 +164,13 @@ pub fn mach_notify_dead_name<K: rt::Kernel<Abi = Abi>>(
     notify: rt::SendOnceRight<K>,
     name: rt::Name,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"mach_notify_dead_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(notify.kernel());
-            request.data(PORT_NAME, &name);
-            let dest = rt::Dest::move_send_once(notify);
-            request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"mach_notify_dead_name", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(notify.kernel());
+        request.data(PORT_NAME, &name);
+        let dest = rt::Dest::move_send_once(notify);
+        request.send(id::MACH_NOTIFY_DEAD_NAME, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel tells the holders of rights about their ports.
@@ -251,10 +234,7 @@ pub trait Notify<K: rt::Kernel<Abi = Abi>> {
     /// A send-once right was destroyed without being used: who waits for a reply gets this in its place.
     ///
     /// `do_mach_notify_send_once`, sent by [`mach_notify_send_once()`].
-    fn mach_notify_send_once(
-        &self,
-        notify: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn mach_notify_send_once(&self, notify: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -281,15 +261,9 @@ where
     S: Notify<K> + ?Sized,
 {
     match request.id() {
-        id::MACH_NOTIFY_PORT_DELETED => {
-            serve_mach_notify_port_deleted(server, request, out)
-        }
-        id::MACH_NOTIFY_MSG_ACCEPTED => {
-            serve_mach_notify_msg_accepted(server, request, out)
-        }
-        id::MACH_NOTIFY_PORT_DESTROYED => {
-            serve_mach_notify_port_destroyed(server, request, out)
-        }
+        id::MACH_NOTIFY_PORT_DELETED => serve_mach_notify_port_deleted(server, request, out),
+        id::MACH_NOTIFY_MSG_ACCEPTED => serve_mach_notify_msg_accepted(server, request, out),
+        id::MACH_NOTIFY_PORT_DESTROYED => serve_mach_notify_port_destroyed(server, request, out),
         id::MACH_NOTIFY_NO_SENDERS => serve_mach_notify_no_senders(server, request, out),
         id::MACH_NOTIFY_SEND_ONCE => serve_mach_notify_send_once(server, request, out),
         id::MACH_NOTIFY_DEAD_NAME => serve_mach_notify_dead_name(server, request, out),
@@ -305,23 +279,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 48,
-    };
-    rt::subsystem(
-        64..73,
-        largest,
-        move |request, out| { notify_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 48 };
+    rt::subsystem(64..73, largest, move |request, out| notify_server(server, request, out))
 }
 
 fn serve_mach_notify_port_deleted<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
@@ -338,8 +304,7 @@ fn serve_mach_notify_msg_accepted<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
@@ -356,8 +321,7 @@ fn serve_mach_notify_port_destroyed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
@@ -374,8 +338,7 @@ fn serve_mach_notify_no_senders<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
@@ -392,8 +355,7 @@ fn serve_mach_notify_send_once<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {
@@ -408,8 +370,7 @@ fn serve_mach_notify_dead_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Notify<K> + ?Sized,
 {

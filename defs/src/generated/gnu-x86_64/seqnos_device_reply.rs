@@ -13,6 +13,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `device_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2900;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -46,17 +47,14 @@ pub fn ds_device_open_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     device_port: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_open_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.make_send(device_port);
-            let dest = reply_port.into();
-            request.send(id::DEVICE_OPEN_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"device_open_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.make_send(device_port);
+        let dest = reply_port.into();
+        request.send(id::DEVICE_OPEN_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Answers `device_write`: how many bytes were written.
@@ -77,17 +75,14 @@ pub fn ds_device_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bytes_written: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &bytes_written);
-            let dest = reply_port.into();
-            request.send(id::DEVICE_WRITE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"device_write_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &bytes_written);
+        let dest = reply_port.into();
+        request.send(id::DEVICE_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Answers `device_write_inband`: how many bytes were written.
@@ -108,17 +103,14 @@ pub fn ds_device_write_reply_inband<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bytes_written: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_write_reply_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &bytes_written);
-            let dest = reply_port.into();
-            request.send(id::DEVICE_WRITE_REPLY_INBAND, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"device_write_reply_inband", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &bytes_written);
+        let dest = reply_port.into();
+        request.send(id::DEVICE_WRITE_REPLY_INBAND, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Answers `device_read`: the data, out of line.
@@ -139,17 +131,14 @@ pub fn ds_device_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            let dest = reply_port.into();
-            request.send(id::DEVICE_READ_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"device_read_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        let dest = reply_port.into();
+        request.send(id::DEVICE_READ_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Answers `device_read_inband`: the data, in the message.
@@ -170,17 +159,14 @@ pub fn ds_device_read_reply_inband<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"device_read_reply_inband",
-        move || {
-            let mut buffer = rt::MsgBuf::<184>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.slice(CHAR, data, 128)?;
-            let dest = reply_port.into();
-            request.send(id::DEVICE_READ_REPLY_INBAND, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"device_read_reply_inband", move || {
+        let mut buffer = rt::MsgBuf::<184>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.slice(CHAR, data, 128)?;
+        let dest = reply_port.into();
+        request.send(id::DEVICE_READ_REPLY_INBAND, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to `device_request`, and to calls of `device` whose client does not wait: one message for each
@@ -270,13 +256,9 @@ where
     match request.id() {
         id::DEVICE_OPEN_REPLY => serve_device_open_reply(server, request, out),
         id::DEVICE_WRITE_REPLY => serve_device_write_reply(server, request, out),
-        id::DEVICE_WRITE_REPLY_INBAND => {
-            serve_device_write_reply_inband(server, request, out)
-        }
+        id::DEVICE_WRITE_REPLY_INBAND => serve_device_write_reply_inband(server, request, out),
         id::DEVICE_READ_REPLY => serve_device_read_reply(server, request, out),
-        id::DEVICE_READ_REPLY_INBAND => {
-            serve_device_read_reply_inband(server, request, out)
-        }
+        id::DEVICE_READ_REPLY_INBAND => serve_device_read_reply_inband(server, request, out),
         _ => return false,
     }
     true
@@ -289,23 +271,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 184,
-        reply: 48,
-    };
-    rt::subsystem(
-        2900..2906,
-        largest,
-        move |request, out| { seqnos_device_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 184, reply: 48 };
+    rt::subsystem(2900..2906, largest, move |request, out| {
+        seqnos_device_reply_server(server, request, out)
+    })
 }
 
 fn serve_device_open_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {
@@ -325,8 +301,7 @@ fn serve_device_write_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {
@@ -336,13 +311,7 @@ where
         let bytes_written = body.data(INTEGER_32)?;
         body.end()?;
         let seqno = request.seqno();
-        S::device_write_reply(
-            server,
-            request.port(),
-            seqno,
-            return_code,
-            bytes_written,
-        )?;
+        S::device_write_reply(server, request.port(), seqno, return_code, bytes_written)?;
         Ok(())
     });
 }
@@ -351,8 +320,7 @@ fn serve_device_write_reply_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {
@@ -362,13 +330,7 @@ where
         let bytes_written = body.data(INTEGER_32)?;
         body.end()?;
         let seqno = request.seqno();
-        S::device_write_reply_inband(
-            server,
-            request.port(),
-            seqno,
-            return_code,
-            bytes_written,
-        )?;
+        S::device_write_reply_inband(server, request.port(), seqno, return_code, bytes_written)?;
         Ok(())
     });
 }
@@ -377,17 +339,13 @@ fn serve_device_read_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(64, 64, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(BYTE_OUT_OF_LINE),
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(BYTE_OUT_OF_LINE)])?;
         let return_code = body.data(INTEGER_32)?;
         let data = body.ool(BYTE_OUT_OF_LINE)?;
         body.end()?;
@@ -401,8 +359,7 @@ fn serve_device_read_reply_inband<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosDeviceReply<K> + ?Sized,
 {

@@ -24,6 +24,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `memory_object`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -70,18 +71,15 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
     memory_object_name: &rt::ReceiveRight<K>,
     memory_object_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_init",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.make_send(memory_object_name);
-            request.data(INTEGER_64, &memory_object_page_size);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_init", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.make_send(memory_object_name);
+        request.data(INTEGER_64, &memory_object_page_size);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel uses the object no longer.
@@ -105,17 +103,14 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
     memory_control: rt::ReceiveRight<K>,
     memory_object_name: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.move_receive(memory_control);
-            request.move_receive(memory_object_name);
-            let dest = rt::Dest::move_send(memory_object);
-            request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_terminate", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.move_receive(memory_control);
+        request.move_receive(memory_object_name);
+        let dest = rt::Dest::move_send(memory_object);
+        request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A range of the object has been copied, and the manager had asked to be told (copy strategy "call").
@@ -142,19 +137,16 @@ pub fn memory_object_copy<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     new_memory_object: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_copy",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(old_memory_object.kernel());
-            request.make_send(old_memory_control);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &length);
-            request.move_receive(new_memory_object);
-            let dest = rt::Dest::copy_send(old_memory_object);
-            request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_copy", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(old_memory_object.kernel());
+        request.make_send(old_memory_control);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &length);
+        request.move_receive(new_memory_object);
+        let dest = rt::Dest::copy_send(old_memory_object);
+        request.send(id::MEMORY_OBJECT_COPY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A thread needs data that is not resident.
@@ -182,19 +174,16 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &length);
-            request.data(INTEGER_32, &desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_request", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &length);
+        request.data(INTEGER_32, &desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A thread needs an access to resident pages that the manager has forbidden.
@@ -221,19 +210,16 @@ pub fn memory_object_data_unlock<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_unlock",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &length);
-            request.data(INTEGER_32, &desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_unlock", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &length);
+        request.data(INTEGER_32, &desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_lock_request` has been carried out.
@@ -258,18 +244,15 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_lock_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(kernel);
-            request.make_send(memory_control);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &length);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_lock_completed", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(kernel);
+        request.make_send(memory_control);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &length);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_data_supply` has been carried out.
@@ -299,20 +282,17 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
     result: rt::KernReturn,
     error_offset: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_supply_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(kernel);
-            request.make_send(memory_control);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &length);
-            request.data(INTEGER_32, &result);
-            request.data(INTEGER_64, &error_offset);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_supply_completed", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(kernel);
+        request.make_send(memory_control);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &length);
+        request.data(INTEGER_32, &result);
+        request.data(INTEGER_64, &error_offset);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel gives pages back.
@@ -342,20 +322,17 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
     dirty: bool,
     kernel_copy: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_return",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.make_send(memory_control);
-            request.data(INTEGER_64, &offset);
-            request.ool(BYTE_OUT_OF_LINE, data);
-            request.data(BOOLEAN, &u32::from(dirty));
-            request.data(BOOLEAN, &u32::from(kernel_copy));
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_return", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.make_send(memory_control);
+        request.data(INTEGER_64, &offset);
+        request.ool(BYTE_OUT_OF_LINE, data);
+        request.data(BOOLEAN, &u32::from(dirty));
+        request.data(BOOLEAN, &u32::from(kernel_copy));
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_change_attributes` has been carried out.
@@ -379,17 +356,14 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
     may_cache: bool,
     copy_strategy: MemoryObjectCopyStrategy,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_change_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(BOOLEAN, &u32::from(may_cache));
-            request.data(INTEGER_32, &copy_strategy);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_change_completed", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(BOOLEAN, &u32::from(may_cache));
+        request.data(INTEGER_32, &copy_strategy);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the kernel asks of the manager of a memory object.
@@ -580,25 +554,17 @@ where
 {
     match request.id() {
         id::MEMORY_OBJECT_INIT => serve_memory_object_init(server, request, out),
-        id::MEMORY_OBJECT_TERMINATE => {
-            serve_memory_object_terminate(server, request, out)
-        }
+        id::MEMORY_OBJECT_TERMINATE => serve_memory_object_terminate(server, request, out),
         id::MEMORY_OBJECT_COPY => serve_memory_object_copy(server, request, out),
-        id::MEMORY_OBJECT_DATA_REQUEST => {
-            serve_memory_object_data_request(server, request, out)
-        }
-        id::MEMORY_OBJECT_DATA_UNLOCK => {
-            serve_memory_object_data_unlock(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_REQUEST => serve_memory_object_data_request(server, request, out),
+        id::MEMORY_OBJECT_DATA_UNLOCK => serve_memory_object_data_unlock(server, request, out),
         id::MEMORY_OBJECT_LOCK_COMPLETED => {
             serve_memory_object_lock_completed(server, request, out)
         }
         id::MEMORY_OBJECT_SUPPLY_COMPLETED => {
             serve_memory_object_supply_completed(server, request, out)
         }
-        id::MEMORY_OBJECT_DATA_RETURN => {
-            serve_memory_object_data_return(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_RETURN => serve_memory_object_data_return(server, request, out),
         id::MEMORY_OBJECT_CHANGE_COMPLETED => {
             serve_memory_object_change_completed(server, request, out)
         }
@@ -614,23 +580,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 112,
-        reply: 48,
-    };
-    rt::subsystem(
-        2200..2210,
-        largest,
-        move |request, out| { seqnos_memory_object_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 112, reply: 48 };
+    rt::subsystem(2200..2210, largest, move |request, out| {
+        seqnos_memory_object_server(server, request, out)
+    })
 }
 
 fn serve_memory_object_init<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -658,8 +618,7 @@ fn serve_memory_object_terminate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -685,8 +644,7 @@ fn serve_memory_object_copy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -721,8 +679,7 @@ fn serve_memory_object_data_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -757,8 +714,7 @@ fn serve_memory_object_data_unlock<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -793,18 +749,13 @@ fn serve_memory_object_lock_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            SEND_RIGHT,
-            rt::Expected::data(INTEGER_64),
-            rt::Expected::data(INTEGER_64),
-        ])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_64), rt::Expected::data(INTEGER_64)])?;
         let memory_control = body.send_right()?;
         let offset = body.data(INTEGER_64)?;
         let length = body.data(INTEGER_64)?;
@@ -826,8 +777,7 @@ fn serve_memory_object_supply_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -865,8 +815,7 @@ fn serve_memory_object_data_return<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -904,8 +853,7 @@ fn serve_memory_object_change_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -915,13 +863,7 @@ where
         let copy_strategy = body.data(INTEGER_32)?;
         body.end()?;
         let seqno = request.seqno();
-        S::memory_object_change_completed(
-            server,
-            request.port(),
-            seqno,
-            may_cache,
-            copy_strategy,
-        )?;
+        S::memory_object_change_completed(server, request.port(), seqno, may_cache, copy_strategy)?;
         Ok(())
     });
 }
@@ -934,12 +876,7 @@ const _: () = {
     }
     check("memory_object_init, request", &[Port, Port, Data(8)], &[32, 48, 64], 80);
     check("memory_object_terminate, request", &[Port, Port], &[32, 48], 64);
-    check(
-        "memory_object_copy, request",
-        &[Port, Data(8), Data(8), Port],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("memory_object_copy, request", &[Port, Data(8), Data(8), Port], &[32, 48, 64, 80], 96);
     check(
         "memory_object_data_request, request",
         &[Port, Data(8), Data(8), Data(4)],
@@ -952,12 +889,7 @@ const _: () = {
         &[32, 48, 64, 80],
         96,
     );
-    check(
-        "memory_object_lock_completed, request",
-        &[Port, Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("memory_object_lock_completed, request", &[Port, Data(8), Data(8)], &[32, 48, 64], 80);
     check(
         "memory_object_supply_completed, request",
         &[Port, Data(8), Data(8), Data(4), Data(8)],

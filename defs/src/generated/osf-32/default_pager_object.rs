@@ -25,6 +25,7 @@ pub type VmSize = u32;
 /// The message id of the first routine of `default_pager_object`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2275;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -77,28 +78,20 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.ndr();
-            request.value(&object_size);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            reply.descriptors(1)?;
-            let memory_object = reply.send_right()?;
-            reply.end()?;
-            Ok(memory_object)
-        },
-    )
+    rt::routine(&"default_pager_object_create", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.ndr();
+        request.value(&object_size);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(1)?;
+        let memory_object = reply.send_right()?;
+        reply.end()?;
+        Ok(memory_object)
+    })
 }
 
 /// Tells how much paging space there is, and how much of it is free.
@@ -116,20 +109,16 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let request = buffer.request(default_pager.kernel());
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.value::<DefaultPagerInfo>()?;
-            reply.end()?;
-            Ok(info)
-        },
-    )
+    rt::routine(&"default_pager_info", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let request = buffer.request(default_pager.kernel());
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply = request.call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.value::<DefaultPagerInfo>()?;
+        reply.end()?;
+        Ok(info)
+    })
 }
 
 /// Lists the objects in the pager's care.
@@ -153,28 +142,22 @@ pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_objects",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(default_pager.kernel());
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-            reply.descriptors(2)?;
-            let objects = reply.memory_of::<DefaultPagerObject>()?;
-            let ports = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(objects.len())?;
-            reply.counted(ports.len())?;
-            reply.end()?;
-            Ok(DefaultPagerObjectsReply {
-                objects: objects.into_vec(),
-                ports,
-            })
-        },
-    )
+    rt::routine(&"default_pager_objects", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(default_pager.kernel());
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(68, 68, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(2)?;
+        let objects = reply.memory_of::<DefaultPagerObject>()?;
+        let ports = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(objects.len())?;
+        reply.counted(ports.len())?;
+        reply.end()?;
+        Ok(DefaultPagerObjectsReply { objects: objects.into_vec(), ports })
+    })
 }
 
 /// Lists the pages of one object, given by its name port, that are in paging space.
@@ -198,30 +181,22 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     memory_object: &rt::SendRight<K>,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_pages",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.descriptors(1);
-            request.copy_send(memory_object);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_PAGES,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            reply.descriptors(1)?;
-            let pages = reply.memory_of::<DefaultPagerPage>()?;
-            reply.ndr()?;
-            reply.counted(pages.len())?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"default_pager_object_pages", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.descriptors(1);
+        request.copy_send(memory_object);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(1)?;
+        let pages = reply.memory_of::<DefaultPagerPage>()?;
+        reply.ndr()?;
+        reply.counted(pages.len())?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Makes a backing store, of segments that are still to be added; the cluster size is in bytes, 0 takes the
@@ -247,29 +222,25 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     clsize: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.ndr();
-            request.value(&priority);
-            request.value(&clsize);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            reply.descriptors(1)?;
-            let backing_store = reply.send_right()?;
-            reply.end()?;
-            Ok(backing_store)
-        },
-    )
+    rt::routine(&"default_pager_backing_store_create", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.ndr();
+        request.value(&priority);
+        request.value(&clsize);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::DEFAULT_PAGER_BACKING_STORE_CREATE,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        reply.descriptors(1)?;
+        let backing_store = reply.send_right()?;
+        reply.end()?;
+        Ok(backing_store)
+    })
 }
 
 /// Takes a backing store away, after its pages have been moved elsewhere.
@@ -283,24 +254,16 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_backing_store_delete<K: rt::Kernel<Abi = Abi>>(
     backing_store: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_delete",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(backing_store.kernel());
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_DELETE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_backing_store_delete", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(backing_store.kernel());
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request
+            .call(id::DEFAULT_PAGER_BACKING_STORE_DELETE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Adds records of a device to a backing store; the record size is in bytes.
@@ -325,25 +288,20 @@ pub fn default_pager_add_segment<K: rt::Kernel<Abi = Abi>>(
     count: Recnum,
     record_size: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_add_segment",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(backing_store.kernel());
-            request.descriptors(1);
-            request.copy_send(device);
-            request.ndr();
-            request.value(&offset);
-            request.value(&count);
-            request.value(&record_size);
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(36, 36, rt::Complex::Never);
-            request
-                .call(id::DEFAULT_PAGER_ADD_SEGMENT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_add_segment", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(backing_store.kernel());
+        request.descriptors(1);
+        request.copy_send(device);
+        request.ndr();
+        request.value(&offset);
+        request.value(&count);
+        request.value(&record_size);
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(36, 36, rt::Complex::Never);
+        request.call(id::DEFAULT_PAGER_ADD_SEGMENT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about a backing store.
@@ -369,28 +327,24 @@ pub fn default_pager_backing_store_info<K: rt::Kernel<Abi = Abi>>(
     flavor: BackingStoreFlavor,
     info_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 20>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<128>::new();
-            let mut request = buffer.request(backing_store.kernel());
-            request.ndr();
-            request.value(&flavor);
-            request.value(&info_max.min(20));
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(40, 120, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let info = reply.array::<Integer>(20)?.at_most(info_max)?;
-            reply.end()?;
-            Ok(rt::array_vec(&info))
-        },
-    )
+    rt::routine(&"default_pager_backing_store_info", move || {
+        let mut buffer = rt::MsgBuf::<128>::new();
+        let mut request = buffer.request(backing_store.kernel());
+        request.ndr();
+        request.value(&flavor);
+        request.value(&info_max.min(20));
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(40, 120, rt::Complex::Never);
+        let mut reply = request.call(
+            id::DEFAULT_PAGER_BACKING_STORE_INFO,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let info = reply.array::<Integer>(20)?.at_most(info_max)?;
+        reply.end()?;
+        Ok(rt::array_vec(&info))
+    })
 }
 
 /// What administrators and file systems ask of OSF Mach's default memory manager.
@@ -512,23 +466,17 @@ where
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
     match request.id() {
-        id::DEFAULT_PAGER_OBJECT_CREATE => {
-            serve_default_pager_object_create(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_CREATE => serve_default_pager_object_create(server, request, out),
         id::DEFAULT_PAGER_INFO => serve_default_pager_info(server, request, out),
         id::DEFAULT_PAGER_OBJECTS => serve_default_pager_objects(server, request, out),
-        id::DEFAULT_PAGER_OBJECT_PAGES => {
-            serve_default_pager_object_pages(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_PAGES => serve_default_pager_object_pages(server, request, out),
         id::DEFAULT_PAGER_BACKING_STORE_CREATE => {
             serve_default_pager_backing_store_create(server, request, out)
         }
         id::DEFAULT_PAGER_BACKING_STORE_DELETE => {
             serve_default_pager_backing_store_delete(server, request, out)
         }
-        id::DEFAULT_PAGER_ADD_SEGMENT => {
-            serve_default_pager_add_segment(server, request, out)
-        }
+        id::DEFAULT_PAGER_ADD_SEGMENT => serve_default_pager_add_segment(server, request, out),
         id::DEFAULT_PAGER_BACKING_STORE_INFO => {
             serve_default_pager_backing_store_info(server, request, out)
         }
@@ -544,23 +492,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 60,
-        reply: 120,
-    };
-    rt::subsystem(
-        2275..2284,
-        largest,
-        move |request, out| { default_pager_object_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 60, reply: 120 };
+    rt::subsystem(2275..2284, largest, move |request, out| {
+        default_pager_object_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -569,11 +511,7 @@ where
         body.ndr()?;
         let object_size = body.value::<VmSize>()?;
         body.end()?;
-        let results = S::default_pager_object_create(
-            server,
-            request.port(),
-            object_size,
-        )?;
+        let results = S::default_pager_object_create(server, request.port(), object_size)?;
         out.encode::<40>(|reply| encode_default_pager_object_create(reply, results))?;
         Ok(())
     });
@@ -583,8 +521,7 @@ fn serve_default_pager_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -600,8 +537,7 @@ fn serve_default_pager_objects<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -617,8 +553,7 @@ fn serve_default_pager_object_pages<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -627,11 +562,7 @@ where
         body.descriptors(1)?;
         let memory_object = body.send_right()?;
         body.end()?;
-        let results = S::default_pager_object_pages(
-            server,
-            request.port(),
-            memory_object,
-        )?;
+        let results = S::default_pager_object_pages(server, request.port(), memory_object)?;
         out.encode::<56>(|reply| encode_default_pager_object_pages(reply, results))?;
         Ok(())
     });
@@ -641,8 +572,7 @@ fn serve_default_pager_backing_store_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -652,15 +582,9 @@ where
         let priority = body.value::<i32>()?;
         let clsize = body.value::<i32>()?;
         body.end()?;
-        let results = S::default_pager_backing_store_create(
-            server,
-            request.port(),
-            priority,
-            clsize,
-        )?;
-        out.encode::<
-                40,
-            >(|reply| encode_default_pager_backing_store_create(reply, results))?;
+        let results =
+            S::default_pager_backing_store_create(server, request.port(), priority, clsize)?;
+        out.encode::<40>(|reply| encode_default_pager_backing_store_create(reply, results))?;
         Ok(())
     });
 }
@@ -669,8 +593,7 @@ fn serve_default_pager_backing_store_delete<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -685,8 +608,7 @@ fn serve_default_pager_add_segment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -699,14 +621,7 @@ where
         let count = body.value::<Recnum>()?;
         let record_size = body.value::<i32>()?;
         body.end()?;
-        S::default_pager_add_segment(
-            server,
-            request.port(),
-            device,
-            offset,
-            count,
-            record_size,
-        )?;
+        S::default_pager_add_segment(server, request.port(), device, offset, count, record_size)?;
         Ok(())
     });
 }
@@ -715,8 +630,7 @@ fn serve_default_pager_backing_store_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerObjectServer<K> + ?Sized,
 {
@@ -726,15 +640,9 @@ where
         let flavor = body.value::<BackingStoreFlavor>()?;
         let info_max = body.value::<u32>()?.min(20);
         body.end()?;
-        let results = S::default_pager_backing_store_info(
-            server,
-            request.port(),
-            flavor,
-            info_max,
-        )?;
-        out.encode::<
-                120,
-            >(|reply| encode_default_pager_backing_store_info(reply, results))?;
+        let results =
+            S::default_pager_backing_store_info(server, request.port(), flavor, info_max)?;
+        out.encode::<120>(|reply| encode_default_pager_backing_store_info(reply, results))?;
         Ok(())
     });
 }
@@ -763,8 +671,8 @@ fn encode_default_pager_objects<K: rt::Kernel<Abi = Abi>>(
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(2);
     let objects_count = reply.memory_copy(&results.objects, rt::Copying::MOVE)? / 8;
-    let ports_count = reply
-        .rights_memory(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
+    let ports_count =
+        reply.rights_memory(rt::PortArray::moving(results.ports), rt::Copying::MOVE)?;
     reply.ndr();
     reply.count(objects_count)?;
     reply.count(ports_count)?;
@@ -806,11 +714,11 @@ pub fn default_pager_object_create_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_CREATE, result, encode_default_pager_object_create)
+    token.answer::<40, _>(
+        id::DEFAULT_PAGER_OBJECT_CREATE,
+        result,
+        encode_default_pager_object_create,
+    )
 }
 
 /// Answers a `default_pager_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -828,8 +736,7 @@ pub fn default_pager_objects_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<DefaultPagerObjectsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<72, _>(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
+    token.answer::<72, _>(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
 }
 
 /// Answers a `default_pager_object_pages` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -838,11 +745,7 @@ pub fn default_pager_object_pages_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<DefaultPagerPage>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            56,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_PAGES, result, encode_default_pager_object_pages)
+    token.answer::<56, _>(id::DEFAULT_PAGER_OBJECT_PAGES, result, encode_default_pager_object_pages)
 }
 
 /// Answers a `default_pager_backing_store_create` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -851,15 +754,11 @@ pub fn default_pager_backing_store_create_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::DEFAULT_PAGER_BACKING_STORE_CREATE,
-            result,
-            encode_default_pager_backing_store_create,
-        )
+    token.answer::<40, _>(
+        id::DEFAULT_PAGER_BACKING_STORE_CREATE,
+        result,
+        encode_default_pager_backing_store_create,
+    )
 }
 
 /// Answers a `default_pager_backing_store_delete` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -886,15 +785,11 @@ pub fn default_pager_backing_store_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<Integer, 20>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            120,
-            _,
-        >(
-            id::DEFAULT_PAGER_BACKING_STORE_INFO,
-            result,
-            encode_default_pager_backing_store_info,
-        )
+    token.answer::<120, _>(
+        id::DEFAULT_PAGER_BACKING_STORE_INFO,
+        result,
+        encode_default_pager_backing_store_info,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -937,12 +832,7 @@ const _: () = {
         60,
     );
     check("default_pager_add_segment, reply", &[Ndr, Data(4)], &[24, 32], 36);
-    check(
-        "default_pager_backing_store_info, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("default_pager_backing_store_info, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check(
         "default_pager_backing_store_info, reply",
         &[Ndr, Data(4), Data(4), Array(80)],

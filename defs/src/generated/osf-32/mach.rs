@@ -17,6 +17,7 @@ pub type VmSize = u32;
 /// The message id of the first routine of `mach`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -54,18 +55,15 @@ pub fn memory_object_data_unavailable<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_unavailable",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.ndr();
-            request.value(&offset);
-            request.value(&size);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_unavailable", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.ndr();
+        request.value(&offset);
+        request.value(&size);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_UNAVAILABLE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Does what `host_default_memory_manager` does, without a cluster size, and takes the caller's right.
@@ -88,28 +86,20 @@ pub fn vm_set_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     host_priv: &rt::SendRight<K>,
     default_manager: rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"vm_set_default_memory_manager",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.move_send(default_manager);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::VM_SET_DEFAULT_MEMORY_MANAGER,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            reply.descriptors(1)?;
-            let default_manager = reply.send_right()?;
-            reply.end()?;
-            Ok(default_manager)
-        },
-    )
+    rt::routine(&"vm_set_default_memory_manager", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.move_send(default_manager);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::VM_SET_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(1)?;
+        let default_manager = reply.send_right()?;
+        reply.end()?;
+        Ok(default_manager)
+    })
 }
 
 /// Cleans, flushes or locks the resident pages of a range.
@@ -141,23 +131,20 @@ pub fn memory_object_lock_request<K: rt::Kernel<Abi = Abi>>(
     lock_value: VmProt,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_lock_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.descriptors(1);
-            request.make_send(reply_to);
-            request.ndr();
-            request.value(&offset);
-            request.value(&size);
-            request.value(&should_return);
-            request.value(&u32::from(should_flush));
-            request.value(&lock_value);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_lock_request", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.descriptors(1);
+        request.make_send(reply_to);
+        request.ndr();
+        request.value(&offset);
+        request.value(&size);
+        request.value(&should_return);
+        request.value(&u32::from(should_flush));
+        request.value(&lock_value);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_LOCK_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A range cannot be had: the threads that wait for it get a memory exception, later ones ask again.
@@ -179,19 +166,16 @@ pub fn memory_object_data_error<K: rt::Kernel<Abi = Abi>>(
     size: VmSize,
     error_value: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_error",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.ndr();
-            request.value(&offset);
-            request.value(&size);
-            request.value(&error_value);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_error", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.ndr();
+        request.value(&offset);
+        request.value(&size);
+        request.value(&error_value);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_ERROR, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The manager gives the object up; the kernel answers with `memory_object_terminate`.
@@ -209,17 +193,14 @@ pub fn memory_object_destroy<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::SendRight<K>,
     reason: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_destroy",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.ndr();
-            request.value(&reason);
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_destroy", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.ndr();
+        request.value(&reason);
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DESTROY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The data of a range.
@@ -250,24 +231,21 @@ pub fn memory_object_data_supply<'a, K: rt::Kernel<Abi = Abi>>(
     precious: bool,
     reply_to: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_supply",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(memory_control.kernel());
-            request.descriptors(2);
-            let data_count = request
-                .memory(Into::<rt::OolArg<'_, K>>::into(data), rt::Copying::MOVE)?;
-            request.make_send(reply_to);
-            request.ndr();
-            request.value(&offset);
-            request.count(data_count)?;
-            request.value(&lock_value);
-            request.value(&u32::from(precious));
-            let dest = rt::Dest::copy_send(memory_control);
-            request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_supply", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(memory_control.kernel());
+        request.descriptors(2);
+        let data_count =
+            request.memory(Into::<rt::OolArg<'_, K>>::into(data), rt::Copying::MOVE)?;
+        request.make_send(reply_to);
+        request.ndr();
+        request.value(&offset);
+        request.count(data_count)?;
+        request.value(&lock_value);
+        request.value(&u32::from(precious));
+        let dest = rt::Dest::copy_send(memory_control);
+        request.send(id::MEMORY_OBJECT_DATA_SUPPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers of a default memory manager to OSF Mach's kernel about memory objects.
@@ -387,16 +365,10 @@ where
         id::VM_SET_DEFAULT_MEMORY_MANAGER => {
             serve_vm_set_default_memory_manager(server, request, out)
         }
-        id::MEMORY_OBJECT_LOCK_REQUEST => {
-            serve_memory_object_lock_request(server, request, out)
-        }
-        id::MEMORY_OBJECT_DATA_ERROR => {
-            serve_memory_object_data_error(server, request, out)
-        }
+        id::MEMORY_OBJECT_LOCK_REQUEST => serve_memory_object_lock_request(server, request, out),
+        id::MEMORY_OBJECT_DATA_ERROR => serve_memory_object_data_error(server, request, out),
         id::MEMORY_OBJECT_DESTROY => serve_memory_object_destroy(server, request, out),
-        id::MEMORY_OBJECT_DATA_SUPPLY => {
-            serve_memory_object_data_supply(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_SUPPLY => serve_memory_object_data_supply(server, request, out),
         _ => return false,
     }
     true
@@ -409,23 +381,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 76,
-        reply: 40,
-    };
-    rt::subsystem(
-        2000..2094,
-        largest,
-        move |request, out| { mach_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 76, reply: 40 };
+    rt::subsystem(2000..2094, largest, move |request, out| mach_server(server, request, out))
 }
 
 fn serve_memory_object_data_unavailable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -444,8 +408,7 @@ fn serve_vm_set_default_memory_manager<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -454,11 +417,7 @@ where
         body.descriptors(1)?;
         let default_manager = body.send_right()?;
         body.end()?;
-        let results = S::vm_set_default_memory_manager(
-            server,
-            request.port(),
-            default_manager,
-        )?;
+        let results = S::vm_set_default_memory_manager(server, request.port(), default_manager)?;
         out.encode::<40>(|reply| encode_vm_set_default_memory_manager(reply, results))?;
         Ok(())
     });
@@ -468,8 +427,7 @@ fn serve_memory_object_lock_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -502,8 +460,7 @@ fn serve_memory_object_data_error<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -523,8 +480,7 @@ fn serve_memory_object_destroy<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -542,8 +498,7 @@ fn serve_memory_object_data_supply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Mach<K> + ?Sized,
 {
@@ -586,15 +541,11 @@ pub fn vm_set_default_memory_manager_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::VM_SET_DEFAULT_MEMORY_MANAGER,
-            result,
-            encode_vm_set_default_memory_manager,
-        )
+    token.answer::<40, _>(
+        id::VM_SET_DEFAULT_MEMORY_MANAGER,
+        result,
+        encode_vm_set_default_memory_manager,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -603,12 +554,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "memory_object_data_unavailable, request",
-        &[Ndr, Data(4), Data(4)],
-        &[24, 32, 36],
-        40,
-    );
+    check("memory_object_data_unavailable, request", &[Ndr, Data(4), Data(4)], &[24, 32, 36], 40);
     check("vm_set_default_memory_manager, request", &[Data(4), Port], &[24, 28], 40);
     check("vm_set_default_memory_manager, reply", &[Data(4), Port], &[24, 28], 40);
     check(

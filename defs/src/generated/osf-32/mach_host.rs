@@ -11,6 +11,7 @@ pub type VmSize = u32;
 /// The message id of the first routine of `mach_host`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2600;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -36,23 +37,19 @@ pub mod id {
 pub fn host_processors<K: rt::Kernel<Abi = Abi>>(
     host: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"host_processors",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(host.kernel());
-            let dest = rt::Dest::copy_send(host);
-            let shape = rt::Shape::new(52, 52, rt::Complex::Always);
-            let mut reply = request
-                .call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
-            reply.descriptors(1)?;
-            let processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
-            reply.ndr()?;
-            reply.counted(processor_list.len())?;
-            reply.end()?;
-            Ok(processor_list)
-        },
-    )
+    rt::routine(&"host_processors", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(host.kernel());
+        let dest = rt::Dest::copy_send(host);
+        let shape = rt::Shape::new(52, 52, rt::Complex::Always);
+        let mut reply = request.call(id::HOST_PROCESSORS, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(1)?;
+        let processor_list = reply.rights_memory::<rt::SendRight<K>>()?;
+        reply.ndr()?;
+        reply.counted(processor_list.len())?;
+        reply.end()?;
+        Ok(processor_list)
+    })
 }
 
 /// Makes a port that of the default memory manager, and returns the one that was it before.
@@ -80,30 +77,22 @@ pub fn host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     default_manager: &rt::ReceiveRight<K>,
     cluster_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"host_default_memory_manager",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(host_priv.kernel());
-            request.descriptors(1);
-            request.make_send(default_manager);
-            request.ndr();
-            request.value(&cluster_size);
-            let dest = rt::Dest::copy_send(host_priv);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::HOST_DEFAULT_MEMORY_MANAGER,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            reply.descriptors(1)?;
-            let default_manager = reply.send_right()?;
-            reply.end()?;
-            Ok(default_manager)
-        },
-    )
+    rt::routine(&"host_default_memory_manager", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(host_priv.kernel());
+        request.descriptors(1);
+        request.make_send(default_manager);
+        request.ndr();
+        request.value(&cluster_size);
+        let dest = rt::Dest::copy_send(host_priv);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::HOST_DEFAULT_MEMORY_MANAGER, dest, shape, rt::CallOptions::NONE)?;
+        reply.descriptors(1)?;
+        let default_manager = reply.send_right()?;
+        reply.end()?;
+        Ok(default_manager)
+    })
 }
 
 /// What OSF Mach's kernel does for who pages its memory.
@@ -153,9 +142,7 @@ where
 {
     match request.id() {
         id::HOST_PROCESSORS => serve_host_processors(server, request, out),
-        id::HOST_DEFAULT_MEMORY_MANAGER => {
-            serve_host_default_memory_manager(server, request, out)
-        }
+        id::HOST_DEFAULT_MEMORY_MANAGER => serve_host_default_memory_manager(server, request, out),
         _ => return false,
     }
     true
@@ -168,23 +155,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 52,
-        reply: 52,
-    };
-    rt::subsystem(
-        2600..2602,
-        largest,
-        move |request, out| { mach_host_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 52, reply: 52 };
+    rt::subsystem(2600..2602, largest, move |request, out| mach_host_server(server, request, out))
 }
 
 fn serve_host_processors<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -200,8 +179,7 @@ fn serve_host_default_memory_manager<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MachHost<K> + ?Sized,
 {
@@ -212,12 +190,8 @@ where
         body.ndr()?;
         let cluster_size = body.value::<VmSize>()?;
         body.end()?;
-        let results = S::host_default_memory_manager(
-            server,
-            request.port(),
-            default_manager,
-            cluster_size,
-        )?;
+        let results =
+            S::host_default_memory_manager(server, request.port(), default_manager, cluster_size)?;
         out.encode::<40>(|reply| encode_host_default_memory_manager(reply, results))?;
         Ok(())
     });
@@ -228,8 +202,8 @@ fn encode_host_processors<K: rt::Kernel<Abi = Abi>>(
     results: rt::Rights<K, rt::SendRight<K>>,
 ) -> Result<(), rt::KernReturn> {
     reply.descriptors(1);
-    let processor_list_count = reply
-        .rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
+    let processor_list_count =
+        reply.rights_memory(rt::PortArray::moving(results), rt::Copying::VIRTUAL)?;
     reply.ndr();
     reply.count(processor_list_count)?;
     Ok(())
@@ -259,11 +233,11 @@ pub fn host_default_memory_manager_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::HOST_DEFAULT_MEMORY_MANAGER, result, encode_host_default_memory_manager)
+    token.answer::<40, _>(
+        id::HOST_DEFAULT_MEMORY_MANAGER,
+        result,
+        encode_host_default_memory_manager,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -273,12 +247,7 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("host_processors, request", &[], &[], 24);
-    check(
-        "host_processors, reply",
-        &[Data(4), OutOfLine, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("host_processors, reply", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check(
         "host_default_memory_manager, request",
         &[Data(4), Port, Ndr, Data(4)],

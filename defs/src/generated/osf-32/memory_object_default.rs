@@ -13,6 +13,7 @@ pub type VmSize = u32;
 /// The message id of the first routine of `memory_object_default`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2250;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -48,21 +49,18 @@ pub fn memory_object_create<K: rt::Kernel<Abi = Abi>>(
     new_control: &rt::ReceiveRight<K>,
     new_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(pager.kernel());
-            request.descriptors(2);
-            request.move_receive(new_memory_object);
-            request.make_send(new_control);
-            request.ndr();
-            request.value(&new_object_size);
-            request.value(&new_page_size);
-            let dest = rt::Dest::move_send(pager);
-            request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_create", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(pager.kernel());
+        request.descriptors(2);
+        request.move_receive(new_memory_object);
+        request.make_send(new_control);
+        request.ndr();
+        request.value(&new_object_size);
+        request.value(&new_page_size);
+        let dest = rt::Dest::move_send(pager);
+        request.send(id::MEMORY_OBJECT_CREATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The first contents of pages.
@@ -88,22 +86,18 @@ pub fn memory_object_data_initialize<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_initialize",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(2);
-            request.make_send(memory_control_port);
-            let data_count = request
-                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&offset);
-            request.count(data_count)?;
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_initialize", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(2);
+        request.make_send(memory_control_port);
+        let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&offset);
+        request.count(data_count)?;
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_INITIALIZE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What OSF Mach's kernel asks of the default memory manager alone.
@@ -182,23 +176,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 68,
-        reply: 36,
-    };
-    rt::subsystem(
-        2250..2252,
-        largest,
-        move |request, out| { memory_object_default_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 68, reply: 36 };
+    rt::subsystem(2250..2252, largest, move |request, out| {
+        memory_object_default_server(server, request, out)
+    })
 }
 
 fn serve_memory_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {
@@ -227,8 +215,7 @@ fn serve_memory_object_data_initialize<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MemoryObjectDefault<K> + ?Sized,
 {

@@ -19,6 +19,7 @@ pub type VmSync = i32;
 /// The message id of the first routine of `memory_object`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2200;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -64,19 +65,16 @@ pub fn memory_object_init<K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::ReceiveRight<K>,
     memory_object_page_size: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_init",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&memory_object_page_size);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_init", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&memory_object_page_size);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_INIT, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel uses the object no longer.
@@ -97,17 +95,14 @@ pub fn memory_object_terminate<K: rt::Kernel<Abi = Abi>>(
     memory_object: rt::SendRight<K>,
     memory_control: rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_terminate",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.move_receive(memory_control);
-            let dest = rt::Dest::move_send(memory_object);
-            request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_terminate", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.move_receive(memory_control);
+        let dest = rt::Dest::move_send(memory_object);
+        request.send(id::MEMORY_OBJECT_TERMINATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Threads wait for a range of the object, for these accesses.
@@ -134,21 +129,18 @@ pub fn memory_object_data_request<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            request.value(&desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        request.value(&desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Threads wait for accesses to a resident range that the manager has forbidden.
@@ -172,21 +164,18 @@ pub fn memory_object_data_unlock<K: rt::Kernel<Abi = Abi>>(
     length: VmSize,
     desired_access: VmProt,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_unlock",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            request.value(&desired_access);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_unlock", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        request.value(&desired_access);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_UNLOCK, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_lock_request` has been carried out.
@@ -211,20 +200,17 @@ pub fn memory_object_lock_completed<'a, K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_lock_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(kernel);
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_lock_completed", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(kernel);
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_LOCK_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_data_supply` has been carried out.
@@ -254,22 +240,19 @@ pub fn memory_object_supply_completed<'a, K: rt::Kernel<Abi = Abi>>(
     result: rt::KernReturn,
     error_offset: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_supply_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            request.value(&result);
-            request.value(&error_offset);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_supply_completed", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        request.value(&result);
+        request.value(&error_offset);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_SUPPLY_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel gives pages back.
@@ -299,24 +282,20 @@ pub fn memory_object_data_return<K: rt::Kernel<Abi = Abi>>(
     dirty: bool,
     kernel_copy: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_data_return",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(2);
-            request.make_send(memory_control);
-            let data_count = request
-                .memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
-            request.ndr();
-            request.value(&offset);
-            request.count(data_count)?;
-            request.value(&u32::from(dirty));
-            request.value(&u32::from(kernel_copy));
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_data_return", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(2);
+        request.make_send(memory_control);
+        let data_count = request.memory(rt::OolArg::lend(data), rt::Copying::VIRTUAL)?;
+        request.ndr();
+        request.value(&offset);
+        request.count(data_count)?;
+        request.value(&u32::from(dirty));
+        request.value(&u32::from(kernel_copy));
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DATA_RETURN, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Someone has asked that a range be the same in memory and in the object (`vm_msync`).
@@ -340,21 +319,18 @@ pub fn memory_object_synchronize<K: rt::Kernel<Abi = Abi>>(
     length: VmOffset,
     sync_flags: VmSync,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_synchronize",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            request.value(&sync_flags);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_SYNCHRONIZE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_synchronize", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        request.value(&sync_flags);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_SYNCHRONIZE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// A `memory_object_change_attributes` has been carried out.
@@ -377,19 +353,16 @@ pub fn memory_object_change_completed<'a, K: rt::Kernel<Abi = Abi>>(
     memory_control: &rt::ReceiveRight<K>,
     flavor: MemoryObjectFlavor,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_change_completed",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(kernel);
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&flavor);
-            let dest = memory_object.into();
-            request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_change_completed", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(kernel);
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&flavor);
+        let dest = memory_object.into();
+        request.send(id::MEMORY_OBJECT_CHANGE_COMPLETED, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The kernel would like to be rid of a range.
@@ -414,20 +387,17 @@ pub fn memory_object_discard_request<K: rt::Kernel<Abi = Abi>>(
     offset: VmOffset,
     length: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"memory_object_discard_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.descriptors(1);
-            request.make_send(memory_control);
-            request.ndr();
-            request.value(&offset);
-            request.value(&length);
-            let dest = rt::Dest::copy_send(memory_object);
-            request.send(id::MEMORY_OBJECT_DISCARD_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"memory_object_discard_request", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.descriptors(1);
+        request.make_send(memory_control);
+        request.ndr();
+        request.value(&offset);
+        request.value(&length);
+        let dest = rt::Dest::copy_send(memory_object);
+        request.send(id::MEMORY_OBJECT_DISCARD_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What OSF Mach's kernel asks of the manager of a memory object.
@@ -622,27 +592,17 @@ where
 {
     match request.id() {
         id::MEMORY_OBJECT_INIT => serve_memory_object_init(server, request, out),
-        id::MEMORY_OBJECT_TERMINATE => {
-            serve_memory_object_terminate(server, request, out)
-        }
-        id::MEMORY_OBJECT_DATA_REQUEST => {
-            serve_memory_object_data_request(server, request, out)
-        }
-        id::MEMORY_OBJECT_DATA_UNLOCK => {
-            serve_memory_object_data_unlock(server, request, out)
-        }
+        id::MEMORY_OBJECT_TERMINATE => serve_memory_object_terminate(server, request, out),
+        id::MEMORY_OBJECT_DATA_REQUEST => serve_memory_object_data_request(server, request, out),
+        id::MEMORY_OBJECT_DATA_UNLOCK => serve_memory_object_data_unlock(server, request, out),
         id::MEMORY_OBJECT_LOCK_COMPLETED => {
             serve_memory_object_lock_completed(server, request, out)
         }
         id::MEMORY_OBJECT_SUPPLY_COMPLETED => {
             serve_memory_object_supply_completed(server, request, out)
         }
-        id::MEMORY_OBJECT_DATA_RETURN => {
-            serve_memory_object_data_return(server, request, out)
-        }
-        id::MEMORY_OBJECT_SYNCHRONIZE => {
-            serve_memory_object_synchronize(server, request, out)
-        }
+        id::MEMORY_OBJECT_DATA_RETURN => serve_memory_object_data_return(server, request, out),
+        id::MEMORY_OBJECT_SYNCHRONIZE => serve_memory_object_synchronize(server, request, out),
         id::MEMORY_OBJECT_CHANGE_COMPLETED => {
             serve_memory_object_change_completed(server, request, out)
         }
@@ -661,23 +621,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 76,
-        reply: 36,
-    };
-    rt::subsystem(
-        2200..2215,
-        largest,
-        move |request, out| { seqnos_memory_object_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 76, reply: 36 };
+    rt::subsystem(2200..2215, largest, move |request, out| {
+        seqnos_memory_object_server(server, request, out)
+    })
 }
 
 fn serve_memory_object_init<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -704,8 +658,7 @@ fn serve_memory_object_terminate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -724,8 +677,7 @@ fn serve_memory_object_data_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -756,8 +708,7 @@ fn serve_memory_object_data_unlock<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -788,8 +739,7 @@ fn serve_memory_object_lock_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -818,8 +768,7 @@ fn serve_memory_object_supply_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -852,8 +801,7 @@ fn serve_memory_object_data_return<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -887,8 +835,7 @@ fn serve_memory_object_synchronize<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -919,8 +866,7 @@ fn serve_memory_object_change_completed<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -932,13 +878,7 @@ where
         let flavor = body.value::<MemoryObjectFlavor>()?;
         body.end()?;
         let seqno = request.trailer().seqno()?;
-        S::memory_object_change_completed(
-            server,
-            request.port(),
-            seqno,
-            memory_control,
-            flavor,
-        )?;
+        S::memory_object_change_completed(server, request.port(), seqno, memory_control, flavor)?;
         Ok(())
     });
 }
@@ -947,8 +887,7 @@ fn serve_memory_object_discard_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: SeqnosMemoryObject<K> + ?Sized,
 {
@@ -979,12 +918,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "memory_object_init, request",
-        &[Data(4), Port, Ndr, Data(4)],
-        &[24, 28, 40, 48],
-        52,
-    );
+    check("memory_object_init, request", &[Data(4), Port, Ndr, Data(4)], &[24, 28, 40, 48], 52);
     check("memory_object_terminate, request", &[Data(4), Port], &[24, 28], 40);
     check(
         "memory_object_data_request, request",

@@ -13,6 +13,7 @@ const INTEGER_32_ARRAY: rt::Type = rt::Type::out_of_line(2, 32);
 /// The message id of the first routine of `auth`.
 #[allow(dead_code)]
 pub const BASE: i32 = 25000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -70,28 +71,24 @@ pub struct AuthServerAuthenticateReply {
 pub fn auth_getids<K: rt::Kernel<Abi = Abi>>(
     handle: &rt::SendRight<K>,
 ) -> Result<AuthGetidsReply, rt::CallError<K>> {
-    rt::routine(
-        &"auth_getids",
-        move || {
-            let mut buffer = rt::MsgBuf::<8272>::new();
-            let request = buffer.request(handle.kernel());
-            let dest = rt::Dest::copy_send(handle);
-            let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::AUTH_GETIDS, dest, shape, rt::CallOptions::NONE)?;
-            let euids = reply.indefinite(INTEGER_32_ARRAY)?;
-            let auids = reply.indefinite(INTEGER_32_ARRAY)?;
-            let egids = reply.indefinite(INTEGER_32_ARRAY)?;
-            let agids = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(AuthGetidsReply {
-                euids: euids.into_vec(),
-                auids: auids.into_vec(),
-                egids: egids.into_vec(),
-                agids: agids.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"auth_getids", move || {
+        let mut buffer = rt::MsgBuf::<8272>::new();
+        let request = buffer.request(handle.kernel());
+        let dest = rt::Dest::copy_send(handle);
+        let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
+        let mut reply = request.call(id::AUTH_GETIDS, dest, shape, rt::CallOptions::NONE)?;
+        let euids = reply.indefinite(INTEGER_32_ARRAY)?;
+        let auids = reply.indefinite(INTEGER_32_ARRAY)?;
+        let egids = reply.indefinite(INTEGER_32_ARRAY)?;
+        let agids = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(AuthGetidsReply {
+            euids: euids.into_vec(),
+            auids: auids.into_vec(),
+            egids: egids.into_vec(),
+            agids: agids.into_vec(),
+        })
+    })
 }
 
 /// Makes a handle with ids that this handle and some others have.
@@ -122,25 +119,21 @@ pub fn auth_makeauth<K: rt::Kernel<Abi = Abi>>(
     egids: &[Uid],
     agids: &[Uid],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"auth_makeauth",
-        move || {
-            let mut buffer = rt::MsgBuf::<10328>::new();
-            let mut request = buffer.request(handle.kernel());
-            request.indefinite_ports(other_handles, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(euids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(auids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(egids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(agids))?;
-            let dest = rt::Dest::copy_send(handle);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::AUTH_MAKEAUTH, dest, shape, rt::CallOptions::NONE)?;
-            let newhandle = reply.send_right()?;
-            reply.end()?;
-            Ok(newhandle)
-        },
-    )
+    rt::routine(&"auth_makeauth", move || {
+        let mut buffer = rt::MsgBuf::<10328>::new();
+        let mut request = buffer.request(handle.kernel());
+        request.indefinite_ports(other_handles, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(euids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(auids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(egids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(agids))?;
+        let dest = rt::Dest::copy_send(handle);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::AUTH_MAKEAUTH, dest, shape, rt::CallOptions::NONE)?;
+        let newhandle = reply.send_right()?;
+        reply.end()?;
+        Ok(newhandle)
+    })
 }
 
 /// What a client says to prove its ids to a server: it gives both the same rendezvous port, and gets the port
@@ -164,21 +157,18 @@ pub fn auth_user_authenticate<'a, K: rt::Kernel<Abi = Abi>>(
     handle: &rt::SendRight<K>,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"auth_user_authenticate",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(handle.kernel());
-            request.poly(rendezvous);
-            let dest = rt::Dest::copy_send(handle);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply_ = request
-                .call(id::AUTH_USER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
-            let newport = reply_.send_right()?;
-            reply_.end()?;
-            Ok(newport)
-        },
-    )
+    rt::routine(&"auth_user_authenticate", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(handle.kernel());
+        request.poly(rendezvous);
+        let dest = rt::Dest::copy_send(handle);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply_ =
+            request.call(id::AUTH_USER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
+        let newport = reply_.send_right()?;
+        reply_.end()?;
+        Ok(newport)
+    })
 }
 
 /// What the server says: it gives the port for the client, and gets the client's ids.
@@ -206,30 +196,27 @@ pub fn auth_server_authenticate<'a, K: rt::Kernel<Abi = Abi>>(
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<AuthServerAuthenticateReply, rt::CallError<K>> {
-    rt::routine(
-        &"auth_server_authenticate",
-        move || {
-            let mut buffer = rt::MsgBuf::<8272>::new();
-            let mut request = buffer.request(handle.kernel());
-            request.poly(rendezvous);
-            request.poly(newport);
-            let dest = rt::Dest::copy_send(handle);
-            let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
-            let mut reply_ = request
-                .call(id::AUTH_SERVER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
-            let euids = reply_.indefinite(INTEGER_32_ARRAY)?;
-            let auids = reply_.indefinite(INTEGER_32_ARRAY)?;
-            let egids = reply_.indefinite(INTEGER_32_ARRAY)?;
-            let agids = reply_.indefinite(INTEGER_32_ARRAY)?;
-            reply_.end()?;
-            Ok(AuthServerAuthenticateReply {
-                euids: euids.into_vec(),
-                auids: auids.into_vec(),
-                egids: egids.into_vec(),
-                agids: agids.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"auth_server_authenticate", move || {
+        let mut buffer = rt::MsgBuf::<8272>::new();
+        let mut request = buffer.request(handle.kernel());
+        request.poly(rendezvous);
+        request.poly(newport);
+        let dest = rt::Dest::copy_send(handle);
+        let shape = rt::Shape::new(80, 8272, rt::Complex::Depends);
+        let mut reply_ =
+            request.call(id::AUTH_SERVER_AUTHENTICATE, dest, shape, rt::CallOptions::NONE)?;
+        let euids = reply_.indefinite(INTEGER_32_ARRAY)?;
+        let auids = reply_.indefinite(INTEGER_32_ARRAY)?;
+        let egids = reply_.indefinite(INTEGER_32_ARRAY)?;
+        let agids = reply_.indefinite(INTEGER_32_ARRAY)?;
+        reply_.end()?;
+        Ok(AuthServerAuthenticateReply {
+            euids: euids.into_vec(),
+            auids: auids.into_vec(),
+            egids: egids.into_vec(),
+            agids: agids.into_vec(),
+        })
+    })
 }
 
 /// The authentication server, which vouches for the user and group ids of one program before another.
@@ -246,10 +233,7 @@ pub trait Auth<K: rt::Kernel<Abi = Abi>> {
     /// Tells the ids of a handle.
     ///
     /// `auth_getids`, sent by [`auth_getids()`].
-    fn auth_getids(
-        &self,
-        handle: rt::Port<'_, K>,
-    ) -> Result<AuthGetidsReply, rt::KernReturn> {
+    fn auth_getids(&self, handle: rt::Port<'_, K>) -> Result<AuthGetidsReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -307,9 +291,7 @@ where
         id::AUTH_GETIDS => serve_auth_getids(server, request, out),
         id::AUTH_MAKEAUTH => serve_auth_makeauth(server, request, out),
         id::AUTH_USER_AUTHENTICATE => serve_auth_user_authenticate(server, request, out),
-        id::AUTH_SERVER_AUTHENTICATE => {
-            serve_auth_server_authenticate(server, request, out)
-        }
+        id::AUTH_SERVER_AUTHENTICATE => serve_auth_server_authenticate(server, request, out),
         _ => return false,
     }
     true
@@ -322,22 +304,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Auth<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 10324,
-        reply: 8272,
-    };
-    rt::subsystem(
-        25000..25004,
-        largest,
-        move |request, out| { auth_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 10324, reply: 8272 };
+    rt::subsystem(25000..25004, largest, move |request, out| auth_server(server, request, out))
 }
 
-fn serve_auth_getids<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_auth_getids<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Auth<K> + ?Sized,
@@ -350,11 +321,7 @@ where
     });
 }
 
-fn serve_auth_makeauth<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_auth_makeauth<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Auth<K> + ?Sized,
@@ -367,15 +334,8 @@ where
         let egids = body.indefinite(INTEGER_32_ARRAY)?;
         let agids = body.indefinite(INTEGER_32_ARRAY)?;
         body.end()?;
-        let results = S::auth_makeauth(
-            server,
-            request.port(),
-            other_handles,
-            euids,
-            auids,
-            egids,
-            agids,
-        )?;
+        let results =
+            S::auth_makeauth(server, request.port(), other_handles, euids, auids, egids, agids)?;
         out.encode::<40>(|reply| encode_auth_makeauth(reply, results))?;
         Ok(())
     });
@@ -385,8 +345,7 @@ fn serve_auth_user_authenticate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Auth<K> + ?Sized,
 {
@@ -404,8 +363,7 @@ fn serve_auth_server_authenticate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Auth<K> + ?Sized,
 {
@@ -414,12 +372,7 @@ where
         let rendezvous = body.send_right()?;
         let newport = body.poly()?;
         body.end()?;
-        let results = S::auth_server_authenticate(
-            server,
-            request.port(),
-            rendezvous,
-            newport,
-        )?;
+        let results = S::auth_server_authenticate(server, request.port(), rendezvous, newport)?;
         out.encode::<8272>(|reply| encode_auth_server_authenticate(reply, results))?;
         Ok(())
     });
@@ -487,11 +440,7 @@ pub fn auth_user_authenticate_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::AUTH_USER_AUTHENTICATE, result, encode_auth_user_authenticate)
+    token.answer::<40, _>(id::AUTH_USER_AUTHENTICATE, result, encode_auth_user_authenticate)
 }
 
 /// Answers a `auth_server_authenticate` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -500,11 +449,7 @@ pub fn auth_server_authenticate_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<AuthServerAuthenticateReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            8272,
-            _,
-        >(id::AUTH_SERVER_AUTHENTICATE, result, encode_auth_server_authenticate)
+    token.answer::<8272, _>(id::AUTH_SERVER_AUTHENTICATE, result, encode_auth_server_authenticate)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -516,25 +461,13 @@ const _: () = {
     check("auth_getids, request", &[], &[], 24);
     check(
         "auth_getids, reply",
-        &[
-            Data(4),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-        ],
+        &[Data(4), Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048)],
         &[24, 32],
         8272,
     );
     check(
         "auth_makeauth, request",
-        &[
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-        ],
+        &[Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048)],
         &[24],
         10324,
     );
@@ -544,13 +477,7 @@ const _: () = {
     check("auth_server_authenticate, request", &[Port, Port], &[24, 32], 40);
     check(
         "auth_server_authenticate, reply",
-        &[
-            Data(4),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-        ],
+        &[Data(4), Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048)],
         &[24, 32],
         8272,
     );

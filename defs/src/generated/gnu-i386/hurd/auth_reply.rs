@@ -15,6 +15,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `auth_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 25100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -42,17 +43,14 @@ pub fn auth_user_authenticate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newhandle: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"auth_user_authenticate_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(newhandle);
-            let dest = reply_port.into();
-            request.send(id::AUTH_USER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"auth_user_authenticate_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(newhandle);
+        let dest = reply_port.into();
+        request.send(id::AUTH_USER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The client's ids.
@@ -79,20 +77,17 @@ pub fn auth_server_authenticate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     aux_gids: &[Uid],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"auth_server_authenticate_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<8272>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_gids))?;
-            let dest = reply_port.into();
-            request.send(id::AUTH_SERVER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"auth_server_authenticate_reply", move || {
+        let mut buffer = rt::MsgBuf::<8272>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(aux_gids))?;
+        let dest = reply_port.into();
+        request.send(id::AUTH_SERVER_AUTHENTICATE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers of the authentication server that may come late, as messages of their own. Numbers are those of
@@ -160,23 +155,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: AuthReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 8272,
-        reply: 32,
-    };
-    rt::subsystem(
-        25100..25104,
-        largest,
-        move |request, out| { auth_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 8272, reply: 32 };
+    rt::subsystem(25100..25104, largest, move |request, out| {
+        auth_reply_server(server, request, out)
+    })
 }
 
 fn serve_auth_user_authenticate_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: AuthReply<K> + ?Sized,
 {
@@ -195,8 +184,7 @@ fn serve_auth_server_authenticate_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: AuthReply<K> + ?Sized,
 {
@@ -230,13 +218,7 @@ const _: () = {
     check("auth_user_authenticate_reply, request", &[Data(4), Port], &[24, 32], 40);
     check(
         "auth_server_authenticate_reply, request",
-        &[
-            Data(4),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-        ],
+        &[Data(4), Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048)],
         &[24, 32],
         8272,
     );

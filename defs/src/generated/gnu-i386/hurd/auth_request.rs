@@ -8,6 +8,7 @@ pub type Abi = rt::abi::GnuI386;
 /// The message id of the first routine of `auth_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 25000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -33,22 +34,18 @@ pub fn auth_user_authenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"auth_user_authenticate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(handle.kernel());
-            request.poly(rendezvous);
-            let dest = rt::Dest::copy_send(handle);
-            request
-                .send_with_reply_port(
-                    id::AUTH_USER_AUTHENTICATE_REQUEST,
-                    dest,
-                    reply.into(),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"auth_user_authenticate_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(handle.kernel());
+        request.poly(rendezvous);
+        let dest = rt::Dest::copy_send(handle);
+        request.send_with_reply_port(
+            id::AUTH_USER_AUTHENTICATE_REQUEST,
+            dest,
+            reply.into(),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The server's half.
@@ -69,23 +66,19 @@ pub fn auth_server_authenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"auth_server_authenticate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(handle.kernel());
-            request.poly(rendezvous);
-            request.poly(newport);
-            let dest = rt::Dest::copy_send(handle);
-            request
-                .send_with_reply_port(
-                    id::AUTH_SERVER_AUTHENTICATE_REQUEST,
-                    dest,
-                    reply.into(),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"auth_server_authenticate_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(handle.kernel());
+        request.poly(rendezvous);
+        request.poly(newport);
+        let dest = rt::Dest::copy_send(handle);
+        request.send_with_reply_port(
+            id::AUTH_SERVER_AUTHENTICATE_REQUEST,
+            dest,
+            reply.into(),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Calls of the authentication server that do not wait for their answer, which is a message of
@@ -149,23 +142,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: AuthRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 40,
-        reply: 32,
-    };
-    rt::subsystem(
-        25000..25004,
-        largest,
-        move |request, out| { auth_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 40, reply: 32 };
+    rt::subsystem(25000..25004, largest, move |request, out| {
+        auth_request_server(server, request, out)
+    })
 }
 
 fn serve_auth_user_authenticate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: AuthRequest<K> + ?Sized,
 {
@@ -182,8 +169,7 @@ fn serve_auth_server_authenticate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: AuthRequest<K> + ?Sized,
 {
@@ -192,12 +178,7 @@ where
         let rendezvous = body.send_right()?;
         let newport = body.poly()?;
         body.end()?;
-        S::auth_server_authenticate_request(
-            server,
-            request.port(),
-            rendezvous,
-            newport,
-        )?;
+        S::auth_server_authenticate_request(server, request.port(), rendezvous, newport)?;
         Ok(())
     });
 }

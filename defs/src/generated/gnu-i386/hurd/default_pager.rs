@@ -34,6 +34,7 @@ pub struct DefaultPagerInfo {
     /// `dpi_page_size`
     pub dpi_page_size: VmSize,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -78,6 +79,7 @@ pub struct DefaultPagerObject {
     /// `dpo_size`
     pub dpo_size: VmSize,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -115,6 +117,7 @@ pub struct DefaultPagerPage {
     /// `dpp_offset`
     pub dpp_offset: VmOffset,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal(
@@ -140,6 +143,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `default_pager`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2275;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -201,26 +205,18 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
     object_size: VmSize,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.data(INTEGER_32, &object_size);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let memory_object = reply.send_right()?;
-            reply.end()?;
-            Ok(memory_object)
-        },
-    )
+    rt::routine(&"default_pager_object_create", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.data(INTEGER_32, &object_size);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let memory_object = reply.send_right()?;
+        reply.end()?;
+        Ok(memory_object)
+    })
 }
 
 /// Tells how much room there is, and how much is left.
@@ -238,20 +234,16 @@ pub fn default_pager_object_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerInfo, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(default_pager.kernel());
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.data(INTEGER_32_X3)?;
-            reply.end()?;
-            Ok(info)
-        },
-    )
+    rt::routine(&"default_pager_info", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(default_pager.kernel());
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        let mut reply = request.call(id::DEFAULT_PAGER_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.data(INTEGER_32_X3)?;
+        reply.end()?;
+        Ok(info)
+    })
 }
 
 /// Lists the objects, and with them the name ports that the kernel knows them by.
@@ -277,28 +269,22 @@ pub fn default_pager_objects<K: rt::Kernel<Abi = Abi>>(
     objects_max: u32,
     ports_max: u32,
 ) -> Result<DefaultPagerObjectsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_objects",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            let objects_max = objects_max.min(256);
-            request.data(INTEGER_32, &objects_max);
-            let ports_max = ports_max.min(512);
-            request.data(INTEGER_32, &ports_max);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
-            let objects = reply.indefinite(INTEGER_32_ARRAY)?;
-            let ports = reply.indefinite_ports()?;
-            reply.end()?;
-            Ok(DefaultPagerObjectsReply {
-                objects: objects.into_vec(),
-                ports,
-            })
-        },
-    )
+    rt::routine(&"default_pager_objects", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        let objects_max = objects_max.min(256);
+        request.data(INTEGER_32, &objects_max);
+        let ports_max = ports_max.min(512);
+        request.data(INTEGER_32, &ports_max);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(56, 4152, rt::Complex::Always);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECTS, dest, shape, rt::CallOptions::NONE)?;
+        let objects = reply.indefinite(INTEGER_32_ARRAY)?;
+        let ports = reply.indefinite_ports()?;
+        reply.end()?;
+        Ok(DefaultPagerObjectsReply { objects: objects.into_vec(), ports })
+    })
 }
 
 /// Lists the pages that an object has in swap space.
@@ -323,28 +309,20 @@ pub fn default_pager_object_pages<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     pages_max: u32,
 ) -> Result<rt::Vec<DefaultPagerPage>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_pages",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(memory_object);
-            let pages_max = pages_max.min(512);
-            request.data(INTEGER_32, &pages_max);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_PAGES,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let pages = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pages.into_vec())
-        },
-    )
+    rt::routine(&"default_pager_object_pages", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(memory_object);
+        let pages_max = pages_max.min(512);
+        request.data(INTEGER_32, &pages_max);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_OBJECT_PAGES, dest, shape, rt::CallOptions::NONE)?;
+        let pages = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pages.into_vec())
+    })
 }
 
 /// Pages to a file, or no longer. Newer programs give storage instead.
@@ -367,22 +345,17 @@ pub fn default_pager_paging_file<K: rt::Kernel<Abi = Abi>>(
     filename: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_paging_file",
-        move || {
-            let mut buffer = rt::MsgBuf::<312>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(master_device_port);
-            request.fixed_string(STRING_256_LONG, filename)?;
-            request.data(BOOLEAN, &u32::from(add));
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_paging_file", move || {
+        let mut buffer = rt::MsgBuf::<312>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(master_device_port);
+        request.fixed_string(STRING_256_LONG, filename)?;
+        request.data(BOOLEAN, &u32::from(add));
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEFAULT_PAGER_PAGING_FILE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Pages to parts of a device, or no longer. The runs are pairs, a first record and a number of records; the
@@ -408,28 +381,20 @@ pub fn default_pager_paging_storage<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     add: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_paging_storage",
-        move || {
-            let mut buffer = rt::MsgBuf::<2368>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.copy_send(device_port);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(runs))?;
-            request.fixed_string(STRING_256_LONG, name)?;
-            request.data(BOOLEAN, &u32::from(add));
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::DEFAULT_PAGER_PAGING_STORAGE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_paging_storage", move || {
+        let mut buffer = rt::MsgBuf::<2368>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.copy_send(device_port);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(runs))?;
+        request.fixed_string(STRING_256_LONG, name)?;
+        request.data(BOOLEAN, &u32::from(add));
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::DEFAULT_PAGER_PAGING_STORAGE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Sets the size beyond which an object's pages fail. For objects that `default_pager_object_create` made.
@@ -448,25 +413,17 @@ pub fn default_pager_object_set_size<K: rt::Kernel<Abi = Abi>>(
     memory_object: &rt::SendRight<K>,
     object_size_limit: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_set_size",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(memory_object.kernel());
-            request.data(INTEGER_32, &object_size_limit);
-            let dest = rt::Dest::copy_send(memory_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::DEFAULT_PAGER_OBJECT_SET_SIZE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_object_set_size", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(memory_object.kernel());
+        request.data(INTEGER_32, &object_size_limit);
+        let dest = rt::Dest::copy_send(memory_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::DEFAULT_PAGER_OBJECT_SET_SIZE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Tells the size of each swap area, what is left of it, and the names, one after the other with their
@@ -487,31 +444,23 @@ pub fn default_pager_object_set_size<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_storage_info<K: rt::Kernel<Abi = Abi>>(
     default_pager: &rt::SendRight<K>,
 ) -> Result<DefaultPagerStorageInfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_storage_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<6216>::new();
-            let request = buffer.request(default_pager.kernel());
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(68, 6212, rt::Complex::Depends);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_STORAGE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let size = reply.indefinite(INTEGER_32_ARRAY)?;
-            let free = reply.indefinite(INTEGER_32_ARRAY)?;
-            let name = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(DefaultPagerStorageInfoReply {
-                size: size.into_vec(),
-                free: free.into_vec(),
-                name: name.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"default_pager_storage_info", move || {
+        let mut buffer = rt::MsgBuf::<6216>::new();
+        let request = buffer.request(default_pager.kernel());
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(68, 6212, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::DEFAULT_PAGER_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let size = reply.indefinite(INTEGER_32_ARRAY)?;
+        let free = reply.indefinite(INTEGER_32_ARRAY)?;
+        let name = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(DefaultPagerStorageInfoReply {
+            size: size.into_vec(),
+            free: free.into_vec(),
+            name: name.into_vec(),
+        })
+    })
 }
 
 /// What tasks ask of the Hurd's default memory manager: Mach's interface, with calls for storage, for the size
@@ -630,26 +579,18 @@ where
     S: DefaultPager<K> + ?Sized,
 {
     match request.id() {
-        id::DEFAULT_PAGER_OBJECT_CREATE => {
-            serve_default_pager_object_create(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_CREATE => serve_default_pager_object_create(server, request, out),
         id::DEFAULT_PAGER_INFO => serve_default_pager_info(server, request, out),
         id::DEFAULT_PAGER_OBJECTS => serve_default_pager_objects(server, request, out),
-        id::DEFAULT_PAGER_OBJECT_PAGES => {
-            serve_default_pager_object_pages(server, request, out)
-        }
-        id::DEFAULT_PAGER_PAGING_FILE => {
-            serve_default_pager_paging_file(server, request, out)
-        }
+        id::DEFAULT_PAGER_OBJECT_PAGES => serve_default_pager_object_pages(server, request, out),
+        id::DEFAULT_PAGER_PAGING_FILE => serve_default_pager_paging_file(server, request, out),
         id::DEFAULT_PAGER_PAGING_STORAGE => {
             serve_default_pager_paging_storage(server, request, out)
         }
         id::DEFAULT_PAGER_OBJECT_SET_SIZE => {
             serve_default_pager_object_set_size(server, request, out)
         }
-        id::DEFAULT_PAGER_STORAGE_INFO => {
-            serve_default_pager_storage_info(server, request, out)
-        }
+        id::DEFAULT_PAGER_STORAGE_INFO => serve_default_pager_storage_info(server, request, out),
         _ => return false,
     }
     true
@@ -662,23 +603,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2368,
-        reply: 6212,
-    };
-    rt::subsystem(
-        2275..2284,
-        largest,
-        move |request, out| { default_pager_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2368, reply: 6212 };
+    rt::subsystem(2275..2284, largest, move |request, out| {
+        default_pager_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_object_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -686,11 +621,7 @@ where
         let mut body = request.body(rt::Shape::new(32, 32, rt::Complex::Never))?;
         let object_size = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::default_pager_object_create(
-            server,
-            request.port(),
-            object_size,
-        )?;
+        let results = S::default_pager_object_create(server, request.port(), object_size)?;
         out.encode::<40>(|reply| encode_default_pager_object_create(reply, results))?;
         Ok(())
     });
@@ -700,8 +631,7 @@ fn serve_default_pager_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -717,8 +647,7 @@ fn serve_default_pager_objects<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -727,12 +656,7 @@ where
         let objects_max = body.data::<u32>(INTEGER_32)?.min(256);
         let ports_max = body.data::<u32>(INTEGER_32)?.min(512);
         body.end()?;
-        let results = S::default_pager_objects(
-            server,
-            request.port(),
-            objects_max,
-            ports_max,
-        )?;
+        let results = S::default_pager_objects(server, request.port(), objects_max, ports_max)?;
         out.encode::<4152>(|reply| encode_default_pager_objects(reply, results))?;
         Ok(())
     });
@@ -742,8 +666,7 @@ fn serve_default_pager_object_pages<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -753,12 +676,8 @@ where
         let memory_object = body.send_right()?;
         let pages_max = body.data::<u32>(INTEGER_32)?.min(512);
         body.end()?;
-        let results = S::default_pager_object_pages(
-            server,
-            request.port(),
-            memory_object,
-            pages_max,
-        )?;
+        let results =
+            S::default_pager_object_pages(server, request.port(), memory_object, pages_max)?;
         out.encode::<2096>(|reply| encode_default_pager_object_pages(reply, results))?;
         Ok(())
     });
@@ -768,8 +687,7 @@ fn serve_default_pager_paging_file<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -779,13 +697,7 @@ where
         let filename = body.fixed_string(STRING_256_LONG)?;
         let add = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
-        S::default_pager_paging_file(
-            server,
-            request.port(),
-            master_device_port,
-            filename,
-            add,
-        )?;
+        S::default_pager_paging_file(server, request.port(), master_device_port, filename, add)?;
         Ok(())
     });
 }
@@ -794,8 +706,7 @@ fn serve_default_pager_paging_storage<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -806,14 +717,7 @@ where
         let name = body.fixed_string(STRING_256_LONG)?;
         let add = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
-        S::default_pager_paging_storage(
-            server,
-            request.port(),
-            device_port,
-            runs,
-            name,
-            add,
-        )?;
+        S::default_pager_paging_storage(server, request.port(), device_port, runs, name, add)?;
         Ok(())
     });
 }
@@ -822,8 +726,7 @@ fn serve_default_pager_object_set_size<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -832,12 +735,7 @@ where
         let object_size_limit = body.data(INTEGER_32)?;
         body.end()?;
         let seqno = request.seqno();
-        S::default_pager_object_set_size(
-            server,
-            request.port(),
-            seqno,
-            object_size_limit,
-        )?;
+        S::default_pager_object_set_size(server, request.port(), seqno, object_size_limit)?;
         Ok(())
     });
 }
@@ -846,8 +744,7 @@ fn serve_default_pager_storage_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPager<K> + ?Sized,
 {
@@ -908,11 +805,11 @@ pub fn default_pager_object_create_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_CREATE, result, encode_default_pager_object_create)
+    token.answer::<40, _>(
+        id::DEFAULT_PAGER_OBJECT_CREATE,
+        result,
+        encode_default_pager_object_create,
+    )
 }
 
 /// Answers a `default_pager_info` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -930,11 +827,7 @@ pub fn default_pager_objects_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<DefaultPagerObjectsReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            4152,
-            _,
-        >(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
+    token.answer::<4152, _>(id::DEFAULT_PAGER_OBJECTS, result, encode_default_pager_objects)
 }
 
 /// Answers a `default_pager_object_pages` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -943,11 +836,11 @@ pub fn default_pager_object_pages_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<DefaultPagerPage>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2096,
-            _,
-        >(id::DEFAULT_PAGER_OBJECT_PAGES, result, encode_default_pager_object_pages)
+    token.answer::<2096, _>(
+        id::DEFAULT_PAGER_OBJECT_PAGES,
+        result,
+        encode_default_pager_object_pages,
+    )
 }
 
 /// Answers a `default_pager_paging_file` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -983,11 +876,11 @@ pub fn default_pager_storage_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<DefaultPagerStorageInfoReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            6216,
-            _,
-        >(id::DEFAULT_PAGER_STORAGE_INFO, result, encode_default_pager_storage_info)
+    token.answer::<6216, _>(
+        id::DEFAULT_PAGER_STORAGE_INFO,
+        result,
+        encode_default_pager_storage_info,
+    )
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -1008,12 +901,7 @@ const _: () = {
         4152,
     );
     check("default_pager_object_pages, request", &[Port, Data(4)], &[24, 32], 40);
-    check(
-        "default_pager_object_pages, reply",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("default_pager_object_pages, reply", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check(
         "default_pager_paging_file, request",
         &[Port, LongData(256), Data(4)],

@@ -10,6 +10,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `default_pager_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2375;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -33,21 +34,13 @@ pub fn default_pager_object_set_size_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_object_set_size_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request
-                .send(
-                    id::DEFAULT_PAGER_OBJECT_SET_SIZE_REPLY,
-                    dest,
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"default_pager_object_set_size_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::DEFAULT_PAGER_OBJECT_SET_SIZE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answer of the default memory manager that may come late, as a message of its own.
@@ -95,23 +88,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 32,
-        reply: 32,
-    };
-    rt::subsystem(
-        2375..2384,
-        largest,
-        move |request, out| { default_pager_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 32, reply: 32 };
+    rt::subsystem(2375..2384, largest, move |request, out| {
+        default_pager_reply_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_object_set_size_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerReply<K> + ?Sized,
 {

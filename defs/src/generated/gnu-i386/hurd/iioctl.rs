@@ -17,6 +17,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `iioctl`.
 #[allow(dead_code)]
 pub const BASE: i32 = 112000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -166,21 +167,16 @@ pub fn iioctl_siocsifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, addr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFADDR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifaddr", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, addr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 14 is SIOCSIFDSTADDR.
@@ -201,21 +197,16 @@ pub fn iioctl_siocsifdstaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     dstaddr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifdstaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, dstaddr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFDSTADDR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifdstaddr", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, dstaddr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFDSTADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 16 is SIOCSIFFLAGS.
@@ -236,21 +227,16 @@ pub fn iioctl_siocsifflags<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     flags: i16,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifflags",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_16, &flags);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFFLAGS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifflags", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_16, &flags);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 17 is SIOCGIFFLAGS.
@@ -276,26 +262,20 @@ pub fn iioctl_siocgifflags<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     flags: i16,
 ) -> Result<IioctlSiocgifflagsReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifflags",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_16, &flags);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFFLAGS, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let flags = reply.data(INTEGER_16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifflagsReply {
-                ifnam,
-                flags,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifflags", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_16, &flags);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFFLAGS, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let flags = reply.data(INTEGER_16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifflagsReply { ifnam, flags })
+    })
 }
 
 /// 19 is SIOCSIFBRDADDR.
@@ -316,21 +296,16 @@ pub fn iioctl_siocsifbrdaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     brdaddr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifbrdaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, brdaddr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFBRDADDR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifbrdaddr", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, brdaddr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFBRDADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 22 is SIOCSIFNETMASK.
@@ -351,21 +326,16 @@ pub fn iioctl_siocsifnetmask<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifnetmask",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, netmask);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFNETMASK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifnetmask", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, netmask);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFNETMASK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 23 is SIOCGIFMETRIC.
@@ -391,26 +361,20 @@ pub fn iioctl_siocgifmetric<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     metric: i32,
 ) -> Result<IioctlSiocgifmetricReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifmetric",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &metric);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFMETRIC, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let metric = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(IioctlSiocgifmetricReply {
-                ifnam,
-                metric,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifmetric", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &metric);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFMETRIC, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let metric = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(IioctlSiocgifmetricReply { ifnam, metric })
+    })
 }
 
 /// 24 is SIOCSIFMETRIC.
@@ -431,21 +395,16 @@ pub fn iioctl_siocsifmetric<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     metric: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifmetric",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &metric);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFMETRIC, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifmetric", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &metric);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFMETRIC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 25 is SIOCDIFADDR.
@@ -466,21 +425,16 @@ pub fn iioctl_siocdifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocdifaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, addr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCDIFADDR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocdifaddr", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, addr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCDIFADDR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 33 is SIOCGIFADDR.
@@ -506,26 +460,19 @@ pub fn iioctl_siocgifaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     addr: &Sockaddr,
 ) -> Result<IioctlSiocgifaddrReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, addr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFADDR, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let addr = reply.data(CHAR_X16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifaddrReply {
-                ifnam,
-                addr,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifaddr", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, addr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply = request.call(id::IIOCTL_SIOCGIFADDR, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let addr = reply.data(CHAR_X16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifaddrReply { ifnam, addr })
+    })
 }
 
 /// 34 is SIOCGIFDSTADDR.
@@ -551,26 +498,20 @@ pub fn iioctl_siocgifdstaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     dstaddr: &Sockaddr,
 ) -> Result<IioctlSiocgifdstaddrReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifdstaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, dstaddr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFDSTADDR, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let dstaddr = reply.data(CHAR_X16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifdstaddrReply {
-                ifnam,
-                dstaddr,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifdstaddr", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, dstaddr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFDSTADDR, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let dstaddr = reply.data(CHAR_X16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifdstaddrReply { ifnam, dstaddr })
+    })
 }
 
 /// 35 is SIOCGIFBRDADDR.
@@ -596,26 +537,20 @@ pub fn iioctl_siocgifbrdaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     brdaddr: &Sockaddr,
 ) -> Result<IioctlSiocgifbrdaddrReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifbrdaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, brdaddr);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFBRDADDR, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let brdaddr = reply.data(CHAR_X16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifbrdaddrReply {
-                ifnam,
-                brdaddr,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifbrdaddr", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, brdaddr);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFBRDADDR, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let brdaddr = reply.data(CHAR_X16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifbrdaddrReply { ifnam, brdaddr })
+    })
 }
 
 /// 37 is SIOCGIFNETMASK.
@@ -641,26 +576,20 @@ pub fn iioctl_siocgifnetmask<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<IioctlSiocgifnetmaskReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifnetmask",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, netmask);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFNETMASK, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let netmask = reply.data(CHAR_X16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifnetmaskReply {
-                ifnam,
-                netmask,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifnetmask", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, netmask);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFNETMASK, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let netmask = reply.data(CHAR_X16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifnetmaskReply { ifnam, netmask })
+    })
 }
 
 /// 39 is SIOCGIFHWADDR.
@@ -686,26 +615,20 @@ pub fn iioctl_siocgifhwaddr<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     netmask: &Sockaddr,
 ) -> Result<IioctlSiocgifhwaddrReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifhwaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(CHAR_X16, netmask);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFHWADDR, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let netmask = reply.data(CHAR_X16)?;
-            reply.end()?;
-            Ok(IioctlSiocgifhwaddrReply {
-                ifnam,
-                netmask,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifhwaddr", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(CHAR_X16, netmask);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFHWADDR, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let netmask = reply.data(CHAR_X16)?;
+        reply.end()?;
+        Ok(IioctlSiocgifhwaddrReply { ifnam, netmask })
+    })
 }
 
 /// 51 is SIOCGIFMTU.
@@ -731,26 +654,19 @@ pub fn iioctl_siocgifmtu<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     mtu: i32,
 ) -> Result<IioctlSiocgifmtuReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifmtu",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &mtu);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFMTU, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let mtu = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(IioctlSiocgifmtuReply {
-                ifnam,
-                mtu,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifmtu", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &mtu);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply = request.call(id::IIOCTL_SIOCGIFMTU, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let mtu = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(IioctlSiocgifmtuReply { ifnam, mtu })
+    })
 }
 
 /// 52 is SIOCSIFMTU.
@@ -771,21 +687,16 @@ pub fn iioctl_siocsifmtu<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     mtu: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocsifmtu",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &mtu);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IIOCTL_SIOCSIFMTU, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"iioctl_siocsifmtu", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &mtu);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IIOCTL_SIOCSIFMTU, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 90 is SIOCGIFINDEX.
@@ -811,26 +722,20 @@ pub fn iioctl_siocgifindex<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     index: i32,
 ) -> Result<IioctlSiocgifindexReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifindex",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &index);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFINDEX, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let index = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(IioctlSiocgifindexReply {
-                ifnam,
-                index,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifindex", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &index);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply =
+            request.call(id::IIOCTL_SIOCGIFINDEX, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let index = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(IioctlSiocgifindexReply { ifnam, index })
+    })
 }
 
 /// 91 is SIOCGIFNAME.
@@ -856,26 +761,19 @@ pub fn iioctl_siocgifname<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     index: i32,
 ) -> Result<IioctlSiocgifnameReply, rt::CallError<K>> {
-    rt::routine(
-        &"iioctl_siocgifname",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32, &index);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IIOCTL_SIOCGIFNAME, dest, shape, rt::CallOptions::NONE)?;
-            let ifnam = reply.data(CHAR_X16)?;
-            let index = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(IioctlSiocgifnameReply {
-                ifnam,
-                index,
-            })
-        },
-    )
+    rt::routine(&"iioctl_siocgifname", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32, &index);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Never);
+        let mut reply = request.call(id::IIOCTL_SIOCGIFNAME, dest, shape, rt::CallOptions::NONE)?;
+        let ifnam = reply.data(CHAR_X16)?;
+        let index = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(IioctlSiocgifnameReply { ifnam, index })
+    })
 }
 
 /// Requests of `ioctl` to network interfaces: the group `i`. A request's number is added to that of the
@@ -1144,23 +1042,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 64,
-        reply: 72,
-    };
-    rt::subsystem(
-        112000..112092,
-        largest,
-        move |request, out| { iioctl_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 64, reply: 72 };
+    rt::subsystem(112000..112092, largest, move |request, out| iioctl_server(server, request, out))
 }
 
 fn serve_iioctl_siocsifaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1178,8 +1068,7 @@ fn serve_iioctl_siocsifdstaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1197,8 +1086,7 @@ fn serve_iioctl_siocsifflags<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1216,8 +1104,7 @@ fn serve_iioctl_siocgifflags<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1236,8 +1123,7 @@ fn serve_iioctl_siocsifbrdaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1255,8 +1141,7 @@ fn serve_iioctl_siocsifnetmask<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1274,8 +1159,7 @@ fn serve_iioctl_siocgifmetric<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1294,8 +1178,7 @@ fn serve_iioctl_siocsifmetric<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1313,8 +1196,7 @@ fn serve_iioctl_siocdifaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1332,8 +1214,7 @@ fn serve_iioctl_siocgifaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1352,8 +1233,7 @@ fn serve_iioctl_siocgifdstaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1372,8 +1252,7 @@ fn serve_iioctl_siocgifbrdaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1392,8 +1271,7 @@ fn serve_iioctl_siocgifnetmask<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1412,8 +1290,7 @@ fn serve_iioctl_siocgifhwaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1432,8 +1309,7 @@ fn serve_iioctl_siocgifmtu<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1452,8 +1328,7 @@ fn serve_iioctl_siocsifmtu<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1471,8 +1346,7 @@ fn serve_iioctl_siocgifindex<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1491,8 +1365,7 @@ fn serve_iioctl_siocgifname<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Iioctl<K> + ?Sized,
 {
@@ -1693,8 +1566,7 @@ pub fn iioctl_siocgifdstaddr_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<IioctlSiocgifdstaddrReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<72, _>(id::IIOCTL_SIOCGIFDSTADDR, result, encode_iioctl_siocgifdstaddr)
+    token.answer::<72, _>(id::IIOCTL_SIOCGIFDSTADDR, result, encode_iioctl_siocgifdstaddr)
 }
 
 /// Answers a `iioctl_siocgifbrdaddr` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1703,8 +1575,7 @@ pub fn iioctl_siocgifbrdaddr_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<IioctlSiocgifbrdaddrReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<72, _>(id::IIOCTL_SIOCGIFBRDADDR, result, encode_iioctl_siocgifbrdaddr)
+    token.answer::<72, _>(id::IIOCTL_SIOCGIFBRDADDR, result, encode_iioctl_siocgifbrdaddr)
 }
 
 /// Answers a `iioctl_siocgifnetmask` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1713,8 +1584,7 @@ pub fn iioctl_siocgifnetmask_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<IioctlSiocgifnetmaskReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<72, _>(id::IIOCTL_SIOCGIFNETMASK, result, encode_iioctl_siocgifnetmask)
+    token.answer::<72, _>(id::IIOCTL_SIOCGIFNETMASK, result, encode_iioctl_siocgifnetmask)
 }
 
 /// Answers a `iioctl_siocgifhwaddr` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1775,73 +1645,33 @@ const _: () = {
     check("iioctl_siocsifflags, request", &[Data(16), Data(2)], &[24, 44], 52);
     check("iioctl_siocsifflags, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocgifflags, request", &[Data(16), Data(2)], &[24, 44], 52);
-    check(
-        "iioctl_siocgifflags, reply",
-        &[Data(4), Data(16), Data(2)],
-        &[24, 32, 52],
-        60,
-    );
+    check("iioctl_siocgifflags, reply", &[Data(4), Data(16), Data(2)], &[24, 32, 52], 60);
     check("iioctl_siocsifbrdaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
     check("iioctl_siocsifbrdaddr, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocsifnetmask, request", &[Data(16), Data(16)], &[24, 44], 64);
     check("iioctl_siocsifnetmask, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocgifmetric, request", &[Data(16), Data(4)], &[24, 44], 52);
-    check(
-        "iioctl_siocgifmetric, reply",
-        &[Data(4), Data(16), Data(4)],
-        &[24, 32, 52],
-        60,
-    );
+    check("iioctl_siocgifmetric, reply", &[Data(4), Data(16), Data(4)], &[24, 32, 52], 60);
     check("iioctl_siocsifmetric, request", &[Data(16), Data(4)], &[24, 44], 52);
     check("iioctl_siocsifmetric, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocdifaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
     check("iioctl_siocdifaddr, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocgifaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
-    check(
-        "iioctl_siocgifaddr, reply",
-        &[Data(4), Data(16), Data(16)],
-        &[24, 32, 52],
-        72,
-    );
+    check("iioctl_siocgifaddr, reply", &[Data(4), Data(16), Data(16)], &[24, 32, 52], 72);
     check("iioctl_siocgifdstaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
-    check(
-        "iioctl_siocgifdstaddr, reply",
-        &[Data(4), Data(16), Data(16)],
-        &[24, 32, 52],
-        72,
-    );
+    check("iioctl_siocgifdstaddr, reply", &[Data(4), Data(16), Data(16)], &[24, 32, 52], 72);
     check("iioctl_siocgifbrdaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
-    check(
-        "iioctl_siocgifbrdaddr, reply",
-        &[Data(4), Data(16), Data(16)],
-        &[24, 32, 52],
-        72,
-    );
+    check("iioctl_siocgifbrdaddr, reply", &[Data(4), Data(16), Data(16)], &[24, 32, 52], 72);
     check("iioctl_siocgifnetmask, request", &[Data(16), Data(16)], &[24, 44], 64);
-    check(
-        "iioctl_siocgifnetmask, reply",
-        &[Data(4), Data(16), Data(16)],
-        &[24, 32, 52],
-        72,
-    );
+    check("iioctl_siocgifnetmask, reply", &[Data(4), Data(16), Data(16)], &[24, 32, 52], 72);
     check("iioctl_siocgifhwaddr, request", &[Data(16), Data(16)], &[24, 44], 64);
-    check(
-        "iioctl_siocgifhwaddr, reply",
-        &[Data(4), Data(16), Data(16)],
-        &[24, 32, 52],
-        72,
-    );
+    check("iioctl_siocgifhwaddr, reply", &[Data(4), Data(16), Data(16)], &[24, 32, 52], 72);
     check("iioctl_siocgifmtu, request", &[Data(16), Data(4)], &[24, 44], 52);
     check("iioctl_siocgifmtu, reply", &[Data(4), Data(16), Data(4)], &[24, 32, 52], 60);
     check("iioctl_siocsifmtu, request", &[Data(16), Data(4)], &[24, 44], 52);
     check("iioctl_siocsifmtu, reply", &[Data(4)], &[24], 32);
     check("iioctl_siocgifindex, request", &[Data(16), Data(4)], &[24, 44], 52);
-    check(
-        "iioctl_siocgifindex, reply",
-        &[Data(4), Data(16), Data(4)],
-        &[24, 32, 52],
-        60,
-    );
+    check("iioctl_siocgifindex, reply", &[Data(4), Data(16), Data(4)], &[24, 32, 52], 60);
     check("iioctl_siocgifname, request", &[Data(16), Data(4)], &[24, 44], 52);
     check("iioctl_siocgifname, reply", &[Data(4), Data(16), Data(4)], &[24, 32, 52], 60);
 };

@@ -8,6 +8,7 @@ pub type Abi = rt::abi::GnuI386;
 /// The message id of the first routine of `interrupt`.
 #[allow(dead_code)]
 pub const BASE: i32 = 33000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -28,27 +29,21 @@ pub fn interrupt_operation<K: rt::Kernel<Abi = Abi>>(
     object: &rt::SendRight<K>,
     timeout: u32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"interrupt_operation",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(object.kernel());
-            let dest = rt::Dest::copy_send(object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::INTERRUPT_OPERATION,
-                    dest,
-                    shape,
-                    rt::CallOptions {
-                        receive_timeout: Some(timeout),
-                        ..rt::CallOptions::NONE
-                    },
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"interrupt_operation", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(object.kernel());
+        let dest = rt::Dest::copy_send(object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(
+                id::INTERRUPT_OPERATION,
+                dest,
+                shape,
+                rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What a client says when it does not want to wait any longer.
@@ -95,23 +90,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Interrupt<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 24,
-        reply: 32,
-    };
-    rt::subsystem(
-        33000..33001,
-        largest,
-        move |request, out| { interrupt_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 24, reply: 32 };
+    rt::subsystem(33000..33001, largest, move |request, out| interrupt_server(server, request, out))
 }
 
 fn serve_interrupt_operation<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Interrupt<K> + ?Sized,
 {

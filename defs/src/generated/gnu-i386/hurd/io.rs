@@ -33,6 +33,7 @@ const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
 /// The message id of the first routine of `io`.
 #[allow(dead_code)]
 pub const BASE: i32 = 21000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -157,22 +158,18 @@ pub fn io_write<K: rt::Kernel<Abi = Abi>>(
     data: &[u8],
     offset: Loff,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"io_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.indefinite(CHAR_ARRAY, data)?;
-            request.data(INTEGER_64, &offset);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_WRITE, dest, shape, rt::CallOptions::NONE)?;
-            let amount = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(amount)
-        },
-    )
+    rt::routine(&"io_write", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.indefinite(CHAR_ARRAY, data)?;
+        request.data(INTEGER_64, &offset);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::IO_WRITE, dest, shape, rt::CallOptions::NONE)?;
+        let amount = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(amount)
+    })
 }
 
 /// Reads at most an amount of data from an offset, or from the file pointer if that is -1.
@@ -197,22 +194,18 @@ pub fn io_read<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"io_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_32, &amount);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::IO_READ, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(data.into_vec())
-        },
-    )
+    rt::routine(&"io_read", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_32, &amount);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+        let mut reply = request.call(id::IO_READ, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(data.into_vec())
+    })
 }
 
 /// Moves the file pointer, and tells where it is.
@@ -237,22 +230,18 @@ pub fn io_seek<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     whence: i32,
 ) -> Result<Loff, rt::CallError<K>> {
-    rt::routine(
-        &"io_seek",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_32, &whence);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_SEEK, dest, shape, rt::CallOptions::NONE)?;
-            let newp = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(newp)
-        },
-    )
+    rt::routine(&"io_seek", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_32, &whence);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::IO_SEEK, dest, shape, rt::CallOptions::NONE)?;
+        let newp = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(newp)
+    })
 }
 
 /// Tells how much can be read without waiting.
@@ -270,20 +259,16 @@ pub fn io_seek<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readable<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"io_readable",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_READABLE, dest, shape, rt::CallOptions::NONE)?;
-            let amount = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(amount)
-        },
-    )
+    rt::routine(&"io_readable", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::IO_READABLE, dest, shape, rt::CallOptions::NONE)?;
+        let amount = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(amount)
+    })
 }
 
 /// Sets how the object is open: `O_APPEND`, `O_ASYNC`, `O_FSYNC`, `O_NONBLOCK`.
@@ -302,20 +287,15 @@ pub fn io_set_all_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     newbits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_all_openmodes",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &newbits);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IO_SET_ALL_OPENMODES, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_set_all_openmodes", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &newbits);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_SET_ALL_OPENMODES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how the object is open, also for which of `O_READ`, `O_WRITE` and `O_EXEC`.
@@ -333,20 +313,16 @@ pub fn io_set_all_openmodes<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"io_get_openmodes",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_GET_OPENMODES, dest, shape, rt::CallOptions::NONE)?;
-            let bits = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bits)
-        },
-    )
+    rt::routine(&"io_get_openmodes", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::IO_GET_OPENMODES, dest, shape, rt::CallOptions::NONE)?;
+        let bits = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bits)
+    })
 }
 
 /// Sets some bits of how the object is open.
@@ -365,20 +341,15 @@ pub fn io_set_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     bits_to_set: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_some_openmodes",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &bits_to_set);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IO_SET_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_set_some_openmodes", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &bits_to_set);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_SET_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Clears some bits of how the object is open.
@@ -397,20 +368,15 @@ pub fn io_clear_some_openmodes<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     bits_to_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_clear_some_openmodes",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &bits_to_clear);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IO_CLEAR_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_clear_some_openmodes", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &bits_to_clear);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_CLEAR_SOME_OPENMODES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks for signals when there is something to read or write. The port that comes back is the reason that the
@@ -434,21 +400,17 @@ pub fn io_async<'a, K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     notify_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_async",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.poly(notify_port);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_ASYNC, dest, shape, rt::CallOptions::NONE)?;
-            let async_id_port = reply.send_right()?;
-            reply.end()?;
-            Ok(async_id_port)
-        },
-    )
+    rt::routine(&"io_async", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.poly(notify_port);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::IO_ASYNC, dest, shape, rt::CallOptions::NONE)?;
+        let async_id_port = reply.send_right()?;
+        reply.end()?;
+        Ok(async_id_port)
+    })
 }
 
 /// Sets the process, or by a negative number the group, that owns the object; 0 is nobody.
@@ -467,18 +429,15 @@ pub fn io_mod_owner<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_mod_owner",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &owner);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_MOD_OWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_mod_owner", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &owner);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_MOD_OWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells who owns the object.
@@ -496,20 +455,16 @@ pub fn io_mod_owner<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_owner<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"io_get_owner",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_GET_OWNER, dest, shape, rt::CallOptions::NONE)?;
-            let owner = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(owner)
-        },
-    )
+    rt::routine(&"io_get_owner", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::IO_GET_OWNER, dest, shape, rt::CallOptions::NONE)?;
+        let owner = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(owner)
+    })
 }
 
 /// Gives the reason that the signals of `O_ASYNC` give, one for all users of the object.
@@ -527,20 +482,17 @@ pub fn io_get_owner<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_icky_async_id<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_get_icky_async_id",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_GET_ICKY_ASYNC_ID, dest, shape, rt::CallOptions::NONE)?;
-            let icky_async_id_port = reply.send_right()?;
-            reply.end()?;
-            Ok(icky_async_id_port)
-        },
-    )
+    rt::routine(&"io_get_icky_async_id", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::IO_GET_ICKY_ASYNC_ID, dest, shape, rt::CallOptions::NONE)?;
+        let icky_async_id_port = reply.send_right()?;
+        reply.end()?;
+        Ok(icky_async_id_port)
+    })
 }
 
 /// Waits until one of the kinds of transfer is possible without waiting, and tells which: 1 read, 2 write, 4
@@ -566,30 +518,23 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
     timeout: u32,
     select_type: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"io_select",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply_ = request
-                .call_with_reply_port(
-                    id::IO_SELECT,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    shape,
-                    rt::CallOptions {
-                        receive_timeout: Some(timeout),
-                        ..rt::CallOptions::NONE
-                    },
-                )?;
-            let select_type = reply_.data(INTEGER_32)?;
-            reply_.end()?;
-            Ok(select_type)
-        },
-    )
+    rt::routine(&"io_select", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply_ = request.call_with_reply_port(
+            id::IO_SELECT,
+            dest,
+            rt::Dest::make_send(reply),
+            shape,
+            rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
+        )?;
+        let select_type = reply_.data(INTEGER_32)?;
+        reply_.end()?;
+        Ok(select_type)
+    })
 }
 
 /// Tells the status of the object. Times, the best size of transfers and the kind of file system mean
@@ -608,20 +553,16 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
 pub fn io_stat<K: rt::Kernel<Abi = Abi>>(
     stat_object: &rt::SendRight<K>,
 ) -> Result<IoStatbuf, rt::CallError<K>> {
-    rt::routine(
-        &"io_stat",
-        move || {
-            let mut buffer = rt::MsgBuf::<168>::new();
-            let request = buffer.request(stat_object.kernel());
-            let dest = rt::Dest::copy_send(stat_object);
-            let shape = rt::Shape::new(164, 164, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_STAT, dest, shape, rt::CallOptions::NONE)?;
-            let stat_info = reply.data(INTEGER_32_X32)?;
-            reply.end()?;
-            Ok(stat_info)
-        },
-    )
+    rt::routine(&"io_stat", move || {
+        let mut buffer = rt::MsgBuf::<168>::new();
+        let request = buffer.request(stat_object.kernel());
+        let dest = rt::Dest::copy_send(stat_object);
+        let shape = rt::Shape::new(164, 164, rt::Complex::Never);
+        let mut reply = request.call(id::IO_STAT, dest, shape, rt::CallOptions::NONE)?;
+        let stat_info = reply.data(INTEGER_32_X32)?;
+        reply.end()?;
+        Ok(stat_info)
+    })
 }
 
 /// Starts to authenticate: the client goes on with `auth_user_authenticate` and the same rendezvous port, and
@@ -640,16 +581,13 @@ pub fn io_reauthenticate<'a, K: rt::Kernel<Abi = Abi>>(
     auth_object: &rt::SendRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_reauthenticate",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(auth_object.kernel());
-            request.poly(rendezvous2);
-            let dest = rt::Dest::copy_send(auth_object);
-            request.send(id::IO_REAUTHENTICATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_reauthenticate", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(auth_object.kernel());
+        request.poly(rendezvous2);
+        let dest = rt::Dest::copy_send(auth_object);
+        request.send(id::IO_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Gives a port that may do only what both this client and the given ids may.
@@ -674,22 +612,18 @@ pub fn io_restrict_auth<K: rt::Kernel<Abi = Abi>>(
     uids: &[Uid],
     gids: &[Uid],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_restrict_auth",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_RESTRICT_AUTH, dest, shape, rt::CallOptions::NONE)?;
-            let new_object = reply.send_right()?;
-            reply.end()?;
-            Ok(new_object)
-        },
-    )
+    rt::routine(&"io_restrict_auth", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::IO_RESTRICT_AUTH, dest, shape, rt::CallOptions::NONE)?;
+        let new_object = reply.send_right()?;
+        reply.end()?;
+        Ok(new_object)
+    })
 }
 
 /// Gives another port that is like this one.
@@ -707,20 +641,16 @@ pub fn io_restrict_auth<K: rt::Kernel<Abi = Abi>>(
 pub fn io_duplicate<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_duplicate",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_DUPLICATE, dest, shape, rt::CallOptions::NONE)?;
-            let newport = reply.send_right()?;
-            reply.end()?;
-            Ok(newport)
-        },
-    )
+    rt::routine(&"io_duplicate", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::IO_DUPLICATE, dest, shape, rt::CallOptions::NONE)?;
+        let newport = reply.send_right()?;
+        reply.end()?;
+        Ok(newport)
+    })
 }
 
 /// Tells the name and version of the server.
@@ -741,28 +671,24 @@ pub fn io_duplicate<K: rt::Kernel<Abi = Abi>>(
 pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
     vers_object: &rt::SendRight<K>,
 ) -> Result<IoServerVersionReply, rt::CallError<K>> {
-    rt::routine(
-        &"io_server_version",
-        move || {
-            let mut buffer = rt::MsgBuf::<1088>::new();
-            let request = buffer.request(vers_object.kernel());
-            let dest = rt::Dest::copy_send(vers_object);
-            let shape = rt::Shape::new(1084, 1084, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_SERVER_VERSION, dest, shape, rt::CallOptions::NONE)?;
-            let server_name = reply.fixed_string(STRING_C_X1024)?;
-            let server_major_version = reply.data(INTEGER_32)?;
-            let server_minor_version = reply.data(INTEGER_32)?;
-            let server_edit_level = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(IoServerVersionReply {
-                server_name: server_name.into(),
-                server_major_version,
-                server_minor_version,
-                server_edit_level,
-            })
-        },
-    )
+    rt::routine(&"io_server_version", move || {
+        let mut buffer = rt::MsgBuf::<1088>::new();
+        let request = buffer.request(vers_object.kernel());
+        let dest = rt::Dest::copy_send(vers_object);
+        let shape = rt::Shape::new(1084, 1084, rt::Complex::Never);
+        let mut reply = request.call(id::IO_SERVER_VERSION, dest, shape, rt::CallOptions::NONE)?;
+        let server_name = reply.fixed_string(STRING_C_X1024)?;
+        let server_major_version = reply.data(INTEGER_32)?;
+        let server_minor_version = reply.data(INTEGER_32)?;
+        let server_edit_level = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(IoServerVersionReply {
+            server_name: server_name.into(),
+            server_major_version,
+            server_minor_version,
+            server_edit_level,
+        })
+    })
 }
 
 /// Gives memory objects of the data: one to read if that is allowed, and one to write. They are the same where
@@ -782,21 +708,17 @@ pub fn io_server_version<K: rt::Kernel<Abi = Abi>>(
 pub fn io_map<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<IoMapReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_map",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_MAP, dest, shape, rt::CallOptions::NONE)?;
-            let memobjrd = reply.send_right()?;
-            let memobjwt = reply.send_right()?;
-            reply.end()?;
-            Ok(IoMapReply { memobjrd, memobjwt })
-        },
-    )
+    rt::routine(&"io_map", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply = request.call(id::IO_MAP, dest, shape, rt::CallOptions::NONE)?;
+        let memobjrd = reply.send_right()?;
+        let memobjwt = reply.send_right()?;
+        reply.end()?;
+        Ok(IoMapReply { memobjrd, memobjwt })
+    })
 }
 
 /// Gives a page that client and server share, for transfers without messages; once for each port.
@@ -814,20 +736,16 @@ pub fn io_map<K: rt::Kernel<Abi = Abi>>(
 pub fn io_map_cntl<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_map_cntl",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_MAP_CNTL, dest, shape, rt::CallOptions::NONE)?;
-            let memobj = reply.send_right()?;
-            reply.end()?;
-            Ok(memobj)
-        },
-    )
+    rt::routine(&"io_map_cntl", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::IO_MAP_CNTL, dest, shape, rt::CallOptions::NONE)?;
+        let memobj = reply.send_right()?;
+        reply.end()?;
+        Ok(memobj)
+    })
 }
 
 /// Asks for the right to change that page, the conch.
@@ -841,17 +759,14 @@ pub fn io_map_cntl<K: rt::Kernel<Abi = Abi>>(
 pub fn io_get_conch<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_conch",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_GET_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_get_conch", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_GET_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the conch back, and makes changes such as a new size last.
@@ -865,19 +780,14 @@ pub fn io_get_conch<K: rt::Kernel<Abi = Abi>>(
 pub fn io_release_conch<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_release_conch",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::IO_RELEASE_CONCH, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_release_conch", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_RELEASE_CONCH, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the server, with the conch, that reading came to the end.
@@ -891,17 +801,14 @@ pub fn io_release_conch<K: rt::Kernel<Abi = Abi>>(
 pub fn io_eofnotify<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_eofnotify",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_EOFNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_eofnotify", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_EOFNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the server, with the conch, that a write beyond its limit will come.
@@ -922,19 +829,16 @@ pub fn io_prenotify<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_prenotify",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &write_start);
-            request.data(INTEGER_32, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_PRENOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_prenotify", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &write_start);
+        request.data(INTEGER_32, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_PRENOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the server, with the conch, that a write beyond its limit was made.
@@ -955,19 +859,16 @@ pub fn io_postnotify<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_postnotify",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &write_start);
-            request.data(INTEGER_32, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_POSTNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_postnotify", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &write_start);
+        request.data(INTEGER_32, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_POSTNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the server, with the conch, that reading passed its limit.
@@ -981,17 +882,14 @@ pub fn io_postnotify<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readnotify<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readnotify",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_READNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_readnotify", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_READNOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Waits, with the conch, until there is more to read.
@@ -1005,17 +903,14 @@ pub fn io_readnotify<K: rt::Kernel<Abi = Abi>>(
 pub fn io_readsleep<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readsleep",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_READSLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_readsleep", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_READSLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets the server send the signals for transfers that were made without messages.
@@ -1029,17 +924,14 @@ pub fn io_readsleep<K: rt::Kernel<Abi = Abi>>(
 pub fn io_sigio<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_sigio",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_SIGIO, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_sigio", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_SIGIO, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a limit or property of the object by its number of `pathconf`.
@@ -1062,21 +954,17 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     name: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"io_pathconf",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &name);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::IO_PATHCONF, dest, shape, rt::CallOptions::NONE)?;
-            let value = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(value)
-        },
-    )
+    rt::routine(&"io_pathconf", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &name);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::IO_PATHCONF, dest, shape, rt::CallOptions::NONE)?;
+        let value = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(value)
+    })
 }
 
 /// Gives a port that stands for the object and one for its file system, to compare with others, and the number
@@ -1097,26 +985,18 @@ pub fn io_pathconf<K: rt::Kernel<Abi = Abi>>(
 pub fn io_identity<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<IoIdentityReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"io_identity",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(60, 60, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IO_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
-            let idport = reply.send_right()?;
-            let fsidport = reply.send_right()?;
-            let fileno = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(IoIdentityReply {
-                idport,
-                fsidport,
-                fileno,
-            })
-        },
-    )
+    rt::routine(&"io_identity", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(60, 60, rt::Complex::Always);
+        let mut reply = request.call(id::IO_IDENTITY, dest, shape, rt::CallOptions::NONE)?;
+        let idport = reply.send_right()?;
+        let fsidport = reply.send_right()?;
+        let fileno = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(IoIdentityReply { idport, fsidport, fileno })
+    })
 }
 
 /// Takes the object away from everybody else who has it open.
@@ -1130,17 +1010,14 @@ pub fn io_identity<K: rt::Kernel<Abi = Abi>>(
 pub fn io_revoke<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_revoke",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(io_object.kernel());
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::IO_REVOKE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"io_revoke", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(io_object.kernel());
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::IO_REVOKE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The same as `io_select` with a time after which the server answers that nothing is possible.
@@ -1166,28 +1043,24 @@ pub fn io_select_timeout<K: rt::Kernel<Abi = Abi>>(
     timeout: &Timespec,
     select_type: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"io_select_timeout",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32_X2, timeout);
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply_ = request
-                .call_with_reply_port(
-                    id::IO_SELECT_TIMEOUT,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let select_type = reply_.data(INTEGER_32)?;
-            reply_.end()?;
-            Ok(select_type)
-        },
-    )
+    rt::routine(&"io_select_timeout", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32_X2, timeout);
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply_ = request.call_with_reply_port(
+            id::IO_SELECT_TIMEOUT,
+            dest,
+            rt::Dest::make_send(reply),
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let select_type = reply_.data(INTEGER_32)?;
+        reply_.end()?;
+        Ok(select_type)
+    })
 }
 
 /// What can be read or written: files, sockets, terminals and the like.
@@ -1254,10 +1127,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// Tells how the object is open, also for which of `O_READ`, `O_WRITE` and `O_EXEC`.
     ///
     /// `io_get_openmodes`, sent by [`io_get_openmodes()`].
-    fn io_get_openmodes(
-        &self,
-        io_object: rt::Port<'_, K>,
-    ) -> Result<i32, rt::KernReturn> {
+    fn io_get_openmodes(&self, io_object: rt::Port<'_, K>) -> Result<i32, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1298,11 +1168,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// Sets the process, or by a negative number the group, that owns the object; 0 is nobody.
     ///
     /// `io_mod_owner`, sent by [`io_mod_owner()`].
-    fn io_mod_owner(
-        &self,
-        io_object: rt::Port<'_, K>,
-        owner: Pid,
-    ) -> Result<(), rt::KernReturn> {
+    fn io_mod_owner(&self, io_object: rt::Port<'_, K>, owner: Pid) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1339,10 +1205,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// something for all objects.
     ///
     /// `io_stat`, sent by [`io_stat()`].
-    fn io_stat(
-        &self,
-        stat_object: rt::Port<'_, K>,
-    ) -> Result<IoStatbuf, rt::KernReturn> {
+    fn io_stat(&self, stat_object: rt::Port<'_, K>) -> Result<IoStatbuf, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1373,10 +1236,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// Gives another port that is like this one.
     ///
     /// `io_duplicate`, sent by [`io_duplicate()`].
-    fn io_duplicate(
-        &self,
-        io_object: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn io_duplicate(&self, io_object: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1394,20 +1254,14 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// the data are.
     ///
     /// `io_map`, sent by [`io_map()`].
-    fn io_map(
-        &self,
-        io_object: rt::Port<'_, K>,
-    ) -> Result<IoMapReply<K>, rt::KernReturn> {
+    fn io_map(&self, io_object: rt::Port<'_, K>) -> Result<IoMapReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Gives a page that client and server share, for transfers without messages; once for each port.
     ///
     /// `io_map_cntl`, sent by [`io_map_cntl()`].
-    fn io_map_cntl(
-        &self,
-        io_object: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn io_map_cntl(&self, io_object: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1421,10 +1275,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// Gives the conch back, and makes changes such as a new size last.
     ///
     /// `io_release_conch`, sent by [`io_release_conch()`].
-    fn io_release_conch(
-        &self,
-        io_object: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn io_release_conch(&self, io_object: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1483,11 +1334,7 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     /// Tells a limit or property of the object by its number of `pathconf`.
     ///
     /// `io_pathconf`, sent by [`io_pathconf()`].
-    fn io_pathconf(
-        &self,
-        io_object: rt::Port<'_, K>,
-        name: i32,
-    ) -> Result<i32, rt::KernReturn> {
+    fn io_pathconf(&self, io_object: rt::Port<'_, K>, name: i32) -> Result<i32, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1540,9 +1387,7 @@ where
         id::IO_SET_ALL_OPENMODES => serve_io_set_all_openmodes(server, request, out),
         id::IO_GET_OPENMODES => serve_io_get_openmodes(server, request, out),
         id::IO_SET_SOME_OPENMODES => serve_io_set_some_openmodes(server, request, out),
-        id::IO_CLEAR_SOME_OPENMODES => {
-            serve_io_clear_some_openmodes(server, request, out)
-        }
+        id::IO_CLEAR_SOME_OPENMODES => serve_io_clear_some_openmodes(server, request, out),
         id::IO_ASYNC => serve_io_async(server, request, out),
         id::IO_MOD_OWNER => serve_io_mod_owner(server, request, out),
         id::IO_GET_OWNER => serve_io_get_owner(server, request, out),
@@ -1579,22 +1424,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4144,
-        reply: 2092,
-    };
-    rt::subsystem(
-        21000..21032,
-        largest,
-        move |request, out| { io_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4144, reply: 2092 };
+    rt::subsystem(21000..21032, largest, move |request, out| io_server(server, request, out))
 }
 
-fn serve_io_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1610,11 +1444,7 @@ where
     });
 }
 
-fn serve_io_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1630,11 +1460,7 @@ where
     });
 }
 
-fn serve_io_seek<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_seek<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1650,11 +1476,7 @@ where
     });
 }
 
-fn serve_io_readable<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_readable<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1671,8 +1493,7 @@ fn serve_io_set_all_openmodes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1689,8 +1510,7 @@ fn serve_io_get_openmodes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1706,8 +1526,7 @@ fn serve_io_set_some_openmodes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1724,8 +1543,7 @@ fn serve_io_clear_some_openmodes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1738,11 +1556,7 @@ where
     });
 }
 
-fn serve_io_async<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_async<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1757,11 +1571,7 @@ where
     });
 }
 
-fn serve_io_mod_owner<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_mod_owner<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1775,11 +1585,7 @@ where
     });
 }
 
-fn serve_io_get_owner<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_get_owner<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1796,8 +1602,7 @@ fn serve_io_get_icky_async_id<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1809,11 +1614,7 @@ where
     });
 }
 
-fn serve_io_select<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_select<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1828,11 +1629,7 @@ where
     });
 }
 
-fn serve_io_stat<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_stat<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1849,8 +1646,7 @@ fn serve_io_reauthenticate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1867,8 +1663,7 @@ fn serve_io_restrict_auth<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1883,11 +1678,7 @@ where
     });
 }
 
-fn serve_io_duplicate<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_duplicate<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1904,8 +1695,7 @@ fn serve_io_server_version<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1917,11 +1707,7 @@ where
     });
 }
 
-fn serve_io_map<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1934,11 +1720,7 @@ where
     });
 }
 
-fn serve_io_map_cntl<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map_cntl<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1951,11 +1733,7 @@ where
     });
 }
 
-fn serve_io_get_conch<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_get_conch<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1971,8 +1749,7 @@ fn serve_io_release_conch<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -1983,11 +1760,7 @@ where
     });
 }
 
-fn serve_io_eofnotify<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_eofnotify<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -1999,11 +1772,7 @@ where
     });
 }
 
-fn serve_io_prenotify<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_prenotify<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2018,11 +1787,7 @@ where
     });
 }
 
-fn serve_io_postnotify<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_postnotify<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2037,11 +1802,7 @@ where
     });
 }
 
-fn serve_io_readnotify<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_readnotify<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2053,11 +1814,7 @@ where
     });
 }
 
-fn serve_io_readsleep<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_readsleep<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2069,11 +1826,7 @@ where
     });
 }
 
-fn serve_io_sigio<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_sigio<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2085,11 +1838,7 @@ where
     });
 }
 
-fn serve_io_pathconf<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_pathconf<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2104,11 +1853,7 @@ where
     });
 }
 
-fn serve_io_identity<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_identity<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2121,11 +1866,7 @@ where
     });
 }
 
-fn serve_io_revoke<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_revoke<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
@@ -2141,8 +1882,7 @@ fn serve_io_select_timeout<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Io<K> + ?Sized,
 {
@@ -2151,12 +1891,7 @@ where
         let timeout = body.data(INTEGER_32_X2)?;
         let select_type = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::io_select_timeout(
-            server,
-            request.port(),
-            timeout,
-            select_type,
-        )?;
+        let results = S::io_select_timeout(server, request.port(), timeout, select_type)?;
         out.encode::<40>(|reply| encode_io_select_timeout(reply, results))?;
         Ok(())
     });
@@ -2626,12 +2361,7 @@ const _: () = {
     check("io_stat, request", &[], &[], 24);
     check("io_stat, reply", &[Data(4), Data(128)], &[24, 32], 164);
     check("io_reauthenticate, request", &[Port], &[24], 32);
-    check(
-        "io_restrict_auth, request",
-        &[Indefinite(2048), Indefinite(2048)],
-        &[24],
-        4144,
-    );
+    check("io_restrict_auth, request", &[Indefinite(2048), Indefinite(2048)], &[24], 4144);
     check("io_restrict_auth, reply", &[Data(4), Port], &[24, 32], 40);
     check("io_duplicate, request", &[], &[], 24);
     check("io_duplicate, reply", &[Data(4), Port], &[24, 32], 40);

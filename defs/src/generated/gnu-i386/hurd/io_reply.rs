@@ -26,6 +26,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `io_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 21100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -111,17 +112,14 @@ pub fn io_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_write_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &amount);
-            let dest = reply.into();
-            request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_write_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &amount);
+        let dest = reply.into();
+        request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The data.
@@ -142,17 +140,14 @@ pub fn io_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_read_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, data)?;
-            let dest = reply.into();
-            request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_read_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, data)?;
+        let dest = reply.into();
+        request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Where the file pointer is.
@@ -173,17 +168,14 @@ pub fn io_seek_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newp: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_seek_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64, &newp);
-            let dest = reply.into();
-            request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_seek_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64, &newp);
+        let dest = reply.into();
+        request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How much can be read.
@@ -204,17 +196,14 @@ pub fn io_readable_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readable_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &amount);
-            let dest = reply.into();
-            request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readable_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &amount);
+        let dest = reply.into();
+        request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are set.
@@ -233,16 +222,13 @@ pub fn io_set_all_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_all_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_all_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How the object is open.
@@ -263,17 +249,14 @@ pub fn io_get_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &bits);
-            let dest = reply.into();
-            request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &bits);
+        let dest = reply.into();
+        request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are set.
@@ -292,16 +275,13 @@ pub fn io_set_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_some_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_some_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are clear.
@@ -320,16 +300,13 @@ pub fn io_clear_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_clear_some_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_clear_some_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The reason that the signals give.
@@ -350,17 +327,14 @@ pub fn io_async_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     async_id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_async_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(async_id_port);
-            let dest = reply.into();
-            request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_async_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(async_id_port);
+        let dest = reply.into();
+        request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The owner is set.
@@ -379,16 +353,13 @@ pub fn io_mod_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_mod_owner_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_mod_owner_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The owner.
@@ -409,17 +380,14 @@ pub fn io_get_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_owner_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &owner);
-            let dest = reply.into();
-            request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_owner_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &owner);
+        let dest = reply.into();
+        request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The reason that the signals of `O_ASYNC` give.
@@ -440,17 +408,14 @@ pub fn io_get_icky_async_id_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_icky_async_id_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(id_port);
-            let dest = reply.into();
-            request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_icky_async_id_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(id_port);
+        let dest = reply.into();
+        request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What is possible.
@@ -471,17 +436,14 @@ pub fn io_select_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &select_result);
-            let dest = reply.into();
-            request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_select_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &select_result);
+        let dest = reply.into();
+        request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The status.
@@ -502,17 +464,14 @@ pub fn io_stat_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     stat_info: &IoStatbuf,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_stat_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<168>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32_X32, stat_info);
-            let dest = reply.into();
-            request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_stat_reply", move || {
+        let mut buffer = rt::MsgBuf::<168>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32_X32, stat_info);
+        let dest = reply.into();
+        request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The port that may do less.
@@ -533,17 +492,14 @@ pub fn io_restrict_auth_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     new_object: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_restrict_auth_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(new_object);
-            let dest = reply.into();
-            request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_restrict_auth_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(new_object);
+        let dest = reply.into();
+        request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The other port.
@@ -564,17 +520,14 @@ pub fn io_duplicate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_duplicate_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(newport);
-            let dest = reply.into();
-            request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_duplicate_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(newport);
+        let dest = reply.into();
+        request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The name and version.
@@ -601,20 +554,17 @@ pub fn io_server_version_reply<'a, K: rt::Kernel<Abi = Abi>>(
     server_minor_version: i32,
     server_edit_level: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_server_version_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1088>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.fixed_string(STRING_C_X1024, server_name)?;
-            request.data(INTEGER_32, &server_major_version);
-            request.data(INTEGER_32, &server_minor_version);
-            request.data(INTEGER_32, &server_edit_level);
-            let dest = reply.into();
-            request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_server_version_reply", move || {
+        let mut buffer = rt::MsgBuf::<1088>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.fixed_string(STRING_C_X1024, server_name)?;
+        request.data(INTEGER_32, &server_major_version);
+        request.data(INTEGER_32, &server_minor_version);
+        request.data(INTEGER_32, &server_edit_level);
+        let dest = reply.into();
+        request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The memory objects.
@@ -637,18 +587,15 @@ pub fn io_map_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rdobject: impl Into<rt::AnyRight<'a, K>>,
     wrobject: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(rdobject);
-            request.poly(wrobject);
-            let dest = reply.into();
-            request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(rdobject);
+        request.poly(wrobject);
+        let dest = reply.into();
+        request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The memory object of the shared page.
@@ -669,17 +616,14 @@ pub fn io_map_cntl_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     memobj: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_cntl_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(memobj);
-            let dest = reply.into();
-            request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_cntl_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(memobj);
+        let dest = reply.into();
+        request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The client has the conch.
@@ -698,16 +642,13 @@ pub fn io_get_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_conch_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_conch_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The conch is back.
@@ -726,16 +667,13 @@ pub fn io_release_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_release_conch_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_release_conch_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -754,16 +692,13 @@ pub fn io_eofnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_eofnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_eofnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -782,16 +717,13 @@ pub fn io_prenotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_prenotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_prenotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -810,16 +742,13 @@ pub fn io_postnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_postnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_postnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -838,16 +767,13 @@ pub fn io_readnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// There is more to read.
@@ -866,16 +792,13 @@ pub fn io_readsleep_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readsleep_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readsleep_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The signals are sent.
@@ -894,16 +817,13 @@ pub fn io_sigio_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_sigio_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_sigio_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The limit or property.
@@ -924,17 +844,14 @@ pub fn io_pathconf_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_pathconf_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &value);
-            let dest = reply.into();
-            request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_pathconf_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &value);
+        let dest = reply.into();
+        request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What stands for the object and its file system.
@@ -959,19 +876,16 @@ pub fn io_identity_reply<'a, K: rt::Kernel<Abi = Abi>>(
     fsidport: impl Into<rt::AnyRight<'a, K>>,
     fileno: Ino64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_identity_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(idport);
-            request.poly(fsidport);
-            request.data(INTEGER_64, &fileno);
-            let dest = reply.into();
-            request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_identity_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(idport);
+        request.poly(fsidport);
+        request.data(INTEGER_64, &fileno);
+        let dest = reply.into();
+        request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The object is taken away from the others.
@@ -990,16 +904,13 @@ pub fn io_revoke_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_revoke_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_revoke_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What is possible; nothing if time is over.
@@ -1020,17 +931,14 @@ pub fn io_select_timeout_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_timeout_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &select_result);
-            let dest = reply.into();
-            request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_select_timeout_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &select_result);
+        let dest = reply.into();
+        request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to calls of `io` as messages of their own. Numbers are those of `io`, plus 100.
@@ -1421,29 +1329,21 @@ where
         id::IO_READ_REPLY => serve_io_read_reply(server, request, out),
         id::IO_SEEK_REPLY => serve_io_seek_reply(server, request, out),
         id::IO_READABLE_REPLY => serve_io_readable_reply(server, request, out),
-        id::IO_SET_ALL_OPENMODES_REPLY => {
-            serve_io_set_all_openmodes_reply(server, request, out)
-        }
+        id::IO_SET_ALL_OPENMODES_REPLY => serve_io_set_all_openmodes_reply(server, request, out),
         id::IO_GET_OPENMODES_REPLY => serve_io_get_openmodes_reply(server, request, out),
-        id::IO_SET_SOME_OPENMODES_REPLY => {
-            serve_io_set_some_openmodes_reply(server, request, out)
-        }
+        id::IO_SET_SOME_OPENMODES_REPLY => serve_io_set_some_openmodes_reply(server, request, out),
         id::IO_CLEAR_SOME_OPENMODES_REPLY => {
             serve_io_clear_some_openmodes_reply(server, request, out)
         }
         id::IO_ASYNC_REPLY => serve_io_async_reply(server, request, out),
         id::IO_MOD_OWNER_REPLY => serve_io_mod_owner_reply(server, request, out),
         id::IO_GET_OWNER_REPLY => serve_io_get_owner_reply(server, request, out),
-        id::IO_GET_ICKY_ASYNC_ID_REPLY => {
-            serve_io_get_icky_async_id_reply(server, request, out)
-        }
+        id::IO_GET_ICKY_ASYNC_ID_REPLY => serve_io_get_icky_async_id_reply(server, request, out),
         id::IO_SELECT_REPLY => serve_io_select_reply(server, request, out),
         id::IO_STAT_REPLY => serve_io_stat_reply(server, request, out),
         id::IO_RESTRICT_AUTH_REPLY => serve_io_restrict_auth_reply(server, request, out),
         id::IO_DUPLICATE_REPLY => serve_io_duplicate_reply(server, request, out),
-        id::IO_SERVER_VERSION_REPLY => {
-            serve_io_server_version_reply(server, request, out)
-        }
+        id::IO_SERVER_VERSION_REPLY => serve_io_server_version_reply(server, request, out),
         id::IO_MAP_REPLY => serve_io_map_reply(server, request, out),
         id::IO_MAP_CNTL_REPLY => serve_io_map_cntl_reply(server, request, out),
         id::IO_GET_CONCH_REPLY => serve_io_get_conch_reply(server, request, out),
@@ -1457,9 +1357,7 @@ where
         id::IO_PATHCONF_REPLY => serve_io_pathconf_reply(server, request, out),
         id::IO_IDENTITY_REPLY => serve_io_identity_reply(server, request, out),
         id::IO_REVOKE_REPLY => serve_io_revoke_reply(server, request, out),
-        id::IO_SELECT_TIMEOUT_REPLY => {
-            serve_io_select_timeout_reply(server, request, out)
-        }
+        id::IO_SELECT_TIMEOUT_REPLY => serve_io_select_timeout_reply(server, request, out),
         _ => return false,
     }
     true
@@ -1472,22 +1370,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2092,
-        reply: 32,
-    };
-    rt::subsystem(
-        21100..21132,
-        largest,
-        move |request, out| { io_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2092, reply: 32 };
+    rt::subsystem(21100..21132, largest, move |request, out| io_reply_server(server, request, out))
 }
 
-fn serve_io_write_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_write_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1502,11 +1389,7 @@ where
     });
 }
 
-fn serve_io_read_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_read_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1521,11 +1404,7 @@ where
     });
 }
 
-fn serve_io_seek_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_seek_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1544,8 +1423,7 @@ fn serve_io_readable_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1563,8 +1441,7 @@ fn serve_io_set_all_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1581,8 +1458,7 @@ fn serve_io_get_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1600,8 +1476,7 @@ fn serve_io_set_some_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1618,8 +1493,7 @@ fn serve_io_clear_some_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1632,11 +1506,7 @@ where
     });
 }
 
-fn serve_io_async_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_async_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1656,8 +1526,7 @@ fn serve_io_mod_owner_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1674,8 +1543,7 @@ fn serve_io_get_owner_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1693,8 +1561,7 @@ fn serve_io_get_icky_async_id_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1713,8 +1580,7 @@ fn serve_io_select_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1728,11 +1594,7 @@ where
     });
 }
 
-fn serve_io_stat_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_stat_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1751,8 +1613,7 @@ fn serve_io_restrict_auth_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1771,8 +1632,7 @@ fn serve_io_duplicate_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1791,8 +1651,7 @@ fn serve_io_server_version_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1817,11 +1676,7 @@ where
     });
 }
 
-fn serve_io_map_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1842,8 +1697,7 @@ fn serve_io_map_cntl_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1862,8 +1716,7 @@ fn serve_io_get_conch_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1880,8 +1733,7 @@ fn serve_io_release_conch_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1898,8 +1750,7 @@ fn serve_io_eofnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1916,8 +1767,7 @@ fn serve_io_prenotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1934,8 +1784,7 @@ fn serve_io_postnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1952,8 +1801,7 @@ fn serve_io_readnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1970,8 +1818,7 @@ fn serve_io_readsleep_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1984,11 +1831,7 @@ where
     });
 }
 
-fn serve_io_sigio_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_sigio_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -2006,8 +1849,7 @@ fn serve_io_pathconf_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2025,8 +1867,7 @@ fn serve_io_identity_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2043,14 +1884,7 @@ where
         let fsidport = body.send_right()?;
         let fileno = body.data(INTEGER_64)?;
         body.end()?;
-        S::io_identity_reply(
-            server,
-            request.port(),
-            return_code,
-            idport,
-            fsidport,
-            fileno,
-        )?;
+        S::io_identity_reply(server, request.port(), return_code, idport, fsidport, fileno)?;
         Ok(())
     });
 }
@@ -2059,8 +1893,7 @@ fn serve_io_revoke_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2077,8 +1910,7 @@ fn serve_io_select_timeout_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2131,12 +1963,7 @@ const _: () = {
     check("io_readsleep_reply, request", &[Data(4)], &[24], 32);
     check("io_sigio_reply, request", &[Data(4)], &[24], 32);
     check("io_pathconf_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "io_identity_reply, request",
-        &[Data(4), Port, Port, Data(8)],
-        &[24, 32, 40, 48],
-        60,
-    );
+    check("io_identity_reply, request", &[Data(4), Port, Port, Data(8)], &[24, 32, 40, 48], 60);
     check("io_revoke_reply, request", &[Data(4)], &[24], 32);
     check("io_select_timeout_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
 };

@@ -27,6 +27,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 /// The message id of the first routine of `io_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 21000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -111,18 +112,15 @@ pub fn io_write_request<K: rt::Kernel<Abi = Abi>>(
     data: &[u8],
     offset: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_write_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.indefinite(CHAR_ARRAY, data)?;
-            request.data(INTEGER_64, &offset);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_write_request", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.indefinite(CHAR_ARRAY, data)?;
+        request.data(INTEGER_64, &offset);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_read_request`, simpleroutine, message 21001.
@@ -142,18 +140,15 @@ pub fn io_read_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_read_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_32, &amount);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_read_request", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_32, &amount);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_seek_request`, simpleroutine, message 21002.
@@ -173,18 +168,15 @@ pub fn io_seek_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     whence: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_seek_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_32, &whence);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_seek_request", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_32, &whence);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readable_request`, simpleroutine, message 21003.
@@ -200,16 +192,13 @@ pub fn io_readable_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readable_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readable_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_set_all_openmodes_request`, simpleroutine, message 21004.
@@ -227,17 +216,14 @@ pub fn io_set_all_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newbits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_all_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &newbits);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_all_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &newbits);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_openmodes_request`, simpleroutine, message 21005.
@@ -253,16 +239,13 @@ pub fn io_get_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_set_some_openmodes_request`, simpleroutine, message 21006.
@@ -280,17 +263,14 @@ pub fn io_set_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_set: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_some_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &bits_to_set);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_some_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &bits_to_set);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_clear_some_openmodes_request`, simpleroutine, message 21007.
@@ -308,18 +288,14 @@ pub fn io_clear_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_clear_some_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &bits_to_clear);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_clear_some_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &bits_to_clear);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_async_request`, simpleroutine, message 21008.
@@ -337,17 +313,14 @@ pub fn io_async_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_async_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.poly(notify_port);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_async_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.poly(notify_port);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_mod_owner_request`, simpleroutine, message 21009.
@@ -365,17 +338,14 @@ pub fn io_mod_owner_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_mod_owner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &owner);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_mod_owner_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &owner);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_owner_request`, simpleroutine, message 21010.
@@ -391,16 +361,13 @@ pub fn io_get_owner_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_owner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_owner_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_icky_async_id_request`, simpleroutine, message 21011.
@@ -416,16 +383,13 @@ pub fn io_get_icky_async_id_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_icky_async_id_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_icky_async_id_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_select_request`, simpleroutine, message 21012.
@@ -442,22 +406,18 @@ pub fn io_select_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send_with_reply_port(
-                    id::IO_SELECT_REQUEST,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"io_select_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send_with_reply_port(
+            id::IO_SELECT_REQUEST,
+            dest,
+            rt::Dest::make_send(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `io_stat_request`, simpleroutine, message 21013.
@@ -473,16 +433,13 @@ pub fn io_stat_request<K: rt::Kernel<Abi = Abi>>(
     stat_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_stat_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(stat_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(stat_object);
-            request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_stat_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(stat_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(stat_object);
+        request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_restrict_auth_request`, simpleroutine, message 21015.
@@ -502,18 +459,15 @@ pub fn io_restrict_auth_request<K: rt::Kernel<Abi = Abi>>(
     uids: &[Uid],
     gids: &[Uid],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_restrict_auth_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_restrict_auth_request", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_duplicate_request`, simpleroutine, message 21016.
@@ -529,16 +483,13 @@ pub fn io_duplicate_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_duplicate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_duplicate_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_server_version_request`, simpleroutine, message 21017.
@@ -554,16 +505,13 @@ pub fn io_server_version_request<K: rt::Kernel<Abi = Abi>>(
     vers_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_server_version_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(vers_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(vers_object);
-            request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_server_version_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(vers_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(vers_object);
+        request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_map_request`, simpleroutine, message 21018.
@@ -579,16 +527,13 @@ pub fn io_map_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_map_cntl_request`, simpleroutine, message 21019.
@@ -604,16 +549,13 @@ pub fn io_map_cntl_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_cntl_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_cntl_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_conch_request`, simpleroutine, message 21020.
@@ -629,16 +571,13 @@ pub fn io_get_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_conch_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_conch_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_release_conch_request`, simpleroutine, message 21021.
@@ -654,16 +593,13 @@ pub fn io_release_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_release_conch_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_release_conch_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_eofnotify_request`, simpleroutine, message 21022.
@@ -679,16 +615,13 @@ pub fn io_eofnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_eofnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_eofnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_prenotify_request`, simpleroutine, message 21023.
@@ -708,18 +641,15 @@ pub fn io_prenotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_prenotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &write_start);
-            request.data(INTEGER_32, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_prenotify_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &write_start);
+        request.data(INTEGER_32, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_postnotify_request`, simpleroutine, message 21024.
@@ -739,18 +669,15 @@ pub fn io_postnotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_postnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &write_start);
-            request.data(INTEGER_32, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_postnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &write_start);
+        request.data(INTEGER_32, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readnotify_request`, simpleroutine, message 21025.
@@ -766,16 +693,13 @@ pub fn io_readnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readsleep_request`, simpleroutine, message 21026.
@@ -791,16 +715,13 @@ pub fn io_readsleep_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readsleep_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readsleep_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_sigio_request`, simpleroutine, message 21027.
@@ -816,16 +737,13 @@ pub fn io_sigio_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_sigio_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_sigio_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_pathconf_request`, simpleroutine, message 21028.
@@ -843,17 +761,14 @@ pub fn io_pathconf_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     name: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_pathconf_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &name);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_pathconf_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &name);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_identity_request`, simpleroutine, message 21029.
@@ -869,16 +784,13 @@ pub fn io_identity_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_identity_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_identity_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_revoke_request`, simpleroutine, message 21030.
@@ -894,16 +806,13 @@ pub fn io_revoke_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_revoke_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_revoke_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_select_timeout_request`, simpleroutine, message 21031.
@@ -922,23 +831,19 @@ pub fn io_select_timeout_request<K: rt::Kernel<Abi = Abi>>(
     timeout: &Timespec,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_timeout_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32_X2, timeout);
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send_with_reply_port(
-                    id::IO_SELECT_TIMEOUT_REQUEST,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"io_select_timeout_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32_X2, timeout);
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send_with_reply_port(
+            id::IO_SELECT_TIMEOUT_REQUEST,
+            dest,
+            rt::Dest::make_send(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `io` that do not wait for their answer, which is a message of `io_reply`. What they mean is
@@ -1266,9 +1171,7 @@ where
         id::IO_SET_ALL_OPENMODES_REQUEST => {
             serve_io_set_all_openmodes_request(server, request, out)
         }
-        id::IO_GET_OPENMODES_REQUEST => {
-            serve_io_get_openmodes_request(server, request, out)
-        }
+        id::IO_GET_OPENMODES_REQUEST => serve_io_get_openmodes_request(server, request, out),
         id::IO_SET_SOME_OPENMODES_REQUEST => {
             serve_io_set_some_openmodes_request(server, request, out)
         }
@@ -1283,19 +1186,13 @@ where
         }
         id::IO_SELECT_REQUEST => serve_io_select_request(server, request, out),
         id::IO_STAT_REQUEST => serve_io_stat_request(server, request, out),
-        id::IO_RESTRICT_AUTH_REQUEST => {
-            serve_io_restrict_auth_request(server, request, out)
-        }
+        id::IO_RESTRICT_AUTH_REQUEST => serve_io_restrict_auth_request(server, request, out),
         id::IO_DUPLICATE_REQUEST => serve_io_duplicate_request(server, request, out),
-        id::IO_SERVER_VERSION_REQUEST => {
-            serve_io_server_version_request(server, request, out)
-        }
+        id::IO_SERVER_VERSION_REQUEST => serve_io_server_version_request(server, request, out),
         id::IO_MAP_REQUEST => serve_io_map_request(server, request, out),
         id::IO_MAP_CNTL_REQUEST => serve_io_map_cntl_request(server, request, out),
         id::IO_GET_CONCH_REQUEST => serve_io_get_conch_request(server, request, out),
-        id::IO_RELEASE_CONCH_REQUEST => {
-            serve_io_release_conch_request(server, request, out)
-        }
+        id::IO_RELEASE_CONCH_REQUEST => serve_io_release_conch_request(server, request, out),
         id::IO_EOFNOTIFY_REQUEST => serve_io_eofnotify_request(server, request, out),
         id::IO_PRENOTIFY_REQUEST => serve_io_prenotify_request(server, request, out),
         id::IO_POSTNOTIFY_REQUEST => serve_io_postnotify_request(server, request, out),
@@ -1305,9 +1202,7 @@ where
         id::IO_PATHCONF_REQUEST => serve_io_pathconf_request(server, request, out),
         id::IO_IDENTITY_REQUEST => serve_io_identity_request(server, request, out),
         id::IO_REVOKE_REQUEST => serve_io_revoke_request(server, request, out),
-        id::IO_SELECT_TIMEOUT_REQUEST => {
-            serve_io_select_timeout_request(server, request, out)
-        }
+        id::IO_SELECT_TIMEOUT_REQUEST => serve_io_select_timeout_request(server, request, out),
         _ => return false,
     }
     true
@@ -1320,23 +1215,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4152,
-        reply: 32,
-    };
-    rt::subsystem(
-        21000..21032,
-        largest,
-        move |request, out| { io_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4152, reply: 32 };
+    rt::subsystem(21000..21032, largest, move |request, out| {
+        io_request_server(server, request, out)
+    })
 }
 
 fn serve_io_write_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1355,8 +1244,7 @@ fn serve_io_read_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1375,8 +1263,7 @@ fn serve_io_seek_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1395,8 +1282,7 @@ fn serve_io_readable_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1413,8 +1299,7 @@ fn serve_io_set_all_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1432,8 +1317,7 @@ fn serve_io_get_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1450,8 +1334,7 @@ fn serve_io_set_some_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1469,8 +1352,7 @@ fn serve_io_clear_some_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1479,12 +1361,7 @@ where
         let reply = body.poly()?;
         let bits_to_clear = body.data(INTEGER_32)?;
         body.end()?;
-        S::io_clear_some_openmodes_request(
-            server,
-            request.port(),
-            reply,
-            bits_to_clear,
-        )?;
+        S::io_clear_some_openmodes_request(server, request.port(), reply, bits_to_clear)?;
         Ok(())
     });
 }
@@ -1493,8 +1370,7 @@ fn serve_io_async_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1512,8 +1388,7 @@ fn serve_io_mod_owner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1531,8 +1406,7 @@ fn serve_io_get_owner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1549,8 +1423,7 @@ fn serve_io_get_icky_async_id_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1567,8 +1440,7 @@ fn serve_io_select_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1585,8 +1457,7 @@ fn serve_io_stat_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1603,8 +1474,7 @@ fn serve_io_restrict_auth_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1623,8 +1493,7 @@ fn serve_io_duplicate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1641,8 +1510,7 @@ fn serve_io_server_version_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1655,11 +1523,7 @@ where
     });
 }
 
-fn serve_io_map_request<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map_request<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
@@ -1677,8 +1541,7 @@ fn serve_io_map_cntl_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1695,8 +1558,7 @@ fn serve_io_get_conch_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1713,8 +1575,7 @@ fn serve_io_release_conch_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1731,8 +1592,7 @@ fn serve_io_eofnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1749,8 +1609,7 @@ fn serve_io_prenotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1769,8 +1628,7 @@ fn serve_io_postnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1789,8 +1647,7 @@ fn serve_io_readnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1807,8 +1664,7 @@ fn serve_io_readsleep_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1825,8 +1681,7 @@ fn serve_io_sigio_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1843,8 +1698,7 @@ fn serve_io_pathconf_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1862,8 +1716,7 @@ fn serve_io_identity_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1880,8 +1733,7 @@ fn serve_io_revoke_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1898,8 +1750,7 @@ fn serve_io_select_timeout_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1919,12 +1770,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "io_write_request, request",
-        &[Port, Indefinite(2048), Data(8)],
-        &[24, 32],
-        2104,
-    );
+    check("io_write_request, request", &[Port, Indefinite(2048), Data(8)], &[24, 32], 2104);
     check("io_read_request, request", &[Port, Data(8), Data(4)], &[24, 32, 44], 52);
     check("io_seek_request, request", &[Port, Data(8), Data(4)], &[24, 32, 44], 52);
     check("io_readable_request, request", &[Port], &[24], 32);
@@ -1952,12 +1798,7 @@ const _: () = {
     check("io_release_conch_request, request", &[Port], &[24], 32);
     check("io_eofnotify_request, request", &[Port], &[24], 32);
     check("io_prenotify_request, request", &[Port, Data(4), Data(4)], &[24, 32, 40], 48);
-    check(
-        "io_postnotify_request, request",
-        &[Port, Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("io_postnotify_request, request", &[Port, Data(4), Data(4)], &[24, 32, 40], 48);
     check("io_readnotify_request, request", &[Port], &[24], 32);
     check("io_readsleep_request, request", &[Port], &[24], 32);
     check("io_sigio_request, request", &[Port], &[24], 32);

@@ -10,6 +10,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `msg_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 23100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -35,16 +36,13 @@ pub fn msg_sig_post_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::MSG_SIG_POST_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"msg_sig_post_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::MSG_SIG_POST_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The signal is sent past the debugger.
@@ -63,16 +61,13 @@ pub fn msg_sig_post_untraced_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post_untraced_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::MSG_SIG_POST_UNTRACED_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"msg_sig_post_untraced_reply", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::MSG_SIG_POST_UNTRACED_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to signals as messages of their own. Numbers are those of `msg`, plus 100.
@@ -117,9 +112,7 @@ where
 {
     match request.id() {
         id::MSG_SIG_POST_REPLY => serve_msg_sig_post_reply(server, request, out),
-        id::MSG_SIG_POST_UNTRACED_REPLY => {
-            serve_msg_sig_post_untraced_reply(server, request, out)
-        }
+        id::MSG_SIG_POST_UNTRACED_REPLY => serve_msg_sig_post_untraced_reply(server, request, out),
         _ => return false,
     }
     true
@@ -132,23 +125,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MsgReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 32,
-        reply: 32,
-    };
-    rt::subsystem(
-        23100..23123,
-        largest,
-        move |request, out| { msg_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 32, reply: 32 };
+    rt::subsystem(23100..23123, largest, move |request, out| msg_reply_server(server, request, out))
 }
 
 fn serve_msg_sig_post_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MsgReply<K> + ?Sized,
 {
@@ -165,8 +150,7 @@ fn serve_msg_sig_post_untraced_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MsgReply<K> + ?Sized,
 {

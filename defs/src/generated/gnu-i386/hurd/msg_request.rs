@@ -14,6 +14,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `msg_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 23000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -43,24 +44,20 @@ pub fn msg_sig_post_request<'a, K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signal);
-            request.data(INTEGER_32, &sigcode);
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::MSG_SIG_POST_REQUEST,
-                    dest,
-                    reply_port.into(),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"msg_sig_post_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signal);
+        request.data(INTEGER_32, &sigcode);
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::MSG_SIG_POST_REQUEST,
+            dest,
+            reply_port.into(),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Sends a signal past the debugger.
@@ -83,24 +80,20 @@ pub fn msg_sig_post_untraced_request<'a, K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post_untraced_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signal);
-            request.data(INTEGER_32, &sigcode);
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::MSG_SIG_POST_UNTRACED_REQUEST,
-                    dest,
-                    reply_port.into(),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"msg_sig_post_untraced_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signal);
+        request.data(INTEGER_32, &sigcode);
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::MSG_SIG_POST_UNTRACED_REQUEST,
+            dest,
+            reply_port.into(),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// Signals that do not wait for their answer, which is a message of `msg_reply`.
@@ -164,33 +157,23 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: MsgRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 32,
-    };
-    rt::subsystem(
-        23000..23023,
-        largest,
-        move |request, out| { msg_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 32 };
+    rt::subsystem(23000..23023, largest, move |request, out| {
+        msg_request_server(server, request, out)
+    })
 }
 
 fn serve_msg_sig_post_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MsgRequest<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -204,29 +187,18 @@ fn serve_msg_sig_post_untraced_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: MsgRequest<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
         body.end()?;
-        S::msg_sig_post_untraced_request(
-            server,
-            request.port(),
-            signal,
-            sigcode,
-            refport,
-        )?;
+        S::msg_sig_post_untraced_request(server, request.port(), signal, sigcode, refport)?;
         Ok(())
     });
 }
@@ -238,10 +210,5 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("msg_sig_post_request, request", &[Data(4), Data(4), Port], &[24, 32, 40], 48);
-    check(
-        "msg_sig_post_untraced_request, request",
-        &[Data(4), Data(4), Port],
-        &[24, 32, 40],
-        48,
-    );
+    check("msg_sig_post_untraced_request, request", &[Data(4), Data(4), Port], &[24, 32, 40], 48);
 };

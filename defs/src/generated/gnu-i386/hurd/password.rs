@@ -14,6 +14,7 @@ const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
 /// The message id of the first routine of `password`.
 #[allow(dead_code)]
 pub const BASE: i32 = 38000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -45,22 +46,19 @@ pub fn password_check_user<K: rt::Kernel<Abi = Abi>>(
     user: Uid,
     pw: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"password_check_user",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &user);
-            request.fixed_string(STRING_C_X1024, pw)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PASSWORD_CHECK_USER, dest, shape, rt::CallOptions::NONE)?;
-            let auth = reply.send_right()?;
-            reply.end()?;
-            Ok(auth)
-        },
-    )
+    rt::routine(&"password_check_user", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &user);
+        request.fixed_string(STRING_C_X1024, pw)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PASSWORD_CHECK_USER, dest, shape, rt::CallOptions::NONE)?;
+        let auth = reply.send_right()?;
+        reply.end()?;
+        Ok(auth)
+    })
 }
 
 /// Gives a handle of a group for the group's password.
@@ -85,22 +83,19 @@ pub fn password_check_group<K: rt::Kernel<Abi = Abi>>(
     group: Uid,
     pw: &rt::CStr,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"password_check_group",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &group);
-            request.fixed_string(STRING_C_X1024, pw)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PASSWORD_CHECK_GROUP, dest, shape, rt::CallOptions::NONE)?;
-            let auth = reply.send_right()?;
-            reply.end()?;
-            Ok(auth)
-        },
-    )
+    rt::routine(&"password_check_group", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &group);
+        request.fixed_string(STRING_C_X1024, pw)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::PASSWORD_CHECK_GROUP, dest, shape, rt::CallOptions::NONE)?;
+        let auth = reply.send_right()?;
+        reply.end()?;
+        Ok(auth)
+    })
 }
 
 /// The password server: it gives an authentication handle for a password.
@@ -160,23 +155,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Password<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 1060,
-        reply: 40,
-    };
-    rt::subsystem(
-        38000..38002,
-        largest,
-        move |request, out| { password_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 1060, reply: 40 };
+    rt::subsystem(38000..38002, largest, move |request, out| password_server(server, request, out))
 }
 
 fn serve_password_check_user<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Password<K> + ?Sized,
 {
@@ -195,8 +182,7 @@ fn serve_password_check_group<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Password<K> + ?Sized,
 {

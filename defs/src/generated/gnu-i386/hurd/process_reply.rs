@@ -25,6 +25,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `process_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 24100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -96,17 +97,14 @@ pub fn proc_setmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     oldmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setmsgport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(oldmsgport);
-            let dest = reply_port.into();
-            request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_setmsgport_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(oldmsgport);
+        let dest = reply_port.into();
+        request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The message port.
@@ -127,17 +125,14 @@ pub fn proc_getmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     msgports: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getmsgport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(msgports);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getmsgport_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(msgports);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What became of a child.
@@ -164,20 +159,17 @@ pub fn proc_wait_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rusage: &Rusage,
     pid_status: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_wait_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<136>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &status);
-            request.data(INTEGER_32, &sigcode);
-            request.data(INTEGER_32_X18, rusage);
-            request.data(INTEGER_32, &pid_status);
-            let dest = reply_port.into();
-            request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_wait_reply", move || {
+        let mut buffer = rt::MsgBuf::<136>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &status);
+        request.data(INTEGER_32, &sigcode);
+        request.data(INTEGER_32_X18, rusage);
+        request.data(INTEGER_32, &pid_status);
+        let dest = reply_port.into();
+        request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The task.
@@ -198,17 +190,14 @@ pub fn proc_pid2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(task);
-            let dest = reply_port.into();
-            request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_pid2task_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(task);
+        let dest = reply_port.into();
+        request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process.
@@ -229,17 +218,14 @@ pub fn proc_task2pid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2pid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &pid);
-            let dest = reply_port.into();
-            request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_task2pid_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &pid);
+        let dest = reply_port.into();
+        request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process port.
@@ -260,17 +246,14 @@ pub fn proc_task2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2proc_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(proc);
-            let dest = reply_port.into();
-            request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_task2proc_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(proc);
+        let dest = reply_port.into();
+        request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The task.
@@ -291,17 +274,14 @@ pub fn proc_proc2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_proc2task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(task);
-            let dest = reply_port.into();
-            request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_proc2task_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(task);
+        let dest = reply_port.into();
+        request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process port.
@@ -322,17 +302,14 @@ pub fn proc_pid2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2proc_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(proc);
-            let dest = reply_port.into();
-            request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_pid2proc_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(proc);
+        let dest = reply_port.into();
+        request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process and its threads.
@@ -357,19 +334,16 @@ pub fn proc_getprocinfo_reply<'a, K: rt::Kernel<Abi = Abi>>(
     procinfo: rt::OolMemory<K>,
     threadwaits: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocinfo_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(INTEGER_32_ARRAY, procinfo)?;
-            request.indefinite(CHAR_ARRAY, threadwaits)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocinfo_reply", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(INTEGER_32_ARRAY, procinfo)?;
+        request.indefinite(CHAR_ARRAY, threadwaits)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The arguments.
@@ -390,17 +364,14 @@ pub fn proc_getprocargs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procargs: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocargs_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, procargs)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocargs_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, procargs)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The environment.
@@ -421,17 +392,14 @@ pub fn proc_getprocenv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procenv: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocenv_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, procenv)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocenv_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, procenv)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The login.
@@ -452,17 +420,14 @@ pub fn proc_getloginid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     login_id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &login_id);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getloginid_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &login_id);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Its processes.
@@ -483,17 +448,14 @@ pub fn proc_getloginpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pids: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginpids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pids)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getloginpids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pids)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The name of the user.
@@ -514,17 +476,14 @@ pub fn proc_getlogin_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getlogin_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.fixed_string(STRING_C_X1024, logname)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getlogin_reply", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.fixed_string(STRING_C_X1024, logname)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Who leads the session.
@@ -545,17 +504,14 @@ pub fn proc_getsid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &sid);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsid_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &sid);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process groups.
@@ -576,17 +532,14 @@ pub fn proc_getsessionpgids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpgids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pgidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsessionpgids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pgidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The processes.
@@ -607,17 +560,14 @@ pub fn proc_getsessionpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsessionpids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What stands for the session.
@@ -638,17 +588,14 @@ pub fn proc_getsidport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sessport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsidport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(sessport);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsidport_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(sessport);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process group.
@@ -669,17 +616,14 @@ pub fn proc_getpgrp_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrp_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &pgrp);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getpgrp_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &pgrp);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Its processes.
@@ -700,17 +644,14 @@ pub fn proc_getpgrppids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrppids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getpgrppids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The terminal.
@@ -731,17 +672,14 @@ pub fn proc_get_tty_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     tty: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_tty_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(tty);
-            let dest = reply_port.into();
-            request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_get_tty_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(tty);
+        let dest = reply_port.into();
+        request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How many names there are.
@@ -762,17 +700,14 @@ pub fn proc_getnports_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     nports: MachMsgTypeNumber,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getnports_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &nports);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getnports_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &nports);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Whether the process is kept.
@@ -793,17 +728,14 @@ pub fn proc_is_important_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_is_important_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(BOOLEAN, &u32::from(essential));
-            let dest = reply_port.into();
-            request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_is_important_reply", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(BOOLEAN, &u32::from(essential));
+        let dest = reply_port.into();
+        request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Where the program is.
@@ -826,18 +758,15 @@ pub fn proc_get_code_reply<'a, K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_code_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &start_code);
-            request.data(INTEGER_32, &end_code);
-            let dest = reply_port.into();
-            request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_get_code_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &start_code);
+        request.data(INTEGER_32, &end_code);
+        let dest = reply_port.into();
+        request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to calls of `process` as messages of their own. Numbers are those of `process`, plus 100.
@@ -1165,25 +1094,17 @@ where
         id::PROC_GETPROCARGS_REPLY => serve_proc_getprocargs_reply(server, request, out),
         id::PROC_GETPROCENV_REPLY => serve_proc_getprocenv_reply(server, request, out),
         id::PROC_GETLOGINID_REPLY => serve_proc_getloginid_reply(server, request, out),
-        id::PROC_GETLOGINPIDS_REPLY => {
-            serve_proc_getloginpids_reply(server, request, out)
-        }
+        id::PROC_GETLOGINPIDS_REPLY => serve_proc_getloginpids_reply(server, request, out),
         id::PROC_GETLOGIN_REPLY => serve_proc_getlogin_reply(server, request, out),
         id::PROC_GETSID_REPLY => serve_proc_getsid_reply(server, request, out),
-        id::PROC_GETSESSIONPGIDS_REPLY => {
-            serve_proc_getsessionpgids_reply(server, request, out)
-        }
-        id::PROC_GETSESSIONPIDS_REPLY => {
-            serve_proc_getsessionpids_reply(server, request, out)
-        }
+        id::PROC_GETSESSIONPGIDS_REPLY => serve_proc_getsessionpgids_reply(server, request, out),
+        id::PROC_GETSESSIONPIDS_REPLY => serve_proc_getsessionpids_reply(server, request, out),
         id::PROC_GETSIDPORT_REPLY => serve_proc_getsidport_reply(server, request, out),
         id::PROC_GETPGRP_REPLY => serve_proc_getpgrp_reply(server, request, out),
         id::PROC_GETPGRPPIDS_REPLY => serve_proc_getpgrppids_reply(server, request, out),
         id::PROC_GET_TTY_REPLY => serve_proc_get_tty_reply(server, request, out),
         id::PROC_GETNPORTS_REPLY => serve_proc_getnports_reply(server, request, out),
-        id::PROC_IS_IMPORTANT_REPLY => {
-            serve_proc_is_important_reply(server, request, out)
-        }
+        id::PROC_IS_IMPORTANT_REPLY => serve_proc_is_important_reply(server, request, out),
         id::PROC_GET_CODE_REPLY => serve_proc_get_code_reply(server, request, out),
         _ => return false,
     }
@@ -1197,23 +1118,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4160,
-        reply: 32,
-    };
-    rt::subsystem(
-        24100..24162,
-        largest,
-        move |request, out| { process_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4160, reply: 32 };
+    rt::subsystem(24100..24162, largest, move |request, out| {
+        process_reply_server(server, request, out)
+    })
 }
 
 fn serve_proc_setmsgport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1232,8 +1147,7 @@ fn serve_proc_getmsgport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1251,8 +1165,7 @@ fn serve_proc_wait_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1281,8 +1194,7 @@ fn serve_proc_pid2task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1301,8 +1213,7 @@ fn serve_proc_task2pid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1320,8 +1231,7 @@ fn serve_proc_task2proc_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1339,8 +1249,7 @@ fn serve_proc_proc2task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1359,8 +1268,7 @@ fn serve_proc_pid2proc_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1378,8 +1286,7 @@ fn serve_proc_getprocinfo_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1406,8 +1313,7 @@ fn serve_proc_getprocargs_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1425,8 +1331,7 @@ fn serve_proc_getprocenv_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1444,8 +1349,7 @@ fn serve_proc_getloginid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1463,8 +1367,7 @@ fn serve_proc_getloginpids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1482,8 +1385,7 @@ fn serve_proc_getlogin_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1501,8 +1403,7 @@ fn serve_proc_getsid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1520,8 +1421,7 @@ fn serve_proc_getsessionpgids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1539,8 +1439,7 @@ fn serve_proc_getsessionpids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1558,8 +1457,7 @@ fn serve_proc_getsidport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1578,8 +1476,7 @@ fn serve_proc_getpgrp_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1597,8 +1494,7 @@ fn serve_proc_getpgrppids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1616,8 +1512,7 @@ fn serve_proc_get_tty_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1636,8 +1531,7 @@ fn serve_proc_getnports_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1655,8 +1549,7 @@ fn serve_proc_is_important_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1674,8 +1567,7 @@ fn serve_proc_get_code_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1685,13 +1577,7 @@ where
         let start_code = body.data(INTEGER_32)?;
         let end_code = body.data(INTEGER_32)?;
         body.end()?;
-        S::proc_get_code_reply(
-            server,
-            request.port(),
-            return_code,
-            start_code,
-            end_code,
-        )?;
+        S::proc_get_code_reply(server, request.port(), return_code, start_code, end_code)?;
         Ok(())
     });
 }
@@ -1721,54 +1607,19 @@ const _: () = {
         &[24, 32, 40],
         4160,
     );
-    check(
-        "proc_getprocargs_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
-    check(
-        "proc_getprocenv_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("proc_getprocargs_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
+    check("proc_getprocenv_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("proc_getloginid_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "proc_getloginpids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("proc_getloginpids_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("proc_getlogin_reply, request", &[Data(4), Data(1024)], &[24, 32], 1060);
     check("proc_getsid_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "proc_getsessionpgids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
-    check(
-        "proc_getsessionpids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("proc_getsessionpgids_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
+    check("proc_getsessionpids_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("proc_getsidport_reply, request", &[Data(4), Port], &[24, 32], 40);
     check("proc_getpgrp_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "proc_getpgrppids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("proc_getpgrppids_reply, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("proc_get_tty_reply, request", &[Data(4), Port], &[24, 32], 40);
     check("proc_getnports_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("proc_is_important_reply, request", &[Data(4), Data(4)], &[24, 32], 40);
-    check(
-        "proc_get_code_reply, request",
-        &[Data(4), Data(4), Data(4)],
-        &[24, 32, 40],
-        48,
-    );
+    check("proc_get_code_reply, request", &[Data(4), Data(4), Data(4)], &[24, 32, 40], 48);
 };

@@ -23,6 +23,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `process_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 24000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -145,21 +146,17 @@ pub fn proc_getprivports_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprivports_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPRIVPORTS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprivports_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPRIVPORTS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getallpids_request`, simpleroutine, message 24005.
@@ -171,21 +168,17 @@ pub fn proc_getallpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getallpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETALLPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getallpids_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETALLPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setexecdata_request`, simpleroutine, message 24006.
@@ -204,23 +197,19 @@ pub fn proc_setexecdata_request<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setexecdata_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(process.kernel());
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETEXECDATA_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setexecdata_request", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(process.kernel());
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETEXECDATA_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getexecdata_request`, simpleroutine, message 24007.
@@ -232,21 +221,17 @@ pub fn proc_getexecdata_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getexecdata_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETEXECDATA_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getexecdata_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETEXECDATA_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_execdata_notify_request`, simpleroutine, message 24008.
@@ -263,22 +248,18 @@ pub fn proc_execdata_notify_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_execdata_notify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_EXECDATA_NOTIFY_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_execdata_notify_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_EXECDATA_NOTIFY_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_uname_request`, simpleroutine, message 24009.
@@ -290,21 +271,17 @@ pub fn proc_uname_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_uname_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_UNAME_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_uname_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_UNAME_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_register_version_request`, simpleroutine, message 24010.
@@ -327,25 +304,21 @@ pub fn proc_register_version_request<K: rt::Kernel<Abi = Abi>>(
     release: &rt::CStr,
     version: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_register_version_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<3120>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(credential);
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.fixed_string(STRING_C_X1024, release)?;
-            request.fixed_string(STRING_C_X1024, version)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REGISTER_VERSION_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_register_version_request", move || {
+        let mut buffer = rt::MsgBuf::<3120>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(credential);
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.fixed_string(STRING_C_X1024, release)?;
+        request.fixed_string(STRING_C_X1024, version)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REGISTER_VERSION_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_reauthenticate_request`, simpleroutine, message 24011.
@@ -362,22 +335,18 @@ pub fn proc_reauthenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reauthenticate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(rendezvous2);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REAUTHENTICATE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_reauthenticate_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(rendezvous2);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REAUTHENTICATE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_child_request`, simpleroutine, message 24012.
@@ -394,22 +363,18 @@ pub fn proc_child_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     child: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_child_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(child);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_CHILD_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_child_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(child);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_CHILD_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setmsgport_request`, simpleroutine, message 24013.
@@ -426,22 +391,18 @@ pub fn proc_setmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setmsgport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newmsgport);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETMSGPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setmsgport_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newmsgport);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETMSGPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_reassign_request`, simpleroutine, message 24014.
@@ -458,22 +419,18 @@ pub fn proc_reassign_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newtask: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reassign_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newtask);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REASSIGN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_reassign_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newtask);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REASSIGN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setowner_request`, simpleroutine, message 24015.
@@ -492,23 +449,19 @@ pub fn proc_setowner_request<K: rt::Kernel<Abi = Abi>>(
     owner: Uid,
     clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setowner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &owner);
-            request.data(INTEGER_32, &clear);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETOWNER_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setowner_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &owner);
+        request.data(INTEGER_32, &clear);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETOWNER_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpids_request`, simpleroutine, message 24016.
@@ -520,21 +473,17 @@ pub fn proc_getpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpids_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_arg_locations_request`, simpleroutine, message 24017.
@@ -553,23 +502,19 @@ pub fn proc_set_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     argv: VmAddress,
     envp: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_arg_locations_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &argv);
-            request.data(INTEGER_32, &envp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_ARG_LOCATIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_arg_locations_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &argv);
+        request.data(INTEGER_32, &envp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_ARG_LOCATIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_arg_locations_request`, simpleroutine, message 24018.
@@ -581,21 +526,17 @@ pub fn proc_get_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_arg_locations_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_ARG_LOCATIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_arg_locations_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_ARG_LOCATIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getmsgport_request`, simpleroutine, message 24019.
@@ -612,22 +553,18 @@ pub fn proc_getmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getmsgport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETMSGPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getmsgport_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETMSGPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_wait_request`, simpleroutine, message 24020.
@@ -646,23 +583,19 @@ pub fn proc_wait_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_wait_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &options);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_WAIT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_wait_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &options);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_WAIT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_dostop_request`, simpleroutine, message 24021.
@@ -679,22 +612,18 @@ pub fn proc_dostop_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     contthread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_dostop_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(contthread);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_DOSTOP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_dostop_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(contthread);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_DOSTOP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_handle_exceptions_request`, simpleroutine, message 24022.
@@ -717,25 +646,21 @@ pub fn proc_handle_exceptions_request<'a, K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_handle_exceptions_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4152>::new();
-            let mut request = buffer.request(process.kernel());
-            request.move_receive(msgport);
-            request.poly(forwardport);
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, new_state, 1024)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_HANDLE_EXCEPTIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_handle_exceptions_request", move || {
+        let mut buffer = rt::MsgBuf::<4152>::new();
+        let mut request = buffer.request(process.kernel());
+        request.move_receive(msgport);
+        request.poly(forwardport);
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, new_state, 1024)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_HANDLE_EXCEPTIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_stop_request`, simpleroutine, message 24023.
@@ -754,23 +679,19 @@ pub fn proc_mark_stop_request<K: rt::Kernel<Abi = Abi>>(
     signo: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_stop_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signo);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_STOP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_stop_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signo);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_STOP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_cont_request`, simpleroutine, message 24024.
@@ -782,21 +703,17 @@ pub fn proc_mark_cont_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_cont_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_CONT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_cont_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_CONT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_exit_request`, simpleroutine, message 24025.
@@ -815,23 +732,19 @@ pub fn proc_mark_exit_request<K: rt::Kernel<Abi = Abi>>(
     status: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exit_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &status);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_EXIT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_exit_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &status);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_EXIT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_exec_request`, simpleroutine, message 24026.
@@ -843,21 +756,17 @@ pub fn proc_mark_exec_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exec_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_EXEC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_exec_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_EXEC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_traced_request`, simpleroutine, message 24027.
@@ -869,21 +778,17 @@ pub fn proc_mark_traced_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_traced_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_TRACED_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_traced_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_TRACED_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mod_stopchild_request`, simpleroutine, message 24028.
@@ -900,22 +805,18 @@ pub fn proc_mod_stopchild_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     doit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mod_stopchild_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &doit);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MOD_STOPCHILD_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mod_stopchild_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &doit);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MOD_STOPCHILD_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_pid2task_request`, simpleroutine, message 24029.
@@ -932,22 +833,18 @@ pub fn proc_pid2task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PID2TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_pid2task_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PID2TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_task2pid_request`, simpleroutine, message 24030.
@@ -964,22 +861,18 @@ pub fn proc_task2pid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2pid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_TASK2PID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_task2pid_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_TASK2PID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_task2proc_request`, simpleroutine, message 24031.
@@ -996,22 +889,18 @@ pub fn proc_task2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2proc_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_TASK2PROC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_task2proc_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_TASK2PROC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_proc2task_request`, simpleroutine, message 24032.
@@ -1023,21 +912,17 @@ pub fn proc_proc2task_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_proc2task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PROC2TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_proc2task_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PROC2TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_pid2proc_request`, simpleroutine, message 24033.
@@ -1054,22 +939,18 @@ pub fn proc_pid2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2proc_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PID2PROC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_pid2proc_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PID2PROC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocinfo_request`, simpleroutine, message 24034.
@@ -1088,23 +969,19 @@ pub fn proc_getprocinfo_request<K: rt::Kernel<Abi = Abi>>(
     which: Pid,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocinfo_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCINFO_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocinfo_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCINFO_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocargs_request`, simpleroutine, message 24035.
@@ -1121,22 +998,18 @@ pub fn proc_getprocargs_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocargs_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCARGS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocargs_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCARGS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocenv_request`, simpleroutine, message 24036.
@@ -1153,22 +1026,18 @@ pub fn proc_getprocenv_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocenv_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCENV_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocenv_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCENV_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_make_login_coll_request`, simpleroutine, message 24037.
@@ -1180,21 +1049,17 @@ pub fn proc_make_login_coll_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_login_coll_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MAKE_LOGIN_COLL_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_make_login_coll_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MAKE_LOGIN_COLL_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getloginid_request`, simpleroutine, message 24038.
@@ -1211,22 +1076,18 @@ pub fn proc_getloginid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGINID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getloginid_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGINID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getloginpids_request`, simpleroutine, message 24039.
@@ -1243,22 +1104,18 @@ pub fn proc_getloginpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &id);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGINPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getloginpids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &id);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGINPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setlogin_request`, simpleroutine, message 24040.
@@ -1275,22 +1132,18 @@ pub fn proc_setlogin_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setlogin_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<1056>::new();
-            let mut request = buffer.request(process.kernel());
-            request.fixed_string(STRING_C_X1024, logname)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETLOGIN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setlogin_request", move || {
+        let mut buffer = rt::MsgBuf::<1056>::new();
+        let mut request = buffer.request(process.kernel());
+        request.fixed_string(STRING_C_X1024, logname)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETLOGIN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getlogin_request`, simpleroutine, message 24041.
@@ -1302,21 +1155,17 @@ pub fn proc_getlogin_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getlogin_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGIN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getlogin_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGIN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setsid_request`, simpleroutine, message 24042.
@@ -1328,21 +1177,17 @@ pub fn proc_setsid_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setsid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETSID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setsid_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETSID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsid_request`, simpleroutine, message 24043.
@@ -1359,22 +1204,18 @@ pub fn proc_getsid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsid_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsessionpgids_request`, simpleroutine, message 24044.
@@ -1391,22 +1232,18 @@ pub fn proc_getsessionpgids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpgids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSESSIONPGIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsessionpgids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSESSIONPGIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsessionpids_request`, simpleroutine, message 24045.
@@ -1423,22 +1260,18 @@ pub fn proc_getsessionpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSESSIONPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsessionpids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSESSIONPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsidport_request`, simpleroutine, message 24046.
@@ -1450,21 +1283,17 @@ pub fn proc_getsidport_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsidport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSIDPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsidport_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSIDPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setpgrp_request`, simpleroutine, message 24047.
@@ -1483,23 +1312,19 @@ pub fn proc_setpgrp_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setpgrp_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETPGRP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setpgrp_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETPGRP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpgrp_request`, simpleroutine, message 24048.
@@ -1516,22 +1341,18 @@ pub fn proc_getpgrp_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrp_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPGRP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpgrp_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPGRP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpgrppids_request`, simpleroutine, message 24049.
@@ -1548,22 +1369,18 @@ pub fn proc_getpgrppids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrppids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPGRPPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpgrppids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPGRPPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_tty_request`, simpleroutine, message 24050.
@@ -1580,22 +1397,18 @@ pub fn proc_get_tty_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_tty_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_TTY_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_tty_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_TTY_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getnports_request`, simpleroutine, message 24051.
@@ -1612,22 +1425,18 @@ pub fn proc_getnports_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getnports_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETNPORTS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getnports_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETNPORTS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_init_task_request`, simpleroutine, message 24052.
@@ -1644,22 +1453,18 @@ pub fn proc_set_init_task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_init_task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_INIT_TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_init_task_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_INIT_TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_important_request`, simpleroutine, message 24053.
@@ -1671,21 +1476,17 @@ pub fn proc_mark_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_important_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_IMPORTANT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_important_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_IMPORTANT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_is_important_request`, simpleroutine, message 24054.
@@ -1697,21 +1498,17 @@ pub fn proc_is_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_is_important_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_IS_IMPORTANT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_is_important_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_IS_IMPORTANT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_code_request`, simpleroutine, message 24055.
@@ -1730,23 +1527,19 @@ pub fn proc_set_code_request<K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_code_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &start_code);
-            request.data(INTEGER_32, &end_code);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_CODE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_code_request", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &start_code);
+        request.data(INTEGER_32, &end_code);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_CODE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_code_request`, simpleroutine, message 24056.
@@ -1758,21 +1551,17 @@ pub fn proc_get_code_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_code_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<24>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_CODE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_code_request", move || {
+        let mut buffer = rt::MsgBuf::<24>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_CODE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_make_task_namespace_request`, simpleroutine, message 24057.
@@ -1789,22 +1578,18 @@ pub fn proc_make_task_namespace_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_task_namespace_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_make_task_namespace_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `process` that do not wait for their answer. What they mean is said there.
@@ -1815,18 +1600,12 @@ pub fn proc_make_task_namespace_request<'a, K: rt::Kernel<Abi = Abi>>(
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     /// `proc_getprivports_request`, sent by [`proc_getprivports_request()`].
-    fn proc_getprivports_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getprivports_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_getallpids_request`, sent by [`proc_getallpids_request()`].
-    fn proc_getallpids_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getallpids_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1841,10 +1620,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getexecdata_request`, sent by [`proc_getexecdata_request()`].
-    fn proc_getexecdata_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getexecdata_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1858,10 +1634,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_uname_request`, sent by [`proc_uname_request()`].
-    fn proc_uname_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_uname_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1924,10 +1697,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getpids_request`, sent by [`proc_getpids_request()`].
-    fn proc_getpids_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getpids_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2000,10 +1770,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_cont_request`, sent by [`proc_mark_cont_request()`].
-    fn proc_mark_cont_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_cont_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2018,18 +1785,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_exec_request`, sent by [`proc_mark_exec_request()`].
-    fn proc_mark_exec_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_exec_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_mark_traced_request`, sent by [`proc_mark_traced_request()`].
-    fn proc_mark_traced_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_traced_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2070,10 +1831,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_proc2task_request`, sent by [`proc_proc2task_request()`].
-    fn proc_proc2task_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_proc2task_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2115,10 +1873,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_make_login_coll_request`, sent by [`proc_make_login_coll_request()`].
-    fn proc_make_login_coll_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_make_login_coll_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2150,18 +1905,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getlogin_request`, sent by [`proc_getlogin_request()`].
-    fn proc_getlogin_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getlogin_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_setsid_request`, sent by [`proc_setsid_request()`].
-    fn proc_setsid_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_setsid_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2193,10 +1942,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getsidport_request`, sent by [`proc_getsidport_request()`].
-    fn proc_getsidport_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getsidport_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2256,18 +2002,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_important_request`, sent by [`proc_mark_important_request()`].
-    fn proc_mark_important_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_important_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_is_important_request`, sent by [`proc_is_important_request()`].
-    fn proc_is_important_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_is_important_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2282,10 +2022,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_get_code_request`, sent by [`proc_get_code_request()`].
-    fn proc_get_code_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_get_code_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2310,18 +2047,10 @@ where
     S: ProcessRequest<K> + ?Sized,
 {
     match request.id() {
-        id::PROC_GETPRIVPORTS_REQUEST => {
-            serve_proc_getprivports_request(server, request, out)
-        }
-        id::PROC_GETALLPIDS_REQUEST => {
-            serve_proc_getallpids_request(server, request, out)
-        }
-        id::PROC_SETEXECDATA_REQUEST => {
-            serve_proc_setexecdata_request(server, request, out)
-        }
-        id::PROC_GETEXECDATA_REQUEST => {
-            serve_proc_getexecdata_request(server, request, out)
-        }
+        id::PROC_GETPRIVPORTS_REQUEST => serve_proc_getprivports_request(server, request, out),
+        id::PROC_GETALLPIDS_REQUEST => serve_proc_getallpids_request(server, request, out),
+        id::PROC_SETEXECDATA_REQUEST => serve_proc_setexecdata_request(server, request, out),
+        id::PROC_GETEXECDATA_REQUEST => serve_proc_getexecdata_request(server, request, out),
         id::PROC_EXECDATA_NOTIFY_REQUEST => {
             serve_proc_execdata_notify_request(server, request, out)
         }
@@ -2329,13 +2058,9 @@ where
         id::PROC_REGISTER_VERSION_REQUEST => {
             serve_proc_register_version_request(server, request, out)
         }
-        id::PROC_REAUTHENTICATE_REQUEST => {
-            serve_proc_reauthenticate_request(server, request, out)
-        }
+        id::PROC_REAUTHENTICATE_REQUEST => serve_proc_reauthenticate_request(server, request, out),
         id::PROC_CHILD_REQUEST => serve_proc_child_request(server, request, out),
-        id::PROC_SETMSGPORT_REQUEST => {
-            serve_proc_setmsgport_request(server, request, out)
-        }
+        id::PROC_SETMSGPORT_REQUEST => serve_proc_setmsgport_request(server, request, out),
         id::PROC_REASSIGN_REQUEST => serve_proc_reassign_request(server, request, out),
         id::PROC_SETOWNER_REQUEST => serve_proc_setowner_request(server, request, out),
         id::PROC_GETPIDS_REQUEST => serve_proc_getpids_request(server, request, out),
@@ -2345,9 +2070,7 @@ where
         id::PROC_GET_ARG_LOCATIONS_REQUEST => {
             serve_proc_get_arg_locations_request(server, request, out)
         }
-        id::PROC_GETMSGPORT_REQUEST => {
-            serve_proc_getmsgport_request(server, request, out)
-        }
+        id::PROC_GETMSGPORT_REQUEST => serve_proc_getmsgport_request(server, request, out),
         id::PROC_WAIT_REQUEST => serve_proc_wait_request(server, request, out),
         id::PROC_DOSTOP_REQUEST => serve_proc_dostop_request(server, request, out),
         id::PROC_HANDLE_EXCEPTIONS_REQUEST => {
@@ -2357,35 +2080,21 @@ where
         id::PROC_MARK_CONT_REQUEST => serve_proc_mark_cont_request(server, request, out),
         id::PROC_MARK_EXIT_REQUEST => serve_proc_mark_exit_request(server, request, out),
         id::PROC_MARK_EXEC_REQUEST => serve_proc_mark_exec_request(server, request, out),
-        id::PROC_MARK_TRACED_REQUEST => {
-            serve_proc_mark_traced_request(server, request, out)
-        }
-        id::PROC_MOD_STOPCHILD_REQUEST => {
-            serve_proc_mod_stopchild_request(server, request, out)
-        }
+        id::PROC_MARK_TRACED_REQUEST => serve_proc_mark_traced_request(server, request, out),
+        id::PROC_MOD_STOPCHILD_REQUEST => serve_proc_mod_stopchild_request(server, request, out),
         id::PROC_PID2TASK_REQUEST => serve_proc_pid2task_request(server, request, out),
         id::PROC_TASK2PID_REQUEST => serve_proc_task2pid_request(server, request, out),
         id::PROC_TASK2PROC_REQUEST => serve_proc_task2proc_request(server, request, out),
         id::PROC_PROC2TASK_REQUEST => serve_proc_proc2task_request(server, request, out),
         id::PROC_PID2PROC_REQUEST => serve_proc_pid2proc_request(server, request, out),
-        id::PROC_GETPROCINFO_REQUEST => {
-            serve_proc_getprocinfo_request(server, request, out)
-        }
-        id::PROC_GETPROCARGS_REQUEST => {
-            serve_proc_getprocargs_request(server, request, out)
-        }
-        id::PROC_GETPROCENV_REQUEST => {
-            serve_proc_getprocenv_request(server, request, out)
-        }
+        id::PROC_GETPROCINFO_REQUEST => serve_proc_getprocinfo_request(server, request, out),
+        id::PROC_GETPROCARGS_REQUEST => serve_proc_getprocargs_request(server, request, out),
+        id::PROC_GETPROCENV_REQUEST => serve_proc_getprocenv_request(server, request, out),
         id::PROC_MAKE_LOGIN_COLL_REQUEST => {
             serve_proc_make_login_coll_request(server, request, out)
         }
-        id::PROC_GETLOGINID_REQUEST => {
-            serve_proc_getloginid_request(server, request, out)
-        }
-        id::PROC_GETLOGINPIDS_REQUEST => {
-            serve_proc_getloginpids_request(server, request, out)
-        }
+        id::PROC_GETLOGINID_REQUEST => serve_proc_getloginid_request(server, request, out),
+        id::PROC_GETLOGINPIDS_REQUEST => serve_proc_getloginpids_request(server, request, out),
         id::PROC_SETLOGIN_REQUEST => serve_proc_setlogin_request(server, request, out),
         id::PROC_GETLOGIN_REQUEST => serve_proc_getlogin_request(server, request, out),
         id::PROC_SETSID_REQUEST => serve_proc_setsid_request(server, request, out),
@@ -2393,28 +2102,16 @@ where
         id::PROC_GETSESSIONPGIDS_REQUEST => {
             serve_proc_getsessionpgids_request(server, request, out)
         }
-        id::PROC_GETSESSIONPIDS_REQUEST => {
-            serve_proc_getsessionpids_request(server, request, out)
-        }
-        id::PROC_GETSIDPORT_REQUEST => {
-            serve_proc_getsidport_request(server, request, out)
-        }
+        id::PROC_GETSESSIONPIDS_REQUEST => serve_proc_getsessionpids_request(server, request, out),
+        id::PROC_GETSIDPORT_REQUEST => serve_proc_getsidport_request(server, request, out),
         id::PROC_SETPGRP_REQUEST => serve_proc_setpgrp_request(server, request, out),
         id::PROC_GETPGRP_REQUEST => serve_proc_getpgrp_request(server, request, out),
-        id::PROC_GETPGRPPIDS_REQUEST => {
-            serve_proc_getpgrppids_request(server, request, out)
-        }
+        id::PROC_GETPGRPPIDS_REQUEST => serve_proc_getpgrppids_request(server, request, out),
         id::PROC_GET_TTY_REQUEST => serve_proc_get_tty_request(server, request, out),
         id::PROC_GETNPORTS_REQUEST => serve_proc_getnports_request(server, request, out),
-        id::PROC_SET_INIT_TASK_REQUEST => {
-            serve_proc_set_init_task_request(server, request, out)
-        }
-        id::PROC_MARK_IMPORTANT_REQUEST => {
-            serve_proc_mark_important_request(server, request, out)
-        }
-        id::PROC_IS_IMPORTANT_REQUEST => {
-            serve_proc_is_important_request(server, request, out)
-        }
+        id::PROC_SET_INIT_TASK_REQUEST => serve_proc_set_init_task_request(server, request, out),
+        id::PROC_MARK_IMPORTANT_REQUEST => serve_proc_mark_important_request(server, request, out),
+        id::PROC_IS_IMPORTANT_REQUEST => serve_proc_is_important_request(server, request, out),
         id::PROC_SET_CODE_REQUEST => serve_proc_set_code_request(server, request, out),
         id::PROC_GET_CODE_REQUEST => serve_proc_get_code_request(server, request, out),
         id::PROC_MAKE_TASK_NAMESPACE_REQUEST => {
@@ -2432,23 +2129,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4148,
-        reply: 32,
-    };
-    rt::subsystem(
-        24000..24062,
-        largest,
-        move |request, out| { process_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4148, reply: 32 };
+    rt::subsystem(24000..24062, largest, move |request, out| {
+        process_request_server(server, request, out)
+    })
 }
 
 fn serve_proc_getprivports_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2463,8 +2154,7 @@ fn serve_proc_getallpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2479,8 +2169,7 @@ fn serve_proc_setexecdata_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2498,8 +2187,7 @@ fn serve_proc_getexecdata_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2514,8 +2202,7 @@ fn serve_proc_execdata_notify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2532,8 +2219,7 @@ fn serve_proc_uname_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2548,8 +2234,7 @@ fn serve_proc_register_version_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2576,8 +2261,7 @@ fn serve_proc_reauthenticate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2594,8 +2278,7 @@ fn serve_proc_child_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2612,8 +2295,7 @@ fn serve_proc_setmsgport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2630,8 +2312,7 @@ fn serve_proc_reassign_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2648,8 +2329,7 @@ fn serve_proc_setowner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2667,8 +2347,7 @@ fn serve_proc_getpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2683,8 +2362,7 @@ fn serve_proc_set_arg_locations_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2702,8 +2380,7 @@ fn serve_proc_get_arg_locations_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2718,8 +2395,7 @@ fn serve_proc_getmsgport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2736,8 +2412,7 @@ fn serve_proc_wait_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2755,8 +2430,7 @@ fn serve_proc_dostop_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2773,8 +2447,7 @@ fn serve_proc_handle_exceptions_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2802,8 +2475,7 @@ fn serve_proc_mark_stop_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2821,8 +2493,7 @@ fn serve_proc_mark_cont_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2837,8 +2508,7 @@ fn serve_proc_mark_exit_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2856,8 +2526,7 @@ fn serve_proc_mark_exec_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2872,8 +2541,7 @@ fn serve_proc_mark_traced_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2888,8 +2556,7 @@ fn serve_proc_mod_stopchild_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2906,8 +2573,7 @@ fn serve_proc_pid2task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2924,8 +2590,7 @@ fn serve_proc_task2pid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2942,8 +2607,7 @@ fn serve_proc_task2proc_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2960,8 +2624,7 @@ fn serve_proc_proc2task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2976,8 +2639,7 @@ fn serve_proc_pid2proc_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2994,8 +2656,7 @@ fn serve_proc_getprocinfo_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3013,8 +2674,7 @@ fn serve_proc_getprocargs_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3031,8 +2691,7 @@ fn serve_proc_getprocenv_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3049,8 +2708,7 @@ fn serve_proc_make_login_coll_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3065,8 +2723,7 @@ fn serve_proc_getloginid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3083,8 +2740,7 @@ fn serve_proc_getloginpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3101,8 +2757,7 @@ fn serve_proc_setlogin_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3119,8 +2774,7 @@ fn serve_proc_getlogin_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3135,8 +2789,7 @@ fn serve_proc_setsid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3151,8 +2804,7 @@ fn serve_proc_getsid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3169,8 +2821,7 @@ fn serve_proc_getsessionpgids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3187,8 +2838,7 @@ fn serve_proc_getsessionpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3205,8 +2855,7 @@ fn serve_proc_getsidport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3221,8 +2870,7 @@ fn serve_proc_setpgrp_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3240,8 +2888,7 @@ fn serve_proc_getpgrp_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3258,8 +2905,7 @@ fn serve_proc_getpgrppids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3276,8 +2922,7 @@ fn serve_proc_get_tty_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3294,8 +2939,7 @@ fn serve_proc_getnports_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3312,8 +2956,7 @@ fn serve_proc_set_init_task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3330,8 +2973,7 @@ fn serve_proc_mark_important_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3346,8 +2988,7 @@ fn serve_proc_is_important_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3362,8 +3003,7 @@ fn serve_proc_set_code_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3381,8 +3021,7 @@ fn serve_proc_get_code_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3397,8 +3036,7 @@ fn serve_proc_make_task_namespace_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3419,12 +3057,7 @@ const _: () = {
     }
     check("proc_getprivports_request, request", &[], &[], 24);
     check("proc_getallpids_request, request", &[], &[], 24);
-    check(
-        "proc_setexecdata_request, request",
-        &[Indefinite(2048), Indefinite(2048)],
-        &[24],
-        4144,
-    );
+    check("proc_setexecdata_request, request", &[Indefinite(2048), Indefinite(2048)], &[24], 4144);
     check("proc_getexecdata_request, request", &[], &[], 24);
     check("proc_execdata_notify_request, request", &[Port], &[24], 32);
     check("proc_uname_request, request", &[], &[], 24);

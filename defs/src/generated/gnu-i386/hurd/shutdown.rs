@@ -8,6 +8,7 @@ pub type Abi = rt::abi::GnuI386;
 /// The message id of the first routine of `shutdown`.
 #[allow(dead_code)]
 pub const BASE: i32 = 40000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -26,19 +27,14 @@ pub mod id {
 pub fn shutdown_shutdown<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"shutdown_shutdown",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(server.kernel());
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::SHUTDOWN_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"shutdown_shutdown", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(server.kernel());
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SHUTDOWN_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The server that switches the machine off.
@@ -80,23 +76,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Shutdown<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 24,
-        reply: 32,
-    };
-    rt::subsystem(
-        40000..40001,
-        largest,
-        move |request, out| { shutdown_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 24, reply: 32 };
+    rt::subsystem(40000..40001, largest, move |request, out| shutdown_server(server, request, out))
 }
 
 fn serve_shutdown_shutdown<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Shutdown<K> + ?Sized,
 {

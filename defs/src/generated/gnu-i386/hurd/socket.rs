@@ -15,6 +15,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `socket`.
 #[allow(dead_code)]
 pub const BASE: i32 = 26000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -107,22 +108,18 @@ pub fn socket_create<K: rt::Kernel<Abi = Abi>>(
     sock_type: i32,
     protocol: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sock_type);
-            request.data(INTEGER_32, &protocol);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let sock = reply.send_right()?;
-            reply.end()?;
-            Ok(sock)
-        },
-    )
+    rt::routine(&"socket_create", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sock_type);
+        request.data(INTEGER_32, &protocol);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let sock = reply.send_right()?;
+        reply.end()?;
+        Ok(sock)
+    })
 }
 
 /// Lets a socket be connected to.
@@ -141,18 +138,15 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     queue_limit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_listen",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &queue_limit);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_listen", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &queue_limit);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives a socket that somebody has connected to, and their address.
@@ -171,24 +165,17 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_accept<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<SocketAcceptReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_accept",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
-            let conn_sock = reply.send_right()?;
-            let peer_addr = reply.send_right()?;
-            reply.end()?;
-            Ok(SocketAcceptReply {
-                conn_sock,
-                peer_addr,
-            })
-        },
-    )
+    rt::routine(&"socket_accept", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
+        let conn_sock = reply.send_right()?;
+        let peer_addr = reply.send_right()?;
+        reply.end()?;
+        Ok(SocketAcceptReply { conn_sock, peer_addr })
+    })
 }
 
 /// Connects a socket to an address.
@@ -207,18 +194,15 @@ pub fn socket_connect<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_connect",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_connect", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives a socket an address.
@@ -237,18 +221,15 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_bind",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_bind", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the address of a socket.
@@ -266,20 +247,16 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_name", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Gives the address that a socket is connected to.
@@ -297,20 +274,16 @@ pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_peername<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_peername",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_peername", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Connects two sockets to each other.
@@ -329,20 +302,15 @@ pub fn socket_connect2<K: rt::Kernel<Abi = Abi>>(
     sock1: &rt::SendRight<K>,
     sock2: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_connect2",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(sock1.kernel());
-            request.copy_send(sock2);
-            let dest = rt::Dest::copy_send(sock1);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_connect2", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(sock1.kernel());
+        request.copy_send(sock2);
+        let dest = rt::Dest::copy_send(sock1);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes an address of C's structure. The server is that of the family, or a socket.
@@ -367,22 +335,19 @@ pub fn socket_create_address<K: rt::Kernel<Abi = Abi>>(
     sockaddr_type: i32,
     sockaddr: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_create_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sockaddr_type);
-            request.indefinite(CHAR_ARRAY, sockaddr)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_create_address", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sockaddr_type);
+        request.indefinite(CHAR_ARRAY, sockaddr)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Makes an address that is nobody else's.
@@ -405,21 +370,18 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     sockaddr_type: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_fabricate_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sockaddr_type);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_fabricate_address", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sockaddr_type);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Tells an address as C's structure.
@@ -438,24 +400,18 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_whatis_address<K: rt::Kernel<Abi = Abi>>(
     addr: &rt::SendRight<K>,
 ) -> Result<SocketWhatisAddressReply, rt::CallError<K>> {
-    rt::routine(
-        &"socket_whatis_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(addr.kernel());
-            let dest = rt::Dest::copy_send(addr);
-            let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let sockaddr_type = reply.data(INTEGER_32)?;
-            let sockaddr = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(SocketWhatisAddressReply {
-                sockaddr_type,
-                sockaddr: sockaddr.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"socket_whatis_address", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(addr.kernel());
+        let dest = rt::Dest::copy_send(addr);
+        let shape = rt::Shape::new(52, 2100, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let sockaddr_type = reply.data(INTEGER_32)?;
+        let sockaddr = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(SocketWhatisAddressReply { sockaddr_type, sockaddr: sockaddr.into_vec() })
+    })
 }
 
 /// Ends reading, writing or both.
@@ -474,20 +430,15 @@ pub fn socket_shutdown<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     direction: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_shutdown",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &direction);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_shutdown", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &direction);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells an option.
@@ -512,22 +463,18 @@ pub fn socket_getopt<K: rt::Kernel<Abi = Abi>>(
     level: i32,
     option: i32,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_getopt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2096>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &level);
-            request.data(INTEGER_32, &option);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
-            let optval = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(optval.into_vec())
-        },
-    )
+    rt::routine(&"socket_getopt", move || {
+        let mut buffer = rt::MsgBuf::<2096>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &level);
+        request.data(INTEGER_32, &option);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(44, 2092, rt::Complex::Depends);
+        let mut reply = request.call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
+        let optval = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(optval.into_vec())
+    })
 }
 
 /// Sets an option.
@@ -550,20 +497,17 @@ pub fn socket_setopt<K: rt::Kernel<Abi = Abi>>(
     option: i32,
     optval: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_setopt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &level);
-            request.data(INTEGER_32, &option);
-            request.indefinite(CHAR_ARRAY, optval)?;
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_setopt", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &level);
+        request.data(INTEGER_32, &option);
+        request.indefinite(CHAR_ARRAY, optval)?;
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sends data, and ports where the protocol can.
@@ -594,25 +538,21 @@ pub fn socket_send<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     control: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"socket_send",
-        move || {
-            let mut buffer = rt::MsgBuf::<6224>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(CHAR_ARRAY, data)?;
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(CHAR_ARRAY, control)?;
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
-            let amount = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(amount)
-        },
-    )
+    rt::routine(&"socket_send", move || {
+        let mut buffer = rt::MsgBuf::<6224>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(CHAR_ARRAY, data)?;
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(CHAR_ARRAY, control)?;
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
+        let amount = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(amount)
+    })
 }
 
 /// Receives data, and ports where the protocol can.
@@ -641,32 +581,28 @@ pub fn socket_recv<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     amount: VmSize,
 ) -> Result<SocketRecvReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_recv",
-        move || {
-            let mut buffer = rt::MsgBuf::<6232>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &flags);
-            request.data(INTEGER_32, &amount);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(84, 6228, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            let ports = reply.indefinite_ports()?;
-            let control = reply.indefinite(CHAR_ARRAY)?;
-            let outflags = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(SocketRecvReply {
-                addr,
-                data: data.into_vec(),
-                ports,
-                control: control.into_vec(),
-                outflags,
-            })
-        },
-    )
+    rt::routine(&"socket_recv", move || {
+        let mut buffer = rt::MsgBuf::<6232>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &flags);
+        request.data(INTEGER_32, &amount);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(84, 6228, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        let ports = reply.indefinite_ports()?;
+        let control = reply.indefinite(CHAR_ARRAY)?;
+        let outflags = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(SocketRecvReply {
+            addr,
+            data: data.into_vec(),
+            ports,
+            control: control.into_vec(),
+            outflags,
+        })
+    })
 }
 
 /// Sockets. Each of them answers the calls of `io` as well.
@@ -691,21 +627,14 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Lets a socket be connected to.
     ///
     /// `socket_listen`, sent by [`socket_listen()`].
-    fn socket_listen(
-        &self,
-        sock: rt::Port<'_, K>,
-        queue_limit: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn socket_listen(&self, sock: rt::Port<'_, K>, queue_limit: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Gives a socket that somebody has connected to, and their address.
     ///
     /// `socket_accept`, sent by [`socket_accept()`].
-    fn socket_accept(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<SocketAcceptReply<K>, rt::KernReturn> {
+    fn socket_accept(&self, sock: rt::Port<'_, K>) -> Result<SocketAcceptReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -734,20 +663,14 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Gives the address of a socket.
     ///
     /// `socket_name`, sent by [`socket_name()`].
-    fn socket_name(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn socket_name(&self, sock: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Gives the address that a socket is connected to.
     ///
     /// `socket_peername`, sent by [`socket_peername()`].
-    fn socket_peername(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn socket_peername(&self, sock: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -798,11 +721,7 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Ends reading, writing or both.
     ///
     /// `socket_shutdown`, sent by [`socket_shutdown()`].
-    fn socket_shutdown(
-        &self,
-        sock: rt::Port<'_, K>,
-        direction: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn socket_shutdown(&self, sock: rt::Port<'_, K>, direction: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -879,9 +798,7 @@ where
         id::SOCKET_PEERNAME => serve_socket_peername(server, request, out),
         id::SOCKET_CONNECT2 => serve_socket_connect2(server, request, out),
         id::SOCKET_CREATE_ADDRESS => serve_socket_create_address(server, request, out),
-        id::SOCKET_FABRICATE_ADDRESS => {
-            serve_socket_fabricate_address(server, request, out)
-        }
+        id::SOCKET_FABRICATE_ADDRESS => serve_socket_fabricate_address(server, request, out),
         id::SOCKET_WHATIS_ADDRESS => serve_socket_whatis_address(server, request, out),
         id::SOCKET_SHUTDOWN => serve_socket_shutdown(server, request, out),
         id::SOCKET_GETOPT => serve_socket_getopt(server, request, out),
@@ -900,22 +817,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 6220,
-        reply: 6228,
-    };
-    rt::subsystem(
-        26000..26016,
-        largest,
-        move |request, out| { socket_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 6220, reply: 6228 };
+    rt::subsystem(26000..26016, largest, move |request, out| socket_server(server, request, out))
 }
 
-fn serve_socket_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -931,11 +837,7 @@ where
     });
 }
 
-fn serve_socket_listen<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_listen<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -949,11 +851,7 @@ where
     });
 }
 
-fn serve_socket_accept<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_accept<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -966,11 +864,7 @@ where
     });
 }
 
-fn serve_socket_connect<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_connect<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -984,11 +878,7 @@ where
     });
 }
 
-fn serve_socket_bind<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_bind<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1002,11 +892,7 @@ where
     });
 }
 
-fn serve_socket_name<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_name<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1023,8 +909,7 @@ fn serve_socket_peername<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1040,8 +925,7 @@ fn serve_socket_connect2<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1058,8 +942,7 @@ fn serve_socket_create_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1068,12 +951,7 @@ where
         let sockaddr_type = body.data(INTEGER_32)?;
         let sockaddr = body.indefinite(CHAR_ARRAY)?;
         body.end()?;
-        let results = S::socket_create_address(
-            server,
-            request.port(),
-            sockaddr_type,
-            sockaddr,
-        )?;
+        let results = S::socket_create_address(server, request.port(), sockaddr_type, sockaddr)?;
         out.encode::<40>(|reply| encode_socket_create_address(reply, results))?;
         Ok(())
     });
@@ -1083,8 +961,7 @@ fn serve_socket_fabricate_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1092,11 +969,7 @@ where
         let mut body = request.body(rt::Shape::new(32, 32, rt::Complex::Never))?;
         let sockaddr_type = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::socket_fabricate_address(
-            server,
-            request.port(),
-            sockaddr_type,
-        )?;
+        let results = S::socket_fabricate_address(server, request.port(), sockaddr_type)?;
         out.encode::<40>(|reply| encode_socket_fabricate_address(reply, results))?;
         Ok(())
     });
@@ -1106,8 +979,7 @@ fn serve_socket_whatis_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1123,8 +995,7 @@ fn serve_socket_shutdown<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1137,11 +1008,7 @@ where
     });
 }
 
-fn serve_socket_getopt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_getopt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1157,11 +1024,7 @@ where
     });
 }
 
-fn serve_socket_setopt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_setopt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1177,11 +1040,7 @@ where
     });
 }
 
-fn serve_socket_send<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_send<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1195,25 +1054,13 @@ where
         let ports = body.indefinite_ports()?;
         let control = body.indefinite(CHAR_ARRAY)?;
         body.end()?;
-        let results = S::socket_send(
-            server,
-            request.port(),
-            addr,
-            flags,
-            data,
-            ports,
-            control,
-        )?;
+        let results = S::socket_send(server, request.port(), addr, flags, data, ports, control)?;
         out.encode::<40>(|reply| encode_socket_send(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_socket_recv<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_recv<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1393,8 +1240,7 @@ pub fn socket_create_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<40, _>(id::SOCKET_CREATE_ADDRESS, result, encode_socket_create_address)
+    token.answer::<40, _>(id::SOCKET_CREATE_ADDRESS, result, encode_socket_create_address)
 }
 
 /// Answers a `socket_fabricate_address` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1403,11 +1249,7 @@ pub fn socket_fabricate_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::SOCKET_FABRICATE_ADDRESS, result, encode_socket_fabricate_address)
+    token.answer::<40, _>(id::SOCKET_FABRICATE_ADDRESS, result, encode_socket_fabricate_address)
 }
 
 /// Answers a `socket_whatis_address` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1416,11 +1258,7 @@ pub fn socket_whatis_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<SocketWhatisAddressReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(id::SOCKET_WHATIS_ADDRESS, result, encode_socket_whatis_address)
+    token.answer::<2104, _>(id::SOCKET_WHATIS_ADDRESS, result, encode_socket_whatis_address)
 }
 
 /// Answers a `socket_shutdown` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1490,12 +1328,7 @@ const _: () = {
     check("socket_peername, reply", &[Data(4), Port], &[24, 32], 40);
     check("socket_connect2, request", &[Port], &[24], 32);
     check("socket_connect2, reply", &[Data(4)], &[24], 32);
-    check(
-        "socket_create_address, request",
-        &[Data(4), Indefinite(2048)],
-        &[24, 32],
-        2092,
-    );
+    check("socket_create_address, request", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
     check("socket_create_address, reply", &[Data(4), Port], &[24, 32], 40);
     check("socket_fabricate_address, request", &[Data(4)], &[24], 32);
     check("socket_fabricate_address, reply", &[Data(4), Port], &[24, 32], 40);
@@ -1510,12 +1343,7 @@ const _: () = {
     check("socket_shutdown, reply", &[Data(4)], &[24], 32);
     check("socket_getopt, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("socket_getopt, reply", &[Data(4), Indefinite(2048)], &[24, 32], 2092);
-    check(
-        "socket_setopt, request",
-        &[Data(4), Data(4), Indefinite(2048)],
-        &[24, 32, 40],
-        2100,
-    );
+    check("socket_setopt, request", &[Data(4), Data(4), Indefinite(2048)], &[24, 32, 40], 2100);
     check("socket_setopt, reply", &[Data(4)], &[24], 32);
     check(
         "socket_send, request",

@@ -13,6 +13,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `startup`.
 #[allow(dead_code)]
 pub const BASE: i32 = 29000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -64,23 +65,18 @@ pub fn startup_essential_task<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     credential: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_essential_task",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let mut request = buffer.request(server.kernel());
-            request.copy_send(task);
-            request.move_receive(excpt);
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.copy_send(credential);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::STARTUP_ESSENTIAL_TASK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"startup_essential_task", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let mut request = buffer.request(server.kernel());
+        request.copy_send(task);
+        request.move_receive(excpt);
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.copy_send(credential);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::STARTUP_ESSENTIAL_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks for `startup_dosync` before the system goes down. People see the name when it takes long.
@@ -101,26 +97,18 @@ pub fn startup_request_notification<'a, K: rt::Kernel<Abi = Abi>>(
     notify_port: impl Into<rt::AnyRight<'a, K>>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_request_notification",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(server.kernel());
-            request.poly(notify_port);
-            request.fixed_string(STRING_C_X1024, name)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::STARTUP_REQUEST_NOTIFICATION,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"startup_request_notification", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(server.kernel());
+        request.poly(notify_port);
+        request.fixed_string(STRING_C_X1024, name)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::STARTUP_REQUEST_NOTIFICATION, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Ends the system; the reference port shows that the caller may.
@@ -141,19 +129,16 @@ pub fn startup_reboot<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     reboot_code: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_reboot",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(server.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &reboot_code);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::STARTUP_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"startup_reboot", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(server.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &reboot_code);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::STARTUP_REBOOT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the process server says first; it gets what it needs to begin.
@@ -179,29 +164,20 @@ pub fn startup_procinit<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     startup_proc: &rt::SendRight<K>,
 ) -> Result<StartupProcinitReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"startup_procinit",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(server.kernel());
-            request.copy_send(startup_proc);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::STARTUP_PROCINIT, dest, shape, rt::CallOptions::NONE)?;
-            let startup_task = reply.send_right()?;
-            let auth = reply.send_right()?;
-            let host_priv = reply.send_right()?;
-            let device_master = reply.send_right()?;
-            reply.end()?;
-            Ok(StartupProcinitReply {
-                startup_task,
-                auth,
-                host_priv,
-                device_master,
-            })
-        },
-    )
+    rt::routine(&"startup_procinit", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(server.kernel());
+        request.copy_send(startup_proc);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::STARTUP_PROCINIT, dest, shape, rt::CallOptions::NONE)?;
+        let startup_task = reply.send_right()?;
+        let auth = reply.send_right()?;
+        let host_priv = reply.send_right()?;
+        let device_master = reply.send_right()?;
+        reply.end()?;
+        Ok(StartupProcinitReply { startup_task, auth, host_priv, device_master })
+    })
 }
 
 /// What the authentication server says first, with a handle that may do everything.
@@ -224,21 +200,17 @@ pub fn startup_authinit<'a, K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     auth: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"startup_authinit",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(server.kernel());
-            request.poly(auth);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::STARTUP_AUTHINIT, dest, shape, rt::CallOptions::NONE)?;
-            let proc = reply.send_right()?;
-            reply.end()?;
-            Ok(proc)
-        },
-    )
+    rt::routine(&"startup_authinit", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(server.kernel());
+        request.poly(auth);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::STARTUP_AUTHINIT, dest, shape, rt::CallOptions::NONE)?;
+        let proc = reply.send_right()?;
+        reply.end()?;
+        Ok(proc)
+    })
 }
 
 /// The server that starts the system and ends it.
@@ -340,23 +312,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 1076,
-        reply: 64,
-    };
-    rt::subsystem(
-        29000..29005,
-        largest,
-        move |request, out| { startup_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 1076, reply: 64 };
+    rt::subsystem(29000..29005, largest, move |request, out| startup_server(server, request, out))
 }
 
 fn serve_startup_essential_task<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
 {
@@ -368,14 +332,7 @@ where
         let name = body.fixed_string(STRING_C_X1024)?;
         let credential = body.send_right()?;
         body.end()?;
-        S::startup_essential_task(
-            server,
-            request.port(),
-            task,
-            excpt,
-            name,
-            credential,
-        )?;
+        S::startup_essential_task(server, request.port(), task, excpt, name, credential)?;
         Ok(())
     });
 }
@@ -384,8 +341,7 @@ fn serve_startup_request_notification<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
 {
@@ -399,11 +355,7 @@ where
     });
 }
 
-fn serve_startup_reboot<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_startup_reboot<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
@@ -423,8 +375,7 @@ fn serve_startup_procinit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
 {
@@ -442,8 +393,7 @@ fn serve_startup_authinit<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Startup<K> + ?Sized,
 {
@@ -539,12 +489,7 @@ const _: () = {
     check("startup_reboot, request", &[Port, Data(4)], &[24, 32], 40);
     check("startup_reboot, reply", &[Data(4)], &[24], 32);
     check("startup_procinit, request", &[Port], &[24], 32);
-    check(
-        "startup_procinit, reply",
-        &[Data(4), Port, Port, Port, Port],
-        &[24, 32, 40, 48, 56],
-        64,
-    );
+    check("startup_procinit, reply", &[Data(4), Port, Port, Port, Port], &[24, 32, 40, 48, 56], 64);
     check("startup_authinit, request", &[Port], &[24], 32);
     check("startup_authinit, reply", &[Data(4), Port], &[24, 32], 40);
 };

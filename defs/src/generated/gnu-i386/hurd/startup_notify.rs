@@ -8,6 +8,7 @@ pub type Abi = rt::abi::GnuI386;
 /// The message id of the first routine of `startup_notify`.
 #[allow(dead_code)]
 pub const BASE: i32 = 29500;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -28,27 +29,21 @@ pub fn startup_dosync<K: rt::Kernel<Abi = Abi>>(
     notify_port: &rt::SendRight<K>,
     timeout: u32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_dosync",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(notify_port.kernel());
-            let dest = rt::Dest::copy_send(notify_port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::STARTUP_DOSYNC,
-                    dest,
-                    shape,
-                    rt::CallOptions {
-                        receive_timeout: Some(timeout),
-                        ..rt::CallOptions::NONE
-                    },
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"startup_dosync", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(notify_port.kernel());
+        let dest = rt::Dest::copy_send(notify_port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(
+                id::STARTUP_DOSYNC,
+                dest,
+                shape,
+                rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
+            )?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// What the startup server tells those who asked for it.
@@ -62,10 +57,7 @@ pub trait StartupNotify<K: rt::Kernel<Abi = Abi>> {
     /// for ever.
     ///
     /// `startup_dosync`, sent by [`startup_dosync()`].
-    fn startup_dosync(
-        &self,
-        notify_port: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn startup_dosync(&self, notify_port: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -94,22 +86,13 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: StartupNotify<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 24,
-        reply: 32,
-    };
-    rt::subsystem(
-        29500..29501,
-        largest,
-        move |request, out| { startup_notify_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 24, reply: 32 };
+    rt::subsystem(29500..29501, largest, move |request, out| {
+        startup_notify_server(server, request, out)
+    })
 }
 
-fn serve_startup_dosync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_startup_dosync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: StartupNotify<K> + ?Sized,

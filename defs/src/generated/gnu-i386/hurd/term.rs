@@ -14,6 +14,7 @@ const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
 /// The message id of the first routine of `term`.
 #[allow(dead_code)]
 pub const BASE: i32 = 28000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -56,20 +57,16 @@ pub mod id {
 pub fn term_getctty<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"term_getctty",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(terminal.kernel());
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TERM_GETCTTY, dest, shape, rt::CallOptions::NONE)?;
-            let ctty = reply.send_right()?;
-            reply.end()?;
-            Ok(ctty)
-        },
-    )
+    rt::routine(&"term_getctty", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(terminal.kernel());
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::TERM_GETCTTY, dest, shape, rt::CallOptions::NONE)?;
+        let ctty = reply.send_right()?;
+        reply.end()?;
+        Ok(ctty)
+    })
 }
 
 /// Makes the terminal the controlling one of a process, and gives a port for it: signals of the keyboard go to
@@ -95,22 +92,18 @@ pub fn term_open_ctty<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"term_open_ctty",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(terminal.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TERM_OPEN_CTTY, dest, shape, rt::CallOptions::NONE)?;
-            let newtty = reply.send_right()?;
-            reply.end()?;
-            Ok(newtty)
-        },
-    )
+    rt::routine(&"term_open_ctty", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(terminal.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::TERM_OPEN_CTTY, dest, shape, rt::CallOptions::NONE)?;
+        let newtty = reply.send_right()?;
+        reply.end()?;
+        Ok(newtty)
+    })
 }
 
 /// Sets the name of a file that opens the terminal.
@@ -129,20 +122,15 @@ pub fn term_set_nodename<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"term_set_nodename",
-        move || {
-            let mut buffer = rt::MsgBuf::<1056>::new();
-            let mut request = buffer.request(terminal.kernel());
-            request.fixed_string(STRING_C_X1024, name)?;
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TERM_SET_NODENAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"term_set_nodename", move || {
+        let mut buffer = rt::MsgBuf::<1056>::new();
+        let mut request = buffer.request(terminal.kernel());
+        request.fixed_string(STRING_C_X1024, name)?;
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TERM_SET_NODENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells that name.
@@ -160,20 +148,16 @@ pub fn term_set_nodename<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_nodename<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"term_get_nodename",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let request = buffer.request(terminal.kernel());
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TERM_GET_NODENAME, dest, shape, rt::CallOptions::NONE)?;
-            let name = reply.fixed_string(STRING_C_X1024)?;
-            reply.end()?;
-            Ok(name.into())
-        },
-    )
+    rt::routine(&"term_get_nodename", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let request = buffer.request(terminal.kernel());
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
+        let mut reply = request.call(id::TERM_GET_NODENAME, dest, shape, rt::CallOptions::NONE)?;
+        let name = reply.fixed_string(STRING_C_X1024)?;
+        reply.end()?;
+        Ok(name.into())
+    })
 }
 
 /// Sets the file whose owner and mode are the terminal's.
@@ -192,20 +176,15 @@ pub fn term_set_filenode<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     filenode: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"term_set_filenode",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(terminal.kernel());
-            request.copy_send(filenode);
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TERM_SET_FILENODE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"term_set_filenode", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(terminal.kernel());
+        request.copy_send(filenode);
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TERM_SET_FILENODE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells what the terminal runs on: 0 a device of Mach, 1 an object of the Hurd, 2 a program that has the
@@ -224,20 +203,17 @@ pub fn term_set_filenode<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_bottom_type<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"term_get_bottom_type",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(terminal.kernel());
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TERM_GET_BOTTOM_TYPE, dest, shape, rt::CallOptions::NONE)?;
-            let ttype = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ttype)
-        },
-    )
+    rt::routine(&"term_get_bottom_type", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(terminal.kernel());
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply =
+            request.call(id::TERM_GET_BOTTOM_TYPE, dest, shape, rt::CallOptions::NONE)?;
+        let ttype = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ttype)
+    })
 }
 
 /// Lets the terminal run on a device of Mach.
@@ -256,20 +232,15 @@ pub fn term_on_machdev<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     machdev: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"term_on_machdev",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(terminal.kernel());
-            request.copy_send(machdev);
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TERM_ON_MACHDEV, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"term_on_machdev", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(terminal.kernel());
+        request.copy_send(machdev);
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TERM_ON_MACHDEV, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets it run on an object of the Hurd.
@@ -288,20 +259,15 @@ pub fn term_on_hurddev<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
     hurddev: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"term_on_hurddev",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(terminal.kernel());
-            request.copy_send(hurddev);
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TERM_ON_HURDDEV, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"term_on_hurddev", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(terminal.kernel());
+        request.copy_send(hurddev);
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TERM_ON_HURDDEV, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets a program have the other end of it, and gives the port for that.
@@ -319,20 +285,16 @@ pub fn term_on_hurddev<K: rt::Kernel<Abi = Abi>>(
 pub fn term_on_pty<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"term_on_pty",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(terminal.kernel());
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TERM_ON_PTY, dest, shape, rt::CallOptions::NONE)?;
-            let ptymaster = reply.send_right()?;
-            reply.end()?;
-            Ok(ptymaster)
-        },
-    )
+    rt::routine(&"term_on_pty", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(terminal.kernel());
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(id::TERM_ON_PTY, dest, shape, rt::CallOptions::NONE)?;
+        let ptymaster = reply.send_right()?;
+        reply.end()?;
+        Ok(ptymaster)
+    })
 }
 
 /// Opens the terminal that a port of `term_getctty` stands for, without ids.
@@ -355,21 +317,18 @@ pub fn termctty_open_terminal<K: rt::Kernel<Abi = Abi>>(
     ctty: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"termctty_open_terminal",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(ctty.kernel());
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(ctty);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(id::TERMCTTY_OPEN_TERMINAL, dest, shape, rt::CallOptions::NONE)?;
-            let terminal = reply.send_right()?;
-            reply.end()?;
-            Ok(terminal)
-        },
-    )
+    rt::routine(&"termctty_open_terminal", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(ctty.kernel());
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(ctty);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply =
+            request.call(id::TERMCTTY_OPEN_TERMINAL, dest, shape, rt::CallOptions::NONE)?;
+        let terminal = reply.send_right()?;
+        reply.end()?;
+        Ok(terminal)
+    })
 }
 
 /// Tells the name of a file that opens the other end.
@@ -387,20 +346,16 @@ pub fn termctty_open_terminal<K: rt::Kernel<Abi = Abi>>(
 pub fn term_get_peername<K: rt::Kernel<Abi = Abi>>(
     terminal: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"term_get_peername",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let request = buffer.request(terminal.kernel());
-            let dest = rt::Dest::copy_send(terminal);
-            let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TERM_GET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
-            let name = reply.fixed_string(STRING_C_X1024)?;
-            reply.end()?;
-            Ok(name.into())
-        },
-    )
+    rt::routine(&"term_get_peername", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let request = buffer.request(terminal.kernel());
+        let dest = rt::Dest::copy_send(terminal);
+        let shape = rt::Shape::new(1060, 1060, rt::Complex::Never);
+        let mut reply = request.call(id::TERM_GET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
+        let name = reply.fixed_string(STRING_C_X1024)?;
+        reply.end()?;
+        Ok(name.into())
+    })
 }
 
 /// Terminals. Each of them answers the calls of `io` and `tioctl` as well.
@@ -413,10 +368,7 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     /// Gives the port that stands for the terminal.
     ///
     /// `term_getctty`, sent by [`term_getctty()`].
-    fn term_getctty(
-        &self,
-        terminal: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn term_getctty(&self, terminal: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -447,10 +399,7 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     /// Tells that name.
     ///
     /// `term_get_nodename`, sent by [`term_get_nodename()`].
-    fn term_get_nodename(
-        &self,
-        terminal: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn term_get_nodename(&self, terminal: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -469,10 +418,7 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     /// other end.
     ///
     /// `term_get_bottom_type`, sent by [`term_get_bottom_type()`].
-    fn term_get_bottom_type(
-        &self,
-        terminal: rt::Port<'_, K>,
-    ) -> Result<i32, rt::KernReturn> {
+    fn term_get_bottom_type(&self, terminal: rt::Port<'_, K>) -> Result<i32, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -501,10 +447,7 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     /// Lets a program have the other end of it, and gives the port for that.
     ///
     /// `term_on_pty`, sent by [`term_on_pty()`].
-    fn term_on_pty(
-        &self,
-        terminal: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn term_on_pty(&self, terminal: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -522,10 +465,7 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     /// Tells the name of a file that opens the other end.
     ///
     /// `term_get_peername`, sent by [`term_get_peername()`].
-    fn term_get_peername(
-        &self,
-        terminal: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn term_get_peername(&self, terminal: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -564,22 +504,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 1052,
-        reply: 1060,
-    };
-    rt::subsystem(
-        28000..28011,
-        largest,
-        move |request, out| { term_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 1052, reply: 1060 };
+    rt::subsystem(28000..28011, largest, move |request, out| term_server(server, request, out))
 }
 
-fn serve_term_getctty<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_term_getctty<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
@@ -592,11 +521,7 @@ where
     });
 }
 
-fn serve_term_open_ctty<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_term_open_ctty<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
@@ -616,8 +541,7 @@ fn serve_term_set_nodename<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -634,8 +558,7 @@ fn serve_term_get_nodename<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -651,8 +574,7 @@ fn serve_term_set_filenode<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -669,8 +591,7 @@ fn serve_term_get_bottom_type<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -686,8 +607,7 @@ fn serve_term_on_machdev<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -704,8 +624,7 @@ fn serve_term_on_hurddev<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -718,11 +637,7 @@ where
     });
 }
 
-fn serve_term_on_pty<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_term_on_pty<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
@@ -739,8 +654,7 @@ fn serve_termctty_open_terminal<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -758,8 +672,7 @@ fn serve_term_get_peername<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Term<K> + ?Sized,
 {
@@ -914,11 +827,7 @@ pub fn termctty_open_terminal_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(id::TERMCTTY_OPEN_TERMINAL, result, encode_termctty_open_terminal)
+    token.answer::<40, _>(id::TERMCTTY_OPEN_TERMINAL, result, encode_termctty_open_terminal)
 }
 
 /// Answers a `term_get_peername` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.

@@ -24,6 +24,7 @@ const INTEGER_32_X4: rt::Type = rt::Type::inline(2, 32, 4);
 /// The message id of the first routine of `tioctl`.
 #[allow(dead_code)]
 pub const BASE: i32 = 156000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -121,20 +122,16 @@ pub struct TioctlTiocgetaReply {
 pub fn tioctl_tiocmodg<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmodg",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCMODG, dest, shape, rt::CallOptions::NONE)?;
-            let state = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(state)
-        },
-    )
+    rt::routine(&"tioctl_tiocmodg", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCMODG, dest, shape, rt::CallOptions::NONE)?;
+        let state = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(state)
+    })
 }
 
 /// 4 is TIOCMODS.
@@ -153,20 +150,15 @@ pub fn tioctl_tiocmods<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     state: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmods",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(INTEGER_32, &state);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCMODS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocmods", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(INTEGER_32, &state);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCMODS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 13 is TIOCEXCL.
@@ -180,19 +172,14 @@ pub fn tioctl_tiocmods<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocexcl<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocexcl",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCEXCL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocexcl", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCEXCL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 14 is TIOCNXCL.
@@ -206,19 +193,14 @@ pub fn tioctl_tiocexcl<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocnxcl<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocnxcl",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCNXCL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocnxcl", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCNXCL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 16 is TIOCFLUSH.
@@ -237,20 +219,15 @@ pub fn tioctl_tiocflush<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     queue_selector: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocflush",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(INTEGER_32, &queue_selector);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCFLUSH, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocflush", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(INTEGER_32, &queue_selector);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCFLUSH, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 19 is TIOCGETA.
@@ -270,26 +247,18 @@ pub fn tioctl_tiocflush<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgeta<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<TioctlTiocgetaReply, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocgeta",
-        move || {
-            let mut buffer = rt::MsgBuf::<88>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(88, 88, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCGETA, dest, shape, rt::CallOptions::NONE)?;
-            let modes = reply.data(INTEGER_32_X4)?;
-            let ccs = reply.data(CHAR_X20)?;
-            let speeds = reply.data(INTEGER_32_X2)?;
-            reply.end()?;
-            Ok(TioctlTiocgetaReply {
-                modes,
-                ccs,
-                speeds,
-            })
-        },
-    )
+    rt::routine(&"tioctl_tiocgeta", move || {
+        let mut buffer = rt::MsgBuf::<88>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(88, 88, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCGETA, dest, shape, rt::CallOptions::NONE)?;
+        let modes = reply.data(INTEGER_32_X4)?;
+        let ccs = reply.data(CHAR_X20)?;
+        let speeds = reply.data(INTEGER_32_X2)?;
+        reply.end()?;
+        Ok(TioctlTiocgetaReply { modes, ccs, speeds })
+    })
 }
 
 /// 20 is TIOCSETA.
@@ -312,22 +281,17 @@ pub fn tioctl_tiocseta<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocseta",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32_X4, modes);
-            request.data(CHAR_X20, ccs);
-            request.data(INTEGER_32_X2, speeds);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSETA, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocseta", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32_X4, modes);
+        request.data(CHAR_X20, ccs);
+        request.data(INTEGER_32_X2, speeds);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSETA, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 21 is TIOCSETAW: the same when all is written.
@@ -350,22 +314,17 @@ pub fn tioctl_tiocsetaw<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsetaw",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32_X4, modes);
-            request.data(CHAR_X20, ccs);
-            request.data(INTEGER_32_X2, speeds);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSETAW, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsetaw", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32_X4, modes);
+        request.data(CHAR_X20, ccs);
+        request.data(INTEGER_32_X2, speeds);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSETAW, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 22 is TIOCSETAF: the same, and what was typed is forgotten.
@@ -388,22 +347,17 @@ pub fn tioctl_tiocsetaf<K: rt::Kernel<Abi = Abi>>(
     ccs: &Ccs,
     speeds: &Speeds,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsetaf",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32_X4, modes);
-            request.data(CHAR_X20, ccs);
-            request.data(INTEGER_32_X2, speeds);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSETAF, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsetaf", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32_X4, modes);
+        request.data(CHAR_X20, ccs);
+        request.data(INTEGER_32_X2, speeds);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSETAF, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 26 is TIOCGETD.
@@ -421,20 +375,16 @@ pub fn tioctl_tiocsetaf<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgetd<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocgetd",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCGETD, dest, shape, rt::CallOptions::NONE)?;
-            let discipline = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(discipline)
-        },
-    )
+    rt::routine(&"tioctl_tiocgetd", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCGETD, dest, shape, rt::CallOptions::NONE)?;
+        let discipline = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(discipline)
+    })
 }
 
 /// 27 is TIOCSETD.
@@ -453,20 +403,15 @@ pub fn tioctl_tiocsetd<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     discipline: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsetd",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &discipline);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSETD, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsetd", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &discipline);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSETD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 94 is TIOCDRAIN.
@@ -480,19 +425,14 @@ pub fn tioctl_tiocsetd<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocdrain<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocdrain",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCDRAIN, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocdrain", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCDRAIN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 95 is TIOCSIG.
@@ -511,18 +451,15 @@ pub fn tioctl_tiocsig<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     signal: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsig",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &signal);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TIOCTL_TIOCSIG, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsig", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &signal);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSIG, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 96 is TIOCEXT.
@@ -541,18 +478,15 @@ pub fn tioctl_tiocext<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     mode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocext",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &mode);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TIOCTL_TIOCEXT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocext", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &mode);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCEXT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 102 is TIOCUCNTL.
@@ -571,20 +505,15 @@ pub fn tioctl_tiocucntl<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     set_or_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocucntl",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &set_or_clear);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCUCNTL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocucntl", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &set_or_clear);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCUCNTL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 103 is TIOCSWINSZ.
@@ -603,20 +532,15 @@ pub fn tioctl_tiocswinsz<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     sizes: &Winsize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocswinsz",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_16_X4, sizes);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSWINSZ, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocswinsz", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_16_X4, sizes);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSWINSZ, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 104 is TIOCGWINSZ.
@@ -634,20 +558,16 @@ pub fn tioctl_tiocswinsz<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgwinsz<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<Winsize, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocgwinsz",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(44, 44, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCGWINSZ, dest, shape, rt::CallOptions::NONE)?;
-            let sizes = reply.data(INTEGER_16_X4)?;
-            reply.end()?;
-            Ok(sizes)
-        },
-    )
+    rt::routine(&"tioctl_tiocgwinsz", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(44, 44, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCGWINSZ, dest, shape, rt::CallOptions::NONE)?;
+        let sizes = reply.data(INTEGER_16_X4)?;
+        reply.end()?;
+        Ok(sizes)
+    })
 }
 
 /// 105 is TIOCREMOTE.
@@ -666,20 +586,15 @@ pub fn tioctl_tiocremote<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     on_or_off: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocremote",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &on_or_off);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCREMOTE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocremote", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &on_or_off);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCREMOTE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 106 is TIOCMGET.
@@ -697,20 +612,16 @@ pub fn tioctl_tiocremote<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocmget<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmget",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCMGET, dest, shape, rt::CallOptions::NONE)?;
-            let bits = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(bits)
-        },
-    )
+    rt::routine(&"tioctl_tiocmget", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCMGET, dest, shape, rt::CallOptions::NONE)?;
+        let bits = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(bits)
+    })
 }
 
 /// 107 is TIOCMBIC.
@@ -729,20 +640,15 @@ pub fn tioctl_tiocmbic<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmbic",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &bits);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCMBIC, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocmbic", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &bits);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCMBIC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 108 is TIOCMBIS.
@@ -761,20 +667,15 @@ pub fn tioctl_tiocmbis<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmbis",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &bits);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCMBIS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocmbis", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &bits);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCMBIS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 109 is TIOCMSET.
@@ -793,20 +694,15 @@ pub fn tioctl_tiocmset<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocmset",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &bits);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCMSET, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocmset", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &bits);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCMSET, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 110 is TIOCSTART.
@@ -820,19 +716,14 @@ pub fn tioctl_tiocmset<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocstart<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocstart",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSTART, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocstart", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSTART, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 111 is TIOCSTOP.
@@ -846,19 +737,14 @@ pub fn tioctl_tiocstart<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocstop<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocstop",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSTOP, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocstop", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 112 is TIOCPKT.
@@ -877,18 +763,15 @@ pub fn tioctl_tiocpkt<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     on_or_off: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocpkt",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &on_or_off);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TIOCTL_TIOCPKT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocpkt", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &on_or_off);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCPKT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 114 is TIOCSTI.
@@ -907,18 +790,15 @@ pub fn tioctl_tiocsti<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     datum: u8,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsti",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(CHAR, &datum);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request.call(id::TIOCTL_TIOCSTI, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsti", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(CHAR, &datum);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSTI, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 115 is TIOCOUTQ.
@@ -936,20 +816,16 @@ pub fn tioctl_tiocsti<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocoutq<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocoutq",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCOUTQ, dest, shape, rt::CallOptions::NONE)?;
-            let queue_size = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(queue_size)
-        },
-    )
+    rt::routine(&"tioctl_tiocoutq", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCOUTQ, dest, shape, rt::CallOptions::NONE)?;
+        let queue_size = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(queue_size)
+    })
 }
 
 /// 118 is TIOCSPGRP.
@@ -968,20 +844,15 @@ pub fn tioctl_tiocspgrp<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     pgrp: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocspgrp",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSPGRP, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocspgrp", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 119 is TIOCGPGRP.
@@ -999,20 +870,16 @@ pub fn tioctl_tiocspgrp<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocgpgrp<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocgpgrp",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Never);
-            let mut reply = request
-                .call(id::TIOCTL_TIOCGPGRP, dest, shape, rt::CallOptions::NONE)?;
-            let pgrp = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(pgrp)
-        },
-    )
+    rt::routine(&"tioctl_tiocgpgrp", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Never);
+        let mut reply = request.call(id::TIOCTL_TIOCGPGRP, dest, shape, rt::CallOptions::NONE)?;
+        let pgrp = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(pgrp)
+    })
 }
 
 /// 120 is TIOCCDTR.
@@ -1026,19 +893,14 @@ pub fn tioctl_tiocgpgrp<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tioccdtr<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tioccdtr",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCCDTR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tioccdtr", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCCDTR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 121 is TIOCSDTR.
@@ -1052,19 +914,14 @@ pub fn tioctl_tioccdtr<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocsdtr<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsdtr",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSDTR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsdtr", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSDTR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 122 is TIOCCBRK.
@@ -1078,19 +935,14 @@ pub fn tioctl_tiocsdtr<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tioccbrk<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tioccbrk",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCCBRK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tioccbrk", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCCBRK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 123 is TIOCSBRK.
@@ -1104,19 +956,14 @@ pub fn tioctl_tioccbrk<K: rt::Kernel<Abi = Abi>>(
 pub fn tioctl_tiocsbrk<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"tioctl_tiocsbrk",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(port.kernel());
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::TIOCTL_TIOCSBRK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"tioctl_tiocsbrk", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(port.kernel());
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::TIOCTL_TIOCSBRK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Requests of `ioctl` to terminals: the group `t`. A request's number is added to that of the subsystem; from
@@ -1137,11 +984,7 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 4 is TIOCMODS.
     ///
     /// `tioctl_tiocmods`, sent by [`tioctl_tiocmods()`].
-    fn tioctl_tiocmods(
-        &self,
-        reqport: rt::Port<'_, K>,
-        state: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocmods(&self, reqport: rt::Port<'_, K>, state: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1247,22 +1090,14 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 95 is TIOCSIG.
     ///
     /// `tioctl_tiocsig`, sent by [`tioctl_tiocsig()`].
-    fn tioctl_tiocsig(
-        &self,
-        port: rt::Port<'_, K>,
-        signal: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocsig(&self, port: rt::Port<'_, K>, signal: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// 96 is TIOCEXT.
     ///
     /// `tioctl_tiocext`, sent by [`tioctl_tiocext()`].
-    fn tioctl_tiocext(
-        &self,
-        port: rt::Port<'_, K>,
-        mode: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocext(&self, port: rt::Port<'_, K>, mode: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1291,10 +1126,7 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 104 is TIOCGWINSZ.
     ///
     /// `tioctl_tiocgwinsz`, sent by [`tioctl_tiocgwinsz()`].
-    fn tioctl_tiocgwinsz(
-        &self,
-        port: rt::Port<'_, K>,
-    ) -> Result<Winsize, rt::KernReturn> {
+    fn tioctl_tiocgwinsz(&self, port: rt::Port<'_, K>) -> Result<Winsize, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1319,33 +1151,21 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 107 is TIOCMBIC.
     ///
     /// `tioctl_tiocmbic`, sent by [`tioctl_tiocmbic()`].
-    fn tioctl_tiocmbic(
-        &self,
-        port: rt::Port<'_, K>,
-        bits: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocmbic(&self, port: rt::Port<'_, K>, bits: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// 108 is TIOCMBIS.
     ///
     /// `tioctl_tiocmbis`, sent by [`tioctl_tiocmbis()`].
-    fn tioctl_tiocmbis(
-        &self,
-        port: rt::Port<'_, K>,
-        bits: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocmbis(&self, port: rt::Port<'_, K>, bits: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// 109 is TIOCMSET.
     ///
     /// `tioctl_tiocmset`, sent by [`tioctl_tiocmset()`].
-    fn tioctl_tiocmset(
-        &self,
-        port: rt::Port<'_, K>,
-        bits: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocmset(&self, port: rt::Port<'_, K>, bits: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1366,22 +1186,14 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 112 is TIOCPKT.
     ///
     /// `tioctl_tiocpkt`, sent by [`tioctl_tiocpkt()`].
-    fn tioctl_tiocpkt(
-        &self,
-        port: rt::Port<'_, K>,
-        on_or_off: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocpkt(&self, port: rt::Port<'_, K>, on_or_off: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// 114 is TIOCSTI.
     ///
     /// `tioctl_tiocsti`, sent by [`tioctl_tiocsti()`].
-    fn tioctl_tiocsti(
-        &self,
-        port: rt::Port<'_, K>,
-        datum: u8,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocsti(&self, port: rt::Port<'_, K>, datum: u8) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1395,11 +1207,7 @@ pub trait Tioctl<K: rt::Kernel<Abi = Abi>> {
     /// 118 is TIOCSPGRP.
     ///
     /// `tioctl_tiocspgrp`, sent by [`tioctl_tiocspgrp()`].
-    fn tioctl_tiocspgrp(
-        &self,
-        port: rt::Port<'_, K>,
-        pgrp: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn tioctl_tiocspgrp(&self, port: rt::Port<'_, K>, pgrp: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1495,23 +1303,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 80,
-        reply: 88,
-    };
-    rt::subsystem(
-        156000..156224,
-        largest,
-        move |request, out| { tioctl_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 80, reply: 88 };
+    rt::subsystem(156000..156224, largest, move |request, out| tioctl_server(server, request, out))
 }
 
 fn serve_tioctl_tiocmodg<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1527,8 +1327,7 @@ fn serve_tioctl_tiocmods<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1545,8 +1344,7 @@ fn serve_tioctl_tiocexcl<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1561,8 +1359,7 @@ fn serve_tioctl_tiocnxcl<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1577,8 +1374,7 @@ fn serve_tioctl_tiocflush<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1595,8 +1391,7 @@ fn serve_tioctl_tiocgeta<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1612,8 +1407,7 @@ fn serve_tioctl_tiocseta<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1632,8 +1426,7 @@ fn serve_tioctl_tiocsetaw<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1652,8 +1445,7 @@ fn serve_tioctl_tiocsetaf<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1672,8 +1464,7 @@ fn serve_tioctl_tiocgetd<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1689,8 +1480,7 @@ fn serve_tioctl_tiocsetd<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1707,8 +1497,7 @@ fn serve_tioctl_tiocdrain<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1719,11 +1508,7 @@ where
     });
 }
 
-fn serve_tioctl_tiocsig<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_tioctl_tiocsig<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
@@ -1737,11 +1522,7 @@ where
     });
 }
 
-fn serve_tioctl_tiocext<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_tioctl_tiocext<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
@@ -1759,8 +1540,7 @@ fn serve_tioctl_tiocucntl<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1777,8 +1557,7 @@ fn serve_tioctl_tiocswinsz<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1795,8 +1574,7 @@ fn serve_tioctl_tiocgwinsz<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1812,8 +1590,7 @@ fn serve_tioctl_tiocremote<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1830,8 +1607,7 @@ fn serve_tioctl_tiocmget<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1847,8 +1623,7 @@ fn serve_tioctl_tiocmbic<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1865,8 +1640,7 @@ fn serve_tioctl_tiocmbis<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1883,8 +1657,7 @@ fn serve_tioctl_tiocmset<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1901,8 +1674,7 @@ fn serve_tioctl_tiocstart<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1917,8 +1689,7 @@ fn serve_tioctl_tiocstop<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1929,11 +1700,7 @@ where
     });
 }
 
-fn serve_tioctl_tiocpkt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_tioctl_tiocpkt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
@@ -1947,11 +1714,7 @@ where
     });
 }
 
-fn serve_tioctl_tiocsti<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_tioctl_tiocsti<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
@@ -1969,8 +1732,7 @@ fn serve_tioctl_tiocoutq<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -1986,8 +1748,7 @@ fn serve_tioctl_tiocspgrp<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2004,8 +1765,7 @@ fn serve_tioctl_tiocgpgrp<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2021,8 +1781,7 @@ fn serve_tioctl_tioccdtr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2037,8 +1796,7 @@ fn serve_tioctl_tiocsdtr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2053,8 +1811,7 @@ fn serve_tioctl_tioccbrk<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2069,8 +1826,7 @@ fn serve_tioctl_tiocsbrk<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Tioctl<K> + ?Sized,
 {
@@ -2453,27 +2209,12 @@ const _: () = {
     check("tioctl_tiocflush, request", &[Data(4)], &[24], 32);
     check("tioctl_tiocflush, reply", &[Data(4)], &[24], 32);
     check("tioctl_tiocgeta, request", &[], &[], 24);
-    check(
-        "tioctl_tiocgeta, reply",
-        &[Data(4), Data(16), Data(20), Data(8)],
-        &[24, 32, 52, 76],
-        88,
-    );
+    check("tioctl_tiocgeta, reply", &[Data(4), Data(16), Data(20), Data(8)], &[24, 32, 52, 76], 88);
     check("tioctl_tiocseta, request", &[Data(16), Data(20), Data(8)], &[24, 44, 68], 80);
     check("tioctl_tiocseta, reply", &[Data(4)], &[24], 32);
-    check(
-        "tioctl_tiocsetaw, request",
-        &[Data(16), Data(20), Data(8)],
-        &[24, 44, 68],
-        80,
-    );
+    check("tioctl_tiocsetaw, request", &[Data(16), Data(20), Data(8)], &[24, 44, 68], 80);
     check("tioctl_tiocsetaw, reply", &[Data(4)], &[24], 32);
-    check(
-        "tioctl_tiocsetaf, request",
-        &[Data(16), Data(20), Data(8)],
-        &[24, 44, 68],
-        80,
-    );
+    check("tioctl_tiocsetaf, request", &[Data(16), Data(20), Data(8)], &[24, 44, 68], 80);
     check("tioctl_tiocsetaf, reply", &[Data(4)], &[24], 32);
     check("tioctl_tiocgetd, request", &[], &[], 24);
     check("tioctl_tiocgetd, reply", &[Data(4), Data(4)], &[24, 32], 40);

@@ -10,6 +10,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `acpi`.
 #[allow(dead_code)]
 pub const BASE: i32 = 41000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -36,18 +37,15 @@ pub fn acpi_sleep<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
     sleep_state: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"acpi_sleep",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(master.kernel());
-            request.data(INTEGER_32, &sleep_state);
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::ACPI_SLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"acpi_sleep", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(master.kernel());
+        request.data(INTEGER_32, &sleep_state);
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::ACPI_SLEEP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the interrupt line of a PCI device, which is named by bus, device and function. For the root of the
@@ -75,23 +73,19 @@ pub fn acpi_get_pci_irq<K: rt::Kernel<Abi = Abi>>(
     dev: i32,
     func: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"acpi_get_pci_irq",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(master.kernel());
-            request.data(INTEGER_32, &bus);
-            request.data(INTEGER_32, &dev);
-            request.data(INTEGER_32, &func);
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::ACPI_GET_PCI_IRQ, dest, shape, rt::CallOptions::NONE)?;
-            let irq = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(irq)
-        },
-    )
+    rt::routine(&"acpi_get_pci_irq", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(master.kernel());
+        request.data(INTEGER_32, &bus);
+        request.data(INTEGER_32, &dev);
+        request.data(INTEGER_32, &func);
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::ACPI_GET_PCI_IRQ, dest, shape, rt::CallOptions::NONE)?;
+        let irq = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(irq)
+    })
 }
 
 /// The server of the ACPI tables.
@@ -105,11 +99,7 @@ pub trait Acpi<K: rt::Kernel<Abi = Abi>> {
     /// only.
     ///
     /// `acpi_sleep`, sent by [`acpi_sleep()`].
-    fn acpi_sleep(
-        &self,
-        master: rt::Port<'_, K>,
-        sleep_state: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn acpi_sleep(&self, master: rt::Port<'_, K>, sleep_state: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -153,22 +143,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Acpi<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 80,
-        reply: 64,
-    };
-    rt::subsystem(
-        41000..41002,
-        largest,
-        move |request, out| { acpi_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 80, reply: 64 };
+    rt::subsystem(41000..41002, largest, move |request, out| acpi_server(server, request, out))
 }
 
-fn serve_acpi_sleep<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_acpi_sleep<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Acpi<K> + ?Sized,
@@ -186,8 +165,7 @@ fn serve_acpi_get_pci_irq<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Acpi<K> + ?Sized,
 {

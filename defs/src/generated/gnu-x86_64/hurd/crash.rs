@@ -16,6 +16,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `crash`.
 #[allow(dead_code)]
 pub const BASE: i32 = 32000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -59,28 +60,23 @@ pub fn crash_dump_task<'a, K: rt::Kernel<Abi = Abi>>(
     subcode: Natural,
     cttyid_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"crash_dump_task",
-        move || {
-            let mut buffer = rt::MsgBuf::<176>::new();
-            let mut request = buffer.request(crashserver.kernel());
-            request.copy_send(task);
-            request.copy_send(file);
-            request.data(INTEGER_32, &signo);
-            request.data(INTEGER_32, &sigcode);
-            request.data(INTEGER_32, &sigerror);
-            request.data(INTEGER_32, &exc);
-            request.data(INTEGER_32, &code);
-            request.data(INTEGER_32, &subcode);
-            request.poly(cttyid_port);
-            let dest = rt::Dest::copy_send(crashserver);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::CRASH_DUMP_TASK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"crash_dump_task", move || {
+        let mut buffer = rt::MsgBuf::<176>::new();
+        let mut request = buffer.request(crashserver.kernel());
+        request.copy_send(task);
+        request.copy_send(file);
+        request.data(INTEGER_32, &signo);
+        request.data(INTEGER_32, &sigcode);
+        request.data(INTEGER_32, &sigerror);
+        request.data(INTEGER_32, &exc);
+        request.data(INTEGER_32, &code);
+        request.data(INTEGER_32, &subcode);
+        request.poly(cttyid_port);
+        let dest = rt::Dest::copy_send(crashserver);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::CRASH_DUMP_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The crash server, which handles tasks that cannot go on.
@@ -137,23 +133,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Crash<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 176,
-        reply: 48,
-    };
-    rt::subsystem(
-        32000..32001,
-        largest,
-        move |request, out| { crash_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 176, reply: 48 };
+    rt::subsystem(32000..32001, largest, move |request, out| crash_server(server, request, out))
 }
 
 fn serve_crash_dump_task<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Crash<K> + ?Sized,
 {

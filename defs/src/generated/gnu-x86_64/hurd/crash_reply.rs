@@ -10,6 +10,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `crash_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 32100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -33,16 +34,13 @@ pub fn crash_dump_task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     ureply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"crash_dump_task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = ureply_port.into();
-            request.send(id::CRASH_DUMP_TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"crash_dump_task_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = ureply_port.into();
+        request.send(id::CRASH_DUMP_TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The crash server's answer as a message of its own.
@@ -88,23 +86,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: CrashReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 48,
-    };
-    rt::subsystem(
-        32100..32101,
-        largest,
-        move |request, out| { crash_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 48 };
+    rt::subsystem(32100..32101, largest, move |request, out| {
+        crash_reply_server(server, request, out)
+    })
 }
 
 fn serve_crash_dump_task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: CrashReply<K> + ?Sized,
 {

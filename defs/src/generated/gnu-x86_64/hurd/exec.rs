@@ -15,6 +15,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `exec`.
 #[allow(dead_code)]
 pub const BASE: i32 = 30000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -63,27 +64,24 @@ pub fn exec_exec<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exec_exec",
-        move || {
-            let mut buffer = rt::MsgBuf::<14472>::new();
-            let mut request = buffer.request(execserver.kernel());
-            request.poly(file);
-            request.copy_send(oldtask);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(execserver);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::EXEC_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exec_exec", move || {
+        let mut buffer = rt::MsgBuf::<14472>::new();
+        let mut request = buffer.request(execserver.kernel());
+        request.poly(file);
+        request.copy_send(oldtask);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(execserver);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::EXEC_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the first file system tells the exec server: its authentication handle, and the process server.
@@ -104,19 +102,16 @@ pub fn exec_init<'a, K: rt::Kernel<Abi = Abi>>(
     auth_handle: &rt::SendRight<K>,
     proc_server: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exec_init",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(execserver.kernel());
-            request.copy_send(auth_handle);
-            request.poly(proc_server);
-            let dest = rt::Dest::copy_send(execserver);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::EXEC_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exec_init", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(execserver.kernel());
+        request.copy_send(auth_handle);
+        request.poly(proc_server);
+        let dest = rt::Dest::copy_send(execserver);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::EXEC_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// What the process server tells it when programs are to start with other ports and integers.
@@ -136,17 +131,14 @@ pub fn exec_setexecdata<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exec_setexecdata",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(execserver.kernel());
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-            let dest = rt::Dest::copy_send(execserver);
-            request.send(id::EXEC_SETEXECDATA, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"exec_setexecdata", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(execserver.kernel());
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+        let dest = rt::Dest::copy_send(execserver);
+        request.send(id::EXEC_SETEXECDATA, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Puts a program into a task, with its arguments, environment, file descriptors, ports and integers; the
@@ -191,31 +183,26 @@ pub fn exec_exec_paths<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exec_exec_paths",
-        move || {
-            let mut buffer = rt::MsgBuf::<16536>::new();
-            let mut request = buffer.request(execserver.kernel());
-            request.poly(file);
-            request.copy_send(oldtask);
-            request.data(INTEGER_32, &flags);
-            request.fixed_string(STRING_C_X1024, path)?;
-            request.fixed_string(STRING_C_X1024, abspath)?;
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(execserver);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::EXEC_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exec_exec_paths", move || {
+        let mut buffer = rt::MsgBuf::<16536>::new();
+        let mut request = buffer.request(execserver.kernel());
+        request.poly(file);
+        request.copy_send(oldtask);
+        request.data(INTEGER_32, &flags);
+        request.fixed_string(STRING_C_X1024, path)?;
+        request.fixed_string(STRING_C_X1024, abspath)?;
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(execserver);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::EXEC_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The exec server, which puts programs into tasks.
@@ -322,22 +309,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Exec<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 16536,
-        reply: 48,
-    };
-    rt::subsystem(
-        30000..30005,
-        largest,
-        move |request, out| { exec_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 16536, reply: 48 };
+    rt::subsystem(30000..30005, largest, move |request, out| exec_server(server, request, out))
 }
 
-fn serve_exec_exec<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_exec_exec<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Exec<K> + ?Sized,
@@ -374,11 +350,7 @@ where
     });
 }
 
-fn serve_exec_init<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_exec_init<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Exec<K> + ?Sized,
@@ -398,8 +370,7 @@ fn serve_exec_setexecdata<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exec<K> + ?Sized,
 {
@@ -417,8 +388,7 @@ fn serve_exec_exec_paths<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Exec<K> + ?Sized,
 {
@@ -511,12 +481,7 @@ const _: () = {
     check("exec_exec, reply", &[Data(4)], &[32], 48);
     check("exec_init, request", &[Port, Port], &[32, 48], 64);
     check("exec_init, reply", &[Data(4)], &[32], 48);
-    check(
-        "exec_setexecdata, request",
-        &[Indefinite(2048), Indefinite(2048)],
-        &[32],
-        4144,
-    );
+    check("exec_setexecdata, request", &[Indefinite(2048), Indefinite(2048)], &[32], 4144);
     check(
         "exec_exec_paths, request",
         &[

@@ -15,6 +15,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `exec_experimental`.
 #[allow(dead_code)]
 pub const BASE: i32 = 434242;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -59,30 +60,25 @@ pub fn exec_exec_file_name<'a, K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"exec_exec_file_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<15504>::new();
-            let mut request = buffer.request(execserver.kernel());
-            request.poly(file);
-            request.copy_send(oldtask);
-            request.data(INTEGER_32, &flags);
-            request.fixed_string(STRING_C_X1024, filename)?;
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(execserver);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::EXEC_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"exec_exec_file_name", move || {
+        let mut buffer = rt::MsgBuf::<15504>::new();
+        let mut request = buffer.request(execserver.kernel());
+        request.poly(file);
+        request.copy_send(oldtask);
+        request.data(INTEGER_32, &flags);
+        request.fixed_string(STRING_C_X1024, filename)?;
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(execserver);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::EXEC_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// A call that the exec server of Hurd 0.9's early releases has, before `exec_exec_paths`.
@@ -138,23 +134,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ExecExperimental<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 15504,
-        reply: 48,
-    };
-    rt::subsystem(
-        434242..434243,
-        largest,
-        move |request, out| { exec_experimental_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 15504, reply: 48 };
+    rt::subsystem(434242..434243, largest, move |request, out| {
+        exec_experimental_server(server, request, out)
+    })
 }
 
 fn serve_exec_exec_file_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ExecExperimental<K> + ?Sized,
 {

@@ -18,6 +18,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 /// The message id of the first routine of `exec_startup`.
 #[allow(dead_code)]
 pub const BASE: i32 = 30500;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -78,42 +79,39 @@ pub struct ExecStartupGetInfoReply<K: rt::Kernel<Abi = Abi>> {
 pub fn exec_startup_get_info<K: rt::Kernel<Abi = Abi>>(
     bootstrap: &rt::SendRight<K>,
 ) -> Result<ExecStartupGetInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"exec_startup_get_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<10424>::new();
-            let request = buffer.request(bootstrap.kernel());
-            let dest = rt::Dest::copy_send(bootstrap);
-            let shape = rt::Shape::new(184, 10424, rt::Complex::Always);
-            let mut reply = request
-                .call(id::EXEC_STARTUP_GET_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let user_entry = reply.data(INTEGER_64)?;
-            let phdr_data = reply.data(INTEGER_64)?;
-            let phdr_size = reply.data(INTEGER_64)?;
-            let stack_base = reply.data(INTEGER_64)?;
-            let stack_size = reply.data(INTEGER_64)?;
-            let flags = reply.data(INTEGER_32)?;
-            let argv = reply.indefinite(CHAR_ARRAY)?;
-            let envp = reply.indefinite(CHAR_ARRAY)?;
-            let dtable = reply.indefinite_ports()?;
-            let portarray = reply.indefinite_ports()?;
-            let intarray = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(ExecStartupGetInfoReply {
-                user_entry,
-                phdr_data,
-                phdr_size,
-                stack_base,
-                stack_size,
-                flags,
-                argv: argv.into_vec(),
-                envp: envp.into_vec(),
-                dtable,
-                portarray,
-                intarray: intarray.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"exec_startup_get_info", move || {
+        let mut buffer = rt::MsgBuf::<10424>::new();
+        let request = buffer.request(bootstrap.kernel());
+        let dest = rt::Dest::copy_send(bootstrap);
+        let shape = rt::Shape::new(184, 10424, rt::Complex::Always);
+        let mut reply =
+            request.call(id::EXEC_STARTUP_GET_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let user_entry = reply.data(INTEGER_64)?;
+        let phdr_data = reply.data(INTEGER_64)?;
+        let phdr_size = reply.data(INTEGER_64)?;
+        let stack_base = reply.data(INTEGER_64)?;
+        let stack_size = reply.data(INTEGER_64)?;
+        let flags = reply.data(INTEGER_32)?;
+        let argv = reply.indefinite(CHAR_ARRAY)?;
+        let envp = reply.indefinite(CHAR_ARRAY)?;
+        let dtable = reply.indefinite_ports()?;
+        let portarray = reply.indefinite_ports()?;
+        let intarray = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(ExecStartupGetInfoReply {
+            user_entry,
+            phdr_data,
+            phdr_size,
+            stack_base,
+            stack_size,
+            flags,
+            argv: argv.into_vec(),
+            envp: envp.into_vec(),
+            dtable,
+            portarray,
+            intarray: intarray.into_vec(),
+        })
+    })
 }
 
 /// What a program that has just been started asks on its bootstrap port.
@@ -159,23 +157,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ExecStartup<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 32,
-        reply: 10424,
-    };
-    rt::subsystem(
-        30500..30501,
-        largest,
-        move |request, out| { exec_startup_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 32, reply: 10424 };
+    rt::subsystem(30500..30501, largest, move |request, out| {
+        exec_startup_server(server, request, out)
+    })
 }
 
 fn serve_exec_startup_get_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ExecStartup<K> + ?Sized,
 {
@@ -211,11 +203,7 @@ pub fn exec_startup_get_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ExecStartupGetInfoReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            10424,
-            _,
-        >(id::EXEC_STARTUP_GET_INFO, result, encode_exec_startup_get_info)
+    token.answer::<10424, _>(id::EXEC_STARTUP_GET_INFO, result, encode_exec_startup_get_info)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.

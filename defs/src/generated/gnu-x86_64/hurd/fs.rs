@@ -56,34 +56,15 @@ pub struct Flock {
     /// Zeros.
     pub padding_28: [u8; 4],
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`flock_t` must have 32 bytes", ::core::mem::size_of::<Flock>(), 32);
-    equal(
-        "`l_type` must be at 0 of `flock_t`",
-        ::core::mem::offset_of!(Flock, l_type),
-        0,
-    );
-    equal(
-        "`l_whence` must be at 4 of `flock_t`",
-        ::core::mem::offset_of!(Flock, l_whence),
-        4,
-    );
-    equal(
-        "`l_start` must be at 8 of `flock_t`",
-        ::core::mem::offset_of!(Flock, l_start),
-        8,
-    );
-    equal(
-        "`l_len` must be at 16 of `flock_t`",
-        ::core::mem::offset_of!(Flock, l_len),
-        16,
-    );
-    equal(
-        "`l_pid` must be at 24 of `flock_t`",
-        ::core::mem::offset_of!(Flock, l_pid),
-        24,
-    );
+    equal("`l_type` must be at 0 of `flock_t`", ::core::mem::offset_of!(Flock, l_type), 0);
+    equal("`l_whence` must be at 4 of `flock_t`", ::core::mem::offset_of!(Flock, l_whence), 4);
+    equal("`l_start` must be at 8 of `flock_t`", ::core::mem::offset_of!(Flock, l_start), 8);
+    equal("`l_len` must be at 16 of `flock_t`", ::core::mem::offset_of!(Flock, l_len), 16);
+    equal("`l_pid` must be at 24 of `flock_t`", ::core::mem::offset_of!(Flock, l_pid), 24);
 };
 
 /// `fsys_statfsbuf_t`
@@ -132,13 +113,10 @@ pub struct FsysStatfsbuf {
     /// Zeros.
     pub padding_108: [u8; 4],
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`fsys_statfsbuf_t` must have 112 bytes",
-        ::core::mem::size_of::<FsysStatfsbuf>(),
-        112,
-    );
+    equal("`fsys_statfsbuf_t` must have 112 bytes", ::core::mem::size_of::<FsysStatfsbuf>(), 112);
     equal(
         "`f_type` must be at 0 of `fsys_statfsbuf_t`",
         ::core::mem::offset_of!(FsysStatfsbuf, f_type),
@@ -228,6 +206,7 @@ pub struct TimeValue {
     /// Zeros.
     pub padding_12: [u8; 4],
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`time_value_t` must have 16 bytes", ::core::mem::size_of::<TimeValue>(), 16);
@@ -263,19 +242,12 @@ pub struct Timespec {
     /// `tv_nsec`
     pub tv_nsec: RpcLongInteger,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`timespec_t` must have 16 bytes", ::core::mem::size_of::<Timespec>(), 16);
-    equal(
-        "`tv_sec` must be at 0 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_sec),
-        0,
-    );
-    equal(
-        "`tv_nsec` must be at 8 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_nsec),
-        8,
-    );
+    equal("`tv_sec` must be at 0 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_sec), 0);
+    equal("`tv_nsec` must be at 8 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_nsec), 8);
 };
 
 const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
@@ -293,6 +265,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `fs`.
 #[allow(dead_code)]
 pub const BASE: i32 = 20000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -443,26 +416,23 @@ pub fn file_exec<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_exec",
-        move || {
-            let mut buffer = rt::MsgBuf::<14456>::new();
-            let mut request = buffer.request(exec_file.kernel());
-            request.copy_send(exec_task);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(exec_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_exec", move || {
+        let mut buffer = rt::MsgBuf::<14456>::new();
+        let mut request = buffer.request(exec_file.kernel());
+        request.copy_send(exec_task);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(exec_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes a file's owner, group or both.
@@ -483,19 +453,16 @@ pub fn file_chown<K: rt::Kernel<Abi = Abi>>(
     new_owner: Uid,
     new_group: Gid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_chown",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(chown_file.kernel());
-            request.data(INTEGER_32, &new_owner);
-            request.data(INTEGER_32, &new_group);
-            let dest = rt::Dest::copy_send(chown_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_CHOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_chown", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(chown_file.kernel());
+        request.data(INTEGER_32, &new_owner);
+        request.data(INTEGER_32, &new_group);
+        let dest = rt::Dest::copy_send(chown_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_CHOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes a file's author.
@@ -514,18 +481,15 @@ pub fn file_chauthor<K: rt::Kernel<Abi = Abi>>(
     chauth_file: &rt::SendRight<K>,
     new_author: Uid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_chauthor",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(chauth_file.kernel());
-            request.data(INTEGER_32, &new_author);
-            let dest = rt::Dest::copy_send(chauth_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_CHAUTHOR, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_chauthor", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(chauth_file.kernel());
+        request.data(INTEGER_32, &new_author);
+        let dest = rt::Dest::copy_send(chauth_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_CHAUTHOR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes who may do what with a file.
@@ -544,18 +508,15 @@ pub fn file_chmod<K: rt::Kernel<Abi = Abi>>(
     chmod_file: &rt::SendRight<K>,
     new_mode: Mode,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_chmod",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(chmod_file.kernel());
-            request.data(INTEGER_32, &new_mode);
-            let dest = rt::Dest::copy_send(chmod_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_CHMOD, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_chmod", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(chmod_file.kernel());
+        request.data(INTEGER_32, &new_mode);
+        let dest = rt::Dest::copy_send(chmod_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_CHMOD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes a file's flags.
@@ -574,18 +535,15 @@ pub fn file_chflags<K: rt::Kernel<Abi = Abi>>(
     chflags_file: &rt::SendRight<K>,
     new_flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_chflags",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(chflags_file.kernel());
-            request.data(INTEGER_32, &new_flags);
-            let dest = rt::Dest::copy_send(chflags_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_CHFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_chflags", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(chflags_file.kernel());
+        request.data(INTEGER_32, &new_flags);
+        let dest = rt::Dest::copy_send(chflags_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_CHFLAGS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes when a file was read and written last, to a microsecond. Microseconds of -1 mean now.
@@ -606,19 +564,16 @@ pub fn file_utimes<K: rt::Kernel<Abi = Abi>>(
     new_atime: &TimeValue,
     new_mtime: &TimeValue,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_utimes",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(utimes_file.kernel());
-            request.data(INTEGER_64_X2, new_atime);
-            request.data(INTEGER_64_X2, new_mtime);
-            let dest = rt::Dest::copy_send(utimes_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_UTIMES, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_utimes", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(utimes_file.kernel());
+        request.data(INTEGER_64_X2, new_atime);
+        request.data(INTEGER_64_X2, new_mtime);
+        let dest = rt::Dest::copy_send(utimes_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_UTIMES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes a file's size; what is new is zero. Memory that maps the file may be used up to the new size
@@ -638,18 +593,15 @@ pub fn file_set_size<K: rt::Kernel<Abi = Abi>>(
     trunc_file: &rt::SendRight<K>,
     new_size: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_set_size",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(trunc_file.kernel());
-            request.data(INTEGER_64, &new_size);
-            let dest = rt::Dest::copy_send(trunc_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_SET_SIZE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_set_size", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(trunc_file.kernel());
+        request.data(INTEGER_64, &new_size);
+        let dest = rt::Dest::copy_send(trunc_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_SET_SIZE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Locks a file as a whole, or unlocks it.
@@ -668,18 +620,15 @@ pub fn file_lock<K: rt::Kernel<Abi = Abi>>(
     lock_file: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_lock",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(lock_file.kernel());
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(lock_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_LOCK, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_lock", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(lock_file.kernel());
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(lock_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_LOCK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells which lock this client has, and which one anybody has.
@@ -698,24 +647,17 @@ pub fn file_lock<K: rt::Kernel<Abi = Abi>>(
 pub fn file_lock_stat<K: rt::Kernel<Abi = Abi>>(
     lock_file: &rt::SendRight<K>,
 ) -> Result<FileLockStatReply, rt::CallError<K>> {
-    rt::routine(
-        &"file_lock_stat",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(lock_file.kernel());
-            let dest = rt::Dest::copy_send(lock_file);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::FILE_LOCK_STAT, dest, shape, rt::CallOptions::NONE)?;
-            let mystatus = reply.data(INTEGER_32)?;
-            let otherstatus = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(FileLockStatReply {
-                mystatus,
-                otherstatus,
-            })
-        },
-    )
+    rt::routine(&"file_lock_stat", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(lock_file.kernel());
+        let dest = rt::Dest::copy_send(lock_file);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply = request.call(id::FILE_LOCK_STAT, dest, shape, rt::CallOptions::NONE)?;
+        let mystatus = reply.data(INTEGER_32)?;
+        let otherstatus = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(FileLockStatReply { mystatus, otherstatus })
+    })
 }
 
 /// Tells what this client could open the file for, whatever it has opened it for: an OR of `O_READ`, `O_WRITE`
@@ -734,20 +676,16 @@ pub fn file_lock_stat<K: rt::Kernel<Abi = Abi>>(
 pub fn file_check_access<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"file_check_access",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::FILE_CHECK_ACCESS, dest, shape, rt::CallOptions::NONE)?;
-            let allowed = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(allowed)
-        },
-    )
+    rt::routine(&"file_check_access", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::FILE_CHECK_ACCESS, dest, shape, rt::CallOptions::NONE)?;
+        let allowed = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(allowed)
+    })
 }
 
 /// Asks for messages of `fs_notify` when the file changes.
@@ -766,20 +704,15 @@ pub fn file_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_notice_changes",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(file.kernel());
-            request.poly(port);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::FILE_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_notice_changes", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(file.kernel());
+        request.poly(port);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the control port of the file system.
@@ -797,20 +730,16 @@ pub fn file_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn file_getcontrol<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"file_getcontrol",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FILE_GETCONTROL, dest, shape, rt::CallOptions::NONE)?;
-            let control = reply.send_right()?;
-            reply.end()?;
-            Ok(control)
-        },
-    )
+    rt::routine(&"file_getcontrol", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::FILE_GETCONTROL, dest, shape, rt::CallOptions::NONE)?;
+        let control = reply.send_right()?;
+        reply.end()?;
+        Ok(control)
+    })
 }
 
 /// Tells the status of the file system.
@@ -828,20 +757,16 @@ pub fn file_getcontrol<K: rt::Kernel<Abi = Abi>>(
 pub fn file_statfs<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<FsysStatfsbuf, rt::CallError<K>> {
-    rt::routine(
-        &"file_statfs",
-        move || {
-            let mut buffer = rt::MsgBuf::<168>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(168, 168, rt::Complex::Never);
-            let mut reply = request
-                .call(id::FILE_STATFS, dest, shape, rt::CallOptions::NONE)?;
-            let info = reply.data(INTEGER_64_X14)?;
-            reply.end()?;
-            Ok(info)
-        },
-    )
+    rt::routine(&"file_statfs", move || {
+        let mut buffer = rt::MsgBuf::<168>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(168, 168, rt::Complex::Never);
+        let mut reply = request.call(id::FILE_STATFS, dest, shape, rt::CallOptions::NONE)?;
+        let info = reply.data(INTEGER_64_X14)?;
+        reply.end()?;
+        Ok(info)
+    })
 }
 
 /// Brings a file to its disk: without its metadata if they need not be, and waiting for the end if told to.
@@ -862,19 +787,16 @@ pub fn file_sync<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     omit_metadata: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_sync",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(file.kernel());
-            request.data(INTEGER_32, &wait);
-            request.data(INTEGER_32, &omit_metadata);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_sync", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(file.kernel());
+        request.data(INTEGER_32, &wait);
+        request.data(INTEGER_32, &omit_metadata);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_SYNC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Brings the file system to its disk, and those below it if told to.
@@ -895,19 +817,16 @@ pub fn file_syncfs<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_syncfs",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(file.kernel());
-            request.data(INTEGER_32, &wait);
-            request.data(INTEGER_32, &do_children);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_syncfs", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(file.kernel());
+        request.data(INTEGER_32, &wait);
+        request.data(INTEGER_32, &do_children);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells where the data of a file are kept, as a tree of stores: their ports, integers, runs of blocks, and
@@ -929,28 +848,25 @@ pub fn file_syncfs<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_storage_info<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<FileGetStorageInfoReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"file_get_storage_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<8272>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(80, 8272, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FILE_GET_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
-            let ports = reply.indefinite_ports()?;
-            let ints = reply.indefinite(INTEGER_32_ARRAY)?;
-            let offsets = reply.indefinite(INTEGER_64_ARRAY)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(FileGetStorageInfoReply {
-                ports,
-                ints: ints.into_vec(),
-                offsets: offsets.into_vec(),
-                data: data.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"file_get_storage_info", move || {
+        let mut buffer = rt::MsgBuf::<8272>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(80, 8272, rt::Complex::Always);
+        let mut reply =
+            request.call(id::FILE_GET_STORAGE_INFO, dest, shape, rt::CallOptions::NONE)?;
+        let ports = reply.indefinite_ports()?;
+        let ints = reply.indefinite(INTEGER_32_ARRAY)?;
+        let offsets = reply.indefinite(INTEGER_64_ARRAY)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(FileGetStorageInfoReply {
+            ports,
+            ints: ints.into_vec(),
+            offsets: offsets.into_vec(),
+            data: data.into_vec(),
+        })
+    })
 }
 
 /// Gives the file to make hard links of, which a translator may hide.
@@ -968,20 +884,16 @@ pub fn file_get_storage_info<K: rt::Kernel<Abi = Abi>>(
 pub fn file_getlinknode<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"file_getlinknode",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FILE_GETLINKNODE, dest, shape, rt::CallOptions::NONE)?;
-            let linknode = reply.send_right()?;
-            reply.end()?;
-            Ok(linknode)
-        },
-    )
+    rt::routine(&"file_getlinknode", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::FILE_GETLINKNODE, dest, shape, rt::CallOptions::NONE)?;
+        let linknode = reply.send_right()?;
+        reply.end()?;
+        Ok(linknode)
+    })
 }
 
 /// Tells a name that finds the file again later, as NFS needs it. Not every file system can.
@@ -999,20 +911,16 @@ pub fn file_getlinknode<K: rt::Kernel<Abi = Abi>>(
 pub fn file_getfh<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"file_getfh",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::FILE_GETFH, dest, shape, rt::CallOptions::NONE)?;
-            let filehandle = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(filehandle.into_vec())
-        },
-    )
+    rt::routine(&"file_getfh", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::FILE_GETFH, dest, shape, rt::CallOptions::NONE)?;
+        let filehandle = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(filehandle.into_vec())
+    })
 }
 
 /// Looks a name up, and opens what is there. If something is left to do, the answer says what, with the rest
@@ -1042,29 +950,21 @@ pub fn dir_lookup<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     mode: Mode,
 ) -> Result<DirLookupReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"dir_lookup",
-        move || {
-            let mut buffer = rt::MsgBuf::<1112>::new();
-            let mut request = buffer.request(start_dir.kernel());
-            request.fixed_string(STRING_C_X1024, file_name)?;
-            request.data(INTEGER_32, &flags);
-            request.data(INTEGER_32, &mode);
-            let dest = rt::Dest::copy_send(start_dir);
-            let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DIR_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
-            let do_retry = reply.data(INTEGER_32)?;
-            let retry_name = reply.fixed_string(STRING_C_X1024)?;
-            let result = reply.send_right()?;
-            reply.end()?;
-            Ok(DirLookupReply {
-                do_retry,
-                retry_name: retry_name.into(),
-                result,
-            })
-        },
-    )
+    rt::routine(&"dir_lookup", move || {
+        let mut buffer = rt::MsgBuf::<1112>::new();
+        let mut request = buffer.request(start_dir.kernel());
+        request.fixed_string(STRING_C_X1024, file_name)?;
+        request.data(INTEGER_32, &flags);
+        request.data(INTEGER_32, &mode);
+        let dest = rt::Dest::copy_send(start_dir);
+        let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
+        let mut reply = request.call(id::DIR_LOOKUP, dest, shape, rt::CallOptions::NONE)?;
+        let do_retry = reply.data(INTEGER_32)?;
+        let retry_name = reply.fixed_string(STRING_C_X1024)?;
+        let result = reply.send_right()?;
+        reply.end()?;
+        Ok(DirLookupReply { do_retry, retry_name: retry_name.into(), result })
+    })
 }
 
 /// Reads entries of a directory from a number on, at most as many as asked for, or as fit into some bytes; -1
@@ -1093,27 +993,20 @@ pub fn dir_readdir<K: rt::Kernel<Abi = Abi>>(
     nentries: i32,
     bufsiz: VmSize,
 ) -> Result<DirReaddirReply, rt::CallError<K>> {
-    rt::routine(
-        &"dir_readdir",
-        move || {
-            let mut buffer = rt::MsgBuf::<2120>::new();
-            let mut request = buffer.request(dir.kernel());
-            request.data(INTEGER_32, &entry);
-            request.data(INTEGER_32, &nentries);
-            request.data(INTEGER_64, &bufsiz);
-            let dest = rt::Dest::copy_send(dir);
-            let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::DIR_READDIR, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            let amount = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(DirReaddirReply {
-                data: data.into_vec(),
-                amount,
-            })
-        },
-    )
+    rt::routine(&"dir_readdir", move || {
+        let mut buffer = rt::MsgBuf::<2120>::new();
+        let mut request = buffer.request(dir.kernel());
+        request.data(INTEGER_32, &entry);
+        request.data(INTEGER_32, &nentries);
+        request.data(INTEGER_64, &bufsiz);
+        let dest = rt::Dest::copy_send(dir);
+        let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
+        let mut reply = request.call(id::DIR_READDIR, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        let amount = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(DirReaddirReply { data: data.into_vec(), amount })
+    })
 }
 
 /// Makes a directory.
@@ -1134,19 +1027,16 @@ pub fn dir_mkdir<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     mode: Mode,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_mkdir",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let mut request = buffer.request(directory.kernel());
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.data(INTEGER_32, &mode);
-            let dest = rt::Dest::copy_send(directory);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DIR_MKDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_mkdir", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let mut request = buffer.request(directory.kernel());
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.data(INTEGER_32, &mode);
+        let dest = rt::Dest::copy_send(directory);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_MKDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Removes a directory.
@@ -1165,18 +1055,15 @@ pub fn dir_rmdir<K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_rmdir",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(directory.kernel());
-            request.fixed_string(STRING_C_X1024, name)?;
-            let dest = rt::Dest::copy_send(directory);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DIR_RMDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_rmdir", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(directory.kernel());
+        request.fixed_string(STRING_C_X1024, name)?;
+        let dest = rt::Dest::copy_send(directory);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_RMDIR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Removes a name of anything but a directory.
@@ -1195,18 +1082,15 @@ pub fn dir_unlink<K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_unlink",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(directory.kernel());
-            request.fixed_string(STRING_C_X1024, name)?;
-            let dest = rt::Dest::copy_send(directory);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DIR_UNLINK, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_unlink", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(directory.kernel());
+        request.fixed_string(STRING_C_X1024, name)?;
+        let dest = rt::Dest::copy_send(directory);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_UNLINK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives a file another name; one that is there already is an error or is replaced.
@@ -1229,20 +1113,17 @@ pub fn dir_link<K: rt::Kernel<Abi = Abi>>(
     name: &rt::CStr,
     excl: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_link",
-        move || {
-            let mut buffer = rt::MsgBuf::<1096>::new();
-            let mut request = buffer.request(dir.kernel());
-            request.copy_send(file);
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.data(INTEGER_32, &excl);
-            let dest = rt::Dest::copy_send(dir);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DIR_LINK, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_link", move || {
+        let mut buffer = rt::MsgBuf::<1096>::new();
+        let mut request = buffer.request(dir.kernel());
+        request.copy_send(file);
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.data(INTEGER_32, &excl);
+        let dest = rt::Dest::copy_send(dir);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_LINK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Moves a name to another place; one that is there already is an error or is replaced.
@@ -1267,21 +1148,18 @@ pub fn dir_rename<K: rt::Kernel<Abi = Abi>>(
     newname: &rt::CStr,
     excl: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_rename",
-        move || {
-            let mut buffer = rt::MsgBuf::<2128>::new();
-            let mut request = buffer.request(olddirectory.kernel());
-            request.fixed_string(STRING_C_X1024, oldname)?;
-            request.copy_send(newdirectory);
-            request.fixed_string(STRING_C_X1024, newname)?;
-            request.data(INTEGER_32, &excl);
-            let dest = rt::Dest::copy_send(olddirectory);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::DIR_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_rename", move || {
+        let mut buffer = rt::MsgBuf::<2128>::new();
+        let mut request = buffer.request(olddirectory.kernel());
+        request.fixed_string(STRING_C_X1024, oldname)?;
+        request.copy_send(newdirectory);
+        request.fixed_string(STRING_C_X1024, newname)?;
+        request.data(INTEGER_32, &excl);
+        let dest = rt::Dest::copy_send(olddirectory);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_RENAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes a file without a name. The directory says where and with which rights.
@@ -1306,22 +1184,18 @@ pub fn dir_mkfile<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     mode: Mode,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"dir_mkfile",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(directory.kernel());
-            request.data(INTEGER_32, &flags);
-            request.data(INTEGER_32, &mode);
-            let dest = rt::Dest::copy_send(directory);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::DIR_MKFILE, dest, shape, rt::CallOptions::NONE)?;
-            let newnode = reply.send_right()?;
-            reply.end()?;
-            Ok(newnode)
-        },
-    )
+    rt::routine(&"dir_mkfile", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(directory.kernel());
+        request.data(INTEGER_32, &flags);
+        request.data(INTEGER_32, &mode);
+        let dest = rt::Dest::copy_send(directory);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::DIR_MKFILE, dest, shape, rt::CallOptions::NONE)?;
+        let newnode = reply.send_right()?;
+        reply.end()?;
+        Ok(newnode)
+    })
 }
 
 /// Asks for messages of `fs_notify` when the directory changes.
@@ -1340,20 +1214,15 @@ pub fn dir_notice_changes<'a, K: rt::Kernel<Abi = Abi>>(
     directory: &rt::SendRight<K>,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_notice_changes",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(directory.kernel());
-            request.poly(port);
-            let dest = rt::Dest::copy_send(directory);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::DIR_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"dir_notice_changes", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(directory.kernel());
+        request.poly(port);
+        let dest = rt::Dest::copy_send(directory);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::DIR_NOTICE_CHANGES, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets what translates the file from now on: a command to start, a server that runs, or both. The flags say
@@ -1381,24 +1250,19 @@ pub fn file_set_translator<'a, K: rt::Kernel<Abi = Abi>>(
     passive: &[u8],
     active: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_set_translator",
-        move || {
-            let mut buffer = rt::MsgBuf::<2152>::new();
-            let mut request = buffer.request(file.kernel());
-            request.data(INTEGER_32, &passive_flags);
-            request.data(INTEGER_32, &active_flags);
-            request.data(INTEGER_32, &oldtrans_flags);
-            request.indefinite(CHAR_ARRAY, passive)?;
-            request.poly(active);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::FILE_SET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_set_translator", move || {
+        let mut buffer = rt::MsgBuf::<2152>::new();
+        let mut request = buffer.request(file.kernel());
+        request.data(INTEGER_32, &passive_flags);
+        request.data(INTEGER_32, &active_flags);
+        request.data(INTEGER_32, &oldtrans_flags);
+        request.indefinite(CHAR_ARRAY, passive)?;
+        request.poly(active);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_SET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the command that translates the file.
@@ -1416,20 +1280,17 @@ pub fn file_set_translator<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_translator<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"file_get_translator",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::FILE_GET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?;
-            let translator = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(translator.into_vec())
-        },
-    )
+    rt::routine(&"file_get_translator", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::FILE_GET_TRANSLATOR, dest, shape, rt::CallOptions::NONE)?;
+        let translator = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(translator.into_vec())
+    })
 }
 
 /// Gives the control port of the server that translates the file.
@@ -1447,20 +1308,17 @@ pub fn file_get_translator<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_translator_cntl<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"file_get_translator_cntl",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FILE_GET_TRANSLATOR_CNTL, dest, shape, rt::CallOptions::NONE)?;
-            let translator_cntl = reply.send_right()?;
-            reply.end()?;
-            Ok(translator_cntl)
-        },
-    )
+    rt::routine(&"file_get_translator_cntl", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::FILE_GET_TRANSLATOR_CNTL, dest, shape, rt::CallOptions::NONE)?;
+        let translator_cntl = reply.send_right()?;
+        reply.end()?;
+        Ok(translator_cntl)
+    })
 }
 
 /// Tells the options of the file system, as `fsys_set_options` takes them.
@@ -1478,20 +1336,17 @@ pub fn file_get_translator_cntl<K: rt::Kernel<Abi = Abi>>(
 pub fn file_get_fs_options<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"file_get_fs_options",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::FILE_GET_FS_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
-            let options = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(options.into_vec())
-        },
-    )
+    rt::routine(&"file_get_fs_options", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::FILE_GET_FS_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
+        let options = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(options.into_vec())
+    })
 }
 
 /// Opens the file again, as one whose parent directory is another.
@@ -1514,21 +1369,17 @@ pub fn file_reparent<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
     parent: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"file_reparent",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(file.kernel());
-            request.copy_send(parent);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FILE_REPARENT, dest, shape, rt::CallOptions::NONE)?;
-            let new_file = reply.send_right()?;
-            reply.end()?;
-            Ok(new_file)
-        },
-    )
+    rt::routine(&"file_reparent", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(file.kernel());
+        request.copy_send(parent);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::FILE_REPARENT, dest, shape, rt::CallOptions::NONE)?;
+        let new_file = reply.send_right()?;
+        reply.end()?;
+        Ok(new_file)
+    })
 }
 
 /// Puts the program in the file into a task. The file system sees to the ids of a program that has others.
@@ -1568,30 +1419,25 @@ pub fn file_exec_paths<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_exec_paths",
-        move || {
-            let mut buffer = rt::MsgBuf::<16520>::new();
-            let mut request = buffer.request(exec_file.kernel());
-            request.copy_send(exec_task);
-            request.data(INTEGER_32, &flags);
-            request.fixed_string(STRING_C_X1024, path)?;
-            request.fixed_string(STRING_C_X1024, abspath)?;
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(exec_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::FILE_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_exec_paths", move || {
+        let mut buffer = rt::MsgBuf::<16520>::new();
+        let mut request = buffer.request(exec_file.kernel());
+        request.copy_send(exec_task);
+        request.data(INTEGER_32, &flags);
+        request.fixed_string(STRING_C_X1024, path)?;
+        request.fixed_string(STRING_C_X1024, abspath)?;
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(exec_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_EXEC_PATHS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes when a file was read and written last, to a nanosecond. `UTIME_NOW` means now, `UTIME_OMIT` leaves
@@ -1613,19 +1459,16 @@ pub fn file_utimens<K: rt::Kernel<Abi = Abi>>(
     new_atime: &Timespec,
     new_mtime: &Timespec,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_utimens",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(utimes_file.kernel());
-            request.data(INTEGER_64_X2, new_atime);
-            request.data(INTEGER_64_X2, new_mtime);
-            let dest = rt::Dest::copy_send(utimes_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FILE_UTIMENS, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_utimens", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(utimes_file.kernel());
+        request.data(INTEGER_64_X2, new_atime);
+        request.data(INTEGER_64_X2, new_mtime);
+        let dest = rt::Dest::copy_send(utimes_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_UTIMENS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Locks a part of a file, or tells who has. A rendezvous port stands for the process that owns the lock;
@@ -1653,23 +1496,19 @@ pub fn file_record_lock<'a, K: rt::Kernel<Abi = Abi>>(
     flock64: &Flock,
     rendezvous: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<Flock, rt::CallError<K>> {
-    rt::routine(
-        &"file_record_lock",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(file.kernel());
-            request.data(INTEGER_32, &cmd);
-            request.data(INTEGER_64_X4, flock64);
-            request.poly(rendezvous);
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(88, 88, rt::Complex::Never);
-            let mut reply = request
-                .call(id::FILE_RECORD_LOCK, dest, shape, rt::CallOptions::NONE)?;
-            let flock64 = reply.data(INTEGER_64_X4)?;
-            reply.end()?;
-            Ok(flock64)
-        },
-    )
+    rt::routine(&"file_record_lock", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(file.kernel());
+        request.data(INTEGER_32, &cmd);
+        request.data(INTEGER_64_X4, flock64);
+        request.poly(rendezvous);
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(88, 88, rt::Complex::Never);
+        let mut reply = request.call(id::FILE_RECORD_LOCK, dest, shape, rt::CallOptions::NONE)?;
+        let flock64 = reply.data(INTEGER_64_X4)?;
+        reply.end()?;
+        Ok(flock64)
+    })
 }
 
 /// Files and directories. Each of them answers the calls of `io` as well.
@@ -1770,11 +1609,7 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Locks a file as a whole, or unlocks it.
     ///
     /// `file_lock`, sent by [`file_lock()`].
-    fn file_lock(
-        &self,
-        lock_file: rt::Port<'_, K>,
-        flags: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn file_lock(&self, lock_file: rt::Port<'_, K>, flags: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1810,20 +1645,14 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Gives the control port of the file system.
     ///
     /// `file_getcontrol`, sent by [`file_getcontrol()`].
-    fn file_getcontrol(
-        &self,
-        file: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn file_getcontrol(&self, file: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Tells the status of the file system.
     ///
     /// `file_statfs`, sent by [`file_statfs()`].
-    fn file_statfs(
-        &self,
-        file: rt::Port<'_, K>,
-    ) -> Result<FsysStatfsbuf, rt::KernReturn> {
+    fn file_statfs(&self, file: rt::Port<'_, K>) -> Result<FsysStatfsbuf, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1865,10 +1694,7 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Gives the file to make hard links of, which a translator may hide.
     ///
     /// `file_getlinknode`, sent by [`file_getlinknode()`].
-    fn file_getlinknode(
-        &self,
-        file: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn file_getlinknode(&self, file: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1922,11 +1748,7 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Removes a directory.
     ///
     /// `dir_rmdir`, sent by [`dir_rmdir()`].
-    fn dir_rmdir(
-        &self,
-        directory: rt::Port<'_, K>,
-        name: &rt::CStr,
-    ) -> Result<(), rt::KernReturn> {
+    fn dir_rmdir(&self, directory: rt::Port<'_, K>, name: &rt::CStr) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2010,10 +1832,7 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Tells the command that translates the file.
     ///
     /// `file_get_translator`, sent by [`file_get_translator()`].
-    fn file_get_translator(
-        &self,
-        file: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn file_get_translator(&self, file: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2030,10 +1849,7 @@ pub trait Fs<K: rt::Kernel<Abi = Abi>> {
     /// Tells the options of the file system, as `fsys_set_options` takes them.
     ///
     /// `file_get_fs_options`, sent by [`file_get_fs_options()`].
-    fn file_get_fs_options(
-        &self,
-        file: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn file_get_fs_options(&self, file: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2137,9 +1953,7 @@ where
         id::DIR_NOTICE_CHANGES => serve_dir_notice_changes(server, request, out),
         id::FILE_SET_TRANSLATOR => serve_file_set_translator(server, request, out),
         id::FILE_GET_TRANSLATOR => serve_file_get_translator(server, request, out),
-        id::FILE_GET_TRANSLATOR_CNTL => {
-            serve_file_get_translator_cntl(server, request, out)
-        }
+        id::FILE_GET_TRANSLATOR_CNTL => serve_file_get_translator_cntl(server, request, out),
         id::FILE_GET_FS_OPTIONS => serve_file_get_fs_options(server, request, out),
         id::FILE_REPARENT => serve_file_reparent(server, request, out),
         id::FILE_EXEC_PATHS => serve_file_exec_paths(server, request, out),
@@ -2157,22 +1971,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 16520,
-        reply: 8272,
-    };
-    rt::subsystem(
-        20000..20037,
-        largest,
-        move |request, out| { fs_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 16520, reply: 8272 };
+    rt::subsystem(20000..20037, largest, move |request, out| fs_server(server, request, out))
 }
 
-fn serve_file_exec<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_exec<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2207,11 +2010,7 @@ where
     });
 }
 
-fn serve_file_chown<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_chown<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2226,11 +2025,7 @@ where
     });
 }
 
-fn serve_file_chauthor<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_chauthor<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2244,11 +2039,7 @@ where
     });
 }
 
-fn serve_file_chmod<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_chmod<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2262,11 +2053,7 @@ where
     });
 }
 
-fn serve_file_chflags<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_chflags<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2280,11 +2067,7 @@ where
     });
 }
 
-fn serve_file_utimes<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_utimes<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2299,11 +2082,7 @@ where
     });
 }
 
-fn serve_file_set_size<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_set_size<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2317,11 +2096,7 @@ where
     });
 }
 
-fn serve_file_lock<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_lock<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2335,11 +2110,7 @@ where
     });
 }
 
-fn serve_file_lock_stat<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_lock_stat<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2356,8 +2127,7 @@ fn serve_file_check_access<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2373,8 +2143,7 @@ fn serve_file_notice_changes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2391,8 +2160,7 @@ fn serve_file_getcontrol<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2404,11 +2172,7 @@ where
     });
 }
 
-fn serve_file_statfs<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_statfs<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2421,11 +2185,7 @@ where
     });
 }
 
-fn serve_file_sync<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_sync<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2440,11 +2200,7 @@ where
     });
 }
 
-fn serve_file_syncfs<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_syncfs<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2463,8 +2219,7 @@ fn serve_file_get_storage_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2480,8 +2235,7 @@ fn serve_file_getlinknode<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2493,11 +2247,7 @@ where
     });
 }
 
-fn serve_file_getfh<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_getfh<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2510,11 +2260,7 @@ where
     });
 }
 
-fn serve_dir_lookup<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_lookup<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2531,11 +2277,7 @@ where
     });
 }
 
-fn serve_dir_readdir<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_readdir<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2552,11 +2294,7 @@ where
     });
 }
 
-fn serve_dir_mkdir<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_mkdir<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2571,11 +2309,7 @@ where
     });
 }
 
-fn serve_dir_rmdir<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_rmdir<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2589,11 +2323,7 @@ where
     });
 }
 
-fn serve_dir_unlink<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_unlink<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2607,11 +2337,7 @@ where
     });
 }
 
-fn serve_dir_link<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_link<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2627,11 +2353,7 @@ where
     });
 }
 
-fn serve_dir_rename<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_rename<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2648,11 +2370,7 @@ where
     });
 }
 
-fn serve_dir_mkfile<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_mkfile<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2672,8 +2390,7 @@ fn serve_dir_notice_changes<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2690,8 +2407,7 @@ fn serve_file_set_translator<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2720,8 +2436,7 @@ fn serve_file_get_translator<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2737,8 +2452,7 @@ fn serve_file_get_translator_cntl<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2754,8 +2468,7 @@ fn serve_file_get_fs_options<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2767,11 +2480,7 @@ where
     });
 }
 
-fn serve_file_reparent<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_reparent<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2790,8 +2499,7 @@ fn serve_file_exec_paths<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2829,11 +2537,7 @@ where
     });
 }
 
-fn serve_file_utimens<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_utimens<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
@@ -2852,8 +2556,7 @@ fn serve_file_record_lock<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fs<K> + ?Sized,
 {
@@ -2868,13 +2571,7 @@ where
         let flock64 = body.data(INTEGER_64_X4)?;
         let rendezvous = body.send_right()?;
         body.end()?;
-        let results = S::file_record_lock(
-            server,
-            request.port(),
-            cmd,
-            flock64,
-            rendezvous,
-        )?;
+        let results = S::file_record_lock(server, request.port(), cmd, flock64, rendezvous)?;
         out.encode::<88>(|reply| encode_file_record_lock(reply, results))?;
         Ok(())
     });
@@ -3148,11 +2845,7 @@ pub fn file_get_storage_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<FileGetStorageInfoReply<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            8272,
-            _,
-        >(id::FILE_GET_STORAGE_INFO, result, encode_file_get_storage_info)
+    token.answer::<8272, _>(id::FILE_GET_STORAGE_INFO, result, encode_file_get_storage_info)
 }
 
 /// Answers a `file_getlinknode` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3278,11 +2971,7 @@ pub fn file_get_translator_cntl_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::FILE_GET_TRANSLATOR_CNTL, result, encode_file_get_translator_cntl)
+    token.answer::<64, _>(id::FILE_GET_TRANSLATOR_CNTL, result, encode_file_get_translator_cntl)
 }
 
 /// Answers a `file_get_fs_options` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -3384,13 +3073,7 @@ const _: () = {
     check("file_get_storage_info, request", &[], &[], 32);
     check(
         "file_get_storage_info, reply",
-        &[
-            Data(4),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-            Indefinite(2048),
-        ],
+        &[Data(4), Indefinite(2048), Indefinite(2048), Indefinite(2048), Indefinite(2048)],
         &[32, 48],
         8272,
     );
@@ -3398,18 +3081,8 @@ const _: () = {
     check("file_getlinknode, reply", &[Data(4), Port], &[32, 48], 64);
     check("file_getfh, request", &[], &[], 32);
     check("file_getfh, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
-    check(
-        "dir_lookup, request",
-        &[Data(1024), Data(4), Data(4)],
-        &[32, 1064, 1080],
-        1096,
-    );
-    check(
-        "dir_lookup, reply",
-        &[Data(4), Data(4), Data(1024), Port],
-        &[32, 48, 64, 1096],
-        1112,
-    );
+    check("dir_lookup, request", &[Data(1024), Data(4), Data(4)], &[32, 1064, 1080], 1096);
+    check("dir_lookup, reply", &[Data(4), Data(4), Data(1024), Port], &[32, 48, 64, 1096], 1112);
     check("dir_readdir, request", &[Data(4), Data(4), Data(8)], &[32, 48, 64], 80);
     check("dir_readdir, reply", &[Data(4), Indefinite(2048), Data(4)], &[32, 48], 2120);
     check("dir_mkdir, request", &[Data(1024), Data(4)], &[32, 1064], 1080);

@@ -15,6 +15,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `fs_experimental`.
 #[allow(dead_code)]
 pub const BASE: i32 = 444242;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -57,29 +58,24 @@ pub fn file_exec_file_name<K: rt::Kernel<Abi = Abi>>(
     deallocnames: &[rt::Name],
     destroynames: &[rt::Name],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_exec_file_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<15488>::new();
-            let mut request = buffer.request(exec_file.kernel());
-            request.copy_send(exec_task);
-            request.data(INTEGER_32, &flags);
-            request.fixed_string(STRING_C_X1024, filename)?;
-            request.indefinite(CHAR_ARRAY, argv)?;
-            request.indefinite(CHAR_ARRAY, envp)?;
-            request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
-            request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
-            let dest = rt::Dest::copy_send(exec_file);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::FILE_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"file_exec_file_name", move || {
+        let mut buffer = rt::MsgBuf::<15488>::new();
+        let mut request = buffer.request(exec_file.kernel());
+        request.copy_send(exec_task);
+        request.data(INTEGER_32, &flags);
+        request.fixed_string(STRING_C_X1024, filename)?;
+        request.indefinite(CHAR_ARRAY, argv)?;
+        request.indefinite(CHAR_ARRAY, envp)?;
+        request.indefinite_ports(fdarray, rt::Copying::VIRTUAL)?;
+        request.indefinite_ports(portarray, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(intarray))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(deallocnames))?;
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(destroynames))?;
+        let dest = rt::Dest::copy_send(exec_file);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FILE_EXEC_FILE_NAME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// A call that file systems of Hurd 0.9's early releases have, before `file_exec_paths`.
@@ -134,23 +130,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: FsExperimental<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 15488,
-        reply: 48,
-    };
-    rt::subsystem(
-        444242..444243,
-        largest,
-        move |request, out| { fs_experimental_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 15488, reply: 48 };
+    rt::subsystem(444242..444243, largest, move |request, out| {
+        fs_experimental_server(server, request, out)
+    })
 }
 
 fn serve_file_exec_file_name<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsExperimental<K> + ?Sized,
 {

@@ -21,6 +21,7 @@ const STRING_C_X1024: rt::Type = rt::Type::inline(12, 8, 1024);
 /// The message id of the first routine of `fs_notify`.
 #[allow(dead_code)]
 pub const BASE: i32 = 20500;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -50,26 +51,15 @@ pub fn dir_changed<K: rt::Kernel<Abi = Abi>>(
     change: DirChangedType,
     name: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"dir_changed",
-        move || {
-            let mut buffer = rt::MsgBuf::<1096>::new();
-            let mut request = buffer.request(notify_port.kernel());
-            request.data(INTEGER_32, &tickno);
-            request.data(INTEGER_32, &change);
-            request.fixed_string(STRING_C_X1024, name)?;
-            let dest = rt::Dest::copy_send(notify_port);
-            request
-                .send(
-                    id::DIR_CHANGED,
-                    dest,
-                    rt::SendOptions {
-                        bits: 16,
-                        ..rt::SendOptions::NONE
-                    },
-                )
-        },
-    )
+    rt::routine(&"dir_changed", move || {
+        let mut buffer = rt::MsgBuf::<1096>::new();
+        let mut request = buffer.request(notify_port.kernel());
+        request.data(INTEGER_32, &tickno);
+        request.data(INTEGER_32, &change);
+        request.fixed_string(STRING_C_X1024, name)?;
+        let dest = rt::Dest::copy_send(notify_port);
+        request.send(id::DIR_CHANGED, dest, rt::SendOptions { bits: 16, ..rt::SendOptions::NONE })
+    })
 }
 
 /// A file has changed, between two offsets.
@@ -93,27 +83,16 @@ pub fn file_changed<K: rt::Kernel<Abi = Abi>>(
     start: Loff,
     end: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"file_changed",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(notify_port.kernel());
-            request.data(INTEGER_32, &tickno);
-            request.data(INTEGER_32, &change);
-            request.data(INTEGER_64, &start);
-            request.data(INTEGER_64, &end);
-            let dest = rt::Dest::copy_send(notify_port);
-            request
-                .send(
-                    id::FILE_CHANGED,
-                    dest,
-                    rt::SendOptions {
-                        bits: 16,
-                        ..rt::SendOptions::NONE
-                    },
-                )
-        },
-    )
+    rt::routine(&"file_changed", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(notify_port.kernel());
+        request.data(INTEGER_32, &tickno);
+        request.data(INTEGER_32, &change);
+        request.data(INTEGER_64, &start);
+        request.data(INTEGER_64, &end);
+        let dest = rt::Dest::copy_send(notify_port);
+        request.send(id::FILE_CHANGED, dest, rt::SendOptions { bits: 16, ..rt::SendOptions::NONE })
+    })
 }
 
 /// What file systems tell who asked for changes. They do not wait for a client that does not listen.
@@ -177,22 +156,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: FsNotify<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 1096,
-        reply: 48,
-    };
-    rt::subsystem(
-        20500..20502,
-        largest,
-        move |request, out| { fs_notify_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 1096, reply: 48 };
+    rt::subsystem(20500..20502, largest, move |request, out| fs_notify_server(server, request, out))
 }
 
-fn serve_dir_changed<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_dir_changed<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: FsNotify<K> + ?Sized,
@@ -208,11 +176,7 @@ where
     });
 }
 
-fn serve_file_changed<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_file_changed<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: FsNotify<K> + ?Sized,
@@ -236,10 +200,5 @@ const _: () = {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
     check("dir_changed, request", &[Data(4), Data(4), Data(1024)], &[32, 48, 64], 1096);
-    check(
-        "file_changed, request",
-        &[Data(4), Data(4), Data(8), Data(8)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("file_changed, request", &[Data(4), Data(4), Data(8), Data(8)], &[32, 48, 64, 80], 96);
 };

@@ -19,6 +19,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `fsys`.
 #[allow(dead_code)]
 pub const BASE: i32 = 22000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -102,22 +103,18 @@ pub fn fsys_startup<'a, K: rt::Kernel<Abi = Abi>>(
     openflags: i32,
     control_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_startup",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(bootstrap.kernel());
-            request.data(INTEGER_32, &openflags);
-            request.poly(control_port);
-            let dest = rt::Dest::copy_send(bootstrap);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FSYS_STARTUP, dest, shape, rt::CallOptions::NONE)?;
-            let realnode = reply.send_right()?;
-            reply.end()?;
-            Ok(realnode)
-        },
-    )
+    rt::routine(&"fsys_startup", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(bootstrap.kernel());
+        request.data(INTEGER_32, &openflags);
+        request.poly(control_port);
+        let dest = rt::Dest::copy_send(bootstrap);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::FSYS_STARTUP, dest, shape, rt::CallOptions::NONE)?;
+        let realnode = reply.send_right()?;
+        reply.end()?;
+        Ok(realnode)
+    })
 }
 
 /// Tells a translator to end. Flags: bit 0 without waiting, bit 1 without a sync, bit 2 although it is in use,
@@ -137,18 +134,15 @@ pub fn fsys_goaway<K: rt::Kernel<Abi = Abi>>(
     fsys: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_goaway",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FSYS_GOAWAY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"fsys_goaway", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FSYS_GOAWAY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Opens the root for a client with these ids, below a directory. What is left to do is said as by
@@ -180,30 +174,22 @@ pub fn fsys_getroot<'a, K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     flags: i32,
 ) -> Result<FsysGetrootReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getroot",
-        move || {
-            let mut buffer = rt::MsgBuf::<4176>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.poly(dotdot_node);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FSYS_GETROOT, dest, shape, rt::CallOptions::NONE)?;
-            let do_retry = reply.data(INTEGER_32)?;
-            let retry_name = reply.fixed_string(STRING_C_X1024)?;
-            let file = reply.send_right()?;
-            reply.end()?;
-            Ok(FsysGetrootReply {
-                do_retry,
-                retry_name: retry_name.into(),
-                file,
-            })
-        },
-    )
+    rt::routine(&"fsys_getroot", move || {
+        let mut buffer = rt::MsgBuf::<4176>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.poly(dotdot_node);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(1112, 1112, rt::Complex::Always);
+        let mut reply = request.call(id::FSYS_GETROOT, dest, shape, rt::CallOptions::NONE)?;
+        let do_retry = reply.data(INTEGER_32)?;
+        let retry_name = reply.fixed_string(STRING_C_X1024)?;
+        let file = reply.send_right()?;
+        reply.end()?;
+        Ok(FsysGetrootReply { do_retry, retry_name: retry_name.into(), file })
+    })
 }
 
 /// Opens a file by the name that `file_getfh` told.
@@ -230,23 +216,19 @@ pub fn fsys_getfile<K: rt::Kernel<Abi = Abi>>(
     gen_gids: &[Uid],
     filehandle: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getfile",
-        move || {
-            let mut buffer = rt::MsgBuf::<6200>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
-            request.indefinite(CHAR_ARRAY, filehandle)?;
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FSYS_GETFILE, dest, shape, rt::CallOptions::NONE)?;
-            let file = reply.send_right()?;
-            reply.end()?;
-            Ok(file)
-        },
-    )
+    rt::routine(&"fsys_getfile", move || {
+        let mut buffer = rt::MsgBuf::<6200>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gen_gids))?;
+        request.indefinite(CHAR_ARRAY, filehandle)?;
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::FSYS_GETFILE, dest, shape, rt::CallOptions::NONE)?;
+        let file = reply.send_right()?;
+        reply.end()?;
+        Ok(file)
+    })
 }
 
 /// Brings the file system to its disk, and those below it if told to.
@@ -267,19 +249,16 @@ pub fn fsys_syncfs<K: rt::Kernel<Abi = Abi>>(
     wait: i32,
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_syncfs",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.data(INTEGER_32, &wait);
-            request.data(INTEGER_32, &do_children);
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FSYS_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"fsys_syncfs", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.data(INTEGER_32, &wait);
+        request.data(INTEGER_32, &do_children);
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FSYS_SYNCFS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes how the translator works, in the words of its command line.
@@ -300,21 +279,16 @@ pub fn fsys_set_options<K: rt::Kernel<Abi = Abi>>(
     options: &[u8],
     do_children: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_set_options",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.indefinite(CHAR_ARRAY, options)?;
-            request.data(INTEGER_32, &do_children);
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::FSYS_SET_OPTIONS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"fsys_set_options", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.indefinite(CHAR_ARRAY, options)?;
+        request.data(INTEGER_32, &do_children);
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FSYS_SET_OPTIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the privileged ports of the machine. Only the file system that the machine starts from has them.
@@ -334,26 +308,18 @@ pub fn fsys_set_options<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_getpriv<K: rt::Kernel<Abi = Abi>>(
     fsys: &rt::SendRight<K>,
 ) -> Result<FsysGetprivReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getpriv",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let request = buffer.request(fsys.kernel());
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FSYS_GETPRIV, dest, shape, rt::CallOptions::NONE)?;
-            let host_priv = reply.send_right()?;
-            let device_master = reply.send_right()?;
-            let fstask = reply.send_right()?;
-            reply.end()?;
-            Ok(FsysGetprivReply {
-                host_priv,
-                device_master,
-                fstask,
-            })
-        },
-    )
+    rt::routine(&"fsys_getpriv", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let request = buffer.request(fsys.kernel());
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Always);
+        let mut reply = request.call(id::FSYS_GETPRIV, dest, shape, rt::CallOptions::NONE)?;
+        let host_priv = reply.send_right()?;
+        let device_master = reply.send_right()?;
+        let fstask = reply.send_right()?;
+        reply.end()?;
+        Ok(FsysGetprivReply { host_priv, device_master, fstask })
+    })
 }
 
 /// Tells that file system of the process and authentication servers.
@@ -374,19 +340,16 @@ pub fn fsys_init<'a, K: rt::Kernel<Abi = Abi>>(
     proc_server: impl Into<rt::AnyRight<'a, K>>,
     auth_handle: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_init",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(fsys.kernel());
-            request.poly(proc_server);
-            request.copy_send(auth_handle);
-            let dest = rt::Dest::copy_send(fsys);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FSYS_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"fsys_init", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(fsys.kernel());
+        request.poly(proc_server);
+        request.copy_send(auth_handle);
+        let dest = rt::Dest::copy_send(fsys);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FSYS_INIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks a server to do a translator's work: it will send `fsys_startup` to the translator's bootstrap port.
@@ -407,19 +370,16 @@ pub fn fsys_forward<'a, K: rt::Kernel<Abi = Abi>>(
     requestor: impl Into<rt::AnyRight<'a, K>>,
     argv: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_forward",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(server.kernel());
-            request.poly(requestor);
-            request.indefinite(CHAR_ARRAY, argv)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::FSYS_FORWARD, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"fsys_forward", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(server.kernel());
+        request.poly(requestor);
+        request.indefinite(CHAR_ARRAY, argv)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::FSYS_FORWARD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells how the translator works, as `fsys_set_options` takes it.
@@ -437,20 +397,16 @@ pub fn fsys_forward<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_options<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_options",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(server.kernel());
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::FSYS_GET_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
-            let options = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(options.into_vec())
-        },
-    )
+    rt::routine(&"fsys_get_options", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(server.kernel());
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::FSYS_GET_OPTIONS, dest, shape, rt::CallOptions::NONE)?;
+        let options = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(options.into_vec())
+    })
 }
 
 /// Lists the translators below this one: names from its root on, and control ports.
@@ -469,24 +425,17 @@ pub fn fsys_get_options<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_children<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<FsysGetChildrenReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_children",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let request = buffer.request(server.kernel());
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
-            let mut reply = request
-                .call(id::FSYS_GET_CHILDREN, dest, shape, rt::CallOptions::NONE)?;
-            let names = reply.indefinite(CHAR_ARRAY)?;
-            let controls = reply.indefinite_ports()?;
-            reply.end()?;
-            Ok(FsysGetChildrenReply {
-                names: names.into_vec(),
-                controls,
-            })
-        },
-    )
+    rt::routine(&"fsys_get_children", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let request = buffer.request(server.kernel());
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
+        let mut reply = request.call(id::FSYS_GET_CHILDREN, dest, shape, rt::CallOptions::NONE)?;
+        let names = reply.indefinite(CHAR_ARRAY)?;
+        let controls = reply.indefinite_ports()?;
+        reply.end()?;
+        Ok(FsysGetChildrenReply { names: names.into_vec(), controls })
+    })
 }
 
 /// Tells what the translator shows, such as the device of a file system.
@@ -504,20 +453,16 @@ pub fn fsys_get_children<K: rt::Kernel<Abi = Abi>>(
 pub fn fsys_get_source<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_source",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let request = buffer.request(server.kernel());
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-            let mut reply = request
-                .call(id::FSYS_GET_SOURCE, dest, shape, rt::CallOptions::NONE)?;
-            let source = reply.fixed_string(STRING_C_X1024)?;
-            reply.end()?;
-            Ok(source.into())
-        },
-    )
+    rt::routine(&"fsys_get_source", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let request = buffer.request(server.kernel());
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+        let mut reply = request.call(id::FSYS_GET_SOURCE, dest, shape, rt::CallOptions::NONE)?;
+        let source = reply.fixed_string(STRING_C_X1024)?;
+        reply.end()?;
+        Ok(source.into())
+    })
 }
 
 /// The control ports of translators.
@@ -544,11 +489,7 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
     /// bit 3 only if it is no directory, bit 4 with those below it.
     ///
     /// `fsys_goaway`, sent by [`fsys_goaway()`].
-    fn fsys_goaway(
-        &self,
-        fsys: rt::Port<'_, K>,
-        flags: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn fsys_goaway(&self, fsys: rt::Port<'_, K>, flags: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -607,10 +548,7 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
     /// Gives the privileged ports of the machine. Only the file system that the machine starts from has them.
     ///
     /// `fsys_getpriv`, sent by [`fsys_getpriv()`].
-    fn fsys_getpriv(
-        &self,
-        fsys: rt::Port<'_, K>,
-    ) -> Result<FsysGetprivReply<K>, rt::KernReturn> {
+    fn fsys_getpriv(&self, fsys: rt::Port<'_, K>) -> Result<FsysGetprivReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -641,10 +579,7 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
     /// Tells how the translator works, as `fsys_set_options` takes it.
     ///
     /// `fsys_get_options`, sent by [`fsys_get_options()`].
-    fn fsys_get_options(
-        &self,
-        server: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn fsys_get_options(&self, server: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -661,10 +596,7 @@ pub trait Fsys<K: rt::Kernel<Abi = Abi>> {
     /// Tells what the translator shows, such as the device of a file system.
     ///
     /// `fsys_get_source`, sent by [`fsys_get_source()`].
-    fn fsys_get_source(
-        &self,
-        server: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn fsys_get_source(&self, server: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -704,22 +636,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 6200,
-        reply: 4160,
-    };
-    rt::subsystem(
-        22000..22012,
-        largest,
-        move |request, out| { fsys_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 6200, reply: 4160 };
+    rt::subsystem(22000..22012, largest, move |request, out| fsys_server(server, request, out))
 }
 
-fn serve_fsys_startup<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_startup<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -736,11 +657,7 @@ where
     });
 }
 
-fn serve_fsys_goaway<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_goaway<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -754,11 +671,7 @@ where
     });
 }
 
-fn serve_fsys_getroot<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_getroot<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -770,24 +683,14 @@ where
         let gen_gids = body.indefinite(INTEGER_32_ARRAY)?;
         let flags = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::fsys_getroot(
-            server,
-            request.port(),
-            dotdot_node,
-            gen_uids,
-            gen_gids,
-            flags,
-        )?;
+        let results =
+            S::fsys_getroot(server, request.port(), dotdot_node, gen_uids, gen_gids, flags)?;
         out.encode::<1112>(|reply| encode_fsys_getroot(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_fsys_getfile<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_getfile<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -798,23 +701,13 @@ where
         let gen_gids = body.indefinite(INTEGER_32_ARRAY)?;
         let filehandle = body.indefinite(CHAR_ARRAY)?;
         body.end()?;
-        let results = S::fsys_getfile(
-            server,
-            request.port(),
-            gen_uids,
-            gen_gids,
-            filehandle,
-        )?;
+        let results = S::fsys_getfile(server, request.port(), gen_uids, gen_gids, filehandle)?;
         out.encode::<64>(|reply| encode_fsys_getfile(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_fsys_syncfs<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_syncfs<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -833,8 +726,7 @@ fn serve_fsys_set_options<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
 {
@@ -848,11 +740,7 @@ where
     });
 }
 
-fn serve_fsys_getpriv<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_getpriv<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -865,11 +753,7 @@ where
     });
 }
 
-fn serve_fsys_init<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_init<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -885,11 +769,7 @@ where
     });
 }
 
-fn serve_fsys_forward<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_fsys_forward<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
@@ -908,8 +788,7 @@ fn serve_fsys_get_options<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
 {
@@ -925,8 +804,7 @@ fn serve_fsys_get_children<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
 {
@@ -942,8 +820,7 @@ fn serve_fsys_get_source<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Fsys<K> + ?Sized,
 {
@@ -1004,11 +881,7 @@ fn encode_fsys_get_children<K: rt::Kernel<Abi = Abi>>(
     results: FsysGetChildrenReply<K>,
 ) -> Result<(), rt::KernReturn> {
     reply.indefinite_copy(CHAR_ARRAY, &results.names)?;
-    reply
-        .indefinite_ports(
-            rt::PortArray::moving(results.controls),
-            rt::Copying::VIRTUAL,
-        )?;
+    reply.indefinite_ports(rt::PortArray::moving(results.controls), rt::Copying::VIRTUAL)?;
     Ok(())
 }
 
@@ -1144,12 +1017,7 @@ const _: () = {
         &[32, 48],
         4176,
     );
-    check(
-        "fsys_getroot, reply",
-        &[Data(4), Data(4), Data(1024), Port],
-        &[32, 48, 64, 1096],
-        1112,
-    );
+    check("fsys_getroot, reply", &[Data(4), Data(4), Data(1024), Port], &[32, 48, 64, 1096], 1112);
     check(
         "fsys_getfile, request",
         &[Indefinite(2048), Indefinite(2048), Indefinite(2048)],

@@ -16,6 +16,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `fsys_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 22100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -63,17 +64,14 @@ pub fn fsys_startup_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     realnode: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_startup_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(realnode);
-            let dest = reply_port.into();
-            request.send(id::FSYS_STARTUP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_startup_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(realnode);
+        let dest = reply_port.into();
+        request.send(id::FSYS_STARTUP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The translator ends.
@@ -92,16 +90,13 @@ pub fn fsys_goaway_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_goaway_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::FSYS_GOAWAY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_goaway_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::FSYS_GOAWAY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The root, or what is left to do.
@@ -126,19 +121,16 @@ pub fn fsys_getroot_reply<'a, K: rt::Kernel<Abi = Abi>>(
     retry_name: &rt::CStr,
     file: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getroot_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1112>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &do_retry);
-            request.fixed_string(STRING_C_X1024, retry_name)?;
-            request.poly(file);
-            let dest = reply_port.into();
-            request.send(id::FSYS_GETROOT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_getroot_reply", move || {
+        let mut buffer = rt::MsgBuf::<1112>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &do_retry);
+        request.fixed_string(STRING_C_X1024, retry_name)?;
+        request.poly(file);
+        let dest = reply_port.into();
+        request.send(id::FSYS_GETROOT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The file.
@@ -159,17 +151,14 @@ pub fn fsys_getfile_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     file: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getfile_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(file);
-            let dest = reply_port.into();
-            request.send(id::FSYS_GETFILE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_getfile_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(file);
+        let dest = reply_port.into();
+        request.send(id::FSYS_GETFILE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The file system is on its disk.
@@ -188,16 +177,13 @@ pub fn fsys_syncfs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_syncfs_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::FSYS_SYNCFS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_syncfs_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::FSYS_SYNCFS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The options are set.
@@ -216,16 +202,13 @@ pub fn fsys_set_options_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_set_options_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::FSYS_SET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_set_options_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::FSYS_SET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The privileged ports.
@@ -250,19 +233,16 @@ pub fn fsys_getpriv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     device_master: impl Into<rt::AnyRight<'a, K>>,
     fstask: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_getpriv_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(host_priv);
-            request.poly(device_master);
-            request.poly(fstask);
-            let dest = reply_port.into();
-            request.send(id::FSYS_GETPRIV_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_getpriv_reply", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(host_priv);
+        request.poly(device_master);
+        request.poly(fstask);
+        let dest = reply_port.into();
+        request.send(id::FSYS_GETPRIV_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The file system knows the servers.
@@ -281,16 +261,13 @@ pub fn fsys_init_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_init_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::FSYS_INIT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_init_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::FSYS_INIT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server takes the work.
@@ -309,16 +286,13 @@ pub fn fsys_forward_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_forward_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::FSYS_FORWARD_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_forward_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::FSYS_FORWARD_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The options.
@@ -339,17 +313,14 @@ pub fn fsys_get_options_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     options: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_options_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, options)?;
-            let dest = reply_port.into();
-            request.send(id::FSYS_GET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_get_options_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, options)?;
+        let dest = reply_port.into();
+        request.send(id::FSYS_GET_OPTIONS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The names of the translators below. The ports are not in this form.
@@ -369,17 +340,14 @@ pub fn fsys_get_children_reply<K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     children: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_children_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, children)?;
-            let dest = rt::Dest::copy_send(server);
-            request.send(id::FSYS_GET_CHILDREN_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_get_children_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, children)?;
+        let dest = rt::Dest::copy_send(server);
+        request.send(id::FSYS_GET_CHILDREN_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the translator shows.
@@ -399,17 +367,14 @@ pub fn fsys_get_source_reply<K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     source: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"fsys_get_source_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &return_code);
-            request.fixed_string(STRING_C_X1024, source)?;
-            let dest = rt::Dest::copy_send(server);
-            request.send(id::FSYS_GET_SOURCE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"fsys_get_source_reply", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &return_code);
+        request.fixed_string(STRING_C_X1024, source)?;
+        let dest = rt::Dest::copy_send(server);
+        request.send(id::FSYS_GET_SOURCE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to calls of `fsys` as messages of their own. Numbers are those of `fsys`, plus 100.
@@ -584,9 +549,7 @@ where
         id::FSYS_INIT_REPLY => serve_fsys_init_reply(server, request, out),
         id::FSYS_FORWARD_REPLY => serve_fsys_forward_reply(server, request, out),
         id::FSYS_GET_OPTIONS_REPLY => serve_fsys_get_options_reply(server, request, out),
-        id::FSYS_GET_CHILDREN_REPLY => {
-            serve_fsys_get_children_reply(server, request, out)
-        }
+        id::FSYS_GET_CHILDREN_REPLY => serve_fsys_get_children_reply(server, request, out),
         id::FSYS_GET_SOURCE_REPLY => serve_fsys_get_source_reply(server, request, out),
         _ => return false,
     }
@@ -600,23 +563,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2104,
-        reply: 48,
-    };
-    rt::subsystem(
-        22100..22112,
-        largest,
-        move |request, out| { fsys_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2104, reply: 48 };
+    rt::subsystem(22100..22112, largest, move |request, out| {
+        fsys_reply_server(server, request, out)
+    })
 }
 
 fn serve_fsys_startup_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -635,8 +592,7 @@ fn serve_fsys_goaway_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -653,8 +609,7 @@ fn serve_fsys_getroot_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -665,14 +620,7 @@ where
         let retry_name = body.fixed_string(STRING_C_X1024)?;
         let file = body.send_right()?;
         body.end()?;
-        S::fsys_getroot_reply(
-            server,
-            request.port(),
-            return_code,
-            do_retry,
-            retry_name,
-            file,
-        )?;
+        S::fsys_getroot_reply(server, request.port(), return_code, do_retry, retry_name, file)?;
         Ok(())
     });
 }
@@ -681,8 +629,7 @@ fn serve_fsys_getfile_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -701,8 +648,7 @@ fn serve_fsys_syncfs_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -719,8 +665,7 @@ fn serve_fsys_set_options_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -737,19 +682,13 @@ fn serve_fsys_getpriv_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(96, 96, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-            SEND_RIGHT,
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), SEND_RIGHT, SEND_RIGHT, SEND_RIGHT])?;
         let return_code = body.data(INTEGER_32)?;
         let host_priv = body.send_right()?;
         let device_master = body.send_right()?;
@@ -771,8 +710,7 @@ fn serve_fsys_init_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -789,8 +727,7 @@ fn serve_fsys_forward_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -807,8 +744,7 @@ fn serve_fsys_get_options_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -826,8 +762,7 @@ fn serve_fsys_get_children_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -845,8 +780,7 @@ fn serve_fsys_get_source_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: FsysReply<K> + ?Sized,
 {
@@ -877,25 +811,10 @@ const _: () = {
     check("fsys_getfile_reply, request", &[Data(4), Port], &[32, 48], 64);
     check("fsys_syncfs_reply, request", &[Data(4)], &[32], 48);
     check("fsys_set_options_reply, request", &[Data(4)], &[32], 48);
-    check(
-        "fsys_getpriv_reply, request",
-        &[Data(4), Port, Port, Port],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("fsys_getpriv_reply, request", &[Data(4), Port, Port, Port], &[32, 48, 64, 80], 96);
     check("fsys_init_reply, request", &[Data(4)], &[32], 48);
     check("fsys_forward_reply, request", &[Data(4)], &[32], 48);
-    check(
-        "fsys_get_options_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
-    check(
-        "fsys_get_children_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("fsys_get_options_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
+    check("fsys_get_children_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("fsys_get_source_reply, request", &[Data(4), Data(1024)], &[32, 48], 1080);
 };

@@ -8,6 +8,7 @@ pub type Abi = rt::abi::GnuX86_64;
 /// The message id of the first routine of `ifsock`.
 #[allow(dead_code)]
 pub const BASE: i32 = 34000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -30,20 +31,16 @@ pub mod id {
 pub fn ifsock_getsockaddr<K: rt::Kernel<Abi = Abi>>(
     file: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"ifsock_getsockaddr",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(file.kernel());
-            let dest = rt::Dest::copy_send(file);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::IFSOCK_GETSOCKADDR, dest, shape, rt::CallOptions::NONE)?;
-            let sockaddr = reply.send_right()?;
-            reply.end()?;
-            Ok(sockaddr)
-        },
-    )
+    rt::routine(&"ifsock_getsockaddr", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(file.kernel());
+        let dest = rt::Dest::copy_send(file);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::IFSOCK_GETSOCKADDR, dest, shape, rt::CallOptions::NONE)?;
+        let sockaddr = reply.send_right()?;
+        reply.end()?;
+        Ok(sockaddr)
+    })
 }
 
 /// Files that stand for sockets of the machine itself. Each of them answers the calls of `fs` as well.
@@ -88,23 +85,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Ifsock<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 32,
-        reply: 64,
-    };
-    rt::subsystem(
-        34000..34001,
-        largest,
-        move |request, out| { ifsock_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 32, reply: 64 };
+    rt::subsystem(34000..34001, largest, move |request, out| ifsock_server(server, request, out))
 }
 
 fn serve_ifsock_getsockaddr<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Ifsock<K> + ?Sized,
 {

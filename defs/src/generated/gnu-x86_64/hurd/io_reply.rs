@@ -84,13 +84,10 @@ pub struct IoStatbuf {
     /// `st_spare`
     pub st_spare: IoStatbufSpare,
 }
+
 const _: () = {
     use rt::layout::equal;
-    equal(
-        "`io_statbuf_t` must have 176 bytes",
-        ::core::mem::size_of::<IoStatbuf>(),
-        176,
-    );
+    equal("`io_statbuf_t` must have 176 bytes", ::core::mem::size_of::<IoStatbuf>(), 176);
     equal(
         "`st_fstype` must be at 0 of `io_statbuf_t`",
         ::core::mem::offset_of!(IoStatbuf, st_fstype),
@@ -203,19 +200,12 @@ pub struct Timespec {
     /// `tv_nsec`
     pub tv_nsec: RpcLongInteger,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`timespec_t` must have 16 bytes", ::core::mem::size_of::<Timespec>(), 16);
-    equal(
-        "`tv_sec` must be at 0 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_sec),
-        0,
-    );
-    equal(
-        "`tv_nsec` must be at 8 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_nsec),
-        8,
-    );
+    equal("`tv_sec` must be at 0 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_sec), 0);
+    equal("`tv_nsec` must be at 8 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_nsec), 8);
 };
 
 const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
@@ -228,6 +218,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `io_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 21100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -313,17 +304,14 @@ pub fn io_write_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_write_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64, &amount);
-            let dest = reply.into();
-            request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_write_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64, &amount);
+        let dest = reply.into();
+        request.send(id::IO_WRITE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The data.
@@ -344,17 +332,14 @@ pub fn io_read_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     data: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_read_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, data)?;
-            let dest = reply.into();
-            request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_read_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, data)?;
+        let dest = reply.into();
+        request.send(id::IO_READ_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Where the file pointer is.
@@ -375,17 +360,14 @@ pub fn io_seek_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newp: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_seek_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64, &newp);
-            let dest = reply.into();
-            request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_seek_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64, &newp);
+        let dest = reply.into();
+        request.send(id::IO_SEEK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How much can be read.
@@ -406,17 +388,14 @@ pub fn io_readable_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readable_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64, &amount);
-            let dest = reply.into();
-            request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readable_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64, &amount);
+        let dest = reply.into();
+        request.send(id::IO_READABLE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are set.
@@ -435,16 +414,13 @@ pub fn io_set_all_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_all_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_all_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SET_ALL_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How the object is open.
@@ -465,17 +441,14 @@ pub fn io_get_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     bits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &bits);
-            let dest = reply.into();
-            request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &bits);
+        let dest = reply.into();
+        request.send(id::IO_GET_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are set.
@@ -494,16 +467,13 @@ pub fn io_set_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_some_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_some_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SET_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The bits are clear.
@@ -522,16 +492,13 @@ pub fn io_clear_some_openmodes_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_clear_some_openmodes_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_clear_some_openmodes_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_CLEAR_SOME_OPENMODES_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The reason that the signals give.
@@ -552,17 +519,14 @@ pub fn io_async_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     async_id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_async_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(async_id_port);
-            let dest = reply.into();
-            request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_async_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(async_id_port);
+        let dest = reply.into();
+        request.send(id::IO_ASYNC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The owner is set.
@@ -581,16 +545,13 @@ pub fn io_mod_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_mod_owner_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_mod_owner_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_MOD_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The owner.
@@ -611,17 +572,14 @@ pub fn io_get_owner_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_owner_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &owner);
-            let dest = reply.into();
-            request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_owner_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &owner);
+        let dest = reply.into();
+        request.send(id::IO_GET_OWNER_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The reason that the signals of `O_ASYNC` give.
@@ -642,17 +600,14 @@ pub fn io_get_icky_async_id_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     id_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_icky_async_id_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(id_port);
-            let dest = reply.into();
-            request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_icky_async_id_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(id_port);
+        let dest = reply.into();
+        request.send(id::IO_GET_ICKY_ASYNC_ID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What is possible.
@@ -673,17 +628,14 @@ pub fn io_select_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &select_result);
-            let dest = reply.into();
-            request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_select_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &select_result);
+        let dest = reply.into();
+        request.send(id::IO_SELECT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The status.
@@ -704,17 +656,14 @@ pub fn io_stat_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     stat_info: &IoStatbuf,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_stat_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<232>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64_X22, stat_info);
-            let dest = reply.into();
-            request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_stat_reply", move || {
+        let mut buffer = rt::MsgBuf::<232>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64_X22, stat_info);
+        let dest = reply.into();
+        request.send(id::IO_STAT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The port that may do less.
@@ -735,17 +684,14 @@ pub fn io_restrict_auth_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     new_object: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_restrict_auth_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(new_object);
-            let dest = reply.into();
-            request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_restrict_auth_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(new_object);
+        let dest = reply.into();
+        request.send(id::IO_RESTRICT_AUTH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The other port.
@@ -766,17 +712,14 @@ pub fn io_duplicate_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     newport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_duplicate_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(newport);
-            let dest = reply.into();
-            request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_duplicate_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(newport);
+        let dest = reply.into();
+        request.send(id::IO_DUPLICATE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The name and version.
@@ -803,20 +746,17 @@ pub fn io_server_version_reply<'a, K: rt::Kernel<Abi = Abi>>(
     server_minor_version: i32,
     server_edit_level: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_server_version_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1128>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.fixed_string(STRING_C_X1024, server_name)?;
-            request.data(INTEGER_32, &server_major_version);
-            request.data(INTEGER_32, &server_minor_version);
-            request.data(INTEGER_32, &server_edit_level);
-            let dest = reply.into();
-            request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_server_version_reply", move || {
+        let mut buffer = rt::MsgBuf::<1128>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.fixed_string(STRING_C_X1024, server_name)?;
+        request.data(INTEGER_32, &server_major_version);
+        request.data(INTEGER_32, &server_minor_version);
+        request.data(INTEGER_32, &server_edit_level);
+        let dest = reply.into();
+        request.send(id::IO_SERVER_VERSION_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The memory objects.
@@ -839,18 +779,15 @@ pub fn io_map_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rdobject: impl Into<rt::AnyRight<'a, K>>,
     wrobject: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(rdobject);
-            request.poly(wrobject);
-            let dest = reply.into();
-            request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_reply", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(rdobject);
+        request.poly(wrobject);
+        let dest = reply.into();
+        request.send(id::IO_MAP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The memory object of the shared page.
@@ -871,17 +808,14 @@ pub fn io_map_cntl_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     memobj: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_cntl_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(memobj);
-            let dest = reply.into();
-            request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_cntl_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(memobj);
+        let dest = reply.into();
+        request.send(id::IO_MAP_CNTL_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The client has the conch.
@@ -900,16 +834,13 @@ pub fn io_get_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_conch_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_conch_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_GET_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The conch is back.
@@ -928,16 +859,13 @@ pub fn io_release_conch_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_release_conch_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_release_conch_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_RELEASE_CONCH_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -956,16 +884,13 @@ pub fn io_eofnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_eofnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_eofnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_EOFNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -984,16 +909,13 @@ pub fn io_prenotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_prenotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_prenotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_PRENOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -1012,16 +934,13 @@ pub fn io_postnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_postnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_postnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_POSTNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The server knows.
@@ -1040,16 +959,13 @@ pub fn io_readnotify_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readnotify_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readnotify_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_READNOTIFY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// There is more to read.
@@ -1068,16 +984,13 @@ pub fn io_readsleep_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readsleep_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readsleep_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_READSLEEP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The signals are sent.
@@ -1096,16 +1009,13 @@ pub fn io_sigio_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_sigio_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_sigio_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_SIGIO_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The limit or property.
@@ -1126,17 +1036,14 @@ pub fn io_pathconf_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_pathconf_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &value);
-            let dest = reply.into();
-            request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_pathconf_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &value);
+        let dest = reply.into();
+        request.send(id::IO_PATHCONF_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What stands for the object and its file system.
@@ -1161,19 +1068,16 @@ pub fn io_identity_reply<'a, K: rt::Kernel<Abi = Abi>>(
     fsidport: impl Into<rt::AnyRight<'a, K>>,
     fileno: Ino64,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_identity_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(idport);
-            request.poly(fsidport);
-            request.data(INTEGER_64, &fileno);
-            let dest = reply.into();
-            request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_identity_reply", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(idport);
+        request.poly(fsidport);
+        request.data(INTEGER_64, &fileno);
+        let dest = reply.into();
+        request.send(id::IO_IDENTITY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The object is taken away from the others.
@@ -1192,16 +1096,13 @@ pub fn io_revoke_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_revoke_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply.into();
-            request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_revoke_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply.into();
+        request.send(id::IO_REVOKE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What is possible; nothing if time is over.
@@ -1222,17 +1123,14 @@ pub fn io_select_timeout_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     select_result: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_timeout_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &select_result);
-            let dest = reply.into();
-            request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_select_timeout_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &select_result);
+        let dest = reply.into();
+        request.send(id::IO_SELECT_TIMEOUT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to calls of `io` as messages of their own. Numbers are those of `io`, plus 100.
@@ -1623,29 +1521,21 @@ where
         id::IO_READ_REPLY => serve_io_read_reply(server, request, out),
         id::IO_SEEK_REPLY => serve_io_seek_reply(server, request, out),
         id::IO_READABLE_REPLY => serve_io_readable_reply(server, request, out),
-        id::IO_SET_ALL_OPENMODES_REPLY => {
-            serve_io_set_all_openmodes_reply(server, request, out)
-        }
+        id::IO_SET_ALL_OPENMODES_REPLY => serve_io_set_all_openmodes_reply(server, request, out),
         id::IO_GET_OPENMODES_REPLY => serve_io_get_openmodes_reply(server, request, out),
-        id::IO_SET_SOME_OPENMODES_REPLY => {
-            serve_io_set_some_openmodes_reply(server, request, out)
-        }
+        id::IO_SET_SOME_OPENMODES_REPLY => serve_io_set_some_openmodes_reply(server, request, out),
         id::IO_CLEAR_SOME_OPENMODES_REPLY => {
             serve_io_clear_some_openmodes_reply(server, request, out)
         }
         id::IO_ASYNC_REPLY => serve_io_async_reply(server, request, out),
         id::IO_MOD_OWNER_REPLY => serve_io_mod_owner_reply(server, request, out),
         id::IO_GET_OWNER_REPLY => serve_io_get_owner_reply(server, request, out),
-        id::IO_GET_ICKY_ASYNC_ID_REPLY => {
-            serve_io_get_icky_async_id_reply(server, request, out)
-        }
+        id::IO_GET_ICKY_ASYNC_ID_REPLY => serve_io_get_icky_async_id_reply(server, request, out),
         id::IO_SELECT_REPLY => serve_io_select_reply(server, request, out),
         id::IO_STAT_REPLY => serve_io_stat_reply(server, request, out),
         id::IO_RESTRICT_AUTH_REPLY => serve_io_restrict_auth_reply(server, request, out),
         id::IO_DUPLICATE_REPLY => serve_io_duplicate_reply(server, request, out),
-        id::IO_SERVER_VERSION_REPLY => {
-            serve_io_server_version_reply(server, request, out)
-        }
+        id::IO_SERVER_VERSION_REPLY => serve_io_server_version_reply(server, request, out),
         id::IO_MAP_REPLY => serve_io_map_reply(server, request, out),
         id::IO_MAP_CNTL_REPLY => serve_io_map_cntl_reply(server, request, out),
         id::IO_GET_CONCH_REPLY => serve_io_get_conch_reply(server, request, out),
@@ -1659,9 +1549,7 @@ where
         id::IO_PATHCONF_REPLY => serve_io_pathconf_reply(server, request, out),
         id::IO_IDENTITY_REPLY => serve_io_identity_reply(server, request, out),
         id::IO_REVOKE_REPLY => serve_io_revoke_reply(server, request, out),
-        id::IO_SELECT_TIMEOUT_REPLY => {
-            serve_io_select_timeout_reply(server, request, out)
-        }
+        id::IO_SELECT_TIMEOUT_REPLY => serve_io_select_timeout_reply(server, request, out),
         _ => return false,
     }
     true
@@ -1674,22 +1562,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2104,
-        reply: 48,
-    };
-    rt::subsystem(
-        21100..21132,
-        largest,
-        move |request, out| { io_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2104, reply: 48 };
+    rt::subsystem(21100..21132, largest, move |request, out| io_reply_server(server, request, out))
 }
 
-fn serve_io_write_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_write_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1704,11 +1581,7 @@ where
     });
 }
 
-fn serve_io_read_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_read_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1723,11 +1596,7 @@ where
     });
 }
 
-fn serve_io_seek_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_seek_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1746,8 +1615,7 @@ fn serve_io_readable_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1765,8 +1633,7 @@ fn serve_io_set_all_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1783,8 +1650,7 @@ fn serve_io_get_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1802,8 +1668,7 @@ fn serve_io_set_some_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1820,8 +1685,7 @@ fn serve_io_clear_some_openmodes_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1834,11 +1698,7 @@ where
     });
 }
 
-fn serve_io_async_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_async_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1858,8 +1718,7 @@ fn serve_io_mod_owner_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1876,8 +1735,7 @@ fn serve_io_get_owner_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1895,8 +1753,7 @@ fn serve_io_get_icky_async_id_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1915,8 +1772,7 @@ fn serve_io_select_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1930,11 +1786,7 @@ where
     });
 }
 
-fn serve_io_stat_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_stat_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -1953,8 +1805,7 @@ fn serve_io_restrict_auth_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1973,8 +1824,7 @@ fn serve_io_duplicate_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -1993,8 +1843,7 @@ fn serve_io_server_version_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2019,11 +1868,7 @@ where
     });
 }
 
-fn serve_io_map_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -2044,8 +1889,7 @@ fn serve_io_map_cntl_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2064,8 +1908,7 @@ fn serve_io_get_conch_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2082,8 +1925,7 @@ fn serve_io_release_conch_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2100,8 +1942,7 @@ fn serve_io_eofnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2118,8 +1959,7 @@ fn serve_io_prenotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2136,8 +1976,7 @@ fn serve_io_postnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2154,8 +1993,7 @@ fn serve_io_readnotify_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2172,8 +2010,7 @@ fn serve_io_readsleep_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2186,11 +2023,7 @@ where
     });
 }
 
-fn serve_io_sigio_reply<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_sigio_reply<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
@@ -2208,8 +2041,7 @@ fn serve_io_pathconf_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2227,8 +2059,7 @@ fn serve_io_identity_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2245,14 +2076,7 @@ where
         let fsidport = body.send_right()?;
         let fileno = body.data(INTEGER_64)?;
         body.end()?;
-        S::io_identity_reply(
-            server,
-            request.port(),
-            return_code,
-            idport,
-            fsidport,
-            fileno,
-        )?;
+        S::io_identity_reply(server, request.port(), return_code, idport, fsidport, fileno)?;
         Ok(())
     });
 }
@@ -2261,8 +2085,7 @@ fn serve_io_revoke_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2279,8 +2102,7 @@ fn serve_io_select_timeout_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoReply<K> + ?Sized,
 {
@@ -2333,12 +2155,7 @@ const _: () = {
     check("io_readsleep_reply, request", &[Data(4)], &[32], 48);
     check("io_sigio_reply, request", &[Data(4)], &[32], 48);
     check("io_pathconf_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "io_identity_reply, request",
-        &[Data(4), Port, Port, Data(8)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("io_identity_reply, request", &[Data(4), Port, Port, Data(8)], &[32, 48, 64, 80], 96);
     check("io_revoke_reply, request", &[Data(4)], &[32], 48);
     check("io_select_timeout_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
 };

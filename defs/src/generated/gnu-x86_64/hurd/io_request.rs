@@ -38,19 +38,12 @@ pub struct Timespec {
     /// `tv_nsec`
     pub tv_nsec: RpcLongInteger,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`timespec_t` must have 16 bytes", ::core::mem::size_of::<Timespec>(), 16);
-    equal(
-        "`tv_sec` must be at 0 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_sec),
-        0,
-    );
-    equal(
-        "`tv_nsec` must be at 8 of `timespec_t`",
-        ::core::mem::offset_of!(Timespec, tv_nsec),
-        8,
-    );
+    equal("`tv_sec` must be at 0 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_sec), 0);
+    equal("`tv_nsec` must be at 8 of `timespec_t`", ::core::mem::offset_of!(Timespec, tv_nsec), 8);
 };
 
 const CHAR_ARRAY: rt::Type = rt::Type::out_of_line(8, 8);
@@ -62,6 +55,7 @@ const INTEGER_64_X2: rt::Type = rt::Type::inline(11, 64, 2);
 /// The message id of the first routine of `io_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 21000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -146,18 +140,15 @@ pub fn io_write_request<K: rt::Kernel<Abi = Abi>>(
     data: &[u8],
     offset: Loff,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_write_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<2120>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.indefinite(CHAR_ARRAY, data)?;
-            request.data(INTEGER_64, &offset);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_write_request", move || {
+        let mut buffer = rt::MsgBuf::<2120>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.indefinite(CHAR_ARRAY, data)?;
+        request.data(INTEGER_64, &offset);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_WRITE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_read_request`, simpleroutine, message 21001.
@@ -177,18 +168,15 @@ pub fn io_read_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     amount: VmSize,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_read_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_64, &amount);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_read_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_64, &amount);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READ_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_seek_request`, simpleroutine, message 21002.
@@ -208,18 +196,15 @@ pub fn io_seek_request<K: rt::Kernel<Abi = Abi>>(
     offset: Loff,
     whence: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_seek_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &offset);
-            request.data(INTEGER_32, &whence);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_seek_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &offset);
+        request.data(INTEGER_32, &whence);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SEEK_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readable_request`, simpleroutine, message 21003.
@@ -235,16 +220,13 @@ pub fn io_readable_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readable_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readable_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READABLE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_set_all_openmodes_request`, simpleroutine, message 21004.
@@ -262,17 +244,14 @@ pub fn io_set_all_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newbits: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_all_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &newbits);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_all_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &newbits);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SET_ALL_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_openmodes_request`, simpleroutine, message 21005.
@@ -288,16 +267,13 @@ pub fn io_get_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_set_some_openmodes_request`, simpleroutine, message 21006.
@@ -315,17 +291,14 @@ pub fn io_set_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_set: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_set_some_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &bits_to_set);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_set_some_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &bits_to_set);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SET_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_clear_some_openmodes_request`, simpleroutine, message 21007.
@@ -343,18 +316,14 @@ pub fn io_clear_some_openmodes_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     bits_to_clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_clear_some_openmodes_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &bits_to_clear);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_clear_some_openmodes_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &bits_to_clear);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_CLEAR_SOME_OPENMODES_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_async_request`, simpleroutine, message 21008.
@@ -372,17 +341,14 @@ pub fn io_async_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify_port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_async_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.poly(notify_port);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_async_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.poly(notify_port);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_ASYNC_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_mod_owner_request`, simpleroutine, message 21009.
@@ -400,17 +366,14 @@ pub fn io_mod_owner_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     owner: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_mod_owner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &owner);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_mod_owner_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &owner);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MOD_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_owner_request`, simpleroutine, message 21010.
@@ -426,16 +389,13 @@ pub fn io_get_owner_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_owner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_owner_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_OWNER_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_icky_async_id_request`, simpleroutine, message 21011.
@@ -451,16 +411,13 @@ pub fn io_get_icky_async_id_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_icky_async_id_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_icky_async_id_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_ICKY_ASYNC_ID_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_select_request`, simpleroutine, message 21012.
@@ -477,22 +434,18 @@ pub fn io_select_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send_with_reply_port(
-                    id::IO_SELECT_REQUEST,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"io_select_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send_with_reply_port(
+            id::IO_SELECT_REQUEST,
+            dest,
+            rt::Dest::make_send(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `io_stat_request`, simpleroutine, message 21013.
@@ -508,16 +461,13 @@ pub fn io_stat_request<K: rt::Kernel<Abi = Abi>>(
     stat_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_stat_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(stat_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(stat_object);
-            request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_stat_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(stat_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(stat_object);
+        request.send(id::IO_STAT_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_restrict_auth_request`, simpleroutine, message 21015.
@@ -537,18 +487,15 @@ pub fn io_restrict_auth_request<K: rt::Kernel<Abi = Abi>>(
     uids: &[Uid],
     gids: &[Uid],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_restrict_auth_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_restrict_auth_request", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_RESTRICT_AUTH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_duplicate_request`, simpleroutine, message 21016.
@@ -564,16 +511,13 @@ pub fn io_duplicate_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_duplicate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_duplicate_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_DUPLICATE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_server_version_request`, simpleroutine, message 21017.
@@ -589,16 +533,13 @@ pub fn io_server_version_request<K: rt::Kernel<Abi = Abi>>(
     vers_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_server_version_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(vers_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(vers_object);
-            request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_server_version_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(vers_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(vers_object);
+        request.send(id::IO_SERVER_VERSION_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_map_request`, simpleroutine, message 21018.
@@ -614,16 +555,13 @@ pub fn io_map_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MAP_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_map_cntl_request`, simpleroutine, message 21019.
@@ -639,16 +577,13 @@ pub fn io_map_cntl_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_map_cntl_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_map_cntl_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_MAP_CNTL_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_get_conch_request`, simpleroutine, message 21020.
@@ -664,16 +599,13 @@ pub fn io_get_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_get_conch_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_get_conch_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_GET_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_release_conch_request`, simpleroutine, message 21021.
@@ -689,16 +621,13 @@ pub fn io_release_conch_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_release_conch_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_release_conch_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_RELEASE_CONCH_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_eofnotify_request`, simpleroutine, message 21022.
@@ -714,16 +643,13 @@ pub fn io_eofnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_eofnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_eofnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_EOFNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_prenotify_request`, simpleroutine, message 21023.
@@ -743,18 +669,15 @@ pub fn io_prenotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_prenotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &write_start);
-            request.data(INTEGER_64, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_prenotify_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &write_start);
+        request.data(INTEGER_64, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_PRENOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_postnotify_request`, simpleroutine, message 21024.
@@ -774,18 +697,15 @@ pub fn io_postnotify_request<K: rt::Kernel<Abi = Abi>>(
     write_start: VmOffset,
     write_end: VmOffset,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_postnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_64, &write_start);
-            request.data(INTEGER_64, &write_end);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_postnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_64, &write_start);
+        request.data(INTEGER_64, &write_end);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_POSTNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readnotify_request`, simpleroutine, message 21025.
@@ -801,16 +721,13 @@ pub fn io_readnotify_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readnotify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readnotify_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READNOTIFY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_readsleep_request`, simpleroutine, message 21026.
@@ -826,16 +743,13 @@ pub fn io_readsleep_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_readsleep_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_readsleep_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_READSLEEP_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_sigio_request`, simpleroutine, message 21027.
@@ -851,16 +765,13 @@ pub fn io_sigio_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_sigio_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_sigio_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_SIGIO_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_pathconf_request`, simpleroutine, message 21028.
@@ -878,17 +789,14 @@ pub fn io_pathconf_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     name: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_pathconf_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            request.data(INTEGER_32, &name);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_pathconf_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        request.data(INTEGER_32, &name);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_PATHCONF_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_identity_request`, simpleroutine, message 21029.
@@ -904,16 +812,13 @@ pub fn io_identity_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_identity_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_identity_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_IDENTITY_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_revoke_request`, simpleroutine, message 21030.
@@ -929,16 +834,13 @@ pub fn io_revoke_request<K: rt::Kernel<Abi = Abi>>(
     io_object: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_revoke_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.make_send_once(reply);
-            let dest = rt::Dest::copy_send(io_object);
-            request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"io_revoke_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.make_send_once(reply);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send(id::IO_REVOKE_REQUEST, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// `io_select_timeout_request`, simpleroutine, message 21031.
@@ -957,23 +859,19 @@ pub fn io_select_timeout_request<K: rt::Kernel<Abi = Abi>>(
     timeout: &Timespec,
     select_type: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"io_select_timeout_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let mut request = buffer.request(io_object.kernel());
-            request.data(INTEGER_64_X2, timeout);
-            request.data(INTEGER_32, &select_type);
-            let dest = rt::Dest::copy_send(io_object);
-            request
-                .send_with_reply_port(
-                    id::IO_SELECT_TIMEOUT_REQUEST,
-                    dest,
-                    rt::Dest::make_send(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"io_select_timeout_request", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let mut request = buffer.request(io_object.kernel());
+        request.data(INTEGER_64_X2, timeout);
+        request.data(INTEGER_32, &select_type);
+        let dest = rt::Dest::copy_send(io_object);
+        request.send_with_reply_port(
+            id::IO_SELECT_TIMEOUT_REQUEST,
+            dest,
+            rt::Dest::make_send(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `io` that do not wait for their answer, which is a message of `io_reply`. What they mean is
@@ -1301,9 +1199,7 @@ where
         id::IO_SET_ALL_OPENMODES_REQUEST => {
             serve_io_set_all_openmodes_request(server, request, out)
         }
-        id::IO_GET_OPENMODES_REQUEST => {
-            serve_io_get_openmodes_request(server, request, out)
-        }
+        id::IO_GET_OPENMODES_REQUEST => serve_io_get_openmodes_request(server, request, out),
         id::IO_SET_SOME_OPENMODES_REQUEST => {
             serve_io_set_some_openmodes_request(server, request, out)
         }
@@ -1318,19 +1214,13 @@ where
         }
         id::IO_SELECT_REQUEST => serve_io_select_request(server, request, out),
         id::IO_STAT_REQUEST => serve_io_stat_request(server, request, out),
-        id::IO_RESTRICT_AUTH_REQUEST => {
-            serve_io_restrict_auth_request(server, request, out)
-        }
+        id::IO_RESTRICT_AUTH_REQUEST => serve_io_restrict_auth_request(server, request, out),
         id::IO_DUPLICATE_REQUEST => serve_io_duplicate_request(server, request, out),
-        id::IO_SERVER_VERSION_REQUEST => {
-            serve_io_server_version_request(server, request, out)
-        }
+        id::IO_SERVER_VERSION_REQUEST => serve_io_server_version_request(server, request, out),
         id::IO_MAP_REQUEST => serve_io_map_request(server, request, out),
         id::IO_MAP_CNTL_REQUEST => serve_io_map_cntl_request(server, request, out),
         id::IO_GET_CONCH_REQUEST => serve_io_get_conch_request(server, request, out),
-        id::IO_RELEASE_CONCH_REQUEST => {
-            serve_io_release_conch_request(server, request, out)
-        }
+        id::IO_RELEASE_CONCH_REQUEST => serve_io_release_conch_request(server, request, out),
         id::IO_EOFNOTIFY_REQUEST => serve_io_eofnotify_request(server, request, out),
         id::IO_PRENOTIFY_REQUEST => serve_io_prenotify_request(server, request, out),
         id::IO_POSTNOTIFY_REQUEST => serve_io_postnotify_request(server, request, out),
@@ -1340,9 +1230,7 @@ where
         id::IO_PATHCONF_REQUEST => serve_io_pathconf_request(server, request, out),
         id::IO_IDENTITY_REQUEST => serve_io_identity_request(server, request, out),
         id::IO_REVOKE_REQUEST => serve_io_revoke_request(server, request, out),
-        id::IO_SELECT_TIMEOUT_REQUEST => {
-            serve_io_select_timeout_request(server, request, out)
-        }
+        id::IO_SELECT_TIMEOUT_REQUEST => serve_io_select_timeout_request(server, request, out),
         _ => return false,
     }
     true
@@ -1355,23 +1243,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4160,
-        reply: 48,
-    };
-    rt::subsystem(
-        21000..21032,
-        largest,
-        move |request, out| { io_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4160, reply: 48 };
+    rt::subsystem(21000..21032, largest, move |request, out| {
+        io_request_server(server, request, out)
+    })
 }
 
 fn serve_io_write_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1390,8 +1272,7 @@ fn serve_io_read_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1410,8 +1291,7 @@ fn serve_io_seek_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1430,8 +1310,7 @@ fn serve_io_readable_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1448,8 +1327,7 @@ fn serve_io_set_all_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1467,8 +1345,7 @@ fn serve_io_get_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1485,8 +1362,7 @@ fn serve_io_set_some_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1504,8 +1380,7 @@ fn serve_io_clear_some_openmodes_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1514,12 +1389,7 @@ where
         let reply = body.poly()?;
         let bits_to_clear = body.data(INTEGER_32)?;
         body.end()?;
-        S::io_clear_some_openmodes_request(
-            server,
-            request.port(),
-            reply,
-            bits_to_clear,
-        )?;
+        S::io_clear_some_openmodes_request(server, request.port(), reply, bits_to_clear)?;
         Ok(())
     });
 }
@@ -1528,8 +1398,7 @@ fn serve_io_async_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1547,8 +1416,7 @@ fn serve_io_mod_owner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1566,8 +1434,7 @@ fn serve_io_get_owner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1584,8 +1451,7 @@ fn serve_io_get_icky_async_id_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1602,8 +1468,7 @@ fn serve_io_select_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1620,8 +1485,7 @@ fn serve_io_stat_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1638,8 +1502,7 @@ fn serve_io_restrict_auth_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1658,8 +1521,7 @@ fn serve_io_duplicate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1676,8 +1538,7 @@ fn serve_io_server_version_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1690,11 +1551,7 @@ where
     });
 }
 
-fn serve_io_map_request<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_io_map_request<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
@@ -1712,8 +1569,7 @@ fn serve_io_map_cntl_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1730,8 +1586,7 @@ fn serve_io_get_conch_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1748,8 +1603,7 @@ fn serve_io_release_conch_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1766,8 +1620,7 @@ fn serve_io_eofnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1784,8 +1637,7 @@ fn serve_io_prenotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1804,8 +1656,7 @@ fn serve_io_postnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1824,8 +1675,7 @@ fn serve_io_readnotify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1842,8 +1692,7 @@ fn serve_io_readsleep_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1860,8 +1709,7 @@ fn serve_io_sigio_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1878,8 +1726,7 @@ fn serve_io_pathconf_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1897,8 +1744,7 @@ fn serve_io_identity_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1915,8 +1761,7 @@ fn serve_io_revoke_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1933,8 +1778,7 @@ fn serve_io_select_timeout_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: IoRequest<K> + ?Sized,
 {
@@ -1954,12 +1798,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "io_write_request, request",
-        &[Port, Indefinite(2048), Data(8)],
-        &[32, 48],
-        2120,
-    );
+    check("io_write_request, request", &[Port, Indefinite(2048), Data(8)], &[32, 48], 2120);
     check("io_read_request, request", &[Port, Data(8), Data(8)], &[32, 48, 64], 80);
     check("io_seek_request, request", &[Port, Data(8), Data(4)], &[32, 48, 64], 80);
     check("io_readable_request, request", &[Port], &[32], 48);
@@ -1987,12 +1826,7 @@ const _: () = {
     check("io_release_conch_request, request", &[Port], &[32], 48);
     check("io_eofnotify_request, request", &[Port], &[32], 48);
     check("io_prenotify_request, request", &[Port, Data(8), Data(8)], &[32, 48, 64], 80);
-    check(
-        "io_postnotify_request, request",
-        &[Port, Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("io_postnotify_request, request", &[Port, Data(8), Data(8)], &[32, 48, 64], 80);
     check("io_readnotify_request, request", &[Port], &[32], 48);
     check("io_readsleep_request, request", &[Port], &[32], 48);
     check("io_sigio_request, request", &[Port], &[32], 48);

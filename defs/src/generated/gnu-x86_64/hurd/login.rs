@@ -34,6 +34,7 @@ pub struct TimeValue {
     /// Zeros.
     pub padding_12: [u8; 4],
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`time_value_t` must have 16 bytes", ::core::mem::size_of::<TimeValue>(), 16);
@@ -56,6 +57,7 @@ const INTEGER_64_X2: rt::Type = rt::Type::inline(11, 64, 2);
 /// The message id of the first routine of `login`.
 #[allow(dead_code)]
 pub const BASE: i32 = 36000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -87,20 +89,15 @@ pub fn login_message_user<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
     message: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"login_message_user",
-        move || {
-            let mut buffer = rt::MsgBuf::<2088>::new();
-            let mut request = buffer.request(login.kernel());
-            request.indefinite(CHAR_ARRAY, message)?;
-            let dest = rt::Dest::copy_send(login);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::LOGIN_MESSAGE_USER, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"login_message_user", move || {
+        let mut buffer = rt::MsgBuf::<2088>::new();
+        let mut request = buffer.request(login.kernel());
+        request.indefinite(CHAR_ARRAY, message)?;
+        let dest = rt::Dest::copy_send(login);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::LOGIN_MESSAGE_USER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells people where the user is.
@@ -118,20 +115,16 @@ pub fn login_message_user<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_location<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"login_get_location",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(login.kernel());
-            let dest = rt::Dest::copy_send(login);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::LOGIN_GET_LOCATION, dest, shape, rt::CallOptions::NONE)?;
-            let location = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(location.into_vec())
-        },
-    )
+    rt::routine(&"login_get_location", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(login.kernel());
+        let dest = rt::Dest::copy_send(login);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::LOGIN_GET_LOCATION, dest, shape, rt::CallOptions::NONE)?;
+        let location = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(location.into_vec())
+    })
 }
 
 /// Tells how long the user has not typed or moved anything.
@@ -149,20 +142,17 @@ pub fn login_get_location<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_idle_time<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<TimeValue, rt::CallError<K>> {
-    rt::routine(
-        &"login_get_idle_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<72>::new();
-            let request = buffer.request(login.kernel());
-            let dest = rt::Dest::copy_send(login);
-            let shape = rt::Shape::new(72, 72, rt::Complex::Never);
-            let mut reply = request
-                .call(id::LOGIN_GET_IDLE_TIME, dest, shape, rt::CallOptions::NONE)?;
-            let idletime = reply.data(INTEGER_64_X2)?;
-            reply.end()?;
-            Ok(idletime)
-        },
-    )
+    rt::routine(&"login_get_idle_time", move || {
+        let mut buffer = rt::MsgBuf::<72>::new();
+        let request = buffer.request(login.kernel());
+        let dest = rt::Dest::copy_send(login);
+        let shape = rt::Shape::new(72, 72, rt::Complex::Never);
+        let mut reply =
+            request.call(id::LOGIN_GET_IDLE_TIME, dest, shape, rt::CallOptions::NONE)?;
+        let idletime = reply.data(INTEGER_64_X2)?;
+        reply.end()?;
+        Ok(idletime)
+    })
 }
 
 /// Lists the files of the user's input devices, with a NUL after each. Not every login answers this.
@@ -180,20 +170,17 @@ pub fn login_get_idle_time<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_input_devices<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"login_get_input_devices",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(login.kernel());
-            let dest = rt::Dest::copy_send(login);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::LOGIN_GET_INPUT_DEVICES, dest, shape, rt::CallOptions::NONE)?;
-            let devices = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(devices.into_vec())
-        },
-    )
+    rt::routine(&"login_get_input_devices", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(login.kernel());
+        let dest = rt::Dest::copy_send(login);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::LOGIN_GET_INPUT_DEVICES, dest, shape, rt::CallOptions::NONE)?;
+        let devices = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(devices.into_vec())
+    })
 }
 
 /// Tells the number of the login's processes, as the process server groups them.
@@ -211,25 +198,17 @@ pub fn login_get_input_devices<K: rt::Kernel<Abi = Abi>>(
 pub fn login_get_login_collection<K: rt::Kernel<Abi = Abi>>(
     login: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"login_get_login_collection",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(login.kernel());
-            let dest = rt::Dest::copy_send(login);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::LOGIN_GET_LOGIN_COLLECTION,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let id = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(id)
-        },
-    )
+    rt::routine(&"login_get_login_collection", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(login.kernel());
+        let dest = rt::Dest::copy_send(login);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply =
+            request.call(id::LOGIN_GET_LOGIN_COLLECTION, dest, shape, rt::CallOptions::NONE)?;
+        let id = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(id)
+    })
 }
 
 /// A user who is logged in: a file for each login, below `/var/logins`, answers these calls.
@@ -253,20 +232,14 @@ pub trait Login<K: rt::Kernel<Abi = Abi>> {
     /// Tells people where the user is.
     ///
     /// `login_get_location`, sent by [`login_get_location()`].
-    fn login_get_location(
-        &self,
-        login: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn login_get_location(&self, login: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Tells how long the user has not typed or moved anything.
     ///
     /// `login_get_idle_time`, sent by [`login_get_idle_time()`].
-    fn login_get_idle_time(
-        &self,
-        login: rt::Port<'_, K>,
-    ) -> Result<TimeValue, rt::KernReturn> {
+    fn login_get_idle_time(&self, login: rt::Port<'_, K>) -> Result<TimeValue, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -283,10 +256,7 @@ pub trait Login<K: rt::Kernel<Abi = Abi>> {
     /// Tells the number of the login's processes, as the process server groups them.
     ///
     /// `login_get_login_collection`, sent by [`login_get_login_collection()`].
-    fn login_get_login_collection(
-        &self,
-        login: rt::Port<'_, K>,
-    ) -> Result<Pid, rt::KernReturn> {
+    fn login_get_login_collection(&self, login: rt::Port<'_, K>) -> Result<Pid, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -305,12 +275,8 @@ where
         id::LOGIN_MESSAGE_USER => serve_login_message_user(server, request, out),
         id::LOGIN_GET_LOCATION => serve_login_get_location(server, request, out),
         id::LOGIN_GET_IDLE_TIME => serve_login_get_idle_time(server, request, out),
-        id::LOGIN_GET_INPUT_DEVICES => {
-            serve_login_get_input_devices(server, request, out)
-        }
-        id::LOGIN_GET_LOGIN_COLLECTION => {
-            serve_login_get_login_collection(server, request, out)
-        }
+        id::LOGIN_GET_INPUT_DEVICES => serve_login_get_input_devices(server, request, out),
+        id::LOGIN_GET_LOGIN_COLLECTION => serve_login_get_login_collection(server, request, out),
         _ => return false,
     }
     true
@@ -323,23 +289,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2088,
-        reply: 2104,
-    };
-    rt::subsystem(
-        36000..36005,
-        largest,
-        move |request, out| { login_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2088, reply: 2104 };
+    rt::subsystem(36000..36005, largest, move |request, out| login_server(server, request, out))
 }
 
 fn serve_login_message_user<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
@@ -356,8 +314,7 @@ fn serve_login_get_location<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
@@ -373,8 +330,7 @@ fn serve_login_get_idle_time<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
@@ -390,8 +346,7 @@ fn serve_login_get_input_devices<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
@@ -407,8 +362,7 @@ fn serve_login_get_login_collection<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Login<K> + ?Sized,
 {
@@ -485,11 +439,7 @@ pub fn login_get_input_devices_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<u8>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2104,
-            _,
-        >(id::LOGIN_GET_INPUT_DEVICES, result, encode_login_get_input_devices)
+    token.answer::<2104, _>(id::LOGIN_GET_INPUT_DEVICES, result, encode_login_get_input_devices)
 }
 
 /// Answers a `login_get_login_collection` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -498,11 +448,7 @@ pub fn login_get_login_collection_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<Pid, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::LOGIN_GET_LOGIN_COLLECTION, result, encode_login_get_login_collection)
+    token.answer::<64, _>(id::LOGIN_GET_LOGIN_COLLECTION, result, encode_login_get_login_collection)
 }
 
 /// The runtime lays these messages out as the compiler's tables say.
@@ -518,12 +464,7 @@ const _: () = {
     check("login_get_idle_time, request", &[], &[], 32);
     check("login_get_idle_time, reply", &[Data(4), Data(16)], &[32, 48], 72);
     check("login_get_input_devices, request", &[], &[], 32);
-    check(
-        "login_get_input_devices, reply",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("login_get_input_devices, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("login_get_login_collection, request", &[], &[], 32);
     check("login_get_login_collection, reply", &[Data(4), Data(4)], &[32, 48], 64);
 };

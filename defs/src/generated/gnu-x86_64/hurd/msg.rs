@@ -23,6 +23,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `msg`.
 #[allow(dead_code)]
 pub const BASE: i32 = 23000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -104,20 +105,17 @@ pub fn msg_sig_post<K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signal);
-            request.data(INTEGER_32, &sigcode);
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::MSG_SIG_POST, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_sig_post", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signal);
+        request.data(INTEGER_32, &sigcode);
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SIG_POST, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The process has another parent or group, or is an orphan now.
@@ -142,23 +140,18 @@ pub fn msg_proc_newids<K: rt::Kernel<Abi = Abi>>(
     pgrp: Pid,
     orphaned: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_proc_newids",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            request.data(INTEGER_32, &ppid);
-            request.data(INTEGER_32, &pgrp);
-            request.data(INTEGER_32, &orphaned);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_PROC_NEWIDS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_proc_newids", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        request.data(INTEGER_32, &ppid);
+        request.data(INTEGER_32, &pgrp);
+        request.data(INTEGER_32, &orphaned);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_PROC_NEWIDS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Adds the ids of a handle to the process's.
@@ -177,18 +170,15 @@ pub fn msg_add_auth<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     auth: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_add_auth",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(auth);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::MSG_ADD_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_add_auth", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(auth);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_ADD_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Takes ids away from the process's.
@@ -211,20 +201,17 @@ pub fn msg_del_auth<K: rt::Kernel<Abi = Abi>>(
     uids: &[i32],
     gids: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_del_auth",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::MSG_DEL_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_del_auth", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(uids))?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(gids))?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_DEL_AUTH, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives one of the ports that the process was started with.
@@ -249,22 +236,18 @@ pub fn msg_get_init_port<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     which: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_init_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MSG_GET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?;
-            let port = reply.send_right()?;
-            reply.end()?;
-            Ok(port)
-        },
-    )
+    rt::routine(&"msg_get_init_port", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::MSG_GET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?;
+        let port = reply.send_right()?;
+        reply.end()?;
+        Ok(port)
+    })
 }
 
 /// Sets one of them.
@@ -287,22 +270,17 @@ pub fn msg_set_init_port<'a, K: rt::Kernel<Abi = Abi>>(
     which: i32,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_init_port",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &which);
-            request.poly(port);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_init_port", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &which);
+        request.poly(port);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_INIT_PORT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives all of them.
@@ -325,21 +303,17 @@ pub fn msg_get_init_ports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_init_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MSG_GET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?;
-            let ports = reply.indefinite_ports()?;
-            reply.end()?;
-            Ok(ports)
-        },
-    )
+    rt::routine(&"msg_get_init_ports", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
+        let mut reply = request.call(id::MSG_GET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?;
+        let ports = reply.indefinite_ports()?;
+        reply.end()?;
+        Ok(ports)
+    })
 }
 
 /// Sets all of them.
@@ -360,21 +334,16 @@ pub fn msg_set_init_ports<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     ports: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_init_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_init_ports", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_INIT_PORTS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells one of the integers that the process was started with.
@@ -399,22 +368,18 @@ pub fn msg_get_init_int<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     which: i32,
 ) -> Result<i32, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_init_int",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MSG_GET_INIT_INT, dest, shape, rt::CallOptions::NONE)?;
-            let value = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(value)
-        },
-    )
+    rt::routine(&"msg_get_init_int", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::MSG_GET_INIT_INT, dest, shape, rt::CallOptions::NONE)?;
+        let value = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(value)
+    })
 }
 
 /// Sets one of them.
@@ -437,22 +402,17 @@ pub fn msg_set_init_int<K: rt::Kernel<Abi = Abi>>(
     which: i32,
     value: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_init_int",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &which);
-            request.data(INTEGER_32, &value);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_INIT_INT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_init_int", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &which);
+        request.data(INTEGER_32, &value);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_INIT_INT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells all of them.
@@ -475,21 +435,17 @@ pub fn msg_get_init_ints<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Vec<i32>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_init_ints",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MSG_GET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?;
-            let values = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(values.into_vec())
-        },
-    )
+    rt::routine(&"msg_get_init_ints", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::MSG_GET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?;
+        let values = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(values.into_vec())
+    })
 }
 
 /// Sets all of them.
@@ -510,21 +466,16 @@ pub fn msg_set_init_ints<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     values: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_init_ints",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(values))?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_init_ints", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(values))?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_INIT_INTS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the ports of all file descriptors.
@@ -547,21 +498,17 @@ pub fn msg_get_dtable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     refport: &rt::SendRight<K>,
 ) -> Result<rt::Rights<K, rt::SendRight<K>>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_dtable",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MSG_GET_DTABLE, dest, shape, rt::CallOptions::NONE)?;
-            let dtable = reply.indefinite_ports()?;
-            reply.end()?;
-            Ok(dtable)
-        },
-    )
+    rt::routine(&"msg_get_dtable", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Always);
+        let mut reply = request.call(id::MSG_GET_DTABLE, dest, shape, rt::CallOptions::NONE)?;
+        let dtable = reply.indefinite_ports()?;
+        reply.end()?;
+        Ok(dtable)
+    })
 }
 
 /// Sets them.
@@ -582,19 +529,16 @@ pub fn msg_set_dtable<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     dtable: rt::PortArray<'_, K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_dtable",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::MSG_SET_DTABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_dtable", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.indefinite_ports(dtable, rt::Copying::VIRTUAL)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_DTABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the port of a file descriptor.
@@ -619,22 +563,18 @@ pub fn msg_get_fd<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     fd: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_fd",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &fd);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::MSG_GET_FD, dest, shape, rt::CallOptions::NONE)?;
-            let port = reply.send_right()?;
-            reply.end()?;
-            Ok(port)
-        },
-    )
+    rt::routine(&"msg_get_fd", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &fd);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::MSG_GET_FD, dest, shape, rt::CallOptions::NONE)?;
+        let port = reply.send_right()?;
+        reply.end()?;
+        Ok(port)
+    })
 }
 
 /// Sets it.
@@ -657,20 +597,17 @@ pub fn msg_set_fd<'a, K: rt::Kernel<Abi = Abi>>(
     fd: i32,
     port: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_fd",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.data(INTEGER_32, &fd);
-            request.poly(port);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::MSG_SET_FD, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_fd", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.data(INTEGER_32, &fd);
+        request.poly(port);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_FD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the environment: names and values, with a NUL after each pair.
@@ -688,20 +625,17 @@ pub fn msg_set_fd<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn msg_get_environment<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_environment",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MSG_GET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?;
-            let value = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(value.into_vec())
-        },
-    )
+    rt::routine(&"msg_get_environment", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MSG_GET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?;
+        let value = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(value.into_vec())
+    })
 }
 
 /// Sets it.
@@ -722,21 +656,16 @@ pub fn msg_set_environment<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     value: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_environment",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.indefinite(CHAR_ARRAY, value)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_environment", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.indefinite(CHAR_ARRAY, value)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_ENVIRONMENT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells a variable of the environment.
@@ -759,21 +688,18 @@ pub fn msg_get_env_variable<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     variable: &rt::CStr,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_get_env_variable",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.fixed_string(STRING_C_X1024, variable)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MSG_GET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?;
-            let value = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(value.into_vec())
-        },
-    )
+    rt::routine(&"msg_get_env_variable", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.fixed_string(STRING_C_X1024, variable)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::MSG_GET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?;
+        let value = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(value.into_vec())
+    })
 }
 
 /// Sets it; one that is there stays if `replace` is false.
@@ -798,23 +724,18 @@ pub fn msg_set_env_variable<K: rt::Kernel<Abi = Abi>>(
     value: &rt::CStr,
     replace: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_set_env_variable",
-        move || {
-            let mut buffer = rt::MsgBuf::<2128>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.fixed_string(STRING_C_X1024, variable)?;
-            request.fixed_string(STRING_C_X1024, value)?;
-            request.data(BOOLEAN, &u32::from(replace));
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_set_env_variable", move || {
+        let mut buffer = rt::MsgBuf::<2128>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.fixed_string(STRING_C_X1024, variable)?;
+        request.fixed_string(STRING_C_X1024, value)?;
+        request.data(BOOLEAN, &u32::from(replace));
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SET_ENV_VARIABLE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sends a signal past the debugger: the process continues and handles it.
@@ -837,22 +758,17 @@ pub fn msg_sig_post_untraced<K: rt::Kernel<Abi = Abi>>(
     sigcode: Natural,
     refport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"msg_sig_post_untraced",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signal);
-            request.data(INTEGER_32, &sigcode);
-            request.copy_send(refport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::MSG_SIG_POST_UNTRACED, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"msg_sig_post_untraced", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signal);
+        request.data(INTEGER_32, &sigcode);
+        request.copy_send(refport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::MSG_SIG_POST_UNTRACED, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells what a thread of the process waits for, in words and as the number of a call; zero if that is not
@@ -877,25 +793,18 @@ pub fn msg_report_wait<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     thread: &rt::SendRight<K>,
 ) -> Result<MsgReportWaitReply, rt::CallError<K>> {
-    rt::routine(
-        &"msg_report_wait",
-        move || {
-            let mut buffer = rt::MsgBuf::<1096>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(thread);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(1096, 1096, rt::Complex::Never);
-            let mut reply = request
-                .call(id::MSG_REPORT_WAIT, dest, shape, rt::CallOptions::NONE)?;
-            let wait_desc = reply.fixed_string(STRING_C_X1024)?;
-            let wait_rpc = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(MsgReportWaitReply {
-                wait_desc: wait_desc.into(),
-                wait_rpc,
-            })
-        },
-    )
+    rt::routine(&"msg_report_wait", move || {
+        let mut buffer = rt::MsgBuf::<1096>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(thread);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(1096, 1096, rt::Complex::Never);
+        let mut reply = request.call(id::MSG_REPORT_WAIT, dest, shape, rt::CallOptions::NONE)?;
+        let wait_desc = reply.fixed_string(STRING_C_X1024)?;
+        let wait_rpc = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(MsgReportWaitReply { wait_desc: wait_desc.into(), wait_rpc })
+    })
 }
 
 /// Tells what the C library uses some ports for: a text for each name, with a NUL after it.
@@ -920,22 +829,18 @@ pub fn msg_describe_ports<K: rt::Kernel<Abi = Abi>>(
     refport: &rt::SendRight<K>,
     names: &[rt::Name],
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"msg_describe_ports",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(refport);
-            request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(names))?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::MSG_DESCRIBE_PORTS, dest, shape, rt::CallOptions::NONE)?;
-            let descriptions = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(descriptions.into_vec())
-        },
-    )
+    rt::routine(&"msg_describe_ports", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(refport);
+        request.indefinite(PORT_NAME_ARRAY, rt::OolArg::lend(names))?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::MSG_DESCRIBE_PORTS, dest, shape, rt::CallOptions::NONE)?;
+        let descriptions = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(descriptions.into_vec())
+    })
 }
 
 /// What a process understands on its message port. The C library answers these calls in a thread of its own.
@@ -1147,10 +1052,7 @@ pub trait Msg<K: rt::Kernel<Abi = Abi>> {
     /// Tells the environment: names and values, with a NUL after each pair.
     ///
     /// `msg_get_environment`, sent by [`msg_get_environment()`].
-    fn msg_get_environment(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn msg_get_environment(&self, process: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1275,33 +1177,18 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4160,
-        reply: 2104,
-    };
-    rt::subsystem(
-        23000..23025,
-        largest,
-        move |request, out| { msg_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4160, reply: 2104 };
+    rt::subsystem(23000..23025, largest, move |request, out| msg_server(server, request, out))
 }
 
-fn serve_msg_sig_post<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_sig_post<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -1315,8 +1202,7 @@ fn serve_msg_proc_newids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1338,11 +1224,7 @@ where
     });
 }
 
-fn serve_msg_add_auth<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_add_auth<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1356,11 +1238,7 @@ where
     });
 }
 
-fn serve_msg_del_auth<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_del_auth<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1380,8 +1258,7 @@ fn serve_msg_get_init_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1401,8 +1278,7 @@ fn serve_msg_set_init_port<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1422,8 +1298,7 @@ fn serve_msg_get_init_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1441,8 +1316,7 @@ fn serve_msg_set_init_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1460,8 +1334,7 @@ fn serve_msg_get_init_int<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1481,18 +1354,13 @@ fn serve_msg_set_init_int<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            SEND_RIGHT,
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-        ])?;
+        body.expect([SEND_RIGHT, rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32)])?;
         let refport = body.send_right()?;
         let which = body.data(INTEGER_32)?;
         let value = body.data(INTEGER_32)?;
@@ -1506,8 +1374,7 @@ fn serve_msg_get_init_ints<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1525,8 +1392,7 @@ fn serve_msg_set_init_ints<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1540,11 +1406,7 @@ where
     });
 }
 
-fn serve_msg_get_dtable<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_get_dtable<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1559,11 +1421,7 @@ where
     });
 }
 
-fn serve_msg_set_dtable<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_set_dtable<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1578,11 +1436,7 @@ where
     });
 }
 
-fn serve_msg_get_fd<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_get_fd<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1599,11 +1453,7 @@ where
     });
 }
 
-fn serve_msg_set_fd<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_msg_set_fd<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
@@ -1624,8 +1474,7 @@ fn serve_msg_get_environment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1641,8 +1490,7 @@ fn serve_msg_set_environment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1660,8 +1508,7 @@ fn serve_msg_get_env_variable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1679,8 +1526,7 @@ fn serve_msg_set_env_variable<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1691,14 +1537,7 @@ where
         let value = body.fixed_string(STRING_C_X1024)?;
         let replace = body.data::<u32>(BOOLEAN)? != 0;
         body.end()?;
-        S::msg_set_env_variable(
-            server,
-            request.port(),
-            refport,
-            variable,
-            value,
-            replace,
-        )?;
+        S::msg_set_env_variable(server, request.port(), refport, variable, value, replace)?;
         Ok(())
     });
 }
@@ -1707,18 +1546,13 @@ fn serve_msg_sig_post_untraced<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
     out.serve(|_| {
         let mut body = request.body(rt::Shape::new(80, 80, rt::Complex::Always))?;
-        body.expect([
-            rt::Expected::data(INTEGER_32),
-            rt::Expected::data(INTEGER_32),
-            SEND_RIGHT,
-        ])?;
+        body.expect([rt::Expected::data(INTEGER_32), rt::Expected::data(INTEGER_32), SEND_RIGHT])?;
         let signal = body.data(INTEGER_32)?;
         let sigcode = body.data(INTEGER_32)?;
         let refport = body.send_right()?;
@@ -1732,8 +1566,7 @@ fn serve_msg_report_wait<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -1751,8 +1584,7 @@ fn serve_msg_describe_ports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Msg<K> + ?Sized,
 {
@@ -2016,8 +1848,7 @@ pub fn msg_get_env_variable_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<u8>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<2104, _>(id::MSG_GET_ENV_VARIABLE, result, encode_msg_get_env_variable)
+    token.answer::<2104, _>(id::MSG_GET_ENV_VARIABLE, result, encode_msg_get_env_variable)
 }
 
 /// Answers a `msg_set_env_variable` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -2064,21 +1895,11 @@ const _: () = {
     }
     check("msg_sig_post, request", &[Data(4), Data(4), Port], &[32, 48, 64], 80);
     check("msg_sig_post, reply", &[Data(4)], &[32], 48);
-    check(
-        "msg_proc_newids, request",
-        &[Port, Data(4), Data(4), Data(4)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("msg_proc_newids, request", &[Port, Data(4), Data(4), Data(4)], &[32, 48, 64, 80], 96);
     check("msg_proc_newids, reply", &[Data(4)], &[32], 48);
     check("msg_add_auth, request", &[Port], &[32], 48);
     check("msg_add_auth, reply", &[Data(4)], &[32], 48);
-    check(
-        "msg_del_auth, request",
-        &[Port, Indefinite(2048), Indefinite(2048)],
-        &[32, 48],
-        4160,
-    );
+    check("msg_del_auth, request", &[Port, Indefinite(2048), Indefinite(2048)], &[32, 48], 4160);
     check("msg_del_auth, reply", &[Data(4)], &[32], 48);
     check("msg_get_init_port, request", &[Port, Data(4)], &[32, 48], 64);
     check("msg_get_init_port, reply", &[Data(4), Port], &[32, 48], 64);
@@ -2117,20 +1938,10 @@ const _: () = {
         2128,
     );
     check("msg_set_env_variable, reply", &[Data(4)], &[32], 48);
-    check(
-        "msg_sig_post_untraced, request",
-        &[Data(4), Data(4), Port],
-        &[32, 48, 64],
-        80,
-    );
+    check("msg_sig_post_untraced, request", &[Data(4), Data(4), Port], &[32, 48, 64], 80);
     check("msg_sig_post_untraced, reply", &[Data(4)], &[32], 48);
     check("msg_report_wait, request", &[Port], &[32], 48);
-    check(
-        "msg_report_wait, reply",
-        &[Data(4), Data(1024), Data(4)],
-        &[32, 48, 1080],
-        1096,
-    );
+    check("msg_report_wait, reply", &[Data(4), Data(1024), Data(4)], &[32, 48, 1080], 1096);
     check("msg_describe_ports, request", &[Port, Indefinite(2048)], &[32, 48], 2104);
     check("msg_describe_ports, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
 };

@@ -15,6 +15,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 /// The message id of the first routine of `pci`.
 #[allow(dead_code)]
 pub const BASE: i32 = 39000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -52,22 +53,18 @@ pub fn pci_conf_read<K: rt::Kernel<Abi = Abi>>(
     reg: i32,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"pci_conf_read",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(master.kernel());
-            request.data(INTEGER_32, &reg);
-            request.data(INTEGER_64, &amount);
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PCI_CONF_READ, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(data.into_vec())
-        },
-    )
+    rt::routine(&"pci_conf_read", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(master.kernel());
+        request.data(INTEGER_32, &reg);
+        request.data(INTEGER_64, &amount);
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PCI_CONF_READ, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(data.into_vec())
+    })
 }
 
 /// Writes to it.
@@ -92,22 +89,18 @@ pub fn pci_conf_write<K: rt::Kernel<Abi = Abi>>(
     reg: i32,
     data: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"pci_conf_write",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(master.kernel());
-            request.data(INTEGER_32, &reg);
-            request.indefinite(CHAR_ARRAY, data)?;
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PCI_CONF_WRITE, dest, shape, rt::CallOptions::NONE)?;
-            let amount = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(amount)
-        },
-    )
+    rt::routine(&"pci_conf_write", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(master.kernel());
+        request.data(INTEGER_32, &reg);
+        request.indefinite(CHAR_ARRAY, data)?;
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PCI_CONF_WRITE, dest, shape, rt::CallOptions::NONE)?;
+        let amount = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(amount)
+    })
 }
 
 /// Tells how many devices the client may use.
@@ -125,20 +118,16 @@ pub fn pci_conf_write<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_ndevs<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"pci_get_ndevs",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(master.kernel());
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PCI_GET_NDEVS, dest, shape, rt::CallOptions::NONE)?;
-            let ndevs = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(ndevs)
-        },
-    )
+    rt::routine(&"pci_get_ndevs", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(master.kernel());
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PCI_GET_NDEVS, dest, shape, rt::CallOptions::NONE)?;
+        let ndevs = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(ndevs)
+    })
 }
 
 /// Tells a device's six memory regions, each an address, a size and flags.
@@ -156,20 +145,17 @@ pub fn pci_get_ndevs<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_dev_regions<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"pci_get_dev_regions",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(master.kernel());
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PCI_GET_DEV_REGIONS, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(data.into_vec())
-        },
-    )
+    rt::routine(&"pci_get_dev_regions", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(master.kernel());
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::PCI_GET_DEV_REGIONS, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(data.into_vec())
+    })
 }
 
 /// Tells where a device's ROM is, and how large.
@@ -187,20 +173,16 @@ pub fn pci_get_dev_regions<K: rt::Kernel<Abi = Abi>>(
 pub fn pci_get_dev_rom<K: rt::Kernel<Abi = Abi>>(
     master: &rt::SendRight<K>,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"pci_get_dev_rom",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(master.kernel());
-            let dest = rt::Dest::copy_send(master);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PCI_GET_DEV_ROM, dest, shape, rt::CallOptions::NONE)?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(data.into_vec())
-        },
-    )
+    rt::routine(&"pci_get_dev_rom", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(master.kernel());
+        let dest = rt::Dest::copy_send(master);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PCI_GET_DEV_ROM, dest, shape, rt::CallOptions::NONE)?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(data.into_vec())
+    })
 }
 
 /// The PCI arbiter, which lets programs at the devices that they may use.
@@ -244,20 +226,14 @@ pub trait Pci<K: rt::Kernel<Abi = Abi>> {
     /// Tells a device's six memory regions, each an address, a size and flags.
     ///
     /// `pci_get_dev_regions`, sent by [`pci_get_dev_regions()`].
-    fn pci_get_dev_regions(
-        &self,
-        master: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn pci_get_dev_regions(&self, master: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Tells where a device's ROM is, and how large.
     ///
     /// `pci_get_dev_rom`, sent by [`pci_get_dev_rom()`].
-    fn pci_get_dev_rom(
-        &self,
-        master: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<u8>, rt::KernReturn> {
+    fn pci_get_dev_rom(&self, master: rt::Port<'_, K>) -> Result<rt::Vec<u8>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -290,22 +266,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 2104,
-        reply: 2104,
-    };
-    rt::subsystem(
-        39000..39005,
-        largest,
-        move |request, out| { pci_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 2104, reply: 2104 };
+    rt::subsystem(39000..39005, largest, move |request, out| pci_server(server, request, out))
 }
 
-fn serve_pci_conf_read<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_pci_conf_read<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
@@ -321,11 +286,7 @@ where
     });
 }
 
-fn serve_pci_conf_write<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_pci_conf_write<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
@@ -341,11 +302,7 @@ where
     });
 }
 
-fn serve_pci_get_ndevs<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_pci_get_ndevs<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
@@ -362,8 +319,7 @@ fn serve_pci_get_dev_regions<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
 {
@@ -379,8 +335,7 @@ fn serve_pci_get_dev_rom<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pci<K> + ?Sized,
 {

@@ -14,6 +14,7 @@ const INTEGER_64: rt::Type = rt::Type::inline(11, 64, 1);
 /// The message id of the first routine of `pfinet`.
 #[allow(dead_code)]
 pub const BASE: i32 = 37000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -42,21 +43,17 @@ pub fn pfinet_siocgifconf<K: rt::Kernel<Abi = Abi>>(
     port: &rt::SendRight<K>,
     amount: VmSize,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"pfinet_siocgifconf",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(port.kernel());
-            request.data(INTEGER_64, &amount);
-            let dest = rt::Dest::copy_send(port);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PFINET_SIOCGIFCONF, dest, shape, rt::CallOptions::NONE)?;
-            let buf = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(buf.into_vec())
-        },
-    )
+    rt::routine(&"pfinet_siocgifconf", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(port.kernel());
+        request.data(INTEGER_64, &amount);
+        let dest = rt::Dest::copy_send(port);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PFINET_SIOCGIFCONF, dest, shape, rt::CallOptions::NONE)?;
+        let buf = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(buf.into_vec())
+    })
 }
 
 /// What the server of the Internet protocols answers besides `socket`.
@@ -103,23 +100,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Pfinet<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 2104,
-    };
-    rt::subsystem(
-        37000..37001,
-        largest,
-        move |request, out| { pfinet_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 2104 };
+    rt::subsystem(37000..37001, largest, move |request, out| pfinet_server(server, request, out))
 }
 
 fn serve_pfinet_siocgifconf<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pfinet<K> + ?Sized,
 {

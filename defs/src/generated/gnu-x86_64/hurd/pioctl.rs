@@ -13,6 +13,7 @@ const INTEGER_32_X9: rt::Type = rt::Type::inline(2, 32, 9);
 /// The message id of the first routine of `pioctl`.
 #[allow(dead_code)]
 pub const BASE: i32 = 140000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -37,19 +38,14 @@ pub mod id {
 pub fn pioctl_rtc_uie_on<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"pioctl_rtc_uie_on",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PIOCTL_RTC_UIE_ON, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"pioctl_rtc_uie_on", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PIOCTL_RTC_UIE_ON, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 4 is RTC\_UIE\_OFF.
@@ -63,19 +59,14 @@ pub fn pioctl_rtc_uie_on<K: rt::Kernel<Abi = Abi>>(
 pub fn pioctl_rtc_uie_off<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"pioctl_rtc_uie_off",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PIOCTL_RTC_UIE_OFF, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"pioctl_rtc_uie_off", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PIOCTL_RTC_UIE_OFF, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 9 is RTC\_RD\_TIME.
@@ -93,20 +84,16 @@ pub fn pioctl_rtc_uie_off<K: rt::Kernel<Abi = Abi>>(
 pub fn pioctl_rtc_rd_time<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
 ) -> Result<RtcTime, rt::CallError<K>> {
-    rt::routine(
-        &"pioctl_rtc_rd_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let request = buffer.request(reqport.kernel());
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PIOCTL_RTC_RD_TIME, dest, shape, rt::CallOptions::NONE)?;
-            let tm = reply.data(INTEGER_32_X9)?;
-            reply.end()?;
-            Ok(tm)
-        },
-    )
+    rt::routine(&"pioctl_rtc_rd_time", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let request = buffer.request(reqport.kernel());
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Never);
+        let mut reply = request.call(id::PIOCTL_RTC_RD_TIME, dest, shape, rt::CallOptions::NONE)?;
+        let tm = reply.data(INTEGER_32_X9)?;
+        reply.end()?;
+        Ok(tm)
+    })
 }
 
 /// 10 is RTC\_SET\_TIME.
@@ -125,20 +112,15 @@ pub fn pioctl_rtc_set_time<K: rt::Kernel<Abi = Abi>>(
     reqport: &rt::SendRight<K>,
     tm: &RtcTime,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"pioctl_rtc_set_time",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(INTEGER_32_X9, tm);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PIOCTL_RTC_SET_TIME, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"pioctl_rtc_set_time", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(INTEGER_32_X9, tm);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PIOCTL_RTC_SET_TIME, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Requests of `ioctl` to the clock of the machine, `/dev/rtc`: the group `p`. A request's number is added to
@@ -159,20 +141,14 @@ pub trait Pioctl<K: rt::Kernel<Abi = Abi>> {
     /// 4 is RTC\_UIE\_OFF.
     ///
     /// `pioctl_rtc_uie_off`, sent by [`pioctl_rtc_uie_off()`].
-    fn pioctl_rtc_uie_off(
-        &self,
-        reqport: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn pioctl_rtc_uie_off(&self, reqport: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// 9 is RTC\_RD\_TIME.
     ///
     /// `pioctl_rtc_rd_time`, sent by [`pioctl_rtc_rd_time()`].
-    fn pioctl_rtc_rd_time(
-        &self,
-        reqport: rt::Port<'_, K>,
-    ) -> Result<RtcTime, rt::KernReturn> {
+    fn pioctl_rtc_rd_time(&self, reqport: rt::Port<'_, K>) -> Result<RtcTime, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -215,23 +191,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Pioctl<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 80,
-        reply: 96,
-    };
-    rt::subsystem(
-        140000..140011,
-        largest,
-        move |request, out| { pioctl_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 80, reply: 96 };
+    rt::subsystem(140000..140011, largest, move |request, out| pioctl_server(server, request, out))
 }
 
 fn serve_pioctl_rtc_uie_on<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pioctl<K> + ?Sized,
 {
@@ -246,8 +214,7 @@ fn serve_pioctl_rtc_uie_off<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pioctl<K> + ?Sized,
 {
@@ -262,8 +229,7 @@ fn serve_pioctl_rtc_rd_time<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pioctl<K> + ?Sized,
 {
@@ -279,8 +245,7 @@ fn serve_pioctl_rtc_set_time<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Pioctl<K> + ?Sized,
 {

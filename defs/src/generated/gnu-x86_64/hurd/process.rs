@@ -36,6 +36,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `process`.
 #[allow(dead_code)]
 pub const BASE: i32 = 24000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -244,24 +245,17 @@ pub struct ProcGetCodeReply {
 pub fn proc_getprivports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetprivportsReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprivports",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_GETPRIVPORTS, dest, shape, rt::CallOptions::NONE)?;
-            let host_priv = reply.send_right()?;
-            let device_master = reply.send_right()?;
-            reply.end()?;
-            Ok(ProcGetprivportsReply {
-                host_priv,
-                device_master,
-            })
-        },
-    )
+    rt::routine(&"proc_getprivports", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_GETPRIVPORTS, dest, shape, rt::CallOptions::NONE)?;
+        let host_priv = reply.send_right()?;
+        let device_master = reply.send_right()?;
+        reply.end()?;
+        Ok(ProcGetprivportsReply { host_priv, device_master })
+    })
 }
 
 /// Lists all processes that live.
@@ -279,20 +273,16 @@ pub fn proc_getprivports<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getallpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getallpids",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETALLPIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pidarray = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pidarray.into_vec())
-        },
-    )
+    rt::routine(&"proc_getallpids", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETALLPIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pidarray = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pidarray.into_vec())
+    })
 }
 
 /// Sets the ports and integers that programs start with unless they are given others.
@@ -313,21 +303,16 @@ pub fn proc_setexecdata<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setexecdata",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(process.kernel());
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_SETEXECDATA, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_setexecdata", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(process.kernel());
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SETEXECDATA, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives them.
@@ -346,24 +331,17 @@ pub fn proc_setexecdata<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getexecdata<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetexecdataReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getexecdata",
-        move || {
-            let mut buffer = rt::MsgBuf::<4160>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_GETEXECDATA, dest, shape, rt::CallOptions::NONE)?;
-            let ports = reply.indefinite_ports()?;
-            let ints = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(ProcGetexecdataReply {
-                ports,
-                ints: ints.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"proc_getexecdata", move || {
+        let mut buffer = rt::MsgBuf::<4160>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 4160, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_GETEXECDATA, dest, shape, rt::CallOptions::NONE)?;
+        let ports = reply.indefinite_ports()?;
+        let ints = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(ProcGetexecdataReply { ports, ints: ints.into_vec() })
+    })
 }
 
 /// Asks for `exec_setexecdata` when they change.
@@ -382,20 +360,15 @@ pub fn proc_execdata_notify<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_execdata_notify",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_EXECDATA_NOTIFY, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_execdata_notify", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_EXECDATA_NOTIFY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the names of the system.
@@ -413,20 +386,16 @@ pub fn proc_execdata_notify<'a, K: rt::Kernel<Abi = Abi>>(
 pub fn proc_uname<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<Utsname, rt::CallError<K>> {
-    rt::routine(
-        &"proc_uname",
-        move || {
-            let mut buffer = rt::MsgBuf::<5176>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(5176, 5176, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_UNAME, dest, shape, rt::CallOptions::NONE)?;
-            let uname = reply.data(CHAR_X5120_LONG)?;
-            reply.end()?;
-            Ok(uname)
-        },
-    )
+    rt::routine(&"proc_uname", move || {
+        let mut buffer = rt::MsgBuf::<5176>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(5176, 5176, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_UNAME, dest, shape, rt::CallOptions::NONE)?;
+        let uname = reply.data(CHAR_X5120_LONG)?;
+        reply.end()?;
+        Ok(uname)
+    })
 }
 
 /// Adds a server to those names.
@@ -451,23 +420,18 @@ pub fn proc_register_version<K: rt::Kernel<Abi = Abi>>(
     release: &rt::CStr,
     version: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_register_version",
-        move || {
-            let mut buffer = rt::MsgBuf::<3144>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(credential);
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.fixed_string(STRING_C_X1024, release)?;
-            request.fixed_string(STRING_C_X1024, version)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_REGISTER_VERSION, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_register_version", move || {
+        let mut buffer = rt::MsgBuf::<3144>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(credential);
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.fixed_string(STRING_C_X1024, release)?;
+        request.fixed_string(STRING_C_X1024, version)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_REGISTER_VERSION, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes the ids of the process, which goes on with `auth_user_authenticate`; the port that it gets is
@@ -486,16 +450,13 @@ pub fn proc_reauthenticate<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reauthenticate",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(rendezvous2);
-            let dest = rt::Dest::copy_send(process);
-            request.send(id::PROC_REAUTHENTICATE, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_reauthenticate", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(rendezvous2);
+        let dest = rt::Dest::copy_send(process);
+        request.send(id::PROC_REAUTHENTICATE, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Makes a new task a child of this process. It can be said once for each task.
@@ -514,18 +475,15 @@ pub fn proc_child<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     child: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_child",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(child);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_CHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_child", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(child);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_CHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Changes the message port, and gives the old one.
@@ -548,21 +506,17 @@ pub fn proc_setmsgport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     newmsgport: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_setmsgport",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newmsgport);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_SETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
-            let oldmsgport = reply.send_right()?;
-            reply.end()?;
-            Ok(oldmsgport)
-        },
-    )
+    rt::routine(&"proc_setmsgport", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newmsgport);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_SETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
+        let oldmsgport = reply.send_right()?;
+        reply.end()?;
+        Ok(oldmsgport)
+    })
 }
 
 /// Lets another task be this process from now on; the old one ends. This is how a program is replaced.
@@ -581,18 +535,15 @@ pub fn proc_reassign<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     newtask: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reassign",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newtask);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_REASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_reassign", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newtask);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_REASSIGN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sets the user who owns the process, or nobody if `clear` is not zero.
@@ -613,19 +564,16 @@ pub fn proc_setowner<K: rt::Kernel<Abi = Abi>>(
     owner: Uid,
     clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setowner",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &owner);
-            request.data(INTEGER_32, &clear);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SETOWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_setowner", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &owner);
+        request.data(INTEGER_32, &clear);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SETOWNER, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the number of the process and of its parent, and whether the process is an orphan.
@@ -645,26 +593,18 @@ pub fn proc_setowner<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetpidsReply, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpids",
-        move || {
-            let mut buffer = rt::MsgBuf::<96>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(96, 96, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETPIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pid = reply.data(INTEGER_32)?;
-            let ppid = reply.data(INTEGER_32)?;
-            let orphaned = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ProcGetpidsReply {
-                pid,
-                ppid,
-                orphaned,
-            })
-        },
-    )
+    rt::routine(&"proc_getpids", move || {
+        let mut buffer = rt::MsgBuf::<96>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(96, 96, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETPIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pid = reply.data(INTEGER_32)?;
+        let ppid = reply.data(INTEGER_32)?;
+        let orphaned = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ProcGetpidsReply { pid, ppid, orphaned })
+    })
 }
 
 /// Tells where the arguments and the environment are in the memory of the process.
@@ -685,21 +625,16 @@ pub fn proc_set_arg_locations<K: rt::Kernel<Abi = Abi>>(
     argv: VmAddress,
     envp: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_arg_locations",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_64, &argv);
-            request.data(INTEGER_64, &envp);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_SET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_set_arg_locations", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_64, &argv);
+        request.data(INTEGER_64, &envp);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks where they are.
@@ -718,24 +653,18 @@ pub fn proc_set_arg_locations<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_arg_locations<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetArgLocationsReply, rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_arg_locations",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?;
-            let argv = reply.data(INTEGER_64)?;
-            let envp = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(ProcGetArgLocationsReply {
-                argv,
-                envp,
-            })
-        },
-    )
+    rt::routine(&"proc_get_arg_locations", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply =
+            request.call(id::PROC_GET_ARG_LOCATIONS, dest, shape, rt::CallOptions::NONE)?;
+        let argv = reply.data(INTEGER_64)?;
+        let envp = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(ProcGetArgLocationsReply { argv, envp })
+    })
 }
 
 /// Gives the message port of a process, when it has one.
@@ -758,21 +687,17 @@ pub fn proc_getmsgport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getmsgport",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_GETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
-            let msgport = reply.send_right()?;
-            reply.end()?;
-            Ok(msgport)
-        },
-    )
+    rt::routine(&"proc_getmsgport", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_GETMSGPORT, dest, shape, rt::CallOptions::NONE)?;
+        let msgport = reply.send_right()?;
+        reply.end()?;
+        Ok(msgport)
+    })
 }
 
 /// Waits for a child to end or stop: for one, for any (-1), for any of the own group (0) or of another (a
@@ -801,30 +726,21 @@ pub fn proc_wait<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     options: i32,
 ) -> Result<ProcWaitReply, rt::CallError<K>> {
-    rt::routine(
-        &"proc_wait",
-        move || {
-            let mut buffer = rt::MsgBuf::<248>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &options);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(248, 248, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_WAIT, dest, shape, rt::CallOptions::NONE)?;
-            let status = reply.data(INTEGER_32)?;
-            let sigcode = reply.data(INTEGER_32)?;
-            let rusage = reply.data(INTEGER_64_X18)?;
-            let pid_status = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(ProcWaitReply {
-                status,
-                sigcode,
-                rusage,
-                pid_status,
-            })
-        },
-    )
+    rt::routine(&"proc_wait", move || {
+        let mut buffer = rt::MsgBuf::<248>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &options);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(248, 248, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_WAIT, dest, shape, rt::CallOptions::NONE)?;
+        let status = reply.data(INTEGER_32)?;
+        let sigcode = reply.data(INTEGER_32)?;
+        let rusage = reply.data(INTEGER_64_X18)?;
+        let pid_status = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(ProcWaitReply { status, sigcode, rusage, pid_status })
+    })
 }
 
 /// Stops all threads but one.
@@ -843,18 +759,15 @@ pub fn proc_dostop<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     contthread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_dostop",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(contthread);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_DOSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_dostop", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(contthread);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_DOSTOP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Lets the process server receive exceptions of the process: it passes them on, and sets the state of the
@@ -880,23 +793,18 @@ pub fn proc_handle_exceptions<'a, K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_handle_exceptions",
-        move || {
-            let mut buffer = rt::MsgBuf::<4184>::new();
-            let mut request = buffer.request(process.kernel());
-            request.move_receive(msgport);
-            request.poly(forwardport);
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, new_state, 1024)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_HANDLE_EXCEPTIONS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_handle_exceptions", move || {
+        let mut buffer = rt::MsgBuf::<4184>::new();
+        let mut request = buffer.request(process.kernel());
+        request.move_receive(msgport);
+        request.poly(forwardport);
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, new_state, 1024)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_HANDLE_EXCEPTIONS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// The process has stopped for a signal.
@@ -917,19 +825,16 @@ pub fn proc_mark_stop<K: rt::Kernel<Abi = Abi>>(
     signo: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_stop",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signo);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_MARK_STOP, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_stop", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signo);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_STOP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// It continues.
@@ -943,17 +848,14 @@ pub fn proc_mark_stop<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_cont<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_cont",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_MARK_CONT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_cont", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_CONT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// It ends by itself. Without this its parent would think that it was killed.
@@ -974,19 +876,16 @@ pub fn proc_mark_exit<K: rt::Kernel<Abi = Abi>>(
     status: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exit",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &status);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_MARK_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_exit", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &status);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_EXIT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// It runs another program now.
@@ -1000,17 +899,14 @@ pub fn proc_mark_exit<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_exec<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exec",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_MARK_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_exec", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_EXEC, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// It is debugged, which changes what its parent waits for.
@@ -1024,19 +920,14 @@ pub fn proc_mark_exec<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_traced<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_traced",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_MARK_TRACED, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_traced", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_TRACED, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Says whether its parent gets SIGCHLD when children stop.
@@ -1055,20 +946,15 @@ pub fn proc_mod_stopchild<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     doit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mod_stopchild",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &doit);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_MOD_STOPCHILD, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mod_stopchild", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &doit);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MOD_STOPCHILD, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the task of a process.
@@ -1091,21 +977,17 @@ pub fn proc_pid2task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2task",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_PID2TASK, dest, shape, rt::CallOptions::NONE)?;
-            let task = reply.send_right()?;
-            reply.end()?;
-            Ok(task)
-        },
-    )
+    rt::routine(&"proc_pid2task", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_PID2TASK, dest, shape, rt::CallOptions::NONE)?;
+        let task = reply.send_right()?;
+        reply.end()?;
+        Ok(task)
+    })
 }
 
 /// Tells the process of a task.
@@ -1128,21 +1010,17 @@ pub fn proc_task2pid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2pid",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_TASK2PID, dest, shape, rt::CallOptions::NONE)?;
-            let pid = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(pid)
-        },
-    )
+    rt::routine(&"proc_task2pid", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_TASK2PID, dest, shape, rt::CallOptions::NONE)?;
+        let pid = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(pid)
+    })
 }
 
 /// Gives the process port of a task.
@@ -1165,21 +1043,17 @@ pub fn proc_task2proc<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2proc",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_TASK2PROC, dest, shape, rt::CallOptions::NONE)?;
-            let proc = reply.send_right()?;
-            reply.end()?;
-            Ok(proc)
-        },
-    )
+    rt::routine(&"proc_task2proc", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_TASK2PROC, dest, shape, rt::CallOptions::NONE)?;
+        let proc = reply.send_right()?;
+        reply.end()?;
+        Ok(proc)
+    })
 }
 
 /// Gives the task of this process port.
@@ -1197,20 +1071,16 @@ pub fn proc_task2proc<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_proc2task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_proc2task",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_PROC2TASK, dest, shape, rt::CallOptions::NONE)?;
-            let task = reply.send_right()?;
-            reply.end()?;
-            Ok(task)
-        },
-    )
+    rt::routine(&"proc_proc2task", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_PROC2TASK, dest, shape, rt::CallOptions::NONE)?;
+        let task = reply.send_right()?;
+        reply.end()?;
+        Ok(task)
+    })
 }
 
 /// Gives the process port of a process.
@@ -1233,21 +1103,17 @@ pub fn proc_pid2proc<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2proc",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_PID2PROC, dest, shape, rt::CallOptions::NONE)?;
-            let proc = reply.send_right()?;
-            reply.end()?;
-            Ok(proc)
-        },
-    )
+    rt::routine(&"proc_pid2proc", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_PID2PROC, dest, shape, rt::CallOptions::NONE)?;
+        let proc = reply.send_right()?;
+        reply.end()?;
+        Ok(proc)
+    })
 }
 
 /// Tells about a process what the flags ask for, and what its threads wait for.
@@ -1274,28 +1140,24 @@ pub fn proc_getprocinfo<K: rt::Kernel<Abi = Abi>>(
     which: Pid,
     flags: i32,
 ) -> Result<ProcGetprocinfoReply, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocinfo",
-        move || {
-            let mut buffer = rt::MsgBuf::<4176>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(80, 4176, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETPROCINFO, dest, shape, rt::CallOptions::NONE)?;
-            let flags = reply.data(INTEGER_32)?;
-            let procinfo = reply.indefinite(INTEGER_32_ARRAY)?;
-            let threadwaits = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(ProcGetprocinfoReply {
-                flags,
-                procinfo: procinfo.into_vec(),
-                threadwaits: threadwaits.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"proc_getprocinfo", move || {
+        let mut buffer = rt::MsgBuf::<4176>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(80, 4176, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETPROCINFO, dest, shape, rt::CallOptions::NONE)?;
+        let flags = reply.data(INTEGER_32)?;
+        let procinfo = reply.indefinite(INTEGER_32_ARRAY)?;
+        let threadwaits = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(ProcGetprocinfoReply {
+            flags,
+            procinfo: procinfo.into_vec(),
+            threadwaits: threadwaits.into_vec(),
+        })
+    })
 }
 
 /// Tells the arguments of a process, with a NUL after each.
@@ -1318,21 +1180,17 @@ pub fn proc_getprocargs<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocargs",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETPROCARGS, dest, shape, rt::CallOptions::NONE)?;
-            let procargs = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(procargs.into_vec())
-        },
-    )
+    rt::routine(&"proc_getprocargs", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETPROCARGS, dest, shape, rt::CallOptions::NONE)?;
+        let procargs = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(procargs.into_vec())
+    })
 }
 
 /// Tells the environment of a process.
@@ -1355,21 +1213,17 @@ pub fn proc_getprocenv<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocenv",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETPROCENV, dest, shape, rt::CallOptions::NONE)?;
-            let procenv = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(procenv.into_vec())
-        },
-    )
+    rt::routine(&"proc_getprocenv", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETPROCENV, dest, shape, rt::CallOptions::NONE)?;
+        let procenv = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(procenv.into_vec())
+    })
 }
 
 /// Lets this process and all its descendants be the processes of a login.
@@ -1383,19 +1237,14 @@ pub fn proc_getprocenv<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_make_login_coll<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_login_coll",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_MAKE_LOGIN_COLL, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_make_login_coll", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MAKE_LOGIN_COLL, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells which login a process belongs to.
@@ -1418,21 +1267,17 @@ pub fn proc_getloginid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginid",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETLOGINID, dest, shape, rt::CallOptions::NONE)?;
-            let login_id = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(login_id)
-        },
-    )
+    rt::routine(&"proc_getloginid", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETLOGINID, dest, shape, rt::CallOptions::NONE)?;
+        let login_id = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(login_id)
+    })
 }
 
 /// Lists the processes of a login.
@@ -1455,21 +1300,17 @@ pub fn proc_getloginpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     id: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginpids",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &id);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETLOGINPIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pids = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pids.into_vec())
-        },
-    )
+    rt::routine(&"proc_getloginpids", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &id);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETLOGINPIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pids = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pids.into_vec())
+    })
 }
 
 /// Sets the name of the user who has logged in.
@@ -1488,18 +1329,15 @@ pub fn proc_setlogin<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setlogin",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(process.kernel());
-            request.fixed_string(STRING_C_X1024, logname)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SETLOGIN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_setlogin", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(process.kernel());
+        request.fixed_string(STRING_C_X1024, logname)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SETLOGIN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells it.
@@ -1517,20 +1355,16 @@ pub fn proc_setlogin<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getlogin<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getlogin",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETLOGIN, dest, shape, rt::CallOptions::NONE)?;
-            let logname = reply.fixed_string(STRING_C_X1024)?;
-            reply.end()?;
-            Ok(logname.into())
-        },
-    )
+    rt::routine(&"proc_getlogin", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETLOGIN, dest, shape, rt::CallOptions::NONE)?;
+        let logname = reply.fixed_string(STRING_C_X1024)?;
+        reply.end()?;
+        Ok(logname.into())
+    })
 }
 
 /// Makes a session that this process leads, with a process group of its own.
@@ -1544,17 +1378,14 @@ pub fn proc_getlogin<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_setsid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setsid",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SETSID, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_setsid", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SETSID, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells who leads the session of a process.
@@ -1577,21 +1408,17 @@ pub fn proc_getsid<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsid",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETSID, dest, shape, rt::CallOptions::NONE)?;
-            let sid = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(sid)
-        },
-    )
+    rt::routine(&"proc_getsid", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETSID, dest, shape, rt::CallOptions::NONE)?;
+        let sid = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(sid)
+    })
 }
 
 /// Lists the process groups of a session.
@@ -1614,21 +1441,18 @@ pub fn proc_getsessionpgids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     sid: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpgids",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETSESSIONPGIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pgidset = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pgidset.into_vec())
-        },
-    )
+    rt::routine(&"proc_getsessionpgids", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::PROC_GETSESSIONPGIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pgidset = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pgidset.into_vec())
+    })
 }
 
 /// Lists the processes of a session.
@@ -1651,21 +1475,18 @@ pub fn proc_getsessionpids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     sid: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpids",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETSESSIONPIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pidset.into_vec())
-        },
-    )
+    rt::routine(&"proc_getsessionpids", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::PROC_GETSESSIONPIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pidset.into_vec())
+    })
 }
 
 /// Gives a port that stands for the session of this process; only its members get it.
@@ -1683,20 +1504,16 @@ pub fn proc_getsessionpids<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_getsidport<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsidport",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_GETSIDPORT, dest, shape, rt::CallOptions::NONE)?;
-            let sessport = reply.send_right()?;
-            reply.end()?;
-            Ok(sessport)
-        },
-    )
+    rt::routine(&"proc_getsidport", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_GETSIDPORT, dest, shape, rt::CallOptions::NONE)?;
+        let sessport = reply.send_right()?;
+        reply.end()?;
+        Ok(sessport)
+    })
 }
 
 /// Puts a process into a process group.
@@ -1717,19 +1534,16 @@ pub fn proc_setpgrp<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setpgrp",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SETPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_setpgrp", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SETPGRP, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the process group of a process.
@@ -1752,21 +1566,17 @@ pub fn proc_getpgrp<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pid: Pid,
 ) -> Result<Pid, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrp",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETPGRP, dest, shape, rt::CallOptions::NONE)?;
-            let pgrp = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(pgrp)
-        },
-    )
+    rt::routine(&"proc_getpgrp", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETPGRP, dest, shape, rt::CallOptions::NONE)?;
+        let pgrp = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(pgrp)
+    })
 }
 
 /// Lists the processes of a process group.
@@ -1789,21 +1599,17 @@ pub fn proc_getpgrppids<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     pgrp: Pid,
 ) -> Result<rt::Vec<Pid>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrppids",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::PROC_GETPGRPPIDS, dest, shape, rt::CallOptions::NONE)?;
-            let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
-            reply.end()?;
-            Ok(pidset.into_vec())
-        },
-    )
+    rt::routine(&"proc_getpgrppids", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::PROC_GETPGRPPIDS, dest, shape, rt::CallOptions::NONE)?;
+        let pidset = reply.indefinite(INTEGER_32_ARRAY)?;
+        reply.end()?;
+        Ok(pidset.into_vec())
+    })
 }
 
 /// Gives the terminal of a process, open for nothing.
@@ -1826,21 +1632,17 @@ pub fn proc_get_tty<K: rt::Kernel<Abi = Abi>>(
     calling_process: &rt::SendRight<K>,
     target_process: Pid,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_tty",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(calling_process.kernel());
-            request.data(INTEGER_32, &target_process);
-            let dest = rt::Dest::copy_send(calling_process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::PROC_GET_TTY, dest, shape, rt::CallOptions::NONE)?;
-            let tty = reply.send_right()?;
-            reply.end()?;
-            Ok(tty)
-        },
-    )
+    rt::routine(&"proc_get_tty", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(calling_process.kernel());
+        request.data(INTEGER_32, &target_process);
+        let dest = rt::Dest::copy_send(calling_process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::PROC_GET_TTY, dest, shape, rt::CallOptions::NONE)?;
+        let tty = reply.send_right()?;
+        reply.end()?;
+        Ok(tty)
+    })
 }
 
 /// Tells how many port names a process has.
@@ -1863,21 +1665,17 @@ pub fn proc_getnports<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<MachMsgTypeNumber, rt::CallError<K>> {
-    rt::routine(
-        &"proc_getnports",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GETNPORTS, dest, shape, rt::CallOptions::NONE)?;
-            let nports = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(nports)
-        },
-    )
+    rt::routine(&"proc_getnports", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GETNPORTS, dest, shape, rt::CallOptions::NONE)?;
+        let nports = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(nports)
+    })
 }
 
 /// Says which task is process 1. Only the startup server may.
@@ -1896,20 +1694,15 @@ pub fn proc_set_init_task<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_init_task",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_SET_INIT_TASK, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_set_init_task", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SET_INIT_TASK, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Keeps the process alive when the system goes down, as long as it can be.
@@ -1923,19 +1716,14 @@ pub fn proc_set_init_task<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_mark_important<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_important",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_MARK_IMPORTANT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_mark_important", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MARK_IMPORTANT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks whether it is kept.
@@ -1953,20 +1741,16 @@ pub fn proc_mark_important<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_is_important<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<bool, rt::CallError<K>> {
-    rt::routine(
-        &"proc_is_important",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_IS_IMPORTANT, dest, shape, rt::CallOptions::NONE)?;
-            let essential = reply.data::<u32>(BOOLEAN)? != 0;
-            reply.end()?;
-            Ok(essential)
-        },
-    )
+    rt::routine(&"proc_is_important", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_IS_IMPORTANT, dest, shape, rt::CallOptions::NONE)?;
+        let essential = reply.data::<u32>(BOOLEAN)? != 0;
+        reply.end()?;
+        Ok(essential)
+    })
 }
 
 /// Tells where the program is in the memory of the process.
@@ -1987,19 +1771,16 @@ pub fn proc_set_code<K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_code",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_64, &start_code);
-            request.data(INTEGER_64, &end_code);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SET_CODE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_set_code", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_64, &start_code);
+        request.data(INTEGER_64, &end_code);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SET_CODE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks where it is; zero if nobody has told.
@@ -2018,24 +1799,17 @@ pub fn proc_set_code<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_code<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<ProcGetCodeReply, rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_code",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GET_CODE, dest, shape, rt::CallOptions::NONE)?;
-            let start_code = reply.data(INTEGER_64)?;
-            let end_code = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(ProcGetCodeReply {
-                start_code,
-                end_code,
-            })
-        },
-    )
+    rt::routine(&"proc_get_code", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GET_CODE, dest, shape, rt::CallOptions::NONE)?;
+        let start_code = reply.data(INTEGER_64)?;
+        let end_code = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(ProcGetCodeReply { start_code, end_code })
+    })
 }
 
 /// Lets this process look after all tasks that its tasks make: they are its children, `mach_notify_new_task`
@@ -2055,20 +1829,15 @@ pub fn proc_make_task_namespace<'a, K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_task_namespace",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::PROC_MAKE_TASK_NAMESPACE, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_make_task_namespace", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_MAKE_TASK_NAMESPACE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells the path of the program.
@@ -2087,18 +1856,15 @@ pub fn proc_set_exe<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     path: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_exe",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(process.kernel());
-            request.fixed_string(STRING_C_X1024, path)?;
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SET_EXE, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_set_exe", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(process.kernel());
+        request.fixed_string(STRING_C_X1024, path)?;
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SET_EXE, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks for the path of the program of a process.
@@ -2121,21 +1887,17 @@ pub fn proc_get_exe<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     which: Pid,
 ) -> Result<rt::CString, rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_exe",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GET_EXE, dest, shape, rt::CallOptions::NONE)?;
-            let path = reply.fixed_string(STRING_C_X1024)?;
-            reply.end()?;
-            Ok(path.into())
-        },
-    )
+    rt::routine(&"proc_get_exe", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(1080, 1080, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GET_EXE, dest, shape, rt::CallOptions::NONE)?;
+        let path = reply.fixed_string(STRING_C_X1024)?;
+        reply.end()?;
+        Ok(path.into())
+    })
 }
 
 /// Tells where the program begins to run.
@@ -2154,18 +1916,15 @@ pub fn proc_set_entry<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     entry: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_entry",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_64, &entry);
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::PROC_SET_ENTRY, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"proc_set_entry", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_64, &entry);
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::PROC_SET_ENTRY, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Asks where that is.
@@ -2183,20 +1942,16 @@ pub fn proc_set_entry<K: rt::Kernel<Abi = Abi>>(
 pub fn proc_get_entry<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
 ) -> Result<VmAddress, rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_entry",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::PROC_GET_ENTRY, dest, shape, rt::CallOptions::NONE)?;
-            let entry = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(entry)
-        },
-    )
+    rt::routine(&"proc_get_entry", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::PROC_GET_ENTRY, dest, shape, rt::CallOptions::NONE)?;
+        let entry = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(entry)
+    })
 }
 
 /// The process server, which knows processes, their parents, groups and sessions, and which task each of them
@@ -2220,10 +1975,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Lists all processes that live.
     ///
     /// `proc_getallpids`, sent by [`proc_getallpids()`].
-    fn proc_getallpids(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<rt::Vec<Pid>, rt::KernReturn> {
+    fn proc_getallpids(&self, process: rt::Port<'_, K>) -> Result<rt::Vec<Pid>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2341,10 +2093,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Tells the number of the process and of its parent, and whether the process is an orphan.
     ///
     /// `proc_getpids`, sent by [`proc_getpids()`].
-    fn proc_getpids(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<ProcGetpidsReply, rt::KernReturn> {
+    fn proc_getpids(&self, process: rt::Port<'_, K>) -> Result<ProcGetpidsReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2512,10 +2261,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Gives the task of this process port.
     ///
     /// `proc_proc2task`, sent by [`proc_proc2task()`].
-    fn proc_proc2task(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn proc_proc2task(&self, process: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2567,21 +2313,14 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Lets this process and all its descendants be the processes of a login.
     ///
     /// `proc_make_login_coll`, sent by [`proc_make_login_coll()`].
-    fn proc_make_login_coll(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_make_login_coll(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Tells which login a process belongs to.
     ///
     /// `proc_getloginid`, sent by [`proc_getloginid()`].
-    fn proc_getloginid(
-        &self,
-        process: rt::Port<'_, K>,
-        pid: Pid,
-    ) -> Result<Pid, rt::KernReturn> {
+    fn proc_getloginid(&self, process: rt::Port<'_, K>, pid: Pid) -> Result<Pid, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2610,10 +2349,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Tells it.
     ///
     /// `proc_getlogin`, sent by [`proc_getlogin()`].
-    fn proc_getlogin(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<rt::CString, rt::KernReturn> {
+    fn proc_getlogin(&self, process: rt::Port<'_, K>) -> Result<rt::CString, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2627,11 +2363,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Tells who leads the session of a process.
     ///
     /// `proc_getsid`, sent by [`proc_getsid()`].
-    fn proc_getsid(
-        &self,
-        process: rt::Port<'_, K>,
-        pid: Pid,
-    ) -> Result<Pid, rt::KernReturn> {
+    fn proc_getsid(&self, process: rt::Port<'_, K>, pid: Pid) -> Result<Pid, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2682,11 +2414,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Tells the process group of a process.
     ///
     /// `proc_getpgrp`, sent by [`proc_getpgrp()`].
-    fn proc_getpgrp(
-        &self,
-        process: rt::Port<'_, K>,
-        pid: Pid,
-    ) -> Result<Pid, rt::KernReturn> {
+    fn proc_getpgrp(&self, process: rt::Port<'_, K>, pid: Pid) -> Result<Pid, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2737,20 +2465,14 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Keeps the process alive when the system goes down, as long as it can be.
     ///
     /// `proc_mark_important`, sent by [`proc_mark_important()`].
-    fn proc_mark_important(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_important(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Asks whether it is kept.
     ///
     /// `proc_is_important`, sent by [`proc_is_important()`].
-    fn proc_is_important(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<bool, rt::KernReturn> {
+    fn proc_is_important(&self, process: rt::Port<'_, K>) -> Result<bool, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2769,10 +2491,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Asks where it is; zero if nobody has told.
     ///
     /// `proc_get_code`, sent by [`proc_get_code()`].
-    fn proc_get_code(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<ProcGetCodeReply, rt::KernReturn> {
+    fn proc_get_code(&self, process: rt::Port<'_, K>) -> Result<ProcGetCodeReply, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2824,10 +2543,7 @@ pub trait Process<K: rt::Kernel<Abi = Abi>> {
     /// Asks where that is.
     ///
     /// `proc_get_entry`, sent by [`proc_get_entry()`].
-    fn proc_get_entry(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<VmAddress, rt::KernReturn> {
+    fn proc_get_entry(&self, process: rt::Port<'_, K>) -> Result<VmAddress, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 }
@@ -2896,9 +2612,7 @@ where
         id::PROC_IS_IMPORTANT => serve_proc_is_important(server, request, out),
         id::PROC_SET_CODE => serve_proc_set_code(server, request, out),
         id::PROC_GET_CODE => serve_proc_get_code(server, request, out),
-        id::PROC_MAKE_TASK_NAMESPACE => {
-            serve_proc_make_task_namespace(server, request, out)
-        }
+        id::PROC_MAKE_TASK_NAMESPACE => serve_proc_make_task_namespace(server, request, out),
         id::PROC_SET_EXE => serve_proc_set_exe(server, request, out),
         id::PROC_GET_EXE => serve_proc_get_exe(server, request, out),
         id::PROC_SET_ENTRY => serve_proc_set_entry(server, request, out),
@@ -2915,23 +2629,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4184,
-        reply: 5176,
-    };
-    rt::subsystem(
-        24000..24062,
-        largest,
-        move |request, out| { process_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4184, reply: 5176 };
+    rt::subsystem(24000..24062, largest, move |request, out| process_server(server, request, out))
 }
 
 fn serve_proc_getprivports<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -2947,8 +2653,7 @@ fn serve_proc_getallpids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -2964,8 +2669,7 @@ fn serve_proc_setexecdata<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -2983,8 +2687,7 @@ fn serve_proc_getexecdata<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3000,8 +2703,7 @@ fn serve_proc_execdata_notify<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3014,11 +2716,7 @@ where
     });
 }
 
-fn serve_proc_uname<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_uname<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3035,8 +2733,7 @@ fn serve_proc_register_version<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3047,14 +2744,7 @@ where
         let release = body.fixed_string(STRING_C_X1024)?;
         let version = body.fixed_string(STRING_C_X1024)?;
         body.end()?;
-        S::proc_register_version(
-            server,
-            request.port(),
-            credential,
-            name,
-            release,
-            version,
-        )?;
+        S::proc_register_version(server, request.port(), credential, name, release, version)?;
         Ok(())
     });
 }
@@ -3063,8 +2753,7 @@ fn serve_proc_reauthenticate<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3077,11 +2766,7 @@ where
     });
 }
 
-fn serve_proc_child<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_child<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3099,8 +2784,7 @@ fn serve_proc_setmsgport<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3114,11 +2798,7 @@ where
     });
 }
 
-fn serve_proc_reassign<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_reassign<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3132,11 +2812,7 @@ where
     });
 }
 
-fn serve_proc_setowner<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_setowner<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3151,11 +2827,7 @@ where
     });
 }
 
-fn serve_proc_getpids<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_getpids<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3172,8 +2844,7 @@ fn serve_proc_set_arg_locations<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3191,8 +2862,7 @@ fn serve_proc_get_arg_locations<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3208,8 +2878,7 @@ fn serve_proc_getmsgport<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3223,11 +2892,7 @@ where
     });
 }
 
-fn serve_proc_wait<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_wait<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3243,11 +2908,7 @@ where
     });
 }
 
-fn serve_proc_dostop<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_dostop<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3265,8 +2926,7 @@ fn serve_proc_handle_exceptions<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3278,23 +2938,12 @@ where
         let flavor = body.data(INTEGER_32)?;
         let new_state = body.slice_before(INTEGER_32, 1024, 0)?;
         body.end()?;
-        S::proc_handle_exceptions(
-            server,
-            request.port(),
-            msgport,
-            forwardport,
-            flavor,
-            new_state,
-        )?;
+        S::proc_handle_exceptions(server, request.port(), msgport, forwardport, flavor, new_state)?;
         Ok(())
     });
 }
 
-fn serve_proc_mark_stop<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_mark_stop<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3309,11 +2958,7 @@ where
     });
 }
 
-fn serve_proc_mark_cont<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_mark_cont<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3325,11 +2970,7 @@ where
     });
 }
 
-fn serve_proc_mark_exit<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_mark_exit<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3344,11 +2985,7 @@ where
     });
 }
 
-fn serve_proc_mark_exec<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_mark_exec<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3364,8 +3001,7 @@ fn serve_proc_mark_traced<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3380,8 +3016,7 @@ fn serve_proc_mod_stopchild<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3394,11 +3029,7 @@ where
     });
 }
 
-fn serve_proc_pid2task<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_pid2task<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3413,11 +3044,7 @@ where
     });
 }
 
-fn serve_proc_task2pid<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_task2pid<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3432,11 +3059,7 @@ where
     });
 }
 
-fn serve_proc_task2proc<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_task2proc<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3451,11 +3074,7 @@ where
     });
 }
 
-fn serve_proc_proc2task<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_proc2task<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3468,11 +3087,7 @@ where
     });
 }
 
-fn serve_proc_pid2proc<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_pid2proc<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3491,8 +3106,7 @@ fn serve_proc_getprocinfo<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3511,8 +3125,7 @@ fn serve_proc_getprocargs<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3530,8 +3143,7 @@ fn serve_proc_getprocenv<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3549,8 +3161,7 @@ fn serve_proc_make_login_coll<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3565,8 +3176,7 @@ fn serve_proc_getloginid<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3584,8 +3194,7 @@ fn serve_proc_getloginpids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3599,11 +3208,7 @@ where
     });
 }
 
-fn serve_proc_setlogin<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_setlogin<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3617,11 +3222,7 @@ where
     });
 }
 
-fn serve_proc_getlogin<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_getlogin<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3634,11 +3235,7 @@ where
     });
 }
 
-fn serve_proc_setsid<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_setsid<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3650,11 +3247,7 @@ where
     });
 }
 
-fn serve_proc_getsid<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_getsid<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3673,8 +3266,7 @@ fn serve_proc_getsessionpgids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3692,8 +3284,7 @@ fn serve_proc_getsessionpids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3711,8 +3302,7 @@ fn serve_proc_getsidport<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3724,11 +3314,7 @@ where
     });
 }
 
-fn serve_proc_setpgrp<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_setpgrp<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3743,11 +3329,7 @@ where
     });
 }
 
-fn serve_proc_getpgrp<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_getpgrp<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3766,8 +3348,7 @@ fn serve_proc_getpgrppids<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3781,11 +3362,7 @@ where
     });
 }
 
-fn serve_proc_get_tty<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_get_tty<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3800,11 +3377,7 @@ where
     });
 }
 
-fn serve_proc_getnports<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_getnports<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3823,8 +3396,7 @@ fn serve_proc_set_init_task<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3841,8 +3413,7 @@ fn serve_proc_mark_important<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3857,8 +3428,7 @@ fn serve_proc_is_important<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3870,11 +3440,7 @@ where
     });
 }
 
-fn serve_proc_set_code<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_set_code<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3889,11 +3455,7 @@ where
     });
 }
 
-fn serve_proc_get_code<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_get_code<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3910,8 +3472,7 @@ fn serve_proc_make_task_namespace<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
 {
@@ -3924,11 +3485,7 @@ where
     });
 }
 
-fn serve_proc_set_exe<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_set_exe<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3942,11 +3499,7 @@ where
     });
 }
 
-fn serve_proc_get_exe<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_get_exe<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3961,11 +3514,7 @@ where
     });
 }
 
-fn serve_proc_set_entry<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_set_entry<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -3979,11 +3528,7 @@ where
     });
 }
 
-fn serve_proc_get_entry<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_proc_get_entry<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Process<K> + ?Sized,
@@ -4386,11 +3931,7 @@ pub fn proc_get_arg_locations_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<ProcGetArgLocationsReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            80,
-            _,
-        >(id::PROC_GET_ARG_LOCATIONS, result, encode_proc_get_arg_locations)
+    token.answer::<80, _>(id::PROC_GET_ARG_LOCATIONS, result, encode_proc_get_arg_locations)
 }
 
 /// Answers a `proc_getmsgport` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4624,8 +4165,7 @@ pub fn proc_getsessionpgids_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::Vec<Pid>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<2104, _>(id::PROC_GETSESSIONPGIDS, result, encode_proc_getsessionpgids)
+    token.answer::<2104, _>(id::PROC_GETSESSIONPGIDS, result, encode_proc_getsessionpgids)
 }
 
 /// Answers a `proc_getsessionpids` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -4791,12 +4331,7 @@ const _: () = {
     check("proc_getprivports, reply", &[Data(4), Port, Port], &[32, 48, 64], 80);
     check("proc_getallpids, request", &[], &[], 32);
     check("proc_getallpids, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
-    check(
-        "proc_setexecdata, request",
-        &[Indefinite(2048), Indefinite(2048)],
-        &[32],
-        4144,
-    );
+    check("proc_setexecdata, request", &[Indefinite(2048), Indefinite(2048)], &[32], 4144);
     check("proc_setexecdata, reply", &[Data(4)], &[32], 48);
     check("proc_getexecdata, request", &[], &[], 32);
     check(
@@ -4826,21 +4361,11 @@ const _: () = {
     check("proc_setowner, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("proc_setowner, reply", &[Data(4)], &[32], 48);
     check("proc_getpids, request", &[], &[], 32);
-    check(
-        "proc_getpids, reply",
-        &[Data(4), Data(4), Data(4), Data(4)],
-        &[32, 48, 64, 80],
-        96,
-    );
+    check("proc_getpids, reply", &[Data(4), Data(4), Data(4), Data(4)], &[32, 48, 64, 80], 96);
     check("proc_set_arg_locations, request", &[Data(8), Data(8)], &[32, 48], 64);
     check("proc_set_arg_locations, reply", &[Data(4)], &[32], 48);
     check("proc_get_arg_locations, request", &[], &[], 32);
-    check(
-        "proc_get_arg_locations, reply",
-        &[Data(4), Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("proc_get_arg_locations, reply", &[Data(4), Data(8), Data(8)], &[32, 48, 64], 80);
     check("proc_getmsgport, request", &[Data(4)], &[32], 48);
     check("proc_getmsgport, reply", &[Data(4), Port], &[32, 48], 64);
     check("proc_wait, request", &[Data(4), Data(4)], &[32, 48], 64);

@@ -28,6 +28,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `process_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 24100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -99,17 +100,14 @@ pub fn proc_setmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     oldmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setmsgport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(oldmsgport);
-            let dest = reply_port.into();
-            request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_setmsgport_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(oldmsgport);
+        let dest = reply_port.into();
+        request.send(id::PROC_SETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The message port.
@@ -130,17 +128,14 @@ pub fn proc_getmsgport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     msgports: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getmsgport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(msgports);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getmsgport_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(msgports);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETMSGPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What became of a child.
@@ -167,20 +162,17 @@ pub fn proc_wait_reply<'a, K: rt::Kernel<Abi = Abi>>(
     rusage: &Rusage,
     pid_status: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_wait_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<248>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &status);
-            request.data(INTEGER_32, &sigcode);
-            request.data(INTEGER_64_X18, rusage);
-            request.data(INTEGER_32, &pid_status);
-            let dest = reply_port.into();
-            request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_wait_reply", move || {
+        let mut buffer = rt::MsgBuf::<248>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &status);
+        request.data(INTEGER_32, &sigcode);
+        request.data(INTEGER_64_X18, rusage);
+        request.data(INTEGER_32, &pid_status);
+        let dest = reply_port.into();
+        request.send(id::PROC_WAIT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The task.
@@ -201,17 +193,14 @@ pub fn proc_pid2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(task);
-            let dest = reply_port.into();
-            request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_pid2task_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(task);
+        let dest = reply_port.into();
+        request.send(id::PROC_PID2TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process.
@@ -232,17 +221,14 @@ pub fn proc_task2pid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2pid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &pid);
-            let dest = reply_port.into();
-            request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_task2pid_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &pid);
+        let dest = reply_port.into();
+        request.send(id::PROC_TASK2PID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process port.
@@ -263,17 +249,14 @@ pub fn proc_task2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2proc_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(proc);
-            let dest = reply_port.into();
-            request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_task2proc_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(proc);
+        let dest = reply_port.into();
+        request.send(id::PROC_TASK2PROC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The task.
@@ -294,17 +277,14 @@ pub fn proc_proc2task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_proc2task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(task);
-            let dest = reply_port.into();
-            request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_proc2task_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(task);
+        let dest = reply_port.into();
+        request.send(id::PROC_PROC2TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process port.
@@ -325,17 +305,14 @@ pub fn proc_pid2proc_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2proc_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(proc);
-            let dest = reply_port.into();
-            request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_pid2proc_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(proc);
+        let dest = reply_port.into();
+        request.send(id::PROC_PID2PROC_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process and its threads.
@@ -360,19 +337,16 @@ pub fn proc_getprocinfo_reply<'a, K: rt::Kernel<Abi = Abi>>(
     procinfo: rt::OolMemory<K>,
     threadwaits: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocinfo_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<4176>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(INTEGER_32_ARRAY, procinfo)?;
-            request.indefinite(CHAR_ARRAY, threadwaits)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocinfo_reply", move || {
+        let mut buffer = rt::MsgBuf::<4176>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(INTEGER_32_ARRAY, procinfo)?;
+        request.indefinite(CHAR_ARRAY, threadwaits)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCINFO_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The arguments.
@@ -393,17 +367,14 @@ pub fn proc_getprocargs_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procargs: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocargs_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, procargs)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocargs_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, procargs)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCARGS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The environment.
@@ -424,17 +395,14 @@ pub fn proc_getprocenv_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     procenv: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocenv_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(CHAR_ARRAY, procenv)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getprocenv_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(CHAR_ARRAY, procenv)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPROCENV_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The login.
@@ -455,17 +423,14 @@ pub fn proc_getloginid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     login_id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &login_id);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getloginid_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &login_id);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGINID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Its processes.
@@ -486,17 +451,14 @@ pub fn proc_getloginpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pids: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginpids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pids)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getloginpids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pids)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGINPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The name of the user.
@@ -517,17 +479,14 @@ pub fn proc_getlogin_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getlogin_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<1080>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.fixed_string(STRING_C_X1024, logname)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getlogin_reply", move || {
+        let mut buffer = rt::MsgBuf::<1080>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.fixed_string(STRING_C_X1024, logname)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETLOGIN_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Who leads the session.
@@ -548,17 +507,14 @@ pub fn proc_getsid_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsid_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &sid);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsid_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &sid);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSID_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process groups.
@@ -579,17 +535,14 @@ pub fn proc_getsessionpgids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpgids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pgidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsessionpgids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pgidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSESSIONPGIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The processes.
@@ -610,17 +563,14 @@ pub fn proc_getsessionpids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsessionpids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSESSIONPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What stands for the session.
@@ -641,17 +591,14 @@ pub fn proc_getsidport_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     sessport: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsidport_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(sessport);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getsidport_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(sessport);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETSIDPORT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The process group.
@@ -672,17 +619,14 @@ pub fn proc_getpgrp_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrp_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &pgrp);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getpgrp_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &pgrp);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPGRP_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Its processes.
@@ -703,17 +647,14 @@ pub fn proc_getpgrppids_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     pidset: rt::OolMemory<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrppids_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.indefinite(INTEGER_32_ARRAY, pidset)?;
-            let dest = reply_port.into();
-            request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getpgrppids_reply", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.indefinite(INTEGER_32_ARRAY, pidset)?;
+        let dest = reply_port.into();
+        request.send(id::PROC_GETPGRPPIDS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The terminal.
@@ -734,17 +675,14 @@ pub fn proc_get_tty_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     tty: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_tty_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(tty);
-            let dest = reply_port.into();
-            request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_get_tty_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(tty);
+        let dest = reply_port.into();
+        request.send(id::PROC_GET_TTY_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// How many names there are.
@@ -765,17 +703,14 @@ pub fn proc_getnports_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     nports: MachMsgTypeNumber,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getnports_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_32, &nports);
-            let dest = reply_port.into();
-            request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_getnports_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_32, &nports);
+        let dest = reply_port.into();
+        request.send(id::PROC_GETNPORTS_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Whether the process is kept.
@@ -796,17 +731,14 @@ pub fn proc_is_important_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     essential: bool,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_is_important_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(BOOLEAN, &u32::from(essential));
-            let dest = reply_port.into();
-            request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_is_important_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(BOOLEAN, &u32::from(essential));
+        let dest = reply_port.into();
+        request.send(id::PROC_IS_IMPORTANT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// Where the program is.
@@ -829,18 +761,15 @@ pub fn proc_get_code_reply<'a, K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_code_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.data(INTEGER_64, &start_code);
-            request.data(INTEGER_64, &end_code);
-            let dest = reply_port.into();
-            request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"proc_get_code_reply", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.data(INTEGER_64, &start_code);
+        request.data(INTEGER_64, &end_code);
+        let dest = reply_port.into();
+        request.send(id::PROC_GET_CODE_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers to calls of `process` as messages of their own. Numbers are those of `process`, plus 100.
@@ -1168,25 +1097,17 @@ where
         id::PROC_GETPROCARGS_REPLY => serve_proc_getprocargs_reply(server, request, out),
         id::PROC_GETPROCENV_REPLY => serve_proc_getprocenv_reply(server, request, out),
         id::PROC_GETLOGINID_REPLY => serve_proc_getloginid_reply(server, request, out),
-        id::PROC_GETLOGINPIDS_REPLY => {
-            serve_proc_getloginpids_reply(server, request, out)
-        }
+        id::PROC_GETLOGINPIDS_REPLY => serve_proc_getloginpids_reply(server, request, out),
         id::PROC_GETLOGIN_REPLY => serve_proc_getlogin_reply(server, request, out),
         id::PROC_GETSID_REPLY => serve_proc_getsid_reply(server, request, out),
-        id::PROC_GETSESSIONPGIDS_REPLY => {
-            serve_proc_getsessionpgids_reply(server, request, out)
-        }
-        id::PROC_GETSESSIONPIDS_REPLY => {
-            serve_proc_getsessionpids_reply(server, request, out)
-        }
+        id::PROC_GETSESSIONPGIDS_REPLY => serve_proc_getsessionpgids_reply(server, request, out),
+        id::PROC_GETSESSIONPIDS_REPLY => serve_proc_getsessionpids_reply(server, request, out),
         id::PROC_GETSIDPORT_REPLY => serve_proc_getsidport_reply(server, request, out),
         id::PROC_GETPGRP_REPLY => serve_proc_getpgrp_reply(server, request, out),
         id::PROC_GETPGRPPIDS_REPLY => serve_proc_getpgrppids_reply(server, request, out),
         id::PROC_GET_TTY_REPLY => serve_proc_get_tty_reply(server, request, out),
         id::PROC_GETNPORTS_REPLY => serve_proc_getnports_reply(server, request, out),
-        id::PROC_IS_IMPORTANT_REPLY => {
-            serve_proc_is_important_reply(server, request, out)
-        }
+        id::PROC_IS_IMPORTANT_REPLY => serve_proc_is_important_reply(server, request, out),
         id::PROC_GET_CODE_REPLY => serve_proc_get_code_reply(server, request, out),
         _ => return false,
     }
@@ -1200,23 +1121,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4176,
-        reply: 48,
-    };
-    rt::subsystem(
-        24100..24162,
-        largest,
-        move |request, out| { process_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4176, reply: 48 };
+    rt::subsystem(24100..24162, largest, move |request, out| {
+        process_reply_server(server, request, out)
+    })
 }
 
 fn serve_proc_setmsgport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1235,8 +1150,7 @@ fn serve_proc_getmsgport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1254,8 +1168,7 @@ fn serve_proc_wait_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1284,8 +1197,7 @@ fn serve_proc_pid2task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1304,8 +1216,7 @@ fn serve_proc_task2pid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1323,8 +1234,7 @@ fn serve_proc_task2proc_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1342,8 +1252,7 @@ fn serve_proc_proc2task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1362,8 +1271,7 @@ fn serve_proc_pid2proc_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1381,8 +1289,7 @@ fn serve_proc_getprocinfo_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1409,8 +1316,7 @@ fn serve_proc_getprocargs_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1428,8 +1334,7 @@ fn serve_proc_getprocenv_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1447,8 +1352,7 @@ fn serve_proc_getloginid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1466,8 +1370,7 @@ fn serve_proc_getloginpids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1485,8 +1388,7 @@ fn serve_proc_getlogin_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1504,8 +1406,7 @@ fn serve_proc_getsid_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1523,8 +1424,7 @@ fn serve_proc_getsessionpgids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1542,8 +1442,7 @@ fn serve_proc_getsessionpids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1561,8 +1460,7 @@ fn serve_proc_getsidport_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1581,8 +1479,7 @@ fn serve_proc_getpgrp_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1600,8 +1497,7 @@ fn serve_proc_getpgrppids_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1619,8 +1515,7 @@ fn serve_proc_get_tty_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1639,8 +1534,7 @@ fn serve_proc_getnports_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1658,8 +1552,7 @@ fn serve_proc_is_important_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1677,8 +1570,7 @@ fn serve_proc_get_code_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessReply<K> + ?Sized,
 {
@@ -1688,13 +1580,7 @@ where
         let start_code = body.data(INTEGER_64)?;
         let end_code = body.data(INTEGER_64)?;
         body.end()?;
-        S::proc_get_code_reply(
-            server,
-            request.port(),
-            return_code,
-            start_code,
-            end_code,
-        )?;
+        S::proc_get_code_reply(server, request.port(), return_code, start_code, end_code)?;
         Ok(())
     });
 }
@@ -1724,54 +1610,19 @@ const _: () = {
         &[32, 48, 64],
         4176,
     );
-    check(
-        "proc_getprocargs_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
-    check(
-        "proc_getprocenv_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("proc_getprocargs_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
+    check("proc_getprocenv_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("proc_getloginid_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "proc_getloginpids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("proc_getloginpids_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("proc_getlogin_reply, request", &[Data(4), Data(1024)], &[32, 48], 1080);
     check("proc_getsid_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "proc_getsessionpgids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
-    check(
-        "proc_getsessionpids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("proc_getsessionpgids_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
+    check("proc_getsessionpids_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("proc_getsidport_reply, request", &[Data(4), Port], &[32, 48], 64);
     check("proc_getpgrp_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "proc_getpgrppids_reply, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("proc_getpgrppids_reply, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("proc_get_tty_reply, request", &[Data(4), Port], &[32, 48], 64);
     check("proc_getnports_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("proc_is_important_reply, request", &[Data(4), Data(4)], &[32, 48], 64);
-    check(
-        "proc_get_code_reply, request",
-        &[Data(4), Data(8), Data(8)],
-        &[32, 48, 64],
-        80,
-    );
+    check("proc_get_code_reply, request", &[Data(4), Data(8), Data(8)], &[32, 48, 64], 80);
 };

@@ -24,6 +24,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `process_request`.
 #[allow(dead_code)]
 pub const BASE: i32 = 24000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -146,21 +147,17 @@ pub fn proc_getprivports_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprivports_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPRIVPORTS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprivports_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPRIVPORTS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getallpids_request`, simpleroutine, message 24005.
@@ -172,21 +169,17 @@ pub fn proc_getallpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getallpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETALLPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getallpids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETALLPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setexecdata_request`, simpleroutine, message 24006.
@@ -205,23 +198,19 @@ pub fn proc_setexecdata_request<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     ints: &[i32],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setexecdata_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4144>::new();
-            let mut request = buffer.request(process.kernel());
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETEXECDATA_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setexecdata_request", move || {
+        let mut buffer = rt::MsgBuf::<4144>::new();
+        let mut request = buffer.request(process.kernel());
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(INTEGER_32_ARRAY, rt::OolArg::lend(ints))?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETEXECDATA_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getexecdata_request`, simpleroutine, message 24007.
@@ -233,21 +222,17 @@ pub fn proc_getexecdata_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getexecdata_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETEXECDATA_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getexecdata_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETEXECDATA_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_execdata_notify_request`, simpleroutine, message 24008.
@@ -264,22 +249,18 @@ pub fn proc_execdata_notify_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_execdata_notify_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_EXECDATA_NOTIFY_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_execdata_notify_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_EXECDATA_NOTIFY_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_uname_request`, simpleroutine, message 24009.
@@ -291,21 +272,17 @@ pub fn proc_uname_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_uname_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_UNAME_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_uname_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_UNAME_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_register_version_request`, simpleroutine, message 24010.
@@ -328,25 +305,21 @@ pub fn proc_register_version_request<K: rt::Kernel<Abi = Abi>>(
     release: &rt::CStr,
     version: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_register_version_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<3144>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(credential);
-            request.fixed_string(STRING_C_X1024, name)?;
-            request.fixed_string(STRING_C_X1024, release)?;
-            request.fixed_string(STRING_C_X1024, version)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REGISTER_VERSION_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_register_version_request", move || {
+        let mut buffer = rt::MsgBuf::<3144>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(credential);
+        request.fixed_string(STRING_C_X1024, name)?;
+        request.fixed_string(STRING_C_X1024, release)?;
+        request.fixed_string(STRING_C_X1024, version)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REGISTER_VERSION_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_reauthenticate_request`, simpleroutine, message 24011.
@@ -363,22 +336,18 @@ pub fn proc_reauthenticate_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     rendezvous2: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reauthenticate_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(rendezvous2);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REAUTHENTICATE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_reauthenticate_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(rendezvous2);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REAUTHENTICATE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_child_request`, simpleroutine, message 24012.
@@ -395,22 +364,18 @@ pub fn proc_child_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     child: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_child_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(child);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_CHILD_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_child_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(child);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_CHILD_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setmsgport_request`, simpleroutine, message 24013.
@@ -427,22 +392,18 @@ pub fn proc_setmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newmsgport: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setmsgport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newmsgport);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETMSGPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setmsgport_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newmsgport);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETMSGPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_reassign_request`, simpleroutine, message 24014.
@@ -459,22 +420,18 @@ pub fn proc_reassign_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     newtask: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_reassign_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(newtask);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_REASSIGN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_reassign_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(newtask);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_REASSIGN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setowner_request`, simpleroutine, message 24015.
@@ -493,23 +450,19 @@ pub fn proc_setowner_request<K: rt::Kernel<Abi = Abi>>(
     owner: Uid,
     clear: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setowner_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &owner);
-            request.data(INTEGER_32, &clear);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETOWNER_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setowner_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &owner);
+        request.data(INTEGER_32, &clear);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETOWNER_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpids_request`, simpleroutine, message 24016.
@@ -521,21 +474,17 @@ pub fn proc_getpids_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpids_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_arg_locations_request`, simpleroutine, message 24017.
@@ -554,23 +503,19 @@ pub fn proc_set_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     argv: VmAddress,
     envp: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_arg_locations_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_64, &argv);
-            request.data(INTEGER_64, &envp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_ARG_LOCATIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_arg_locations_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_64, &argv);
+        request.data(INTEGER_64, &envp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_ARG_LOCATIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_arg_locations_request`, simpleroutine, message 24018.
@@ -582,21 +527,17 @@ pub fn proc_get_arg_locations_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_arg_locations_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_ARG_LOCATIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_arg_locations_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_ARG_LOCATIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getmsgport_request`, simpleroutine, message 24019.
@@ -613,22 +554,18 @@ pub fn proc_getmsgport_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getmsgport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETMSGPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getmsgport_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETMSGPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_wait_request`, simpleroutine, message 24020.
@@ -647,23 +584,19 @@ pub fn proc_wait_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     options: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_wait_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &options);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_WAIT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_wait_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &options);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_WAIT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_dostop_request`, simpleroutine, message 24021.
@@ -680,22 +613,18 @@ pub fn proc_dostop_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     contthread: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_dostop_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(contthread);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_DOSTOP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_dostop_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(contthread);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_DOSTOP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_handle_exceptions_request`, simpleroutine, message 24022.
@@ -718,25 +647,21 @@ pub fn proc_handle_exceptions_request<'a, K: rt::Kernel<Abi = Abi>>(
     flavor: i32,
     new_state: &[Natural],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_handle_exceptions_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<4184>::new();
-            let mut request = buffer.request(process.kernel());
-            request.move_receive(msgport);
-            request.poly(forwardport);
-            request.data(INTEGER_32, &flavor);
-            request.slice(INTEGER_32, new_state, 1024)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_HANDLE_EXCEPTIONS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_handle_exceptions_request", move || {
+        let mut buffer = rt::MsgBuf::<4184>::new();
+        let mut request = buffer.request(process.kernel());
+        request.move_receive(msgport);
+        request.poly(forwardport);
+        request.data(INTEGER_32, &flavor);
+        request.slice(INTEGER_32, new_state, 1024)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_HANDLE_EXCEPTIONS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_stop_request`, simpleroutine, message 24023.
@@ -755,23 +680,19 @@ pub fn proc_mark_stop_request<K: rt::Kernel<Abi = Abi>>(
     signo: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_stop_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &signo);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_STOP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_stop_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &signo);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_STOP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_cont_request`, simpleroutine, message 24024.
@@ -783,21 +704,17 @@ pub fn proc_mark_cont_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_cont_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_CONT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_cont_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_CONT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_exit_request`, simpleroutine, message 24025.
@@ -816,23 +733,19 @@ pub fn proc_mark_exit_request<K: rt::Kernel<Abi = Abi>>(
     status: i32,
     sigcode: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exit_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &status);
-            request.data(INTEGER_32, &sigcode);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_EXIT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_exit_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &status);
+        request.data(INTEGER_32, &sigcode);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_EXIT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_exec_request`, simpleroutine, message 24026.
@@ -844,21 +757,17 @@ pub fn proc_mark_exec_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_exec_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_EXEC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_exec_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_EXEC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_traced_request`, simpleroutine, message 24027.
@@ -870,21 +779,17 @@ pub fn proc_mark_traced_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_traced_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_TRACED_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_traced_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_TRACED_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mod_stopchild_request`, simpleroutine, message 24028.
@@ -901,22 +806,18 @@ pub fn proc_mod_stopchild_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     doit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mod_stopchild_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &doit);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MOD_STOPCHILD_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mod_stopchild_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &doit);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MOD_STOPCHILD_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_pid2task_request`, simpleroutine, message 24029.
@@ -933,22 +834,18 @@ pub fn proc_pid2task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PID2TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_pid2task_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PID2TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_task2pid_request`, simpleroutine, message 24030.
@@ -965,22 +862,18 @@ pub fn proc_task2pid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2pid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_TASK2PID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_task2pid_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_TASK2PID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_task2proc_request`, simpleroutine, message 24031.
@@ -997,22 +890,18 @@ pub fn proc_task2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_task2proc_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_TASK2PROC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_task2proc_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_TASK2PROC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_proc2task_request`, simpleroutine, message 24032.
@@ -1024,21 +913,17 @@ pub fn proc_proc2task_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_proc2task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PROC2TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_proc2task_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PROC2TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_pid2proc_request`, simpleroutine, message 24033.
@@ -1055,22 +940,18 @@ pub fn proc_pid2proc_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_pid2proc_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_PID2PROC_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_pid2proc_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_PID2PROC_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocinfo_request`, simpleroutine, message 24034.
@@ -1089,23 +970,19 @@ pub fn proc_getprocinfo_request<K: rt::Kernel<Abi = Abi>>(
     which: Pid,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocinfo_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCINFO_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocinfo_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCINFO_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocargs_request`, simpleroutine, message 24035.
@@ -1122,22 +999,18 @@ pub fn proc_getprocargs_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocargs_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCARGS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocargs_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCARGS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getprocenv_request`, simpleroutine, message 24036.
@@ -1154,22 +1027,18 @@ pub fn proc_getprocenv_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getprocenv_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPROCENV_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getprocenv_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPROCENV_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_make_login_coll_request`, simpleroutine, message 24037.
@@ -1181,21 +1050,17 @@ pub fn proc_make_login_coll_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_login_coll_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MAKE_LOGIN_COLL_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_make_login_coll_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MAKE_LOGIN_COLL_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getloginid_request`, simpleroutine, message 24038.
@@ -1212,22 +1077,18 @@ pub fn proc_getloginid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGINID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getloginid_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGINID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getloginpids_request`, simpleroutine, message 24039.
@@ -1244,22 +1105,18 @@ pub fn proc_getloginpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     id: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getloginpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &id);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGINPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getloginpids_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &id);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGINPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setlogin_request`, simpleroutine, message 24040.
@@ -1276,22 +1133,18 @@ pub fn proc_setlogin_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     logname: &rt::CStr,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setlogin_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<1064>::new();
-            let mut request = buffer.request(process.kernel());
-            request.fixed_string(STRING_C_X1024, logname)?;
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETLOGIN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setlogin_request", move || {
+        let mut buffer = rt::MsgBuf::<1064>::new();
+        let mut request = buffer.request(process.kernel());
+        request.fixed_string(STRING_C_X1024, logname)?;
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETLOGIN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getlogin_request`, simpleroutine, message 24041.
@@ -1303,21 +1156,17 @@ pub fn proc_getlogin_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getlogin_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETLOGIN_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getlogin_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETLOGIN_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setsid_request`, simpleroutine, message 24042.
@@ -1329,21 +1178,17 @@ pub fn proc_setsid_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setsid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETSID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setsid_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETSID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsid_request`, simpleroutine, message 24043.
@@ -1360,22 +1205,18 @@ pub fn proc_getsid_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsid_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSID_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsid_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSID_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsessionpgids_request`, simpleroutine, message 24044.
@@ -1392,22 +1233,18 @@ pub fn proc_getsessionpgids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpgids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSESSIONPGIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsessionpgids_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSESSIONPGIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsessionpids_request`, simpleroutine, message 24045.
@@ -1424,22 +1261,18 @@ pub fn proc_getsessionpids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     sid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsessionpids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &sid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSESSIONPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsessionpids_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &sid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSESSIONPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getsidport_request`, simpleroutine, message 24046.
@@ -1451,21 +1284,17 @@ pub fn proc_getsidport_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getsidport_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETSIDPORT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getsidport_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETSIDPORT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_setpgrp_request`, simpleroutine, message 24047.
@@ -1484,23 +1313,19 @@ pub fn proc_setpgrp_request<K: rt::Kernel<Abi = Abi>>(
     pid: Pid,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_setpgrp_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SETPGRP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_setpgrp_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SETPGRP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpgrp_request`, simpleroutine, message 24048.
@@ -1517,22 +1342,18 @@ pub fn proc_getpgrp_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrp_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPGRP_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpgrp_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPGRP_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getpgrppids_request`, simpleroutine, message 24049.
@@ -1549,22 +1370,18 @@ pub fn proc_getpgrppids_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pgrp: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getpgrppids_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pgrp);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETPGRPPIDS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getpgrppids_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pgrp);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETPGRPPIDS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_tty_request`, simpleroutine, message 24050.
@@ -1581,22 +1398,18 @@ pub fn proc_get_tty_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     pid: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_tty_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &pid);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_TTY_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_tty_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &pid);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_TTY_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_getnports_request`, simpleroutine, message 24051.
@@ -1613,22 +1426,18 @@ pub fn proc_getnports_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     which: Pid,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_getnports_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_32, &which);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GETNPORTS_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_getnports_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_32, &which);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GETNPORTS_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_init_task_request`, simpleroutine, message 24052.
@@ -1645,22 +1454,18 @@ pub fn proc_set_init_task_request<K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     task: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_init_task_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.copy_send(task);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_INIT_TASK_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_init_task_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.copy_send(task);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_INIT_TASK_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_mark_important_request`, simpleroutine, message 24053.
@@ -1672,21 +1477,17 @@ pub fn proc_mark_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_mark_important_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MARK_IMPORTANT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_mark_important_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MARK_IMPORTANT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_is_important_request`, simpleroutine, message 24054.
@@ -1698,21 +1499,17 @@ pub fn proc_is_important_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_is_important_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_IS_IMPORTANT_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_is_important_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_IS_IMPORTANT_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_set_code_request`, simpleroutine, message 24055.
@@ -1731,23 +1528,19 @@ pub fn proc_set_code_request<K: rt::Kernel<Abi = Abi>>(
     start_code: VmAddress,
     end_code: VmAddress,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_set_code_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(process.kernel());
-            request.data(INTEGER_64, &start_code);
-            request.data(INTEGER_64, &end_code);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_SET_CODE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_set_code_request", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(process.kernel());
+        request.data(INTEGER_64, &start_code);
+        request.data(INTEGER_64, &end_code);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_SET_CODE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_get_code_request`, simpleroutine, message 24056.
@@ -1759,21 +1552,17 @@ pub fn proc_get_code_request<K: rt::Kernel<Abi = Abi>>(
     process: &rt::SendRight<K>,
     reply: &rt::ReceiveRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_get_code_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(process.kernel());
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_GET_CODE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_get_code_request", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(process.kernel());
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_GET_CODE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// `proc_make_task_namespace_request`, simpleroutine, message 24057.
@@ -1790,22 +1579,18 @@ pub fn proc_make_task_namespace_request<'a, K: rt::Kernel<Abi = Abi>>(
     reply: &rt::ReceiveRight<K>,
     notify: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"proc_make_task_namespace_request",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(process.kernel());
-            request.poly(notify);
-            let dest = rt::Dest::copy_send(process);
-            request
-                .send_with_reply_port(
-                    id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
-                    dest,
-                    rt::Dest::make_send_once(reply),
-                    rt::SendOptions::NONE,
-                )
-        },
-    )
+    rt::routine(&"proc_make_task_namespace_request", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(process.kernel());
+        request.poly(notify);
+        let dest = rt::Dest::copy_send(process);
+        request.send_with_reply_port(
+            id::PROC_MAKE_TASK_NAMESPACE_REQUEST,
+            dest,
+            rt::Dest::make_send_once(reply),
+            rt::SendOptions::NONE,
+        )
+    })
 }
 
 /// The calls of `process` that do not wait for their answer. What they mean is said there.
@@ -1816,18 +1601,12 @@ pub fn proc_make_task_namespace_request<'a, K: rt::Kernel<Abi = Abi>>(
 #[allow(unused_variables, clippy::too_many_arguments)]
 pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     /// `proc_getprivports_request`, sent by [`proc_getprivports_request()`].
-    fn proc_getprivports_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getprivports_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_getallpids_request`, sent by [`proc_getallpids_request()`].
-    fn proc_getallpids_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getallpids_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1842,10 +1621,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getexecdata_request`, sent by [`proc_getexecdata_request()`].
-    fn proc_getexecdata_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getexecdata_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1859,10 +1635,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_uname_request`, sent by [`proc_uname_request()`].
-    fn proc_uname_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_uname_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -1925,10 +1698,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getpids_request`, sent by [`proc_getpids_request()`].
-    fn proc_getpids_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getpids_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2001,10 +1771,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_cont_request`, sent by [`proc_mark_cont_request()`].
-    fn proc_mark_cont_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_cont_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2019,18 +1786,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_exec_request`, sent by [`proc_mark_exec_request()`].
-    fn proc_mark_exec_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_exec_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_mark_traced_request`, sent by [`proc_mark_traced_request()`].
-    fn proc_mark_traced_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_traced_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2071,10 +1832,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_proc2task_request`, sent by [`proc_proc2task_request()`].
-    fn proc_proc2task_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_proc2task_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2116,10 +1874,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_make_login_coll_request`, sent by [`proc_make_login_coll_request()`].
-    fn proc_make_login_coll_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_make_login_coll_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2151,18 +1906,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getlogin_request`, sent by [`proc_getlogin_request()`].
-    fn proc_getlogin_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getlogin_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_setsid_request`, sent by [`proc_setsid_request()`].
-    fn proc_setsid_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_setsid_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2194,10 +1943,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_getsidport_request`, sent by [`proc_getsidport_request()`].
-    fn proc_getsidport_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_getsidport_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2257,18 +2003,12 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_mark_important_request`, sent by [`proc_mark_important_request()`].
-    fn proc_mark_important_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_mark_important_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// `proc_is_important_request`, sent by [`proc_is_important_request()`].
-    fn proc_is_important_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_is_important_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2283,10 +2023,7 @@ pub trait ProcessRequest<K: rt::Kernel<Abi = Abi>> {
     }
 
     /// `proc_get_code_request`, sent by [`proc_get_code_request()`].
-    fn proc_get_code_request(
-        &self,
-        process: rt::Port<'_, K>,
-    ) -> Result<(), rt::KernReturn> {
+    fn proc_get_code_request(&self, process: rt::Port<'_, K>) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -2311,18 +2048,10 @@ where
     S: ProcessRequest<K> + ?Sized,
 {
     match request.id() {
-        id::PROC_GETPRIVPORTS_REQUEST => {
-            serve_proc_getprivports_request(server, request, out)
-        }
-        id::PROC_GETALLPIDS_REQUEST => {
-            serve_proc_getallpids_request(server, request, out)
-        }
-        id::PROC_SETEXECDATA_REQUEST => {
-            serve_proc_setexecdata_request(server, request, out)
-        }
-        id::PROC_GETEXECDATA_REQUEST => {
-            serve_proc_getexecdata_request(server, request, out)
-        }
+        id::PROC_GETPRIVPORTS_REQUEST => serve_proc_getprivports_request(server, request, out),
+        id::PROC_GETALLPIDS_REQUEST => serve_proc_getallpids_request(server, request, out),
+        id::PROC_SETEXECDATA_REQUEST => serve_proc_setexecdata_request(server, request, out),
+        id::PROC_GETEXECDATA_REQUEST => serve_proc_getexecdata_request(server, request, out),
         id::PROC_EXECDATA_NOTIFY_REQUEST => {
             serve_proc_execdata_notify_request(server, request, out)
         }
@@ -2330,13 +2059,9 @@ where
         id::PROC_REGISTER_VERSION_REQUEST => {
             serve_proc_register_version_request(server, request, out)
         }
-        id::PROC_REAUTHENTICATE_REQUEST => {
-            serve_proc_reauthenticate_request(server, request, out)
-        }
+        id::PROC_REAUTHENTICATE_REQUEST => serve_proc_reauthenticate_request(server, request, out),
         id::PROC_CHILD_REQUEST => serve_proc_child_request(server, request, out),
-        id::PROC_SETMSGPORT_REQUEST => {
-            serve_proc_setmsgport_request(server, request, out)
-        }
+        id::PROC_SETMSGPORT_REQUEST => serve_proc_setmsgport_request(server, request, out),
         id::PROC_REASSIGN_REQUEST => serve_proc_reassign_request(server, request, out),
         id::PROC_SETOWNER_REQUEST => serve_proc_setowner_request(server, request, out),
         id::PROC_GETPIDS_REQUEST => serve_proc_getpids_request(server, request, out),
@@ -2346,9 +2071,7 @@ where
         id::PROC_GET_ARG_LOCATIONS_REQUEST => {
             serve_proc_get_arg_locations_request(server, request, out)
         }
-        id::PROC_GETMSGPORT_REQUEST => {
-            serve_proc_getmsgport_request(server, request, out)
-        }
+        id::PROC_GETMSGPORT_REQUEST => serve_proc_getmsgport_request(server, request, out),
         id::PROC_WAIT_REQUEST => serve_proc_wait_request(server, request, out),
         id::PROC_DOSTOP_REQUEST => serve_proc_dostop_request(server, request, out),
         id::PROC_HANDLE_EXCEPTIONS_REQUEST => {
@@ -2358,35 +2081,21 @@ where
         id::PROC_MARK_CONT_REQUEST => serve_proc_mark_cont_request(server, request, out),
         id::PROC_MARK_EXIT_REQUEST => serve_proc_mark_exit_request(server, request, out),
         id::PROC_MARK_EXEC_REQUEST => serve_proc_mark_exec_request(server, request, out),
-        id::PROC_MARK_TRACED_REQUEST => {
-            serve_proc_mark_traced_request(server, request, out)
-        }
-        id::PROC_MOD_STOPCHILD_REQUEST => {
-            serve_proc_mod_stopchild_request(server, request, out)
-        }
+        id::PROC_MARK_TRACED_REQUEST => serve_proc_mark_traced_request(server, request, out),
+        id::PROC_MOD_STOPCHILD_REQUEST => serve_proc_mod_stopchild_request(server, request, out),
         id::PROC_PID2TASK_REQUEST => serve_proc_pid2task_request(server, request, out),
         id::PROC_TASK2PID_REQUEST => serve_proc_task2pid_request(server, request, out),
         id::PROC_TASK2PROC_REQUEST => serve_proc_task2proc_request(server, request, out),
         id::PROC_PROC2TASK_REQUEST => serve_proc_proc2task_request(server, request, out),
         id::PROC_PID2PROC_REQUEST => serve_proc_pid2proc_request(server, request, out),
-        id::PROC_GETPROCINFO_REQUEST => {
-            serve_proc_getprocinfo_request(server, request, out)
-        }
-        id::PROC_GETPROCARGS_REQUEST => {
-            serve_proc_getprocargs_request(server, request, out)
-        }
-        id::PROC_GETPROCENV_REQUEST => {
-            serve_proc_getprocenv_request(server, request, out)
-        }
+        id::PROC_GETPROCINFO_REQUEST => serve_proc_getprocinfo_request(server, request, out),
+        id::PROC_GETPROCARGS_REQUEST => serve_proc_getprocargs_request(server, request, out),
+        id::PROC_GETPROCENV_REQUEST => serve_proc_getprocenv_request(server, request, out),
         id::PROC_MAKE_LOGIN_COLL_REQUEST => {
             serve_proc_make_login_coll_request(server, request, out)
         }
-        id::PROC_GETLOGINID_REQUEST => {
-            serve_proc_getloginid_request(server, request, out)
-        }
-        id::PROC_GETLOGINPIDS_REQUEST => {
-            serve_proc_getloginpids_request(server, request, out)
-        }
+        id::PROC_GETLOGINID_REQUEST => serve_proc_getloginid_request(server, request, out),
+        id::PROC_GETLOGINPIDS_REQUEST => serve_proc_getloginpids_request(server, request, out),
         id::PROC_SETLOGIN_REQUEST => serve_proc_setlogin_request(server, request, out),
         id::PROC_GETLOGIN_REQUEST => serve_proc_getlogin_request(server, request, out),
         id::PROC_SETSID_REQUEST => serve_proc_setsid_request(server, request, out),
@@ -2394,28 +2103,16 @@ where
         id::PROC_GETSESSIONPGIDS_REQUEST => {
             serve_proc_getsessionpgids_request(server, request, out)
         }
-        id::PROC_GETSESSIONPIDS_REQUEST => {
-            serve_proc_getsessionpids_request(server, request, out)
-        }
-        id::PROC_GETSIDPORT_REQUEST => {
-            serve_proc_getsidport_request(server, request, out)
-        }
+        id::PROC_GETSESSIONPIDS_REQUEST => serve_proc_getsessionpids_request(server, request, out),
+        id::PROC_GETSIDPORT_REQUEST => serve_proc_getsidport_request(server, request, out),
         id::PROC_SETPGRP_REQUEST => serve_proc_setpgrp_request(server, request, out),
         id::PROC_GETPGRP_REQUEST => serve_proc_getpgrp_request(server, request, out),
-        id::PROC_GETPGRPPIDS_REQUEST => {
-            serve_proc_getpgrppids_request(server, request, out)
-        }
+        id::PROC_GETPGRPPIDS_REQUEST => serve_proc_getpgrppids_request(server, request, out),
         id::PROC_GET_TTY_REQUEST => serve_proc_get_tty_request(server, request, out),
         id::PROC_GETNPORTS_REQUEST => serve_proc_getnports_request(server, request, out),
-        id::PROC_SET_INIT_TASK_REQUEST => {
-            serve_proc_set_init_task_request(server, request, out)
-        }
-        id::PROC_MARK_IMPORTANT_REQUEST => {
-            serve_proc_mark_important_request(server, request, out)
-        }
-        id::PROC_IS_IMPORTANT_REQUEST => {
-            serve_proc_is_important_request(server, request, out)
-        }
+        id::PROC_SET_INIT_TASK_REQUEST => serve_proc_set_init_task_request(server, request, out),
+        id::PROC_MARK_IMPORTANT_REQUEST => serve_proc_mark_important_request(server, request, out),
+        id::PROC_IS_IMPORTANT_REQUEST => serve_proc_is_important_request(server, request, out),
         id::PROC_SET_CODE_REQUEST => serve_proc_set_code_request(server, request, out),
         id::PROC_GET_CODE_REQUEST => serve_proc_get_code_request(server, request, out),
         id::PROC_MAKE_TASK_NAMESPACE_REQUEST => {
@@ -2433,23 +2130,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 4184,
-        reply: 48,
-    };
-    rt::subsystem(
-        24000..24062,
-        largest,
-        move |request, out| { process_request_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 4184, reply: 48 };
+    rt::subsystem(24000..24062, largest, move |request, out| {
+        process_request_server(server, request, out)
+    })
 }
 
 fn serve_proc_getprivports_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2464,8 +2155,7 @@ fn serve_proc_getallpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2480,8 +2170,7 @@ fn serve_proc_setexecdata_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2499,8 +2188,7 @@ fn serve_proc_getexecdata_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2515,8 +2203,7 @@ fn serve_proc_execdata_notify_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2533,8 +2220,7 @@ fn serve_proc_uname_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2549,8 +2235,7 @@ fn serve_proc_register_version_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2577,8 +2262,7 @@ fn serve_proc_reauthenticate_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2595,8 +2279,7 @@ fn serve_proc_child_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2613,8 +2296,7 @@ fn serve_proc_setmsgport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2631,8 +2313,7 @@ fn serve_proc_reassign_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2649,8 +2330,7 @@ fn serve_proc_setowner_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2668,8 +2348,7 @@ fn serve_proc_getpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2684,8 +2363,7 @@ fn serve_proc_set_arg_locations_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2703,8 +2381,7 @@ fn serve_proc_get_arg_locations_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2719,8 +2396,7 @@ fn serve_proc_getmsgport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2737,8 +2413,7 @@ fn serve_proc_wait_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2756,8 +2431,7 @@ fn serve_proc_dostop_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2774,8 +2448,7 @@ fn serve_proc_handle_exceptions_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2803,8 +2476,7 @@ fn serve_proc_mark_stop_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2822,8 +2494,7 @@ fn serve_proc_mark_cont_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2838,8 +2509,7 @@ fn serve_proc_mark_exit_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2857,8 +2527,7 @@ fn serve_proc_mark_exec_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2873,8 +2542,7 @@ fn serve_proc_mark_traced_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2889,8 +2557,7 @@ fn serve_proc_mod_stopchild_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2907,8 +2574,7 @@ fn serve_proc_pid2task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2925,8 +2591,7 @@ fn serve_proc_task2pid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2943,8 +2608,7 @@ fn serve_proc_task2proc_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2961,8 +2625,7 @@ fn serve_proc_proc2task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2977,8 +2640,7 @@ fn serve_proc_pid2proc_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -2995,8 +2657,7 @@ fn serve_proc_getprocinfo_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3014,8 +2675,7 @@ fn serve_proc_getprocargs_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3032,8 +2692,7 @@ fn serve_proc_getprocenv_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3050,8 +2709,7 @@ fn serve_proc_make_login_coll_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3066,8 +2724,7 @@ fn serve_proc_getloginid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3084,8 +2741,7 @@ fn serve_proc_getloginpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3102,8 +2758,7 @@ fn serve_proc_setlogin_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3120,8 +2775,7 @@ fn serve_proc_getlogin_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3136,8 +2790,7 @@ fn serve_proc_setsid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3152,8 +2805,7 @@ fn serve_proc_getsid_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3170,8 +2822,7 @@ fn serve_proc_getsessionpgids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3188,8 +2839,7 @@ fn serve_proc_getsessionpids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3206,8 +2856,7 @@ fn serve_proc_getsidport_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3222,8 +2871,7 @@ fn serve_proc_setpgrp_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3241,8 +2889,7 @@ fn serve_proc_getpgrp_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3259,8 +2906,7 @@ fn serve_proc_getpgrppids_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3277,8 +2923,7 @@ fn serve_proc_get_tty_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3295,8 +2940,7 @@ fn serve_proc_getnports_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3313,8 +2957,7 @@ fn serve_proc_set_init_task_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3331,8 +2974,7 @@ fn serve_proc_mark_important_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3347,8 +2989,7 @@ fn serve_proc_is_important_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3363,8 +3004,7 @@ fn serve_proc_set_code_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3382,8 +3022,7 @@ fn serve_proc_get_code_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3398,8 +3037,7 @@ fn serve_proc_make_task_namespace_request<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: ProcessRequest<K> + ?Sized,
 {
@@ -3420,12 +3058,7 @@ const _: () = {
     }
     check("proc_getprivports_request, request", &[], &[], 32);
     check("proc_getallpids_request, request", &[], &[], 32);
-    check(
-        "proc_setexecdata_request, request",
-        &[Indefinite(2048), Indefinite(2048)],
-        &[32],
-        4144,
-    );
+    check("proc_setexecdata_request, request", &[Indefinite(2048), Indefinite(2048)], &[32], 4144);
     check("proc_getexecdata_request, request", &[], &[], 32);
     check("proc_execdata_notify_request, request", &[Port], &[32], 48);
     check("proc_uname_request, request", &[], &[], 32);

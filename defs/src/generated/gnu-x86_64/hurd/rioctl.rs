@@ -44,19 +44,12 @@ pub struct Srtentry {
     /// `rt_class`
     pub rt_class: i32,
 }
+
 const _: () = {
     use rt::layout::equal;
     equal("`srtentry_t` must have 40 bytes", ::core::mem::size_of::<Srtentry>(), 40);
-    equal(
-        "`rt_dest` must be at 0 of `srtentry_t`",
-        ::core::mem::offset_of!(Srtentry, rt_dest),
-        0,
-    );
-    equal(
-        "`rt_mask` must be at 4 of `srtentry_t`",
-        ::core::mem::offset_of!(Srtentry, rt_mask),
-        4,
-    );
+    equal("`rt_dest` must be at 0 of `srtentry_t`", ::core::mem::offset_of!(Srtentry, rt_dest), 0);
+    equal("`rt_mask` must be at 4 of `srtentry_t`", ::core::mem::offset_of!(Srtentry, rt_mask), 4);
     equal(
         "`rt_gateway` must be at 8 of `srtentry_t`",
         ::core::mem::offset_of!(Srtentry, rt_gateway),
@@ -72,11 +65,7 @@ const _: () = {
         ::core::mem::offset_of!(Srtentry, rt_metric),
         16,
     );
-    equal(
-        "`rt_mtu` must be at 20 of `srtentry_t`",
-        ::core::mem::offset_of!(Srtentry, rt_mtu),
-        20,
-    );
+    equal("`rt_mtu` must be at 20 of `srtentry_t`", ::core::mem::offset_of!(Srtentry, rt_mtu), 20);
     equal(
         "`rt_window` must be at 24 of `srtentry_t`",
         ::core::mem::offset_of!(Srtentry, rt_window),
@@ -87,11 +76,7 @@ const _: () = {
         ::core::mem::offset_of!(Srtentry, rt_irtt),
         28,
     );
-    equal(
-        "`rt_tos` must be at 32 of `srtentry_t`",
-        ::core::mem::offset_of!(Srtentry, rt_tos),
-        32,
-    );
+    equal("`rt_tos` must be at 32 of `srtentry_t`", ::core::mem::offset_of!(Srtentry, rt_tos), 32);
     equal(
         "`rt_class` must be at 36 of `srtentry_t`",
         ::core::mem::offset_of!(Srtentry, rt_class),
@@ -105,6 +90,7 @@ const INTEGER_32_X10: rt::Type = rt::Type::inline(2, 32, 10);
 /// The message id of the first routine of `rioctl`.
 #[allow(dead_code)]
 pub const BASE: i32 = 148000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -132,21 +118,16 @@ pub fn rioctl_siocaddrt<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     route: &Srtentry,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"rioctl_siocaddrt",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32_X10, route);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::RIOCTL_SIOCADDRT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"rioctl_siocaddrt", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32_X10, route);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::RIOCTL_SIOCADDRT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// 11 is SIOCDELRT.
@@ -167,21 +148,16 @@ pub fn rioctl_siocdelrt<K: rt::Kernel<Abi = Abi>>(
     ifnam: &Ifname,
     route: &Srtentry,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"rioctl_siocdelrt",
-        move || {
-            let mut buffer = rt::MsgBuf::<104>::new();
-            let mut request = buffer.request(reqport.kernel());
-            request.data(CHAR_X16, ifnam);
-            request.data(INTEGER_32_X10, route);
-            let dest = rt::Dest::copy_send(reqport);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::RIOCTL_SIOCDELRT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"rioctl_siocdelrt", move || {
+        let mut buffer = rt::MsgBuf::<104>::new();
+        let mut request = buffer.request(reqport.kernel());
+        request.data(CHAR_X16, ifnam);
+        request.data(INTEGER_32_X10, route);
+        let dest = rt::Dest::copy_send(reqport);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::RIOCTL_SIOCDELRT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Requests of `ioctl` to routes: the group `r`. A request's number is added to that of the subsystem.
@@ -241,23 +217,15 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Rioctl<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 104,
-        reply: 48,
-    };
-    rt::subsystem(
-        148000..148012,
-        largest,
-        move |request, out| { rioctl_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 104, reply: 48 };
+    rt::subsystem(148000..148012, largest, move |request, out| rioctl_server(server, request, out))
 }
 
 fn serve_rioctl_siocaddrt<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Rioctl<K> + ?Sized,
 {
@@ -275,8 +243,7 @@ fn serve_rioctl_siocdelrt<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Rioctl<K> + ?Sized,
 {

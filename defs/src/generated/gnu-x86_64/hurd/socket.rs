@@ -16,6 +16,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `socket`.
 #[allow(dead_code)]
 pub const BASE: i32 = 26000;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -108,22 +109,18 @@ pub fn socket_create<K: rt::Kernel<Abi = Abi>>(
     sock_type: i32,
     protocol: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sock_type);
-            request.data(INTEGER_32, &protocol);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
-            let sock = reply.send_right()?;
-            reply.end()?;
-            Ok(sock)
-        },
-    )
+    rt::routine(&"socket_create", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sock_type);
+        request.data(INTEGER_32, &protocol);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_CREATE, dest, shape, rt::CallOptions::NONE)?;
+        let sock = reply.send_right()?;
+        reply.end()?;
+        Ok(sock)
+    })
 }
 
 /// Lets a socket be connected to.
@@ -142,18 +139,15 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     queue_limit: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_listen",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &queue_limit);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_listen", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &queue_limit);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_LISTEN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives a socket that somebody has connected to, and their address.
@@ -172,24 +166,17 @@ pub fn socket_listen<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_accept<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<SocketAcceptReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_accept",
-        move || {
-            let mut buffer = rt::MsgBuf::<80>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(80, 80, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
-            let conn_sock = reply.send_right()?;
-            let peer_addr = reply.send_right()?;
-            reply.end()?;
-            Ok(SocketAcceptReply {
-                conn_sock,
-                peer_addr,
-            })
-        },
-    )
+    rt::routine(&"socket_accept", move || {
+        let mut buffer = rt::MsgBuf::<80>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(80, 80, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_ACCEPT, dest, shape, rt::CallOptions::NONE)?;
+        let conn_sock = reply.send_right()?;
+        let peer_addr = reply.send_right()?;
+        reply.end()?;
+        Ok(SocketAcceptReply { conn_sock, peer_addr })
+    })
 }
 
 /// Connects a socket to an address.
@@ -208,18 +195,15 @@ pub fn socket_connect<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_connect",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_connect", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_CONNECT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives a socket an address.
@@ -238,18 +222,15 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     addr: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_bind",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_bind", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_BIND, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Gives the address of a socket.
@@ -267,20 +248,16 @@ pub fn socket_bind<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_name",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_name", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_NAME, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Gives the address that a socket is connected to.
@@ -298,20 +275,16 @@ pub fn socket_name<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_peername<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_peername",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let request = buffer.request(sock.kernel());
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_peername", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let request = buffer.request(sock.kernel());
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_PEERNAME, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Connects two sockets to each other.
@@ -330,20 +303,15 @@ pub fn socket_connect2<K: rt::Kernel<Abi = Abi>>(
     sock1: &rt::SendRight<K>,
     sock2: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_connect2",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(sock1.kernel());
-            request.copy_send(sock2);
-            let dest = rt::Dest::copy_send(sock1);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_connect2", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(sock1.kernel());
+        request.copy_send(sock2);
+        let dest = rt::Dest::copy_send(sock1);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_CONNECT2, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Makes an address of C's structure. The server is that of the family, or a socket.
@@ -368,22 +336,19 @@ pub fn socket_create_address<K: rt::Kernel<Abi = Abi>>(
     sockaddr_type: i32,
     sockaddr: &[u8],
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_create_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sockaddr_type);
-            request.indefinite(CHAR_ARRAY, sockaddr)?;
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_create_address", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sockaddr_type);
+        request.indefinite(CHAR_ARRAY, sockaddr)?;
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::SOCKET_CREATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Makes an address that is nobody else's.
@@ -406,21 +371,18 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
     server: &rt::SendRight<K>,
     sockaddr_type: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_fabricate_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(server.kernel());
-            request.data(INTEGER_32, &sockaddr_type);
-            let dest = rt::Dest::copy_send(server);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            reply.end()?;
-            Ok(addr)
-        },
-    )
+    rt::routine(&"socket_fabricate_address", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(server.kernel());
+        request.data(INTEGER_32, &sockaddr_type);
+        let dest = rt::Dest::copy_send(server);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Always);
+        let mut reply =
+            request.call(id::SOCKET_FABRICATE_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        reply.end()?;
+        Ok(addr)
+    })
 }
 
 /// Tells an address as C's structure.
@@ -439,24 +401,18 @@ pub fn socket_fabricate_address<K: rt::Kernel<Abi = Abi>>(
 pub fn socket_whatis_address<K: rt::Kernel<Abi = Abi>>(
     addr: &rt::SendRight<K>,
 ) -> Result<SocketWhatisAddressReply, rt::CallError<K>> {
-    rt::routine(
-        &"socket_whatis_address",
-        move || {
-            let mut buffer = rt::MsgBuf::<2120>::new();
-            let request = buffer.request(addr.kernel());
-            let dest = rt::Dest::copy_send(addr);
-            let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
-            let sockaddr_type = reply.data(INTEGER_32)?;
-            let sockaddr = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(SocketWhatisAddressReply {
-                sockaddr_type,
-                sockaddr: sockaddr.into_vec(),
-            })
-        },
-    )
+    rt::routine(&"socket_whatis_address", move || {
+        let mut buffer = rt::MsgBuf::<2120>::new();
+        let request = buffer.request(addr.kernel());
+        let dest = rt::Dest::copy_send(addr);
+        let shape = rt::Shape::new(72, 2120, rt::Complex::Depends);
+        let mut reply =
+            request.call(id::SOCKET_WHATIS_ADDRESS, dest, shape, rt::CallOptions::NONE)?;
+        let sockaddr_type = reply.data(INTEGER_32)?;
+        let sockaddr = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(SocketWhatisAddressReply { sockaddr_type, sockaddr: sockaddr.into_vec() })
+    })
 }
 
 /// Ends reading, writing or both.
@@ -475,20 +431,15 @@ pub fn socket_shutdown<K: rt::Kernel<Abi = Abi>>(
     sock: &rt::SendRight<K>,
     direction: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_shutdown",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &direction);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request
-                .call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_shutdown", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &direction);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_SHUTDOWN, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells an option.
@@ -513,22 +464,18 @@ pub fn socket_getopt<K: rt::Kernel<Abi = Abi>>(
     level: i32,
     option: i32,
 ) -> Result<rt::Vec<u8>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_getopt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2104>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &level);
-            request.data(INTEGER_32, &option);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
-            let mut reply = request
-                .call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
-            let optval = reply.indefinite(CHAR_ARRAY)?;
-            reply.end()?;
-            Ok(optval.into_vec())
-        },
-    )
+    rt::routine(&"socket_getopt", move || {
+        let mut buffer = rt::MsgBuf::<2104>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &level);
+        request.data(INTEGER_32, &option);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(56, 2104, rt::Complex::Depends);
+        let mut reply = request.call(id::SOCKET_GETOPT, dest, shape, rt::CallOptions::NONE)?;
+        let optval = reply.indefinite(CHAR_ARRAY)?;
+        reply.end()?;
+        Ok(optval.into_vec())
+    })
 }
 
 /// Sets an option.
@@ -551,20 +498,17 @@ pub fn socket_setopt<K: rt::Kernel<Abi = Abi>>(
     option: i32,
     optval: &[u8],
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"socket_setopt",
-        move || {
-            let mut buffer = rt::MsgBuf::<2120>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &level);
-            request.data(INTEGER_32, &option);
-            request.indefinite(CHAR_ARRAY, optval)?;
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-            request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"socket_setopt", move || {
+        let mut buffer = rt::MsgBuf::<2120>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &level);
+        request.data(INTEGER_32, &option);
+        request.indefinite(CHAR_ARRAY, optval)?;
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(48, 48, rt::Complex::Never);
+        request.call(id::SOCKET_SETOPT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Sends data, and ports where the protocol can.
@@ -595,25 +539,21 @@ pub fn socket_send<K: rt::Kernel<Abi = Abi>>(
     ports: rt::PortArray<'_, K>,
     control: &[u8],
 ) -> Result<VmSize, rt::CallError<K>> {
-    rt::routine(
-        &"socket_send",
-        move || {
-            let mut buffer = rt::MsgBuf::<6232>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.copy_send(addr);
-            request.data(INTEGER_32, &flags);
-            request.indefinite(CHAR_ARRAY, data)?;
-            request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
-            request.indefinite(CHAR_ARRAY, control)?;
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(64, 64, rt::Complex::Never);
-            let mut reply = request
-                .call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
-            let amount = reply.data(INTEGER_64)?;
-            reply.end()?;
-            Ok(amount)
-        },
-    )
+    rt::routine(&"socket_send", move || {
+        let mut buffer = rt::MsgBuf::<6232>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.copy_send(addr);
+        request.data(INTEGER_32, &flags);
+        request.indefinite(CHAR_ARRAY, data)?;
+        request.indefinite_ports(ports, rt::Copying::VIRTUAL)?;
+        request.indefinite(CHAR_ARRAY, control)?;
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let mut reply = request.call(id::SOCKET_SEND, dest, shape, rt::CallOptions::NONE)?;
+        let amount = reply.data(INTEGER_64)?;
+        reply.end()?;
+        Ok(amount)
+    })
 }
 
 /// Receives data, and ports where the protocol can.
@@ -642,32 +582,28 @@ pub fn socket_recv<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     amount: VmSize,
 ) -> Result<SocketRecvReply<K>, rt::CallError<K>> {
-    rt::routine(
-        &"socket_recv",
-        move || {
-            let mut buffer = rt::MsgBuf::<6248>::new();
-            let mut request = buffer.request(sock.kernel());
-            request.data(INTEGER_32, &flags);
-            request.data(INTEGER_64, &amount);
-            let dest = rt::Dest::copy_send(sock);
-            let shape = rt::Shape::new(104, 6248, rt::Complex::Always);
-            let mut reply = request
-                .call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
-            let addr = reply.send_right()?;
-            let data = reply.indefinite(CHAR_ARRAY)?;
-            let ports = reply.indefinite_ports()?;
-            let control = reply.indefinite(CHAR_ARRAY)?;
-            let outflags = reply.data(INTEGER_32)?;
-            reply.end()?;
-            Ok(SocketRecvReply {
-                addr,
-                data: data.into_vec(),
-                ports,
-                control: control.into_vec(),
-                outflags,
-            })
-        },
-    )
+    rt::routine(&"socket_recv", move || {
+        let mut buffer = rt::MsgBuf::<6248>::new();
+        let mut request = buffer.request(sock.kernel());
+        request.data(INTEGER_32, &flags);
+        request.data(INTEGER_64, &amount);
+        let dest = rt::Dest::copy_send(sock);
+        let shape = rt::Shape::new(104, 6248, rt::Complex::Always);
+        let mut reply = request.call(id::SOCKET_RECV, dest, shape, rt::CallOptions::NONE)?;
+        let addr = reply.send_right()?;
+        let data = reply.indefinite(CHAR_ARRAY)?;
+        let ports = reply.indefinite_ports()?;
+        let control = reply.indefinite(CHAR_ARRAY)?;
+        let outflags = reply.data(INTEGER_32)?;
+        reply.end()?;
+        Ok(SocketRecvReply {
+            addr,
+            data: data.into_vec(),
+            ports,
+            control: control.into_vec(),
+            outflags,
+        })
+    })
 }
 
 /// Sockets. Each of them answers the calls of `io` as well.
@@ -692,21 +628,14 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Lets a socket be connected to.
     ///
     /// `socket_listen`, sent by [`socket_listen()`].
-    fn socket_listen(
-        &self,
-        sock: rt::Port<'_, K>,
-        queue_limit: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn socket_listen(&self, sock: rt::Port<'_, K>, queue_limit: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Gives a socket that somebody has connected to, and their address.
     ///
     /// `socket_accept`, sent by [`socket_accept()`].
-    fn socket_accept(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<SocketAcceptReply<K>, rt::KernReturn> {
+    fn socket_accept(&self, sock: rt::Port<'_, K>) -> Result<SocketAcceptReply<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -735,20 +664,14 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Gives the address of a socket.
     ///
     /// `socket_name`, sent by [`socket_name()`].
-    fn socket_name(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn socket_name(&self, sock: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
     /// Gives the address that a socket is connected to.
     ///
     /// `socket_peername`, sent by [`socket_peername()`].
-    fn socket_peername(
-        &self,
-        sock: rt::Port<'_, K>,
-    ) -> Result<rt::SendRight<K>, rt::KernReturn> {
+    fn socket_peername(&self, sock: rt::Port<'_, K>) -> Result<rt::SendRight<K>, rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -799,11 +722,7 @@ pub trait Socket<K: rt::Kernel<Abi = Abi>> {
     /// Ends reading, writing or both.
     ///
     /// `socket_shutdown`, sent by [`socket_shutdown()`].
-    fn socket_shutdown(
-        &self,
-        sock: rt::Port<'_, K>,
-        direction: i32,
-    ) -> Result<(), rt::KernReturn> {
+    fn socket_shutdown(&self, sock: rt::Port<'_, K>, direction: i32) -> Result<(), rt::KernReturn> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
@@ -880,9 +799,7 @@ where
         id::SOCKET_PEERNAME => serve_socket_peername(server, request, out),
         id::SOCKET_CONNECT2 => serve_socket_connect2(server, request, out),
         id::SOCKET_CREATE_ADDRESS => serve_socket_create_address(server, request, out),
-        id::SOCKET_FABRICATE_ADDRESS => {
-            serve_socket_fabricate_address(server, request, out)
-        }
+        id::SOCKET_FABRICATE_ADDRESS => serve_socket_fabricate_address(server, request, out),
         id::SOCKET_WHATIS_ADDRESS => serve_socket_whatis_address(server, request, out),
         id::SOCKET_SHUTDOWN => serve_socket_shutdown(server, request, out),
         id::SOCKET_GETOPT => serve_socket_getopt(server, request, out),
@@ -901,22 +818,11 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 6232,
-        reply: 6248,
-    };
-    rt::subsystem(
-        26000..26016,
-        largest,
-        move |request, out| { socket_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 6232, reply: 6248 };
+    rt::subsystem(26000..26016, largest, move |request, out| socket_server(server, request, out))
 }
 
-fn serve_socket_create<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_create<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -932,11 +838,7 @@ where
     });
 }
 
-fn serve_socket_listen<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_listen<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -950,11 +852,7 @@ where
     });
 }
 
-fn serve_socket_accept<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_accept<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -967,11 +865,7 @@ where
     });
 }
 
-fn serve_socket_connect<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_connect<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -985,11 +879,7 @@ where
     });
 }
 
-fn serve_socket_bind<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_bind<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1003,11 +893,7 @@ where
     });
 }
 
-fn serve_socket_name<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_name<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1024,8 +910,7 @@ fn serve_socket_peername<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1041,8 +926,7 @@ fn serve_socket_connect2<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1059,8 +943,7 @@ fn serve_socket_create_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1069,12 +952,7 @@ where
         let sockaddr_type = body.data(INTEGER_32)?;
         let sockaddr = body.indefinite(CHAR_ARRAY)?;
         body.end()?;
-        let results = S::socket_create_address(
-            server,
-            request.port(),
-            sockaddr_type,
-            sockaddr,
-        )?;
+        let results = S::socket_create_address(server, request.port(), sockaddr_type, sockaddr)?;
         out.encode::<64>(|reply| encode_socket_create_address(reply, results))?;
         Ok(())
     });
@@ -1084,8 +962,7 @@ fn serve_socket_fabricate_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1093,11 +970,7 @@ where
         let mut body = request.body(rt::Shape::new(48, 48, rt::Complex::Never))?;
         let sockaddr_type = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::socket_fabricate_address(
-            server,
-            request.port(),
-            sockaddr_type,
-        )?;
+        let results = S::socket_fabricate_address(server, request.port(), sockaddr_type)?;
         out.encode::<64>(|reply| encode_socket_fabricate_address(reply, results))?;
         Ok(())
     });
@@ -1107,8 +980,7 @@ fn serve_socket_whatis_address<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1124,8 +996,7 @@ fn serve_socket_shutdown<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
 {
@@ -1138,11 +1009,7 @@ where
     });
 }
 
-fn serve_socket_getopt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_getopt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1158,11 +1025,7 @@ where
     });
 }
 
-fn serve_socket_setopt<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_setopt<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1178,11 +1041,7 @@ where
     });
 }
 
-fn serve_socket_send<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_send<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1196,25 +1055,13 @@ where
         let ports = body.indefinite_ports()?;
         let control = body.indefinite(CHAR_ARRAY)?;
         body.end()?;
-        let results = S::socket_send(
-            server,
-            request.port(),
-            addr,
-            flags,
-            data,
-            ports,
-            control,
-        )?;
+        let results = S::socket_send(server, request.port(), addr, flags, data, ports, control)?;
         out.encode::<64>(|reply| encode_socket_send(reply, results))?;
         Ok(())
     });
 }
 
-fn serve_socket_recv<K, S>(
-    server: &S,
-    request: &rt::Received<'_, K>,
-    out: &mut rt::Reply<'_, K>,
-)
+fn serve_socket_recv<K, S>(server: &S, request: &rt::Received<'_, K>, out: &mut rt::Reply<'_, K>)
 where
     K: rt::Kernel<Abi = Abi>,
     S: Socket<K> + ?Sized,
@@ -1394,8 +1241,7 @@ pub fn socket_create_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<64, _>(id::SOCKET_CREATE_ADDRESS, result, encode_socket_create_address)
+    token.answer::<64, _>(id::SOCKET_CREATE_ADDRESS, result, encode_socket_create_address)
 }
 
 /// Answers a `socket_fabricate_address` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1404,11 +1250,7 @@ pub fn socket_fabricate_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            64,
-            _,
-        >(id::SOCKET_FABRICATE_ADDRESS, result, encode_socket_fabricate_address)
+    token.answer::<64, _>(id::SOCKET_FABRICATE_ADDRESS, result, encode_socket_fabricate_address)
 }
 
 /// Answers a `socket_whatis_address` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1417,11 +1259,7 @@ pub fn socket_whatis_address_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<SocketWhatisAddressReply, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            2120,
-            _,
-        >(id::SOCKET_WHATIS_ADDRESS, result, encode_socket_whatis_address)
+    token.answer::<2120, _>(id::SOCKET_WHATIS_ADDRESS, result, encode_socket_whatis_address)
 }
 
 /// Answers a `socket_shutdown` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -1491,12 +1329,7 @@ const _: () = {
     check("socket_peername, reply", &[Data(4), Port], &[32, 48], 64);
     check("socket_connect2, request", &[Port], &[32], 48);
     check("socket_connect2, reply", &[Data(4)], &[32], 48);
-    check(
-        "socket_create_address, request",
-        &[Data(4), Indefinite(2048)],
-        &[32, 48],
-        2104,
-    );
+    check("socket_create_address, request", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
     check("socket_create_address, reply", &[Data(4), Port], &[32, 48], 64);
     check("socket_fabricate_address, request", &[Data(4)], &[32], 48);
     check("socket_fabricate_address, reply", &[Data(4), Port], &[32, 48], 64);
@@ -1511,12 +1344,7 @@ const _: () = {
     check("socket_shutdown, reply", &[Data(4)], &[32], 48);
     check("socket_getopt, request", &[Data(4), Data(4)], &[32, 48], 64);
     check("socket_getopt, reply", &[Data(4), Indefinite(2048)], &[32, 48], 2104);
-    check(
-        "socket_setopt, request",
-        &[Data(4), Data(4), Indefinite(2048)],
-        &[32, 48, 64],
-        2120,
-    );
+    check("socket_setopt, request", &[Data(4), Data(4), Indefinite(2048)], &[32, 48, 64], 2120);
     check("socket_setopt, reply", &[Data(4)], &[32], 48);
     check(
         "socket_send, request",

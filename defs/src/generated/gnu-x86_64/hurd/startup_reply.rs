@@ -11,6 +11,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `startup_reply`.
 #[allow(dead_code)]
 pub const BASE: i32 = 29100;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -38,16 +39,13 @@ pub fn startup_essential_task_reply<'a, K: rt::Kernel<Abi = Abi>>(
     reply_port: impl Into<rt::AnyRight<'a, K>>,
     return_code: rt::KernReturn,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_essential_task_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            let dest = reply_port.into();
-            request.send(id::STARTUP_ESSENTIAL_TASK_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"startup_essential_task_reply", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        let dest = reply_port.into();
+        request.send(id::STARTUP_ESSENTIAL_TASK_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What the process server needs.
@@ -74,20 +72,17 @@ pub fn startup_procinit_reply<'a, K: rt::Kernel<Abi = Abi>>(
     host_priv: impl Into<rt::AnyRight<'a, K>>,
     device_master: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_procinit_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<112>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.copy_send(startup_task);
-            request.copy_send(auth);
-            request.poly(host_priv);
-            request.poly(device_master);
-            let dest = reply_port.into();
-            request.send(id::STARTUP_PROCINIT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"startup_procinit_reply", move || {
+        let mut buffer = rt::MsgBuf::<112>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.copy_send(startup_task);
+        request.copy_send(auth);
+        request.poly(host_priv);
+        request.poly(device_master);
+        let dest = reply_port.into();
+        request.send(id::STARTUP_PROCINIT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The authentication server's process.
@@ -108,17 +103,14 @@ pub fn startup_authinit_reply<'a, K: rt::Kernel<Abi = Abi>>(
     return_code: rt::KernReturn,
     proc: impl Into<rt::AnyRight<'a, K>>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"startup_authinit_reply",
-        move || {
-            let mut buffer = rt::MsgBuf::<64>::new();
-            let mut request = buffer.request(kernel);
-            request.data(INTEGER_32, &return_code);
-            request.poly(proc);
-            let dest = reply_port.into();
-            request.send(id::STARTUP_AUTHINIT_REPLY, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"startup_authinit_reply", move || {
+        let mut buffer = rt::MsgBuf::<64>::new();
+        let mut request = buffer.request(kernel);
+        request.data(INTEGER_32, &return_code);
+        request.poly(proc);
+        let dest = reply_port.into();
+        request.send(id::STARTUP_AUTHINIT_REPLY, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// The answers of the startup server that may come late, as messages of their own. Numbers are those of
@@ -196,23 +188,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: StartupReply<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 112,
-        reply: 48,
-    };
-    rt::subsystem(
-        29100..29105,
-        largest,
-        move |request, out| { startup_reply_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 112, reply: 48 };
+    rt::subsystem(29100..29105, largest, move |request, out| {
+        startup_reply_server(server, request, out)
+    })
 }
 
 fn serve_startup_essential_task_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: StartupReply<K> + ?Sized,
 {
@@ -229,8 +215,7 @@ fn serve_startup_procinit_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: StartupReply<K> + ?Sized,
 {
@@ -266,8 +251,7 @@ fn serve_startup_authinit_reply<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: StartupReply<K> + ?Sized,
 {
