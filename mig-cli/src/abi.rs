@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mig_codegen::table;
 
-use crate::options::{Options, Source};
+use crate::options::Options;
 use crate::{Failure, print};
 
 /// Print message ids, sizes and layouts of an interface
@@ -24,7 +24,7 @@ pub(crate) struct Abi {
 
 impl Abi {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let source = Source::open(&self.file)?;
+        let source = self.options.open(&self.file)?;
         let output = self.options.config().interface(source.input());
         let output = output.map_err(|error| self.options.failure(&error))?;
         self.options.tell(&output.warnings);

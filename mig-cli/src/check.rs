@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mig_codegen::Error;
 
-use crate::options::{Options, Source};
+use crate::options::Options;
 use crate::{Failure, INPUT};
 
 /// Check interface definitions and show everything that is wrong with them
@@ -23,7 +23,7 @@ impl Check {
         let config = self.options.config();
         let mut failed = false;
         for file in &self.files {
-            let source = Source::open(file)?;
+            let source = self.options.open(file)?;
             match config.check_only(source.input()) {
                 Ok(output) => self.options.tell(&output.warnings),
                 Err(Error::Diagnostics(report)) => {

@@ -6,7 +6,7 @@ use clap::Args;
 use mig_decode::{Decoded, Dictionary, MessageKind, SlotRole, bytes_of};
 use serde_json::{Map, Value, json};
 
-use crate::options::{Options, Source};
+use crate::options::Options;
 use crate::{Failure, INPUT, print};
 
 /// Show what messages say: routine, arguments, and what is wrong
@@ -31,7 +31,7 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let bytes = bytes_of(&Source::open(&self.file)?.bytes()?);
+        let bytes = bytes_of(&self.options.open(&self.file)?.bytes()?);
         let dictionary = dictionary(&self.options, &self.defs)?;
         let (mut text, mut all_good) = (String::new(), !bytes.is_empty());
         let mut offset = 0;
@@ -44,7 +44,7 @@ impl Decode {
             all_good &= decoded.faults.is_empty();
         }
         if bytes.is_empty() {
-            crate::tell("error: the input has no bytes: no message\n");
+            self.options.tell_error("the input has no bytes: no message");
         }
         print(&text)?;
         if all_good { Ok(()) } else { Err(INPUT) }

@@ -46,9 +46,19 @@ pub(crate) struct Options {
     /// Whether to colour what is said
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     color: Colour,
+    /// Errors and warnings for people, or as JSON: an object a line, of the shape that rustc's have
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
+    message_format: Format,
     /// Predefine the macros of this processor (also -arch NAME): x86_64 or arm64 for apple-64
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
+}
+
+/// How to say what is wrong.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Human,
+    Json,
 }
 
 /// When to colour.
@@ -108,16 +118,48 @@ impl Options {
 
     /// Tells what there is to say about an input.
     pub(crate) fn tell(&self, report: &Report) {
-        tell(&report.render(self.color.is_wanted()));
+        tell(&match self.message_format {
+            Format::Human => report.render(self.color.is_wanted()),
+            Format::Json => report.json(),
+        });
+    }
+
+    /// Tells an error that is not about a place of an input.
+    pub(crate) fn tell_error(&self, message: &str) {
+        tell(&match self.message_format {
+            Format::Human => format!("error: {message}\n"),
+            Format::Json => mig_codegen::error_json(message),
+        });
     }
 
     /// Tells why there is no output, and how the verb ends.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         match error {
             Error::Diagnostics(report) => self.tell(report),
-            other => tell(&format!("error: {other}\n")),
+            other => self.tell_error(&other.to_string()),
         }
         if matches!(error, Error::Config(_)) { Failure(2) } else { INPUT }
+    }
+
+    /// Tells what is wrong with the command line.
+    pub(crate) fn usage(&self, wrong: &str) -> Failure {
+        self.tell_error(wrong);
+        Failure(2)
+    }
+
+    /// Opens an input; `-` is standard input, which is read now.
+    pub(crate) fn open(&self, path: &Path) -> Result<Source, Failure> {
+        if path != Path::new("-") {
+            return Ok(Source { path: path.to_owned(), text: None });
+        }
+        let mut text = Vec::new();
+        match io::stdin().take(LARGEST).read_to_end(&mut text) {
+            Ok(_) => Ok(Source { path: STDIN.into(), text: Some(text) }),
+            Err(error) => {
+                self.tell_error(&format!("standard input: {error}"));
+                Err(INPUT)
+            }
+        }
     }
 }
 
@@ -149,21 +191,6 @@ const STDIN: &str = "<stdin>";
 const LARGEST: u64 = (1 << 28) + 1;
 
 impl Source {
-    /// Opens an input; `-` is standard input, which is read now.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        if path != Path::new("-") {
-            return Ok(Source { path: path.to_owned(), text: None });
-        }
-        let mut text = Vec::new();
-        match io::stdin().take(LARGEST).read_to_end(&mut text) {
-            Ok(_) => Ok(Source { path: STDIN.into(), text: Some(text) }),
-            Err(error) => {
-                tell(&format!("error: standard input: {error}\n"));
-                Err(INPUT)
-            }
-        }
-    }
-
     /// What is in it.
     pub(crate) fn bytes(self) -> Result<Vec<u8>, Failure> {
         let read = self.text.map_or_else(|| fs::read(&self.path), Ok);

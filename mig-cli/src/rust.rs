@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use mig_codegen::{Config, Error};
 
 use crate::options::{Options, Source, is_same};
-use crate::{Failure, print, tell};
+use crate::{Failure, print};
 
 /// Generate Rust: clients, server traits and demux functions
 #[derive(Args)]
@@ -31,6 +31,9 @@ pub(crate) struct Rust {
     /// Write nothing; fail if the file that would be written is not up to date
     #[arg(long)]
     check: bool,
+    /// Write the files that were read to this file, as a rule of make for each output
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    depfile: Option<PathBuf>,
     /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it
     #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
     extern_type: Vec<(String, String)>,
@@ -65,32 +68,46 @@ impl From<Side> for mig_codegen::Side {
 impl Rust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let config = self.config();
-        let sources = self.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?;
-        let outputs = self.outputs(&config, &sources).map_err(|wrong| usage(&wrong))?;
+        let sources = self.files.iter().map(|file| self.options.open(file)).collect::<Result<Vec<_>, _>>()?;
+        let outputs = self.outputs(&config, &sources).map_err(|wrong| self.options.usage(&wrong))?;
         let mut result = Ok(());
+        let mut rules = String::new();
         for (source, output) in sources.iter().zip(outputs) {
             // The others are compiled all the same: everything that is wrong comes in one run.
             match self.compile(&config, source, output.as_deref()) {
                 Err(Failure(2)) => return Err(Failure(2)),
                 Err(failure) => result = Err(failure),
-                Ok(()) => {}
+                Ok(read) => rules += &rule(output.as_deref(), &read),
             }
         }
-        result
+        match &self.depfile {
+            Some(file) if result.is_ok() => {
+                config.write(file, &rules).map_err(|error| self.options.failure(&error))
+            }
+            _ => result,
+        }
     }
 
-    /// Compiles one input into a file, or to standard output.
-    fn compile(&self, config: &Config, source: &Source, file: Option<&Path>) -> Result<(), Failure> {
+    /// Compiles one input into a file, or to standard output. Returns the files that were read.
+    fn compile(
+        &self,
+        config: &Config,
+        source: &Source,
+        file: Option<&Path>,
+    ) -> Result<Vec<PathBuf>, Failure> {
         let failure = |error: Error| self.options.failure(&error);
         let output = config.text(source.input()).map_err(failure)?;
         self.options.tell(&output.warnings);
-        let Some(file) = file else { return print(&output.value) };
-        match output.files.iter().find(|read| is_same(read, file)) {
-            Some(read) => {
-                Err(usage(&format!("the output would replace `{}`, which was read", read.display())))
-            }
-            None => config.write(file, &output.value).map_err(failure),
+        let Some(file) = file else { return print(&output.value).map(|()| output.files) };
+        let written = |read: &&PathBuf| {
+            is_same(read, file) || self.depfile.as_deref().is_some_and(|file| is_same(read, file))
+        };
+        if let Some(read) = output.files.iter().find(written) {
+            let wrong = format!("the output would replace `{}`, which was read", read.display());
+            return Err(self.options.usage(&wrong));
         }
+        config.write(file, &output.value).map_err(failure)?;
+        Ok(output.files)
     }
 
     fn config(&self) -> Config {
@@ -125,6 +142,12 @@ impl Rust {
         if self.check && outputs.contains(&None) {
             return Err("`--check` needs a file: give `-o FILE` or `--out-dir DIR`".to_owned());
         }
+        if self.depfile.is_some() && outputs.contains(&None) {
+            return Err("`--depfile` needs a file: give `-o FILE` or `--out-dir DIR`".to_owned());
+        }
+        if self.depfile.is_some() && outputs.contains(&self.depfile) {
+            return Err("`--depfile` would replace an output".to_owned());
+        }
         for (index, output) in outputs.iter().enumerate() {
             let first = outputs[..index].iter().position(|other| other.is_some() && other == output);
             if let (Some(first), Some(output)) = (first, output) {
@@ -146,9 +169,28 @@ impl Rust {
     }
 }
 
-fn usage(wrong: &str) -> Failure {
-    tell(&format!("error: {wrong}\n"));
-    Failure(2)
+/// The rule of make that an output depends on what was read for it.
+fn rule(output: Option<&Path>, read: &[PathBuf]) -> String {
+    let Some(output) = output else { return String::new() };
+    let mut rule = format!("{}:", word_of_make(output));
+    for file in read {
+        rule += &format!(" \\\n  {}", word_of_make(file));
+    }
+    rule + "\n"
+}
+
+/// A path as make reads it.
+fn word_of_make(path: &Path) -> String {
+    let mut word = String::new();
+    for c in path.to_string_lossy().chars() {
+        match c {
+            ' ' | '#' | ':' => word.push('\\'),
+            '$' => word.push('$'),
+            _ => {}
+        }
+        word.push(c);
+    }
+    word
 }
 
 /// `A=B`

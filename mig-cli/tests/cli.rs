@@ -540,6 +540,69 @@ fn a_rust_type_for_nothing_is_a_warning() {
     );
 }
 
+/// Fields by their names in rustc's documentation; columns count characters, bytes count bytes.
+#[test]
+fn messages_as_json() {
+    let folder = Folder::new("json_messages");
+    let line = "/* é */ routine r(p : p_t; x : nope_t);";
+    folder.write("a.defs", &format!("subsystem a 100; type p_t = MACH_MSG_TYPE_COPY_SEND;\n{line}\n"));
+    let json = |arguments: &[&str]| {
+        let said = folder.mig(&[arguments, &["--message-format", "json"]].concat()).expect(1).err();
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    for verb in ["check", "abi", "rust"] {
+        let said = json(&[verb, "a.defs"]);
+        let [error, count] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((&error["level"], &error["code"]["code"]), (&"error".into(), &"MIG0204".into()));
+        assert_eq!(error["message"], "unknown type `nope_t`");
+        let span = &error["spans"][0];
+        assert_eq!((&span["file_name"], &span["line_start"]), (&"a.defs".into(), &2.into()));
+        assert_eq!((&span["column_start"], &span["column_end"]), (&32.into(), &38.into()));
+        assert_eq!((&span["byte_start"], &span["byte_end"]), (&85.into(), &91.into()));
+        assert_eq!((&span["is_primary"], &span["text"][0]["text"]), (&true.into(), &line.into()));
+        let rendered = folder.mig(&["check", "a.defs"]).expect(1).err();
+        assert!(rendered.starts_with(error["rendered"].as_str().unwrap()), "{error}");
+        assert_eq!((&count["level"], &count["message"]), (&"failure-note".into(), &"1 error".into()));
+    }
+    let missing = &json(&["check", "no.defs"])[0];
+    assert_eq!(missing["spans"].as_array().map(Vec::len), Some(0), "{missing}");
+    folder.write("good.defs", GOOD);
+    let unwritable = &json(&["rust", "good.defs", "--abi", "gnu-i386", "-o", "."])[0];
+    assert_eq!(unwritable["message"], "`.`: it is a folder");
+}
+
+/// make reads the rules: it wants to run again when an included file is newer, and only then.
+#[cfg(unix)]
+#[test]
+fn a_depfile_is_what_make_reads() {
+    let folder = Folder::new("depfile");
+    folder.write("types of a $.defs", "type clock_t = MACH_MSG_TYPE_COPY_SEND;");
+    folder.write("a.defs", "subsystem a 100;\n#include \"types of a $.defs\"\nroutine f(c : clock_t);");
+    folder.write("clock.defs", GOOD);
+    let arguments =
+        ["rust", "a.defs", "clock.defs", "--abi", "gnu-i386", "--out-dir", "made", "--depfile", "made/d.mk"];
+    folder.mig(&arguments).expect(0);
+    let rules = "made/a.rs: \\\n  a.defs \\\n  types\\ of\\ a\\ $$.defs\nmade/clock.rs: \\\n  clock.defs\n";
+    assert_eq!(folder.read("made/d.mk"), rules);
+    folder.mig(&["rust", "a.defs", "--depfile", "d.mk"]).expect(2);
+    let run = folder.mig(&["rust", "a.defs", "-o", "a.rs", "--depfile", "types of a $.defs"]);
+    assert!(run.expect(2).err().contains("which was read"), "{}", run.err());
+    folder.mig(&["rust", "a.defs", "-o", "a.rs", "--depfile", "a.rs"]).expect(2);
+    assert_eq!(folder.names(), ["a.defs", "clock.defs", "made", "types of a $.defs"]);
+    folder.write("Makefile", "made/a.rs:\n\tfalse\ninclude made/d.mk\n");
+    let is_new = || {
+        let make = Command::new("make").args(["-q", "made/a.rs"]).current_dir(&folder.0).output();
+        make.ok().map(|output| output.status.success())
+    };
+    if let Some(new) = is_new() {
+        assert!(new);
+        let included = fs::File::options().write(true).open(folder.0.join("types of a $.defs")).unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+        included.set_modified(later).unwrap();
+        assert_eq!(is_new(), Some(false));
+    }
+}
+
 #[test]
 fn codes_are_explained() {
     let folder = Folder::new("explain");

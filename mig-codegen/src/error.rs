@@ -59,20 +59,35 @@ impl Report {
     /// `colour` is set. Where there are errors, the last line counts them, those included that
     /// [`Config::error_limit`](crate::Config::error_limit) leaves out.
     pub fn render(&self, colour: bool) -> String {
+        let (shown, _) = self.shown();
+        let mut text = shown.render(&self.sources, colour);
+        if let Some(summary) = self.summary() {
+            text += &summary;
+            text.push('\n');
+        }
+        text
+    }
+
+    /// What is shown, and how many errors are left out.
+    pub(crate) fn shown(&self) -> (Diagnostics, usize) {
+        self.diagnostics.first_errors(self.error_limit)
+    }
+
+    /// The count of errors and warnings, if there are errors.
+    pub(crate) fn summary(&self) -> Option<String> {
         let errors = self.diagnostics.count(Severity::Error);
         if errors == 0 {
-            return self.diagnostics.render(&self.sources, colour);
+            return None;
         }
-        let (shown, left_out) = self.diagnostics.first_errors(self.error_limit);
-        let mut text = shown.render(&self.sources, colour);
-        text += &counted(errors, "error");
+        let mut text = counted(errors, "error");
         if self.warnings() > 0 {
             text += &format!(", {}", counted(self.warnings(), "warning"));
         }
+        let (_, left_out) = self.shown();
         if left_out > 0 {
             text += &format!("; {} not shown", counted(left_out, "error"));
         }
-        text + "\n"
+        Some(text)
     }
 }
 

@@ -146,6 +146,8 @@ pub mod codes;
 mod config;
 mod error;
 pub mod explain;
+#[cfg(feature = "json")]
+mod json;
 mod layout;
 pub mod model;
 mod output;
@@ -162,6 +164,8 @@ use mig_parser::source::Span;
 use crate::abi::Abi;
 pub use crate::config::{Config, Input, Output};
 pub use crate::error::{Error, Report};
+#[cfg(feature = "json")]
+pub use crate::json::error_json;
 use crate::model::Interface;
 pub use crate::resolve::{Declarations, IncludePath};
 pub use crate::rust::Side;

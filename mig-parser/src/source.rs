@@ -200,8 +200,14 @@ impl SourceMap {
         Some(Location { file: name, line, column: (at - line_start) as u32 + 1 })
     }
 
+    /// How many bytes of its file are before `span`.
+    pub fn offset(&self, span: Span) -> Option<usize> {
+        let offset = self.site(span).start;
+        Some((offset - self.file(offset)?.start) as usize)
+    }
+
     /// The line in which `span` starts, without its end, and the part of it that `span` covers.
-    pub(crate) fn line(&self, span: Span) -> Option<(&str, Range<usize>)> {
+    pub fn line(&self, span: Span) -> Option<(&str, Range<usize>)> {
         let span = self.site(span);
         let file = self.file(span.start)?;
         let at = (span.start - file.start) as usize;

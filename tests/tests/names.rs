@@ -1,6 +1,7 @@
 //! Interfaces with the worst names, made at random, compile in a crate that denies every warning: names that
 //! differ only by case or underscores, keywords and prelude names of Rust, and names of our own generated
-//! items.
+//! items. Each interface comes into the crate three times: as a file that is kept with the sources, by a build
+//! script, and by the macro.
 //!
 //! `MIG_SEED=7` tries others. All are modules of one crate, so that rustc runs once; clippy's lints count
 //! where clippy is installed.
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mig_codegen::{Config, Input};
+use mig_codegen::{Config, Input, Side};
 
 const NAMES: &[&str] = &[
     "get_port",
@@ -254,45 +255,78 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
 }
 
+/// What a crate needs of one interface.
+struct Made {
+    /// The `.defs` file.
+    defs: String,
+    /// The settings, as the methods of `Config`.
+    settings: String,
+    /// And as the arguments of the macro.
+    arguments: String,
+    /// The text of a file that is kept with the sources.
+    kept: String,
+}
+
+impl Made {
+    fn new(random: &mut Random, index: usize) -> Self {
+        let abis = ["gnu-x86_64", "apple-64", "gnu-i386", "osf-32", "cmu-32"];
+        let sides = [(Side::Both, "both"), (Side::Client, "client"), (Side::Server, "server")];
+        let abi = abis[index % abis.len()];
+        let (side, name) = sides[index / abis.len() % sides.len()];
+        let defs = interface(random, abi.starts_with("gnu"));
+        let input = Input::Text { name: "names.defs", text: defs.as_bytes() };
+        let config = Config::new().abi(abi).side(side);
+        let rust = config.text(input).unwrap_or_else(|error| panic!("{error}\n{defs}")).value;
+        let comment: String = defs.lines().map(|line| format!("// {line}\n")).collect();
+        Made {
+            defs,
+            settings: format!(".abi({abi:?}).side(mig_codegen::Side::{side:?})"),
+            arguments: format!("abi: {abi:?}, side: {name}"),
+            kept: comment + &rust,
+        }
+    }
+}
+
 #[test]
 fn the_worst_names_compile_without_a_warning() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("names");
-    let source = folder.join("src");
-    let _ = fs::remove_dir_all(&source);
-    fs::create_dir_all(&source).expect("a folder");
-    let abis = ["gnu-x86_64", "apple-64", "gnu-i386", "osf-32", "cmu-32"];
-    let mut modules = String::from("//! Generated.\n#![deny(warnings, missing_docs, clippy::all)]\n");
-    let mut private = String::from("//! Generated.\n#![deny(warnings, missing_docs, clippy::all)]\n");
+    let (source, defs) = (folder.join("src"), folder.join("defs"));
+    for folder in [&source, &defs] {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).expect("a folder");
+    }
     // Another seed makes other interfaces.
     let seed = std::env::var("MIG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
     let mut random = Random(seed);
-    let mut made = 0;
+    let mut modules = String::from("//! Generated.\n#![deny(warnings, missing_docs, clippy::all)]\n");
+    let mut private = modules.clone();
+    let mut script = String::from("fn main() -> Result<(), mig_codegen::Error> {\n");
     for index in 0..60 {
-        let abi = abis[index % abis.len()];
-        let text = interface(&mut random, abi.starts_with("gnu"));
-        let side = [mig_codegen::Side::Both, mig_codegen::Side::Client, mig_codegen::Side::Server]
-            [index / abis.len() % 3];
-        let input = Input::Text { name: "names.defs", text: text.as_bytes() };
-        let rust = Config::new()
-            .abi(abi)
-            .side(side)
-            .text(input)
-            .unwrap_or_else(|error| panic!("{error}\n{text}"))
-            .value;
-        let comment: String = text.lines().map(|line| format!("// {line}\n")).collect();
-        fs::write(source.join(format!("m{index}.rs")), comment + &rust).expect("written");
+        let made = Made::new(&mut random, index);
+        fs::write(source.join(format!("m{index}.rs")), &made.kept).expect("written");
+        fs::write(defs.join(format!("n{index}.defs")), &made.defs).expect("written");
+        let Made { settings, arguments, .. } = made;
+        writeln!(script, "    mig_codegen::Config::new(){settings}.compile(\"defs/n{index}.defs\")?;")
+            .unwrap();
+        let included = format!("mig_runtime::include_interface!(\"n{index}\");");
+        let expanded = format!("mig_derive::interface! {{ path: \"defs/n{index}.defs\", {arguments} }}");
         writeln!(modules, "/// Generated.\npub mod m{index};").unwrap();
-        writeln!(private, "mod m{index};").unwrap();
-        made += 1;
+        writeln!(modules, "/// Generated.\npub mod b{index} {{ {included} }}").unwrap();
+        writeln!(modules, "/// Generated.\npub mod d{index} {{ {expanded} }}").unwrap();
+        writeln!(private, "mod m{index};\nmod b{index} {{ {included} }}\nmod d{index} {{ {expanded} }}")
+            .unwrap();
     }
-    assert_eq!(made, 60);
-    private += "fn main() {}\n";
     fs::write(source.join("lib.rs"), modules).expect("written");
-    fs::write(source.join("main.rs"), private).expect("written");
+    fs::write(source.join("main.rs"), private + "fn main() {}\n").expect("written");
+    fs::write(folder.join("build.rs"), script + "    Ok(())\n}\n").expect("written");
+    let package = |name: &str| root().join(name);
     let manifest = format!(
         "[package]\nname = \"names\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
-         [dependencies]\nmig-runtime = {{ path = {:?} }}\n\n[workspace]\n",
-        root().join("runtime")
+         [dependencies]\nmig-runtime = {{ path = {:?} }}\nmig-derive = {{ path = {:?} }}\n\n\
+         [build-dependencies]\nmig-codegen = {{ path = {:?} }}\n\n[workspace]\n",
+        package("runtime"),
+        package("mig-derive"),
+        package("mig-codegen"),
     );
     fs::write(folder.join("Cargo.toml"), manifest).expect("written");
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("copied");

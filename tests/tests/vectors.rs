@@ -506,6 +506,12 @@ fn tokens(item: &impl quote::ToTokens) -> String {
     item.to_token_stream().to_string()
 }
 
+/// Tokens whose kernel is the one of the test.
+fn of_recorder(tokens: &str) -> String {
+    let words: Vec<&str> = tokens.split(' ').map(|word| if word == "K" { "Rec" } else { word }).collect();
+    words.join(" ")
+}
+
 /// A client's function with arguments of the vectors.
 fn client_call(
     index: usize,
@@ -542,8 +548,7 @@ fn client_call(
                 format!("arg::<rt::OolArg<'static, Rec>>(v, {name:?})")
             }
             _ if tokens(&param.ty).starts_with("impl IntoIterator") => {
-                let item =
-                    tokens(&param.ty).replace("impl IntoIterator < Item =", "Vec<").replace("< K >", "<Rec>");
+                let item = of_recorder(&tokens(&param.ty)).replace("impl IntoIterator < Item =", "Vec<");
                 format!("arg::<{item}>(v, {name:?})")
             }
             _ => format!("arg(v, {name:?})"),
@@ -593,7 +598,7 @@ fn server_method(
     outs: &[&str],
     structs: &BTreeMap<String, Vec<String>>,
 ) -> String {
-    let signature = tokens(&method.sig).replace("< K >", "< Rec >").replace(", K >", ", Rec >");
+    let signature = of_recorder(&tokens(&method.sig));
     let params = method.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(param) => Some(tokens(&param.pat)),
         FnArg::Receiver(_) => None,
