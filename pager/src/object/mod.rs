@@ -41,13 +41,20 @@ pub enum Phase {
     Dead,
 }
 
+/// A transfer of one of an object's pages that is on its way. It is to come back by
+/// [`Object::transfer_ended`], without which the object never comes to rest.
+#[must_use = "the object waits for the end of the transfer"]
+#[derive(Debug)]
+pub struct Begun(());
+
+/// What to do for a requested page, with the transfer that it takes, if any.
+pub type Asked<L> = (Request<L>, Option<Begun>);
+
 /// A memory object. `L` and `D` are those of [`Pages`].
 #[derive(Debug)]
 pub struct Object<L, D> {
-    /// The order of its messages.
-    pub order: Order,
-    /// Its pages.
-    pub pages: Pages<L, D>,
+    order: Order,
+    pages: Pages<L, D>,
     origin: Origin,
     phase: Phase,
     /// Transfers on their way.
@@ -129,6 +136,26 @@ impl<L, D: Clone> Object<L, D> {
         self.origin
     }
 
+    /// Whether a message at this position is next.
+    pub fn turn(&self, seqno: u32) -> Turn {
+        self.order.turn(seqno)
+    }
+
+    /// The message that was next has been admitted or rejected.
+    pub fn advance(&mut self) {
+        self.order.advance();
+    }
+
+    /// Its pages.
+    pub fn pages(&self) -> &Pages<L, D> {
+        &self.pages
+    }
+
+    /// Its pages, for what begins no transfer.
+    pub fn pages_mut(&mut self) -> &mut Pages<L, D> {
+        &mut self.pages
+    }
+
     /// How many pages it has, unless the kernel has made it.
     pub fn size(&self) -> Option<u64> {
         match self.origin {
@@ -206,34 +233,74 @@ impl<L, D: Clone> Object<L, D> {
         if self.transfers == 0 { NoSenders::Forget } else { NoSenders::Later }
     }
 
-    /// The kernel wants a page. If that takes a transfer, one begins.
-    pub fn request(&mut self, page: u64) -> Request<L> {
+    fn begin(&mut self) -> Begun {
+        self.transfers += 1;
+        Begun(())
+    }
+
+    /// The kernel wants a page. If [that takes a transfer](Request::takes_transfer), one begins.
+    pub fn request(&mut self, page: u64) -> Asked<L> {
         let request = self.pages.request(page);
-        self.transfers += usize::from(request.takes_transfer());
-        request
+        let begun = request.takes_transfer().then(|| self.begin());
+        (request, begun)
     }
 
-    /// As [`Pages::written`]. If the page is to be read, another transfer begins.
-    pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
+    /// The kernel returns a page. What it returns is to be written, which is a transfer; what was there
+    /// before, or is being written, is of no use any more. `None` if there is no memory to note it: it is to
+    /// be [refused](Self::refuse).
+    pub fn write(&mut self, page: u64, data: D) -> Option<(Ticket, Begun)> {
+        let ticket = self.pages.write(page, data)?;
+        Some((ticket, self.begin()))
+    }
+
+    /// The kernel returns a page that cannot be taken now, and is to have it back as precious: a transfer, if
+    /// it does. However often that happens, it is not lost by that, for nothing has failed; but if there is
+    /// no memory to note even this, it may be. Gives back the place of what it replaces.
+    pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored, Option<Begun>) {
+        let (replaced, unstored) = self.pages.refuse(page);
+        (replaced, unstored, self.begin_hand_back(unstored))
+    }
+
+    /// The same without a note of it. Where some pages went back so, a page without a note is not known to
+    /// have never been written: whoever asks for one is told of an error, and not that it is all zeros.
+    pub fn refuse_unnoted(&mut self) -> (Unstored, Option<Begun>) {
+        let unstored = self.pages.refuse_unnoted();
+        (unstored, self.begin_hand_back(unstored))
+    }
+
+    fn begin_hand_back(&mut self, unstored: Unstored) -> Option<Begun> {
+        matches!(unstored, Unstored::HandBack(_)).then(|| self.begin())
+    }
+
+    /// A write has ended: with a place, or without. If the page is to be read, another transfer begins. The
+    /// one that has ended goes on where the page is to be written again or goes back.
+    pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> (AfterWrite<L>, Option<Begun>) {
         let after = self.pages.written(page, write, place);
-        self.transfers += usize::from(matches!(after, AfterWrite::Stored { wanted: Some(_), .. }));
-        after
+        let is_read = matches!(after, AfterWrite::Stored { wanted: Some(_), .. });
+        (after, is_read.then(|| self.begin()))
     }
 
-    /// As [`Pages::begin_move`]. A transfer begins by that.
-    pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
-        self.pages.begin_move(from, leaves).inspect(|_| self.transfers += 1)
+    /// Begins to move the first page from this one on whose place is one of these. [`moved`](Self::moved) is
+    /// to follow.
+    pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>, Begun)> {
+        let (page, read) = self.pages.begin_move(from, leaves)?;
+        Some((page, read, self.begin()))
     }
 
-    /// As [`Pages::moved`]. If what it says takes a transfer, another one begins.
+    /// A page has been moved to another place, or stays where it is if there is none. Gives back the places
+    /// that are not needed any more, and what to do if the kernel has asked for the page meanwhile. If that
+    /// takes a transfer, another one begins.
     pub fn moved(
         &mut self,
         page: u64,
         read: Read<L>,
         place: Option<L>,
-    ) -> ([Option<L>; 2], Option<Request<L>>) {
+    ) -> ([Option<L>; 2], Option<Asked<L>>) {
         let (free, request) = self.pages.moved(page, read, place);
-        self.transfers += usize::from(request.as_ref().is_some_and(Request::takes_transfer));
+        let request = request.map(|request| {
+            let begun = request.takes_transfer().then(|| self.begin());
+            (request, begun)
+        });
         (free, request)
     }
 
@@ -251,13 +318,8 @@ impl<L, D: Clone> Object<L, D> {
         self.transfers
     }
 
-    /// A transfer of one of its pages begins.
-    pub fn transfer_begins(&mut self) {
-        self.transfers += 1;
-    }
-
     /// A transfer has ended, and all that followed from it is done. Returns what to do now, if anything.
-    pub fn transfer_ended(&mut self) -> Option<Drained> {
+    pub fn transfer_ended(&mut self, Begun(()): Begun) -> Option<Drained> {
         self.transfers -= 1;
         match self.phase {
             _ if self.transfers > 0 => None,

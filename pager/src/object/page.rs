@@ -242,7 +242,7 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// The kernel wants a page.
-    pub fn request(&mut self, page: u64) -> Request<L> {
+    pub(super) fn request(&mut self, page: u64) -> Request<L> {
         let Some(before) = self.take(page) else {
             return if self.unnoted.is_some() { Request::Lost } else { Request::Unavailable };
         };
@@ -287,8 +287,8 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// The kernel returns a page. What it returns is to be written; what was there before, or is being
     /// written, is of no use any more. `None` if there is no memory to note it: it is to be
-    /// [refused](Self::refuse).
-    pub fn write(&mut self, page: u64, data: D) -> Option<Ticket> {
+    /// refused.
+    pub(super) fn write(&mut self, page: u64, data: D) -> Option<Ticket> {
         if !self.notes.make_room(page) {
             return None;
         }
@@ -305,7 +305,7 @@ impl<L, D: Clone> Pages<L, D> {
     ///
     /// # Errors
     ///
-    /// The place, if there is no memory to note the page: it is to be [refused](Self::refuse).
+    /// The place, if there is no memory to note the page: it is to be [refused](super::Object::refuse).
     pub fn store(&mut self, page: u64, place: L) -> Result<Option<L>, L> {
         if !self.notes.make_room(page) {
             return Err(place);
@@ -318,7 +318,7 @@ impl<L, D: Clone> Pages<L, D> {
     /// The kernel returns a page that cannot be taken now, and is to have it back as precious. However often
     /// that happens, it is not lost by that, for nothing has failed; but if there is no memory to note even
     /// this, it may be. Gives back the place of what it replaces.
-    pub fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
+    pub(super) fn refuse(&mut self, page: u64) -> (Option<L>, Unstored) {
         if !self.notes.make_room(page) {
             return (None, self.refuse_unnoted());
         }
@@ -331,7 +331,7 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// A page goes back without a note of that. Where some have, a page without a note is not known to have
     /// never been written: whoever asks for one is told of an error, and not that it is all zeros.
-    pub fn refuse_unnoted(&mut self) -> Unstored {
+    pub(super) fn refuse_unnoted(&mut self) -> Unstored {
         let times = self.unnoted.get_or_insert(0);
         if *times >= u32::from(self.hand_backs) * UNNOTED {
             return Unstored::Lost;
@@ -341,9 +341,8 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// A page is lost without a note of that, as those are that went back too often.
-    pub fn lose_unnoted(&mut self) -> Unstored {
+    pub fn lose_unnoted(&mut self) {
         self.unnoted.get_or_insert(0);
-        Unstored::Lost
     }
 
     /// True if the page was ever written: `data_initialize` does not change it then.
@@ -365,7 +364,7 @@ impl<L, D: Clone> Pages<L, D> {
     }
 
     /// A write has ended: with a place, or without.
-    pub fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
+    pub(super) fn written(&mut self, page: u64, write: Ticket, place: Option<L>) -> AfterWrite<L> {
         let (data, old, wanted, lent, handed_back) = match self.take_with(page, write) {
             Some(Page::Writing { data, old, wanted, lent, handed_back, .. }) => {
                 (data, old, wanted, lent, handed_back)
@@ -463,7 +462,7 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// Begins to move the first page from this one on whose place is one of these. [`moved`](Self::moved) is
     /// to follow.
-    pub fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
+    pub(super) fn begin_move(&mut self, from: u64, leaves: impl Fn(&L) -> bool) -> Option<(u64, Read<L>)> {
         let page = self.notes.find(from, leaves)?;
         let (place, in_kernel) = match self.take(page)? {
             Page::Out(place) => (place, false),
@@ -480,7 +479,7 @@ impl<L, D: Clone> Pages<L, D> {
 
     /// A page has been moved to another place, or stays where it is if there is none. Gives back the places
     /// that are not needed any more, and what to do if the kernel has asked for the page meanwhile.
-    pub fn moved(
+    pub(super) fn moved(
         &mut self,
         page: u64,
         read: Read<L>,

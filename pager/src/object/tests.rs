@@ -145,6 +145,8 @@ struct World {
     received: Vec<(u32, Message)>,
     sent: u32,
     transfers: Vec<Transfer>,
+    /// As many as that: which one is which makes no difference.
+    begun: Vec<Begun>,
     store: BTreeMap<u32, Version>,
     places: u32,
     versions: Version,
@@ -166,6 +168,7 @@ impl World {
             received: Vec::new(),
             sent: 0,
             transfers: Vec::new(),
+            begun: Vec::new(),
             store: BTreeMap::new(),
             places: 0,
             versions: 0,
@@ -207,12 +210,12 @@ impl World {
             return;
         }
         let which = which % threads;
-        let turn = self.object.order.turn(self.received[which].0);
+        let turn = self.object.turn(self.received[which].0);
         assert_eq!(turn, if which == 0 { Turn::Now } else { Turn::Later });
         if turn == Turn::Now {
             let (_, message) = self.received.remove(0);
             self.admit(message);
-            self.object.order.advance();
+            self.object.advance();
         }
     }
 
@@ -277,9 +280,9 @@ impl World {
         self.pages.insert(page, Expected { version, handed_back, to_be_lent, ..Expected::default() });
         match how {
             Take::Buffer => {
-                let ticket = self.object.pages.write(page, version).expect("there is memory");
+                let (ticket, begun) = self.object.write(page, version).expect("there is memory");
                 assert!(self.object.pages.is_current(page, ticket));
-                self.object.transfer_begins();
+                self.begun.push(begun);
                 self.transfers.push(Transfer::Write { page, ticket, version });
             }
             Take::AtOnce => {
@@ -288,18 +291,19 @@ impl World {
                 self.free(old);
             }
             Take::Refuse => {
-                let (old, Unstored::HandBack(ticket)) = self.object.pages.refuse(page) else {
+                let (old, Unstored::HandBack(ticket), begun) = self.object.refuse(page) else {
                     panic!("it is lost")
                 };
                 self.free(old);
-                self.object.transfer_begins();
+                self.begun.extend(begun);
                 self.goes_back(page, ticket);
             }
         }
     }
 
     fn admit_request(&mut self, page: u64) {
-        let answer = self.object.request(page);
+        let (answer, begun) = self.object.request(page);
+        self.begun.extend(begun);
         self.check_answer(page, answer);
     }
 
@@ -371,7 +375,8 @@ impl World {
         assert_eq!(self.object.pages.is_current(page, ticket), current);
         let being_lent = self.is_being_supplied(page, version);
         let place = (outcome == Outcome::Good).then(|| self.new_place(version));
-        let after = self.object.written(page, ticket, place);
+        let (after, begun) = self.object.written(page, ticket, place);
+        self.begun.extend(begun);
         let expected = self.pages.get_mut(&page).unwrap();
         let mut due = || core::mem::take(&mut expected.to_be_lent);
         match after {
@@ -519,7 +524,9 @@ impl World {
     }
 
     fn transfer_ended(&mut self) {
-        let drained = self.object.transfer_ended();
+        let begun = self.begun.pop().expect("one for each transfer");
+        let drained = self.object.transfer_ended(begun);
+        assert_eq!((self.begun.len(), self.object.transfers()), (self.transfers.len(), self.transfers.len()));
         let expected = match (self.transfers.is_empty(), self.dead, self.draining, self.waiting) {
             (true, true, ..) => Some(Drained::Forget),
             (true, _, true, false) => Some(Drained::Release),

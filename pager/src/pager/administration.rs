@@ -171,7 +171,7 @@ fn stored_pages<K: Kernel, P: Platform, S: Store>(entry: &Entry<K, P, S>) -> Vec
         let from = pages.last().map_or(0, |last| last + 1);
         let count = {
             let state = entry.lock();
-            let found = piece.iter_mut().zip(state.object.pages.in_store(from));
+            let found = piece.iter_mut().zip(state.object.pages().in_store(from));
             found.map(|(place, page)| *place = page).count()
         };
         pages.extend_from_slice(&piece[..count]);
@@ -222,7 +222,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         {
             let mut state = turn.lock();
             for place in &mut places {
-                let Some((page, forgotten)) = state.object.pages.forget_next(from) else { break };
+                let Some((page, forgotten)) = state.object.pages_mut().forget_next(from) else { break };
                 (*place, from) = (forgotten, page + 1);
                 count += 1;
             }
@@ -252,7 +252,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn describe(&self, entry: &Entry<K, P, S>) -> (DefaultPagerObject, SendRight<K>) {
         let (user, pages) = {
             let state = entry.lock();
-            (state.rights.user.clone(), state.object.pages.count_in_store())
+            (state.rights.user.clone(), state.object.pages().count_in_store())
         };
         let name = user.and_then(|user| user.name.try_clone().ok());
         let Some(name) = name.filter(|name| !name.is_null()) else {

@@ -100,7 +100,7 @@ impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
         let Some(Seqno(seqno)) = seqno else { return Ok(Admitted { entry: self }) };
         let mut state = self.lock();
         loop {
-            match state.object.order.turn(seqno) {
+            match state.object.turn(seqno) {
                 Turn::Now => return Ok(Admitted { entry: self }),
                 Turn::Past => return Err(Missed),
                 Turn::Later if state.stopped => return Err(Missed),
@@ -161,7 +161,7 @@ impl<K: Kernel, P: Platform, S: Store> Admitted<'_, K, P, S> {
 impl<K: Kernel, P: Platform, S: Store> Drop for Admitted<'_, K, P, S> {
     fn drop(&mut self) {
         let mut state = self.entry.lock();
-        state.object.order.advance();
+        state.object.advance();
         if state.waiting > 0 {
             self.entry.turn.notify_all();
         }

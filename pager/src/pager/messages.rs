@@ -15,7 +15,7 @@ use super::control::Control;
 use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
 use super::transfers::{OTHERS_TRANSFERS, Returned, Source, SupplyJob, WriteJob};
 use crate::buffers::{Buffers, Held};
-use crate::object::{Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
+use crate::object::{Asked, Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
 use crate::store::Store;
 
 /// A message with more pages than this is refused. The kernel's have 32 at most.
@@ -280,7 +280,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         for page in pages {
             if self.takes_request(&entry, &turn) {
                 let request = turn.lock().object.request(page);
-                self.answer(&entry, &user, page, request);
+                self.answer(&entry, Some(&user), page, request);
             } else {
                 self.error(&user, page);
             }
@@ -312,25 +312,35 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         })
     }
 
-    /// Answers a request, but for pages: this thread may have privileges, and would use up with them what the
+    /// Answers a request, if the kernel is there still that has made it, but for pages: this thread may have privileges, and would use up with them what the
     /// kernel keeps for emergencies.
     pub(super) fn answer(
         &self,
         entry: &Arc<Entry<K, P, S>>,
-        user: &User<K>,
+        user: Option<&User<K>>,
         page: u64,
-        request: Request<Place<S>>,
+        (request, begun): Asked<Place<S>>,
     ) {
-        let supply = |from| self.transfers.supply(SupplyJob { entry: entry.clone(), page, from });
+        let supply = |from| {
+            if let Some(begun) = begun {
+                self.transfers.supply(SupplyJob { entry: entry.clone(), page, from, begun });
+            }
+        };
         match request {
             Request::Unavailable => {
                 self.counters.unavailable.count();
-                self.sent(user.control.unavailable(self.offset(page), self.page_size));
+                if let Some(user) = user {
+                    self.sent(user.control.unavailable(self.offset(page), self.page_size));
+                }
             }
             Request::Lend => supply(Source::Write),
             Request::Read(read) => supply(Source::Store(read)),
             Request::Answered => self.counters.answered.count(),
-            Request::Lost | Request::Unexpected => self.error(user, page),
+            Request::Lost | Request::Unexpected => {
+                if let Some(user) = user {
+                    self.error(user, page);
+                }
+            }
         }
     }
 
@@ -358,7 +368,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             self.counters.returned.count();
             let at = (page - start) as usize * self.page_size;
             let at = at..at + self.page_size;
-            if first && turn.lock().object.pages.was_written(page) {
+            if first && turn.lock().object.pages().was_written(page) {
                 self.counters.superseded.count();
                 continue;
             }
@@ -387,7 +397,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// have all.
     fn fits(&self, entry: &Entry<K, P, S>, turn: &Admitted<'_, K, P, S>, page: u64) -> bool {
         let mut state = turn.lock();
-        if entry.origin == Origin::Internal || state.object.pages.is_noted(page) {
+        if entry.origin == Origin::Internal || state.object.pages().is_noted(page) {
             return true;
         }
         let fits = self.charge_others();
@@ -451,14 +461,14 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// it back.
     fn refuse_at_once(
         &self,
-        entry: &Entry<K, P, S>,
+        entry: &Arc<Entry<K, P, S>>,
         turn: &Admitted<'_, K, P, S>,
         user: &User<K>,
         page: u64,
         memory: &Memory<K, P>,
         at: Range<usize>,
     ) {
-        let (replaced, unstored) = turn.lock().object.pages.refuse(page);
+        let (replaced, unstored, begun) = turn.lock().object.refuse(page);
         self.free(replaced);
         let offset = self.offset(page);
         let supply = || memory.read(at, |page| user.control.supply(offset, page, true));
@@ -466,6 +476,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             Unstored::HandBack(_) if self.sent(supply()) => self.counters.handed_back.count(),
             Unstored::HandBack(ticket) => self.lost(entry, Some(user), page, ticket),
             Unstored::Lost => self.counters.lost.count(),
+        }
+        if let Some(begun) = begun {
+            self.transfer_ended(entry, begun);
         }
     }
 
@@ -480,7 +493,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) {
         let mut state = turn.lock();
         match taken {
-            Taken::Stored(place) => match state.object.pages.store(page, place) {
+            Taken::Stored(place) => match state.object.pages_mut().store(page, place) {
                 Ok(replaced) => {
                     drop(state);
                     self.counters.same_filled.count();
@@ -491,11 +504,10 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                     self.go_back(entry, state, page, Returned::Place(place), fits);
                 }
             },
-            Taken::Data(data) => match state.object.pages.write(page, data.clone()) {
-                Some(ticket) => {
-                    state.object.transfer_begins();
+            Taken::Data(data) => match state.object.write(page, data.clone()) {
+                Some((ticket, begun)) => {
                     drop(state);
-                    self.transfers.write(WriteJob { entry: entry.clone(), page, ticket, data });
+                    self.transfers.write(WriteJob { entry: entry.clone(), page, ticket, data, begun });
                 }
                 None => {
                     self.counters.unnoted.count();
@@ -522,22 +534,23 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) {
         let is_other = entry.origin != Origin::Internal;
         let too_many = is_other && state.object.transfers() >= OTHERS_TRANSFERS;
-        let pages = &mut state.object.pages;
-        let (replaced, unstored) = match fits {
-            _ if too_many => (None, pages.lose_unnoted()),
-            true => pages.refuse(page),
-            false => (None, pages.refuse_unnoted()),
+        let object = &mut state.object;
+        let (replaced, unstored, begun) = if too_many {
+            object.pages_mut().lose_unnoted();
+            (None, Unstored::Lost, None)
+        } else if fits {
+            object.refuse(page)
+        } else {
+            let (unstored, begun) = object.refuse_unnoted();
+            (None, unstored, begun)
         };
-        if let Unstored::HandBack(_) = unstored {
-            state.object.transfer_begins();
-        }
         drop(state);
         self.free(replaced);
-        match unstored {
-            Unstored::HandBack(ticket) => {
-                self.give_back(entry.clone(), page, returned, ticket);
+        match (unstored, begun) {
+            (Unstored::HandBack(ticket), Some(begun)) => {
+                self.give_back(entry.clone(), page, returned, ticket, begun);
             }
-            Unstored::Lost => {
+            _ => {
                 self.counters.lost.count();
                 self.discard(returned);
             }
@@ -610,7 +623,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// A page is lost: the store does not take it, and the kernel does not get it back.
     pub(super) fn lost(&self, entry: &Entry<K, P, S>, user: Option<&User<K>>, page: u64, going_back: Ticket) {
-        let unanswered = entry.lock().object.pages.not_supplied(page, going_back);
+        let unanswered = entry.lock().object.pages_mut().not_supplied(page, going_back);
         self.count_lost(entry, user, page, unanswered);
     }
 

@@ -84,7 +84,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         memory: &mut [u8],
         moves: &mut Moves,
     ) -> Option<u64> {
-        let (page, read) = entry.lock().object.begin_move(from, |place| self.store.is_leaving(place))?;
+        let (page, read, begun) =
+            entry.lock().object.begin_move(from, |place| self.store.is_leaving(place))?;
         let mut place = None;
         if self.store.read(&read.place, memory).is_ok() {
             self.store.write(&[memory], &mut |_, result| place = result.ok());
@@ -100,10 +101,10 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             (free, wanted, state.rights.user.clone())
         };
         free.into_iter().flatten().for_each(|place| self.store.free(place));
-        if let (Some(request), Some(user)) = (wanted, user) {
-            self.answer(entry, &user, page, request);
+        if let Some(request) = wanted {
+            self.answer(entry, user.as_deref(), page, request);
         }
-        self.transfer_ended(entry);
+        self.transfer_ended(entry, begun);
         Some(page)
     }
 }

@@ -18,7 +18,7 @@ use mig_runtime::{KernReturn, Kernel, OolMemory};
 
 use super::SwapPager;
 use super::entry::{Entry, Place, Shared, User};
-use crate::object::{AfterRead, AfterWrite, Drained, Origin, Read, ReadFailure, Ticket};
+use crate::object::{AfterRead, AfterWrite, Begun, Drained, Origin, Read, ReadFailure, Ticket};
 use crate::store::{Store, StoreError};
 
 /// A page to be written.
@@ -27,6 +27,7 @@ pub(super) struct WriteJob<K: Kernel, P: Platform, S: Store> {
     pub(super) page: u64,
     pub(super) ticket: Ticket,
     pub(super) data: Shared<K, P>,
+    pub(super) begun: Begun,
 }
 
 /// A page to be supplied.
@@ -34,6 +35,7 @@ pub(super) struct SupplyJob<K: Kernel, P: Platform, S: Store> {
     pub(super) entry: Arc<Entry<K, P, S>>,
     pub(super) page: u64,
     pub(super) from: Source<K, P, S>,
+    pub(super) begun: Begun,
 }
 
 /// Where a page that is to be supplied is.
@@ -481,7 +483,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// Supplies a page, by way of `memory`.
     fn transfer_supply(&self, job: SupplyJob<K, P, S>, memory: &mut OolMemory<K>) {
-        let SupplyJob { entry, page, from } = job;
+        let SupplyJob { entry, page, from, begun } = job;
         match from {
             Source::Write => self.lend(&entry, page, memory),
             Source::Store(read) => self.read(&entry, page, read, memory),
@@ -489,7 +491,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 self.hand_back_copy(&entry, page, returned, ticket, memory);
             }
         }
-        self.transfer_ended(&entry);
+        self.transfer_ended(&entry, begun);
     }
 
     fn transfer_writes(&self, batch: &mut Batch<K, P, S>) {
@@ -506,7 +508,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// Gives back the places of an object that is gone, a piece at a time.
     fn forget_some(&self, entry: Arc<Entry<K, P, S>>) {
         for _ in 0..PIECE {
-            let Some(places) = entry.lock().object.pages.forget_some() else {
+            let Some(places) = entry.lock().object.pages_mut().forget_some() else {
                 let charged = mem::take(&mut entry.lock().charged);
                 self.others_pages.fetch_sub(charged, Relaxed);
                 return self.objects.gone(&entry);
@@ -520,7 +522,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn write(&self, batch: &mut Batch<K, P, S>) {
         let Batch { jobs, current, places, pages, .. } = batch;
         for job in jobs.drain(..) {
-            if job.entry.lock().object.pages.is_current(job.page, job.ticket) {
+            if job.entry.lock().object.pages_mut().is_current(job.page, job.ticket) {
                 let start = current.len() * self.page_size;
                 job.data.copy_to(&mut pages[start..start + self.page_size]);
                 current.push(job);
@@ -550,16 +552,16 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// What follows from a write.
     fn written(&self, job: WriteJob<K, P, S>, place: Option<Place<S>>) {
         self.counters.written.add(place.is_some() as u64);
-        let (after, user) = {
+        let ((after, read), user) = {
             let mut state = job.entry.lock();
             (state.object.written(job.page, job.ticket, place), state.rights.user.clone())
         };
         match after {
             AfterWrite::Stored { replaced, wanted } => {
                 self.free(replaced);
-                if let Some(read) = wanted {
-                    let (entry, from) = (job.entry.clone(), Source::Store(read));
-                    self.transfers.supply(SupplyJob { entry, page: job.page, from });
+                if let Some((wanted, begun)) = wanted.zip(read) {
+                    let (entry, from) = (job.entry.clone(), Source::Store(wanted));
+                    self.transfers.supply(SupplyJob { entry, page: job.page, from, begun });
                 }
             }
             AfterWrite::Superseded(place) => {
@@ -574,13 +576,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             }
             AfterWrite::Precious => {}
             AfterWrite::HandBack(ticket) => {
-                let WriteJob { entry, page, data, .. } = job;
-                self.give_back(entry, page, Returned::Data(data), ticket);
+                let WriteJob { entry, page, data, begun, .. } = job;
+                self.give_back(entry, page, Returned::Data(data), ticket, begun);
                 return;
             }
             AfterWrite::Lost { wanted } => self.count_lost(&job.entry, user.as_deref(), job.page, wanted),
         }
-        self.transfer_ended(&job.entry);
+        self.transfer_ended(&job.entry, job.begun);
     }
 
     /// Supplies a page that is on its way to the store.
@@ -588,7 +590,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let (user, lent) = {
             let mut state = entry.lock();
             let Some(user) = state.rights.user.clone() else { return };
-            (user, state.object.pages.lend(page))
+            (user, state.object.pages_mut().lend(page))
         };
         let Some((data, ticket)) = lent else { return };
         data.copy_to(memory);
@@ -611,7 +613,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let give_away = takes_room && self.is_short();
         let (after, user) = {
             let mut state = entry.lock();
-            (state.object.pages.read(page, read, result, give_away), state.rights.user.clone())
+            (state.object.pages_mut().read(page, read, result, give_away), state.rights.user.clone())
         };
         match (after, user) {
             (AfterRead::Supply, Some(user)) => {
@@ -624,7 +626,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                 self.counters.read.count();
                 if self.supply(&user, page, memory, true) {
                     self.counters.supplied_precious.count();
-                    let place = entry.lock().object.pages.given_away(page, ticket);
+                    let place = entry.lock().object.pages_mut().given_away(page, ticket);
                     self.free(place);
                 } else {
                     self.not_supplied(entry, &user, page, ticket);
@@ -643,7 +645,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// Has a page given back that the store does not take; a transfer has begun for it.
+    /// Has a page given back that the store does not take: a transfer, which has begun.
     ///
     /// This thread may have the privilege to use what memory the kernel keeps in reserve. So it only gives
     /// back a page that is still in its message: the kernel takes a page for its copy, and has that of the
@@ -654,6 +656,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         page: u64,
         returned: Returned<K, P, S>,
         ticket: Ticket,
+        begun: Begun,
     ) {
         let returned = match returned {
             Returned::Data(data) => match data.into_memory() {
@@ -661,14 +664,14 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
                     let supply = |user: &User<K>| user.control.supply(self.offset(page), &memory, true);
                     self.hand_back(&entry, page, ticket, supply);
                     drop(memory);
-                    return self.transfer_ended(&entry);
+                    return self.transfer_ended(&entry, begun);
                 }
                 Err(data) => Returned::Data(data),
             },
             place @ Returned::Place(_) => place,
         };
         let from = Source::Return { returned, ticket };
-        self.transfers.supply(SupplyJob { entry, page, from });
+        self.transfers.supply(SupplyJob { entry, page, from, begun });
     }
 
     /// Gives a page back to the kernel, by way of `memory`.
@@ -700,7 +703,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     ) {
         let user = {
             let mut state = entry.lock();
-            if !state.object.pages.is_current(page, ticket) {
+            if !state.object.pages_mut().is_current(page, ticket) {
                 // The kernel has returned another content since, against the rules.
                 return;
             }
@@ -722,7 +725,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// A page has not got to the kernel. Whoever waits for it is told so.
     fn not_supplied(&self, entry: &Entry<K, P, S>, user: &User<K>, page: u64, supply: Ticket) {
-        let unanswered = entry.lock().object.pages.not_supplied(page, supply);
+        let unanswered = entry.lock().object.pages_mut().not_supplied(page, supply);
         if unanswered {
             self.error(user, page);
         }
@@ -748,9 +751,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
 
     /// A transfer has ended, and all that follows from it is done. What has waited for the last one is done
     /// now.
-    pub(super) fn transfer_ended(&self, entry: &Arc<Entry<K, P, S>>) {
+    pub(super) fn transfer_ended(&self, entry: &Arc<Entry<K, P, S>>, begun: Begun) {
         let mut state = entry.lock();
-        let Some(drained) = state.object.transfer_ended() else { return };
+        let Some(drained) = state.object.transfer_ended(begun) else { return };
         let ended = state.rights.ended.take();
         let user = match drained {
             Drained::ReleaseAndReady => {

@@ -1,0 +1,114 @@
+//! Pages that are taken off paging space while something else becomes of them.
+
+mod world;
+
+use std::sync::{Arc, Mutex};
+
+use mach_defs::gnu::default_pager;
+use mach_pager::Config;
+use mach_pager::areas::{Area, Areas};
+use mach_pager::store::{Frame, Space, Store, StoreError, VolumeInfo};
+use mig_runtime::kernel::local::Local;
+use mig_runtime::{KernReturn, ReceiveRight, SendRight};
+use world::{PAGE, Scripted, World, page};
+
+const SIZE: u64 = PAGE as u64;
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store whose pages are all to go elsewhere, and where something is done while the first one is read.
+struct Leaving(Scripted, Arc<Mutex<Option<Hook>>>);
+
+impl Store for Leaving {
+    type Place = Frame;
+
+    fn page_size(&self) -> usize {
+        self.0.page_size()
+    }
+
+    fn write(&self, pages: &[&[u8]], done: &mut dyn FnMut(usize, Result<Frame, StoreError>)) {
+        self.0.write(pages, done);
+    }
+
+    fn read(&self, place: &Frame, page: &mut [u8]) -> Result<(), StoreError> {
+        let hook = self.1.lock().unwrap().take();
+        hook.into_iter().for_each(|hook| hook());
+        self.0.read(place, page)
+    }
+
+    fn free(&self, place: Frame) {
+        self.0.free(place);
+    }
+
+    fn is_leaving(&self, _: &Frame) -> bool {
+        true
+    }
+
+    fn space(&self) -> Space {
+        self.0.space()
+    }
+}
+
+/// One area, which goes as soon as it is asked to.
+struct One;
+
+impl Areas<Local> for One {
+    fn add_file(&self, _: SendRight<Local>, _: &str) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_FAILURE)
+    }
+
+    fn add_storage(&self, _: SendRight<Local>, _: &[(u64, u64)], _: Area<'_>) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_FAILURE)
+    }
+
+    fn begin_removal(&self, _: &str) -> Result<(), KernReturn> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> bool {
+        true
+    }
+
+    fn cancel_removal(&self, _: &str, _: &str) {}
+
+    fn list(&self) -> Vec<VolumeInfo> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn an_object_that_ends_while_a_page_moves_that_it_has_asked_for_leaves_nothing() {
+    let hook = Arc::new(Mutex::new(None));
+    let world = World::with(Leaving(Scripted::new(10), hook.clone()), Config::default());
+    world.pager.set_areas(Arc::new(One));
+    let object = world.create();
+    object.data_return(0, &page(1));
+    world.settle();
+    // The kernel asks for the page, ends the object, and the pager hears of both before the page has moved.
+    let (asked, hears) = std::sync::mpsc::channel::<()>();
+    let (heard, done) = std::sync::mpsc::channel::<()>();
+    *hook.lock().unwrap() = Some(Box::new(move || {
+        asked.send(()).unwrap();
+        done.recv().unwrap();
+    }));
+    let master = ReceiveRight::allocate(&world.task).unwrap();
+    let right = master.make_send().unwrap();
+    std::thread::scope(|scope| {
+        let world = &world;
+        scope.spawn(move || {
+            hears.recv().unwrap();
+            object.request(0, SIZE);
+            object.terminate();
+            let objects = mig_runtime::Server::on(world.pager.internal_ports())
+                .with(mach_defs::gnu::seqnos_memory_object::seqnos_memory_object(&world.pager))
+                .with(mach_defs::gnu::seqnos_notify::seqnos_notify(&world.pager));
+            while objects.serve_one::<mig_runtime::platform::Std>(Some(0)).is_ok() {}
+            heard.send(()).unwrap();
+        });
+        let removed =
+            world.call(|manager| default_pager::default_pager_paging_file(manager, &right, c"one", false));
+        assert_eq!(removed, Ok(()));
+    });
+    drop((right, master));
+    world.end();
+}
