@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// osf-32, apple-32, apple-64, apple-64-arm64, apple-64-x86_64
     #[arg(long, value_name = "ABI")]
     abi: Option<String>,
+    /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it; TYPE=PATH:SIZE where
+    /// the structure of C has another size than the .defs says
+    #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
+    extern_type: Vec<(String, String)>,
     /// Look for included files in the -I folders only, not among the definitions of Mach's interfaces that
     /// come with mig
     #[arg(long)]
@@ -108,6 +112,9 @@ impl Options {
         if let Some(processor) = &self.arch {
             config = config.arch(processor);
         }
+        for (name, path) in &self.extern_type {
+            config = config.extern_type(name, path);
+        }
         config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
     }
 
@@ -160,6 +167,14 @@ impl Options {
                 Err(INPUT)
             }
         }
+    }
+}
+
+/// `A=B`
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.to_owned())),
+        _ => Err("expected TYPE=PATH".to_owned()),
     }
 }
 

@@ -34,9 +34,6 @@ pub(crate) struct Rust {
     /// Write the files that were read to this file, as a rule of make for each output
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     depfile: Option<PathBuf>,
-    /// Use a Rust type for a type of the .defs, its ctype, or what intran makes of it
-    #[arg(long, value_name = "TYPE=PATH", action = clap::ArgAction::Append, value_parser = pair)]
-    extern_type: Vec<(String, String)>,
     /// The ports of this interface are objects of the kernel (a task's, the host's, …), which XNU wants to be
     /// told with each request
     #[arg(long)]
@@ -113,11 +110,10 @@ impl Rust {
     fn config(&self) -> Config {
         let config = self.options.config().side(self.side.into()).check(self.check);
         let config = config.runtime_crate(&self.runtime_crate).kernel_objects(self.kernel_objects);
-        let config = match &self.name {
+        match &self.name {
             Some(name) => config.name(name),
             None => config,
-        };
-        self.extern_type.iter().fold(config, |config, (name, path)| config.extern_type(name, path))
+        }
     }
 
     /// Where to write the output of each input; `None` is standard output.
@@ -191,12 +187,4 @@ fn word_of_make(path: &Path) -> String {
         word.push(c);
     }
     word
-}
-
-/// `A=B`
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.to_owned())),
-        _ => Err("expected TYPE=PATH".to_owned()),
-    }
 }

@@ -801,3 +801,16 @@ fn breaking_shows_both_places_and_takes_exceptions() {
     assert!(folder.mig(&["breaking", "old", "table.json"]).expect(2).err().contains("is a folder"));
     assert!(folder.mig(&["explain", "kind_same"]).expect(0).out().starts_with("KIND_SAME: what has a reply"));
 }
+
+/// A structure of C that is larger than the `.defs` says: layouts have its size, too.
+#[test]
+fn a_size_in_c_is_that_of_the_messages() {
+    let folder = Folder::new("size_in_c");
+    let text = "subsystem info 3400; type p_t = MACH_MSG_TYPE_COPY_SEND;
+        type info_t = struct[36] of MACH_MSG_TYPE_BYTE; simpleroutine tell(p : p_t; info : info_t);";
+    folder.write("info.defs", text);
+    let abi = ["abi", "info.defs", "--abi", "apple-64"];
+    assert!(folder.mig(&abi).expect(0).out().contains("simpleroutine   68 bytes"));
+    let sized = [&abi[..], &["--extern-type", "info_t=crate::Info:72"]].concat();
+    assert!(folder.mig(&sized).expect(0).out().contains("simpleroutine   104 bytes"));
+}

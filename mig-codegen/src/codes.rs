@@ -74,6 +74,8 @@ pub const RET_CODE: &str = "MIG0333";
 pub const SAME_COUNT: &str = "MIG0334";
 /// A native C type of which no value can be sent, or whose size is not known.
 pub const NATIVE_TYPE: &str = "MIG0335";
+/// A size in C that a message cannot have.
+pub const SIZE_IN_C: &str = "MIG0336";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 

@@ -275,6 +275,12 @@ pub const ALL: &[Explanation] = &[
         "`samecount` needs a variable array of the same direction in front of it.",
     ),
     of("MIG0335", "a native C type cannot be sent", "Its size is not known, or it has no value."),
+    of(
+        "MIG0336",
+        "not a size for this type",
+        "`extern_type` gives a size in C to a type whose messages have no room for another one. It is for\n\
+         plain data of fixed size on the untyped ABIs, where C's stubs copy whole structures.",
+    ),
     of("MIG0390", "not generated yet", "The declaration is right, but no code is made for it."),
     of(
         "MIG0502",

@@ -7,7 +7,7 @@ use crate::model::{Type, TypeKind};
 
 const INTEGER_16: u32 = MessageType::INTEGER_16.0 as u32;
 pub(crate) const INTEGER_32: u32 = MessageType::INTEGER_32.0 as u32;
-const BYTE: u32 = MessageType::BYTE.0 as u32;
+pub(crate) const BYTE: u32 = MessageType::BYTE.0 as u32;
 /// A structure is plain data, and its type is written down in typed messages only.
 const INTEGER_64: u32 = MessageType::INTEGER_64.0 as u32;
 pub(crate) const STRING_C: u32 = MessageType::STRING_C.0 as u32;

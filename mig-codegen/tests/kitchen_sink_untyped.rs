@@ -179,3 +179,18 @@ fn fields(routine: &Routine, message: &Message) -> String {
     assert_eq!(at, message.max_size, "the slots at their bounds fill the message");
     text
 }
+
+/// An array of rights has a descriptor for each that there could be, so it may go both ways: both messages
+/// are those of `r_vports`, which has one `in` and one `out`.
+#[test]
+fn a_bounded_array_of_rights_goes_both_ways() {
+    let source = "type mach_port_t = MACH_MSG_TYPE_COPY_SEND; type vports3 = array[*:3] of mach_port_t;
+        subsystem s 5000; routine r_both(p : mach_port_t; inout a : vports3);";
+    for abi in ["osf-32", "apple-64"] {
+        let interface = common::interface(source, abi);
+        let routine = &interface.routines[0];
+        assert_eq!(fields(routine, &routine.request), "76: msgh_body@24 a@28 NDR@64 aCnt@72", "{abi}");
+        let reply = routine.reply.as_ref().unwrap();
+        assert_eq!(fields(routine, reply), "76: msgh_body@24 a@28 NDR@64 aCnt@72", "{abi}");
+    }
+}

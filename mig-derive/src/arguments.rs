@@ -9,7 +9,7 @@ use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Ident, Lit, LitBool, LitStr, Path, Token, braced, bracketed};
+use syn::{Ident, Lit, LitBool, LitInt, LitStr, Path, Token, braced, bracketed};
 
 /// The arguments of `interface!`.
 pub(crate) struct Arguments {
@@ -86,9 +86,9 @@ fn option(config: Config, key: &Ident, input: ParseStream<'_>) -> syn::Result<Co
         "undefine" => {
             list::<Ident>(input)?.iter().fold(config, |config, name| config.undefine(name.to_string()))
         }
-        "extern_type" => map::<Path>(input)?.into_iter().fold(config, |config, (name, path)| {
-            config.extern_type(name, path.to_token_stream().to_string())
-        }),
+        "extern_type" => map::<ExternType>(input)?
+            .into_iter()
+            .fold(config, |config, (name, ExternType(path))| config.extern_type(name, path)),
         "abi" => config.abi(input.parse::<LitStr>()?.value()),
         "arch" => config.arch(input.parse::<LitStr>()?.value()),
         "prefix" => config.prefix(input.parse::<LitStr>()?.value()),
@@ -100,6 +100,19 @@ fn option(config: Config, key: &Ident, input: ParseStream<'_>) -> syn::Result<Co
             return Err(syn::Error::new(key.span(), format!("unknown argument `{key}`; there are {known}")));
         }
     })
+}
+
+/// `crate::Info`, or `crate::Info: 72` where C has another size than the `.defs`.
+struct ExternType(String);
+
+impl Parse for ExternType {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut text = input.parse::<Path>()?.to_token_stream().to_string();
+        if input.parse::<Option<Token![:]>>()?.is_some() {
+            text += &format!(":{}", input.parse::<LitInt>()?.base10_parse::<u32>()?);
+        }
+        Ok(ExternType(text))
+    }
 }
 
 /// `[a, b]`

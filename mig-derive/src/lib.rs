@@ -46,7 +46,8 @@ use arguments::{Arguments, Source};
 /// - `prefix: "text"`: what stands in front of the names of functions
 /// - `side: client`, `server` or `both`
 /// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they
-///   are translated to
+///   are translated to; `info_t: crate::Info: 72` where the structure has another size in C than the `.defs`
+///   says
 /// - `kernel_objects: true`: requests go to objects of the kernel, a task's or the host's port for example,
 ///   which XNU wants to be told
 /// - `crate: my_runtime`: the name of `mig-runtime` where it is not `mig_runtime`

@@ -58,8 +58,10 @@ const DATA: &[(&str, Number, Bits, In)] = &[
     ("INTERNAL_MEMORY", Number::BYTE, Bits::Is(8), In::Mach25),
 ];
 
+type Names = &'static [(&'static str, Disposition)];
+
 /// Names of rights as they are sent.
-const SENT: &[(&str, Disposition)] = &[
+const SENT: Names = &[
     ("MOVE_RECEIVE", Disposition::MoveReceive),
     ("MOVE_SEND", Disposition::MoveSend),
     ("MOVE_SEND_ONCE", Disposition::MoveSendOnce),
@@ -69,11 +71,10 @@ const SENT: &[(&str, Disposition)] = &[
 ];
 
 /// Names of rights in Mach 2.5, where a right is sent by what it is.
-const MACH_25: &[(&str, Disposition)] =
-    &[("PORT", Disposition::CopySend), ("PORT_ALL", Disposition::MoveReceive)];
+const MACH_25: Names = &[("PORT", Disposition::CopySend), ("PORT_ALL", Disposition::MoveReceive)];
 
 /// Names of rights as they are received; what their sender does is up to it.
-const RECEIVED: &[(&str, Disposition)] = &[
+const RECEIVED: Names = &[
     ("PORT_RECEIVE", Disposition::MoveReceive),
     ("PORT_SEND", Disposition::MoveSend),
     ("PORT_SEND_ONCE", Disposition::MoveSendOnce),
@@ -146,9 +147,7 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
 }
 
 /// The names of rights as they are sent, and of those as they are received.
-fn names_of_rights(
-    types: MessageTypes,
-) -> (&'static [(&'static str, Disposition)], &'static [(&'static str, Disposition)]) {
+fn names_of_rights(types: MessageTypes) -> (Names, Names) {
     match types {
         MessageTypes::Mach3 => (SENT, RECEIVED),
         MessageTypes::Mach25 => (MACH_25, &[]),

@@ -266,6 +266,8 @@ impl<'a> Resolver<'a> {
     /// A variable array that goes both ways would need two places for one count.
     fn check_in_out(&self, arg: &Arg, out: &mut Diagnostics) -> Option<()> {
         let in_line = match arg.ty.kind {
+            // Rights in descriptors have their places whatever their count is.
+            TypeKind::Bounded { .. } if arg.form.has_rights() => self.abi.rules().type_words,
             TypeKind::Bounded { .. } | TypeKind::BoundedString { .. } => true,
             TypeKind::Indefinite { .. } => self.abi.rules().inline_bytes > 0,
             _ => false,

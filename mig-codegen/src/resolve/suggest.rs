@@ -1,14 +1,19 @@
-//! Which file declares a missing type.
+//! What is declared elsewhere: which file has a missing type, and how large C makes one.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Knows which file declares a type, for the hint at an unknown one.
+/// Knows what is declared elsewhere.
 pub trait Declarations {
-    /// The name by which a file that declares this type can be included.
+    /// The name by which a file that declares this type can be included, for the hint at an unknown one.
     fn file_of(&self, type_name: &str) -> Option<String>;
+
+    /// The bytes of a type in C, where they are not those of its declaration: messages have them.
+    fn size_in_c(&self, _type_name: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// Knows nothing.
@@ -23,6 +28,7 @@ impl Declarations for () {
 pub struct IncludePath {
     directories: Vec<PathBuf>,
     texts: Vec<(&'static str, &'static str)>,
+    sizes: BTreeMap<String, u32>,
     found: RefCell<Option<HashMap<String, String>>>,
 }
 
@@ -30,13 +36,20 @@ impl IncludePath {
     /// Looks into these directories and their subdirectories.
     pub fn new(directories: impl IntoIterator<Item = PathBuf>) -> Self {
         let directories = directories.into_iter().collect();
-        IncludePath { directories, texts: Vec::new(), found: RefCell::default() }
+        IncludePath { directories, ..IncludePath::default() }
     }
 
     /// And then into these texts, each with the name by which it can be included.
     #[must_use]
     pub fn texts(mut self, texts: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
         self.texts.extend(texts);
+        self
+    }
+
+    /// These types have this many bytes in C.
+    #[must_use]
+    pub fn sizes(mut self, sizes: BTreeMap<String, u32>) -> Self {
+        self.sizes = sizes;
         self
     }
 }
@@ -55,6 +68,10 @@ impl Declarations for IncludePath {
             map
         });
         found.get(type_name).cloned()
+    }
+
+    fn size_in_c(&self, type_name: &str) -> Option<u32> {
+        self.sizes.get(type_name).copied()
     }
 }
 

@@ -19,7 +19,7 @@ use super::{flags, language};
 use crate::abi::{Abi, Feature};
 use crate::codes;
 use crate::model::{CTypes, Dealloc, Member, PortType, Scalar, Type, TypeKind};
-use crate::wire::{STRING_C, Wire, is_counted};
+use crate::wire::{BYTE, STRING_C, Wire, is_counted};
 
 /// Types nest at most this deep; recursive walks rely on it.
 const DEEPEST: u32 = 64;
@@ -182,8 +182,34 @@ impl<'a> Types<'a> {
         declared.ty.c = CTypes::default();
         flags::options(&mut declared.ty, &decl.spec.options, self.abi, out);
         self.check_variable(&declared.ty, decl, out)?;
+        self.size_in_c(&mut declared.ty, decl, out)?;
         declared.ty.long = self.long_form(&declared.ty, declared.long, decl.spec.span, out)?;
         Some(declared)
+    }
+
+    /// A type that has another size in C: the stubs copy what C has.
+    fn size_in_c(&self, ty: &mut Type, decl: &TypeDecl, out: &mut Diagnostics) -> Option<()> {
+        let names = [ty.name.as_deref(), ty.c.user.as_deref().filter(|_| ty.c.user == ty.c.server)];
+        let size = names.into_iter().flatten().find_map(|name| self.elsewhere.size_in_c(name));
+        let Some(size) = size.filter(|&size| size != ty.bytes()) else { return Some(()) };
+        let why = match ty.bytes() {
+            0 => "only plain data of fixed size has one",
+            _ if self.abi.rules().type_words => "its type word says how large the data in the message is",
+            _ => {
+                let byte =
+                    TypeKind::Scalar(Scalar { type_number: BYTE, received: BYTE, bits: 8, is_float: false });
+                let element = Arc::new(anonymous(byte));
+                ty.kind = TypeKind::Fixed { element, count: size, by_value: true };
+                return Some(());
+            }
+        };
+        out.error(
+            codes::SIZE_IN_C,
+            decl.spec.span,
+            format!("`{}` can't have {size} bytes", decl.name.name),
+            why,
+        );
+        None
     }
 
     /// What a dialect can't do with arrays of variable size.
