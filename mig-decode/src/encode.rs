@@ -207,8 +207,9 @@ impl Writer<'_> {
                 .map_err(|error| error.to_string())?,
         };
         self.complex |= Disposition::is_right(name) || !in_line;
+        let right = Disposition::from_number(name).map(|right| self.facts.right_number(right));
         Ok(Word {
-            name,
+            name: right.unwrap_or(name),
             size: if in_line { word.bits } else { word.out_of_line_bits },
             number,
             in_line,

@@ -1,9 +1,13 @@
 //! The pieces of messages that are not arguments: headers, type words, descriptors and trailers.
 
-use mig_abi::{DescriptorKind, Disposition, Facts, Family, MessageType, TrailerField, TypeWords};
+use mig_abi::{
+    DescriptorKind, Disposition, Facts, Family, MessageType, RightNumbers, TrailerField, TypeWords,
+};
 
 /// `MACH_MSGH_BITS_COMPLEX`
 const COMPLEX: u32 = 1 << 31;
+/// `msg_simple` of Mach 2.5, the highest byte of the first word.
+const SIMPLE: u32 = 0xff << 24;
 /// Of a number that may not be one of a disposition.
 const DISPOSITION_BITS: u32 = 0x1f;
 
@@ -73,13 +77,16 @@ impl Header {
     pub(crate) fn read(facts: &Facts, bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..facts.header)?;
         let bits = word(bytes, 0);
+        // Mach 2.5 says in the highest byte that a message is simple, and nothing of the ports.
+        let old = facts.rights == RightNumbers::Mach25;
         let (mask, typed) = match facts.family {
+            Family::Typed if old => (0, false),
             Family::Typed => (0xff, true),
             Family::Untyped => (DISPOSITION_BITS, false),
         };
-        let port = facts.local_port - facts.remote_port;
+        let port = facts.local_port.abs_diff(facts.remote_port);
         Some(Header {
-            complex: bits & COMPLEX != 0,
+            complex: if old { bits & SIMPLE == 0 } else { bits & COMPLEX != 0 },
             remote: (uint(bytes, facts.remote_port, port)?, bits & mask),
             local: (uint(bytes, facts.local_port, port)?, bits >> 8 & mask),
             size: word(bytes, 4),
@@ -89,13 +96,20 @@ impl Header {
     }
 
     pub(crate) fn write(&self, facts: &Facts, bytes: &mut [u8]) {
-        let complex = if self.complex { COMPLEX } else { 0 };
-        let port = facts.local_port - facts.remote_port;
-        put(bytes, 0, 4, u64::from(complex | self.remote.1 | self.local.1 << 8));
+        let port = facts.local_port.abs_diff(facts.remote_port);
+        let (bits, seqno) = match (facts.rights, self.complex) {
+            (RightNumbers::Mach25, true) => (0, None),
+            (RightNumbers::Mach25, false) => (1 << 24, None),
+            (RightNumbers::Mach3, complex) => {
+                let complex = if complex { COMPLEX } else { 0 };
+                (complex | self.remote.1 | self.local.1 << 8, self.seqno)
+            }
+        };
+        put(bytes, 0, 4, bits.into());
         put(bytes, 4, 4, self.size.into());
         put(bytes, facts.remote_port, port, self.remote.0);
         put(bytes, facts.local_port, port, self.local.0);
-        if let Some(seqno) = self.seqno {
+        if let Some(seqno) = seqno {
             put(bytes, facts.seqno, 4, seqno.into());
         }
         put(bytes, facts.id, 4, u64::from(self.id as u32));

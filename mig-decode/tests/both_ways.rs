@@ -220,3 +220,40 @@ proptest! {
         prop_assert!(read >= bytes.len());
     }
 }
+
+/// Mach 2.5: the bytes are those of its headers, `msg_header_t` and `msg_type_t`, by hand.
+#[test]
+fn messages_of_mach_2_5() {
+    let text = "subsystem pager 2250;
+        type port_t = MSG_TYPE_PORT; type port_all_t = MSG_TYPE_PORT_ALL; type int = MSG_TYPE_INTEGER_32;
+        simpleroutine pager_create(old : port_t; new : port_all_t; name : port_t; size : int);
+        routine pager_size(old : port_t; out size : int);";
+    let input = mig_codegen::Input::Text { name: "pager.defs", text: text.as_bytes() };
+    let interface = Config::new().abi("mach-25").interface(input).unwrap().value;
+    let ports = Ports { remote: Some((9, 0)), local: Some((7, 0)), ..Ports::default() };
+    let arguments = json!({ "new": 5, "name": 6, "size": 8192 });
+    let words = |bytes: &[u8]| {
+        let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+        words.collect::<Vec<_>>()
+    };
+    let create = &interface.routines[0];
+    let bytes =
+        encode(&interface, create, MessageKind::Request, &ports, arguments.as_object().unwrap()).unwrap();
+    // Not simple, the size, no type, local and remote port, id. Inline, one element of 32 bits.
+    let inline = |name: u32| 1 << 28 | 1 << 16 | 32 << 8 | name;
+    assert_eq!(words(&bytes), [0, 48, 0, 7, 9, 2250, inline(5), 5, inline(6), 6, inline(2), 8192]);
+    let size = &interface.routines[1];
+    let arguments = json!({ "size": 4096 });
+    let reply = encode(&interface, size, MessageKind::Reply, &ports, arguments.as_object().unwrap()).unwrap();
+    assert_eq!(words(&reply), [1 << 24, 40, 0, 7, 9, 2351, inline(2), 0, inline(2), 4096]);
+
+    let mut dictionary = Dictionary::new(&Config::new().abi("mach-25")).unwrap();
+    dictionary.add(&interface);
+    for (bytes, complex, value) in [(&bytes, true, 8192), (&reply, false, 4096)] {
+        let decoded = dictionary.decode(bytes);
+        assert_eq!(decoded.faults, []);
+        let header = decoded.header.unwrap();
+        assert_eq!((header.complex, header.remote.0, header.local.0, header.seqno), (complex, 9, 7, None));
+        assert_eq!(decoded.arguments.last(), Some(&("size".to_owned(), json!(value))));
+    }
+}
