@@ -49,6 +49,8 @@ macro_rules! post {
                         type bell_t = MACH_MSG_TYPE_MOVE_SEND_ONCE;
                         simpleroutine post_letters(post : post_t; bell : bell_t; letters : letters_t; stamps : stamps_t; sender : box_t);
                         routine post_stamps(post : post_t; stamps : stamps_t);
+                        type sack_t = ^array[] of letter_t;
+                        simpleroutine post_sack(post : post_t; sack : sack_t; stamps : stamps_t);
                     ",
                     abi: $abi,
                 }
@@ -103,6 +105,25 @@ macro_rules! post {
                     assert_eq!((post.name(), rights.0.name(), rights.1.name()), name);
                     drop((post, rights));
                 }
+                assert_eq!(task.census(), before);
+            }
+
+            /// Their names are in memory that the kernel would have copied.
+            #[test]
+            fn rights_out_of_line_come_back() {
+                let task: Task = Host::new().new_task("client");
+                let before = task.census();
+                let port = ReceiveRight::allocate(&task).unwrap();
+                let [post] = letters(&port);
+                let sack: [_; 5] = letters(&port);
+                let with_letters = task.census();
+                let error = post::post_sack(post, sack, &[1, 2, 3]).unwrap_err();
+                let mut request = error.into_unsent().unwrap();
+                let sack = request.take_refused();
+                assert!(sack.iter().all(|right| matches!(right, AnyRight::MoveSend(_))));
+                assert_eq!(sack.len(), 5);
+                assert_eq!(task.census().send_references, with_letters.send_references);
+                drop((request, sack, port));
                 assert_eq!(task.census(), before);
             }
 

@@ -311,7 +311,14 @@ fn data_out_of_line_that_no_type_word_counts_is_not_sent() {
         let error = result.unwrap_err();
         assert_eq!((error.code(), error.kind()), (KernReturn::MIG_ARRAY_TOO_LARGE, CallErrorKind::Refused));
         assert!(error.is_unsent());
-        drop(error);
+        if call {
+            let mut request = error.into_unsent().unwrap();
+            let memory = request.take_refused_memory();
+            let lengths: Vec<usize> = memory.iter().map(|memory| memory.len()).collect();
+            assert_eq!(lengths, if give { vec![DATA.len()] } else { vec![] });
+        } else {
+            drop(error);
+        }
         let mut released = kernel.released();
         released.sort_by_key(|(_, name)| *name);
         assert_eq!(released, [(Receive, 5), (Send, 9)]);

@@ -314,10 +314,10 @@ unsafe fn refused<G, K: Kernel>(
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
 ) -> CallError<K> {
-    let rights = loans.end_refused(storage);
+    let refused = loans.end_refused(storage);
     // SAFETY: the caller's promise.
     let mut request = unsafe { Unsent::from_storage(kernel, storage, Remains::All) };
-    request.refused = rights;
+    request.refused = refused;
     CallError::new(code, CallErrorKind::Refused, Some(request))
 }
 

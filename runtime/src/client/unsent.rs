@@ -12,9 +12,11 @@ use zerocopy::IntoBytes;
 use super::details::Routine;
 use crate::abi::Abi;
 use crate::kernel::{Kernel, Remains};
+use crate::memory::OolMemory;
 use crate::message::body::Body;
 use crate::message::buffer::{arguments, initialised};
 use crate::message::header::Header;
+use crate::message::loans::Refused;
 use crate::message::shape::Origin;
 use crate::right::{self, AnyRight};
 
@@ -31,7 +33,7 @@ pub struct Unsent<K: Kernel> {
     /// Aligned as in the message that they come from.
     arguments: Box<[u64]>,
     len: usize,
-    pub(super) refused: Vec<AnyRight<'static, K>>,
+    pub(super) refused: Refused<K>,
 }
 
 impl<K: Kernel> Unsent<K> {
@@ -52,7 +54,7 @@ impl<K: Kernel> Unsent<K> {
         }
         let mut arguments = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
         arguments.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
-        Self { routine: None, kernel, header, arguments, len: bytes.len(), refused: Vec::new() }
+        Self { routine: None, kernel, header, arguments, len: bytes.len(), refused: Refused::default() }
     }
 
     /// `msgh_id`
@@ -67,8 +69,9 @@ impl<K: Kernel> Unsent<K> {
         unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }
     }
 
-    /// Takes back the rights of arrays that have more than the message may have, those that were moved: the
-    /// message has none of them.
+    /// Takes back the rights that were moved and that the message does not have: those of arrays with more
+    /// than it may have, and, where this side refused the request, those of arrays out of line whose memory
+    /// is copied.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -100,7 +103,14 @@ impl<K: Kernel> Unsent<K> {
     /// # Ok::<(), mig_runtime::KernReturn>(())
     /// ```
     pub fn take_refused(&mut self) -> Vec<AnyRight<'static, K>> {
-        mem::take(&mut self.refused)
+        mem::take(&mut self.refused.rights)
+    }
+
+    /// Takes back memory that was given and has more elements than the message can say: the message has none
+    /// of it. What has more than the `.defs` allow is in the message still, where [`read`](Self::read) finds
+    /// it.
+    pub fn take_refused_memory(&mut self) -> Vec<OolMemory<K>> {
+        mem::take(&mut self.refused.memory)
     }
 
     /// Takes the arguments back. Those that were moved can be read as a receiver reads them; [`Body::skip`]

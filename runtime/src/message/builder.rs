@@ -306,12 +306,21 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.refuse_argument();
         let rights = rights.take_moved(&self.kernel);
         if !rights.is_empty() {
-            self.loans.list().refused.extend(rights);
+            self.loans.list().refused.rights.extend(rights);
         }
     }
 }
 
 impl<'b, K: Kernel> Builder<'b, K> {
+    /// As [`refuse_argument`](Self::refuse_argument), for memory that is given, which comes back beside the
+    /// message.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse_memory(&mut self, memory: OolMemory<K>) {
+        self.refuse_argument();
+        self.loans.list().refused.memory.push(memory);
+    }
+
     /// Rights that go out of line, as names in memory.
     pub(crate) fn names_in_memory(&self, ports: &mut PortArray<'b, K>) -> Result<OolMemory<K>, KernReturn> {
         let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;

@@ -24,13 +24,24 @@ pub(crate) struct LoanList<G, K: Kernel> {
     pub(crate) copies: Vec<Copied<K>>,
     /// Descriptors whose memory the kernel copies physically.
     pub(crate) physical: Vec<Physical>,
-    /// The rights of arrays that are too large for the message.
-    pub(crate) refused: Vec<AnyRight<'static, K>>,
+    pub(crate) refused: Refused<K>,
+}
+
+/// What was moved into a message that has no room for it.
+pub(crate) struct Refused<K: Kernel> {
+    pub(crate) rights: Vec<AnyRight<'static, K>>,
+    pub(crate) memory: Vec<OolMemory<K>>,
+}
+
+impl<K: Kernel> Default for Refused<K> {
+    fn default() -> Self {
+        Self { rights: Vec::new(), memory: Vec::new() }
+    }
 }
 
 impl<G, K: Kernel> Default for LoanList<G, K> {
     fn default() -> Self {
-        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new(), refused: Vec::new() }
+        Self { lent: Vec::new(), copies: Vec::new(), physical: Vec::new(), refused: Refused::default() }
     }
 }
 
@@ -88,11 +99,14 @@ impl<G, K: Kernel> Loans<G, K> {
         }
     }
 
-    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns the rights that had no
-    /// room in it.
-    pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Vec<AnyRight<'static, K>> {
-        let Some(list) = &mut self.0 else { return Vec::new() };
+    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns what had no room in
+    /// it, and the rights in memory that ends here.
+    pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Refused<K> {
+        let Some(list) = &mut self.0 else { return Refused::default() };
         list.end(true, storage);
+        for copied in &mut list.copies {
+            copied.take_moved(&mut list.refused.rights);
+        }
         mem::take(&mut list.refused)
     }
 }
@@ -174,6 +188,21 @@ pub(crate) struct Moved {
     pub(crate) disposition: u8,
     /// Where the message has the address of the names.
     pub(crate) at: usize,
+}
+
+impl<K: Kernel> Copied<K> {
+    /// Takes the rights out that were moved into the message.
+    fn take_moved(&mut self, rights: &mut Vec<AnyRight<'static, K>>) {
+        let Some(moved) = self.moved.take() else { return };
+        // SAFETY: the address came from `region_into_wire`, and nothing else has the memory while this lasts.
+        let region = unsafe { self.kernel.region_from_wire(self.address, self.len) };
+        for name in region.chunks_exact(size_of::<Name>()) {
+            let name = Name(bytes::word_at(name, 0).unwrap_or(0));
+            // SAFETY: the right was moved into the message, which was not sent and does not own it any more.
+            rights.extend(unsafe { AnyRight::from_wire(self.kernel.clone(), name, moved.disposition) });
+        }
+        self.address = self.kernel.region_into_wire(region);
+    }
 }
 
 impl<K: Kernel> Drop for Copied<K> {

@@ -96,7 +96,8 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
     /// not if it is lent.
     ///
     /// With more elements than a type word can count the message is not sent:
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them. Memory that is given
+    /// is in [`Unsent::take_refused_memory`](crate::Unsent::take_refused_memory) then.
     // To say so at once would divide a stub that is one row of stores.
     #[inline]
     pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
@@ -113,7 +114,7 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
             }
             // What the type word says of it would not be released.
             OolArg::Give(memory) if too_large => {
-                drop(memory);
+                self.refuse_memory(memory);
                 self.out_of_line(ty.with_number(0).deallocate(), 0);
             }
             OolArg::Give(memory) => {
@@ -249,12 +250,12 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         self.ports_behind_address(WordForm::Long, ports, copying)
     }
 
-    /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`).
+    /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`). With more rights than the
+    /// word can count the message is not sent, as of [`ports`](Self::ports).
     ///
     /// # Errors
     ///
-    /// As [`ool_ports`](Self::ool_ports), and [`KernReturn::MIG_ARRAY_TOO_LARGE`] for more rights than the
-    /// word can count.
+    /// As [`ool_ports`](Self::ool_ports).
     pub fn short_ool_ports(&mut self, ports: PortArray<'b, K>, copying: Copying) -> Result<(), KernReturn> {
         self.ports_behind_address(WordForm::Short, ports, copying)
     }
@@ -266,7 +267,12 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
         copying: Copying,
     ) -> Result<(), KernReturn> {
         let ty = Type { deallocate: copying.deallocate, ..Type::names(ports.disposition(), form) };
-        let ty = ty.with_number(count::<K::Abi>(ty, ports.len() as u64)?);
+        let Ok(number) = count::<K::Abi>(ty, ports.len() as u64) else {
+            self.refuse_rights(&mut ports);
+            self.out_of_line(ty.with_number(0), 0);
+            return Ok(());
+        };
+        let ty = ty.with_number(number);
         let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ty.name, ty.word_len::<K::Abi>());
         let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };

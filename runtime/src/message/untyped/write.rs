@@ -51,15 +51,21 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     /// Memory out of line. It is deallocated if it is given, not if it is lent. Returns how many bytes it
     /// has, which also stands in the data.
     ///
+    /// With 4 GiB or more the message is not sent, as of [`rights`](Self::rights). Memory that is given is in
+    /// [`Unsent::take_refused_memory`](crate::Unsent::take_refused_memory) then.
+    ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for 4 GiB or more.
+    /// [`KernReturn::MIG_TYPE_ERROR`], as of [`rights`](Self::rights).
     #[inline]
     pub fn memory(&mut self, data: impl Into<OolArg<'b, K>>, copying: Copying) -> Result<usize, KernReturn> {
         let data = data.into();
         let len = data.bytes().len();
-        let size = size(len)?;
         self.owes(1)?;
+        let Ok(size) = size(len) else {
+            self.refuse_data(data);
+            return Ok(0);
+        };
         match data {
             OolArg::Lend(bytes) => {
                 let address = self.lend(bytes);
@@ -73,11 +79,22 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
         Ok(len)
     }
 
+    /// Data that no descriptor can describe.
+    #[cold]
+    #[inline(never)]
+    fn refuse_data(&mut self, data: OolArg<'b, K>) {
+        self.refuse_argument();
+        if let OolArg::Give(memory) = data {
+            self.refuse_memory(memory);
+        }
+        self.memory_descriptor(0, 0, Copying::MOVE, MEMORY, 0);
+    }
+
     /// As [`memory`](Self::memory), for data that does not live until the message is sent: that of a reply.
     ///
     /// # Errors
     ///
-    /// As [`memory`](Self::memory); or the kernel has no memory for the copy.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for 4 GiB or more; or the kernel has no memory for the copy.
     pub fn memory_copy<T: Plain>(&mut self, values: &[T], copying: Copying) -> Result<usize, KernReturn> {
         let bytes = values.as_bytes();
         let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
@@ -90,7 +107,7 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// As [`memory`](Self::memory).
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] for 4 GiB or more.
     pub fn memory_result(&mut self, memory: OolMemory<K>, copying: Copying) -> Result<usize, KernReturn> {
         let len = memory.len();
         let size = size(len)?;
