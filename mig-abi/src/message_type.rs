@@ -56,6 +56,8 @@ impl MessageType {
         (Self::INTEGER_64, 64, "INTEGER_64"),
         (Self::STRING_C, 8, "STRING_C"),
         (Self::PORT_NAME, 32, "PORT_NAME"),
+        (Self::PORT_ALL, 32, "PORT_ALL"),
+        (Self::PORT, 32, "PORT"),
     ];
 
     /// The name of a type number in typed messages, without `MACH_MSG_TYPE_`, if elements have the size in

@@ -668,6 +668,33 @@ fn messages_are_read() {
     assert_eq!(digits(&output.out()), digits(CAPTURED), "{}", output.err());
 }
 
+/// The header of Mach 2.5 has `msg_simple` in its first word, and the local port before the remote one.
+#[test]
+fn messages_of_mach_25_are_read() {
+    const MESSAGE: &str = "00000000 28000000 00000000 00000000 09000000 64000000
+                           02200110 07000000 06200110 05000000";
+    let folder = Folder::new("decode-25");
+    folder.write(
+        "old.defs",
+        "subsystem old 100;
+         type int = MSG_TYPE_INTEGER_32;
+         type port_t = MSG_TYPE_PORT;
+         simpleroutine old_give(server : port_t; number : int; right : port_t);",
+    );
+    folder.write("message", MESSAGE);
+    let output = folder.mig(&["decode", "message", "old.defs", "--abi", "mach-25"]);
+    let text = output.expect(0).out();
+    for part in
+        ["request of old_give (old)", "complex, 40 bytes, remote 0x9, local none", "PORT, 1 of 32 bits"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let arguments = ["encode", "old_give", "number=7", "right=5", "--remote", "9"];
+    let output = folder.mig(&[&arguments[..], &["--defs", "old.defs", "--abi", "mach-25"]].concat());
+    let digits = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(digits(&output.expect(0).out()), digits(MESSAGE));
+}
+
 #[test]
 fn messages_that_are_wrong_are_told() {
     let folder = Folder::new("decode-wrong");
