@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         all.extend(quote! {
             /// An ABI.
             pub mod #module {
+                #[allow(unused_imports)] // small interfaces do not need all of it
                 use mig_runtime as rt;
                 use crate::{Call, Demux, Nothing, right, zeros};
                 #modules

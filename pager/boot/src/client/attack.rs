@@ -1,5 +1,8 @@
 //! Messages that the pager does not expect.
 
+use alloc::boxed::Box;
+use alloc::vec;
+
 use gnumach::{GnuMach, Receive, Send};
 use mach_defs::gnu::{default_pager, memory_object, memory_object_default, notify};
 use mig_runtime::{Dest, MsgBuf, OolMemory, ReceiveRight, SendOptions, Type};
@@ -7,6 +10,9 @@ use mig_runtime::{Dest, MsgBuf, OolMemory, ReceiveRight, SendOptions, Type};
 use crate::Checks;
 use crate::memory::{Memory, PAGE};
 use crate::object::{create, manager};
+
+/// Bytes of a message that is larger than any that the pager receives whole.
+const LARGE: usize = 256 << 10;
 
 /// Sends it to the pager's public port and to an object, both of which work all the same then.
 pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
@@ -70,6 +76,17 @@ pub(crate) fn exhaust(checks: &mut Checks, host: &Send, mebibytes: u32) {
         send_untouched(port, id, 200 << 20);
     }
     goes_on(checks, "after messages with much memory");
+    // Data in the message itself, more than is received.
+    let mut buffer = Box::new(MsgBuf::<LARGE>::new());
+    let data = vec![0x55_u8; LARGE - 1024];
+    for (port, id) in [(&object, 2208), (&manager, 2250), (&manager, 2276), (&object, 0), (&manager, 0)] {
+        let mut request = buffer.request(&GnuMach);
+        let fits = request.slice(Type::inline(9, 8, 0), &data, data.len());
+        checks.that(fits.is_ok(), "a large message cannot be written");
+        let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
+    }
+    drop((buffer, data));
+    goes_on(checks, "after large messages");
     // Objects whose kernel does not listen, asked for by requests that have answers.
     for _ in 0..4 {
         let (port, control, name) = (new_port(), new_port(), new_port());
