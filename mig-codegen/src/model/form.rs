@@ -52,7 +52,7 @@ pub enum Extent {
     Bounded(u32),
     /// In the message while they are few.
     Indefinite,
-    /// Never in the message.
+    /// Never in the message. Of some types there are always as many.
     OutOfLine,
 }
 
@@ -91,9 +91,10 @@ impl Form {
                 Some((port, _)) => Form::rights(port, Extent::OutOfLine),
                 None => plain(element, Form::Memory(Memory::OutOfLine(element.clone())))?,
             },
-            TypeKind::OutOfLine { element, count: Some(count), .. } => {
-                plain(element, Form::Memory(Memory::Value(element.clone(), *count)))?
-            }
+            TypeKind::OutOfLine { element, count: Some(count), .. } => match rights(element) {
+                Some((port, _)) => Form::rights(port, Extent::OutOfLine),
+                None => plain(element, Form::Memory(Memory::Value(element.clone(), *count)))?,
+            },
             TypeKind::FixedString { .. } => Form::Plain(Plain::FixedString),
             TypeKind::BoundedString { max } => Form::Plain(Plain::BoundedString(*max)),
         })

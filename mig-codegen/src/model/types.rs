@@ -79,6 +79,21 @@ impl Type {
         })
     }
 
+    /// How many rights are out of line, where there are always as many.
+    pub fn rights_out_of_line(&self) -> Option<u32> {
+        fn group(ty: &Type) -> Option<u32> {
+            match &ty.kind {
+                TypeKind::Port(_) => Some(1),
+                TypeKind::Fixed { element, count, .. } => group(element)?.checked_mul(*count),
+                _ => None,
+            }
+        }
+        match &self.kind {
+            TypeKind::OutOfLine { element, count: Some(count), .. } => group(element)?.checked_mul(*count),
+            _ => None,
+        }
+    }
+
     /// How many elements of a variable array go inline; 0 for other types.
     pub fn declared_max(&self) -> u32 {
         match self.kind {

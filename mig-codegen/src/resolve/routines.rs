@@ -231,11 +231,16 @@ impl<'a> Resolver<'a> {
     /// What an argument is to a programmer; an error if nothing has been thought of.
     fn form(&self, ty: &Type, name: &Ident, span: Span, out: &mut Diagnostics) -> Option<Form> {
         let why = match (&ty.kind, Form::of(ty)) {
+            (TypeKind::Fixed { element, .. } | TypeKind::Bounded { element, .. }, None)
+                if matches!(element.kind, TypeKind::OutOfLine { .. }) =>
+            {
+                "an array of memory out of line, whose parts C counts in an array of its own (`Subs`)"
+            }
             (_, None) => "an array of this kind has no form in Rust yet",
             (
                 TypeKind::Bounded { element, .. }
                 | TypeKind::Indefinite { element, .. }
-                | TypeKind::OutOfLine { element, .. },
+                | TypeKind::OutOfLine { element, count: None, .. },
                 Some(_),
             ) if element.port().is_some()
                 && !matches!(element.kind, TypeKind::Port(_))

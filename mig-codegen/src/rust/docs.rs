@@ -150,7 +150,10 @@ fn describe(arg: &Arg) -> String {
 fn type_text(ty: &Type) -> String {
     match (&ty.kind, &ty.name) {
         (TypeKind::Port(port), _) => right(*port).to_owned(),
-        (TypeKind::OutOfLine { element, .. }, _) => format!("^array\\[\\] of {}", type_text(element)),
+        (TypeKind::OutOfLine { element, count, .. }, _) => {
+            let count = count.map_or(String::new(), |count| count.to_string());
+            format!("^array\\[{count}\\] of {}", type_text(element))
+        }
         (TypeKind::Indefinite { element, .. }, _) => format!("array\\[\\] of {}", type_text(element)),
         (TypeKind::Bounded { element, max }, _) => format!("array\\[\\*:{max}\\] of {}", type_text(element)),
         (TypeKind::Fixed { element, count, .. }, None) => {

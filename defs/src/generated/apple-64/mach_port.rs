@@ -1321,7 +1321,7 @@ pub fn mach_port_kobject<K: rt::Kernel<Abi = Abi>>(
 ///
 /// | offset | bytes | value |
 /// |-:|-:|-|
-/// | 28 | 16 | `options`: ^array\[\] of `uint64_t` |
+/// | 28 | 16 | `options`: ^array\[3\] of `uint64_t` |
 /// | 52 | 8 | `context`: `uint64_t` |
 ///
 /// Reply, 40 bytes:

@@ -26,7 +26,15 @@ impl Emit for UntypedStep {
             }
             UntypedStep::Rights { arg, rights, counted } => {
                 let arg = &args[*arg];
-                keep_count(stub, arg, *counted, write_rights(stub, arg, *rights))
+                let written = keep_count(stub, arg, *counted, write_rights(stub, arg, *rights));
+                match arg.ty.rights_out_of_line().map(literal) {
+                    // There must be as many as are declared.
+                    Some(number) => {
+                        let count = count_of(stub.routine, arg);
+                        quote!(let #count = #written #to.same_count(#count, #number);)
+                    }
+                    None => written,
+                }
             }
             UntypedStep::Memory { arg, memory, counted } => {
                 let arg = &args[*arg];
@@ -70,7 +78,9 @@ impl Emit for UntypedStep {
                 let (name, value) = (local(arg), read_rights(stub, *rights));
                 // The descriptors are as many as the array can have; its count leaves some of them over.
                 let mutable = matches!(rights.extent, Extent::Bounded(_)).then(|| quote!(mut));
-                quote!(let #mutable #name = #value;)
+                let number = args[*arg].ty.rights_out_of_line().map(literal);
+                let as_many = number.map(|number| quote!(#from.same_count(#name.len(), #number)?;));
+                quote!(let #mutable #name = #value; #as_many)
             }
             UntypedStep::Memory { arg, memory, .. } => {
                 let (name, value) = (local(arg), read_memory(stub, &args[*arg], memory));
