@@ -18,6 +18,7 @@ const SEND_RIGHT: rt::Expected = rt::Expected::right::<Abi>(17);
 /// The message id of the first routine of `backing_store`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2280;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -56,27 +57,23 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
     priority: i32,
     clsize: i32,
 ) -> Result<rt::SendRight<K>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_create",
-        move || {
-            let mut buffer = rt::MsgBuf::<40>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.data(INTEGER_32, &priority);
-            request.data(INTEGER_32, &clsize);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(40, 40, rt::Complex::Always);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_CREATE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let backing_store = reply.send_right()?;
-            reply.end()?;
-            Ok(backing_store)
-        },
-    )
+    rt::routine(&"default_pager_backing_store_create", move || {
+        let mut buffer = rt::MsgBuf::<40>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.data(INTEGER_32, &priority);
+        request.data(INTEGER_32, &clsize);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(40, 40, rt::Complex::Always);
+        let mut reply = request.call(
+            id::DEFAULT_PAGER_BACKING_STORE_CREATE,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let backing_store = reply.send_right()?;
+        reply.end()?;
+        Ok(backing_store)
+    })
 }
 
 /// Takes a backing store away, after its pages have been moved elsewhere.
@@ -90,24 +87,16 @@ pub fn default_pager_backing_store_create<K: rt::Kernel<Abi = Abi>>(
 pub fn default_pager_backing_store_delete<K: rt::Kernel<Abi = Abi>>(
     backing_store: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_delete",
-        move || {
-            let mut buffer = rt::MsgBuf::<32>::new();
-            let request = buffer.request(backing_store.kernel());
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_DELETE,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_backing_store_delete", move || {
+        let mut buffer = rt::MsgBuf::<32>::new();
+        let request = buffer.request(backing_store.kernel());
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request
+            .call(id::DEFAULT_PAGER_BACKING_STORE_DELETE, dest, shape, rt::CallOptions::NONE)?
+            .end()?;
+        Ok(())
+    })
 }
 
 /// Adds records of a device to a backing store; the record size is in bytes.
@@ -132,23 +121,18 @@ pub fn default_pager_add_segment<K: rt::Kernel<Abi = Abi>>(
     count: Recnum,
     record_size: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_add_segment",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(backing_store.kernel());
-            request.copy_send(device);
-            request.data(INTEGER_32, &offset);
-            request.data(INTEGER_32, &count);
-            request.data(INTEGER_32, &record_size);
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEFAULT_PAGER_ADD_SEGMENT, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_add_segment", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(backing_store.kernel());
+        request.copy_send(device);
+        request.data(INTEGER_32, &offset);
+        request.data(INTEGER_32, &count);
+        request.data(INTEGER_32, &record_size);
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEFAULT_PAGER_ADD_SEGMENT, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// Tells facts about a backing store.
@@ -173,28 +157,24 @@ pub fn default_pager_backing_store_info<K: rt::Kernel<Abi = Abi>>(
     flavor: BackingStoreFlavor,
     info_max: u32,
 ) -> Result<rt::ArrayVec<Integer, 20>, rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_backing_store_info",
-        move || {
-            let mut buffer = rt::MsgBuf::<120>::new();
-            let mut request = buffer.request(backing_store.kernel());
-            request.data(INTEGER_32, &flavor);
-            let info_max = info_max.min(20);
-            request.data(INTEGER_32, &info_max);
-            let dest = rt::Dest::copy_send(backing_store);
-            let shape = rt::Shape::new(36, 116, rt::Complex::Never);
-            let mut reply = request
-                .call(
-                    id::DEFAULT_PAGER_BACKING_STORE_INFO,
-                    dest,
-                    shape,
-                    rt::CallOptions::NONE,
-                )?;
-            let info = reply.slice_before(INTEGER_32, info_max as usize, 0)?;
-            reply.end()?;
-            Ok(rt::array_vec(info))
-        },
-    )
+    rt::routine(&"default_pager_backing_store_info", move || {
+        let mut buffer = rt::MsgBuf::<120>::new();
+        let mut request = buffer.request(backing_store.kernel());
+        request.data(INTEGER_32, &flavor);
+        let info_max = info_max.min(20);
+        request.data(INTEGER_32, &info_max);
+        let dest = rt::Dest::copy_send(backing_store);
+        let shape = rt::Shape::new(36, 116, rt::Complex::Never);
+        let mut reply = request.call(
+            id::DEFAULT_PAGER_BACKING_STORE_INFO,
+            dest,
+            shape,
+            rt::CallOptions::NONE,
+        )?;
+        let info = reply.slice_before(INTEGER_32, info_max as usize, 0)?;
+        reply.end()?;
+        Ok(rt::array_vec(info))
+    })
 }
 
 /// Has `default_pager_space_alert` sent to a port, once: if the flag is 1, when fewer bytes than the first
@@ -220,23 +200,18 @@ pub fn default_pager_triggers<K: rt::Kernel<Abi = Abi>>(
     flags: i32,
     trigger_port: &rt::SendRight<K>,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_triggers",
-        move || {
-            let mut buffer = rt::MsgBuf::<56>::new();
-            let mut request = buffer.request(default_pager.kernel());
-            request.data(INTEGER_32, &hi_wat);
-            request.data(INTEGER_32, &lo_wat);
-            request.data(INTEGER_32, &flags);
-            request.copy_send(trigger_port);
-            let dest = rt::Dest::copy_send(default_pager);
-            let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-            request
-                .call(id::DEFAULT_PAGER_TRIGGERS, dest, shape, rt::CallOptions::NONE)?
-                .end()?;
-            Ok(())
-        },
-    )
+    rt::routine(&"default_pager_triggers", move || {
+        let mut buffer = rt::MsgBuf::<56>::new();
+        let mut request = buffer.request(default_pager.kernel());
+        request.data(INTEGER_32, &hi_wat);
+        request.data(INTEGER_32, &lo_wat);
+        request.data(INTEGER_32, &flags);
+        request.copy_send(trigger_port);
+        let dest = rt::Dest::copy_send(default_pager);
+        let shape = rt::Shape::new(32, 32, rt::Complex::Never);
+        request.call(id::DEFAULT_PAGER_TRIGGERS, dest, shape, rt::CallOptions::NONE)?.end()?;
+        Ok(())
+    })
 }
 
 /// What administrators ask of OSF Mach's default memory manager about its paging space, and XNU's after it, as
@@ -333,9 +308,7 @@ where
         id::DEFAULT_PAGER_BACKING_STORE_DELETE => {
             serve_default_pager_backing_store_delete(server, request, out)
         }
-        id::DEFAULT_PAGER_ADD_SEGMENT => {
-            serve_default_pager_add_segment(server, request, out)
-        }
+        id::DEFAULT_PAGER_ADD_SEGMENT => serve_default_pager_add_segment(server, request, out),
         id::DEFAULT_PAGER_BACKING_STORE_INFO => {
             serve_default_pager_backing_store_info(server, request, out)
         }
@@ -352,23 +325,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 56,
-        reply: 116,
-    };
-    rt::subsystem(
-        2280..2286,
-        largest,
-        move |request, out| { backing_store_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 56, reply: 116 };
+    rt::subsystem(2280..2286, largest, move |request, out| {
+        backing_store_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_backing_store_create<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
@@ -377,15 +344,9 @@ where
         let priority = body.data(INTEGER_32)?;
         let clsize = body.data(INTEGER_32)?;
         body.end()?;
-        let results = S::default_pager_backing_store_create(
-            server,
-            request.port(),
-            priority,
-            clsize,
-        )?;
-        out.encode::<
-                40,
-            >(|reply| encode_default_pager_backing_store_create(reply, results))?;
+        let results =
+            S::default_pager_backing_store_create(server, request.port(), priority, clsize)?;
+        out.encode::<40>(|reply| encode_default_pager_backing_store_create(reply, results))?;
         Ok(())
     });
 }
@@ -394,8 +355,7 @@ fn serve_default_pager_backing_store_delete<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
@@ -410,8 +370,7 @@ fn serve_default_pager_add_segment<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
@@ -428,14 +387,7 @@ where
         let count = body.data(INTEGER_32)?;
         let record_size = body.data(INTEGER_32)?;
         body.end()?;
-        S::default_pager_add_segment(
-            server,
-            request.port(),
-            device,
-            offset,
-            count,
-            record_size,
-        )?;
+        S::default_pager_add_segment(server, request.port(), device, offset, count, record_size)?;
         Ok(())
     });
 }
@@ -444,8 +396,7 @@ fn serve_default_pager_backing_store_info<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
@@ -454,15 +405,9 @@ where
         let flavor = body.data(INTEGER_32)?;
         let info_max = body.data::<u32>(INTEGER_32)?.min(20);
         body.end()?;
-        let results = S::default_pager_backing_store_info(
-            server,
-            request.port(),
-            flavor,
-            info_max,
-        )?;
-        out.encode::<
-                120,
-            >(|reply| encode_default_pager_backing_store_info(reply, results))?;
+        let results =
+            S::default_pager_backing_store_info(server, request.port(), flavor, info_max)?;
+        out.encode::<120>(|reply| encode_default_pager_backing_store_info(reply, results))?;
         Ok(())
     });
 }
@@ -471,8 +416,7 @@ fn serve_default_pager_triggers<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: BackingStore<K> + ?Sized,
 {
@@ -489,14 +433,7 @@ where
         let flags = body.data(INTEGER_32)?;
         let trigger_port = body.send_right()?;
         body.end()?;
-        S::default_pager_triggers(
-            server,
-            request.port(),
-            hi_wat,
-            lo_wat,
-            flags,
-            trigger_port,
-        )?;
+        S::default_pager_triggers(server, request.port(), hi_wat, lo_wat, flags, trigger_port)?;
         Ok(())
     });
 }
@@ -523,15 +460,11 @@ pub fn default_pager_backing_store_create_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::SendRight<K>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            40,
-            _,
-        >(
-            id::DEFAULT_PAGER_BACKING_STORE_CREATE,
-            result,
-            encode_default_pager_backing_store_create,
-        )
+    token.answer::<40, _>(
+        id::DEFAULT_PAGER_BACKING_STORE_CREATE,
+        result,
+        encode_default_pager_backing_store_create,
+    )
 }
 
 /// Answers a `default_pager_backing_store_delete` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -558,15 +491,11 @@ pub fn default_pager_backing_store_info_reply<K: rt::Kernel<Abi = Abi>>(
     token: rt::ReplyTo<K>,
     result: Result<rt::ArrayVec<Integer, 20>, rt::KernReturn>,
 ) -> Result<(), rt::KernReturn> {
-    token
-        .answer::<
-            120,
-            _,
-        >(
-            id::DEFAULT_PAGER_BACKING_STORE_INFO,
-            result,
-            encode_default_pager_backing_store_info,
-        )
+    token.answer::<120, _>(
+        id::DEFAULT_PAGER_BACKING_STORE_INFO,
+        result,
+        encode_default_pager_backing_store_info,
+    )
 }
 
 /// Answers a `default_pager_triggers` whose method took the token with `port.defer()` and returned `MIG_NO_REPLY`.
@@ -584,12 +513,7 @@ const _: () = {
     const fn check(message: &str, items: &[Item], offsets: &[usize], size: usize) {
         rt::layout::check::<Abi>(message, items, offsets, size);
     }
-    check(
-        "default_pager_backing_store_create, request",
-        &[Data(4), Data(4)],
-        &[24, 32],
-        40,
-    );
+    check("default_pager_backing_store_create, request", &[Data(4), Data(4)], &[24, 32], 40);
     check("default_pager_backing_store_create, reply", &[Data(4), Port], &[24, 32], 40);
     check("default_pager_backing_store_delete, request", &[], &[], 24);
     check("default_pager_backing_store_delete, reply", &[Data(4)], &[24], 32);
@@ -600,18 +524,8 @@ const _: () = {
         56,
     );
     check("default_pager_add_segment, reply", &[Data(4)], &[24], 32);
-    check(
-        "default_pager_backing_store_info, request",
-        &[Data(4), Data(4)],
-        &[24, 32],
-        40,
-    );
-    check(
-        "default_pager_backing_store_info, reply",
-        &[Data(4), Array(80)],
-        &[24, 32],
-        116,
-    );
+    check("default_pager_backing_store_info, request", &[Data(4), Data(4)], &[24, 32], 40);
+    check("default_pager_backing_store_info, reply", &[Data(4), Array(80)], &[24, 32], 116);
     check(
         "default_pager_triggers, request",
         &[Data(4), Data(4), Data(4), Port],

@@ -10,6 +10,7 @@ const INTEGER_32: rt::Type = rt::Type::inline(2, 32, 1);
 /// The message id of the first routine of `default_pager_alerts`.
 #[allow(dead_code)]
 pub const BASE: i32 = 2295;
+
 /// Message ids of the requests; a reply's is 100 more.
 #[allow(dead_code)]
 pub mod id {
@@ -32,16 +33,13 @@ pub fn default_pager_space_alert<K: rt::Kernel<Abi = Abi>>(
     alert_port: &rt::SendRight<K>,
     flags: i32,
 ) -> Result<(), rt::CallError<K>> {
-    rt::routine(
-        &"default_pager_space_alert",
-        move || {
-            let mut buffer = rt::MsgBuf::<48>::new();
-            let mut request = buffer.request(alert_port.kernel());
-            request.data(INTEGER_32, &flags);
-            let dest = rt::Dest::copy_send(alert_port);
-            request.send(id::DEFAULT_PAGER_SPACE_ALERT, dest, rt::SendOptions::NONE)
-        },
-    )
+    rt::routine(&"default_pager_space_alert", move || {
+        let mut buffer = rt::MsgBuf::<48>::new();
+        let mut request = buffer.request(alert_port.kernel());
+        request.data(INTEGER_32, &flags);
+        let dest = rt::Dest::copy_send(alert_port);
+        request.send(id::DEFAULT_PAGER_SPACE_ALERT, dest, rt::SendOptions::NONE)
+    })
 }
 
 /// What XNU's default memory manager tells about its paging space, as a message of GNU Mach.
@@ -74,9 +72,7 @@ where
     S: DefaultPagerAlerts<K> + ?Sized,
 {
     match request.id() {
-        id::DEFAULT_PAGER_SPACE_ALERT => {
-            serve_default_pager_space_alert(server, request, out)
-        }
+        id::DEFAULT_PAGER_SPACE_ALERT => serve_default_pager_space_alert(server, request, out),
         _ => return false,
     }
     true
@@ -89,23 +85,17 @@ where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerAlerts<K> + ?Sized,
 {
-    let largest = rt::Largest {
-        request: 48,
-        reply: 48,
-    };
-    rt::subsystem(
-        2295..2296,
-        largest,
-        move |request, out| { default_pager_alerts_server(server, request, out) },
-    )
+    let largest = rt::Largest { request: 48, reply: 48 };
+    rt::subsystem(2295..2296, largest, move |request, out| {
+        default_pager_alerts_server(server, request, out)
+    })
 }
 
 fn serve_default_pager_space_alert<K, S>(
     server: &S,
     request: &rt::Received<'_, K>,
     out: &mut rt::Reply<'_, K>,
-)
-where
+) where
     K: rt::Kernel<Abi = Abi>,
     S: DefaultPagerAlerts<K> + ?Sized,
 {
