@@ -8,6 +8,7 @@ mod encode;
 mod explain;
 mod options;
 mod rust;
+mod shell;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Verb {
     Decode(decode::Decode),
     Encode(encode::Encode),
     Explain(explain::Explain),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
         Verb::Decode(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

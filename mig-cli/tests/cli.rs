@@ -841,3 +841,23 @@ fn a_size_in_c_is_that_of_the_messages() {
     let sized = [&abi[..], &["--extern-type", "info_t=crate::Info:72"]].concat();
     assert!(folder.mig(&sized).expect(0).out().contains("simpleroutine   104 bytes"));
 }
+
+/// Every verb is in both; bash takes what is for it.
+#[test]
+fn completions_and_manual_pages() {
+    let folder = Folder::new("shell");
+    let bash = folder.mig(&["completions", "bash"]).expect(0).out();
+    folder.write("mig.bash", &bash);
+    if let Ok(status) = Command::new("bash").args(["-n", "mig.bash"]).current_dir(&folder.0).status() {
+        assert!(status.success());
+    }
+    folder.mig(&["man", "made/man"]).expect(0);
+    let index = folder.read("made/man/mig.1");
+    for verb in ["rust", "check", "abi", "decode", "encode", "breaking", "explain"] {
+        assert!(bash.contains(&format!("mig,{verb}")), "{verb}");
+        assert!(index.contains(&format!("mig\\-{verb}(1)")), "{verb}: {index}");
+        assert!(folder.read(&format!("made/man/mig-{verb}.1")).contains(".SH OPTIONS"), "{verb}");
+    }
+    folder.write("file", "");
+    assert!(folder.mig(&["man", "file"]).expect(1).err().contains("`file`"));
+}
