@@ -8,7 +8,8 @@ pub use mig_abi::{Facts, Family, NDR, System, TypeWords};
 
 use crate::kern_return::{KernReturn, OnSystem};
 
-pub use crate::message::trailer::{FromTrailer, Trailer};
+pub use crate::message::trailer::Trailer;
+pub use crate::message::{Format, Typed, Untyped};
 
 mod sealed {
     pub trait Sealed {}
@@ -20,82 +21,59 @@ pub trait Abi: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Its facts.
     const FACTS: Facts;
 
-    /// What a receiver keeps of a message's trailer: nothing, where there is none.
-    type Trailer: FromTrailer;
+    /// Its family: [`Typed`] or [`Untyped`].
+    type Format: Format;
 }
 
-/// An ABI of [`Family::Typed`]: what can be said in its messages is said by type words.
-pub trait TypedAbi: Abi {}
-
-/// An ABI of [`Family::Untyped`]: what can be said in its messages is said by descriptors.
-pub trait UntypedAbi: Abi {}
-
-macro_rules! families {
-    ($($abi:ident: $family:ident),*) => { $(
+macro_rules! impl_abi {
+    ($abi:ident, $format:ident, $facts:expr) => {
         impl sealed::Sealed for $abi {}
-        impl $family for $abi {}
-    )* };
-}
 
-families! {
-    GnuI386: TypedAbi, GnuX86_64: TypedAbi, GnuX86_64Of2022: TypedAbi,
-    Osf32: UntypedAbi, Apple32: UntypedAbi, Apple64: UntypedAbi
+        impl Abi for $abi {
+            type Format = $format;
+            const FACTS: Facts = $facts;
+        }
+
+        const _: () = assert!(matches!($facts.family, Family::$format), "the facts are of another family");
+    };
 }
 
 /// GNU Mach on i386: `gnu-i386`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuI386;
 
-impl Abi for GnuI386 {
-    type Trailer = ();
-    const FACTS: Facts = Facts::GNU_I386;
-}
+impl_abi!(GnuI386, Typed, Facts::GNU_I386);
 
 /// GNU Mach on x86_64 since 2023, with type words of 8 bytes: `gnu-x86_64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuX86_64;
 
-impl Abi for GnuX86_64 {
-    type Trailer = ();
-    const FACTS: Facts = Facts::GNU_X86_64;
-}
+impl_abi!(GnuX86_64, Typed, Facts::GNU_X86_64);
 
 /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes;
 /// `gnu-x86_64-2022`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuX86_64Of2022;
 
-impl Abi for GnuX86_64Of2022 {
-    type Trailer = ();
-    const FACTS: Facts = Facts::GNU_X86_64_2022;
-}
+impl_abi!(GnuX86_64Of2022, Typed, Facts::GNU_X86_64_2022);
 
 /// OSF Mach on i386: `osf-32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Osf32;
 
-impl Abi for Osf32 {
-    type Trailer = Trailer;
-    const FACTS: Facts = Facts::OSF_32;
-}
+impl_abi!(Osf32, Untyped, Facts::OSF_32);
 
 /// Apple's kernels, tasks of 32 bits: `apple-32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Apple32;
 
-impl Abi for Apple32 {
-    type Trailer = Trailer;
-    const FACTS: Facts = Facts::APPLE_32;
-}
+impl_abi!(Apple32, Untyped, Facts::APPLE_32);
 
 /// Apple's kernels, tasks of 64 bits: `apple-64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Apple64;
 
-impl Abi for Apple64 {
-    type Trailer = Trailer;
-    const FACTS: Facts = Facts::APPLE_64;
-}
+impl_abi!(Apple64, Untyped, Facts::APPLE_64);
 
 /// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for
 /// GNU Mach and tested elsewhere.

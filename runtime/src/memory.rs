@@ -20,6 +20,24 @@ pub trait Plain: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {}
 
 impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Plain for T {}
 
+/// How data goes out of line in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copying {
+    /// The memory moves with the message (`dealloc`).
+    pub deallocate: bool,
+    /// The kernel is to copy it at once (`physicalcopy`).
+    pub physical: bool,
+}
+
+impl Copying {
+    /// The kernel shares the memory until somebody writes to it; the sender keeps it.
+    pub const VIRTUAL: Self = Self { deallocate: false, physical: false };
+    /// The memory moves with the message.
+    pub const MOVE: Self = Self { deallocate: true, physical: false };
+    /// The kernel copies the memory at once.
+    pub const PHYSICAL: Self = Self { deallocate: false, physical: true };
+}
+
 /// Memory that came, or will go, out of line: a slice of bytes that gives itself back (`vm_deallocate`).
 pub struct OolMemory<K: Kernel> {
     /// Nothing stands for no bytes: an empty argument has no region.

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, TypedAbi, UntypedAbi};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Typed, Untyped};
 use mig_runtime::kernel::local::{Census, Local};
 use mig_runtime::{
     AnyRight, Body, Builder, CallOptions, Complex, Copying, Descriptor, Dest, KernReturn, Malformed, MsgBuf,
@@ -105,7 +105,7 @@ fn no_type_word_of_data_is_that_of_a_right() {
 /// Whatever the type word says of addresses, data is data.
 #[test]
 fn data_is_in_the_message() {
-    fn check<A: TypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
         let given = Type::out_of_line(9, 8).deallocate().with_number(8);
         victim.build(|request| {
             request.move_send(victim.right.try_clone().unwrap());
@@ -133,7 +133,7 @@ fn data_is_in_the_message() {
 /// Bytes that no type word counts would be the next type word.
 #[test]
 fn a_type_word_counts_all_of_its_data() {
-    fn check<A: TypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
         let start =
             |request: &mut Builder<'_, Local<A>>| request.move_send(victim.right.try_clone().unwrap());
         // Elements of 8 and of no bytes.
@@ -189,7 +189,7 @@ fn what_a_short_type_word_has_no_room_for_is_not_cut_off() {
 
 #[test]
 fn a_reader_takes_what_the_type_word_says() {
-    fn check<A: TypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
         // Behind the data that is left a right of any name could stand.
         let build = |request: &mut Builder<'_, Local<A>>| {
             request.move_send(victim.right.try_clone().unwrap());
@@ -228,7 +228,7 @@ fn descriptor(kind: u8) -> [u8; 16] {
 
 #[test]
 fn descriptors_are_owed_and_counted() {
-    fn check<A: UntypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
         let task = &victim.task;
         let right = || victim.right.try_clone().unwrap();
         let memory = || OolMemory::allocate(task, 8).unwrap();
@@ -288,7 +288,7 @@ fn descriptors_are_owed_and_counted() {
 
 #[test]
 fn a_reply_owes_its_descriptors_too() {
-    fn check<A: UntypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
         let mut buffer = MsgBuf::<256>::new();
         let mut reply = Reply::new(&victim.task, buffer.words());
         let encoded = reply.encode::<256>(|reply| {
@@ -306,7 +306,7 @@ fn a_reply_owes_its_descriptors_too() {
 /// Data that is read before the descriptors would leave the sender's data in their place.
 #[test]
 fn no_data_is_read_while_descriptors_are_left() {
-    fn check<A: UntypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
         let found = victim.read(
             |request| {
                 request.descriptors(1);
@@ -411,7 +411,7 @@ fn data_is_no_destination_and_no_reply_port() {
 /// Messages of any size and number of descriptors, as a program sends them that passes on what it is given.
 #[test]
 fn descriptors_are_taken_by_their_kind() {
-    fn check<A: UntypedAbi>(victim: &Victim<A>) {
+    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
         let task = &victim.task;
         let right = || victim.right.try_clone().unwrap();
         let port = ReceiveRight::allocate(task).unwrap();

@@ -5,7 +5,7 @@ mod fixture;
 
 use families::Words;
 use fixture::Recorder;
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, UntypedAbi};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Untyped};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::{
@@ -159,7 +159,7 @@ fn a_right_that_is_refused_releases_nothing_twice() {
 /// Memory that was copied physically comes back as new memory without a deallocate bit.
 #[test]
 fn physical_copies_that_come_back_are_released() {
-    fn check<A: UntypedAbi>() {
+    fn check<A: Abi<Format = Untyped>>() {
         let pair = Pair::<A>::new();
         pair.fill_the_queue();
         let before = pair.client.census();

@@ -36,17 +36,8 @@ const ASK_FOR_THE_FAMILY: &[&str] = &[
     // Messages as bytes, read and written without types of Rust.
     "mig-decode/src/encode.rs",
     "mig-decode/src/words.rs",
-    // The runtime, where a value is written, read or released.
-    "runtime/src/client/mod.rs",
-    "runtime/src/message/body.rs",
-    "runtime/src/message/buffer.rs",
-    "runtime/src/message/builder.rs",
-    "runtime/src/message/header.rs",
+    // The runtime's own computation of a layout, which is constant; all else is a function of a `Format`.
     "runtime/src/message/layout.rs",
-    "runtime/src/message/release.rs",
-    "runtime/src/message/shape.rs",
-    "runtime/src/server/received.rs",
-    "runtime/src/server/reply.rs",
     // The kernels' own rooms.
     "runtime/src/kernel/local/message.rs",
     "runtime/src/kernel/local/notify.rs",

@@ -8,17 +8,17 @@ use core::mem::MaybeUninit;
 
 use mig_abi::{NotificationId, REPLY_ID};
 
-use crate::abi::{Abi, Family, FromTrailer};
+use crate::abi::Abi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
 use crate::message::body::Body;
-use crate::message::buffer::{MsgBuf, arguments, initialised, trailer};
+use crate::message::buffer::{MsgBuf, arguments, initialised};
 use crate::message::builder::Builder;
+use crate::message::format::{Format, FormatOf, Rules, TrailerOf};
 use crate::message::header::{Header, MAX_HEADER};
 use crate::message::loans::Loans;
 use crate::message::malformed::Malformed;
-use crate::message::shape::{Complex, Origin, Shape};
-use crate::message::typed::write::RETURN_CODE;
+use crate::message::shape::{Origin, Shape};
 use crate::right::{self, AnyRight, Dest, SendOnceRight, disposition};
 
 pub use self::error::{CallError, CallErrorKind, routine};
@@ -69,7 +69,7 @@ impl CallOptions {
 }
 
 /// The arguments of a reply behind the return code, and its trailer.
-pub type Answer<'b, K> = (Body<'b, K>, <<K as Kernel>::Abi as Abi>::Trailer);
+pub type Answer<'b, K> = (Body<'b, K>, TrailerOf<K>);
 
 impl<K: Kernel> SendOnceRight<K> {
     /// Sends a message of this id that has nothing in it, which uses the right up: an alarm that rings, a
@@ -352,15 +352,7 @@ unsafe fn failed<K: Kernel>(
         // SAFETY: the kernel has delivered it.
         unsafe { release_delivered(kernel.clone(), storage) };
     }
-    // These codes say that nothing has been done: no reply can come.
-    let keep = K::Abi::FACTS.family == Family::Untyped
-        && matches!(
-            code,
-            KernReturn::MACH_SEND_INVALID_DATA
-                | KernReturn::MACH_SEND_INVALID_DEST
-                | KernReturn::MACH_SEND_INVALID_HEADER
-        );
-    if let Some(port) = implicit.filter(|_| !keep) {
+    if let Some(port) = implicit.filter(|_| !FormatOf::<K>::keeps_reply_port(code)) {
         // SAFETY: this thread's reply port, at which nobody waits any more.
         unsafe { kernel.destroy_reply_port(port.name) };
     }
@@ -401,7 +393,7 @@ unsafe fn accept<K: Kernel>(
     // SAFETY: a delivered message has a header.
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
     // SAFETY: the kernel has delivered the message.
-    let trailer = FromTrailer::read(unsafe { trailer::<K::Abi>(storage, header.size as usize) });
+    let trailer = unsafe { FormatOf::<K>::trailer(storage, header.size as usize) };
     header.release_voucher(&kernel);
     if header.remote_disposition() != 0 {
         // Nobody answers a reply; the sender put a right here that no stub looks at.
@@ -423,13 +415,8 @@ unsafe fn accept<K: Kernel>(
     let arguments = message.get_mut(K::Abi::FACTS.header..).unwrap_or_default();
     // SAFETY: the caller's promise.
     let mut body = unsafe { Body::new(kernel, complex, arguments, Origin::Delivered) };
-    match (K::Abi::FACTS.family, shape.complex) {
-        (Family::Typed, _) => body.fixed_data::<KernReturn>(RETURN_CODE)?.ok().map_err(CallError::answer)?,
-        (Family::Untyped, _) if header.remote != Name::NULL => return Err(Malformed::Type.into()),
-        // A reply that brings rights has succeeded.
-        (Family::Untyped, Complex::Always) => {}
-        (Family::Untyped, _) => body.return_code()?.ok().map_err(CallError::answer)?,
-    }
+    let code = FormatOf::<K>::begin_reply(&mut body, shape.complex, header.remote)?;
+    code.ok().map_err(CallError::answer)?;
     Ok((body, trailer))
 }
 
@@ -470,12 +457,10 @@ fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError
 
 /// The error of a reply that has not the size or the complex bit of success: that of a reply of failure.
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
-    let code = match K::Abi::FACTS.family {
-        _ if body.is_complex() => Err(Malformed::Complex),
-        Family::Typed => body.fixed_data::<KernReturn>(RETURN_CODE),
-        Family::Untyped => body.return_code(),
-    };
-    match code {
+    if body.is_complex() {
+        return Malformed::Type.into();
+    }
+    match FormatOf::<K>::take_code(&mut body) {
         Ok(code) if code != KernReturn::KERN_SUCCESS && body.is_empty() => CallError::answer(code),
         _ => Malformed::Type.into(),
     }

@@ -1,18 +1,11 @@
 //! Reading the arguments of a received message. The bytes are hostile until a check has passed.
 
-use core::mem;
-
-use super::bytes::word_at;
+use super::format::{FormatOf, Rules};
 use super::malformed::Malformed;
 use super::shape::Origin;
-use super::typed::word::Type;
-use super::{typed, untyped};
-use crate::abi::{Abi, Family};
-use crate::kernel::{Kernel, Name};
+use crate::kernel::Kernel;
 use crate::memory::OolMemory;
-use crate::right::{
-    AnyRight, ArrayRight, ReceiveRight, Right, Rights, SendOnceRight, SendRight, Word, disposition,
-};
+use crate::right::{AnyRight, ArrayRight, ReceiveRight, Right, Rights, SendOnceRight, SendRight};
 
 /// The arguments of a received message, read in the order of its slots.
 ///
@@ -37,10 +30,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// what they hold. They start at a multiple of the ABI's alignment.
     #[inline]
     pub(crate) unsafe fn new(kernel: K, complex: bool, arguments: &'b mut [u8], origin: Origin) -> Self {
-        let (descriptors, rest) = match K::Abi::FACTS.family {
-            Family::Untyped if complex => untyped::descriptor::split_count(arguments),
-            _ => (0, arguments),
-        };
+        let (descriptors, rest) = FormatOf::<K>::split_count(complex, arguments);
         Self { rest, complex, descriptors, origin, kernel }
     }
 
@@ -93,22 +83,9 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     #[inline]
     fn right<R: Right<K>>(&mut self) -> Result<R, Malformed> {
-        let name = self.slot(R::MOVE)?;
+        let name = FormatOf::<K>::take_right(self, R::MOVE)?;
         // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
         Ok(unsafe { R::from_raw(self.kernel.clone(), name) })
-    }
-
-    /// Takes the name out of the slot of a right.
-    #[inline]
-    fn slot(&mut self, disposition: u8) -> Result<Name, Malformed> {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.port_descriptor(disposition);
-        }
-        if !self.complex {
-            return Err(Malformed::Complex);
-        }
-        let slot = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
-        Ok(Name(word_at(slot, 0).unwrap_or(0)))
     }
 
     /// Takes a polymorphic argument: a right of any kind, or a word of plain data.
@@ -118,18 +95,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// [`Malformed`]; also for a right in a message without the complex bit.
     #[inline]
     pub fn poly(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.element();
-        }
-        let disposition = self.polymorphic()?;
-        if !disposition::is_right(disposition) {
-            let data = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
-            let word = Word::new(disposition, word_at(data, 0).unwrap_or(0));
-            return word.map(AnyRight::Data).ok_or(Malformed::Type);
-        }
-        let name = self.slot(disposition)?;
-        // SAFETY: in a complex message, under a type word of this kind, and taken out just now.
-        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Type)
+        FormatOf::<K>::take_any(self)
     }
 
     /// Ends the arguments: nothing may be left. Call it before anything is done with them.
@@ -144,16 +110,7 @@ impl<'b, K: Kernel> Body<'b, K> {
 
     /// Passes over the next argument and releases what it holds. False if there is none.
     pub fn skip(&mut self) -> bool {
-        if K::Abi::FACTS.family == Family::Untyped {
-            return self.skip_descriptor();
-        }
-        let Some((_, _, rest)) = typed::release::split_argument::<K::Abi>(self.rest) else { return false };
-        let len = self.rest.len() - rest.len();
-        let (argument, rest) = mem::take(&mut self.rest).split_at_mut(len);
-        self.rest = rest;
-        // SAFETY: the fields are those of a body, and the argument leaves this one.
-        drop(unsafe { Self::new(self.kernel.clone(), self.complex, argument, self.origin) });
-        true
+        FormatOf::<K>::skip(self)
     }
 
     /// Owns the rights in memory that has just been taken out.
@@ -171,17 +128,7 @@ impl<K: Kernel> Drop for Body<'_, K> {
     // Inlined, so that a body lives in registers.
     #[inline(always)]
     fn drop(&mut self) {
-        let rest = mem::take(&mut self.rest);
-        if K::Abi::FACTS.family == Family::Untyped {
-            if self.descriptors != 0 {
-                // SAFETY: as `new` was promised, and what has been taken out is no longer in it.
-                unsafe {
-                    untyped::release::release(self.kernel.clone(), self.descriptors, rest, self.origin)
-                };
-            }
-        } else if self.complex && !rest.is_empty() {
-            // SAFETY: as above.
-            unsafe { typed::release::release(self.kernel.clone(), rest) };
-        }
+        // SAFETY: this is its end.
+        unsafe { FormatOf::<K>::release(self) };
     }
 }

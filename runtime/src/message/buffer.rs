@@ -3,9 +3,9 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-use super::bytes::{padded, word_at};
+use super::bytes::padded;
 use super::header::Header;
-use crate::abi::{Abi, Family};
+use crate::abi::Abi;
 
 /// Storage for a message of at most `N` bytes, aligned as every ABI wants; a local variable of a client stub.
 ///
@@ -196,28 +196,6 @@ pub(crate) unsafe fn arguments<A: Abi>(storage: &mut [MaybeUninit<u64>], size: u
     // SAFETY: the caller's promise.
     let message = unsafe { initialised(storage, size) };
     &mut message[A::FACTS.header..]
-}
-
-/// The trailer behind a message of `size` bytes; empty where messages have none.
-///
-/// # Safety
-///
-/// The kernel has delivered the message into this storage.
-#[inline]
-pub(crate) unsafe fn trailer<A: Abi>(storage: &mut [MaybeUninit<u64>], size: usize) -> &[u8] {
-    /// Of the type and the size of a trailer.
-    const HEAD: usize = 8;
-    if A::FACTS.family == Family::Typed {
-        return &[];
-    }
-    let room = size_of_val(storage);
-    let start = size.min(room).next_multiple_of(4).min(room);
-    // SAFETY: a delivered message ends in a trailer that has a head at least.
-    let head = unsafe { initialised(storage, start + HEAD) };
-    let size = word_at(head, start + 4).unwrap_or(0) as usize;
-    // SAFETY: the trailer is as long as it says.
-    let end = unsafe { initialised(storage, start.saturating_add(size.max(HEAD))) };
-    &end[start..]
 }
 
 /// Ends the program: a stub whose buffer is too small for its declaration is a bug, whatever the values are.

@@ -2,15 +2,11 @@
 
 use core::mem::{self, MaybeUninit};
 
-use zerocopy::IntoBytes;
-
 use super::buffer::{MsgBuf, Space};
+use super::format::{FormatOf, Rules};
 use super::header::COMPLEX;
 use super::loans::{Copied, Copies, Loans, Moved, Physical};
 use super::release;
-use super::typed::word::Type;
-use super::typed::write::RETURN_CODE;
-use crate::abi::{Abi, Family};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
 use crate::memory::OolMemory;
@@ -170,9 +166,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline(always)]
     pub(crate) fn reply(kernel: K, storage: &'b mut [MaybeUninit<u64>]) -> Self {
         let mut reply = Self::new(kernel, storage);
-        if K::Abi::FACTS.family == Family::Typed {
-            reply.return_code(KernReturn::KERN_SUCCESS);
-        }
+        FormatOf::<K>::put_success(&mut reply);
         reply
     }
 
@@ -180,13 +174,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// nor memory.
     #[inline]
     pub fn return_code(&mut self, code: KernReturn) {
-        match K::Abi::FACTS.family {
-            Family::Typed => self.argument(RETURN_CODE, code.as_bytes()),
-            Family::Untyped => {
-                self.record();
-                self.plain(code.as_bytes());
-            }
-        }
+        FormatOf::<K>::put_code(self, code);
     }
 
     /// Leaves the message in the storage, without a header yet.
@@ -202,49 +190,56 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[inline]
     pub fn move_receive(&mut self, right: ReceiveRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.into_raw(), disposition::MOVE_RECEIVE);
+        // SAFETY: moved in, and owned by nobody else.
+        unsafe { self.right(right.into_raw(), disposition::MOVE_RECEIVE) };
     }
 
     /// Moves a send right into the message.
     #[inline]
     pub fn move_send(&mut self, right: SendRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.into_raw(), disposition::MOVE_SEND);
+        // SAFETY: moved in, and owned by nobody else.
+        unsafe { self.right(right.into_raw(), disposition::MOVE_SEND) };
     }
 
     /// Moves a send-once right into the message.
     #[inline]
     pub fn move_send_once(&mut self, right: SendOnceRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.into_raw(), disposition::MOVE_SEND_ONCE);
+        // SAFETY: moved in, and owned by nobody else.
+        unsafe { self.right(right.into_raw(), disposition::MOVE_SEND_ONCE) };
     }
 
     /// Sends a copy of a send right.
     #[inline]
     pub fn copy_send(&mut self, right: &'b SendRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.name(), disposition::COPY_SEND);
+        // SAFETY: borrowed for as long as the message lives.
+        unsafe { self.right(right.name(), disposition::COPY_SEND) };
     }
 
     /// Sends a send right, made from a receive right.
     #[inline]
     pub fn make_send(&mut self, right: &'b ReceiveRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.name(), disposition::MAKE_SEND);
+        // SAFETY: borrowed for as long as the message lives.
+        unsafe { self.right(right.name(), disposition::MAKE_SEND) };
     }
 
     /// Sends a send-once right, made from a receive right.
     #[inline]
     pub fn make_send_once(&mut self, right: &'b ReceiveRight<K>) {
         self.belongs(right.kernel(), right.name());
-        self.port(right.name(), disposition::MAKE_SEND_ONCE);
+        // SAFETY: borrowed for as long as the message lives.
+        unsafe { self.right(right.name(), disposition::MAKE_SEND_ONCE) };
     }
 
     /// A polymorphic argument: the value says how it travels. Only a right makes the message complex.
     #[inline]
     pub fn poly<'a: 'b>(&mut self, right: impl Into<AnyRight<'a, K>>) {
         let (name, disposition) = self.wire_of(right.into());
-        self.port(name, disposition);
+        // SAFETY: moved in, or borrowed for as long as the message lives.
+        unsafe { self.right(name, disposition) };
     }
 
     /// What stands for a right of this task in a message that now owns it.
@@ -264,15 +259,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
     }
 
+    /// # Safety
+    ///
+    /// If the disposition moves a right, it was the caller's under this name, and is the message's from now
+    /// on. If it copies one, or makes one from it, the right lives for `'b`.
     #[inline]
-    fn port(&mut self, name: Name, disposition: u8) {
-        match K::Abi::FACTS.family {
-            // The number of descriptors has made the message complex.
-            Family::Untyped => self.port_descriptor(name, disposition),
-            Family::Typed => {
-                self.slot(Type::slot::<K::Abi>(disposition), name);
-            }
-        }
+    unsafe fn right(&mut self, name: Name, disposition: u8) {
+        // SAFETY: the caller's promise.
+        unsafe { FormatOf::<K>::put_right(self, name, disposition) };
     }
 
     /// # Errors

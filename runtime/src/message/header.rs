@@ -1,7 +1,8 @@
 //! `mach_msg_header_t`.
 
 use super::bytes::word_at;
-use crate::abi::{Abi, Family};
+use super::format::{FormatOf, Rules};
+use crate::abi::Abi;
 use crate::kernel::{Kernel, Name};
 use crate::right::{self, disposition};
 
@@ -85,10 +86,9 @@ impl Header {
     /// Releases the voucher that came with a message, if any: nobody takes it.
     #[inline(always)]
     pub(crate) fn release_voucher<K: Kernel>(&self, kernel: &K) {
-        let disposition = (self.bits >> 16) as u8 & 0x1f;
-        if K::Abi::FACTS.family == Family::Untyped && disposition != 0 {
+        if let Some((name, disposition)) = FormatOf::<K>::voucher(self.bits, self.seqno) {
             // SAFETY: the kernel has delivered it with the message, and nobody takes it.
-            unsafe { right::release(kernel.clone(), disposition, Name(self.seqno)) };
+            unsafe { right::release(kernel.clone(), disposition, name) };
         }
     }
 

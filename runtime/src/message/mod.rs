@@ -1,12 +1,13 @@
 //! Messages: written argument by argument, read and released.
 //!
-//! What both families of wire formats have in common stands here; `typed` and `untyped` have what is said by
-//! type words, and by descriptors.
+//! What both families of wire formats have in common stands here; `typed` and `untyped` have what differs,
+//! and `format` has the list of that.
 
 pub(crate) mod body;
 pub(crate) mod buffer;
 pub(crate) mod builder;
 pub(crate) mod bytes;
+pub(crate) mod format;
 pub(crate) mod header;
 pub mod layout;
 pub(crate) mod loans;
@@ -20,10 +21,12 @@ pub(crate) mod untyped;
 pub use body::Body;
 pub use buffer::MsgBuf;
 pub use builder::Builder;
+pub use format::Format;
 pub use malformed::Malformed;
 pub use shape::{Complex, Shape};
 pub use trailer::{AuditToken, SecurityToken, Seqno};
+pub use typed::format::Typed;
 pub use typed::word::{Expected, Type, WordForm};
 pub use typed::write::INLINE_MAX;
+pub use untyped::format::Untyped;
 pub use untyped::read::Descriptor;
-pub use untyped::write::Copying;

@@ -3,9 +3,8 @@
 //! Kernels are passed by value: a reference would keep the caller's message, which the kernel is part of, in
 //! memory.
 
+use super::body::Body;
 use super::shape::Origin;
-use super::{typed, untyped};
-use crate::abi::{Abi, Family};
 use crate::kernel::Kernel;
 
 /// Releases every right and region that the arguments of an unsent complex message hold.
@@ -16,13 +15,6 @@ use crate::kernel::Kernel;
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn unsent<K: Kernel>(kernel: K, arguments: &mut [u8]) {
-    match K::Abi::FACTS.family {
-        // SAFETY: the caller's promise.
-        Family::Typed => unsafe { typed::release::release(kernel, arguments) },
-        Family::Untyped => {
-            let (count, descriptors) = untyped::descriptor::split_count(arguments);
-            // SAFETY: as above.
-            unsafe { untyped::release::release(kernel, count, descriptors, Origin::Unsent) };
-        }
-    }
+    // SAFETY: the caller's promise.
+    drop(unsafe { Body::new(kernel, true, arguments, Origin::Unsent) });
 }

@@ -1,7 +1,8 @@
 //! What a declaration says about a message as a whole, and where a message comes from.
 
 use super::malformed::Malformed;
-use crate::abi::{Abi, Family};
+use crate::abi::Abi;
+use crate::message::format::Rules;
 
 /// Whether a message of this declaration is complex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +34,30 @@ impl Shape {
 
     /// Checks a message as a whole: its complex bit, and its size, here without the header.
     #[inline]
-    pub(crate) fn check<A: Abi>(self, complex: bool, arguments: usize) -> Result<(), Malformed> {
-        let typed = A::FACTS.family == Family::Typed;
-        let (min, max) = (self.min - A::FACTS.header, self.max - A::FACTS.header);
-        let fits = match min == max {
-            true => arguments == min,
-            // What is too long in a typed message is found when its arguments end.
-            false => arguments >= min && (typed || arguments <= max),
+    pub(crate) fn check<A: Abi>(self, complex: bool, size: usize) -> Result<(), Malformed> {
+        let header = A::FACTS.header;
+        A::Format::check(Self { min: self.min - header, max: self.max - header, ..self }, complex, size)
+    }
+
+    /// Checks the size of a message that may be this large at most if its size varies.
+    #[inline(always)]
+    pub(crate) fn check_size(self, size: usize, most: usize) -> Result<(), Malformed> {
+        let fits = match self.min == self.max {
+            true => size == self.min,
+            false => size >= self.min && size <= most,
         };
-        if !fits {
-            return Err(Malformed::Size);
-        }
-        match self.complex {
-            Complex::Always if !complex => Err(Malformed::Complex),
-            Complex::Never if complex => Err(Malformed::Complex),
-            Complex::Depends if complex && !typed => Err(Malformed::Complex),
-            _ => Ok(()),
-        }
+        if fits { Ok(()) } else { Err(Malformed::Size) }
+    }
+
+    /// Checks the complex bit; `may_depend` is whether there are messages in which the values decide.
+    #[inline(always)]
+    pub(crate) fn check_complex(self, complex: bool, may_depend: bool) -> Result<(), Malformed> {
+        let fits = match self.complex {
+            Complex::Always => complex,
+            Complex::Never => !complex,
+            Complex::Depends => may_depend || !complex,
+        };
+        if fits { Ok(()) } else { Err(Malformed::Complex) }
     }
 }
 

@@ -63,6 +63,16 @@ pub struct Trailer {
 }
 
 impl Trailer {
+    /// Reads the trailer at the start of `bytes`, if there is one.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let (kind, size) = (word_at(bytes, 0), word_at(bytes, 4).unwrap_or(0) as usize);
+        let len = if kind == Some(0) { size.min(bytes.len()).min(END) } else { 0 };
+        let mut trailer = Self { bytes: [0; END], len };
+        trailer.bytes[..len].copy_from_slice(&bytes[..len]);
+        trailer
+    }
+
     /// The sequence number.
     ///
     /// # Errors
@@ -108,41 +118,6 @@ impl Trailer {
             return Err(Malformed::Trailer);
         }
         Ok(core::array::from_fn(|i| word_at(&self.bytes, at + 4 * i).unwrap_or(0)))
-    }
-}
-
-/// What is kept of a trailer.
-pub trait FromTrailer: Copy + Send + Sync + 'static {
-    /// Reads the trailer at the start of `bytes`, if there is one.
-    fn read(bytes: &[u8]) -> Self;
-
-    /// The sequence number, if it is known.
-    fn seqno(&self) -> Option<Seqno>;
-}
-
-impl FromTrailer for () {
-    #[inline(always)]
-    fn read(_: &[u8]) {}
-
-    #[inline(always)]
-    fn seqno(&self) -> Option<Seqno> {
-        None
-    }
-}
-
-impl FromTrailer for Trailer {
-    #[inline]
-    fn read(bytes: &[u8]) -> Self {
-        let (kind, size) = (word_at(bytes, 0), word_at(bytes, 4).unwrap_or(0) as usize);
-        let len = if kind == Some(0) { size.min(bytes.len()).min(END) } else { 0 };
-        let mut trailer = Self { bytes: [0; END], len };
-        trailer.bytes[..len].copy_from_slice(&bytes[..len]);
-        trailer
-    }
-
-    #[inline]
-    fn seqno(&self) -> Option<Seqno> {
-        Trailer::seqno(self).ok()
     }
 }
 

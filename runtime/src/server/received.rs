@@ -8,18 +8,18 @@ use core::slice;
 use mig_abi::NotificationId;
 
 use super::reply::Reply;
-use crate::abi::{Abi, Facts, Family, FromTrailer};
+use crate::abi::{Abi, Facts, Untyped};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name};
 use crate::memory::Plain;
 use crate::message::body::Body;
-use crate::message::buffer::{MsgBuf, initialised, trailer};
+use crate::message::buffer::{MsgBuf, initialised};
 use crate::message::bytes::word_at;
+use crate::message::format::{Format, FormatOf, Rules, TrailerOf};
 use crate::message::header::Header;
 use crate::message::malformed::Malformed;
 use crate::message::shape::{Complex, Origin, Shape};
-use crate::message::trailer::Seqno;
-use crate::message::typed::word::Type;
+use crate::message::trailer::{Seqno, Trailer};
 use crate::right::{self, DeadName, disposition};
 
 /// `MACH_NOTIFY_DEAD_NAME`
@@ -103,11 +103,11 @@ pub(super) struct Head<K: Kernel> {
     start: NonNull<u8>,
     /// The name of the request port; null where a payload stands for it.
     name: Name,
-    trailer: <K::Abi as Abi>::Trailer,
+    trailer: TrailerOf<K>,
 }
 
 // SAFETY: nobody else has the bytes, which are as good in another thread.
-unsafe impl<K: Kernel> Send for Head<K> where <K::Abi as Abi>::Trailer: Send {}
+unsafe impl<K: Kernel> Send for Head<K> {}
 
 impl<'b, K: Kernel> Received<'b, K> {
     /// Receives one message into `buffer`; one that does not fit stays in its queue.
@@ -205,7 +205,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         let head = Head {
             kernel,
             // SAFETY: the kernel has delivered this message.
-            trailer: <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, size) }),
+            trailer: unsafe { FormatOf::<K>::trailer(buffer, size) },
             name,
             // The last use of `buffer` itself.
             start: header::<K::Abi>(buffer),
@@ -224,12 +224,6 @@ impl<'b, K: Kernel> Received<'b, K> {
     #[inline]
     pub fn seqno(&self) -> Seqno {
         self.head.seqno()
-    }
-
-    /// What the kernel has added to a message of an untyped ABI.
-    #[inline]
-    pub fn trailer(&self) -> &<K::Abi as Abi>::Trailer {
-        &self.head.trailer
     }
 
     /// The request port: the port that it was sent to.
@@ -257,24 +251,6 @@ impl<'b, K: Kernel> Received<'b, K> {
         // SAFETY: delivered by this kernel; `take` gives them out once.
         let body = unsafe { self.body_of(arguments) };
         checked.map(|()| body)
-    }
-
-    /// The code that an untyped request carries in the place of its rights and its data (`retcode`); none if
-    /// it carries these.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`] if it is not complex and carries anything else.
-    pub fn ret_code<T: Plain>(&self) -> Result<Option<T>, Malformed> {
-        if self.is_complex() {
-            return Ok(None);
-        }
-        let size = K::Abi::FACTS.error_reply;
-        let mut body = self.body(Shape::new(size, size, Complex::Never))?;
-        body.record()?;
-        let code = body.plain()?;
-        body.end()?;
-        Ok(Some(code))
     }
 
     /// The argument of a dead-name notification (`MACH_NOTIFY_DEAD_NAME`, id 72), and the reference that came
@@ -312,16 +288,6 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Body::new(self.head.kernel.clone(), self.is_complex(), arguments, Origin::Delivered) }
     }
 
-    /// How many descriptors a message of an untyped ABI has, until its [`body`](Self::body) is taken; 0 in
-    /// one that is not complex.
-    pub fn descriptor_count(&self) -> u32 {
-        if K::Abi::FACTS.family == Family::Typed || !self.is_complex() {
-            return 0;
-        }
-        // SAFETY: nobody else has them.
-        word_at(unsafe { self.head.arguments() }, 0).unwrap_or(0)
-    }
-
     /// True if it brings rights or memory: only in such a message has the kernel looked for them.
     #[inline]
     pub fn is_complex(&self) -> bool {
@@ -338,6 +304,43 @@ impl<'b, K: Kernel> Received<'b, K> {
     #[inline]
     pub(crate) fn take_reply_right(&self) -> (Name, u8) {
         self.head.take_reply_right()
+    }
+}
+
+/// For untyped ABIs.
+impl<K: Kernel<Abi: Abi<Format = Untyped>>> Received<'_, K> {
+    /// What the kernel has added to the message.
+    #[inline]
+    pub fn trailer(&self) -> &Trailer {
+        &self.head.trailer
+    }
+
+    /// The code that a request carries in the place of its rights and its data (`retcode`); none if
+    /// it carries these.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is not complex and carries anything else.
+    pub fn ret_code<T: Plain>(&self) -> Result<Option<T>, Malformed> {
+        if self.is_complex() {
+            return Ok(None);
+        }
+        let size = K::Abi::FACTS.error_reply;
+        let mut body = self.body(Shape::new(size, size, Complex::Never))?;
+        body.ndr()?;
+        let code = body.value()?;
+        body.end()?;
+        Ok(Some(code))
+    }
+
+    /// How many descriptors the message has, until its [`body`](Self::body) is taken; 0 in
+    /// one that is not complex.
+    pub fn descriptor_count(&self) -> u32 {
+        if !self.is_complex() {
+            return 0;
+        }
+        // SAFETY: nobody else has them.
+        word_at(unsafe { self.head.arguments() }, 0).unwrap_or(0)
     }
 }
 
@@ -381,14 +384,10 @@ unsafe fn lost<K: Kernel>(buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> 
     let facts = K::Abi::FACTS;
     // SAFETY: the caller's promise.
     let header = Header::read::<K::Abi>(unsafe { initialised(buffer, facts.header) });
-    let seqno = match facts.family {
-        Family::Typed => Some(Seqno(header.seqno)),
-        Family::Untyped => {
-            // SAFETY: the caller's promise.
-            <K::Abi as Abi>::Trailer::read(unsafe { trailer::<K::Abi>(buffer, facts.header) }).seqno()
-        }
-    };
-    Lost { port: header.local_name(), id: header.id, seqno: seqno.unwrap_or_default(), code }
+    // SAFETY: the caller's promise.
+    let trailer = unsafe { FormatOf::<K>::trailer(buffer, facts.header) };
+    let seqno = FormatOf::<K>::seqno(header.seqno, &trailer);
+    Lost { port: header.local_name(), id: header.id, seqno, code }
 }
 
 impl<K: Kernel> Received<'_, K> {
@@ -474,10 +473,7 @@ impl<K: Kernel> Head<K> {
 
     #[inline]
     fn seqno(&self) -> Seqno {
-        match K::Abi::FACTS.family {
-            Family::Typed => Seqno(self.word(K::Abi::FACTS.seqno)),
-            Family::Untyped => self.trailer.seqno().unwrap_or_default(),
-        }
+        FormatOf::<K>::seqno(self.word(K::Abi::FACTS.seqno), &self.trailer)
     }
 
     /// The dispositions and the complex bit.
@@ -507,10 +503,8 @@ impl<K: Kernel> Head<K> {
     /// Releases the voucher that came with the message, if any: nobody takes it.
     #[inline]
     fn release_voucher(&self) {
-        if K::Abi::FACTS.family == Family::Untyped {
-            let header = Header { seqno: self.word(K::Abi::FACTS.seqno), ..self.bits() };
-            header.release_voucher(&self.kernel);
-        }
+        let header = Header { seqno: self.word(K::Abi::FACTS.seqno), ..self.bits() };
+        header.release_voucher(&self.kernel);
     }
 }
 
@@ -563,14 +557,7 @@ unsafe fn dead_name<K: Kernel>(
     genuine: bool,
     mut body: Body<'_, K>,
 ) -> Result<DeadName<K>, Malformed> {
-    const PORT_NAME: Type = Type::inline(15, 32, 1);
-    let name = match K::Abi::FACTS.family {
-        Family::Typed => body.fixed_data(PORT_NAME)?,
-        Family::Untyped => {
-            body.record()?;
-            body.plain()?
-        }
-    };
+    let name = FormatOf::<K>::take_name(&mut body)?;
     body.end()?;
     // SAFETY: the caller's promise.
     Ok(unsafe { DeadName::new(kernel, name, genuine) })

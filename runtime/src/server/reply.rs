@@ -6,12 +6,12 @@ use core::mem::{self, ManuallyDrop, MaybeUninit};
 use mig_abi::REPLY_ID;
 
 use super::received::{Port, Receive, ReceiveError, Received};
-use crate::abi::{Abi, Family};
 use crate::client::Unsent;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, MsgCall, Name, Remains};
 use crate::message::buffer::{MsgBuf, Space, room};
 use crate::message::builder::{Builder, WrittenMessage};
+use crate::message::format::{FormatOf, Rules};
 use crate::message::header::Header;
 use crate::message::loans::Copies;
 use crate::message::malformed::Malformed;
@@ -227,13 +227,10 @@ impl<'b, K: Kernel> Reply<'b, K> {
         self.message.len != 0
     }
 
-    /// Writes a reply that has nothing but its code. False if the code is an order not to answer; untyped
-    /// ABIs have one of the two, and to them the other is an error like any other.
+    /// Writes a reply that has nothing but its code. False if the code is an order not to answer.
     #[inline(never)]
     fn fails(&mut self) -> bool {
-        let code = self.code();
-        let destroys = K::Abi::FACTS.family == Family::Typed && code == KernReturn::MIG_DESTROY_REQUEST;
-        if destroys || code == KernReturn::MIG_NO_REPLY {
+        if FormatOf::<K>::is_silent(self.code()) {
             return false;
         }
         self.write_code();

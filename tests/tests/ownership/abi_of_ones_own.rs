@@ -1,13 +1,13 @@
 //! The facts of an ABI are where the runtime's offsets come from: nobody makes up others.
 #![forbid(unsafe_code)]
 
-use mig_runtime::abi::{Abi, Facts, GnuX86_64};
+use mig_runtime::abi::{Abi, Facts, GnuX86_64, Typed};
 
 #[derive(Clone, Copy)]
 struct Wide;
 
 impl Abi for Wide {
-    type Trailer = ();
+    type Format = Typed;
     const FACTS: Facts = Facts { header: 4096, ..GnuX86_64::FACTS };
 }
 

@@ -7,7 +7,7 @@ use core::slice;
 use arrayvec::ArrayVec;
 
 use super::word::{Expected, Type, WordForm};
-use crate::abi::{Abi, TypedAbi};
+use crate::abi::{Abi, Typed};
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
@@ -16,7 +16,7 @@ use crate::message::malformed::Malformed;
 use crate::right::{ArrayRight, Rights, disposition};
 
 /// For typed ABIs.
-impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
+impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     /// Checks the type words of arguments of fixed size, or out of line, from the first one on, before
     /// anything is taken.
     ///
@@ -51,7 +51,9 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
     /// If `ty` describes another size than that of `T`.
     #[inline]
     pub fn data<T: Plain>(&mut self, ty: Type) -> Result<T, Malformed> {
-        self.fixed_data(ty)
+        assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
+        let data = self.fixed(ty.in_message(), size_of::<T>())?;
+        T::read_from_bytes(data).map_err(|_| Malformed::Size)
     }
 
     /// Takes an array of variable length that is always inline, of values that need no more alignment than
@@ -302,20 +304,17 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Body<'b, K> {
         }
         self.take(found, usize::try_from(found.data_len()).map_err(|_| Malformed::Size)?)
     }
-}
 
-impl<'b, K: Kernel> Body<'b, K> {
-    /// Takes plain data of a fixed size.
+    /// Takes the name, or the word of plain data, in the slot of a right.
     #[inline]
-    pub(crate) fn fixed_data<T: Plain>(&mut self, ty: Type) -> Result<T, Malformed> {
-        assert!(ty.data_len() == size_of::<T>() as u64, "the type word describes another size");
-        let data = self.fixed(ty.in_message(), size_of::<T>())?;
-        T::read_from_bytes(data).map_err(|_| Malformed::Size)
+    pub(super) fn slot(&mut self, disposition: u8) -> Result<Name, Malformed> {
+        let slot = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
+        Ok(Name(word_at(slot, 0).unwrap_or(0)))
     }
 
     /// Takes an argument of `len` bytes whose type word is `ty` as it stands.
     #[inline]
-    pub(crate) fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
+    fn fixed(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
         if !ty.starts::<K::Abi>(self.rest) {
             return Err(self.other_type(ty));
         }
@@ -345,7 +344,7 @@ impl<'b, K: Kernel> Body<'b, K> {
     /// The kind that the sender of a polymorphic argument has chosen: plain data, or a right as its receiver
     /// sees it.
     #[inline]
-    pub(crate) fn polymorphic(&self) -> Result<u8, Malformed> {
+    pub(super) fn polymorphic(&self) -> Result<u8, Malformed> {
         let kind = Type::read::<K::Abi>(self.rest).ok_or(Malformed::Size)?.name;
         if disposition::is_right(kind) && kind > disposition::MOVE_SEND_ONCE {
             Err(Malformed::Type)

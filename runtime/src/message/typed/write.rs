@@ -6,13 +6,12 @@ use mig_abi::MessageType;
 use zerocopy::IntoBytes;
 
 use super::word::{Type, WordForm};
-use crate::abi::{Abi, TypeWords, TypedAbi};
+use crate::abi::{Abi, TypeWords, Typed};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
-use crate::memory::{OolArg, OolMemory, Plain};
+use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
 use crate::message::bytes::padded;
-use crate::message::untyped::write::Copying;
 use crate::right::{AnyRight, PortArray, disposition};
 
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
@@ -26,7 +25,7 @@ const INLINE_BOUND: usize = 1 << 24;
 pub(crate) const RETURN_CODE: Type = Type::inline(MessageType::INTEGER_32.0, 32, 1);
 
 /// For typed ABIs.
-impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
+impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     /// A right in a message from a kernel, whose type word says that the kernel gives up a reference
     /// (`dealloc`).
     pub fn deallocated<'a: 'b>(&mut self, right: AnyRight<'a, K>) {
@@ -299,7 +298,7 @@ impl<'b, K: Kernel<Abi: TypedAbi>> Builder<'b, K> {
     }
 }
 
-impl<K: Kernel> Builder<'_, K> {
+impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
     /// A right, or a polymorphic word, in its slot.
     #[inline]
     pub(crate) fn slot(&mut self, ty: Type, name: Name) {

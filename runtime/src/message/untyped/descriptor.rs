@@ -24,14 +24,6 @@ pub(super) const PORTS: u8 = DescriptorKind::Ports as u8;
 pub(super) const VOLATILE: u8 = DescriptorKind::Volatile as u8;
 pub(super) const GUARDED_PORT: u8 = DescriptorKind::GuardedPort as u8;
 
-/// The number of descriptors of a complex message, and what stands behind it.
-#[inline]
-pub(crate) fn split_count(arguments: &mut [u8]) -> (u32, &mut [u8]) {
-    let count = word_at(arguments, 0);
-    let start = if count.is_some() { COUNT } else { 0 };
-    (count.unwrap_or(0), &mut arguments[start..])
-}
-
 /// A descriptor of memory, or of names of ports, out of line.
 #[derive(Clone, Copy)]
 pub(super) struct OutOfLine {

@@ -5,12 +5,8 @@ use core::mem;
 
 use arrayvec::ArrayVec;
 
-use super::descriptor::{
-    DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, descriptor_len,
-};
-use super::release::release;
-use crate::abi::{Abi, Facts, NDR, UntypedAbi};
-use crate::kern_return::KernReturn;
+use super::descriptor::{DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE};
+use crate::abi::{Abi, Facts, NDR, Untyped};
 use crate::kernel::{Kernel, Name};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
@@ -19,7 +15,7 @@ use crate::message::malformed::Malformed;
 use crate::message::shape::Origin;
 use crate::right::{AnyRight, ArrayRight, Rights, disposition};
 
-impl<'b, K: Kernel> Body<'b, K> {
+impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
     /// Takes the next descriptor, if it is of this kind.
     #[inline]
     fn descriptor(&mut self, kind: u8, len: usize) -> Result<&'b [u8], Malformed> {
@@ -70,25 +66,6 @@ impl<'b, K: Kernel> Body<'b, K> {
         Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
     }
 
-    pub(crate) fn skip_descriptor(&mut self) -> bool {
-        let Some(len) = descriptor_len::<K::Abi>(self.rest).filter(|_| self.descriptors != 0) else {
-            return false;
-        };
-        let (descriptor, rest) = mem::take(&mut self.rest).split_at_mut(len);
-        self.rest = rest;
-        self.descriptors -= 1;
-        // SAFETY: the descriptor is one of a body, and has just left it.
-        unsafe { release(self.kernel.clone(), 1, descriptor, self.origin) };
-        true
-    }
-
-    /// The return code of a reply that is not complex.
-    #[inline]
-    pub(crate) fn return_code(&mut self) -> Result<KernReturn, Malformed> {
-        self.record()?;
-        self.plain()
-    }
-
     /// Takes `len` bytes and the padding behind them.
     #[inline]
     fn bytes(&mut self, len: usize) -> Result<&'b [u8], Malformed> {
@@ -103,24 +80,11 @@ impl<'b, K: Kernel> Body<'b, K> {
         self.rest = rest;
         Ok(&bytes[..len])
     }
-
-    /// Passes over the NDR record.
-    #[inline]
-    pub(crate) fn record(&mut self) -> Result<(), Malformed> {
-        // As in the C stubs nothing looks at it: all kernels of an ABI have one representation.
-        self.bytes(NDR.len()).map(drop)
-    }
-
-    /// Takes plain data of a fixed size.
-    #[inline]
-    pub(crate) fn plain<T: Plain>(&mut self) -> Result<T, Malformed> {
-        T::read_from_bytes(self.bytes(size_of::<T>())?).map_err(|_| Malformed::Size)
-    }
 }
 
 /// For untyped ABIs. Plain data can be taken when no descriptor is left, so that none is ever read in the
 /// place of another.
-impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
+impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
     /// Begins a complex message, which must have so many descriptors.
     ///
     /// # Errors
@@ -240,7 +204,8 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// [`Malformed::Size`]
     #[inline]
     pub fn ndr(&mut self) -> Result<(), Malformed> {
-        self.record()
+        // As in the C stubs nothing looks at it: all kernels of an ABI have one representation.
+        self.bytes(NDR.len()).map(drop)
     }
 
     /// Takes plain data of a fixed size.
@@ -250,7 +215,7 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Body<'b, K> {
     /// [`Malformed::Size`]; [`Malformed::Descriptor`], as for all plain data, while descriptors are left.
     #[inline]
     pub fn value<T: Plain>(&mut self) -> Result<T, Malformed> {
-        self.plain()
+        T::read_from_bytes(self.bytes(size_of::<T>())?).map_err(|_| Malformed::Size)
     }
 
     /// Takes the count of what is out of line, which must be that of its descriptor.

@@ -5,37 +5,19 @@ use core::ffi::CStr;
 use zerocopy::IntoBytes;
 
 use super::descriptor::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
-use crate::abi::{Abi, Facts, NDR, UntypedAbi};
+use crate::abi::{Abi, Facts, NDR, Untyped};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Kernel, Name};
-use crate::memory::{OolArg, OolMemory, Plain};
+use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
 use crate::message::bytes::padded;
 use crate::message::loans::Physical;
 use crate::right::{self, PortArray};
 
-/// How data goes out of line in an untyped message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Copying {
-    /// The memory moves with the message (`dealloc`).
-    pub deallocate: bool,
-    /// The kernel is to copy it at once (`physicalcopy`).
-    pub physical: bool,
-}
-
-impl Copying {
-    /// The kernel shares the memory until somebody writes to it; the sender keeps it.
-    pub const VIRTUAL: Self = Self { deallocate: false, physical: false };
-    /// The memory moves with the message.
-    pub const MOVE: Self = Self { deallocate: true, physical: false };
-    /// The kernel copies the memory at once.
-    pub const PHYSICAL: Self = Self { deallocate: false, physical: true };
-}
-
 /// For untyped ABIs. Descriptors come first, as many as were announced, and plain data after the last of
 /// them: what is appended elsewhere is left out, and the message cannot be sent
 /// ([`KernReturn::MIG_TYPE_ERROR`]).
-impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
+impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
     /// Makes the message complex: this many descriptors follow. Nothing comes before it.
     #[inline]
     pub fn descriptors(&mut self, count: u32) {
@@ -170,7 +152,9 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     /// The NDR record, which stands in front of plain data.
     #[inline]
     pub fn ndr(&mut self) {
-        self.record();
+        if self.ends_descriptors() {
+            self.space.push(&NDR);
+        }
     }
 
     /// Makes the request carry nothing but a code in the place of its rights and its data (`retcode`), unless
@@ -188,6 +172,15 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     #[inline]
     pub fn value<T: Plain>(&mut self, value: &T) {
         self.plain(value.as_bytes());
+    }
+
+    /// Plain data, and zeros up to the ABI's alignment.
+    #[inline]
+    fn plain(&mut self, bytes: &[u8]) {
+        if self.ends_descriptors() {
+            self.space.push(bytes);
+            self.space.push_zeros(padded::<K::Abi>(bytes.len() as u64) as usize - bytes.len());
+        }
     }
 
     /// A count.
@@ -305,7 +298,7 @@ impl<'b, K: Kernel<Abi: UntypedAbi>> Builder<'b, K> {
     }
 }
 
-impl<K: Kernel> Builder<'_, K> {
+impl<K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'_, K> {
     /// Appends the descriptor of a right, which belongs to the message from now on.
     #[inline]
     pub(crate) fn port_descriptor(&mut self, name: Name, disposition: u8) {
@@ -334,23 +327,6 @@ impl<K: Kernel> Builder<'_, K> {
     fn ends_descriptors(&mut self) -> bool {
         self.misused |= self.owed != 0;
         self.owed == 0
-    }
-
-    /// The NDR record.
-    #[inline]
-    pub(crate) fn record(&mut self) {
-        if self.ends_descriptors() {
-            self.space.push(&NDR);
-        }
-    }
-
-    /// Plain data, and zeros up to the ABI's alignment.
-    #[inline]
-    pub(crate) fn plain(&mut self, bytes: &[u8]) {
-        if self.ends_descriptors() {
-            self.space.push(bytes);
-            self.space.push_zeros(padded::<K::Abi>(bytes.len() as u64) as usize - bytes.len());
-        }
     }
 }
 
