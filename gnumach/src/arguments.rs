@@ -5,7 +5,7 @@ use core::slice;
 
 use mig_runtime::Name;
 
-use crate::kernel::{Send, borrowed};
+use crate::task::{SendRight, borrowed};
 
 /// The words of the program's line in the boot script, without the program's own name.
 ///
@@ -38,7 +38,7 @@ impl Arguments {
     /// # Panics
     ///
     /// If there is no such word, or this task has no send right of that number.
-    pub fn port(&mut self) -> Send {
+    pub fn port(&mut self) -> SendRight {
         let name = self.next().and_then(|word| word.parse().ok());
         let name =
             name.expect("the boot script gives no port here; a line needs ${host-port} ${device-port}");

@@ -8,13 +8,11 @@ use alloc::boxed::Box;
 use mach_defs::gnu::exc::{self, Exc, Integer, RpcLongInteger};
 use mach_defs::gnu::mach;
 use mig_runtime::platform::{Platform, SpawnError};
-use mig_runtime::{KernReturn, Port, ReceiveRight, SendRight, Server};
+use mig_runtime::{KernReturn, Port, Server};
 
-use crate::kernel::{GnuMach, task};
+use crate::task::{GnuMach, ReceiveRight, SendRight, task};
+use crate::thread::THREAD_STATE;
 use crate::{Bare, println};
-
-/// `i386_THREAD_STATE`
-pub(crate) const THREAD_STATE: i32 = 1;
 
 /// `TASK_EXCEPTION_PORT`
 const TASK_EXCEPTION_PORT: i32 = 3;
@@ -48,7 +46,7 @@ pub fn report() -> Result<(), KernReturn> {
 /// # Errors
 ///
 /// As `task_set_special_port`.
-pub fn send_to(task: &crate::Send, port: &crate::Receive) -> Result<(), KernReturn> {
+pub fn send_to(task: &SendRight, port: &ReceiveRight) -> Result<(), KernReturn> {
     Ok(mach::task_set_special_port(task, TASK_EXCEPTION_PORT, &port.make_send()?)?)
 }
 
@@ -60,8 +58,8 @@ impl Exc<GnuMach> for Report {
     fn exception_raise(
         &self,
         _exception_port: Port<'_, GnuMach>,
-        thread: SendRight<GnuMach>,
-        task: SendRight<GnuMach>,
+        thread: SendRight,
+        task: SendRight,
         exception: Integer,
         code: Integer,
         subcode: RpcLongInteger,

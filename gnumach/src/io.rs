@@ -5,15 +5,14 @@ use core::arch::asm;
 use mach_defs::gnu::mach_i386;
 use mig_runtime::KernReturn;
 
-use crate::Send;
-use crate::kernel::task;
+use crate::task::{SendRight, task};
 
 /// Lets this task use the I/O ports from `first` to `last`. The master device port entitles to it.
 ///
 /// # Errors
 ///
 /// As `i386_io_perm_create` and `i386_io_perm_modify`.
-pub fn allow(device: &Send, first: u16, last: u16) -> Result<(), KernReturn> {
+pub fn allow(device: &SendRight, first: u16, last: u16) -> Result<(), KernReturn> {
     let permission = mach_i386::i386_io_perm_create(device, first as _, last as _)?;
     Ok(mach_i386::i386_io_perm_modify(&task(), &permission, true)?)
 }
@@ -92,7 +91,7 @@ const DEBUG_EXIT: u16 = 0xf4;
 /// # Errors
 ///
 /// As [`allow`].
-pub fn end_qemu(device: &Send, value: u8) -> Result<(), KernReturn> {
+pub fn end_qemu(device: &SendRight, value: u8) -> Result<(), KernReturn> {
     allow(device, DEBUG_EXIT, DEBUG_EXIT)?;
     // SAFETY: nothing else is at this port, and the device ends the machine.
     unsafe { write(DEBUG_EXIT, value) };

@@ -34,21 +34,23 @@ pub mod exception;
 pub mod io;
 
 mod arguments;
+mod block;
 mod kernel;
 mod platform;
 #[cfg(feature = "program")]
 mod program;
 mod sync;
+mod task;
 mod thread;
 mod trap;
 mod wire;
 
 pub use arguments::Arguments;
-pub use kernel::{Borrowed, GnuMach, Pages, Receive, Send, task};
 pub use platform::Bare;
 #[cfg(feature = "program")]
 pub use program::{count_allocations, counted_allocations};
 pub use sync::{Condvar, RawMutex};
+pub use task::{Borrowed, GnuMach, ReceiveRight, SendRight, task};
 pub use thread::{JoinHandle, exit, fork, sleep, wire_current};
 pub use wire::wire_task;
 

@@ -7,11 +7,10 @@ use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use mach_defs::gnu::mach_host;
-use mig_runtime::SendRight;
 use mig_runtime::platform::{Panicked, Platform, SpawnError};
 
-use crate::kernel::GnuMach;
 use crate::sync::{Condvar, RawMutex};
+use crate::task::{GnuMach, SendRight};
 use crate::thread::{self, JoinHandle};
 use crate::trap;
 

@@ -13,9 +13,10 @@ use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;
 
-use crate::kernel::task;
+use crate::block::{Block, STACK, current};
 use crate::sync::RawMutex;
-use crate::thread::{STACK, current, use_floating_point};
+use crate::task::task;
+use crate::thread::use_floating_point;
 use crate::wire::wire_own;
 use crate::{Arguments, println};
 
@@ -51,7 +52,7 @@ global_asm!(
 #[repr(C, align(65536))]
 struct MainStack([u8; STACK]);
 
-const _: () = assert!(align_of::<MainStack>() == STACK && size_of::<crate::thread::Block>() <= 64);
+const _: () = assert!(align_of::<MainStack>() == STACK && size_of::<Block>() <= 64);
 
 static mut MAIN_STACK: MainStack = MainStack([0; STACK]);
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use mach_defs::gnu::gnumach;
 use mig_runtime::platform;
 
-use crate::kernel::task;
+use crate::task::task;
 use crate::trap;
 
 /// `GSYNC_TIMED`

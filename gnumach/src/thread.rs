@@ -1,27 +1,22 @@
-//! Threads: stacks, what a thread has for itself, start and end.
-//!
-//! A stack is a block of [`STACK`] bytes that begins at a multiple of that, so that a thread finds its own
-//! [`Block`], at the end of it, from the address of anything on its stack. No register is needed for it.
+//! Threads: their stacks, start and end.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use mach_defs::gnu::mach::{self, VmAddress};
 use mach_defs::gnu::{gnumach, mach_host};
 use mig_runtime::platform::{Panicked, SpawnError, Thread};
-use mig_runtime::{KernReturn, Name, SendRight};
+use mig_runtime::{KernReturn, Name};
 
-use crate::kernel::{self, GnuMach, borrowed, task};
-use crate::{sync, trap, wire};
+use crate::block::{Block, Ended, STACK, Work, block_of, current, current_port};
+use crate::sync;
+use crate::task::{self, GnuMach, SendRight, borrowed, task};
+use crate::wire::{self, PAGE};
 
-/// Bytes of a stack, [`Block`] and guard page included.
-pub(crate) const STACK: usize = 64 << 10;
-
-/// Bytes of a page.
-pub(crate) const PAGE: usize = 4096;
+/// `i386_THREAD_STATE`
+pub(crate) const THREAD_STATE: i32 = 1;
 
 /// `VM_PROT_READ | VM_PROT_WRITE`
 const READ_WRITE: i32 = 3;
@@ -29,61 +24,6 @@ const READ_WRITE: i32 = 3;
 const ALL: i32 = 7;
 /// `VM_INHERIT_COPY`
 const INHERIT_COPY: i32 = 1;
-
-/// What a thread has for itself, at the end of its stack. All zeros at first.
-#[repr(C, align(16))]
-pub(crate) struct Block {
-    /// The thread's own port.
-    port: Cell<Name>,
-    /// Where the replies to its calls come to.
-    pub(crate) reply_port: Cell<Name>,
-    /// Whether the threads that it starts are [wired](wire_current), as it is itself.
-    wired: Cell<bool>,
-    /// Whether its allocations are counted, and those of the threads that it starts.
-    pub(crate) counted: Cell<bool>,
-    /// What it is to do, until it does it.
-    work: Cell<Option<Box<Work>>>,
-}
-
-struct Work {
-    body: Box<dyn FnOnce() + Send>,
-    ended: Arc<Ended>,
-}
-
-impl Work {
-    fn run(self) {
-        (self.body)();
-        self.ended.0.store(1, Ordering::Release);
-        sync::wake(&self.ended.0, true);
-    }
-}
-
-/// Whether a thread has ended: 0 or 1.
-#[derive(Default)]
-struct Ended(AtomicU32);
-
-/// The calling thread's block.
-pub(crate) fn current() -> &'static Block {
-    let here = 0_u8;
-    let stack = (&raw const here).expose_provenance() & !(STACK - 1);
-    // SAFETY: every thread of a program runs on such a stack, the block is there as long as it runs, and no
-    // other thread uses it then.
-    unsafe { &*ptr::with_exposed_provenance(block_of(stack)) }
-}
-
-/// The address of the block on the stack that begins at this address.
-const fn block_of(stack: usize) -> usize {
-    stack + STACK - size_of::<Block>()
-}
-
-/// The calling thread's own port, borrowed for a call.
-pub(crate) fn current_port() -> kernel::Borrowed<crate::Send> {
-    let port = &current().port;
-    if port.get() == Name::NULL {
-        port.set(trap::thread_self());
-    }
-    borrowed(port.get())
-}
 
 /// The privileged host port, once a thread has been wired with it.
 static WIRED_BY: AtomicU32 = AtomicU32::new(0);
@@ -94,7 +34,7 @@ static WIRED_BY: AtomicU32 = AtomicU32::new(0);
 /// # Errors
 ///
 /// As `thread_wire`: the port is not the privileged one of the host.
-pub fn wire_current(host: &crate::Send) -> Result<(), KernReturn> {
+pub fn wire_current(host: &SendRight) -> Result<(), KernReturn> {
     mach_host::thread_wire(host, &current_port(), true)?;
     if WIRED_BY.load(Ordering::Relaxed) == 0 {
         WIRED_BY.store(host.try_clone()?.into_raw().0, Ordering::Relaxed);
@@ -106,12 +46,6 @@ pub fn wire_current(host: &crate::Send) -> Result<(), KernReturn> {
 /// A thread that was started.
 #[derive(Debug)]
 pub struct JoinHandle(Arc<Ended>);
-
-impl core::fmt::Debug for Ended {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(if self.0.load(Ordering::Relaxed) == 0 { "running" } else { "ended" })
-    }
-}
 
 impl JoinHandle {
     /// Waits until the thread has ended.
@@ -166,11 +100,11 @@ fn start(work: Box<Work>) -> Result<(), KernReturn> {
 /// # Errors
 ///
 /// As `task_create` and `thread_create`.
-pub fn fork(body: impl FnOnce() + core::marker::Send + 'static) -> Result<crate::Send, KernReturn> {
+pub fn fork(body: impl FnOnce() + Send + 'static) -> Result<SendRight, KernReturn> {
     let stack = Stack::allocate()?;
     let block = stack.block();
     let body = Box::new(move || {
-        kernel::forget_task();
+        task::forget_task();
         wire::forget();
         body();
         exit();
@@ -227,7 +161,7 @@ impl Drop for Stack {
 
 /// Lets a new thread begin in [`enter`], on a stack that ends at `top`.
 #[cfg(target_arch = "x86_64")]
-fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
+fn set_registers(thread: &SendRight, top: usize) -> Result<(), KernReturn> {
     // `struct i386_thread_state`, 21 registers of 8 bytes; the kernel sets the segments.
     let mut registers = [0_u64; 21];
     registers[16] = enter as *const () as u64;
@@ -237,18 +171,18 @@ fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
     for (words, register) in words.chunks_exact_mut(2).zip(registers) {
         words.copy_from_slice(&[register as u32, (register >> 32) as u32]);
     }
-    Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &words)?)
+    Ok(mach::thread_set_state(thread, THREAD_STATE, &words)?)
 }
 
 /// Lets a new thread begin in [`enter`], on a stack that ends at `top`.
 #[cfg(target_arch = "x86")]
-fn set_registers(thread: &crate::Send, top: usize) -> Result<(), KernReturn> {
+fn set_registers(thread: &SendRight, top: usize) -> Result<(), KernReturn> {
     // `struct i386_thread_state`; the kernel sets the segments.
     let mut registers = [0_u32; 17];
     registers[12] = enter as *const () as u32;
     // As if called: a return address lies below the aligned end.
     registers[15] = top as u32 - 4;
-    Ok(mach::thread_set_state(thread, crate::exception::THREAD_STATE, &registers)?)
+    Ok(mach::thread_set_state(thread, THREAD_STATE, &registers)?)
 }
 
 /// Uses the floating-point unit, at the first use of which the kernel allocates memory for its state. That

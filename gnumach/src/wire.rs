@@ -6,9 +6,10 @@ use mach_defs::gnu::mach::{self, VmAddress};
 use mach_defs::gnu::{gnumach, mach_host};
 use mig_runtime::{KernReturn, Name};
 
-use crate::Send;
-use crate::kernel::{borrowed, task};
-use crate::thread::PAGE;
+use crate::task::{SendRight, borrowed, task};
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
 
 /// `VM_WIRE_CURRENT`
 const CURRENT: i32 = 1;
@@ -28,7 +29,7 @@ static HOST: AtomicU32 = AtomicU32::new(0);
 /// # Errors
 ///
 /// As `vm_wire_all`: the port is not the privileged one of the host, or there is not enough memory.
-pub fn wire_task(host: &Send) -> Result<(), KernReturn> {
+pub fn wire_task(host: &SendRight) -> Result<(), KernReturn> {
     if HOST.load(Ordering::Relaxed) == 0 {
         // Without a mapping at address 0 the kernel takes the space before the first one for a hole, and
         // wires nothing. What is mapped there is of no use but to catch null pointers.

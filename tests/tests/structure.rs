@@ -54,8 +54,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     // A kernel has an ABI, the ABI says how its messages are read and written, and what messages carry,
     // rights and memory, is the kernel's.
     ("runtime", &["abi", "kernel", "memory", "message", "right"]),
-    // The kernel is what its threads and its platform call, and it starts them.
-    ("gnumach", &["exception", "kernel", "platform", "sync", "thread", "wire"]),
     // The core has the queues of what the other three do, and they are methods of it.
     ("vm", &["core", "evict", "faults", "objects"]),
     // The loader has the symbols of the functions that it stands in for, and these look at the program that

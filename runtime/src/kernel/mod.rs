@@ -4,6 +4,7 @@
 pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
+mod native;
 mod no_wait;
 mod remains;
 
@@ -19,6 +20,7 @@ use crate::kern_return::KernReturn;
 #[doc(inline)]
 pub use mig_abi::RightKind;
 
+pub use self::native::{Deallocate, Region, message_size};
 pub use self::no_wait::NoWait;
 pub use self::remains::Remains;
 
@@ -126,27 +128,6 @@ impl MsgCall {
             ),
             ..self
         }
-    }
-
-    /// The option bits (`mach_msg_option_t`) of this call.
-    pub const fn option_bits<A: Abi>(&self) -> u32 {
-        let mut bits = self.options;
-        if self.send {
-            bits |= MsgOption::SEND_MSG.bits;
-        }
-        if self.receive.is_some() {
-            bits |= MsgOption::RCV_MSG.bits;
-        }
-        if self.send_timeout.is_some() {
-            bits |= MsgOption::SEND_TIMEOUT.bits;
-        }
-        if self.receive_timeout.is_some() {
-            bits |= MsgOption::RCV_TIMEOUT.bits;
-        }
-        if self.large {
-            bits |= A::FACTS.receive_large;
-        }
-        bits
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use gnumach::Send;
+use gnumach::SendRight;
 
 use crate::Checks;
 use crate::child::Child;
@@ -55,7 +55,7 @@ fn two_halves(checks: &mut Checks, memory: &mut Memory, round: u32, mine: fn(usi
 
 /// Uses more memory than the machine and its paging space have together, which a child must not survive, and
 /// then in another one half of that.
-pub(crate) fn outgrow(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn outgrow(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     // A page of this task could be the one for which there is no room.
     gnumach::wire_task(host).expect("the task is wired");
     let child = Child::start(move |checks| touch(checks, mebibytes));

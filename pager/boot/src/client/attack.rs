@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use gnumach::{GnuMach, Receive, Send};
+use gnumach::{GnuMach, ReceiveRight, SendRight};
 use mach_defs::gnu::{default_pager, memory_object, memory_object_default, notify};
-use mig_runtime::{Dest, MsgBuf, OolMemory, ReceiveRight, SendOptions, Type};
+use mig_runtime::{Dest, MsgBuf, OolMemory, SendOptions, Type};
 
 use crate::Checks;
 use crate::memory::{Memory, PAGE};
@@ -15,7 +15,7 @@ use crate::object::{create, manager};
 const LARGE: usize = 256 << 10;
 
 /// Sends it to the pager's public port and to an object, both of which work all the same then.
-pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn attack(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let manager = manager(host);
     let object = create(&manager, mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
@@ -32,13 +32,13 @@ pub(crate) fn attack(checks: &mut Checks, host: &Send, mebibytes: u32) {
     // An object port is not for administrators.
     let info = default_pager::default_pager_info(&object);
     checks.that(info.is_err(), "an object answers for the pager");
-    let wild = default_pager::default_pager_object_pages(&manager, &Send::null(GnuMach), 0);
+    let wild = default_pager::default_pager_object_pages(&manager, &SendRight::null(GnuMach), 0);
     checks.that(wild.is_err(), "a null object has pages");
 }
 
 /// Sends messages that would stop a pager or use up the memory of the machine, each followed by a look
 /// whether memory is still paged, the kernel's and an object's.
-pub(crate) fn exhaust(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn exhaust(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let manager = manager(host);
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);
@@ -103,7 +103,7 @@ pub(crate) fn exhaust(checks: &mut Checks, host: &Send, mebibytes: u32) {
 }
 
 /// Sends so many bytes that are nowhere yet.
-fn send_untouched(port: &Send, id: i32, size: usize) {
+fn send_untouched(port: &SendRight, id: i32, size: usize) {
     let Ok(memory) = OolMemory::allocate(&GnuMach, size) else { return };
     let mut buffer = MsgBuf::<256>::new();
     let mut request = buffer.request(&GnuMach);
@@ -112,7 +112,7 @@ fn send_untouched(port: &Send, id: i32, size: usize) {
 }
 
 /// Unknown ids, and those of the kernel's messages with nothing or with nonsense in them.
-fn malformed(port: &Send) {
+fn malformed(port: &SendRight) {
     let ids = (2200..2212).chain(2250..2254).chain(2275..2283).chain([0, -1, 64, 70, 72, 2100, i32::MAX]);
     for id in ids {
         let mut buffer = MsgBuf::<64>::new();
@@ -141,7 +141,7 @@ fn malformed(port: &Send) {
 }
 
 /// Well-formed messages that only the kernel may send.
-fn forged(port: &Send) {
+fn forged(port: &SendRight) {
     let control = new_port();
     let (Ok(right), Ok(name)) = (control.make_send(), new_port().make_send()) else { return };
     let data: &[u8] = &[0xee; PAGE];
@@ -180,6 +180,6 @@ fn forged(port: &Send) {
     drop((right, name));
 }
 
-fn new_port() -> Receive {
+fn new_port() -> ReceiveRight {
     ReceiveRight::allocate(&GnuMach).expect("mach_port_allocate")
 }

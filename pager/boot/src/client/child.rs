@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
-use gnumach::{Send, task};
+use gnumach::{SendRight, task};
 use mach_defs::gnu::{mach, mach_port};
 
 use crate::Checks;
@@ -11,7 +11,7 @@ use crate::memory::Shared;
 
 /// A copy of this task. It has a copy of all memory.
 pub(crate) struct Child {
-    task: Send,
+    task: SendRight,
     /// How many checks it has made, once it is done, and how many of them failed.
     results: Shared,
 }

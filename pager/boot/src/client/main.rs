@@ -35,7 +35,7 @@ mod boot {
     mig_runtime::include_interface!("boot");
 }
 
-use gnumach::{Arguments, GnuMach, Send, println};
+use gnumach::{Arguments, GnuMach, SendRight, println};
 use mach_defs::gnu::mach;
 use mig_runtime::CallError;
 
@@ -112,7 +112,7 @@ fn main(mut arguments: Arguments) {
 }
 
 /// The port to the pager's supervisor.
-fn supervisor() -> Result<Send, CallError<GnuMach>> {
+fn supervisor() -> Result<SendRight, CallError<GnuMach>> {
     mach::task_get_special_port(&gnumach::task(), TASK_BOOTSTRAP_PORT)
 }
 

@@ -4,7 +4,7 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::sync::atomic::AtomicU32;
 
-use gnumach::{GnuMach, Send, task};
+use gnumach::{GnuMach, SendRight, task};
 use mach_defs::gnu::mach::{self, VmAddress};
 use mig_runtime::{CallError, Kernel, OolMemory};
 
@@ -28,7 +28,7 @@ impl Memory {
     }
 
     /// Some MiB of a memory object, or a copy of them.
-    pub(crate) fn map(object: &Send, mebibytes: u32, copy: bool) -> Self {
+    pub(crate) fn map(object: &SendRight, mebibytes: u32, copy: bool) -> Self {
         let size = (mebibytes as usize) << 20;
         let address = map_into(&task(), object, size, copy).expect("vm_map");
         // SAFETY: the memory is new, and nobody else's.
@@ -97,8 +97,8 @@ pub(crate) fn make_room() {
 
 /// Maps a memory object into a task.
 pub(crate) fn map_into(
-    into: &Send,
-    object: &Send,
+    into: &SendRight,
+    object: &SendRight,
     size: usize,
     copy: bool,
 ) -> Result<VmAddress, CallError<GnuMach>> {

@@ -1,6 +1,6 @@
 //! Works on objects that the pager makes for whoever asks.
 
-use gnumach::{GnuMach, Send, task};
+use gnumach::{GnuMach, SendRight, task};
 use mach_defs::gnu::mach::{self, VmAddress};
 use mach_defs::gnu::{default_pager, mach_port};
 use mig_runtime::ReceiveRight;
@@ -9,19 +9,19 @@ use crate::memory::{Memory, PAGE, make_room, map_into, page};
 use crate::{Checks, boot, supervisor};
 
 /// The default memory manager of the machine: the kernel tells it to who asks for a change to none.
-pub(crate) fn manager(host: &Send) -> Send {
+pub(crate) fn manager(host: &SendRight) -> SendRight {
     mach::vm_set_default_memory_manager(host, &ReceiveRight::null(GnuMach)).expect("the default manager")
 }
 
 /// A new object of some MiB.
-pub(crate) fn create(manager: &Send, mebibytes: u32) -> Send {
+pub(crate) fn create(manager: &SendRight, mebibytes: u32) -> SendRight {
     let size = (mebibytes as VmAddress) << 20;
     default_pager::default_pager_object_create(manager, size).expect("default_pager_object_create")
 }
 
 /// Maps an object into this task and another one: each sees what the other writes, and it stays when a
 /// mapping goes.
-pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn share(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let object = create(&manager(host), mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
     memory.fill(1, |_| true);
@@ -53,7 +53,7 @@ pub(crate) fn share(checks: &mut Checks, host: &Send, mebibytes: u32) {
 ///
 /// The kernel copies a page before it is written. Once the copy has a memory object, because some of it has
 /// been paged out, the kernel gives such a page to the pager at once, with `memory_object_data_initialize`.
-pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn copy(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let object = create(&manager(host), mebibytes);
     let mut memory = Memory::map(&object, mebibytes, false);
     memory.fill(1, |_| true);
@@ -71,7 +71,7 @@ pub(crate) fn copy(checks: &mut Checks, host: &Send, mebibytes: u32) {
 
 /// Has memory from before and after a change of the default memory manager: each keeps the objects that it
 /// has.
-pub(crate) fn change(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn change(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let first = manager(host);
     let mut old = Memory::allocate(mebibytes);
     old.fill(1, |_| true);
@@ -101,7 +101,7 @@ fn set_manager(pager: u32) {
 }
 
 /// Asks the pager about its space and its objects.
-pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
+pub(crate) fn ask(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let manager = manager(host);
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);
@@ -129,7 +129,7 @@ pub(crate) fn ask(checks: &mut Checks, host: &Send, mebibytes: u32) {
 }
 
 /// Uses other memory until some of this memory has been paged out.
-fn page_out(manager: &Send, memory: &Memory, mebibytes: u32) {
+fn page_out(manager: &SendRight, memory: &Memory, mebibytes: u32) {
     let mut other = Memory::allocate(2 * mebibytes);
     for round in 100..110 {
         other.fill(round, |_| true);
@@ -140,7 +140,7 @@ fn page_out(manager: &Send, memory: &Memory, mebibytes: u32) {
 }
 
 /// The name port of the memory object below some memory, if it is one of the pager's.
-fn name_of(manager: &Send, memory: &Memory) -> Option<Send> {
+fn name_of(manager: &SendRight, memory: &Memory) -> Option<SendRight> {
     let objects = default_pager::default_pager_objects(manager, 0, 0).expect("default_pager_objects");
     assert_eq!(objects.ports.len(), objects.objects.len(), "a port for each object");
     // The kernel tells the name port of what is mapped at an address.

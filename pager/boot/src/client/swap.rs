@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use gnumach::Send;
+use gnumach::SendRight;
 use mach_defs::gnu::default_pager::{self, default_pager_paging_file};
 use mach_defs::gnu::hurd::default_pager::default_pager_storage_info;
 use mig_runtime::KernReturn;
@@ -16,7 +16,7 @@ use crate::object::manager;
 const DISKS: [&CStr; 2] = if cfg!(target_arch = "x86") { [c"hd0", c"hd2"] } else { [c"ata", c"ata2"] };
 
 /// Adds a disk, takes the first one away, adds it again; and asks for what makes no sense.
-pub(crate) fn swap(checks: &mut Checks, host: &Send, device: &Send, mebibytes: u32) {
+pub(crate) fn swap(checks: &mut Checks, host: &SendRight, device: &SendRight, mebibytes: u32) {
     let manager = manager(host);
     let file = |name: &CStr, add| {
         default_pager_paging_file(&manager, device, name, add).map_err(|error| error.code())

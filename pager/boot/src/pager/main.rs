@@ -81,7 +81,11 @@ fn main(mut arguments: Arguments) {
 }
 
 /// Serves until every client has ended. True if all is as it must be.
-fn run(host: &gnumach::Send, device: &gnumach::Send, arguments: Arguments) -> Result<bool, &'static str> {
+fn run(
+    host: &gnumach::SendRight,
+    device: &gnumach::SendRight,
+    arguments: Arguments,
+) -> Result<bool, &'static str> {
     let mut disks = Vec::new();
     let mut programs = Vec::new();
     let mut ballast = 0;
@@ -136,7 +140,7 @@ const PAGE_SIZE: usize = 4096;
 /// The priority of the disk that a pager begins with: above those that are added.
 const PRIORITY: u8 = 4;
 
-fn open(master: &gnumach::Send, name: &str) -> Result<Swap, &'static str> {
+fn open(master: &gnumach::SendRight, name: &str) -> Result<Swap, &'static str> {
     let refused = |error: &dyn core::fmt::Display| println!("pager: the disk {name}: {error}");
     let useless = "its disk is of no use; x86_64 has `ata`, which this program drives, and i386 `hd0`";
     let disk = AnyDisk::open(master, name).inspect_err(|code| refused(code)).map_err(|_| useless)?;
@@ -174,7 +178,7 @@ fn memory_for_notes(store: &Swap, share: u64) -> u64 {
 }
 
 /// Starts a pager, of which the kernel does not know yet.
-fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'static str> {
+fn start(host: &gnumach::SendRight, space: Swap, notes: u64) -> Result<Pager, &'static str> {
     let wire = host.try_clone().map_err(|_| "no right to the host")?;
     let prepare = move |duty| {
         // What makes memory free may use what the kernel keeps for emergencies. What takes memory waits as
@@ -209,7 +213,7 @@ fn start(host: &gnumach::Send, space: Swap, notes: u64) -> Result<Pager, &'stati
 }
 
 /// Makes a pager the default memory manager. Another one that was it keeps the objects that it has.
-fn set_manager(host: &gnumach::Send, pager: &Pager) -> Result<(), KernReturn> {
+fn set_manager(host: &gnumach::SendRight, pager: &Pager) -> Result<(), KernReturn> {
     mach::vm_set_default_memory_manager(host, pager.pager().manager_port())?;
     Ok(())
 }

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use gnumach::exception::{self, Report};
-use gnumach::{Bare, GnuMach, Receive, Send, println};
+use gnumach::{Bare, GnuMach, ReceiveRight, SendRight, println};
 use mach_defs::gnu::notify::{self, Notify};
 use mach_defs::gnu::{exc, mach};
 use mig_runtime::platform::Mutex;
-use mig_runtime::{DeadName, KernReturn, Name, Port, PortSet, ReceiveRight, SendRight, Server};
+use mig_runtime::{DeadName, KernReturn, Name, Port, PortSet, Server};
 
 use crate::boot::{self, Boot, Natural};
 use crate::newer::{self, VmSize};
@@ -21,21 +21,21 @@ const TASK_BOOTSTRAP_PORT: i32 = 4;
 
 /// Starts programs, reports their exceptions, and waits for their end.
 pub(crate) struct Supervisor<'a> {
-    host: &'a Send,
+    host: &'a SendRight,
     pagers: &'a [Pager],
     ports: PortSet<GnuMach>,
     /// The bootstrap port of the programs.
-    boot: Receive,
+    boot: ReceiveRight,
     /// Where the kernel tells of their end.
-    notify: Receive,
+    notify: ReceiveRight,
     /// Where it tells of their exceptions: their own memory may be what is amiss.
-    exceptions: Receive,
+    exceptions: ReceiveRight,
     programs: Mutex<Bare, Vec<Program>>,
 }
 
 /// A program.
 pub(crate) struct Program {
-    task: Send,
+    task: SendRight,
     must_die: bool,
     /// How many checks it has made, and how many of them failed.
     done: Option<(u32, u32)>,
@@ -54,7 +54,7 @@ impl Program {
 
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
-        host: &'a Send,
+        host: &'a SendRight,
         pagers: &'a [Pager],
         programs: Vec<Program>,
     ) -> Result<Self, KernReturn> {

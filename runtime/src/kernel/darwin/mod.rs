@@ -41,17 +41,14 @@
 //! the tests.
 
 use core::ffi::CStr;
-use core::fmt;
 use core::mem::MaybeUninit;
-use core::ops::{Deref, DerefMut};
-use core::ptr::{self, NonNull};
 use core::slice;
-
-use mig_abi::{MsgOption, NotificationId};
 
 use crate::abi::{Abi, Apple};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use crate::kernel::{
+    Deallocate, Kernel, MsgCall, Name, Notification, PortKind, Region, RightKind, message_size,
+};
 use crate::message::bytes::word_at;
 use crate::message::header::COMPLEX;
 use crate::right::disposition;
@@ -139,67 +136,11 @@ impl Darwin {
     }
 }
 
-/// A part of the task's address space; dropping it gives it back.
-pub struct Region {
-    /// Dangling where there are no bytes.
-    address: NonNull<u8>,
-    size: usize,
-}
-
-// SAFETY: it owns the bytes, and no thread has more to do with them than another.
-unsafe impl Send for Region {}
-
-// SAFETY: a shared reference gives only shared access to the bytes.
-unsafe impl Sync for Region {}
-
-impl Region {
-    /// # Safety
-    ///
-    /// The task has so many bytes at this address, which nobody else claims; or `size` is 0.
-    unsafe fn new(address: u64, size: usize) -> Self {
-        let address =
-            if size == 0 { None } else { NonNull::new(ptr::with_exposed_provenance_mut(address as usize)) };
-        match address {
-            Some(address) => Self { address, size },
-            None => Self { address: NonNull::dangling(), size: 0 },
-        }
-    }
-
-    fn into_address(self) -> u64 {
-        let region = core::mem::ManuallyDrop::new(self);
-        if region.size == 0 { 0 } else { region.address.as_ptr().expose_provenance() as u64 }
-    }
-}
-
-impl Deref for Region {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: it owns so many bytes there, which the kernel has initialised.
-        unsafe { slice::from_raw_parts(self.address.as_ptr(), self.size) }
-    }
-}
-
-impl DerefMut for Region {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and the borrow is exclusive.
-        unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), self.size) }
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        if self.size != 0 {
-            let address = self.address.as_ptr().expose_provenance() as u64;
-            // SAFETY: it owns the memory, and this is its end.
-            let _ = unsafe { system::mach_vm_deallocate(address, self.size as u64) };
-        }
-    }
-}
-
-impl fmt::Debug for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Region({} bytes)", self.size)
+impl Deallocate for Darwin {
+    unsafe fn deallocate(address: u64, size: usize) {
+        // It fails only for memory that is not there.
+        // SAFETY: the caller's promise.
+        let _ = unsafe { system::mach_vm_deallocate(address, size as u64) };
     }
 }
 
@@ -211,7 +152,7 @@ pub struct Lent<'a>(&'a [u8]);
 // `mach_msg` returns success.
 unsafe impl Kernel for Darwin {
     type Abi = Apple;
-    type Region = Region;
+    type Region = Region<Self>;
     type Lent<'a> = Lent<'a>;
 
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
@@ -220,17 +161,14 @@ unsafe impl Kernel for Darwin {
             // Such a call must not be divided, and its send does not wait.
             call.send_timeout = None;
         }
-        let differ =
-            call.send_timeout.zip(call.receive_timeout).is_some_and(|(send, receive)| send != receive);
-        if call.send && call.receive.is_some() && differ {
-            // There is only one time in a call.
-            // SAFETY: the caller's promise.
-            unsafe { trap(buffer, MsgCall { receive: None, ..call }) }?;
-            // SAFETY: nothing is sent.
-            return unsafe { trap(buffer, MsgCall { send: false, ..call }) };
-        }
+        let (first, then) = call.halves();
         // SAFETY: the caller's promise.
-        unsafe { trap(buffer, call) }
+        unsafe { trap(buffer, first) }?;
+        match then {
+            // SAFETY: nothing is sent.
+            Some(receive) => unsafe { trap(buffer, receive) },
+            None => Ok(()),
+        }
     }
 
     fn allocate_port(&self) -> Result<Name, KernReturn> {
@@ -285,13 +223,8 @@ unsafe impl Kernel for Darwin {
         which: Notification,
         notify: Name,
     ) -> Result<Name, KernReturn> {
-        let (id, sync) = match which {
-            Notification::PortDestroyed => (NotificationId::PortDestroyed, 0),
-            Notification::NoSenders { sync } => (NotificationId::NoSenders, sync),
-            Notification::DeadName => (NotificationId::DeadName, 0),
-            Notification::SendPossible => (NotificationId::SendPossible, 0),
-        };
-        system::mach_port_request_notification(name, id as i32, sync, notify, disposition::MAKE_SEND_ONCE)
+        let (id, sync) = (which.id() as i32, which.sync());
+        system::mach_port_request_notification(name, id, sync, notify, disposition::MAKE_SEND_ONCE)
     }
 
     fn reply_port(&self) -> Result<Name, KernReturn> {
@@ -305,17 +238,17 @@ unsafe impl Kernel for Darwin {
         system::mig_dealloc_reply_port(name);
     }
 
-    fn allocate(&self, size: usize) -> Result<Region, KernReturn> {
+    fn allocate(&self, size: usize) -> Result<Region<Self>, KernReturn> {
         let address = if size == 0 { 0 } else { system::mach_vm_allocate(size as u64)? };
         // SAFETY: the kernel has just made this memory for the caller.
         Ok(unsafe { Region::new(address, size) })
     }
 
-    fn region_into_wire(&self, region: Region) -> u64 {
+    fn region_into_wire(&self, region: Region<Self>) -> u64 {
         region.into_address()
     }
 
-    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Region {
+    unsafe fn region_from_wire(&self, address: u64, size: usize) -> Region<Self> {
         // SAFETY: the caller's promise.
         unsafe { Region::new(address, size) }
     }
@@ -335,30 +268,15 @@ unsafe impl Kernel for Darwin {
 ///
 /// As [`Kernel::mach_msg`].
 unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
-    let facts = const { Apple::FACTS };
-    let mut options = call.options;
-    let mut time = 0;
-    let (mut send_size, mut receive_size) = (0, 0);
-    if call.send {
-        options |= MsgOption::SEND_MSG.bits;
-        if let Some(timeout) = call.send_timeout {
-            (options, time) = (options | MsgOption::SEND_TIMEOUT.bits, timeout);
-        }
-        // SAFETY: the caller sends an initialised header.
-        send_size = unsafe { message_size(buffer) };
-    }
+    let (options, time) = (call.option_bits::<Apple>(), call.time());
+    // SAFETY: the caller sends an initialised header.
+    let send_size = if call.send { unsafe { message_size(buffer) } } else { 0 };
+    let mut receive_size = 0;
     if call.receive.is_some() {
-        options |= MsgOption::RCV_MSG.bits;
-        if let Some(timeout) = call.receive_timeout {
-            (options, time) = (options | MsgOption::RCV_TIMEOUT.bits, timeout);
-        }
-        if call.large {
-            options |= facts.receive_large;
-        }
         receive_size = u32::try_from(size_of_val(buffer)).unwrap_or(u32::MAX);
         if !call.send {
             // Of a message that is too large the kernel writes only the size.
-            let header = buffer.len().min(facts.header / size_of::<u64>());
+            let header = buffer.len().min(const { Apple::FACTS.header } / size_of::<u64>());
             buffer[..header].fill(MaybeUninit::new(0));
         }
     }
@@ -413,16 +331,4 @@ unsafe fn to_kernel_object(
         pair(receive_size, 0),
         timeout.into(),
     ]
-}
-
-/// `msgh_size`
-///
-/// # Safety
-///
-/// The first word of the buffer is initialised.
-unsafe fn message_size(buffer: &[MaybeUninit<u64>]) -> u32 {
-    let Some(first) = buffer.first() else { return 0 };
-    // SAFETY: the caller's promise.
-    let first = unsafe { first.assume_init() };
-    (first >> 32) as u32
 }

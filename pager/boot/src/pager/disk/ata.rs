@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use gnumach::{Bare, Send, io};
+use gnumach::{Bare, SendRight, io};
 use mach_pager::store::{Disk, DiskError};
 use mig_runtime::platform::{Mutex, Platform};
 
@@ -60,7 +60,7 @@ pub(crate) struct Ata {
 
 impl Ata {
     /// Takes the channel whose registers begin at `base`.
-    pub(crate) fn open(master: &Send, base: u16) -> Result<Self, &'static str> {
+    pub(crate) fn open(master: &SendRight, base: u16) -> Result<Self, &'static str> {
         for (first, last) in [(DATA, STATUS), (CONTROL, CONTROL)] {
             io::allow(master, base + first, base + last)
                 .map_err(|_| "the kernel does not allow the disk's ports")?;

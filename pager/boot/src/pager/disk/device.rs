@@ -3,7 +3,7 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
-use gnumach::{Bare, Send};
+use gnumach::{Bare, SendRight};
 use mach_defs::gnu::device;
 use mach_pager::store::{Disk, DiskError};
 use mig_runtime::KernReturn;
@@ -23,7 +23,7 @@ const WRITERS: usize = 3;
 
 /// An open device.
 pub(crate) struct Device {
-    device: Send,
+    device: SendRight,
     records: u64,
     record_size: usize,
     /// Memory to put pieces together in, as the interface has one range in a call. It is there from the
@@ -33,13 +33,13 @@ pub(crate) struct Device {
 
 impl Device {
     /// Opens a device by its name.
-    pub(crate) fn open(master: &Send, name: &str) -> Result<Self, KernReturn> {
+    pub(crate) fn open(master: &SendRight, name: &str) -> Result<Self, KernReturn> {
         let name = CString::new(name).map_err(|_| KernReturn::KERN_INVALID_ARGUMENT)?;
         Self::attach(device::device_open(master, READ_WRITE, &name)?)
     }
 
     /// Uses a device that is open.
-    pub(crate) fn attach(device: Send) -> Result<Self, KernReturn> {
+    pub(crate) fn attach(device: SendRight) -> Result<Self, KernReturn> {
         let status = device::device_get_status(&device, GET_RECORDS, 2)?;
         let [records, record_size] = *status else { return Err(KernReturn::KERN_INVALID_ARGUMENT) };
         let (records, record_size) = (records as u32, record_size as usize);

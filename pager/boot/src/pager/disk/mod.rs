@@ -22,11 +22,11 @@ pub(crate) struct Machine;
 impl Devices<GnuMach> for Machine {
     type Disk = AnyDisk;
 
-    fn open(&self, master: gnumach::Send, name: &str) -> Result<AnyDisk, KernReturn> {
+    fn open(&self, master: gnumach::SendRight, name: &str) -> Result<AnyDisk, KernReturn> {
         AnyDisk::open(&master, name)
     }
 
-    fn attach(&self, device: gnumach::Send) -> Result<AnyDisk, KernReturn> {
+    fn attach(&self, device: gnumach::SendRight) -> Result<AnyDisk, KernReturn> {
         Device::attach(device).map(AnyDisk::Device)
     }
 
@@ -45,7 +45,7 @@ pub(crate) enum AnyDisk {
 
 impl AnyDisk {
     /// Opens a disk by its name: `ata`, `ata2`, or that of a device of the kernel.
-    pub(crate) fn open(master: &gnumach::Send, name: &str) -> Result<Self, KernReturn> {
+    pub(crate) fn open(master: &gnumach::SendRight, name: &str) -> Result<Self, KernReturn> {
         let ata = match name {
             "ata" => ata::FIRST,
             "ata2" => ata::SECOND,
