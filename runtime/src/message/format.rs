@@ -1,8 +1,8 @@
 //! What differs between the two families of wire formats, as functions of a type for each.
 //!
-//! The methods that exist in one family only stand in an `impl` for the ABIs of that family, so that a call of
-//! the other family's does not compile. What both have calls the functions here, which are chosen when it is
-//! compiled.
+//! The methods that exist in one family only stand in an `impl` for the ABIs of that family, so that a call
+//! of the other family's does not compile. What both have calls the functions here, which are chosen when it
+//! is compiled.
 
 use core::mem::MaybeUninit;
 

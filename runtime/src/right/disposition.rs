@@ -1,5 +1,6 @@
 //! The numbers that say what a message does with a right (`MACH_MSG_TYPE_MOVE_SEND` and its kin): `msgt_name`
-//! of a type word, `disposition` of a descriptor or a header. All other numbers are plain data to the runtime.
+//! of a type word, `disposition` of a descriptor or a header. All other numbers are plain data to the
+//! runtime.
 
 use mig_abi::Disposition;
 
