@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use mach_defs::gnu::default_pager;
 use mach_pager::Config;
-use mach_pager::areas::{Area, Areas};
-use mach_pager::store::{Frame, Space, Store, StoreError, VolumeInfo};
-use mig_runtime::kernel::local::Local;
-use mig_runtime::{KernReturn, ReceiveRight, SendRight};
-use world::{PAGE, Scripted, World, page};
+use mach_pager::store::{Frame, Space, Store, StoreError};
+use mig_runtime::ReceiveRight;
+use world::{OneArea, PAGE, Scripted, World, page};
 
 const SIZE: u64 = PAGE as u64;
 
@@ -49,38 +47,11 @@ impl Store for Leaving {
     }
 }
 
-/// One area, which goes as soon as it is asked to.
-struct One;
-
-impl Areas<Local> for One {
-    fn add_file(&self, _: SendRight<Local>, _: &str) -> Result<(), KernReturn> {
-        Err(KernReturn::KERN_FAILURE)
-    }
-
-    fn add_storage(&self, _: SendRight<Local>, _: &[(u64, u64)], _: Area<'_>) -> Result<(), KernReturn> {
-        Err(KernReturn::KERN_FAILURE)
-    }
-
-    fn begin_removal(&self, _: &str) -> Result<(), KernReturn> {
-        Ok(())
-    }
-
-    fn remove(&self, _: &str) -> bool {
-        true
-    }
-
-    fn cancel_removal(&self, _: &str, _: &str) {}
-
-    fn list(&self) -> Vec<VolumeInfo> {
-        Vec::new()
-    }
-}
-
 #[test]
 fn an_object_that_ends_while_a_page_moves_that_it_has_asked_for_leaves_nothing() {
     let hook = Arc::new(Mutex::new(None));
     let world = World::with(Leaving(Scripted::new(10), hook.clone()), Config::default());
-    world.pager.set_areas(Arc::new(One));
+    world.pager.set_areas(Arc::new(OneArea));
     let object = world.create();
     object.data_return(0, &page(1));
     world.settle();

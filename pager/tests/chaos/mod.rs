@@ -10,16 +10,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use mach_defs::gnu::default_pager::{self, DefaultPager as _};
 use mach_defs::gnu::{memory_object, memory_object_default};
 use mach_pager::Config;
 use mach_pager::store::StoreError;
 use mig_runtime::kernel::local::Local;
 use mig_runtime::platform::{self, Panicked, Platform, SpawnError, Std};
-use mig_runtime::{Dest, MsgBuf, ReceiveRight, SendOptions, SendRight, Type};
+use mig_runtime::{Dest, MsgBuf, Port, ReceiveRight, SendOptions, SendRight, Type};
 
-use crate::world::{Answer, Object, PAGE, Scripted, World, page};
+use crate::world::{Answer, Object, OneArea, PAGE, Scripted, World, page};
 
 const SIZE: u64 = PAGE as u64;
 const PAGES: usize = 4;
@@ -170,8 +173,8 @@ pub fn run(input: &[u8]) {
     };
     let room = if settings & 4 != 0 { 6 } else { 100 };
     let world = World::<_, Stopped>::on(Scripted::new(room), config);
+    world.pager.set_areas(Arc::new(OneArea));
     let mut used: Vec<_> = (0..2).map(|_| Used::new(world.create(), false)).collect();
-    // The call that makes one needs a second thread, so the object is made as the front would.
     let external = create_external(&world);
     external.init();
     used.push(Used::new(external, true));
@@ -198,42 +201,53 @@ pub fn run(input: &[u8]) {
     }
 }
 
-fn create_external(world: &World<Scripted, Stopped>) -> Object {
-    use mach_defs::gnu::default_pager::{self, DefaultPager as _};
-    struct Ask<'a>(&'a World<Scripted, Stopped>, RefCell<Option<SendRight<Local>>>);
-    // Any message to the port will do to have it as an argument.
-    impl mig_runtime::Subsystem<Local> for &Ask<'_> {
-        fn ids(&self) -> std::ops::Range<i32> {
-            1..2
-        }
-        fn max_request_size(&self) -> usize {
-            64
-        }
-        fn max_reply_size(&self) -> usize {
-            64
-        }
-        fn dispatch(
-            &self,
-            request: &mut mig_runtime::Received<'_, Local>,
-            reply: &mut mig_runtime::Reply<'_, Local>,
-        ) -> bool {
-            let size = (PAGES as u64 * SIZE) as default_pager::VmSize;
-            *self.1.borrow_mut() = self.0.pager.default_pager_object_create(request.port(), size).ok();
-            reply.serve(|_| Ok(()));
-            true
-        }
+/// A call to the port for administrators, made as its front would: the call of a client needs a second thread.
+struct Ask<F>(RefCell<Option<F>>);
+
+// SAFETY: served by this thread alone.
+unsafe impl<F> Sync for Ask<F> {}
+// SAFETY: the same.
+unsafe impl<F> Send for Ask<F> {}
+
+impl<F: FnOnce(Port<'_, Local>)> mig_runtime::Subsystem<Local> for &Ask<F> {
+    fn ids(&self) -> std::ops::Range<i32> {
+        1..2
     }
-    // SAFETY: served by this thread alone.
-    unsafe impl Sync for Ask<'_> {}
-    let ask = Ask(world, RefCell::new(None));
-    let to = &world.to_manager;
+    fn max_request_size(&self) -> usize {
+        64
+    }
+    fn max_reply_size(&self) -> usize {
+        64
+    }
+    fn dispatch(
+        &self,
+        request: &mut mig_runtime::Received<'_, Local>,
+        reply: &mut mig_runtime::Reply<'_, Local>,
+    ) -> bool {
+        let call = self.0.borrow_mut().take().expect("one message");
+        call(request.port());
+        reply.serve(|_| Ok(()));
+        true
+    }
+}
+
+fn administer(world: &World<Scripted, Stopped>, call: impl FnOnce(Port<'_, Local>)) {
+    // Any message to the port will do to have it as an argument.
+    let right = world.pager.administration_port().make_send().unwrap();
     let mut buffer = MsgBuf::<64>::new();
-    buffer.request(&world.kernel).send(1, Dest::copy_send(to), SendOptions::NONE).unwrap();
-    let server = mig_runtime::Server::on(world.pager.manager_ports()).with(&ask);
+    buffer.request(&world.pager_task).send(1, Dest::copy_send(&right), SendOptions::NONE).unwrap();
+    let ask = Ask(RefCell::new(Some(call)));
+    let server = mig_runtime::Server::on(world.pager.administration_ports()).with(&ask);
     server.serve_one::<Stopped>(Some(0)).unwrap();
     drop(server);
-    let right = ask.1.into_inner().expect("an object");
-    Object::using(Local::transfer(right, &world.kernel).unwrap())
+    assert!(ask.0.into_inner().is_none(), "the call has come");
+}
+
+fn create_external(world: &World<Scripted, Stopped>) -> Object {
+    let size = (PAGES as u64 * SIZE) as default_pager::VmSize;
+    let mut right = None;
+    administer(world, |port| right = world.pager.default_pager_object_create(port, size).ok());
+    Object::using(Local::transfer(right.expect("an object"), &world.kernel).unwrap())
 }
 
 impl Used {
@@ -348,6 +362,7 @@ impl Chaos {
             9..=11 => self.serve(),
             12..=13 => drop(self.world.transfer_one()),
             14 => self.fail(step),
+            15 if kind & 0x30 == 0x30 => self.move_pages(),
             _ if step & 1 == 0 => self.map_again(),
             _ => self.attack(step),
         }
@@ -473,6 +488,18 @@ impl Chaos {
         new.init();
         (used.object, used.ready) = (Some(new), false);
         used.states = [State::Absent; PAGES];
+    }
+
+    /// An administrator takes paging space away, so that all pages are moved.
+    fn move_pages(&self) {
+        let leaving = &self.world.pager.store().leaving;
+        leaving.store(true, Relaxed);
+        administer(&self.world, |port| {
+            let nobody = SendRight::null(self.world.pager_task.clone());
+            // It stays if there is no room for its pages.
+            let _ = self.world.pager.default_pager_paging_file(port, nobody, c"one", false);
+        });
+        leaving.store(false, Relaxed);
     }
 
     /// Somebody who is not the kernel sends something to the external object, or to the manager.

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use mach_defs::gnu::hurd::default_pager as hurd;
@@ -13,7 +14,8 @@ use mach_defs::gnu::pager::backing_store::backing_store;
 use mach_defs::gnu::seqnos_memory_object_default::seqnos_memory_object_default;
 use mach_defs::gnu::{default_pager, memory_object};
 use mach_defs::gnu::{seqnos_memory_object::seqnos_memory_object, seqnos_notify::seqnos_notify};
-use mach_pager::store::{Disk, DiskError, Frame, MemoryStore, Space, Store, StoreError};
+use mach_pager::areas::{Area, Areas};
+use mach_pager::store::{Disk, DiskError, Frame, MemoryStore, Space, Store, StoreError, VolumeInfo};
 use mach_pager::{Config, SwapPager, object_calls};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::{Platform, Std};
@@ -37,11 +39,14 @@ pub struct Scripted {
     pub bad: Mutex<HashSet<u8>>,
     /// Reads fail, with this error.
     pub bad_reads: Mutex<Option<StoreError>>,
+    /// All pages are to be moved.
+    pub leaving: AtomicBool,
 }
 
 impl Scripted {
     pub fn new(pages: u32) -> Self {
-        Self { store: MemoryStore::new(PAGE, pages), bad: Mutex::default(), bad_reads: Mutex::default() }
+        let (bad, bad_reads, leaving) = Default::default();
+        Self { store: MemoryStore::new(PAGE, pages), bad, bad_reads, leaving }
     }
 }
 
@@ -71,6 +76,10 @@ impl Store for Scripted {
 
     fn free(&self, stored: Frame) {
         self.store.free(stored);
+    }
+
+    fn is_leaving(&self, _: &Frame) -> bool {
+        self.leaving.load(Relaxed)
     }
 
     fn space(&self) -> Space {
@@ -109,6 +118,33 @@ impl Disk for InMemory {
 
     fn flush(&self) -> Result<(), DiskError> {
         Ok(())
+    }
+}
+
+/// One area of paging space, which goes as soon as it is asked to.
+pub struct OneArea;
+
+impl Areas<Local> for OneArea {
+    fn add_file(&self, _: SendRight<Local>, _: &str) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_FAILURE)
+    }
+
+    fn add_storage(&self, _: SendRight<Local>, _: &[(u64, u64)], _: Area<'_>) -> Result<(), KernReturn> {
+        Err(KernReturn::KERN_FAILURE)
+    }
+
+    fn begin_removal(&self, _: &str) -> Result<(), KernReturn> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> bool {
+        true
+    }
+
+    fn cancel_removal(&self, _: &str, _: &str) {}
+
+    fn list(&self) -> Vec<VolumeInfo> {
+        Vec::new()
     }
 }
 
