@@ -103,7 +103,7 @@ pub fn counted_allocations() -> usize {
     COUNTED.load(Ordering::Relaxed)
 }
 
-/// The allocator takes at least so many bytes from the kernel at once.
+/// The allocator takes at least this many bytes from the kernel at once.
 const CHUNK: usize = 256 << 10;
 
 /// Room for what the allocator itself needs of a chunk.

@@ -23,7 +23,7 @@ pub(crate) fn wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
     let _ = gnumach::gsync_wait(&task(), address(word), value, 0, milliseconds, flags);
 }
 
-/// Wakes who waits on the word: one thread, or all.
+/// Wakes whoever waits on the word: one thread, or all.
 pub(crate) fn wake(word: &AtomicU32, all: bool) {
     let flags = if all { BROADCAST } else { 0 };
     let _ = gnumach::gsync_wake(&task(), address(word), 0, flags);

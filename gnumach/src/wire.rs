@@ -23,8 +23,8 @@ static HOST: AtomicU32 = AtomicU32::new(0);
 /// Keeps the memory that this task has resident, and what the program takes for itself from now on: its heap,
 /// and the stacks of its threads.
 ///
-/// What messages bring is not kept resident, so that nobody who may send a message to this task can use up
-/// the memory of the machine.
+/// What messages bring is not kept resident, so that a sender of messages cannot use up the memory of the
+/// machine.
 ///
 /// # Errors
 ///

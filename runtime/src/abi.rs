@@ -50,7 +50,7 @@ pub struct GnuX86_64;
 
 impl_abi!(GnuX86_64, Typed, Facts::GNU_X86_64);
 
-/// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32 bytes;
+/// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 after a header of 32 bytes;
 /// `gnu-x86_64-2022`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GnuX86_64Of2022;

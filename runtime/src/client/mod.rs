@@ -68,7 +68,7 @@ impl CallOptions {
     pub const KERNEL_OBJECT: Self = Self { kernel_object: true, ..Self::NONE };
 }
 
-/// The arguments of a reply behind the return code, and its trailer.
+/// The arguments of a reply after the return code, and its trailer.
 pub type Answer<'b, K> = (Body<'b, K>, TrailerOf<K>);
 
 impl<K: Kernel> SendOnceRight<K> {
@@ -163,7 +163,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     }
 
     /// Sends the request and waits for the reply at the thread's own reply port. Returns the reply's
-    /// arguments behind the return code.
+    /// arguments after the return code.
     ///
     /// # Errors
     ///
@@ -377,7 +377,7 @@ unsafe fn release_delivered<K: Kernel>(kernel: K, storage: &mut [MaybeUninit<u64
     drop(unsafe { Body::new(kernel, header.is_complex(), arguments, Origin::Delivered) });
 }
 
-/// The arguments of a reply that is as expected, behind the return code.
+/// The arguments of a reply that is as expected, after the return code.
 ///
 /// # Safety
 ///
@@ -455,7 +455,8 @@ fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError
     CallError::new(KernReturn::MIG_REPLY_MISMATCH, CallErrorKind::Malformed, None)
 }
 
-/// The error of a reply that has not the size or the complex bit of success: that of a reply of failure.
+/// The error of a reply that does not have the size or the complex bit of success. Such a reply has its code
+/// and nothing else.
 fn error_reply<K: Kernel>(mut body: Body<'_, K>) -> CallError<K> {
     if body.is_complex() {
         return Malformed::Type.into();

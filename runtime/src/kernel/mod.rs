@@ -187,7 +187,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// no room for is missing: a name is null or dead, an address null. After `MACH_RCV_HEADER_ERROR`, and
     /// after `MACH_RCV_TOO_LARGE` without [`large`](MsgCall::large), the message is destroyed, and the buffer
     /// holds its header, with the receiver's port, the id and, in a typed message, the sequence number; in an
-    /// untyped one a trailer stands behind the header. With `large` the header has the true size, and all
+    /// untyped one a trailer stands after the header. With `large` the header has the true size, and all
     /// else may be zero. After any other failed receive no message has left its queue.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
 

@@ -25,7 +25,7 @@ pub struct Body<'b, K: Kernel> {
 impl<'b, K: Kernel> Body<'b, K> {
     /// # Safety
     ///
-    /// `arguments` are what stands behind a header, or start at a later type word; if `complex`, `kernel` has
+    /// `arguments` are what stands after a header, or start at a later type word; if `complex`, `kernel` has
     /// delivered them, or the message that they were in came back, as `origin` says, and nobody else owns
     /// what they hold. They start at a multiple of the ABI's alignment.
     #[inline]

@@ -116,14 +116,14 @@ impl<'b> Space<'b> {
             no_room();
         }
         // The last unit first: what it has besides the padding is written below, if nothing else the end of
-        // the type word. SAFETY: in front of `end`, which is in the storage, as just tested; a type word is
+        // the type word. SAFETY: before `end`, which is in the storage, as just tested; a type word is
         // no shorter than a unit.
         unsafe { self.at(end - unit).write_bytes(0, unit) };
         for (index, part) in word.iter().enumerate() {
-            // SAFETY: in front of `end`.
+            // SAFETY: before `end`.
             unsafe { self.at(self.end + 4 * index).cast::<u32>().write_unaligned(part.to_le()) };
         }
-        // SAFETY: in front of `end`, and `data`, a shared borrow, lies elsewhere.
+        // SAFETY: before `end`, and `data`, a shared borrow, lies elsewhere.
         unsafe { self.at(self.end + word_len).copy_from_nonoverlapping(data.as_ptr(), data.len()) };
         self.end = end;
     }
@@ -147,7 +147,7 @@ impl<'b> Space<'b> {
         unsafe { slice::from_raw_parts_mut(start, len) }
     }
 
-    /// Writes the header in front of the arguments. All `msgh_size` bytes are initialised then.
+    /// Writes the header before the arguments. All `msgh_size` bytes are initialised then.
     #[inline]
     pub(crate) fn finish<A: Abi>(mut self, header: Header) -> &'b mut [MaybeUninit<u64>] {
         let header = Header { size: self.end as u32, ..header }.to_bytes::<A>();
@@ -182,7 +182,7 @@ pub(crate) unsafe fn initialised(storage: &mut [MaybeUninit<u64>], len: usize) -
     unsafe { slice::from_raw_parts_mut(storage.as_mut_ptr().cast(), len) }
 }
 
-/// What stands behind the header of a message of `size` bytes. Nothing, if that is less than a header or more
+/// What stands after the header of a message of `size` bytes. Nothing, if that is less than a header or more
 /// than the buffer has, which no kernel delivers.
 ///
 /// # Safety

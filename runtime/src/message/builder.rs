@@ -19,7 +19,7 @@ use crate::right::{
 /// A typed message has its arguments in the order of the declaration: each method appends a type word, the
 /// data, and zeros up to the alignment, and the complex bit follows from what is appended. An untyped one
 /// begins with [`descriptors`](Self::descriptors), if there are any; then the methods for rights and memory
-/// append these, and behind [`ndr`](Self::ndr) comes the plain data.
+/// append these, and after [`ndr`](Self::ndr) comes the plain data.
 ///
 /// What is moved in belongs to the message: dropping it before it is sent releases that. A right that is
 /// copied, or that another is made from, stays with its owner and must live as long as the message.
@@ -346,7 +346,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         memory.into_region().map_or(0, |region| self.kernel.region_into_wire(region))
     }
 
-    /// Rights whose names are in memory; its address stands `before` bytes behind what has been appended.
+    /// Rights whose names are in memory; its address stands `before` bytes after what has been appended.
     pub(crate) fn moved(&self, disposition: u8, before: usize) -> Moved {
         Moved { disposition, at: self.space.len() + before }
     }

@@ -21,7 +21,7 @@ pub trait Format: Rules {
     /// What a receiver keeps of a message's trailer: nothing, where there is none.
     type Trailer: Copy + Send + Sync + 'static;
 
-    /// Reads the trailer behind a message of `size` bytes.
+    /// Reads the trailer after a message of `size` bytes.
     ///
     /// # Safety
     ///

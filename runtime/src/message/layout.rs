@@ -11,7 +11,7 @@ use crate::message::typed::write::INLINE_MAX;
 /// What an argument takes in a message, as [`Builder`](crate::Builder) writes it. Sizes are in bytes, without
 /// padding.
 ///
-/// In a message of an untyped ABI, everything behind the header is an item; counts and return codes are
+/// In a message of an untyped ABI, everything after the header is an item; counts and return codes are
 /// `Data(4)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -27,7 +27,7 @@ pub enum Item {
     Array(usize),
     /// The same under a long type word.
     LongArray(usize),
-    /// An inline array of at most so many rights.
+    /// An inline array of at most this many rights.
     Ports(usize),
     /// Out-of-line data or rights, or their descriptor.
     OutOfLine,
@@ -96,7 +96,7 @@ pub const fn equal(what: &str, is: usize, declared: usize) {
 }
 
 /// Checks the layout of a message, which is what `message` says if it is wrong: the offset of each item (of
-/// its type word) up to the first one behind a variable argument, and the largest size.
+/// its type word) up to the first one after a variable argument, and the largest size.
 ///
 /// A typed reply's return code is its first item, `Data(4)`.
 ///
@@ -107,7 +107,7 @@ pub const fn equal(what: &str, is: usize, declared: usize) {
 /// // memory_object_create, as gcc lays out its C structure on both ABIs.
 /// const _: () = check::<GnuX86_64>("memory_object_create", &[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);
 /// const _: () = check::<GnuI386>("memory_object_create", &[Port, Data(4), Port, Port, Data(4)], &[24, 32, 40, 48, 56], 64);
-/// // The reply of mach_vm_read: a descriptor count, memory, and behind the NDR record how many bytes it has.
+/// // The reply of mach_vm_read: a descriptor count, memory, and after the NDR record how many bytes it has.
 /// const _: () = check::<Apple64>("mach_vm_read", &[Data(4), OutOfLine, Ndr, Data(4)], &[24, 28, 44, 52], 56);
 /// ```
 ///

@@ -168,7 +168,7 @@ pub(crate) struct Physical {
 }
 
 impl Physical {
-    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit behind its eighth
+    /// Bytes of the descriptor that are looked at: the address, and the deallocate bit after its eighth
     /// byte.
     const BYTES: usize = 9;
 

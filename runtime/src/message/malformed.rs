@@ -27,7 +27,7 @@ pub enum Malformed {
     String,
     /// A descriptor of an untyped message is not the declared one, or contradicts the count in the data.
     Descriptor,
-    /// The trailer is not of a known type, or has not the field that is wanted.
+    /// The trailer is not of a known type, or does not have the field that is wanted.
     Trailer,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Malformed {
             Self::Count => "an array has too many elements",
             Self::String => "a string has no NUL",
             Self::Descriptor => "a descriptor is not the declared one",
-            Self::Trailer => "the trailer has not the wanted field",
+            Self::Trailer => "the trailer does not have the wanted field",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Releasing what a message holds: the cold path behind every rejected, failed or dropped message.
+//! Releasing what a message holds that was rejected, could not be sent, or was dropped: the cold path.
 //!
 //! Kernels are passed by value: a reference would keep the caller's message, which the kernel is part of, in
 //! memory.

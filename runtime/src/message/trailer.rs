@@ -1,4 +1,4 @@
-//! What the receiver's kernel writes behind a message of an untyped ABI: who sent it, and where it stood in
+//! What the receiver's kernel writes after a message of an untyped ABI: who sent it, and where it stood in
 //! its queue.
 
 use mig_abi::TrailerField;

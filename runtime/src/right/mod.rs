@@ -145,11 +145,12 @@ rights! {
     /// (`mach_port_deallocate`).
     ///
     /// A task has one name for all send rights to a port, and the kernel counts at most 65,534 references of
-    /// it (GNU Mach), or 65,535 (XNU). On XNU a name that has reached them keeps them for ever: values stay
-    /// right, and the name is never free again. On GNU Mach [`try_clone`](Self::try_clone) then fails with
-    /// `KERN_UREFS_OVERFLOW`, but what messages bring beyond is not counted: of so many values the last ones
-    /// to be dropped denote a name that is free, or another's. No program can tell, so a server that keeps
-    /// rights from strangers must bound how many it keeps.
+    /// it (GNU Mach), or 65,535 (XNU). On XNU a name that has reached this limit keeps its references for
+    /// ever: all values stay valid, and the name is never free again. On GNU Mach
+    /// [`try_clone`](Self::try_clone) then fails with `KERN_UREFS_OVERFLOW`, but references that messages
+    /// bring are not counted beyond the limit. When all values are dropped, the last of them denote a name
+    /// that is free, or that is another right's by then. No program can tell, so a server that keeps rights
+    /// from strangers must bound how many it keeps.
     SendRight, Send, "a send";
     /// A send-once right (`MACH_PORT_RIGHT_SEND_ONCE`). Dropping it unused tells its port's receiver so: a
     /// send-once notification.

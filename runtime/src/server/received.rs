@@ -134,11 +134,11 @@ impl<'b, K: Kernel> Received<'b, K> {
     ///
     /// # Safety
     ///
-    /// `mach_msg`, or who called it, has put the message at the beginning of `message` just now, for a port
-    /// of the task of `kernel`: its `msgh_size` bytes lie in the slice and are initialised, and so is, where
-    /// the ABI has trailers, the trailer behind them. Nobody else has taken a right or memory that it
-    /// brought, or will: from now on all of it is this value's, and what nobody takes out is released when it
-    /// is dropped.
+    /// `mach_msg`, or whoever called it, has put the message at the beginning of `message` just now, for a
+    /// port of the task of `kernel`: its `msgh_size` bytes lie in the slice and are initialised, and so
+    /// is, where the ABI has trailers, the trailer after them. Nobody else has taken a right or memory
+    /// that it brought, or will: from now on all of it is this value's, and what nobody takes out is
+    /// released when it is dropped.
     pub unsafe fn from_message(kernel: &K, message: &'b mut [MaybeUninit<u64>]) -> Self {
         // SAFETY: the caller's promise.
         unsafe { Self::delivered(kernel.clone(), message) }
@@ -563,7 +563,7 @@ unsafe fn dead_name<K: Kernel>(
     Ok(unsafe { DeadName::new(kernel, name, genuine) })
 }
 
-/// The request port of a message: the receiver's own port, borrowed, and the way to the one who waits for the
+/// The request port of a message: the receiver's own port, borrowed, and the way to whoever waits for the
 /// reply.
 pub struct Port<'a, K: Kernel> {
     pub(super) head: &'a Head<K>,

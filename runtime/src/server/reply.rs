@@ -206,7 +206,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
     }
 
-    /// Addresses the reply to the one who waits for it, and releases the request. `None` if nothing is to be
+    /// Addresses the reply to whoever waits for it, and releases the request. `None` if nothing is to be
     /// sent.
     #[inline]
     fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
@@ -250,7 +250,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
         let id = request_id.wrapping_add(REPLY_ID);
         let header = Header::to_send(id, remote, (Name::NULL, 0), self.message.is_complex());
-        // SAFETY: a builder of this reply has written so much.
+        // SAFETY: a builder of this reply has written this many bytes.
         unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) }.finish::<K::Abi>(header);
         // A send-once right is certain to have room in its queue; any other may be a trap for the server.
         let send_timeout = if remote.1 == disposition::MOVE_SEND_ONCE { None } else { Some(0) };
@@ -307,7 +307,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
 
     #[cold]
     fn discard_written(&mut self) {
-        // SAFETY: a builder of this reply has written so much.
+        // SAFETY: a builder of this reply has written this many bytes.
         let space = unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) };
         if self.message.is_complex() {
             // SAFETY: built here, and not sent; from now on nobody owns what it holds.

@@ -299,7 +299,7 @@ unsafe fn trap(buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), Ker
 /// `MACH64_SEND_KOBJECT_CALL`
 const KERNEL_OBJECT_CALL: u64 = 0x2_0000_0000;
 
-/// The arguments of `mach_msg2_internal`, behind the message, for a call to an object of the kernel. It takes
+/// The arguments of `mach_msg2_internal`, after the message, for a call to an object of the kernel. It takes
 /// the fields of the header from here.
 ///
 /// # Safety

@@ -135,7 +135,7 @@ pub(super) unsafe fn mach_msg(
         // SAFETY: the caller's promise.
         return unsafe { on_task(&task, message, send_size.max(receive_size), call) };
     }
-    // SAFETY: the caller sends so many bytes.
+    // SAFETY: the caller sends this many bytes.
     let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
     let call = Call::MachMsg { options, sent, receive_size, receive, timeout };
     // SAFETY: the caller's promise.
@@ -150,7 +150,7 @@ pub(super) unsafe fn mach_msg2_internal(message: *mut u8, words: [u64; 7]) -> Op
     let low = |pair: u64| pair as u32;
     let high = |pair: u64| (pair >> 32) as u32;
     let (send_size, room) = (high(bits), high(bits).max(low(receive)));
-    // SAFETY: the caller sends so many bytes.
+    // SAFETY: the caller sends this many bytes.
     let sent = unsafe { std::slice::from_raw_parts(message, send_size as usize) }.to_vec();
     let word = |at: usize| u32::from_ne_bytes(core::array::from_fn(|i| sent[at + i]));
     let header = [low(bits), low(ports), high(ports), low(voucher), high(voucher)];

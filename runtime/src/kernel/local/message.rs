@@ -349,7 +349,7 @@ impl Message {
     }
 
     /// The header alone of a message that its receiver has no room for; the rest is discarded. A typed one
-    /// has its true size; behind an untyped one there is a trailer.
+    /// has its true size; after an untyped one there is a trailer.
     pub(super) fn copy_out_header(
         mut self,
         state: &mut State,

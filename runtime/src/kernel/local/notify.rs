@@ -83,7 +83,7 @@ impl Message {
         Self::new(wire, Right { kind: Kind::SendOnce, port: notify }, items)
     }
 
-    /// The same for an untyped ABI: a descriptor of the receive right, or a number behind an NDR record.
+    /// The same for an untyped ABI: a descriptor of the receive right, or a number after an NDR record.
     fn untyped_notification(facts: &'static Facts, notify: PortId, notice: Notice) -> Self {
         let body = facts.header;
         let size = match notice.argument() {

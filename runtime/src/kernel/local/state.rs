@@ -372,7 +372,7 @@ impl State {
         port.set = Some(set_id);
         set.members.insert(id);
         set.ready.extend(port.queue.iter().map(|_| id));
-        // Those who wait on the port itself get MACH_RCV_PORT_CHANGED.
+        // Threads that wait on the port itself get MACH_RCV_PORT_CHANGED.
         port.readable.notify_all();
         set.readable.notify_all();
     }
@@ -393,7 +393,7 @@ impl State {
             port.receiver = None;
             port.seqno = 0;
             port.make_send_count = 0;
-            // Those who wait get MACH_RCV_PORT_DIED.
+            // Threads that wait get MACH_RCV_PORT_DIED.
             port.readable.notify_all();
         }
     }
@@ -507,7 +507,7 @@ impl State {
         matches!(self.entry(task, name), Ok(Entry::Dead { .. }))
     }
 
-    /// Whether [`copy_in`](Self::copy_in) would succeed so many times.
+    /// Whether [`copy_in`](Self::copy_in) would succeed this many times.
     pub(super) fn can_copy_in(
         &mut self,
         task: TaskId,

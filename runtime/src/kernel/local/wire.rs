@@ -101,7 +101,7 @@ impl Wire {
         self.size
     }
 
-    /// Writes a trailer behind the message, at the next multiple of 4.
+    /// Writes a trailer after the message, at the next multiple of 4.
     pub(super) fn append_trailer(&mut self, trailer: &[u8]) {
         let start = self.size.next_multiple_of(4);
         self.words.resize((start + trailer.len()).div_ceil(8), 0);
@@ -174,7 +174,7 @@ impl Wire {
     }
 
     /// What the body of a complex message holds, each with its place: all arguments of a typed message, and
-    /// those of an untyped one that have descriptors. `next` is where the one behind starts.
+    /// those of an untyped one that have descriptors. `next` is where the next one starts.
     pub(super) fn arguments(&self) -> Result<Arguments, BadType> {
         let header = self.facts.header;
         match self.facts.family {
@@ -315,7 +315,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// The next argument; none at the end of the message, or behind the last descriptor.
+    /// The next argument; none at the end of the message, or after the last descriptor.
     pub(super) fn next(&mut self, wire: &Wire) -> Result<Option<Descriptor>, BadType> {
         let descriptor = match wire.facts.family {
             _ if self.left == 0 => return Ok(None),
@@ -375,7 +375,7 @@ pub(super) struct Descriptor {
     pub(super) deallocate: bool,
     /// Unused bits are zero.
     valid: bool,
-    /// Bytes of the type word itself, or of what stands in front of the name in a descriptor.
+    /// Bytes of the type word itself, or of what stands before the name in a descriptor.
     length: usize,
 }
 

@@ -69,7 +69,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         Ok(aligned::<T, K::Abi>(bytes))
     }
 
-    /// As [`slice`](Self::slice), for the last array of variable length: exactly `rest` bytes stand behind
+    /// As [`slice`](Self::slice), for the last array of variable length: exactly `rest` bytes stand after
     /// it. One comparison tells that they, and the array, are there.
     ///
     /// # Errors
@@ -327,7 +327,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         if self.rest.len() < ty.word_len::<K::Abi>() { Malformed::Size } else { Malformed::Type }
     }
 
-    /// Takes the next argument, of `len` bytes behind a type word of the form of `ty`.
+    /// Takes the next argument, of `len` bytes after a type word of the form of `ty`.
     #[inline]
     fn take(&mut self, ty: Type, len: usize) -> Result<&'b mut [u8], Malformed> {
         let start = ty.word_len::<K::Abi>();
@@ -354,7 +354,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
     }
 }
 
-/// Bytes of an argument of `len` bytes behind a type word of the form of `ty`, with padding.
+/// Bytes of an argument of `len` bytes after a type word of the form of `ty`, with padding.
 #[inline]
 fn size_with_word<A: Abi>(ty: Type, len: usize) -> u64 {
     ty.word_len::<A>() as u64 + padded::<A>(len as u64)

@@ -41,7 +41,7 @@ unsafe fn first_argument<'b, K: Kernel>(kernel: &K, arguments: &'b [u8]) -> Opti
     Some(rest)
 }
 
-/// The type word of the first argument, its data (or the address of it), and the arguments behind it.
+/// The type word of the first argument, its data (or the address of it), and the arguments after it.
 /// `None` if the type word says more than is there.
 #[inline]
 pub(crate) fn split_argument<A: Abi>(arguments: &[u8]) -> Option<(Type, &[u8], &[u8])> {

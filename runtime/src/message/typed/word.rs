@@ -1,4 +1,4 @@
-//! Type words: what stands in front of each argument of a typed message.
+//! Type words: what stands before each argument of a typed message.
 
 use crate::abi::{Abi, TypeWords};
 use crate::kernel::Name;
@@ -235,7 +235,7 @@ impl Type {
         let flags = flags << shift;
         let fixed = match (A::FACTS.type_words, self.long) {
             (TypeWords::Always8, _) => 0x00ff_ffff | flags,
-            // Name, size and number stand behind it; in the first word they are zero.
+            // Name, size and number stand after it; in the first word they are zero.
             (TypeWords::Short4Long12, true) => 0x0fff_ffff | flags,
             (TypeWords::Short4Long12, false) => 0xffff | flags,
         };

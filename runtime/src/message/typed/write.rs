@@ -95,8 +95,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
     /// not if it is lent.
     ///
     /// With more elements than a type word can count the message is not sent:
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them. Memory that is given
-    /// is in [`Unsent::take_refused_memory`](crate::Unsent::take_refused_memory) then.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`]; nor if the memory is no whole number of them. Memory that is
+    /// given is in [`Unsent::take_refused_memory`](crate::Unsent::take_refused_memory) then.
     // To say so at once would divide a stub that is one row of stores.
     #[inline]
     pub fn ool(&mut self, ty: Type, data: impl Into<OolArg<'b, K>>) {
@@ -249,8 +249,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         self.ports_behind_address(WordForm::Long, ports, copying)
     }
 
-    /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`). With more rights than the
-    /// word can count the message is not sent, as of [`ports`](Self::ports).
+    /// As [`ool_ports`](Self::ool_ports), under a short type word (`^ array[N] of`). With more rights than
+    /// the word can count the message is not sent, as of [`ports`](Self::ports).
     ///
     /// # Errors
     ///
@@ -291,7 +291,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         self.argument(ty, &[]);
     }
 
-    /// Zeros behind `len` bytes of data.
+    /// Zeros after `len` bytes of data.
     #[inline]
     fn pad(&mut self, len: usize) {
         self.space.push_zeros(padded::<K::Abi>(len as u64) as usize - len);
@@ -306,7 +306,7 @@ impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
         self.complex |= disposition::is_right(ty.name);
     }
 
-    /// A type word, and what stands behind it.
+    /// A type word, and what stands after it.
     #[inline(always)]
     pub(crate) fn argument(&mut self, ty: Type, data: &[u8]) {
         // What has a number at run time has compared it with what fits.
@@ -334,7 +334,7 @@ fn port_slot<A: Abi>(name: &[u8; 8]) -> &[u8] {
     &name[..A::FACTS.port]
 }
 
-/// The number in the type word for so many elements.
+/// The number in the type word for this many elements.
 #[inline]
 fn count<A: Abi>(ty: Type, elements: u64) -> Result<u32, KernReturn> {
     if elements > most::<A>(ty) { Err(KernReturn::MIG_ARRAY_TOO_LARGE) } else { Ok(elements as u32) }

@@ -66,7 +66,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
         Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
     }
 
-    /// Takes `len` bytes and the padding behind them.
+    /// Takes `len` bytes and the padding after them.
     #[inline]
     fn bytes(&mut self, len: usize) -> Result<&'b [u8], Malformed> {
         if self.descriptors != 0 {
@@ -85,7 +85,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
 /// For untyped ABIs. Plain data can be taken when no descriptor is left, so that none is ever read in the
 /// place of another.
 impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
-    /// Begins a complex message, which must have so many descriptors.
+    /// Begins a complex message, which must have this many descriptors.
     ///
     /// # Errors
     ///

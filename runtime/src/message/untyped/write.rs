@@ -149,7 +149,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
         Ok(names.len())
     }
 
-    /// The NDR record, which stands in front of plain data.
+    /// The NDR record, which stands before plain data.
     #[inline]
     pub fn ndr(&mut self) {
         if self.ends_descriptors() {
@@ -187,7 +187,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it has not 32 bits.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if it needs more than 32 bits.
     #[inline]
     pub fn count(&mut self, count: usize) -> Result<(), KernReturn> {
         self.value(&size(count)?);
@@ -211,12 +211,12 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
         }
     }
 
-    /// An array of variable length: a count, and so many elements. With more than `max` the message is not
+    /// An array of variable length: a count and the elements. With more than `max` the message is not
     /// sent, as of [`rights`](Self::rights).
     ///
     /// # Errors
     ///
-    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the count has not 32 bits.
+    /// [`KernReturn::MIG_ARRAY_TOO_LARGE`] if the count needs more than 32 bits.
     #[inline]
     pub fn array<T: Plain>(&mut self, values: &[T], max: usize) -> Result<(), KernReturn> {
         if values.len() > max {

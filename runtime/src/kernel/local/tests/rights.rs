@@ -263,7 +263,7 @@ fn a_bad_body_takes_all_that_stood_before_it_along<A: Abi>() {
     let cases: [(Change<A>, KernReturn); 10] = [
         (|m, _, _| m.ports(MOVE_RECEIVE, &[Name(99)]), KernReturn::MACH_SEND_INVALID_RIGHT),
         (|m, kept, _| m.ports(MOVE_SEND_ONCE, &[kept]), KernReturn::MACH_SEND_INVALID_RIGHT),
-        // The rights in front of a bad one in the same array, too.
+        // The rights before a bad one in the same array, too.
         (|m, kept, _| m.ports(COPY_SEND, &[kept, Name(99), kept]), KernReturn::MACH_SEND_INVALID_RIGHT),
         (|m, _, ty| m.raw(&Type { bits: 16, ..ty }.bytes::<A>()).raw(&[0; 8]), bad_type),
         (|m, _, ty| m.raw(&Type { deallocate: true, ..ty }.bytes::<A>()).raw(&[0; 8]), bad_type),
