@@ -11,13 +11,15 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         return None;
     }
     let word = word.to_ascii_lowercase();
-    let allowed = (word.chars().count() / 4).clamp(1, 3);
+    // That names of types end alike makes none of them near another.
+    let own = |name: &str| name.strip_suffix("_t").unwrap_or(name).chars().count();
+    let allowed = (own(&word) / 4).clamp(1, 3);
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
         .take(MOST_CANDIDATES)
         .map(|candidate| (strsim::osa_distance(&word, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < own(candidate))
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -34,6 +36,7 @@ mod tests {
         assert_eq!(nearest("itn", known), Some("int"));
         assert_eq!(nearest("mach_send_mgs", known), Some("MACH_SEND_MSG"));
         assert_eq!(nearest("y", known), None, "everything is near a single letter");
+        assert_eq!(nearest("y_t", ["x_t"]), None, "and so it is where each has the same ending");
     }
 
     /// Whatever order a table gives them in.
