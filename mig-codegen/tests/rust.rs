@@ -59,6 +59,18 @@ fn store() {
     golden("store", Config::new().abi("gnu-x86_64").side(Side::Server));
 }
 
+/// A parameter may have the name of a variable of the stub, which gives way.
+#[test]
+fn a_time_out_may_be_called_like_a_variable() {
+    let source = "subsystem s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; type n_t = MACH_MSG_TYPE_INTEGER_32;
+                  routine f(p : p_t; shape : n_t; waittime options : n_t);";
+    let rust = text(source, "gnu-x86_64").unwrap();
+    let call = "request.call(id::F, dest, shape_, options_)?";
+    for line in ["let shape_ = ", "let options_ = ", "receive_timeout: Some(options)", call] {
+        assert!(rust.contains(line), "{line} in\n{rust}");
+    }
+}
+
 /// Its stubs would need the kernel's own types; so would those of a kernel that sends arrays of ports where
 /// these have 64 bits.
 #[test]

@@ -198,8 +198,9 @@ impl Lexer {
     }
 
     fn punct(&mut self, names: &mut Names) -> (Kind, Symbol) {
-        let rest = &self.text[self.at..];
-        if let Some(punct) = Punct::ALL.iter().find(|p| rest.starts_with(p.text())) {
+        let (rest, first) = (&self.text[self.at..], self.peek());
+        let is_next = |punct: &&Punct| punct.text().as_bytes()[0] == first && rest.starts_with(punct.text());
+        if let Some(punct) = Punct::ALL.iter().find(is_next) {
             self.at += punct.text().len();
             return (Kind::Punct(*punct), Symbol::NONE);
         }

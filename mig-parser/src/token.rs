@@ -37,7 +37,8 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        let mut names = Self { texts: Vec::new(), symbols: HashMap::new() };
+        // The predefined macros and a file of the usual size have some hundred.
+        let mut names = Self { texts: Vec::with_capacity(1024), symbols: HashMap::with_capacity(1024) };
         for fixed in ["", "__has_include", "__has_include_next"] {
             names.intern(fixed);
         }

@@ -17,6 +17,8 @@ struct Locals {
     reply: Ident,
     kernel: Ident,
     dest: Ident,
+    shape: Ident,
+    options: Ident,
 }
 
 impl Generator<'_> {
@@ -32,6 +34,8 @@ impl Generator<'_> {
             reply: names::unlike("reply", &taken),
             kernel: names::unlike("kernel", &taken),
             dest: names::unlike("dest", &taken),
+            shape: names::unlike("shape", &taken),
+            options: names::unlike("options", &taken),
         };
         let params = self.client_params(routine, &locals);
         let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
@@ -120,16 +124,16 @@ impl Generator<'_> {
     fn send(&self, routine: &Routine, locals: &Locals) -> TokenStream {
         let request = &locals.request;
         let id = self.id(routine);
-        let Locals { dest, .. } = locals;
+        let Locals { dest, shape, .. } = locals;
         let right = self.header_right(&routine.args[routine.request_port]);
         let let_dest = quote!(let #dest = #right;);
         let reply_port = routine.find(|role| matches!(role, Role::ReplyPort { client: true, .. }));
         let right = reply_port.map(|arg| self.header_right(arg));
         let given = right.as_ref().map(|right| quote!(#right,));
-        let options = self.options(routine);
+        let (let_options, options) = self.options(routine, &locals.options);
         let Some(reply) = &routine.reply else {
             let method = names::ident(if given.is_some() { "send_with_reply_port" } else { "send" });
-            return quote!(#let_dest #request.#method(#id, #dest, #given #options));
+            return quote!(#let_dest #let_options #request.#method(#id, #dest, #given #options));
         };
         let (method, reply_port) = match (routine.client_trailer().is_empty(), right) {
             (true, None) => ("call", None),
@@ -138,11 +142,10 @@ impl Generator<'_> {
             (false, Some(right)) => ("call_with_trailer", Some(quote!(Some(#right),))),
         };
         let method = names::ident(method);
-        let shape = self.shape(reply);
-        let let_shape = quote!(let shape = #shape;);
-        let call = quote!(#request.#method(#id, #dest, #reply_port shape, #options)?);
+        let reply_shape = self.shape(reply);
+        let call = quote!(#request.#method(#id, #dest, #reply_port #shape, #options)?);
         let read = self.read_reply(routine, reply, call, locals);
-        quote!(#let_dest #let_shape #read)
+        quote!(#let_dest let #shape = #reply_shape; #let_options #read)
     }
 
     fn read_reply(
@@ -209,8 +212,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Time-outs and option bits.
-    fn options(&self, routine: &Routine) -> TokenStream {
+    /// Time-outs and option bits: the statement that puts them into this variable, and their value after it.
+    fn options(&self, routine: &Routine, variable: &Ident) -> (Option<TokenStream>, TokenStream) {
         let rt = &self.rt;
         let kind = names::ident(if routine.reply.is_some() { "CallOptions" } else { "SendOptions" });
         let number = |role: Role, stated: Option<u32>| match routine.find(|other| other == role) {
@@ -234,8 +237,11 @@ impl Generator<'_> {
             false => quote!(#rt::#kind::NONE),
         };
         match fields.is_empty() {
-            true => rest,
-            false => quote!(#rt::#kind { #(#fields,)* ..#rest }),
+            true => (None, rest),
+            false => {
+                let statement = quote!(let #variable = #rt::#kind { #(#fields,)* ..#rest };);
+                (Some(statement), quote!(#variable))
+            }
         }
     }
 

@@ -145,11 +145,13 @@ impl Generator<'_> {
                 true
             },
         };
-        let doc = doc(
-            "Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.",
-        );
+        let about = docs(&[
+            "Serves a request with the server's method for its id.".to_owned(),
+            String::new(),
+            "False if no routine has that id; the request is untouched then.".to_owned(),
+        ]);
         quote! {
-            #doc
+            #about
             pub fn #name<K, S>(
                 server: &S,
                 request: &mut #rt::Received<'_, K>,

@@ -123,14 +123,8 @@ pub fn rpc_clock_set<K: rt::Kernel<Abi = Abi>>(
         request.string(STRING_C, by, 32)?;
         let dest = rt::Dest::copy_send(clock);
         let shape = rt::Shape::new(32, 32, rt::Complex::Never);
-        request
-            .call(
-                id::CLOCK_SET,
-                dest,
-                shape,
-                rt::CallOptions { receive_timeout: Some(500), ..rt::CallOptions::NONE },
-            )?
-            .end()?;
+        let options = rt::CallOptions { receive_timeout: Some(500), ..rt::CallOptions::NONE };
+        request.call(id::CLOCK_SET, dest, shape, options)?.end()?;
         Ok(())
     })
 }
@@ -196,7 +190,9 @@ pub trait Clock<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn clock_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -125,7 +125,9 @@ pub trait SeqnosObjects<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn seqnos_objects_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -110,16 +110,12 @@ pub fn snapshot<K: rt::Kernel<Abi = Abi>>(
         let request = buffer.request(port.kernel());
         let dest = rt::Dest::copy_send(port);
         let shape = rt::Shape::new(68, 68, rt::Complex::Always);
-        let mut reply = request.call(
-            id::SNAPSHOT,
-            dest,
-            shape,
-            rt::CallOptions {
-                send_timeout: Some(100),
-                receive_timeout: Some(100),
-                ..rt::CallOptions::NONE
-            },
-        )?;
+        let options = rt::CallOptions {
+            send_timeout: Some(100),
+            receive_timeout: Some(100),
+            ..rt::CallOptions::NONE
+        };
+        let mut reply = request.call(id::SNAPSHOT, dest, shape, options)?;
         reply.descriptors(2)?;
         let pages = reply.memory()?;
         let thread = reply.send_right()?;
@@ -161,7 +157,9 @@ pub trait Raise<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn raise_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -636,7 +636,9 @@ pub trait Device<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn device_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -155,7 +155,9 @@ pub trait Mach4<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn mach4_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -580,7 +580,9 @@ pub trait SeqnosMemoryObject<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn seqnos_memory_object_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

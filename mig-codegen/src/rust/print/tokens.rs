@@ -1,4 +1,4 @@
-//! Tokens as the printer wants them: operators whole, each with its kind, groups with their width on one line.
+//! Tokens as the printer wants them: whole operators, each token with its kind, groups with their width.
 
 use std::fmt::Write as _;
 

@@ -58,7 +58,8 @@ pub fn dir_changed<K: rt::Kernel<Abi = Abi>>(
         request.data(INTEGER_32, &change);
         request.fixed_string(STRING_C_X1024, name)?;
         let dest = rt::Dest::copy_send(notify_port);
-        request.send(id::DIR_CHANGED, dest, rt::SendOptions { bits: 16, ..rt::SendOptions::NONE })
+        let options = rt::SendOptions { bits: 16, ..rt::SendOptions::NONE };
+        request.send(id::DIR_CHANGED, dest, options)
     })
 }
 
@@ -91,7 +92,8 @@ pub fn file_changed<K: rt::Kernel<Abi = Abi>>(
         request.data(INTEGER_64, &start);
         request.data(INTEGER_64, &end);
         let dest = rt::Dest::copy_send(notify_port);
-        request.send(id::FILE_CHANGED, dest, rt::SendOptions { bits: 16, ..rt::SendOptions::NONE })
+        let options = rt::SendOptions { bits: 16, ..rt::SendOptions::NONE };
+        request.send(id::FILE_CHANGED, dest, options)
     })
 }
 
@@ -131,7 +133,9 @@ pub trait FsNotify<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn fs_notify_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -34,14 +34,8 @@ pub fn interrupt_operation<K: rt::Kernel<Abi = Abi>>(
         let request = buffer.request(object.kernel());
         let dest = rt::Dest::copy_send(object);
         let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-        request
-            .call(
-                id::INTERRUPT_OPERATION,
-                dest,
-                shape,
-                rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
-            )?
-            .end()?;
+        let options = rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE };
+        request.call(id::INTERRUPT_OPERATION, dest, shape, options)?.end()?;
         Ok(())
     })
 }
@@ -66,7 +60,9 @@ pub trait Interrupt<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn interrupt_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -712,12 +712,13 @@ pub fn io_select<K: rt::Kernel<Abi = Abi>>(
         request.data(INTEGER_32, &select_type);
         let dest = rt::Dest::copy_send(io_object);
         let shape = rt::Shape::new(64, 64, rt::Complex::Never);
+        let options = rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE };
         let mut reply_ = request.call_with_reply_port(
             id::IO_SELECT,
             dest,
             rt::Dest::make_send(reply),
             shape,
-            rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
+            options,
         )?;
         let select_type = reply_.data(INTEGER_32)?;
         reply_.end()?;
@@ -1557,7 +1558,9 @@ pub trait Io<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn io_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

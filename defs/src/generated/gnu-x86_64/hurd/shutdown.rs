@@ -52,7 +52,9 @@ pub trait Shutdown<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn shutdown_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

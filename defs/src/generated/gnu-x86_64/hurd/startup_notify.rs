@@ -34,14 +34,8 @@ pub fn startup_dosync<K: rt::Kernel<Abi = Abi>>(
         let request = buffer.request(notify_port.kernel());
         let dest = rt::Dest::copy_send(notify_port);
         let shape = rt::Shape::new(48, 48, rt::Complex::Never);
-        request
-            .call(
-                id::STARTUP_DOSYNC,
-                dest,
-                shape,
-                rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE },
-            )?
-            .end()?;
+        let options = rt::CallOptions { receive_timeout: Some(timeout), ..rt::CallOptions::NONE };
+        request.call(id::STARTUP_DOSYNC, dest, shape, options)?.end()?;
         Ok(())
     })
 }
@@ -62,7 +56,9 @@ pub trait StartupNotify<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn startup_notify_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,

@@ -470,7 +470,9 @@ pub trait Term<K: rt::Kernel<Abi = Abi>> {
     }
 }
 
-/// Serves a request with the server's method for its id. False if no routine has that id; the request is untouched then.
+/// Serves a request with the server's method for its id.
+///
+/// False if no routine has that id; the request is untouched then.
 pub fn term_server<K, S>(
     server: &S,
     request: &mut rt::Received<'_, K>,
