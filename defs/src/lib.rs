@@ -33,8 +33,8 @@
 //! # Features
 //!
 //! Each interface is a feature, named by its family and its module: `gnu-mach`, `hurd-fs`, `apple-mach_exc`,
-//! `osf-memory_object`. The features `gnu`, `hurd`, `pager`, `apple` and `osf` are all interfaces of a family.
-//! Without any of them there are no modules, which is the default:
+//! `osf-memory_object`. The features `gnu`, `hurd`, `pager`, `apple` and `osf` are all interfaces of a
+//! family. Without any of them there are no modules, which is the default:
 //!
 //! ```toml
 //! mach-defs = { version = "0.1", features = ["apple-mach_exc", "apple-task"] }

@@ -501,7 +501,7 @@ fn what_osfs_pager_refuses_is_refused() {
         assert_eq!(add(pages.clone(), record_size), Err(wrong), "{pages:?} of {record_size}");
     }
     assert_eq!(world.pager.space().total, 6);
-    // A port of the pager's own is no device, and the port for all stores is none of them, nor is a store that.
+    // A port of the pager's own is no device, and the port for all stores is none of them.
     assert_eq!(add_segment(&world, &store, &store, 20..30, RECORD), Err(wrong));
     assert_eq!(add_segment(&world, &stores, &device, 20..30, RECORD), Err(wrong));
     let facts = |port: &SendRight<Local>, flavor, count| {

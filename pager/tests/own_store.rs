@@ -1,5 +1,5 @@
-//! A store that somebody else has written, with places of its own kind: the pager needs no more of it than the
-//! trait, and pages of one word never get there.
+//! A store that somebody else has written, with places of its own kind: the pager needs no more of it than
+//! the trait, and pages of one word never get there.
 
 mod world;
 
@@ -13,7 +13,7 @@ use world::{PAGE, World, page};
 const SIZE: u64 = PAGE as u64;
 const ROOM: u64 = 4;
 
-/// Keeps pages on a shelf. A place is where on it, and a mark that tells it from others there before and after.
+/// Keeps pages on a shelf. A place is a mark, which no page there has had before.
 #[derive(Default)]
 struct Shelf(Mutex<Shelved>);
 

@@ -312,8 +312,8 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         })
     }
 
-    /// Answers a request, if the kernel is there still that has made it, but for pages: this thread may have privileges, and would use up with them what the
-    /// kernel keeps for emergencies.
+    /// Answers a request, if the kernel is there still that has made it, but for pages: this thread may have
+    /// privileges, and would use up with them what the kernel keeps for emergencies.
     pub(super) fn answer(
         &self,
         entry: &Arc<Entry<K, P, S>>,

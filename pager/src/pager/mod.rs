@@ -315,7 +315,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// as one.
     fn forget(&self, entry: &Arc<Entry<K, P, S>>) {
         // First of all, because the name may be in use again as soon as the port is gone.
-        self.objects.remove(entry.name);
+        if !self.objects.remove(entry) {
+            return;
+        }
         let rights = entry.lock().rights.take(self.no_port.clone());
         self.transfers.forget(entry.clone());
         drop(rights);

@@ -91,12 +91,11 @@ impl<K: Kernel, P: Platform, S: Store> Objects<K, P, S> {
         Ok(())
     }
 
-    /// Takes an object out. It counts until it is [gone](Self::gone).
-    pub(super) fn remove(&self, port: Name) {
+    /// Takes an object out; false if that was done before. It counts until it is [gone](Self::gone).
+    pub(super) fn remove(&self, entry: &Arc<Entry<K, P, S>>) -> bool {
         let mut state = self.state.lock();
-        if let Ok(at) = state.place(port) {
-            state.entries.remove(at);
-        }
+        let place = state.place(entry.name).ok().filter(|at| Arc::ptr_eq(&state.entries[*at], entry));
+        place.map(|at| state.entries.remove(at)).is_some()
     }
 
     /// An object that was taken out has nothing left.

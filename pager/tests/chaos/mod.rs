@@ -201,7 +201,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// A call to the port for administrators, made as its front would: the call of a client needs a second thread.
+/// A call to the port for administrators, made as its front would: a client's call needs a second thread.
 struct Ask<F>(RefCell<Option<F>>);
 
 // SAFETY: served by this thread alone.
