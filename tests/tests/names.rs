@@ -1,7 +1,7 @@
 //! Interfaces with the worst names, made at random, compile in a crate that denies every warning: names that
 //! differ only by case or underscores, keywords and prelude names of Rust, and names of our own generated
-//! items. Each interface comes into the crate three times: as a file that is kept with the sources, by a build
-//! script, and by the macro.
+//! items. Each interface comes into the crate three times: as a file that is kept with the sources, by a
+//! build script, and by the macro.
 //!
 //! `MIG_SEED=7` tries others. All are modules of one crate, so that rustc runs once; clippy's lints count
 //! where clippy is installed.
