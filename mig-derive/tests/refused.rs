@@ -127,6 +127,27 @@ macro_rules! post {
                 assert_eq!(task.census(), before);
             }
 
+            /// The same where it is the kernel that does not send the request.
+            #[test]
+            fn rights_out_of_line_come_back_from_the_kernel() {
+                let task: Task = Host::new().new_task("client");
+                let before = task.census();
+                let (office, port) = (ReceiveRight::allocate(&task).unwrap(), ReceiveRight::allocate(&task).unwrap());
+                let [post] = letters(&office);
+                drop(office);
+                let sack: [_; 5] = letters(&port);
+                let names = sack.each_ref().map(|letter| letter.name());
+                let held = task.census();
+                let error = post::post_sack(post, sack, &[1, 2]).unwrap_err();
+                assert_eq!((error.code(), error.kind()), (KernReturn::MACH_SEND_INVALID_DEST, CallErrorKind::NotSent));
+                let mut request = error.into_unsent().unwrap();
+                let sack = request.take_refused();
+                assert_eq!(sack.iter().map(AnyRight::name).collect::<Vec<_>>(), names);
+                assert_eq!(task.census().send_references, held.send_references);
+                drop((request, sack, port));
+                assert_eq!(task.census(), before);
+            }
+
             #[test]
             fn an_error_that_nobody_looks_at_releases_it_all() {
                 let task: Task = Host::new().new_task("client");

@@ -291,12 +291,13 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
         // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in
         // `loans` or longer.
-        let result = unsafe { kernel.mach_msg(storage, call) };
-        loans.end(result, storage);
-        match result {
-            Ok(()) => Ok((kernel, storage)),
+        match unsafe { kernel.mach_msg(storage, call) } {
+            Ok(()) => {
+                loans.end(Ok(()), storage);
+                Ok((kernel, storage))
+            }
             // SAFETY: the call that failed is this one.
-            Err(code) => Err(unsafe { failed(kernel, storage, code, reply) }),
+            Err(code) => Err(unsafe { failed(kernel, loans, storage, code, reply) }),
         }
     }
 }
@@ -314,7 +315,7 @@ unsafe fn refused<G, K: Kernel>(
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
 ) -> CallError<K> {
-    let refused = loans.end_refused(storage);
+    let refused = loans.end_unsent(true, storage);
     // SAFETY: the caller's promise.
     let mut request = unsafe { Unsent::from_storage(kernel, storage, Remains::All) };
     request.refused = refused;
@@ -329,15 +330,18 @@ unsafe fn refused<G, K: Kernel>(
 /// The call has returned `code`, and `storage` is as it left it.
 #[cold]
 #[inline(never)]
-unsafe fn failed<K: Kernel>(
+unsafe fn failed<G, K: Kernel>(
     kernel: K,
+    loans: Loans<G, K>,
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
     port: Option<ReplyPort>,
 ) -> CallError<K> {
     let mut unsent = None;
     let implicit = port.filter(|port| port.implicit);
-    if let Some(remains) = Remains::after::<K::Abi>(code) {
+    let remains = Remains::after::<K::Abi>(code);
+    let refused = loans.end_unsent(remains.is_some_and(Remains::has_body), storage);
+    if let Some(remains) = remains {
         // SAFETY: the message was complete when it was sent, and this is what the call has left of it.
         let mut request = unsafe { Unsent::from_storage(kernel.clone(), storage, remains) };
         if implicit.is_some() {
@@ -345,6 +349,7 @@ unsafe fn failed<K: Kernel>(
             // SAFETY: as above, and it has just been taken out.
             unsafe { right::release(kernel.clone(), disposition, name) };
         }
+        request.refused = refused;
         unsent = Some(request);
     }
     if code.without_shortage() == KernReturn::MACH_RCV_BODY_ERROR {

@@ -70,8 +70,7 @@ impl<K: Kernel> Unsent<K> {
     }
 
     /// Takes back the rights that were moved and that the message does not have: those of arrays with more
-    /// than it may have, and, where this side refused the request, those of arrays out of line whose memory
-    /// is copied.
+    /// than it may have, and those of arrays out of line whose memory is copied.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {

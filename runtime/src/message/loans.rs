@@ -99,11 +99,11 @@ impl<G, K: Kernel> Loans<G, K> {
         }
     }
 
-    /// Ends the loans of a message in `storage` that nobody has tried to send. Returns what had no room in
-    /// it, and the rights in memory that ends here.
-    pub(crate) fn end_refused(mut self, storage: &mut [MaybeUninit<u64>]) -> Refused<K> {
+    /// Ends the loans of a message in `storage` that was not sent, and of which the body is left or not.
+    /// Returns what had no room in it, and the rights in memory that ends here.
+    pub(crate) fn end_unsent(mut self, has_body: bool, storage: &mut [MaybeUninit<u64>]) -> Refused<K> {
         let Some(list) = &mut self.0 else { return Refused::default() };
-        list.end(true, storage);
+        list.end(has_body, storage);
         for copied in &mut list.copies {
             copied.take_moved(&mut list.refused.rights);
         }
