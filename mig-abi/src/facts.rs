@@ -8,7 +8,7 @@ use crate::untyped::TrailerField;
 /// Which of MIG's two unrelated wire formats an ABI uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// A type word in front of each argument: CMU and GNU Mach.
+    /// A type word before each argument: CMU and GNU Mach.
     Typed,
     /// A descriptor list, an NDR record, then plain data: OSF Mach and Apple's.
     Untyped,
@@ -134,7 +134,7 @@ impl Facts {
         receive_large: MsgOption::RCV_LARGE_OF_MACH3.bits,
     };
 
-    /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 behind a header of 32
+    /// GNU Mach on x86_64 until 2023: the type words, ports and alignment of i386 after a header of 32
     /// bytes; `gnu-x86_64-2022`.
     pub const GNU_X86_64_2022: Self = Self {
         name: "gnu-x86_64-2022",

@@ -1,6 +1,6 @@
 //! Untyped messages: their descriptors, the record before their plain data, and their trailer.
 
-/// The NDR record in front of the plain data of an untyped message: little-endian integers, ASCII, IEEE.
+/// The NDR record before the plain data of an untyped message: little-endian integers, ASCII, IEEE.
 pub const NDR: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 
 /// What a descriptor is of: `mach_msg_descriptor_type_t`.

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Read this file before each input (also -include FILE)
     #[arg(long = "include", value_name = "FILE", action = clap::ArgAction::Append)]
     first: Vec<PathBuf>,
-    /// Put this in front of the names of functions (also -prefix PREFIX)
+    /// Put this before the names of functions (also -prefix PREFIX)
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: String,
     /// Lay messages out for this ABI: gnu-i386, gnu-x86_64, gnu-x86_64-2022, gnu-i386-2021, cmu-32, mach-25,

@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The fenced blocks of a text: the line in front of each, what follows its fence, and its lines.
+/// The fenced blocks of a text: the line before each, what follows its fence, and its lines.
 fn blocks(text: &str) -> Vec<(&str, &str, String)> {
     let mut blocks = Vec::new();
     let mut before = "";

@@ -36,7 +36,7 @@ pub const TWO_C_TYPES: &str = "MIG0314";
 pub const FLAGS: &str = "MIG0315";
 /// A second `subsystem` statement (a warning in some dialects).
 pub const SUBSYSTEM_TWICE: &str = "MIG0316";
-/// A `subsystem` statement behind what depends on it.
+/// A `subsystem` statement after what depends on it.
 pub const SUBSYSTEM_LATE: &str = "MIG0317";
 /// No `subsystem` statement.
 pub const NO_SUBSYSTEM: &str = "MIG0318";

@@ -199,7 +199,7 @@ impl Config {
         self
     }
 
-    /// Puts this in front of the names of functions, on both sides, and of the demux function (`-prefix` of
+    /// Puts this before the names of functions, on both sides, and of the demux function (`-prefix` of
     /// MIG).
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {

@@ -117,7 +117,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Behind `Error: `, which the standard library puts in front, a rendered diagnostic starts on its own
+        // After `Error: `, which the standard library puts in front, a rendered diagnostic starts on its own
         // line.
         if let Error::Diagnostics(_) = self {
             f.write_str("\n")?;

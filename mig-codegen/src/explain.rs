@@ -60,7 +60,7 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0103",
         "this is no directive",
-        "The word behind `#` is unknown, or what must follow it is missing.",
+        "The word after `#` is unknown, or what must follow it is missing.",
     ),
     of(
         "MIG0104",
@@ -114,7 +114,7 @@ pub const ALL: &[Explanation] = &[
         "there is too much input",
         "More text, names, tokens or files than any interface has. Most likely the file is none.",
     ),
-    of("MIG0117", "an option defines no macro", "What stands behind `-D` or `-U` is not a name of C."),
+    of("MIG0117", "an option defines no macro", "What stands after `-D` or `-U` is not a name of C."),
     of(
         "MIG0118",
         "a name in an `#if` is no macro",
@@ -126,8 +126,8 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0201",
         "something else was expected",
-        "The label says what could stand here. Parsing goes on behind the statement, and in a structure\n\
-         behind the member.",
+        "The label says what could stand here. Parsing goes on after the statement, and in a structure\n\
+         after the member.",
     ),
     of(
         "MIG0202",
@@ -214,7 +214,7 @@ pub const ALL: &[Explanation] = &[
     of(
         "MIG0317",
         "the subsystem is declared too late",
-        "GNU MIG knows no types in front of it: move the statement up.",
+        "GNU MIG knows no types before it: move the statement up.",
     ),
     of(
         "MIG0318",
@@ -269,11 +269,7 @@ pub const ALL: &[Explanation] = &[
         "this cannot be the return code",
         "`retcode` marks one integer that a `simpleroutine` sends.",
     ),
-    of(
-        "MIG0334",
-        "no count to share",
-        "`samecount` needs a variable array of the same direction in front of it.",
-    ),
+    of("MIG0334", "no count to share", "`samecount` needs a variable array of the same direction before it."),
     of("MIG0335", "a native C type cannot be sent", "Its size is not known, or it has no value."),
     of(
         "MIG0336",

@@ -75,7 +75,7 @@
 //!
 //! C tells `GetPort` and `get_port` apart, Rust's conventions do not. The name that is written in Rust's form
 //! already keeps it, else the first; each further one gets a number. What is named after a routine or the
-//! subsystem gives way to the interface's own names, with an underscore behind it.
+//! subsystem gives way to the interface's own names, with an underscore after it.
 //!
 //! ```
 //! use mig_codegen::{Config, Input};

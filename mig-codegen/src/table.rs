@@ -116,7 +116,7 @@ pub struct SlotTable {
     pub role: SlotRole,
     /// The name of the argument that it belongs to.
     pub arg: Option<String>,
-    /// Where it starts; null behind a slot of variable size.
+    /// Where it starts; null after a slot of variable size.
     pub offset: Option<u32>,
     /// Its size; null if it is counted.
     pub size: Option<u32>,
@@ -260,7 +260,7 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
             (None, Some(max)) => format!("0..{max}"),
             (None, None) => "?".to_owned(),
         };
-        // The data of a typed message stands behind a type word that has the name already.
+        // The data of a typed message stands after a type word that has the name already.
         let named = slot.role == SlotRole::Type || slot.role != SlotRole::Pad && !is_typed;
         let arg = match slot.arg {
             Some(index) if named => routine.args[index].name.as_str(),

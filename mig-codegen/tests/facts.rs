@@ -315,7 +315,7 @@ fn a_new_name_is_a_new_c_type() {
     assert_eq!((c.user.as_deref(), c.server.as_deref()), (Some("integer"), None));
 }
 
-/// The value of a function stands behind the return code, in front of the other results.
+/// The value of a function stands after the return code, before the other results.
 #[test]
 fn a_function_of_cmu() {
     let source = "subsystem s 1; type int = MACH_MSG_TYPE_INTEGER_32; type p_t = MACH_MSG_TYPE_COPY_SEND;

@@ -43,7 +43,7 @@ use arguments::{Arguments, Source};
 ///   every other target. The macro finds it by calling itself as `::mig_derive::interface!`: where the crate
 ///   has another name, `abi` must be given
 /// - `arch: "arm64"`: the processor whose macros are predefined, for an ABI that several have
-/// - `prefix: "text"`: what stands in front of the names of functions
+/// - `prefix: "text"`: what stands before the names of functions
 /// - `side: client`, `server` or `both`
 /// - `extern_type: { vm_prot_t: crate::Protection }`: Rust types for types of the `.defs`, and for what they
 ///   are translated to; `info_t: crate::Info: 72` where the structure has another size in C than the `.defs`

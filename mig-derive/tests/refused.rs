@@ -80,7 +80,7 @@ macro_rules! post {
                     let bell = port.make_send_once().unwrap();
                     let sender = ReceiveRight::allocate(&task).unwrap();
                     let held = task.census();
-                    // Nine letters where four are the most, and too many stamps behind them.
+                    // Nine letters where four are the most, and too many stamps after them.
                     let nine: [_; 9] = letters(&port);
                     let with_letters = task.census();
                     let name = (post.name(), bell.name(), sender.name());

@@ -60,7 +60,7 @@ pub struct Statement {
     pub kind: StatementKind,
     /// From its first token to its last.
     pub span: Span,
-    /// The comment directly in front of it, a line an entry, without comment marks.
+    /// The comment directly before it, a line an entry, without comment marks.
     pub doc: Vec<String>,
 }
 
@@ -237,7 +237,7 @@ pub enum TypeKind {
 pub struct Basic {
     /// The name that the sender uses, and the receiver too unless `receiver` is given.
     pub sender: IpcName,
-    /// The name behind `|`.
+    /// The name after `|`.
     pub receiver: Option<IpcName>,
     /// The element size in bits of the long form.
     pub bits: Option<Number>,
@@ -287,7 +287,7 @@ pub enum Native {
     ValueOf(Vec<Ident>),
 }
 
-/// An option behind a type.
+/// An option after a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeOption {
     /// Which one.
@@ -296,7 +296,7 @@ pub struct TypeOption {
     pub span: Span,
 }
 
-/// The options behind a type.
+/// The options after a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeOptionKind {
     /// `intran: TransType function ( ServerType )`
@@ -376,9 +376,9 @@ pub struct Argument {
     pub name: Ident,
     /// Its type.
     pub ty: ArgumentType,
-    /// The flags behind it.
+    /// The flags after it.
     pub flags: Vec<Flag>,
-    /// The comment in front of it.
+    /// The comment before it.
     pub doc: Vec<String>,
     /// All of it.
     pub span: Span,

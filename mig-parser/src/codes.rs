@@ -11,7 +11,7 @@ pub const INCLUDE: &str = "MIG0101";
 pub const INCLUDE_DEPTH: &str = "MIG0102";
 /// A line that starts with `#` and is no directive, or a directive that is not complete.
 pub const DIRECTIVE: &str = "MIG0103";
-/// `#elif`, `#else` or `#endif` without `#if`, or behind `#else`.
+/// `#elif`, `#else` or `#endif` without `#if`, or after `#else`.
 pub const STRAY_CONDITIONAL: &str = "MIG0104";
 /// An `#if` without `#endif`.
 pub const OPEN_CONDITIONAL: &str = "MIG0105";

@@ -2,13 +2,13 @@
 
 use crate::source::{SourceMap, Span};
 
-/// Finds out which comments stand directly in front of a token: no blank line and no other token between.
+/// Finds out which comments stand directly before a token: no blank line and no other token between.
 #[derive(Debug)]
 pub(crate) struct Docs {
     /// The comments found; entry 0 is "none".
     table: Vec<Vec<Span>>,
     pending: Vec<Span>,
-    /// The pending comment has a token in front of it on its line: it belongs to that, if nothing follows on
+    /// The pending comment has a token before it on its line: it belongs to that, if nothing follows on
     /// the line.
     trailing: bool,
     newlines: u32,
@@ -44,7 +44,7 @@ impl Docs {
         self.newlines = 0;
     }
 
-    /// The number of the comments in front of the token that stands here.
+    /// The number of the comments before the token that stands here.
     pub(crate) fn take(&mut self) -> u32 {
         self.newlines = 0;
         self.trailing = false;

@@ -61,7 +61,7 @@ impl Lexer {
         }
     }
 
-    /// `"…"` or `<…>` behind `#include`; nothing is taken if there is neither.
+    /// `"…"` or `<…>` after `#include`; nothing is taken if there is neither.
     pub(crate) fn file_name(&mut self, names: &mut Names) -> Option<Token> {
         self.skip_blanks();
         let start = self.at;
@@ -87,7 +87,7 @@ impl Lexer {
         (line.trim().to_owned(), self.span_from(start))
     }
 
-    /// Whether `(` is the next token; newlines and comments may stand in front of it. Takes nothing.
+    /// Whether `(` is the next token; newlines and comments may stand before it. Takes nothing.
     pub(crate) fn paren_follows(&self) -> bool {
         let mut ahead = self.clone();
         loop {
@@ -123,7 +123,7 @@ impl Lexer {
         }
     }
 
-    /// Goes behind the next newline that is in no comment.
+    /// Goes after the next newline that is in no comment.
     pub(crate) fn skip_line(&mut self) {
         while self.at < self.text.len() {
             match self.peek() {
@@ -210,7 +210,7 @@ impl Lexer {
         (Kind::Illegal, symbol)
     }
 
-    /// An identifier, or a number of the preprocessor (which takes letters, dots and signs behind an `e`).
+    /// An identifier, or a number of the preprocessor (which takes letters, dots and signs after an `e`).
     fn word(&mut self, start: usize, names: &mut Names) -> Symbol {
         let number = !self.peek().is_ascii_alphabetic() && self.peek() != b'_';
         let mut joined = String::new();

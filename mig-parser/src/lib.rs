@@ -27,7 +27,7 @@
 //!
 //! The way of a file: the preprocessor follows `#include`, conditionals and macros, token by token (nothing
 //! is handed to a C compiler); the grammar, on nom, takes the statements of every dialect; a statement that
-//! is wrong is reported and left out, and parsing goes on behind it. [`parse`] never fails as a whole and
+//! is wrong is reported and left out, and parsing goes on after it. [`parse`] never fails as a whole and
 //! never panics, whatever the bytes.
 
 #![forbid(unsafe_code)]
@@ -72,7 +72,7 @@ pub struct Parsed {
     pub files: Vec<PathBuf>,
 }
 
-/// What is left of the file at `path` behind the preprocessor: its tokens as they are spelled, without
+/// What is left of the file at `path` after the preprocessor: its tokens as they are spelled, without
 /// comments and macros, and what the preprocessor had to say, as text.
 ///
 /// ```

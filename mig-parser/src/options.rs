@@ -32,7 +32,7 @@ impl Options {
         Self::default()
     }
 
-    /// Searches this folder, too, behind those that were added before.
+    /// Searches this folder, too, after those that were added before.
     #[must_use]
     pub fn include_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.include_dirs.push(folder.into());

@@ -1,6 +1,6 @@
 //! The files that were read, and places in them.
 //!
-//! All texts lie one behind the other in one range of offsets, so that a place is two numbers. Offsets from
+//! All texts lie one after the other in one range of offsets, so that a place is two numbers. Offsets from
 //! `EXPANSIONS` on are not text: each stands for one token that a macro made, and tells where the token was
 //! spelled (in the `#define`) and where the macro was called.
 
@@ -49,7 +49,7 @@ struct File {
     lines: OnceLock<LineTable>,
 }
 
-/// What a `#line` says about the text behind it.
+/// What a `#line` says about the text after it.
 #[derive(Clone, Debug)]
 struct Marker {
     /// Offset in the file of the line that follows.
@@ -58,7 +58,7 @@ struct Marker {
     name: Option<Arc<str>>,
 }
 
-/// The number of newlines in front of each block of text: bounded memory, and a look-up reads one block.
+/// The number of newlines before each block of text: bounded memory, and a look-up reads one block.
 #[derive(Clone, Debug)]
 struct LineTable(Vec<u32>);
 
@@ -110,7 +110,7 @@ impl SourceMap {
         Some((text, start))
     }
 
-    /// Notes that the text behind `offset` counts as line `line` of `name`.
+    /// Notes that the text after `offset` counts as line `line` of `name`.
     pub(crate) fn mark(&mut self, offset: u32, line: u32, name: Option<&str>) {
         let Some(index) = self.file_index(offset) else { return };
         let file = &mut self.files[index];
@@ -217,7 +217,7 @@ impl SourceMap {
         Some((line, from..to.clamp(from, line.len())))
     }
 
-    /// The line behind the one in which `span` starts.
+    /// The line after the one in which `span` starts.
     pub(crate) fn next_line(&self, span: Span) -> Option<&str> {
         let span = self.site(span);
         let file = self.file(span.start)?;
@@ -226,7 +226,7 @@ impl SourceMap {
         (next < file.text.len()).then(|| file.line_at(next))
     }
 
-    /// Behind the last text.
+    /// After the last text.
     pub(crate) fn last_place(&self) -> Span {
         let end = self.files.last().map_or(0, File::end);
         Span::new(end, end)
@@ -257,7 +257,7 @@ impl File {
         self.text.as_bytes()[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1)
     }
 
-    /// Number of newlines in front of `at`.
+    /// Number of newlines before `at`.
     fn line_index(&self, at: usize) -> u32 {
         let bytes = self.text.as_bytes();
         let table = self.lines.get_or_init(|| LineTable::new(bytes));

@@ -13,7 +13,7 @@ pub(crate) struct Symbol(u32);
 impl Symbol {
     /// The text of tokens that have none.
     pub(crate) const NONE: Self = Self(0);
-    /// `__has_include`, behind whose `(` the lexer takes a file name.
+    /// `__has_include`, after whose `(` the lexer takes a file name.
     pub(crate) const HAS_INCLUDE: Self = Self(1);
     /// `__has_include_next`, likewise.
     pub(crate) const HAS_INCLUDE_NEXT: Self = Self(2);
@@ -88,11 +88,11 @@ pub(crate) struct Token {
     /// Its text, unless the kind says it all.
     pub(crate) symbol: Symbol,
     pub(crate) span: Span,
-    /// White space stands in front of it.
+    /// White space stands before it.
     pub(crate) space: bool,
     /// A macro's name inside that macro's own expansion: it stays as it is.
     pub(crate) painted: bool,
-    /// The comment in front of it: an index into [`Docs`](crate::docs::Docs), 0 for none.
+    /// The comment before it: an index into [`Docs`](crate::docs::Docs), 0 for none.
     pub(crate) doc: u32,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum Kind {
     Str,
     /// `'…'`, with its quotes.
     Char,
-    /// `<…>` behind an import keyword or `#include`.
+    /// `<…>` after an import keyword or `#include`.
     Angled,
     Punct(Punct),
     /// A character that starts no token.

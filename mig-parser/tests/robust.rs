@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-/// Repeats `unit` up to so many mebibytes.
+/// Repeats `unit` up to this many mebibytes.
 fn junk(unit: &str, mebibytes: usize) -> Vec<u8> {
     unit.as_bytes().repeat((mebibytes << 20) / unit.len())
 }

@@ -125,7 +125,7 @@ impl<D: Disk> Bench<'_, D> {
         (pages as f64 / time.as_secs_f64(), pages as f64 / (after.runs_written - before.runs_written) as f64)
     }
 
-    /// Takes so many percent of the slots, any of them.
+    /// Takes this many percent of the slots, any of them.
     fn fill(&self, percent: usize, pages: &[&[u8]]) -> Vec<Slot> {
         let total = self.store.space().free as usize;
         let mut all = Vec::with_capacity(total);
@@ -302,7 +302,7 @@ impl<L, D> Records<L, D> for Heap {
     }
 }
 
-/// A device of so many bytes that keeps nothing.
+/// A device of this many bytes that keeps nothing.
 struct Nowhere(u64);
 
 impl Disk for Nowhere {

@@ -81,7 +81,7 @@ impl<T> Slab<T> {
 }
 
 impl<P: Platform, L: Send, D: Send> Pool<P, L, D> {
-    /// A pool of no more than so many bytes for nodes, some of them ready, with room for as many records.
+    /// A pool of no more than this many bytes for nodes, some of them ready, with room for as many records.
     pub(crate) fn new(bytes: usize, ahead: usize, records: usize) -> Arc<Self> {
         let nodes = |bytes: usize| bytes / Node::<L>::size();
         let most = nodes(bytes);
@@ -181,7 +181,7 @@ pub(crate) struct Others<P: Platform, L, D> {
 }
 
 impl<P: Platform, L: Send, D: Send> Others<P, L, D> {
-    /// Up to so many percent of the nodes of a pool.
+    /// Up to this many percent of the nodes of a pool.
     pub(crate) fn new(pool: Arc<Pool<P, L, D>>, share: u8) -> Arc<Self> {
         let most = pool.most.saturating_mul(share.min(100).into()) / 100;
         Arc::new(Self { pool, most })

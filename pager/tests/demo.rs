@@ -7,7 +7,7 @@ fn mach_pager(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mach-pager")).args(arguments).output().unwrap()
 }
 
-/// The figure behind this word in the table.
+/// The figure after this word in the table.
 fn figure(table: &str, word: &str) -> u64 {
     let (_, after) = table.split_once(&format!("  {word} ")).unwrap_or_else(|| panic!("{word}: {table}"));
     after.split_whitespace().next().unwrap().parse().unwrap()

@@ -13,7 +13,7 @@ use world::{Object, PAGE, World, page};
 const SIZE: u64 = PAGE as u64;
 const INTEGER_32: Type = Type::inline(2, 32, 1);
 
-/// Sends a message of so many words to a port.
+/// Sends a message of this many words to a port.
 fn send(port: &SendRight<Local>, id: i32, words: u32) {
     let mut buffer = MsgBuf::<16384>::new();
     let mut message = buffer.request(port.kernel());

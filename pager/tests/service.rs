@@ -21,7 +21,7 @@ use world::{Object, PAGE, Scripted, World, page};
 
 const SIZE: u64 = PAGE as u64;
 
-/// Waits for so many answers.
+/// Waits for this many answers.
 fn answers(object: &Object, count: usize) -> Vec<Answer> {
     let mut answers = Vec::new();
     while answers.len() < count {
@@ -66,7 +66,7 @@ fn threads_that_overtake_each_other_keep_every_object_in_order() {
                     let (number, version) = (round * 7 % 11, round % 16);
                     object.data_return(number * SIZE, &page(tag(number, version)));
                     newest.insert(number, tag(number, version));
-                    // Right behind it; then another page.
+                    // Right after it; then another page.
                     for number in [number, round * 3 % 11] {
                         object.request(number * SIZE, SIZE);
                         let offset = number * SIZE;
@@ -261,7 +261,7 @@ fn a_kernel_that_is_none_and_does_not_listen_stops_no_thread() {
     assert_eq!(service.stop(), Ok(()));
 }
 
-/// A message of this id with so many bytes of data in it.
+/// A message of this id with this many bytes of data in it.
 fn send_inline(port: &SendRight<Local>, id: i32, bytes: u32) {
     let mut buffer: Box<MsgBuf<{ 500 << 10 }>> = Box::new(MsgBuf::new());
     let mut message = buffer.request(port.kernel());

@@ -69,7 +69,7 @@ codes! {
         KERN_NOT_RECEIVER = 7;
         /// Access to the object is refused.
         KERN_NO_ACCESS = 8;
-        /// The memory object behind the address has been destroyed; it will not come back.
+        /// The memory object at the address has been destroyed; it will not come back.
         KERN_MEMORY_FAILURE = 9;
         /// The memory object could not give the data this time.
         KERN_MEMORY_ERROR = 10;

@@ -238,7 +238,7 @@ fn descriptors_are_owed_and_counted() {
                 request.descriptors(1);
                 request.value(&descriptor(kind));
             });
-            // In front of the count, which is then behind it.
+            // In front of the count, which is then after it.
             victim.refuse(|request| {
                 request.value(&1u32);
                 request.value(&descriptor(kind));

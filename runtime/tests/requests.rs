@@ -107,7 +107,7 @@ fn kernels_set_the_deallocate_bit_of_a_right() {
     assert_eq!(body::<GnuX86_64>(send), (words(&[0xa000_4010, 1, 5, 0]), true));
 }
 
-/// What a request with these arguments looks like behind its header, and whether it is complex.
+/// What a request with these arguments looks like after its header, and whether it is complex.
 fn body<A: Abi<Format = Typed>>(
     build: impl FnOnce(&mut mig_runtime::Builder<'_, Recorder<A>>, &Recorder<A>) -> Result<(), KernReturn>,
 ) -> (Vec<u8>, bool) {

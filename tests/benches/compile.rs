@@ -1,5 +1,5 @@
 //! Processor time and instructions to compile every GNU Mach interface: `mig` as a library and as a command,
-//! and the C MIG behind a C preprocessor.
+//! and the C MIG after a C preprocessor.
 //!
 //! ```text
 //! cargo bench -p mig-tests --bench compile

@@ -1,4 +1,4 @@
-//! Calls of C stubs with values by argument name: where C wants them, in registers, behind pointers, behind
+//! Calls of C stubs with values by argument name: where C wants them, in registers, behind pointers, after
 //! pointers to pointers.
 
 use std::io;
@@ -161,7 +161,7 @@ pub fn call(
         }
     })?;
     let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-    // After an error there may be no memory behind what the stub has written so far.
+    // After an error there may be no memory after what the stub has written so far.
     let values = match called.result {
         0 => results(abi, client, routine, &names, &called.arguments)?,
         _ => Values::new(),

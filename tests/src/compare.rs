@@ -77,7 +77,7 @@ impl<A: Known> Recorder<A> {
         }
     }
 
-    /// It was told that the client takes so many elements.
+    /// It was told that the client takes this many elements.
     pub fn saw_limit(&self, name: &str, limit: u32) {
         if let Some((_, seen)) = &mut *self.call() {
             seen.entry(name.to_string()).or_default().count = limit;

@@ -53,7 +53,7 @@ pub const REASONS: &[Reason] = &[
         what: "a long type word on i386: the name, size or number of the short form is not zero",
         c: "takes it",
         ours: "refuses it",
-        why: "the words behind it have them; no stub sends this, and GNU Mach refuses it in a complex message",
+        why: "the words after it have them; no stub sends this, and GNU Mach refuses it in a complex message",
         applies: |d| {
             d.is(Field::Short) && (d.was(Request, "taken", "refused") || d.was(Reply, "taken", "refused"))
         },
@@ -120,7 +120,7 @@ pub const REASONS: &[Reason] = &[
         what: "a string of variable length without a NUL",
         c: "takes it",
         ours: "refuses it",
-        why: "C reads on behind it",
+        why: "C reads on after it",
         applies: |d| {
             const STRINGS: &[&str] = &["task_set_name", "thread_set_name", "thread_get_name"];
             STRINGS.contains(&&*d.routine)

@@ -9,9 +9,9 @@ use crate::wire::{self, COMPLEX, Field, Item, Shape, set_u32, u32_at};
 /// The form of the messages of an ABI.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// A type word in front of each argument.
+    /// A type word before each argument.
     Typed(CAbi),
-    /// Descriptors in front of the data; an address has so many bytes.
+    /// Descriptors before the data; an address has this many bytes.
     Untyped {
         /// 4 or 8.
         pointer: usize,
@@ -157,7 +157,7 @@ fn descriptor(pointer: usize, bytes: &[u8], offset: usize) -> Option<(Item, usiz
 mod tests {
     use super::*;
 
-    /// A complex message of 64 bits: a port, memory, ports, a guarded port, and data behind them.
+    /// A complex message of 64 bits: a port, memory, ports, a guarded port, and data after them.
     fn message() -> Vec<u8> {
         let mut bytes = vec![0; 24];
         set_u32(&mut bytes, 0, COMPLEX);

@@ -129,7 +129,7 @@ pub fn repository() -> PathBuf {
 pub type Entry<A> = (&'static str, &'static dyn Bindings<A>);
 
 /// Compares everything. The arguments of the program are the folder of the packages and that of the compiled
-/// C stubs; with a word behind them, only the interfaces with that word in their names.
+/// C stubs; with a word after them, only the interfaces with that word in their names.
 pub fn main(i386: &[Entry<GnuI386>], x86_64: &[Entry<GnuX86_64>]) -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(packages), Some(units)) = (arguments.next(), arguments.next()) else {

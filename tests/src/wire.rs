@@ -83,7 +83,7 @@ pub enum Field {
     Short,
 }
 
-/// A type word and the data behind it.
+/// A type word and the data after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Where the type word starts.
@@ -128,7 +128,7 @@ pub fn set_u32(bytes: &mut [u8], offset: usize, value: u32) {
     bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// A number as wide as an address, which has so many bytes.
+/// A number as wide as an address, which has this many bytes.
 pub fn pointer_at(width: usize, bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
     word[..width].copy_from_slice(&bytes[offset..offset + width]);

@@ -244,7 +244,7 @@ impl<A: Formed> World for Wire<A> {
     }
 }
 
-/// The names in an item of ports, which have so many bytes each in the message itself.
+/// The names in an item of ports, which have this many bytes each in the message itself.
 fn names(width: usize, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
     let (data, width) = if item.inline {
         (&bytes[item.data..item.data + item.size], width)
@@ -289,7 +289,7 @@ impl State {
         address
     }
 
-    /// The memory behind an address in a message that is sent; the message takes it, or copies it.
+    /// The memory at an address in a message that is sent; the message takes it, or copies it.
     fn leave(&mut self, address: u64, size: usize, take: bool) -> Vec<u8> {
         let found =
             if take { self.in_transit.remove(&address) } else { self.in_transit.get(&address).cloned() };

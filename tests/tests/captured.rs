@@ -1,5 +1,5 @@
 //! Requests of every form of argument against bytes that were captured from the C stubs: GNU MIG's for i386,
-//! whose messages are those of CMU's, and for x86_64. Where these put an argument behind a counted array too
+//! whose messages are those of CMU's, and for x86_64. Where these put an argument after a counted array too
 //! late, the bytes are those without that bug.
 
 use mig_runtime::kernel::RightKind;
@@ -79,7 +79,7 @@ macro_rules! captured {
                 sent
             }
 
-            /// Checks bits and size, and what stands behind the header.
+            /// Checks bits and size, and what stands after the header.
             #[track_caller]
             fn check(sent: &Sent, bits: u32, body: &[Vec<u8>]) {
                 let (header, rest) = sent.flight.bytes.split_at($header);

@@ -80,7 +80,7 @@ fn write_program(folder: &Path, files: &[PathBuf]) {
     fs::write(source.join("main.rs"), main).expect("the program can be written");
 }
 
-/// The bindings of a subsystem, and behind them the calls with values of the vectors.
+/// The bindings of a subsystem, and after them the calls with values of the vectors.
 fn module(vectors: &Value) -> String {
     let abi = text(vectors, "abi");
     // Vectors of an older system of the same ABI say which year's it was.
@@ -139,7 +139,7 @@ fn is_variable_string(vectors: &Value, routine: &Routine, name: &str) -> bool {
     found.unwrap_or(false)
 }
 
-/// Where the offset of a string is, behind arrays as long as they are in these bytes.
+/// Where the offset of a string is, after arrays as long as they are in these bytes.
 fn place_of_string(message: &Message, routine: &Routine, name: &str, bytes: &[u8]) -> Option<usize> {
     let (mut at, mut count) = (0usize, 0);
     for slot in &message.slots {

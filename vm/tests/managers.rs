@@ -251,7 +251,7 @@ fn what_is_written_returns() {
     assert!(*manager.pages.lock().unwrap() == expected);
 }
 
-/// The queue is full when the last page has gone into it, and the end of the object must come behind it.
+/// The queue is full when the last page has gone into it, and the end of the object must come after it.
 #[test]
 fn a_slow_manager_hears_of_the_end() {
     let manager = Manager::new(Manner::Slow);

@@ -156,7 +156,7 @@ fn compile(options: &Options, file: &Path, is_included: bool) -> Result<Fate, St
     let declares = statements.any(|statement| matches!(statement.kind, StatementKind::Subsystem(_)));
     let result = match declares {
         true => generate(&config, file).map(Fate::Interface),
-        // What stands in front of its inclusion elsewhere is not known here.
+        // What stands before its inclusion elsewhere is not known here.
         false if is_included => return Ok(Fate::Declarations),
         false => config.check_only(file).map(|_| Fate::Declarations),
     };

@@ -150,7 +150,7 @@ fn a_full_message_is_as_written_down() {
     assert_eq!(answer, Err(KernReturn::MIG_SERVER_DIED));
 }
 
-/// What stands behind an array that is not full is not where the structure has it.
+/// What stands after an array that is not full is not where the structure has it.
 #[test]
 fn with_one_code_all_that_follows_moves() {
     let answer = raise(&[1], &[7; 68], |_, message| {

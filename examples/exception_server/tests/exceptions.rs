@@ -85,7 +85,7 @@ fn step_over_null(seen: &Mutex<Vec<Seen>>) -> impl Fn(&Raised<'_, Task>) -> Opti
     }
 }
 
-/// A debugger that lets the program go on behind the instruction, and writes down what it is asked.
+/// A debugger that lets the program go on after the instruction, and writes down what it is asked.
 #[derive(Default)]
 struct Debugger {
     seen: Mutex<Vec<Seen>>,

@@ -88,7 +88,7 @@ pub struct TypeWord {
 pub enum InLine {
     /// In the message.
     Yes,
-    /// Behind an address in the message.
+    /// At an address that stands in the message.
     No,
     /// In the message up to this many elements of the array, else at an address.
     UpTo(u32),

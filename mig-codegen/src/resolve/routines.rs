@@ -421,7 +421,7 @@ fn same_count(arg: &mut Arg, flags: &Flags, earlier: &[Arg], out: &mut Diagnosti
                 codes::SAME_COUNT,
                 span,
                 format!("`{}` has no count to share", arg.name),
-                "a variable array of the same direction must stand in front of it",
+                "a variable array of the same direction must stand before it",
             );
             None
         }

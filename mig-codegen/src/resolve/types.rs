@@ -372,7 +372,7 @@ impl<'a> Types<'a> {
                         "this message type has no size of its own",
                         "how many bits?",
                     )
-                    .with_help("write the size behind it: `(NAME, bits)`"),
+                    .with_help("write the size after it: `(NAME, bits)`"),
                 );
                 return None;
             }

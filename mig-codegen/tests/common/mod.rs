@@ -148,7 +148,7 @@ fn check_message(message: &Message, alignment: u32) {
             assert!(matches!(next, SlotRole::Data | SlotRole::Count | SlotRole::RetCode), "{next:?}");
         }
     }
-    // The trailer is the kernel's, behind the message.
+    // The trailer is the kernel's, after the message.
     for slot in message.slots.iter().filter(|slot| slot.role != SlotRole::Trailer) {
         assert_eq!(slot.offset, at, "{slot:?}: offsets are fixed up to the first slot of variable size");
         assert_eq!(slot.word.is_some(), slot.role == SlotRole::Type);

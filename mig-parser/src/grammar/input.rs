@@ -91,7 +91,7 @@ impl<'a> Tokens<'a> {
         self.ahead(0)
     }
 
-    /// The token behind `n` others; the end if there are not so many.
+    /// The token after `n` others; the end if there are not so many.
     pub(super) fn ahead(&self, n: usize) -> Token {
         let end = || Token::new(Kind::End, Symbol::NONE, Span::default());
         self.rest.get(n).or(self.shared.all.last()).copied().unwrap_or_else(end)
@@ -124,7 +124,7 @@ impl<'a> Tokens<'a> {
         Err(Err::Error(Fault::Unexpected))
     }
 
-    /// From the first token of `self` to the last one in front of `rest`.
+    /// From the first token of `self` to the last one before `rest`.
     pub(super) fn span_to(&self, rest: &Self) -> Span {
         let first = self.peek().span;
         let last = rest.at().checked_sub(1).map_or(first, |at| self.shared.all[at].span);

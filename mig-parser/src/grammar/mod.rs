@@ -61,7 +61,7 @@ fn declared_type(shared: &Shared<'_>, tokens: &[Token], start: usize) -> Option<
     is_type.then(|| shared.names.text(name.symbol).to_owned())
 }
 
-/// Reports what is wrong with the members of a structure behind the error at `wrong`. False if there are too
+/// Reports what is wrong with the members of a structure after the error at `wrong`. False if there are too
 /// many errors.
 fn members(
     shared: &Shared<'_>,
@@ -77,7 +77,7 @@ fn members(
     }
     let mut at = wrong;
     loop {
-        // Behind the member that is wrong.
+        // After the member that is wrong.
         while !tokens[at].is(Punct::Semicolon) {
             if tokens[at].kind == Kind::End
                 || tokens[at].is(Punct::RBrace)
@@ -116,10 +116,10 @@ fn statement(input: Tokens<'_>) -> Result<(Tokens<'_>, Statement), Err<Fault>> {
     Ok((rest, Statement { kind, span, doc }))
 }
 
-/// Where to go on behind an error at token `wrong` of the statement that starts at `start`: behind the `;`
+/// Where to go on after an error at token `wrong` of the statement that starts at `start`: after the `;`
 /// that ends the statement, or at a word that starts the next.
 ///
-/// Inside parentheses a `;` ends the statement only if a new one starts behind it: a missing `)` must not
+/// Inside parentheses a `;` ends the statement only if a new one starts after it: a missing `)` must not
 /// swallow the rest of the file.
 fn recover(shared: &Shared<'_>, tokens: &[Token], start: usize, wrong: usize) -> usize {
     let mut depth = 0i64;

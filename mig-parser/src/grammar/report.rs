@@ -47,7 +47,7 @@ fn unexpected(shared: &Shared<'_>, at: usize, expected: Expected) -> Diagnostic 
     // Nothing is to be seen at the end of the file: the last token is shown.
     let last = at.checked_sub(1).filter(|_| token.kind == Kind::End).map(|before| shared.token(before).span);
     let label =
-        if last.is_some() { format!("expected {wanted} behind this") } else { format!("expected {wanted}") };
+        if last.is_some() { format!("expected {wanted} after this") } else { format!("expected {wanted}") };
     let span = last.unwrap_or(token.span);
     let diagnostic =
         Diagnostic::error(codes::SYNTAX, span, format!("expected {wanted}, found {found}"), label);
@@ -106,7 +106,7 @@ fn help(shared: &Shared<'_>, at: usize, expected: Expected) -> Option<String> {
                 return Some(format!("`{text}` is a keyword and cannot be a name"));
             }
             Some(keyword) if statement::STARTS.contains(&keyword) && expected.contains(semicolon()) => {
-                return Some("a `;` is missing in front of it".to_owned());
+                return Some("a `;` is missing before it".to_owned());
             }
             Some(_) => return None,
             None => {}
@@ -118,7 +118,7 @@ fn help(shared: &Shared<'_>, at: usize, expected: Expected) -> Option<String> {
     // `ou x : int`: the mistake is one word back.
     let before = shared.token(at.checked_sub(1)?);
     if before.is(Punct::Semicolon) && token.is(Punct::RParen) {
-        return Some("no `;` stands behind the last argument".to_owned());
+        return Some("no `;` stands after the last argument".to_owned());
     }
     if before.kind != Kind::Ident
         || token.kind != Kind::Ident

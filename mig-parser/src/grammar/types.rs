@@ -104,7 +104,7 @@ fn upper_bound(input: Tokens<'_>) -> Parsed<'_, Bound> {
         .parse(input)
 }
 
-/// `[N] of type`, behind `struct`
+/// `[N] of type`, after `struct`
 fn struct_array(input: Tokens<'_>) -> Parsed<'_, TypeKind> {
     let count = delimited(punct(Punct::LBracket), expression, punct(Punct::RBracket));
     (terminated(count, keyword(Keyword::Of)), element)
@@ -117,7 +117,7 @@ pub(super) fn member(input: Tokens<'_>) -> Parsed<'_, Member> {
     terminated((ident, ident), punct(Punct::Semicolon)).map(|(ty, name)| Member { ty, name }).parse(input)
 }
 
-/// `{ type name; … }`, behind `struct`
+/// `{ type name; … }`, after `struct`
 fn members(input: Tokens<'_>) -> Parsed<'_, TypeKind> {
     delimited(punct(Punct::LBrace), many1(member), punct(Punct::RBrace)).map(TypeKind::Struct).parse(input)
 }

@@ -337,7 +337,7 @@ impl Preprocessor<'_> {
     /// none.
     pub(super) fn operand(&mut self, operator: Token) -> Option<Vec<Token>> {
         if !self.paren_follows() {
-            self.operand_error(operator, "`(` was expected behind this");
+            self.operand_error(operator, "`(` was expected after this");
             return None;
         }
         self.unexpanded();

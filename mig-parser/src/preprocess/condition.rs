@@ -20,7 +20,7 @@ pub(super) fn evaluate(
     let value = value?;
     match parser.peek() {
         None => Ok(value.bits != 0),
-        Some(token) => Err(parser.wrong(token.span, "the expression ends in front of this")),
+        Some(token) => Err(parser.wrong(token.span, "the expression ends before this")),
     }
 }
 
@@ -50,7 +50,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     names: &'a Names,
     at: usize,
-    /// The last token, for what is missing behind it.
+    /// The last token, for what is missing after it.
     end: Span,
     depth: usize,
     /// How many operators around here make the value irrelevant: `0 && 1/0` is fine.
@@ -78,7 +78,7 @@ impl Parser<'_> {
     fn missing(&self, what: &str) -> Diagnostic {
         match self.peek() {
             Some(token) => self.wrong(token.span, format!("{what} was expected")),
-            None => self.wrong(self.end, format!("{what} was expected behind this")),
+            None => self.wrong(self.end, format!("{what} was expected after this")),
         }
     }
 
@@ -305,7 +305,7 @@ fn character(text: &str) -> Option<u64> {
     (count > 0).then_some(i64::from(value) as u64)
 }
 
-/// The first character of a constant and what stands behind it; `None` if it is none.
+/// The first character of a constant and what stands after it; `None` if it is none.
 fn one_character(text: &[u8]) -> Option<Option<(u8, &[u8])>> {
     let (first, rest) = match text {
         [] => return Some(None),

@@ -16,7 +16,7 @@ type Misdefined = (Option<Span>, &'static str);
 /// The names, whether the last is `...`, and how many tokens they took.
 type Parameters = (Vec<Symbol>, bool, usize);
 
-/// The words behind `#`.
+/// The words after `#`.
 const DIRECTIVES: &[&str] = &[
     "include",
     "include_next",
@@ -296,7 +296,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// `#elif`, `#else` or `#endif` of the innermost conditional; true if the text behind it is read.
+    /// `#elif`, `#else` or `#endif` of the innermost conditional; true if the text after it is read.
     fn branch(&mut self, name: &str, span: Span) -> bool {
         let Some(conditional) = self.frames.last_mut().and_then(|f| f.conditionals.last_mut()) else {
             self.skip_line();
@@ -315,7 +315,7 @@ impl Preprocessor<'_> {
         conditional.else_seen |= name == "else";
         if else_seen {
             self.skip_line();
-            let message = format!("`#{name}` behind `#else`");
+            let message = format!("`#{name}` after `#else`");
             let diagnostic =
                 Diagnostic::error(codes::STRAY_CONDITIONAL, span, message, "`#endif` was expected");
             self.error(diagnostic.with_note(opened, "this conditional"));
@@ -363,7 +363,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// The name behind `#ifdef`.
+    /// The name after `#ifdef`.
     fn is_defined(&mut self, span: Span) -> bool {
         let name = self.line_token();
         self.skip_rest(name);
@@ -374,7 +374,7 @@ impl Preprocessor<'_> {
         self.is_macro(name.symbol)
     }
 
-    /// The expression behind `#if`; false if it is wrong.
+    /// The expression after `#if`; false if it is wrong.
     fn condition(&mut self, span: Span) -> bool {
         let tokens = self.line_tokens();
         let outer = std::mem::replace(&mut self.in_condition, true);

@@ -14,7 +14,7 @@ use crate::{codes, limits};
 pub(super) enum Include {
     /// `#include`
     Plain,
-    /// `#include_next`: the search goes on behind the folder in which this file was found.
+    /// `#include_next`: the search goes on after the folder in which this file was found.
     Next,
     /// `#import`: a file that was read is not read again.
     Once,
@@ -109,7 +109,7 @@ impl Preprocessor<'_> {
         Err(NotFound { message: format!("`{name}` is not found"), help: Some(searched(&tried, name)) })
     }
 
-    /// The name behind `#include`, and whether it stands in quotes.
+    /// The name after `#include`, and whether it stands in quotes.
     fn included_name(&mut self, hash: Span) -> Option<(String, bool, Span)> {
         if let Some(token) = self.frames.last_mut()?.lexer.file_name(&mut self.names) {
             self.skip_line();

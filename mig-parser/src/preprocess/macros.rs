@@ -33,7 +33,7 @@ pub(super) struct Macro {
     pub(super) active: Cell<bool>,
 }
 
-/// Tokens to be read in front of everything else.
+/// Tokens to be read before everything else.
 pub(super) struct Context {
     tokens: Vec<Token>,
     at: usize,

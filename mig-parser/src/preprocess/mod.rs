@@ -29,7 +29,7 @@ use include::Found;
 use macros::{Context, Definition};
 use pragma::Pushed;
 
-/// What is left of the input behind the preprocessor.
+/// What is left of the input after the preprocessor.
 pub(crate) struct Preprocessed {
     pub(crate) tokens: Vec<Token>,
     pub(crate) names: Names,
@@ -234,7 +234,7 @@ impl Preprocessor<'_> {
         self.error(Diagnostic { labels: Vec::new(), ..diagnostic });
     }
 
-    /// Defines what the options define, in their order, as if a file in front of the first said so.
+    /// Defines what the options define, in their order, as if a file before the first said so.
     fn command_line(&mut self) {
         let mut text = String::new();
         let mut wrong = Vec::new();
@@ -334,7 +334,7 @@ impl Preprocessor<'_> {
         self.file_token()
     }
 
-    /// The next token of the innermost file; obeys the directives in front of it.
+    /// The next token of the innermost file; obeys the directives before it.
     fn file_token(&mut self) -> Token {
         let mut space = false;
         loop {
@@ -368,7 +368,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// The end of everything: behind the last file.
+    /// The end of everything: after the last file.
     fn end(&self) -> Token {
         Token::new(Kind::End, crate::token::Symbol::NONE, self.sources.last_place())
     }

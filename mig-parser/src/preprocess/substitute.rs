@@ -73,11 +73,11 @@ pub(super) fn wrong_body(definition: &Macro, names: &Names) -> Option<(Span, &'s
             piece(definition, rest, names).is_some_and(|(piece, _)| !matches!(piece, Piece::Token(_)))
         };
         if token.is(Punct::Hash) && !follows(at + 1) {
-            return Some((token.span, "`#` needs a parameter behind it"));
+            return Some((token.span, "`#` needs a parameter after it"));
         }
         if is_optional(definition, token, names) {
             let Some(inner) = optional(definition, &body[at..], names) else {
-                return Some((token.span, "`__VA_OPT__` needs `(…)` behind it"));
+                return Some((token.span, "`__VA_OPT__` needs `(…)` after it"));
             };
             if inner.iter().any(|t| is_optional(definition, t, names)) {
                 return Some((token.span, "`__VA_OPT__` inside `__VA_OPT__`"));
@@ -101,7 +101,7 @@ impl Preprocessor<'_> {
     ) -> Vec<Token> {
         let mut result = Vec::new();
         let mut at = 0;
-        // The operand in front of a `##` is empty.
+        // The operand before a `##` is empty.
         let mut empty_operand = false;
         while at < body.len() && !self.stopped {
             let token = body[at];

@@ -107,7 +107,7 @@ impl Swap {
         Self { path: path.into(), _folder: None }
     }
 
-    /// A file with room for so many pages.
+    /// A file with room for this many pages.
     pub(crate) fn temporary(pages: usize) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(Error::Folder)?;
         let path = folder.path().join("swap");
@@ -182,7 +182,7 @@ fn page<S: Store>(
 fn work(plan: &Plan, vm: &Vm, tally: &Tally, progress: impl Fn(f64)) -> Result<(), Error> {
     let share = plan.pages / plan.clients;
     let total = workload::accesses(share) * plan.clients as u64;
-    // Held until all threads are there; the word behind it says whether they are.
+    // Held until all threads are there; the word after it says whether they are.
     let begins = RwLock::new(false);
     thread::scope(|scope| {
         let mut all = begins.write().unwrap_or_else(PoisonError::into_inner);

@@ -47,7 +47,7 @@ pub(crate) struct MemoryError;
 type Guard<'a> = MutexGuard<'a, Std, Memory>;
 
 impl Vm {
-    /// A kernel, in this task, with so many frames.
+    /// A kernel, in this task, with this many frames.
     pub(crate) fn new(task: &Local, frames: usize) -> Result<Self, KernReturn> {
         let host = ReceiveRight::allocate(task)?;
         let ports = PortSet::allocate(task)?;
@@ -78,7 +78,7 @@ impl Vm {
         self.memory.lock().peak
     }
 
-    /// New memory of so many pages, all zero (`vm_allocate`).
+    /// New memory of this many pages, all zero (`vm_allocate`).
     pub(crate) fn allocate(&self, pages: usize) -> ObjectId {
         self.memory.lock().add_object(pages)
     }

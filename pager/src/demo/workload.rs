@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     pub(crate) errors: AtomicU64,
 }
 
-/// How many accesses a client makes to a memory of so many pages.
+/// How many accesses a client makes to a memory of this many pages.
 pub(crate) fn accesses(pages: usize) -> u64 {
     // Each page once in order, as many by chance, each page once more.
     3 * pages as u64
@@ -32,10 +32,10 @@ pub(crate) struct Client<'a> {
     random: u64,
 }
 
-/// Every so many pages one is never written. It is zero for ever.
+/// One page in this many is never written. It is zero for ever.
 const UNWRITTEN: usize = 16;
 
-/// Every so many pages one is the same word over and over.
+/// One page in this many is the same word over and over.
 const SAME_FILLED: usize = 64;
 
 /// How many accesses by chance a client knows of in advance, and tells the kernel.

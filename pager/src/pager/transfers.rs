@@ -198,7 +198,7 @@ impl<K: Kernel, P: Platform, S: Store> Transfers<K, P, S> {
         more.notify_one();
     }
 
-    /// Takes memory for so many more pages of objects that are not the kernel's, and for as many again that
+    /// Takes memory for this many more pages of objects that are not the kernel's, and for as many again that
     /// threads queue which write and must not wait for any. The lock is not in hands meanwhile.
     pub(super) fn make_room(&self, more: usize) {
         let mut larger = VecDeque::new();

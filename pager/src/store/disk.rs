@@ -21,7 +21,7 @@ pub trait Disk: Send + Sync + 'static {
     /// [`DiskError::Io`]; what `buffer` holds then is undefined.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError>;
 
-    /// Writes pieces one behind the other from `offset` on. Returns how many bytes.
+    /// Writes pieces one after the other from `offset` on. Returns how many bytes.
     ///
     /// # Errors
     ///

@@ -40,7 +40,7 @@ pub struct Sealed {
 }
 
 impl<P: Platform> Encryption<P> {
-    /// For a device with so many slots.
+    /// For a device with this many slots.
     pub(super) fn new(slots: u64, random: Random) -> Result<Self, TryReserveError> {
         let count = slots.div_ceil(ZONE) as usize;
         let mut zones = Vec::new();

@@ -50,7 +50,7 @@ pub(crate) enum Fate {
     Lost,
     /// It goes to another offset.
     Misdirected(u64),
-    /// Only so many bytes of it are written.
+    /// Only this many bytes of it are written.
     Torn(usize),
 }
 

@@ -549,7 +549,7 @@ impl Disk for FileDisk {
     }
 }
 
-/// Copies pieces one behind the other, as far as there is room. Returns how many bytes they are.
+/// Copies pieces one after the other, as far as there is room. Returns how many bytes they are.
 fn gather(pieces: &[&[u8]], to: &mut [u8]) -> usize {
     let mut len = 0;
     for piece in pieces {
@@ -592,7 +592,7 @@ pub enum Problem {
     TooSmall(u64),
     /// The file system has no room for this many bytes.
     NoRoom(u64),
-    /// A file of so many bytes is more than a limit of the process or of the file system.
+    /// A file of this many bytes is more than a limit of the process or of the file system.
     Limit(u64),
     /// It has parts without space of their own, and the file system cannot give them any beforehand.
     Holes,

@@ -28,14 +28,14 @@ struct Run {
 pub enum RunsError {
     /// There are none, or they are empty.
     Empty,
-    /// One of them ends behind the end of the device.
+    /// One of them ends beyond the end of the device.
     BeyondEnd,
     /// Two of them have records in common.
     Overlap,
 }
 
 impl<D: Disk> Runs<D> {
-    /// The parts that begin at a record and have so many of them.
+    /// The parts that begin at a record and have this many of them.
     ///
     /// # Errors
     ///

@@ -387,7 +387,7 @@ impl<D: Disk, P: Platform, C: Protection> SwapStore<D, P, C> {
         self.write_slots(slot, &[page], &mut tags).map_err(|(_, error)| error).map(|()| tags[0])
     }
 
-    /// Memory for so many pages, if they are changed.
+    /// Memory for this many pages, if they are changed.
     fn copies(&self, pages: usize) -> Vec<u8> {
         if !C::CHANGES {
             return Vec::new();

@@ -320,7 +320,7 @@ impl Object {
         self.some_answers(usize::MAX)
     }
 
-    /// The first so many of that.
+    /// The first this many of that.
     pub fn some_answers(&self, most: usize) -> Vec<Answer> {
         let answers = Answers::default();
         let server = Server::on(&self.answers).with(mach::mach(&answers));
@@ -429,7 +429,7 @@ impl<S: Store, P: Platform> World<S, P> {
         self.serve_some(usize::MAX);
     }
 
-    /// Serves so many messages, if there are as many.
+    /// Serves this many messages, if there are as many.
     pub fn serve_some(&self, most: usize) {
         let pager = &self.pager;
         let manager = Server::on(pager.manager_ports())

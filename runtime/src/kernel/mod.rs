@@ -153,7 +153,7 @@ const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Optio
 ///
 /// A type that implements this vouches for what [`mach_msg`](Self::mach_msg) delivers: on success of a
 /// receive the buffer holds an initialised message of `msgh_size` bytes, every right and region that its type
-/// words or descriptors describe now belongs to this task, and nothing else of this task's does. Behind the
+/// words or descriptors describe now belongs to this task, and nothing else of this task's does. After the
 /// message of an untyped ABI, at the next multiple of 4, is an initialised trailer of the size that it says,
 /// 8 bytes at least.
 pub unsafe trait Kernel: Clone + Send + Sync + 'static {
@@ -320,7 +320,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// Turns memory into the address that stands for it in a message of this task.
     fn region_into_wire(&self, region: Self::Region) -> u64;
 
-    /// The memory behind an address that a message has delivered.
+    /// The memory at an address that a message has delivered.
     ///
     /// # Safety
     ///

@@ -477,7 +477,7 @@ fn a_client_that_has_gone_does_no_harm() {
         let client = host.new_task("gone");
         let to_server = Local::transfer(world.port.make_send().unwrap(), &client).unwrap();
         let reply = ReceiveRight::allocate(&client).unwrap();
-        // A send right may have a full queue behind it, too.
+        // A send right may lead to a full queue, too.
         client.set_queue_limit(reply.name(), 0).unwrap();
         let send = reply.make_send().unwrap();
         let local = match disposition {

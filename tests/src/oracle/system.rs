@@ -38,7 +38,7 @@ impl System {
         System::ALL.into_iter().find(|system| system.name == name)
     }
 
-    /// Its compiler, behind the preprocessor.
+    /// Its compiler, after the preprocessor.
     pub(super) fn mig(self, packages: &Path) -> PathBuf {
         packages.join(self.name).join("usr/lib/mig").join(self.mig)
     }

@@ -58,7 +58,7 @@ const WORKS: [&str; 13] = [
     "exhaust",
 ];
 
-/// A number of MiB, with or without an M behind it.
+/// A number of MiB, with or without an M after it.
 fn mebibytes(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix(['M', 'm']).unwrap_or(text);
     number.parse().map_err(|_| "a number of MiB, such as 64M".to_string())

@@ -202,7 +202,7 @@ fn drive(index: usize, file: &Path, faults: &[Fault]) -> String {
 }
 
 /// Whether a word on the console follows a number that is not 0, such as in `15 unavailable`, or the number
-/// in front of it in `what`.
+/// before it in `what`.
 fn happened(console: &str, what: &str) -> bool {
     match what.split_once(' ') {
         Some((number, word)) => count(console, word) == number.parse().ok(),
@@ -210,7 +210,7 @@ fn happened(console: &str, what: &str) -> bool {
     }
 }
 
-/// The number in front of a word on the console.
+/// The number before a word on the console.
 fn count(console: &str, what: &str) -> Option<u64> {
     let (before, _) = console.split_once(&format!(" {what}"))?;
     before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

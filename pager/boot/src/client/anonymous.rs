@@ -65,7 +65,7 @@ pub(crate) fn outgrow(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
 }
 
 /// Writes every page, and then finds the one that cannot be read any more. Who tries to read it gets an
-/// exception: so children try, each from behind the page where the one before has ended.
+/// exception: so children try, each from after the page where the one before has ended.
 pub(crate) fn lose(checks: &mut Checks, mebibytes: u32) {
     let mut memory = Memory::allocate(mebibytes);
     memory.fill(1, |_| true);

@@ -102,7 +102,7 @@ pub(crate) fn exhaust(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     goes_on(checks, "after objects whose kernel does not listen");
 }
 
-/// Sends so many bytes that are nowhere yet.
+/// Sends this many bytes that are nowhere yet.
 fn send_untouched(port: &SendRight, id: i32, size: usize) {
     let Ok(memory) = OolMemory::allocate(&GnuMach, size) else { return };
     let mut buffer = MsgBuf::<256>::new();

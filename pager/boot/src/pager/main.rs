@@ -13,8 +13,8 @@
 //! - `client`: a program of another line, made there by `$(TASK=task-create)` and not resumed. It is started
 //!   when the pager serves. It must tell that it is done, with `boot_done`; one that is given as `dying` must
 //!   not live to do so.
-//! - `ballast`: so many MiB are wired and not used, which makes the machine smaller than the kernel can start
-//!   in;
+//! - `ballast`: this many MiB are wired and not used, which makes the machine smaller than the kernel can
+//!   start in;
 //! - `strangers`: a program pages objects of its own, so that the kernel has not counted all pages.
 //!
 //! When the last of them has ended it prints what happened, and ends QEMU.

@@ -159,7 +159,7 @@ impl Wire {
         }
     }
 
-    /// Where an untyped descriptor has its size: behind an address of 8 bytes and the single bytes, or
+    /// Where an untyped descriptor has its size: after an address of 8 bytes and the single bytes, or
     /// between them.
     fn size_at(&self) -> usize {
         if self.facts.pointer == 8 { 12 } else { 4 }

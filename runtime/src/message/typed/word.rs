@@ -24,7 +24,7 @@ pub struct Type {
     pub(crate) inline: bool,
     /// `msgt_longform`
     pub(crate) long: bool,
-    /// `msgt_deallocate`: the memory behind the address moves with the message.
+    /// `msgt_deallocate`: the memory at the address moves with the message.
     pub(crate) deallocate: bool,
 }
 
@@ -38,7 +38,7 @@ impl Type {
         Self { number, inline: true, ..Self::of_data(name, bits) }
     }
 
-    /// Elements of `bits` bits behind an address: the long form.
+    /// Elements of `bits` bits at an address: the long form.
     ///
     /// # Panics
     ///
@@ -79,7 +79,7 @@ impl Type {
         Self { inline: true, deallocate: false, ..self }
     }
 
-    /// The same for data behind an address.
+    /// The same for data at an address.
     #[inline]
     pub(crate) const fn behind_address(self) -> Self {
         Self { inline: false, ..self }
