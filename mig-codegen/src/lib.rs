@@ -115,7 +115,7 @@
 //! let rust = config.text(Input::Text { name: "fs.defs", text: fs.as_bytes() })?.value;
 //! // The trait's methods, spaces aside:
 //! let rust: String = rust.split_whitespace().collect();
-//! assert!(rust.contains("fnbegin_node(&self,port:rt::Name,)->Result<std::sync::Arc<crate::Node>,rt::KernReturn>;"));
+//! assert!(rust.contains("fnbegin_node(&self,port:rt::Name)->Result<std::sync::Arc<crate::Node>,rt::KernReturn>;"));
 //! assert!(rust.contains("fnfs_open(&self,dir:std::sync::Arc<crate::Node>,dir_port:rt::Port<'_,K>,)"));
 //! # Ok::<(), mig_codegen::Error>(())
 //! ```

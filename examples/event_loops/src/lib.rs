@@ -2,7 +2,7 @@
 //! executor of an async task.
 //!
 //! The server does what all three need with [`serve_waiting`], which never waits. What is macOS's own is in
-//! [`macos`].
+//! the module `macos`, which only its targets have.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
