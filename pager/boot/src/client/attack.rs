@@ -81,7 +81,8 @@ pub(crate) fn exhaust(checks: &mut Checks, host: &SendRight, mebibytes: u32) {
     let data = vec![0x55_u8; LARGE - 1024];
     for (port, id) in [(&object, 2208), (&manager, 2250), (&manager, 2276), (&object, 0), (&manager, 0)] {
         let mut request = buffer.request(&GnuMach);
-        let fits = request.slice(Type::inline(9, 8, 0), &data, data.len());
+        // The short form of i386 has no room for this number of elements.
+        let fits = request.slice(Type::inline(9, 8, 0).long(), &data, data.len());
         checks.that(fits.is_ok(), "a large message cannot be written");
         let _ = request.send(id, Dest::copy_send(port), SendOptions::NONE);
     }
