@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mig_decode::{Decoded, Dictionary, MessageKind, SlotRole, bytes_of};
+use mig_decode::{Decoded, Dictionary, MessageKind, bytes_of};
 use serde_json::{Map, Value, json};
 
 use crate::options::Options;
@@ -31,7 +31,7 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let bytes = bytes_of(&self.options.open(&self.file)?.bytes()?);
+        let bytes = bytes_of(&self.options.open(&self.file)?.bytes(&self.options)?);
         let dictionary = dictionary(&self.options, &self.defs)?;
         let (mut text, mut all_good) = (String::new(), !bytes.is_empty());
         let mut offset = 0;
@@ -85,11 +85,6 @@ fn kind_name(kind: MessageKind) -> &'static str {
     }
 }
 
-/// What a piece of a message is called, as in the tables of `mig abi`.
-fn role_name(role: SlotRole) -> String {
-    serde_json::to_value(role).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 fn as_text(index: usize, offset: usize, decoded: &Decoded) -> String {
     let mut text = title(index, offset, decoded) + "\n";
     for piece in &decoded.pieces {
@@ -98,7 +93,7 @@ fn as_text(index: usize, offset: usize, decoded: &Decoded) -> String {
             "{:>6} {:>6}  {:<11} {name:<20} {}",
             piece.offset,
             piece.len,
-            role_name(piece.role),
+            piece.role.name(),
             piece.text
         );
         text += line.trim_end();

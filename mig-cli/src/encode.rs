@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::decode::dictionary;
 use crate::options::Options;
-use crate::{Failure, INPUT, print, print_bytes, tell};
+use crate::{Failure, INPUT, print, print_bytes};
 
 /// Make the bytes of a message of its arguments, as hexadecimal digits
 ///
@@ -51,7 +51,7 @@ impl Encode {
         let bytes = match self.bytes()? {
             Ok(bytes) => bytes,
             Err(error) => {
-                tell(&format!("error: {}: {error}\n", self.routine));
+                self.options.tell_error(&format!("{}: {error}", self.routine));
                 return Err(INPUT);
             }
         };

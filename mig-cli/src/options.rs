@@ -207,10 +207,10 @@ const LARGEST: u64 = (1 << 28) + 1;
 
 impl Source {
     /// What is in it.
-    pub(crate) fn bytes(self) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn bytes(self, options: &Options) -> Result<Vec<u8>, Failure> {
         let read = self.text.map_or_else(|| fs::read(&self.path), Ok);
         read.map_err(|error| {
-            tell(&format!("error: {}: {error}\n", self.path.display()));
+            options.tell_error(&format!("{}: {error}", self.path.display()));
             INPUT
         })
     }

@@ -254,7 +254,7 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
     let is_typed = message.slots.iter().any(|slot| slot.role == SlotRole::Type);
     for slot in &message.slots {
         let offset = slot.offset.map_or("-".to_owned(), |offset| offset.to_string());
-        let role = role_word(slot.role);
+        let role = slot.role.name();
         let size = match (slot.size, slot.max) {
             (Some(size), _) => size.to_string(),
             (None, Some(max)) => format!("0..{max}"),
@@ -282,24 +282,6 @@ fn message_text(text: &mut String, id: u32, name: &str, kind: &str, message: &Me
 fn line(text: &mut String, line: &str) {
     // Writing to a string can't fail.
     let _ = writeln!(text, "{}", line.trim_end());
-}
-
-fn role_word(role: SlotRole) -> &'static str {
-    match role {
-        SlotRole::Header => "header",
-        SlotRole::Type => "type",
-        SlotRole::BodyCount => "body_count",
-        SlotRole::Port => "port",
-        SlotRole::Ool => "ool",
-        SlotRole::OolPorts => "ool_ports",
-        SlotRole::Ndr => "ndr",
-        SlotRole::Count => "count",
-        SlotRole::Offset => "offset",
-        SlotRole::Data => "data",
-        SlotRole::Pad => "pad",
-        SlotRole::RetCode => "retcode",
-        SlotRole::Trailer => "trailer",
-    }
 }
 
 /// What a type word says, in words.

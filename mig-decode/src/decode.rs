@@ -144,6 +144,7 @@ pub fn decode_as(interface: &Interface, routine: &Routine, kind: MessageKind, by
     let walk = Walk {
         facts,
         routine,
+        kind,
         header,
         bytes: message,
         at: 0,
@@ -163,6 +164,7 @@ pub fn decode_as(interface: &Interface, routine: &Routine, kind: MessageKind, by
 struct Walk<'a> {
     facts: &'a Facts,
     routine: &'a Routine,
+    kind: MessageKind,
     header: Header,
     bytes: &'a [u8],
     /// Where the next slot begins, if its table does not say.
@@ -184,7 +186,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn run(mut self, table: &Message) {
-        self.refused = table.kind == MessageKind::Reply && self.is_only_a_code();
+        self.refused = self.kind == MessageKind::Reply && self.is_only_a_code();
         if self.slots(table).is_some() {
             self.rest();
         }
@@ -297,10 +299,7 @@ impl<'a> Walk<'a> {
         let sent = slot.word.and_then(|word| word.sent);
         // A sender's disposition becomes the receiver's on its way. So does the deallocate bit, which is set
         // for memory and clear for all else when it arrives.
-        let name = match Disposition::from_number(word.name) {
-            Some(right) if sent.is_none_or(|sent| sent == word.name) => right.received() as u32,
-            _ => word.name,
-        };
+        let name = as_received(word.name, sent);
         let may_be_set = slot.word.is_some_and(|word| word.deallocate != Dealloc::No);
         let deallocate = if word.in_line { word.deallocate && !may_be_set } else { true };
         self.checks(
@@ -327,16 +326,13 @@ impl<'a> Walk<'a> {
         let found = Descriptor::read(self.facts, bytes, is_right);
         self.piece(offset, size, slot, found.text(is_right));
         let sent = arg.ty.port().and_then(|port| port.sender).map(|right| right as u32);
-        let disposition = match Disposition::from_number(found.disposition) {
-            Some(right) if sent.is_none_or(|sent| sent == found.disposition) => right.received() as u32,
-            _ => found.disposition,
-        };
+        let disposition = as_received(found.disposition, sent);
         let volatile = found.kind == DescriptorKind::Volatile as u8;
         let kind = if volatile { DescriptorKind::Memory as u8 } else { found.kind };
+        let size = u64::from(found.size);
         let fields =
-            [("type", u64::from(kind)), ("disposition", disposition.into()), ("size", found.size.into())];
+            [("type", kind.into()), ("disposition", disposition.into()), ("size", size), ("count", size)];
         self.checks(offset, &slot.check, &fields);
-        self.checks(offset, &slot.check, &[("count", found.size.into())]);
         if is_right {
             let right = value::right(found.address, found.disposition);
             match &arg.ty.kind {
@@ -369,8 +365,7 @@ impl<'a> Walk<'a> {
     fn counted(&mut self, slot: &Slot, offset: usize, number: u64) {
         let Some(index) = slot.arg else { return };
         let arg = &self.routine.args[index];
-        let is_limit = arg.role == Role::Out && self.header_is_request();
-        if is_limit {
+        if is_limit(self.kind, arg) {
             self.decoded.arguments.push((limit_name(&arg.name), json!(number)));
             return;
         }
@@ -412,10 +407,6 @@ impl<'a> Walk<'a> {
                 self.fault(0, text);
             }
         }
-    }
-
-    fn header_is_request(&self) -> bool {
-        self.header.id == self.routine.id as i32
     }
 
     fn data(&mut self, slot: &Slot, size: Option<u32>) -> Option<()> {
@@ -531,6 +522,17 @@ impl<'a> Walk<'a> {
     fn fault(&mut self, offset: usize, text: String) {
         self.decoded.fault(offset, text);
     }
+}
+
+/// The disposition that the receiver of a right sees, if the sender's is the declared one, or is free.
+fn as_received(found: u32, sent: Option<u32>) -> u32 {
+    let right = Disposition::from_number(found).filter(|_| sent.is_none_or(|sent| sent == found));
+    right.map_or(found, |right| right.received() as u32)
+}
+
+/// Whether a message has of this argument only how many elements are wanted.
+pub(crate) fn is_limit(kind: MessageKind, arg: &Arg) -> bool {
+    kind == MessageKind::Request && arg.role == Role::Out
 }
 
 /// What C calls the number of elements of an argument.

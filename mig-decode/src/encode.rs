@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use mig_abi::{DescriptorKind, Disposition, Facts, Family, NDR};
 use mig_codegen::model::{
-    Arg, Complex, Dealloc, InLine, Interface, Message, MessageKind, Role, Routine, Slot, SlotRole, Type,
-    TypeKind, TypeWord,
+    Arg, Complex, Dealloc, InLine, Interface, Message, MessageKind, Routine, Slot, SlotRole, Type, TypeKind,
+    TypeWord,
 };
 use serde_json::{Map, Value};
 
-use crate::decode::{element_port, limit_name};
+use crate::decode::{element_port, is_limit, limit_name};
 use crate::value;
 use crate::words::{Descriptor, Header, Word};
 
@@ -89,7 +89,7 @@ fn check_names(routine: &Routine, table: &Message, arguments: &Map<String, Value
     let mut known: Vec<String> = Vec::new();
     for slot in &table.slots {
         let Some(arg) = slot.arg.map(|index| &routine.args[index]) else { continue };
-        known.push(if is_limit(table, arg) { limit_name(&arg.name) } else { arg.name.clone() });
+        known.push(if is_limit(table.kind, arg) { limit_name(&arg.name) } else { arg.name.clone() });
     }
     known.dedup();
     match arguments.keys().find(|name| !known.contains(name)) {
@@ -97,11 +97,6 @@ fn check_names(routine: &Routine, table: &Message, arguments: &Map<String, Value
         Some(name) => Err(format!("the message has no argument `{name}`; it has {}", known.join(", "))),
         None => Ok(()),
     }
-}
-
-/// Whether a request has of this argument only how many elements are wanted.
-fn is_limit(table: &Message, arg: &Arg) -> bool {
-    table.kind == MessageKind::Request && arg.role == Role::Out
 }
 
 /// An argument on its way into a message.
@@ -145,7 +140,7 @@ impl Writer<'_> {
                 self.bytes.extend(word.map(|word| word.write(self.facts)).unwrap_or_default());
             }
             (SlotRole::Type, Some(index)) => {
-                let written = match is_limit(table, &self.routine.args[index]) {
+                let written = match is_limit(table.kind, &self.routine.args[index]) {
                     true => Written::default(),
                     false => self.argument(index)?.clone(),
                 };
@@ -156,7 +151,7 @@ impl Writer<'_> {
             }
             (SlotRole::Count, Some(index)) => {
                 let arg = &self.routine.args[index];
-                let count = match is_limit(table, arg) {
+                let count = match is_limit(table.kind, arg) {
                     true => self.limit(arg)?,
                     false => self.argument(index)?.count,
                 };

@@ -19,7 +19,7 @@ use self::compare::Finding;
 use self::rules::Category;
 pub(crate) use self::rules::{ALL, by_name};
 use crate::options::Options;
-use crate::{Failure, INPUT, print, tell};
+use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
 ///
@@ -82,17 +82,14 @@ impl Breaking {
             (false, false) => Ok(vec![(self.old.clone(), Some(self.new.clone()))]),
             (true, true) => {
                 let mut files = BTreeSet::new();
-                defs_below(&self.old, Path::new(""), &mut files)?;
+                defs_below(&self.options, &self.old, Path::new(""), &mut files)?;
                 let pair = |file: &PathBuf| {
                     let new = self.new.join(file);
                     (self.old.join(file), new.exists().then_some(new))
                 };
                 Ok(files.iter().map(pair).collect())
             }
-            _ => {
-                tell("error: one of OLD and NEW is a folder, and the other one is none\n");
-                Err(Failure(2))
-            }
+            _ => Err(self.options.usage("one of OLD and NEW is a folder, and the other one is none")),
         }
     }
 
@@ -130,7 +127,7 @@ impl Breaking {
         match table {
             Ok(table) => Ok(Side { path: path.to_owned(), table, declared: None }),
             Err(error) => {
-                tell(&format!("error: {}: {error}\n", path.display()));
+                self.options.tell_error(&format!("{}: {error}", path.display()));
                 Err(INPUT)
             }
         }
@@ -139,10 +136,7 @@ impl Breaking {
     /// The rules that may be broken, and by which routines.
     fn allowed(&self) -> Result<BTreeSet<(String, String)>, Failure> {
         let Some(file) = &self.allow else { return Ok(BTreeSet::new()) };
-        let fail = |what: String| {
-            tell(&format!("error: {}: {what}\n", file.display()));
-            Failure(2)
-        };
+        let fail = |what: String| self.options.usage(&format!("{}: {what}", file.display()));
         let text = fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
         let mut allowed = BTreeSet::new();
         for (number, line) in text.lines().enumerate() {
@@ -236,17 +230,22 @@ fn location(place: Option<(&SourceMap, Span)>) -> Value {
 }
 
 /// The `.defs` files below a folder, by their paths from there.
-fn defs_below(folder: &Path, below: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), Failure> {
+fn defs_below(
+    options: &Options,
+    folder: &Path,
+    below: &Path,
+    files: &mut BTreeSet<PathBuf>,
+) -> Result<(), Failure> {
     let path = folder.join(below);
-    let failed = |error| {
-        tell(&format!("error: {}: {error}\n", path.display()));
+    let failed = |error: std::io::Error| {
+        options.tell_error(&format!("{}: {error}", path.display()));
         INPUT
     };
     for entry in fs::read_dir(&path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = below.join(entry.file_name());
         if entry.file_type().map_err(failed)?.is_dir() {
-            defs_below(folder, &name, files)?;
+            defs_below(options, folder, &name, files)?;
         } else if name.extension().is_some_and(|extension| extension == "defs") {
             files.insert(name);
         }

@@ -127,6 +127,27 @@ pub enum SlotRole {
     Trailer,
 }
 
+impl SlotRole {
+    /// What tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Type => "type",
+            Self::BodyCount => "body_count",
+            Self::Port => "port",
+            Self::Ool => "ool",
+            Self::OolPorts => "ool_ports",
+            Self::Ndr => "ndr",
+            Self::Count => "count",
+            Self::Offset => "offset",
+            Self::Data => "data",
+            Self::Pad => "pad",
+            Self::RetCode => "retcode",
+            Self::Trailer => "trailer",
+        }
+    }
+}
+
 /// Whether the bytes in place are the data, or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
