@@ -122,9 +122,14 @@ fn documentation() -> StepResult {
     done(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// What a registry would get of each package builds with what it would get of the others.
+/// What a registry would get of each package builds with what it would get of the others. The folder is
+/// a new one each time: in one that cargo has packed into before, it builds against what it unpacked then,
+/// because a package of the same name and version never changes to it.
 fn packed() -> StepResult {
-    done(cargo().args(["publish", "--workspace", "--dry-run", "--allow-dirty", "--quiet"]))
+    let folder = tempfile::Builder::new().prefix("packed-").tempdir_in(target());
+    let folder = folder.map_err(|e| format!("a folder in {}: {e}", target().display()))?;
+    let publish = ["publish", "--workspace", "--dry-run", "--allow-dirty", "--quiet", "--target-dir"];
+    done(cargo().args(publish).arg(folder.path()))
 }
 
 /// Links a program that has the libraries and no standard library, and runs it.
