@@ -1,5 +1,6 @@
 //! Clients and servers, each a task of `local`. Every test ends with what it began with.
 
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,11 +8,12 @@ use std::thread;
 use std::vec::Vec;
 
 use super::*;
-use crate::abi::Gnu;
+use crate::abi::{Abi, Gnu};
 use crate::kernel::Notification;
 use crate::kernel::local::{self, Census};
 use crate::platform::Std;
-use crate::{Builder, CallError, CallOptions, Complex, ReplyTo, SendOnceRight, SendRight, Shape, Type};
+use crate::{Builder, CallError, CallOptions, Complex, Dest, MsgBuf, PortSet, SendOnceRight, SendOptions};
+use crate::{SendRight, Seqno, Shape, Type};
 
 /// The routines are written for type words.
 type Local = local::Local<Gnu>;
