@@ -2,8 +2,10 @@
 
 mod abi;
 mod breaking;
+mod c_header;
 mod check;
 mod decode;
+mod driver;
 mod encode;
 mod explain;
 mod options;
@@ -31,6 +33,7 @@ enum Verb {
     Check(check::Check),
     Abi(abi::Abi),
     Breaking(breaking::Breaking),
+    CHeader(c_header::CHeader),
     Decode(decode::Decode),
     Encode(encode::Encode),
     Explain(explain::Explain),
@@ -39,21 +42,28 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse_from(options::arguments(std::env::args_os()));
-    let result = match arguments.verb {
+    let given: Vec<_> = std::env::args_os().collect();
+    let classic = given.get(1..).is_some_and(driver::is_meant);
+    let result = if classic { driver::run(given[1..].to_vec()) } else { run(given) };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code)) => ExitCode::from(code),
+    }
+}
+
+fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
+    let arguments = Arguments::parse_from(options::arguments(given.into_iter()));
+    match arguments.verb {
         Verb::Rust(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Abi(verb) => verb.run(),
         Verb::Breaking(verb) => verb.run(),
+        Verb::CHeader(verb) => verb.run(),
         Verb::Decode(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(code)) => ExitCode::from(code),
     }
 }
 

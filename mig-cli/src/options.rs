@@ -86,6 +86,24 @@ impl Colour {
     }
 }
 
+/// Which half of an interface.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Side {
+    Client,
+    Server,
+    Both,
+}
+
+impl From<Side> for mig_codegen::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Server => Self::Server,
+            Side::Both => Self::Both,
+        }
+    }
+}
+
 impl Options {
     /// The settings of the generator.
     pub(crate) fn config(&self) -> Config {
@@ -152,6 +170,20 @@ impl Options {
     pub(crate) fn usage(&self, wrong: &str) -> Failure {
         self.tell_error(wrong);
         Failure(2)
+    }
+
+    /// Writes what was made of an input to a file.
+    pub(crate) fn write(
+        &self,
+        config: &Config,
+        source: &Source,
+        file: &Path,
+        text: &str,
+    ) -> Result<(), Failure> {
+        if source.is(file) {
+            return Err(self.usage("the output would replace the input"));
+        }
+        config.write(file, text).map_err(|error| self.failure(&error))
     }
 
     /// Opens an input; `-` is standard input, which is read now.

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mig_codegen::{Config, Error};
 
-use crate::options::{Options, Source, is_same};
+use crate::options::{Options, Side, Source, is_same};
 use crate::{Failure, print};
 
 /// Generate Rust: clients, server traits and demux functions
@@ -43,23 +43,6 @@ pub(crate) struct Rust {
     runtime_crate: String,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Side {
-    Client,
-    Server,
-    Both,
-}
-
-impl From<Side> for mig_codegen::Side {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Client => Self::Client,
-            Side::Server => Self::Server,
-            Side::Both => Self::Both,
-        }
-    }
 }
 
 impl Rust {

@@ -861,3 +861,71 @@ fn completions_and_manual_pages() {
     folder.write("file", "");
     assert!(folder.mig(&["man", "file"]).expect(1).err().contains("`file`"));
 }
+
+/// A C program fills the structures of the header, and `mig decode` finds each value where C has put it.
+#[test]
+fn a_c_header_has_the_messages_where_mig_finds_them() {
+    let folder = Folder::new("c_header");
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/c_header");
+    let library = format!("{sources}/library.defs");
+    folder.mig(&["c-header", "--abi", "apple-64", &library, "-o", "library.h"]).expect(0);
+    folder.mig(&["c-header", "--abi", "apple-64", &library, "-o", "library.h", "--check"]).expect(0);
+    folder.write("old.defs", "subsystem old 100; type p_t = MSG_TYPE_PORT; routine x(p : p_t);");
+    let output = folder.mig(&["c-header", "--abi", "mach-25", "old.defs"]);
+    assert!(output.expect(2).err().contains("no headers for `mach-25`"), "{}", output.err());
+    let mut gcc = Command::new("gcc");
+    gcc.args([
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-include",
+        "mach/message.h",
+        "-I",
+        sources,
+        "-I",
+        ".",
+    ]);
+    let gcc = gcc.args([&format!("{sources}/client.c"), "-o", "client"]).current_dir(&folder.0).output();
+    let Ok(gcc) = gcc else {
+        assert!(std::env::var_os("CI").is_none(), "gcc is missing");
+        return println!("skipped: gcc is missing");
+    };
+    assert!(gcc.status.success(), "{}", String::from_utf8_lossy(&gcc.stderr));
+    let message = Command::new(folder.0.join("client")).output().unwrap().stdout;
+    fs::write(folder.0.join("message"), message).unwrap();
+    let output = folder.mig(&["decode", "--json", "--abi", "apple-64", "message", &library]);
+    output.expect(0);
+    for part in [r#""year":1986"#, r#""mark":[5,9]"#, r#""pages":[11,12]"#, r#""lender":{"name":519"#] {
+        assert!(output.out().contains(part), "{part}: {}", output.out());
+    }
+}
+
+#[test]
+fn a_build_system_that_calls_the_c_mig_gets_headers_and_rust() {
+    let folder = Folder::new("driver");
+    folder.write("clock.defs", GOOD);
+    folder.write("include/first.h", "#define UNUSED 1\n");
+    let shared = ["--abi", "gnu-i386", "-I", "include", "-DX=1", "-v", "-cc", "gcc"];
+    let run = |arguments: &[&str]| folder.mig(&[&shared[..], arguments].concat());
+    let outputs =
+        ["-user", "/dev/null", "-server", "clock.rs", "-header", "clock_U.h", "-sheader", "clock_S.h"];
+    let output = run(&[&outputs[..], &["clock.defs"]].concat());
+    output.expect(0);
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("", ""));
+    assert!(folder.read("clock.rs").contains("trait Clock"), "{}", folder.read("clock.rs"));
+    for header in ["clock_U.h", "clock_S.h"] {
+        assert!(folder.read(header).contains("extern kern_return_t clock_read("), "{header}");
+    }
+    // What is named and not written is an error; what is not named is told.
+    let output = run(&["-user", "clockUser.c", "clock.defs"]);
+    output.expect(1);
+    assert!(output.err().contains("error: `clockUser.c` is not written"), "{}", output.err());
+    assert!(output.err().contains("warning: `clockServer.c` is not written"), "{}", output.err());
+    assert!(folder.read("clock.h").contains("#define MIG_ID_clock_read 3100"));
+    run(&["-bogus", "clock.defs"]).expect(2);
+    run(&["clock.defs", "-header"]).expect(2);
+    run(&["-header", "clock.defs", "clock.defs"]).expect(2);
+    assert_eq!(folder.read("clock.defs"), GOOD);
+    folder.mig(&["clock.defs", "--abi", "gnu-i386", "-header", "/dev/null"]).expect(0);
+}

@@ -142,6 +142,7 @@
 
 pub mod abi;
 mod build;
+pub mod c;
 pub mod codes;
 mod config;
 mod error;

@@ -4,7 +4,7 @@ mod form;
 mod message;
 mod types;
 
-use mig_parser::ast::RoutineKind;
+use mig_parser::ast::{ImportKind, RoutineKind};
 use mig_parser::source::Span;
 
 #[doc(inline)]
@@ -35,12 +35,23 @@ pub struct Interface {
     pub kernel_server: bool,
     /// The name of the demux function.
     pub demux: String,
+    /// What C's stubs include.
+    pub imports: Vec<Import>,
     /// The routines, in the order of their ids; skipped ids are not in it.
     pub routines: Vec<Routine>,
     /// The comment before the subsystem statement.
     pub doc: Vec<String>,
     /// The subsystem statement.
     pub span: Span,
+}
+
+/// A file that C's stubs include.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Which of them.
+    pub kind: ImportKind,
+    /// Its name with `"…"` or `<…>`.
+    pub file: String,
 }
 
 impl Interface {
@@ -109,6 +120,8 @@ pub struct Arg {
     pub count_in_out: bool,
     /// `retcode`: it takes the place of the return code.
     pub ret_code: bool,
+    /// `servercopy`: a C server is told whether the array stands in the message.
+    pub server_copy: bool,
     /// `samecount`: the array whose count this one shares.
     pub same_count: Option<usize>,
     /// `physicalcopy`

@@ -40,7 +40,7 @@ use types::Types;
 
 use crate::abi::{Abi, Feature, Verdict};
 use crate::codes;
-use crate::model::{Interface, REPLY_ID_OFFSET, Routine};
+use crate::model::{Import, Interface, REPLY_ID_OFFSET, Routine};
 
 /// Message ids are signed.
 const LARGEST_ID: u64 = i32::MAX as u64;
@@ -60,6 +60,7 @@ pub(crate) fn resolve(
         subsystem,
         types: Types::new(abi, elsewhere, imports, &ast.wrong_types),
         state: State::default(),
+        imports: Vec::new(),
         routines: Vec::new(),
         names: HashMap::new(),
         ordinal: 0,
@@ -112,6 +113,7 @@ struct Resolver<'a> {
     subsystem: Option<(&'a Subsystem, &'a Statement)>,
     types: Types<'a>,
     state: State,
+    imports: Vec<Import>,
     routines: Vec<Routine>,
     /// Where each routine name was declared.
     names: HashMap<&'a str, Span>,
@@ -195,6 +197,7 @@ impl<'a> Resolver<'a> {
                 if matches!(import.kind, ImportKind::Internal | ImportKind::Define) {
                     language(self.abi, Feature::AppleImports, span, out);
                 }
+                self.imports.push(Import { kind: import.kind, file: import.file.text.clone() });
             }
             StatementKind::Type(decl) => self.types.declare(decl, out),
             StatementKind::Routine(routine) => {
@@ -246,6 +249,7 @@ impl<'a> Resolver<'a> {
             kernel_user: self.has(SubsystemModifier::KernelUser),
             kernel_server: self.kernel_serves(),
             demux: self.state.demux.unwrap_or_else(|| format!("{name}_server")),
+            imports: self.imports,
             routines: self.routines,
             doc: statement.doc.clone(),
             span: statement.span,

@@ -128,6 +128,7 @@ impl<'a> Resolver<'a> {
             count_in_out: false,
             ret_code: false,
             same_count: None,
+            server_copy: false,
             physical_copy: false,
             doc: Vec::new(),
             span: name.span,
@@ -162,6 +163,7 @@ impl<'a> Resolver<'a> {
             count_in_out: false,
             ret_code: false,
             same_count: None,
+            server_copy: false,
             physical_copy: false,
             doc: argument.doc.clone(),
             span: argument.span,
@@ -172,6 +174,7 @@ impl<'a> Resolver<'a> {
         }
         self.check_in_out(&arg, out)?;
         self.apply_flags(&mut arg, &flags, out);
+        arg.server_copy = flags.server_copy.is_some();
         arg.physical_copy = flags.physical_copy;
         self.ret_code(&mut arg, &flags, routine, earlier, out)?;
         same_count(&mut arg, &flags, earlier, out)?;

@@ -152,6 +152,15 @@ pub fn generate(
     output(mig.current_dir(folder), &preprocessed).map(drop)
 }
 
+/// Compiles `source.c` in a folder as C's stubs are compiled.
+///
+/// # Errors
+///
+/// What the compiler says.
+pub fn compile(system: System, packages: &Path, folder: &Path, source: &str) -> Result<(), String> {
+    Tools { system, packages, folder }.compile(source)
+}
+
 /// The C compiler for one unit.
 struct Tools<'a> {
     system: System,

@@ -12,9 +12,9 @@ mod prototype;
 mod stubs;
 mod system;
 
-pub use build::{Broken, Unit, Variant, build, generate};
+pub use build::{Broken, Unit, Variant, build, compile, generate};
 pub use process::{Call, Event, Process};
-pub use prototype::{Parameter, Prototype};
+pub use prototype::{Parameter, Prototype, parse as prototypes};
 pub use stubs::{Answer, Arguments, Called, Client, Message, REPLY_PORT, Served, Server};
 pub use system::System;
 

@@ -25,7 +25,7 @@ pub struct Parameter {
 /// # Errors
 ///
 /// The text that has another form.
-pub(super) fn parse(header: &str) -> Result<Vec<Prototype>, String> {
+pub fn parse(header: &str) -> Result<Vec<Prototype>, String> {
     let header = without_comments(header);
     let mut found = Vec::new();
     for chunk in header.split("extern\n#endif\n").skip(1) {
