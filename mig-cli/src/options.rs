@@ -107,9 +107,14 @@ impl From<Side> for mig_codegen::Side {
 impl Options {
     /// The settings of the generator.
     pub(crate) fn config(&self) -> Config {
+        self.config_with(Path::to_owned)
+    }
+
+    /// The same with the files and folders of options somewhere else.
+    pub(crate) fn config_with(&self, at: impl Fn(&Path) -> PathBuf) -> Config {
         let mut config = Config::new().error_limit(self.error_limit);
         for folder in &self.include {
-            config = config.include_dir(folder);
+            config = config.include_dir(at(folder));
         }
         for macro_ in &self.define {
             let (name, value) = macro_.split_once('=').unwrap_or((macro_, "1"));
@@ -119,10 +124,10 @@ impl Options {
             config = config.undefine(name);
         }
         for file in &self.imacros {
-            config = config.macros_of(file);
+            config = config.macros_of(at(file));
         }
         for file in &self.first {
-            config = config.read_first(file);
+            config = config.read_first(at(file));
         }
         if let Some(abi) = &self.abi {
             config = config.abi(abi);

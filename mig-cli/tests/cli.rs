@@ -929,3 +929,42 @@ fn a_build_system_that_calls_the_c_mig_gets_headers_and_rust() {
     assert_eq!(folder.read("clock.defs"), GOOD);
     folder.mig(&["clock.defs", "--abi", "gnu-i386", "-header", "/dev/null"]).expect(0);
 }
+
+#[test]
+fn breaking_compares_with_a_revision() {
+    let folder = Folder::new("breaking-git");
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"];
+        Command::new("git").args(who).args(arguments).current_dir(&folder.0).output()
+    };
+    if git(&["init", "--quiet"]).is_err() {
+        assert!(std::env::var_os("CI").is_none(), "git is missing");
+        return println!("skipped: git is missing");
+    }
+    let declared = FILES.replace("type name_t", "#include <name.h>\n#ifdef OLD\n#endif\ntype name_t");
+    folder.write("defs/files.defs", &declared);
+    folder.write("include/name.h", "#define ID 7000\n");
+    for arguments in [&["add", "."][..], &["commit", "--quiet", "-m", "first"], &["tag", "v1"]] {
+        let output = git(arguments).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let breaking = |arguments: &[&str]| {
+        folder.mig(&[&["breaking", "--abi", "gnu-i386", "-I", "include"], arguments].concat())
+    };
+    breaking(&["--git", "v1", "defs"]).expect(0);
+    // The folder of -I is that of the revision, too: the new one would not compile the old file.
+    folder.write("include/name.h", "#error gone\n");
+    folder.write("defs/files.defs", &FILES.replace("offset : int; out", "position : int; out"));
+    for path in ["defs", "defs/files.defs"] {
+        let text = breaking(&["--git", "v1", path]).expect(1).out();
+        for part in ["error[ARG_SAME_NAME]", "it was, at v1:defs/files.defs:10:39: offset : int"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    assert!(breaking(&["--git", "v2", "defs"]).expect(1).err().contains("git knows no revision `v2`"));
+    assert!(breaking(&["--git", "--help", "defs"]).expect(2).out().is_empty());
+    breaking(&["--git", "v1", "defs", "defs"]).expect(2);
+    breaking(&["defs"]).expect(2);
+    let unchanged = git(&["diff", "--cached", "--quiet"]).unwrap();
+    assert!(unchanged.status.success(), "the index of the repository has changed");
+}

@@ -1,6 +1,7 @@
 //! `mig breaking`
 
 mod compare;
+mod revision;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use mig_parser::source::{SourceMap, Span};
 use serde_json::{Value, json};
 
 use self::compare::Finding;
+use self::revision::Revision;
 use self::rules::Category;
 pub(crate) use self::rules::{ALL, by_name};
 use crate::options::Options;
@@ -23,16 +25,21 @@ use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
 ///
-/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. What has been
-/// added breaks nothing. Exit code 1 if anything is broken; `mig explain RULE` tells more.
+/// OLD and NEW are .defs files, folders of them, or tables that `mig abi --json` has written. With `--git`
+/// one is enough: it is compared with itself at a revision. What has been added breaks nothing. Exit code 1
+/// if anything is broken; `mig explain RULE` tells more.
 #[derive(Args)]
 pub(crate) struct Breaking {
     /// As it was: a .defs file, a folder, or a table (.json)
     #[arg(value_name = "OLD")]
     old: PathBuf,
     /// As it is
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    #[arg(value_name = "NEW", required_unless_present = "git", conflicts_with = "git")]
+    new: Option<PathBuf>,
+    /// Compare with this revision of git, of the files and of the folders and files of -I, --include and
+    /// --imacros
+    #[arg(long, value_name = "REV")]
+    git: Option<String>,
     /// Only what breaks these
     #[arg(long, value_name = "CATEGORY", value_enum)]
     category: Option<Category>,
@@ -57,11 +64,12 @@ struct Side {
 impl Breaking {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let allowed = self.allowed()?;
+        let revision = self.revision()?;
         let mut text = String::new();
-        for (old, new) in self.pairs()? {
-            let Some(old) = self.side(&old)? else { continue };
+        for (old, new) in self.pairs(revision.as_ref())? {
+            let Some(old) = self.side(&old, revision.as_ref())? else { continue };
             let new = match &new {
-                Some(path) => self.side(path)?,
+                Some(path) => self.side(path, None)?,
                 None => None,
             };
             for finding in findings(&old, new.as_ref()) {
@@ -71,21 +79,31 @@ impl Breaking {
                 }
             }
         }
-        print(&text)?;
+        print(&revision.map_or(text.clone(), |revision| revision.named(&text)))?;
         if text.is_empty() { Ok(()) } else { Err(INPUT) }
+    }
+
+    fn revision(&self) -> Result<Option<Revision>, Failure> {
+        let take = |name: &String| Revision::take(name, &self.old);
+        self.git.as_ref().map(take).transpose().map_err(|error| {
+            self.options.tell_error(&error);
+            INPUT
+        })
     }
 
     /// What is to be compared: two files, or those of two folders that have the same name. A new one may be
     /// missing.
-    fn pairs(&self) -> Result<Vec<(PathBuf, Option<PathBuf>)>, Failure> {
-        match (self.old.is_dir(), self.new.is_dir()) {
-            (false, false) => Ok(vec![(self.old.clone(), Some(self.new.clone()))]),
+    fn pairs(&self, revision: Option<&Revision>) -> Result<Vec<(PathBuf, Option<PathBuf>)>, Failure> {
+        let old = revision.map_or(self.old.clone(), |revision| revision.at(&self.old));
+        let new = self.new.as_ref().unwrap_or(&self.old);
+        match (old.is_dir(), new.is_dir()) {
+            (false, false) => Ok(vec![(old, Some(new.clone()))]),
             (true, true) => {
                 let mut files = BTreeSet::new();
-                defs_below(&self.options, &self.old, Path::new(""), &mut files)?;
+                defs_below(&self.options, &old, Path::new(""), &mut files)?;
                 let pair = |file: &PathBuf| {
-                    let new = self.new.join(file);
-                    (self.old.join(file), new.exists().then_some(new))
+                    let new = new.join(file);
+                    (old.join(file), new.exists().then_some(new))
                 };
                 Ok(files.iter().map(pair).collect())
             }
@@ -94,11 +112,12 @@ impl Breaking {
     }
 
     /// An interface; `None` for a file that declares types only.
-    fn side(&self, path: &Path) -> Result<Option<Side>, Failure> {
+    fn side(&self, path: &Path, revision: Option<&Revision>) -> Result<Option<Side>, Failure> {
         if path.extension().is_some_and(|extension| extension == "json") {
             return self.frozen(path).map(Some);
         }
-        match self.options.config().interface(path) {
+        let at = |path: &Path| revision.map_or(path.to_owned(), |revision| revision.at(path));
+        match self.options.config_with(at).interface(path) {
             Ok(output) => Ok(Some(Side {
                 path: path.to_owned(),
                 table: AbiTable::of(&output.value),
