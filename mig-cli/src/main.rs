@@ -5,6 +5,7 @@ mod breaking;
 mod c_header;
 mod check;
 mod decode;
+mod doc;
 mod driver;
 mod encode;
 mod explain;
@@ -35,6 +36,7 @@ enum Verb {
     Breaking(breaking::Breaking),
     CHeader(c_header::CHeader),
     Decode(decode::Decode),
+    Doc(doc::Doc),
     Encode(encode::Encode),
     Explain(explain::Explain),
     Completions(shell::Completions),
@@ -60,6 +62,7 @@ fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
         Verb::Breaking(verb) => verb.run(),
         Verb::CHeader(verb) => verb.run(),
         Verb::Decode(verb) => verb.run(),
+        Verb::Doc(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),

@@ -968,3 +968,71 @@ fn breaking_compares_with_a_revision() {
     let unchanged = git(&["diff", "--cached", "--quiet"]).unwrap();
     assert!(unchanged.status.success(), "the index of the repository has changed");
 }
+
+/// Every page of the shipped interfaces is well-formed, and leads nowhere that is not there.
+#[test]
+fn pages_of_documentation_link_what_exists() {
+    let folder = Folder::new("doc");
+    let defs = concat!(env!("CARGO_MANIFEST_DIR"), "/../defs/gnu/mach");
+    let mut files: Vec<String> = fs::read_dir(defs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .filter(|path| path.ends_with(".defs") && !path.contains("types"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 5, "{files:?}");
+    folder.write(
+        "tags.defs",
+        "/* <b> & \"x\" a_b. */ subsystem tags 9000; type p_t = MACH_MSG_TYPE_COPY_SEND; /* `a<b` */ routine one(p : p_t);",
+    );
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let both = ["--abi", "gnu-i386", "--with", "gnu-x86_64", "-o", "html"];
+    folder.mig(&[&["doc"], &both[..], &files].concat()).expect(0);
+    let pages = html_pages(&folder.0.join("html"));
+    assert_eq!(pages.len(), files.len() + 1);
+    for (name, page) in &pages {
+        for link in page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let (file, id) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { name } else { file };
+            let target = &pages.iter().find(|(name, _)| name == file).expect(link).1;
+            assert!(id.is_empty() || target.contains(&format!("id=\"{id}\"")), "{name}: {link}");
+        }
+        well_formed(name, page);
+    }
+    // Every byte of a message is in its map once.
+    let page = &pages.iter().find(|(name, _)| name == "memory_object_default.html").unwrap().1;
+    let figure = page.split("<figcaption>Request on gnu-i386: 64 bytes").nth(1).unwrap();
+    let figure = figure.split("</figure>").next().unwrap();
+    let bytes = figure.split("colspan=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let header_in_one_row = 24 - 8;
+    assert_eq!(bytes.map(|bytes| bytes.parse::<u32>().unwrap()).sum::<u32>() + header_in_one_row, 64);
+
+    folder.mig(&["doc", "tags.defs", "--abi", "gnu-i386", "-I", "."]).expect(0);
+    let page = folder.read("doc/tags.html");
+    assert!(page.contains("<p>&lt;b&gt; &amp; &quot;x&quot; a_b.</p>"), "{page}");
+    assert!(page.contains("<code>a&lt;b</code>"), "{page}");
+    folder.mig(&["doc", "tags.defs", "tags.defs", "--abi", "gnu-i386"]).expect(2);
+    folder.mig(&["doc", "--format", "markdown", "tags.defs", "--abi", "gnu-i386", "-o", "md"]).expect(0);
+    assert!(folder.read("md/index.md").contains("[`tags`](tags.md)"));
+}
+
+fn html_pages(folder: &std::path::Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
+        .collect()
+}
+
+/// Each element that is opened is closed, in order.
+fn well_formed(name: &str, page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        let element = tag.split([' ', '\n']).next().unwrap();
+        match element.strip_prefix('/') {
+            Some(end) => assert_eq!(open.pop(), Some(end), "{name}"),
+            None if ["!doctype", "meta"].contains(&element) => {}
+            None => open.push(element),
+        }
+    }
+    assert!(open.is_empty(), "{name}: {open:?}");
+}

@@ -158,6 +158,11 @@ mod shipped;
 pub mod table;
 mod wire;
 
+/// What documentation says of routines, arguments and types, in Markdown.
+pub mod doc {
+    pub use crate::rust::docs::{comment, describe, messages, type_text};
+}
+
 use mig_parser::ast::Ast;
 use mig_parser::diagnostics::Diagnostics;
 use mig_parser::source::Span;

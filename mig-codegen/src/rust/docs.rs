@@ -25,7 +25,7 @@ pub(super) fn docs(lines: &[String]) -> TokenStream {
 
 /// A comment of the `.defs` file as documentation: what rustdoc would take for a link, a tag, a list or code
 /// is text there.
-pub(super) fn comment(lines: &[String]) -> Vec<String> {
+pub fn comment(lines: &[String]) -> Vec<String> {
     let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut out: Vec<String> = lines.iter().map(|line| escape(&words(line))).collect();
     out.dedup_by(|line, before| line.is_empty() && before.is_empty());
@@ -65,7 +65,13 @@ pub(super) fn routine(routine: &Routine) -> Vec<String> {
         lines.push(String::new());
     }
     lines.push(format!("`{}`, {}, message {}.", routine.user, kind(routine), routine.id));
-    lines.extend(message(routine, "Request", &routine.request));
+    lines.extend(messages(routine));
+    lines
+}
+
+/// A routine's messages as tables.
+pub fn messages(routine: &Routine) -> Vec<String> {
+    let mut lines = message(routine, "Request", &routine.request);
     if let Some(reply) = &routine.reply {
         lines.extend(message(routine, "Reply", reply));
     }
@@ -136,7 +142,8 @@ fn row(of: &Routine, message: &Message, slots: &[Slot]) -> Option<String> {
     Some(format!("| {offset} | {size} | {what} |"))
 }
 
-fn describe(arg: &Arg) -> String {
+/// An argument's type, and whether its memory goes with the message.
+pub fn describe(arg: &Arg) -> String {
     let mut text = type_text(&arg.ty);
     match arg.dealloc {
         Dealloc::No => {}
@@ -147,7 +154,7 @@ fn describe(arg: &Arg) -> String {
 }
 
 /// A type in the words of a `.defs` file.
-fn type_text(ty: &Type) -> String {
+pub fn type_text(ty: &Type) -> String {
     match (&ty.kind, &ty.name) {
         (TypeKind::Port(port), _) => right(*port).to_owned(),
         (TypeKind::OutOfLine { element, count, .. }, _) => {

@@ -6,7 +6,7 @@
 mod apart;
 mod assertions;
 mod client;
-mod docs;
+pub(crate) mod docs;
 mod emit;
 mod forms;
 mod item_names;
