@@ -91,12 +91,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         let ready = prepare.clone();
         service.spawn("pager manager", move |pager, stop| {
             ready(Duty::Manager);
-            Server::until(pager.manager_ports(), stop)
+            let server = Server::until(pager.manager_ports(), stop)
                 .with(seqnos_memory_object_default(pager))
                 .with(default_pager(pager))
                 .with(hurd::default_pager(pager))
-                .unclaimed(|message| pager.unclaimed(message))
-                .run_on::<P>()
+                .unclaimed(|message| pager.unclaimed(message));
+            inline_if(pager.config().inline, server).run_on::<P>()
         })?;
         let ready = prepare.clone();
         service.spawn("pager administration", move |pager, stop| {
@@ -118,11 +118,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> Service<K, P, S> {
         let ready = prepare.clone();
         service.spawn("pager internal", move |pager, stop| {
             ready(Duty::Internal);
-            serve_objects(pager, pager.internal_ports().into(), stop, threads.0)
+            let server = objects_server(pager, pager.internal_ports().into(), stop, threads.0);
+            inline_if(pager.config().inline, server).run_on::<P>()
         })?;
         service.spawn("pager external", move |pager, stop| {
             prepare(Duty::External);
-            serve_objects(pager, pager.external_ports().into(), stop, threads.1)
+            objects_server(pager, pager.external_ports().into(), stop, threads.1).run_on::<P>()
         })?;
         Ok(service)
     }
@@ -234,12 +235,16 @@ fn join<T: Thread>(threads: &mut Vec<T>) {
     }
 }
 
-fn serve_objects<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
-    pager: &SwapPager<K, P, S>,
-    ports: ServedPorts<'_, K>,
+fn inline_if<K: Kernel>(inline: bool, server: Server<'_, K>) -> Server<'_, K> {
+    if inline { server.inline() } else { server }
+}
+
+fn objects_server<'a, K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
+    pager: &'a SwapPager<K, P, S>,
+    ports: ServedPorts<'a, K>,
     stop: &Stop<K>,
     threads: usize,
-) -> Result<(), KernReturn> {
+) -> Server<'a, K> {
     Server::until(ports, stop)
         .with(seqnos_memory_object(pager))
         .with(seqnos_memory_object_default(pager))
@@ -247,7 +252,6 @@ fn serve_objects<K: Kernel<Abi = Gnu>, P: Platform, S: Store>(
         .with(object_calls(pager))
         .unclaimed(|message| pager.unclaimed(message))
         .threads(threads)
-        .run_on::<P>()
 }
 
 /// Why a pager did not start.

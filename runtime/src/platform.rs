@@ -32,10 +32,17 @@
 //! # }
 //! ```
 
+mod holding;
+
 use alloc::boxed::Box;
 use core::fmt;
 use core::num::NonZeroUsize;
 use core::time::Duration;
+
+#[cfg(feature = "std")]
+pub(crate) use self::holding::{any as holds_anything, locks as holds_a_lock};
+
+pub use self::holding::Holding;
 
 /// A lock of the platform around a value.
 pub type Mutex<P, T> = lock_api::Mutex<<P as Platform>::RawMutex, T>;

@@ -2,20 +2,23 @@
 //!
 //! One thread takes faults (`faults`), another what managers say (`managers`); `evict` takes pages away for
 //! both, and `objects` makes and ends objects. All of them decide by [`Pages`] under one lock, and do what it
-//! says without: no message is sent, and no page moved, with the lock held. Neither ever waits for a manager.
+//! says without: no message is sent, and no page moved, with the lock held. Neither ever waits for a manager,
+//! except that the default manager may serve its messages in the thread that sends them.
 //! What cannot be done at once is tried again a moment later, by waking the thread that wants it, which
 //! faults again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
+use mig_runtime::platform::Holding;
 use mig_runtime::{Name, PortSet, SendRight};
 
-use crate::objects::Object;
+use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::space::{PAGE, Space};
 use crate::uffd::Uffd;
@@ -27,8 +30,10 @@ pub(crate) type Task = NoWait<Local>;
 pub(crate) struct Core {
     pub(crate) task: Local,
     pub(crate) kernel: Task,
-    /// The control ports of all objects.
+    /// The control ports of objects that were mapped. Their managers are served by a thread of their own.
     pub(crate) ports: PortSet<Task>,
+    /// The control ports of anonymous memory, on which the default manager is served in its threads.
+    pub(crate) own_ports: PortSet<Task>,
     pub(crate) manager: Mutex<SendRight<Task>>,
     pub(crate) uffd: Uffd,
     /// For memory that pages are moved out to.
@@ -58,6 +63,26 @@ pub(crate) struct State {
     pub(crate) by_control: HashMap<Name, Arc<Object>>,
 }
 
+/// The state, locked: nothing is sent meanwhile.
+pub(crate) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    holding: Holding,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
 impl Core {
     pub(crate) fn new(task: Local, limits: Limits) -> Result<Self, VmError> {
         let frames = limits.resident / PAGE;
@@ -75,6 +100,7 @@ impl Core {
         };
         Ok(Self {
             ports: PortSet::allocate(&kernel)?,
+            own_ports: PortSet::allocate(&kernel)?,
             manager: Mutex::new(SendRight::null(kernel.clone())),
             uffd: Uffd::new()?,
             staging: Uffd::new()?,
@@ -105,8 +131,33 @@ impl Core {
     }
 
     /// Nobody leaves the state half changed, panics included.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        let holding = Holding::lock();
+        Locked { state: lock(&self.state), holding }
+    }
+
+    /// Waits until something has changed, for as long as this if it is said.
+    pub(crate) fn wait<'a>(&self, locked: Locked<'a>, time: Option<Duration>) -> Locked<'a> {
+        let Locked { state, holding } = locked;
+        let state = match time {
+            Some(time) => self
+                .changed
+                .wait_timeout(state, time)
+                .map_or_else(|error| error.into_inner().0, |(state, _)| state),
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        Locked { state, holding }
+    }
+
+    /// Sends to an object's manager. One that was not trusted with all memory is not let into this thread,
+    /// which others wait for.
+    pub(crate) fn send<R>(
+        &self,
+        object: &Object,
+        send: impl FnOnce(&Ports) -> Result<R, NotSent>,
+    ) -> Result<R, NotSent> {
+        let _queued = object.external.then(Holding::turn);
+        send(&*self.ports_of(object)?)
     }
 
     /// Microseconds since this began.

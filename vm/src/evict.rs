@@ -122,7 +122,7 @@ impl Core {
         let offset = object.offset + (first.victim.page * PAGE) as u64;
         // SAFETY: these slots have been filled by `stage_out`, and nobody else knows them.
         let data = unsafe { stage.pages(first.slot, run.len()) };
-        let sent = self.ports_of(object).and_then(|ports| {
+        let sent = self.send(object, |ports| {
             let (to, control) = (&ports.object, &ports.control);
             Ok(memory_object::memory_object_data_return(to, control, offset, data, true, false)?)
         });

@@ -114,7 +114,7 @@ impl Core {
         self.counts.requests.fetch_add(1, Relaxed);
         let offset = object.offset + (page * PAGE) as u64;
         let access = if object.writable { VM_PROT_READ | VM_PROT_WRITE } else { VM_PROT_READ };
-        let sent = self.ports_of(object).and_then(|ports| {
+        let sent = self.send(object, |ports| {
             let (to, control) = (&ports.object, &ports.control);
             Ok(memory_object::memory_object_data_request(to, control, offset, PAGE as u64, access)?)
         });

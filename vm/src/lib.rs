@@ -231,13 +231,13 @@ pub struct Vm(Arc<Running>);
 struct Running {
     core: Arc<Core>,
     stop: Arc<OwnedFd>,
-    stop_server: Stop<Task>,
+    stop_servers: [Stop<Task>; 2],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop_server.stop();
+        self.stop_servers.iter().for_each(Stop::stop);
         // The counter is far from its end, so that this does not wait.
         let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
         for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -256,20 +256,27 @@ impl Vm {
     pub fn new(host: &Host, limits: Limits) -> Result<Self, VmError> {
         let core = Arc::new(Core::new(host.new_task("vm"), limits)?);
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let stop_server = Stop::new(core.ports.kernel())?;
-        let running = Running { core, stop, stop_server, threads: Mutex::default() };
+        let stop_servers = [Stop::new(&core.kernel)?, Stop::new(&core.kernel)?];
+        let running = Running { core, stop, stop_servers, threads: Mutex::default() };
         let (core, stop) = (running.core.clone(), running.stop.clone());
         running.spawn("vm faults", move || core.run(&stop))?;
-        let (core, stop) = (running.core.clone(), running.stop_server.clone());
+        // Both end when they are told to, or when the task is gone; then managers are overdue one by one.
+        let (core, [stop, stop_own]) = (running.core.clone(), running.stop_servers.clone());
         running.spawn("vm ports", move || {
-            // It ends when it is told to, or when the task is gone; then managers are overdue one by one.
             let _ = Server::until(&core.ports, &stop).with(mach(&*core)).run();
+        })?;
+        let core = running.core.clone();
+        running.spawn("vm own ports", move || {
+            let _ = Server::until(&core.own_ports, &stop_own).with(mach(&*core)).inline().run();
         })?;
         Ok(Self(Arc::new(running)))
     }
 
     /// The port of the default memory manager, which pages anonymous memory from now on: one for which
     /// `memory_object_create` is served, such as that of `mach_pager::Service`.
+    ///
+    /// It is trusted with all memory: where its server is [inline](mig_runtime::Server::inline), its methods
+    /// run in the thread that takes faults, and one that waits there holds up everybody.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! What managers say: the routines of the interface `mach` that are sent to an object's control port.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply};
 use mach_defs::gnu::memory_object;
@@ -28,7 +28,7 @@ impl Core {
             if what != Arrival::Later {
                 break what;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, None);
         };
         drop(state);
         let address = object.space.page(page);

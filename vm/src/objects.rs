@@ -1,16 +1,17 @@
 //! Objects, from their first message to their last.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use mach_defs::gnu::{memory_object, memory_object_default};
 use mig_runtime::kernel::NoWait;
 use mig_runtime::kernel::local::Local;
-use mig_runtime::{AnyRight, CallError, KernReturn, ReceiveRight, SendRight};
+use mig_runtime::platform::Holding;
+use mig_runtime::{AnyRight, CallError, KernReturn, PortSet, ReceiveRight, SendRight};
 
 use crate::VmError;
-use crate::core::{Core, State, Task, lock};
+use crate::core::{Core, Task, lock};
 use crate::evict::BATCH;
 use crate::faults::MOMENT;
 use crate::pages::ObjectId;
@@ -25,8 +26,19 @@ pub(crate) struct Object {
     pub(crate) external: bool,
     /// Where in the manager's object it begins, in bytes.
     pub(crate) offset: u64,
-    pub(crate) ports: Mutex<Option<Arc<Ports>>>,
+    pub(crate) ports: Mutex<Manager>,
     pub(crate) ready: Mutex<Option<Attributes>>,
+}
+
+/// Who manages an object.
+#[derive(Default)]
+pub(crate) enum Manager {
+    /// Nobody yet.
+    #[default]
+    None,
+    /// The default manager is being told.
+    Making,
+    Known(Arc<Ports>),
 }
 
 /// What a manager has said of its object.
@@ -96,9 +108,9 @@ impl Core {
         writable: bool,
     ) -> Result<Arc<Object>, VmError> {
         let space = Space::new(len, writable)?;
-        let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?))?;
+        let ports = self.new_ports(NoWait::right(Local::transfer(right, &self.task)?), &self.ports)?;
         let object = self.add(space, writable, offset, Some(ports.clone()))?;
-        let started = self.patiently((), |()| {
+        let started = self.patiently(&object, (), |()| {
             memory_object::memory_object_init(&ports.object, &ports.control, &ports.name, PAGE as u64)
                 .map_err(|error| (error.code(), Some(())))
         });
@@ -116,12 +128,12 @@ impl Core {
     }
 
     fn wait_until_ready(&self, object: &Object) -> Result<(), VmError> {
-        let state = self.lock();
-        let wait = |state: &mut State| lock(&object.ready).is_none() && !state.pages.is_dead(object.id);
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, self.patience, wait)
-            .unwrap_or_else(PoisonError::into_inner);
+        let end = Instant::now() + self.patience;
+        let mut state = self.lock();
+        while lock(&object.ready).is_none() && !state.pages.is_dead(object.id) {
+            let Some(left) = end.checked_duration_since(Instant::now()) else { break };
+            state = self.wait(state, Some(left));
+        }
         match (&*lock(&object.ready), state.pages.is_dead(object.id)) {
             (Some(_), false) => Ok(()),
             (_, true) => Err(VmError::Refused),
@@ -141,6 +153,7 @@ impl Core {
         let external = control.is_some();
         let mut state = self.lock();
         let id = state.pages.add(space.len() / PAGE, external);
+        let ports = ports.map_or(Manager::None, Manager::Known);
         let (ports, ready) = (Mutex::new(ports), Mutex::default());
         let object = Arc::new(Object { id, space, writable, external, offset, ports, ready });
         state.objects.insert(id, object.clone());
@@ -149,40 +162,52 @@ impl Core {
         Ok(object)
     }
 
-    fn new_ports(&self, object: SendRight<Task>) -> Result<Arc<Ports>, KernReturn> {
+    /// The rights of an object, whose control port is served in `set`.
+    fn new_ports(&self, object: SendRight<Task>, set: &PortSet<Task>) -> Result<Arc<Ports>, KernReturn> {
         let (control, name) = (ReceiveRight::allocate(&self.kernel)?, ReceiveRight::allocate(&self.kernel)?);
         // A kernel's port makes nobody wait. What is asked of a manager at once is bounded by the frames that
         // wait for it.
         self.task.set_queue_limit(control.name(), 4096)?;
-        self.ports.insert(&control)?;
+        set.insert(&control)?;
         Ok(Arc::new(Ports { object, control, name }))
     }
 
-    /// The rights of an object, which gets the default manager if it has none yet.
-    pub(crate) fn ports_of(&self, object: &Arc<Object>) -> Result<Arc<Ports>, NotSent> {
-        let mut ports = lock(&object.ports);
-        if let Some(ports) = &*ports {
-            return Ok(ports.clone());
+    /// The rights of an object, which gets the default manager if it has none yet. While another thread sees
+    /// to that, there is no room for messages.
+    pub(crate) fn ports_of(&self, object: &Object) -> Result<Arc<Ports>, NotSent> {
+        let mut manager = lock(&object.ports);
+        match &*manager {
+            Manager::Known(ports) => return Ok(ports.clone()),
+            Manager::Making => return Err(NotSent::Full),
+            Manager::None => *manager = Manager::Making,
         }
+        drop(manager);
+        let made = self.give_manager(object);
+        *lock(&object.ports) = match &made {
+            Ok(ports) => Manager::Known(ports.clone()),
+            Err(_) => Manager::None,
+        };
+        made
+    }
+
+    /// Makes the default manager that of an object.
+    fn give_manager(&self, object: &Object) -> Result<Arc<Ports>, NotSent> {
         let gone = |_| NotSent::Gone;
         let manager = lock(&self.manager).try_clone().map_err(gone)?;
         let port = ReceiveRight::allocate(&self.kernel).map_err(gone)?;
-        let made = port.make_send().and_then(|right| self.new_ports(right)).map_err(gone)?;
-        self.lock().by_control.insert(made.control.name(), object.clone());
-        let size = object.space.len() as u64;
-        let sent = memory_object_default::memory_object_create(
-            manager,
-            port,
-            size,
-            &made.control,
-            &made.name,
-            PAGE as u64,
-        );
+        let made = port.make_send().and_then(|right| self.new_ports(right, &self.own_ports)).map_err(gone)?;
+        let mut state = self.lock();
+        let shared = state.objects.get(&object.id).cloned().ok_or(NotSent::Gone)?;
+        state.by_control.insert(made.control.name(), shared);
+        drop(state);
+        let (size, Ports { control, name, .. }) = (object.space.len() as u64, &*made);
+        let sent =
+            memory_object_default::memory_object_create(manager, port, size, control, name, PAGE as u64);
         if let Err(error) = sent {
-            self.lock().by_control.remove(&made.control.name());
+            self.lock().by_control.remove(&control.name());
             return Err(error.into());
         }
-        Ok(ports.insert(made).clone())
+        Ok(made)
     }
 
     /// Forgets an object that nobody touches any more: what its manager does not have is returned first.
@@ -192,13 +217,13 @@ impl Core {
         }
         let mut state = self.lock();
         while state.pages.is_busy(object.id) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, None);
         }
         state.pages.remove(object.id);
         state.objects.remove(&object.id);
         state.by_address.remove(&object.space.start());
         drop(state);
-        let Some(mut ports) = lock(&object.ports).take() else { return };
+        let Manager::Known(mut ports) = std::mem::take(&mut *lock(&object.ports)) else { return };
         self.lock().by_control.remove(&ports.control.name());
         let ports = loop {
             match Arc::try_unwrap(ports) {
@@ -210,7 +235,7 @@ impl Core {
         };
         let _ = ports.control.leave_set();
         // A manager that takes no message hears of the end by the death of the ports.
-        let _ = self.patiently(ports, |Ports { object, control, name }| {
+        let _ = self.patiently(object, ports, |Ports { object, control, name }| {
             memory_object::memory_object_terminate(object, control, name)
                 .map_err(|error| (error.code(), Ports::of_terminate(error)))
         });
@@ -220,9 +245,11 @@ impl Core {
     /// full for too long. A send that fails says why, and gives back what it was given.
     fn patiently<T>(
         &self,
+        object: &Object,
         mut rights: T,
         send: impl Fn(T) -> Result<(), (KernReturn, Option<T>)>,
     ) -> Result<(), KernReturn> {
+        let _queued = object.external.then(Holding::turn);
         let end = Instant::now() + self.patience;
         loop {
             rights = match send(rights) {

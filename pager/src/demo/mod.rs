@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use mach_defs::gnu::{default_pager, mach};
 use mach_pager::store::file::{self, FileError};
 use mach_pager::store::{Space, Store};
-use mach_pager::{Config, Service, StartError, Statistics};
+use mach_pager::{Config, Service, StartError, Statistics, Supplies};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{KernReturn, Server};
@@ -133,10 +133,18 @@ pub(crate) fn run(plan: &Plan, store: impl Store, progress: impl Fn(f64)) -> Res
     let vm = Vm::new(&kernel, plan.resident)?;
     // Pages that cannot be stored come back a few times, so that clients go on, with errors, even if the swap
     // space is too small. Each client may have a message with pages on its way.
-    let config = Config { hand_backs: 4, buffers: 512, held_pages: 1 << 14, ..Config::default() };
+    let config = Config {
+        hand_backs: 4,
+        buffers: 512,
+        held_pages: 1 << 14,
+        // Kernel and pager are one program: a page comes without another thread.
+        supplies: Supplies::InPlace,
+        inline: true,
+        ..Config::default()
+    };
     let service = Service::<_, Std, _>::start(&pager, store, config).map_err(Error::Start)?;
 
-    let server = Server::on(vm.ports()).with(mach::mach(&vm));
+    let server = Server::on(vm.ports()).with(mach::mach(&vm)).inline();
     let report = server.serve_while(|| page(plan, &vm, &service, progress))??;
     service.stop()?;
     Ok(report)

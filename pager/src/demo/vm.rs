@@ -152,7 +152,7 @@ impl Vm {
                 Some(frame) => frame,
                 None => {
                     let most = memory.batch();
-                    leaving.extend(self.evict(&mut memory, most)?.unwrap_or_default());
+                    leaving.extend(self.evict(&mut memory, most).unwrap_or_default());
                     // It may be one of those that have just gone.
                     if memory.page(object, page) != Some(&mut Page::Absent) {
                         continue;
@@ -183,7 +183,7 @@ impl Vm {
     /// Gets pages out of their frames, or waits if there are none.
     fn make_room<'a>(&'a self, mut memory: Guard<'a>) -> Result<Guard<'a>, MemoryError> {
         let most = memory.batch();
-        match self.evict(&mut memory, most)? {
+        match self.evict(&mut memory, most) {
             None => {
                 self.room.wait(&mut memory);
                 Ok(memory)
@@ -198,7 +198,7 @@ impl Vm {
 
     /// Frees the frames of as many pages at once, as a pageout thread does. What is to be sent is returned;
     /// `None` if no page can go.
-    fn evict(&self, memory: &mut Memory, most: usize) -> Result<Option<Vec<Run>>, MemoryError> {
+    fn evict(&self, memory: &mut Memory, most: usize) -> Option<Vec<Run>> {
         let mut freed = false;
         let mut dirty = Vec::new();
         for _ in 0..most {
@@ -220,11 +220,7 @@ impl Vm {
             let run = match runs.last_mut() {
                 Some(run) if run.goes_on_with(object, page) => run,
                 _ => {
-                    let ports = match &memory.object(object).ports {
-                        Some(ports) => ports.clone(),
-                        None => self.give_pager(memory, object)?,
-                    };
-                    runs.push(Run { ports, object, page, data: Vec::new() });
+                    runs.push(Run { object, page, data: Vec::new() });
                     let last = runs.len() - 1;
                     &mut runs[last]
                 }
@@ -232,23 +228,20 @@ impl Vm {
             memory.take_data(frame, &mut run.data);
         }
         self.room.notify_all();
-        Ok(freed.then_some(runs))
+        freed.then_some(runs)
     }
 
     /// Sends pages to the pager.
     fn send(&self, runs: Vec<Run>) -> Result<(), MemoryError> {
         let mut result = Ok(());
-        for Run { ports, page, data, .. } in &runs {
+        for Run { object, page, data } in &runs {
             let offset = (page * PAGE) as u64;
-            let sent = memory_object::memory_object_data_return(
-                &ports.object,
-                &ports.control,
-                offset,
-                data,
-                true,
-                false,
-            );
-            result = result.and(sent.map_err(|_| MemoryError));
+            let sent = self.ports_of(*object).and_then(|ports| {
+                let (to, control) = (&ports.object, &ports.control);
+                memory_object::memory_object_data_return(to, control, offset, data, true, false)
+                    .map_err(|_| MemoryError)
+            });
+            result = result.and(sent);
         }
         let mut memory = self.memory.lock();
         for Run { object, page, data, .. } in runs {
@@ -267,33 +260,40 @@ impl Vm {
         &self.changed[(object.number() as usize).wrapping_mul(31).wrapping_add(page) % WAITS]
     }
 
-    /// Makes the default memory manager the pager of an object.
-    fn give_pager(&self, memory: &mut Memory, object: ObjectId) -> Result<Arc<Ports>, MemoryError> {
-        let make = || -> Result<Ports, KernReturn> {
-            let port = ReceiveRight::allocate(&self.task)?;
-            let ports = Ports {
-                object: port.make_send()?,
-                control: ReceiveRight::allocate(&self.task)?,
-                name: ReceiveRight::allocate(&self.task)?,
-            };
-            // No sender ever waits for a kernel.
-            self.task.set_queue_limit(ports.control.name(), usize::MAX)?;
-            self.ports.insert(&ports.control)?;
-            let manager = self.manager.lock().try_clone()?;
-            let (size, page_size) = (0, PAGE as u64);
-            memory_object_default::memory_object_create(
-                manager,
-                port,
-                size,
-                &ports.control,
-                &ports.name,
-                page_size,
-            )?;
-            Ok(ports)
-        };
-        let ports = Arc::new(make().map_err(|_| MemoryError)?);
+    /// The ports of an object, of which the default memory manager becomes the pager if it has none.
+    fn ports_of(&self, object: ObjectId) -> Result<Arc<Ports>, MemoryError> {
+        if let Some(ports) = &self.memory.lock().object(object).ports {
+            return Ok(ports.clone());
+        }
+        let (port, ports) = self.new_ports().map_err(|_| MemoryError)?;
+        let ports = Arc::new(ports);
+        let mut memory = self.memory.lock();
+        if let Some(other) = memory.object(object).ports.clone() {
+            drop(memory);
+            return Ok(other);
+        }
+        // What others send to it from now on waits in its queue, which goes with the right.
         memory.set_ports(object, ports.clone());
+        drop(memory);
+        let manager = self.manager.lock().try_clone().map_err(|_| MemoryError)?;
+        let Ports { control, name, .. } = &*ports;
+        memory_object_default::memory_object_create(manager, port, 0, control, name, PAGE as u64)
+            .map_err(|_| MemoryError)?;
         Ok(ports)
+    }
+
+    /// The port of a new object, and the kernel's rights.
+    fn new_ports(&self) -> Result<(ReceiveRight<Local>, Ports), KernReturn> {
+        let port = ReceiveRight::allocate(&self.task)?;
+        let ports = Ports {
+            object: port.make_send()?,
+            control: ReceiveRight::allocate(&self.task)?,
+            name: ReceiveRight::allocate(&self.task)?,
+        };
+        // No sender ever waits for a kernel.
+        self.task.set_queue_limit(ports.control.name(), usize::MAX)?;
+        self.ports.insert(&ports.control)?;
+        Ok((port, ports))
     }
 
     /// Ends all memory (`vm_deallocate`), and forgets the default memory manager. Nobody may use it any more.
@@ -331,6 +331,38 @@ impl Vm {
         Ok(())
     }
 
+    /// A page has come, asked for or not.
+    fn supplied(&self, object: ObjectId, page: usize, data: &[u8], precious: bool) -> Result<(), KernReturn> {
+        let mut memory = self.memory.lock();
+        let state = *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let frame = match state {
+            Page::Requested(frame) => frame,
+            Page::Absent | Page::Leaving => {
+                drop(memory);
+                let frame =
+                    self.frame_for_return().map_err(|MemoryError| KernReturn::KERN_RESOURCE_SHORTAGE)?;
+                memory = frame.0;
+                // A thread may have asked for it meanwhile.
+                match *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)? {
+                    Page::Absent | Page::Leaving => frame.1,
+                    Page::Requested(other) => {
+                        memory.free_frame(frame.1);
+                        other
+                    }
+                    Page::Resident(_) | Page::Failed => {
+                        memory.free_frame(frame.1);
+                        return Ok(());
+                    }
+                }
+            }
+            Page::Resident(_) | Page::Failed => return Ok(()),
+        };
+        memory.enter(object, page, frame, precious, |to| to.copy_from_slice(data));
+        drop(memory);
+        self.changed(object, page).notify_all();
+        Ok(())
+    }
+
     /// A frame for a page that could not be stored and is here again. Another one goes for it.
     fn frame_for_return(&self) -> Result<(Guard<'_>, FrameId), MemoryError> {
         loop {
@@ -338,7 +370,7 @@ impl Vm {
             if let Some(frame) = memory.take_frame() {
                 return Ok((memory, frame));
             }
-            let Some(leaving) = self.evict(&mut memory, 1)? else {
+            let Some(leaving) = self.evict(&mut memory, 1) else {
                 // Every frame waits for a page. This one more shows in the report.
                 let frame = memory.take_frame_beyond_limit();
                 return Ok((memory, frame));
@@ -351,7 +383,6 @@ impl Vm {
 
 /// Pages of an object, one after another, that are to be sent.
 struct Run {
-    ports: Arc<Ports>,
     object: ObjectId,
     page: usize,
     data: Vec<u8>,
@@ -393,38 +424,15 @@ impl Mach<Local> for Vm {
         precious: bool,
         _reply_to: AnyRight<'static, Local>,
     ) -> Result<(), KernReturn> {
-        if data.len() != PAGE {
+        if data.len() % PAGE != 0 {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        let page = offset as usize / PAGE;
-        let mut memory = self.memory.lock();
-        let object = memory.by_control(control.name()).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let state = *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
-        let frame = match state {
-            Page::Requested(frame) => frame,
-            Page::Absent | Page::Leaving => {
-                drop(memory);
-                let frame =
-                    self.frame_for_return().map_err(|MemoryError| KernReturn::KERN_RESOURCE_SHORTAGE)?;
-                memory = frame.0;
-                // A thread may have asked for it meanwhile.
-                match *memory.page(object, page).ok_or(KernReturn::KERN_INVALID_ARGUMENT)? {
-                    Page::Absent | Page::Leaving => frame.1,
-                    Page::Requested(other) => {
-                        memory.free_frame(frame.1);
-                        other
-                    }
-                    Page::Resident(_) | Page::Failed => {
-                        memory.free_frame(frame.1);
-                        return Ok(());
-                    }
-                }
-            }
-            Page::Resident(_) | Page::Failed => return Ok(()),
-        };
-        memory.enter(object, page, frame, precious, |to| to.copy_from_slice(&data));
-        drop(memory);
-        self.changed(object, page).notify_all();
+        let object =
+            self.memory.lock().by_control(control.name()).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
+        let first = offset as usize / PAGE;
+        for (page, data) in (first..).zip(data.chunks_exact(PAGE)) {
+            self.supplied(object, page, data, precious)?;
+        }
         // Whoever wakes up makes room for the others.
         self.room.notify_one();
         Ok(())

@@ -34,16 +34,16 @@ impl<K: Kernel<Abi = Gnu>> Control<K> {
         self.0.name()
     }
 
-    /// `memory_object_data_supply` of a page, which the kernel copies: it takes memory for that as the
+    /// `memory_object_data_supply` of pages, which the kernel copies: it takes memory for that as the
     /// calling thread may, so that one without privileges waits where there is little. The memory begins at a
     /// page's address, without which GNU Mach supplies what stands beside it. A precious page comes back even
     /// if nobody changes it.
-    pub(crate) fn supply(&self, offset: u64, page: &[u8], precious: bool) -> Result<(), KernReturn> {
+    pub(crate) fn supply(&self, offset: u64, pages: &[u8], precious: bool) -> Result<(), KernReturn> {
         let no_reply = ReceiveRight::null(self.0.kernel().clone());
         code(mach::memory_object_data_supply(
             &self.0,
             narrow(offset),
-            page,
+            pages,
             VM_PROT_NONE,
             precious,
             &no_reply,

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use mig_runtime::platform::{Condvar, Mutex, MutexGuard, Platform};
+use mig_runtime::platform::{Condvar, Holding, Mutex, MutexGuard, Platform};
 use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
 
 use super::control::Control;
@@ -97,11 +97,11 @@ impl<K: Kernel, P: Platform, S: Store> Entry<K, P, S> {
 
     /// Waits for the messages before this one. Each of their threads only has to get here.
     fn admit(&self, seqno: Option<Seqno>) -> Result<Admitted<'_, K, P, S>, Missed> {
-        let Some(Seqno(seqno)) = seqno else { return Ok(Admitted { entry: self }) };
+        let Some(Seqno(seqno)) = seqno else { return Ok(Admitted::new(self)) };
         let mut state = self.lock();
         loop {
             match state.object.turn(seqno) {
-                Turn::Now => return Ok(Admitted { entry: self }),
+                Turn::Now => return Ok(Admitted::new(self)),
                 Turn::Past => return Err(Missed),
                 Turn::Later if state.stopped => return Err(Missed),
                 Turn::Later => {
@@ -148,8 +148,18 @@ impl<K: Kernel, P: Platform, S: Store> Drop for Pending<'_, K, P, S> {
 
 /// A message whose turn it is. Those after it wait until this is dropped, while transfers of the object go
 /// on.
+///
+/// What is sent meanwhile goes through a queue: a kernel that was called at once might send a message of this
+/// object, which would wait for this turn.
 pub(crate) struct Admitted<'e, K: Kernel, P: Platform, S: Store> {
     entry: &'e Entry<K, P, S>,
+    _turn: Holding,
+}
+
+impl<'e, K: Kernel, P: Platform, S: Store> Admitted<'e, K, P, S> {
+    fn new(entry: &'e Entry<K, P, S>) -> Self {
+        Self { entry, _turn: Holding::turn() }
+    }
 }
 
 impl<K: Kernel, P: Platform, S: Store> Admitted<'_, K, P, S> {

@@ -11,15 +11,16 @@ use mig_runtime::{
 };
 
 use super::SwapPager;
+use super::answers::Answers;
 use super::control::Control;
 use super::entry::{Admitted, Entry, Missed, Place, Rights, Shared, State, User};
-use super::transfers::{OTHERS_TRANSFERS, Returned, Source, SupplyJob, WriteJob};
+use super::transfers::{OTHERS_TRANSFERS, Returned, WriteJob};
 use crate::buffers::{Buffers, Held};
-use crate::object::{Asked, Init, NoSenders, Origin, Phase, Request, Terminate, Ticket, Unstored};
+use crate::object::{Init, NoSenders, Origin, Phase, Terminate, Ticket, Unstored};
 use crate::store::Store;
 
 /// A message with more pages than this is refused. The kernel's have 32 at most.
-const MAX_PAGES: u64 = 256;
+pub(super) const MAX_PAGES: u64 = 256;
 
 /// The request port of a message, and the message's position there, if positions are counted.
 #[derive(Clone, Copy)]
@@ -277,14 +278,17 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             return Err(self.refused());
         };
         self.make_room(&entry, &pages);
+        let mut answers = Answers::new(pages.start);
         for page in pages {
             if self.takes_request(&entry, &turn) {
                 let request = turn.lock().object.request(page);
-                self.answer(&entry, Some(&user), page, request);
+                self.note_answer(&entry, page, request, &mut answers);
             } else {
-                self.error(&user, page);
+                answers.refuse(page);
             }
         }
+        drop(turn);
+        self.give_answers(Some(&user), answers);
         Ok(())
     }
 
@@ -310,38 +314,6 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             let count = pages.end - pages.start;
             count <= MAX_PAGES && turn.lock().object.has_pages(pages.start, count)
         })
-    }
-
-    /// Answers a request, if the kernel is there still that has made it, but for pages: this thread may have
-    /// privileges, and would use up with them what the kernel keeps for emergencies.
-    pub(super) fn answer(
-        &self,
-        entry: &Arc<Entry<K, P, S>>,
-        user: Option<&User<K>>,
-        page: u64,
-        (request, begun): Asked<Place<S>>,
-    ) {
-        let supply = |from| {
-            if let Some(begun) = begun {
-                self.transfers.supply(SupplyJob { entry: entry.clone(), page, from, begun });
-            }
-        };
-        match request {
-            Request::Unavailable => {
-                self.counters.unavailable.count();
-                if let Some(user) = user {
-                    self.sent(user.control.unavailable(self.offset(page), self.page_size));
-                }
-            }
-            Request::Lend => supply(Source::Write),
-            Request::Read(read) => supply(Source::Store(read)),
-            Request::Answered => self.counters.answered.count(),
-            Request::Lost | Request::Unexpected => {
-                if let Some(user) = user {
-                    self.error(user, page);
-                }
-            }
-        }
     }
 
     /// `memory_object_data_return`, or `memory_object_data_initialize` if `first`.
@@ -609,10 +581,11 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         KernReturn::KERN_INVALID_ARGUMENT
     }
 
-    /// Supplies a page. True if the kernel has got it.
+    /// Supplies pages, from this one on. True if the kernel has got them.
     pub(super) fn supply(&self, user: &User<K>, page: u64, memory: &[u8], precious: bool) -> bool {
         let sent = self.sent(user.control.supply(self.offset(page), memory, precious));
-        self.counters.supplied.add(sent as u64);
+        let pages = (memory.len() / self.page_size) as u64;
+        self.counters.supplied.add(if sent { pages } else { 0 });
         sent
     }
 

@@ -1,6 +1,7 @@
 //! The default memory manager.
 
 mod administration;
+mod answers;
 mod backing_stores;
 mod control;
 mod entry;
@@ -11,12 +12,13 @@ mod objects;
 mod transfers;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{KernReturn, Kernel, Name, PortSet, ReceiveRight, Unclaimed};
+use mig_runtime::{KernReturn, Kernel, Name, OolMemory, PortSet, ReceiveRight, Unclaimed};
 
 use self::backing_stores::BackingStores;
 use self::entry::{Entry, Place, Rights, Shared};
@@ -71,6 +73,23 @@ pub struct Config {
     pub internal_threads: usize,
     /// Threads for the messages of other objects.
     pub external_threads: usize,
+    /// Who supplies pages of the kernel's objects.
+    pub supplies: Supplies,
+    /// Lets the kernel's threads serve its messages, if kernel and pager are one program
+    /// ([`Server::inline`](mig_runtime::Server::inline)).
+    pub inline: bool,
+}
+
+/// Who supplies pages of the kernel's objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Supplies {
+    /// [`Config::io_threads`] that may wait for the store and for memory, so that the threads that serve the
+    /// kernel never do.
+    #[default]
+    Threads,
+    /// The thread that was asked for them, and many pages in a message where they lie side by side. It reads
+    /// from the store and takes memory meanwhile, so this is for a kernel that can wait for that.
+    InPlace,
 }
 
 impl Default for Config {
@@ -89,6 +108,8 @@ impl Default for Config {
             io_threads: 2,
             internal_threads: 2,
             external_threads: 1,
+            supplies: Supplies::default(),
+            inline: false,
         }
     }
 }
@@ -129,6 +150,8 @@ pub struct SwapPager<K: Kernel<Abi = Gnu>, P: Platform, S: Store> {
     areas: Mutex<P, Option<Arc<dyn Areas<K>>>>,
     backing_stores: BackingStores<K, P>,
     counters: Counters,
+    /// Memory for pages that are supplied in place.
+    spare: Mutex<P, Vec<OolMemory<K>>>,
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
@@ -158,6 +181,10 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         let supplying = config.io_threads.max(1) + 1;
         let records = internal_buffers.capacity() + external_buffers.capacity() + supplying;
         let nodes = Pool::new(config.map_bytes, config.map_ahead, records);
+        let spare = match config.supplies {
+            Supplies::Threads => Vec::new(),
+            Supplies::InPlace => answers::spare_memory(kernel, page_size)?,
+        };
         Ok(Self {
             kernel: kernel.clone(),
             page_size,
@@ -182,9 +209,14 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             areas: Mutex::<P, _>::new(None),
             backing_stores: BackingStores::new(stores_port, stores_set),
             counters: Counters::default(),
+            spare: Mutex::<P, _>::new(spare),
             store: SameFilled::new(store),
             config,
         })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The port that the kernel is to know: for `memory_object_create`, and for the calls of `default_pager`.

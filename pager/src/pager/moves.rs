@@ -10,6 +10,7 @@ use mig_runtime::platform::{Condvar as _, Mutex, Platform};
 use mig_runtime::{KernReturn, Kernel};
 
 use super::SwapPager;
+use super::answers::Answers;
 use super::entry::Entry;
 use crate::areas::Areas;
 use crate::store::Store;
@@ -102,7 +103,9 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         };
         free.into_iter().flatten().for_each(|place| self.store.free(place));
         if let Some(request) = wanted {
-            self.answer(entry, user.as_deref(), page, request);
+            let mut answers = Answers::new(page);
+            self.note_answer(entry, page, request, &mut answers);
+            self.give_answers(user.as_deref(), answers);
         }
         self.transfer_ended(entry, begun);
         Some(page)

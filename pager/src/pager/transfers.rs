@@ -57,6 +57,30 @@ pub(super) enum Returned<K: Kernel, P: Platform, S: Store> {
     Place(Place<S>),
 }
 
+/// A page that is here, to be supplied to the kernel that wants it.
+pub(super) struct Prepared<K: Kernel> {
+    pub(super) user: Arc<User<K>>,
+    pub(super) page: u64,
+    pub(super) kind: Kind,
+}
+
+/// What a page is that is supplied, and what else has to be done if it does not get there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// On its way to the store.
+    Lent(Ticket),
+    Stored,
+    /// Stored, and no longer kept.
+    GivenAway(Ticket),
+}
+
+impl<K: Kernel> Prepared<K> {
+    /// True if the kernel is to give it back in any case.
+    pub(super) fn is_precious(&self) -> bool {
+        self.kind != Kind::Stored
+    }
+}
+
 /// How many times 64 pages of an object that is gone are forgotten before what else there is to do has its
 /// turn.
 const PIECE: usize = 16;
@@ -485,13 +509,26 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn transfer_supply(&self, job: SupplyJob<K, P, S>, memory: &mut OolMemory<K>) {
         let SupplyJob { entry, page, from, begun } = job;
         match from {
-            Source::Write => self.lend(&entry, page, memory),
-            Source::Store(read) => self.read(&entry, page, read, memory),
+            Source::Write => {
+                let prepared = self.lend(&entry, page, memory);
+                self.supply_prepared(&entry, prepared, memory);
+            }
+            Source::Store(read) => {
+                let prepared = self.read(&entry, page, read, memory);
+                self.supply_prepared(&entry, prepared, memory);
+            }
             Source::Return { returned, ticket } => {
                 self.hand_back_copy(&entry, page, returned, ticket, memory);
             }
         }
         self.transfer_ended(&entry, begun);
+    }
+
+    fn supply_prepared(&self, entry: &Entry<K, P, S>, prepared: Option<Prepared<K>>, memory: &[u8]) {
+        if let Some(prepared) = prepared {
+            let sent = self.supply(&prepared.user, prepared.page, memory, prepared.is_precious());
+            self.supplied(entry, &prepared, sent);
+        }
     }
 
     fn transfer_writes(&self, batch: &mut Batch<K, P, S>) {
@@ -585,25 +622,26 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.transfer_ended(&job.entry, job.begun);
     }
 
-    /// Supplies a page that is on its way to the store.
-    fn lend(&self, entry: &Entry<K, P, S>, page: u64, memory: &mut OolMemory<K>) {
+    /// Gets a page that is on its way to the store, to be supplied.
+    pub(super) fn lend(&self, entry: &Entry<K, P, S>, page: u64, memory: &mut [u8]) -> Option<Prepared<K>> {
         let (user, lent) = {
             let mut state = entry.lock();
-            let Some(user) = state.rights.user.clone() else { return };
+            let user = state.rights.user.clone()?;
             (user, state.object.pages_mut().lend(page))
         };
-        let Some((data, ticket)) = lent else { return };
+        let (data, ticket) = lent?;
         data.copy_to(memory);
-        drop(data);
-        if self.supply(&user, page, memory, true) {
-            self.counters.supplied_early.count();
-        } else {
-            self.not_supplied(entry, &user, page, ticket);
-        }
+        Some(Prepared { user, page, kind: Kind::Lent(ticket) })
     }
 
-    /// Reads a page and supplies it.
-    fn read(&self, entry: &Entry<K, P, S>, page: u64, read: Read<Place<S>>, memory: &mut OolMemory<K>) {
+    /// Reads a page, to be supplied.
+    pub(super) fn read(
+        &self,
+        entry: &Entry<K, P, S>,
+        page: u64,
+        read: Read<Place<S>>,
+        memory: &mut [u8],
+    ) -> Option<Prepared<K>> {
         let takes_room = !read.place.is_same_filled();
         let result = self.store.read(&read.place, memory).map_err(|error| match error {
             StoreError::Corrupt | StoreError::NotAPage => ReadFailure::Corrupt,
@@ -615,33 +653,42 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
             let mut state = entry.lock();
             (state.object.pages_mut().read(page, read, result, give_away), state.rights.user.clone())
         };
-        match (after, user) {
-            (AfterRead::Supply, Some(user)) => {
-                self.counters.read.count();
-                if !self.supply(&user, page, memory, false) {
-                    self.error(&user, page);
-                }
-            }
-            (AfterRead::GiveAway(ticket), Some(user)) => {
-                self.counters.read.count();
-                if self.supply(&user, page, memory, true) {
-                    self.counters.supplied_precious.count();
-                    let place = entry.lock().object.pages_mut().given_away(page, ticket);
-                    self.free(place);
-                } else {
-                    self.not_supplied(entry, &user, page, ticket);
-                }
-            }
-            // No kernel is there to wait for it.
-            (AfterRead::Supply | AfterRead::GiveAway(_), None) => {}
-            (AfterRead::Error(place), user) => {
+        let kind = match after {
+            AfterRead::Supply => Kind::Stored,
+            AfterRead::GiveAway(ticket) => Kind::GivenAway(ticket),
+            AfterRead::Error(place) => {
                 self.counters.lost.add(place.is_some() as u64);
                 self.free(place);
                 if let Some(user) = user {
                     self.error(&user, page);
                 }
+                return None;
             }
-            (AfterRead::Superseded(place), _) => self.store.free(place),
+            AfterRead::Superseded(place) => {
+                self.store.free(place);
+                return None;
+            }
+        };
+        // Without a kernel nobody waits for it.
+        let prepared = Prepared { user: user?, page, kind };
+        self.counters.read.count();
+        Some(prepared)
+    }
+
+    /// Takes note of whether the kernel has got a page.
+    pub(super) fn supplied(&self, entry: &Entry<K, P, S>, prepared: &Prepared<K>, sent: bool) {
+        let Prepared { user, page, kind } = prepared;
+        let page = *page;
+        match *kind {
+            Kind::Lent(_) if sent => self.counters.supplied_early.count(),
+            Kind::GivenAway(ticket) if sent => {
+                self.counters.supplied_precious.count();
+                let place = entry.lock().object.pages_mut().given_away(page, ticket);
+                self.free(place);
+            }
+            Kind::Stored if sent => {}
+            Kind::Stored => self.error(user, page),
+            Kind::Lent(ticket) | Kind::GivenAway(ticket) => self.not_supplied(entry, user, page, ticket),
         }
     }
 

@@ -8,6 +8,7 @@ mod native;
 mod no_wait;
 mod remains;
 
+use core::fmt;
 use core::mem::MaybeUninit;
 use core::ops::DerefMut;
 
@@ -141,6 +142,28 @@ const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Optio
     }
 }
 
+/// See [`Inline::serve`].
+pub type Serve<'a> = dyn Fn(&mut [MaybeUninit<u64>], Result<(), KernReturn>) + Sync + 'a;
+
+/// How messages are served in the threads that send them; see [`Kernel::serve_inline`].
+#[derive(Clone, Copy)]
+pub struct Inline<'a> {
+    /// The ports that are served so: members of this set.
+    pub set: Name,
+    /// A member whose messages go through its queue.
+    pub except: Name,
+    /// Bytes of the largest message that is served so, its trailer among them.
+    pub room: usize,
+    /// Serves a message, which is here as the receive whose result this is would have delivered it.
+    pub serve: &'a Serve<'a>,
+}
+
+impl fmt::Debug for Inline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inline").field("set", &self.set).field("room", &self.room).finish()
+    }
+}
+
 /// A kernel that can carry messages for this task.
 ///
 /// A zero-sized type where the real kernel is below us; a handle on the task where it is emulated. Clones
@@ -155,7 +178,7 @@ const fn timeout(own: Option<u32>, other: Option<u32>, by_option: bool) -> Optio
 /// receive the buffer holds an initialised message of `msgh_size` bytes, every right and region that its type
 /// words or descriptors describe now belongs to this task, and nothing else of this task's does. After the
 /// message of an untyped ABI, at the next multiple of 4, is an initialised trailer of the size that it says,
-/// 8 bytes at least.
+/// 8 bytes at least. The same is true of what [`serve_inline`](Self::serve_inline) has served.
 pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// The ABI of its messages.
     type Abi: Abi;
@@ -190,6 +213,15 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// untyped one a trailer stands after the header. With `large` the header has the true size, and all
     /// else may be zero. After any other failed receive no message has left its queue.
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
+
+    /// Runs `body`, and while it runs may have messages to the ports of a set served in the threads that send
+    /// them ([`Server::inline`](crate::Server::inline)). When this returns none is being served any more.
+    ///
+    /// A kernel that carries messages between programs cannot do that, and runs `body`.
+    fn serve_inline(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
+        let _ = inline;
+        body();
+    }
 
     /// True if `other` denotes the same task, so that names mean the same there.
     ///

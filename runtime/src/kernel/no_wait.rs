@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use super::{Inline, Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::kern_return::KernReturn;
 use crate::right::{ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task};
 
@@ -79,6 +79,10 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
     unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
         // SAFETY: the caller's promise; how long the send may wait is no part of it.
         unsafe { self.0.mach_msg(buffer, MsgCall { send_timeout: Some(0), ..call }) }
+    }
+
+    fn serve_inline(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
+        self.0.serve_inline(inline, body);
     }
 
     #[inline]

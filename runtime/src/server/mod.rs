@@ -20,6 +20,7 @@ pub use self::subsystem::{Largest, Subsystem, subsystem};
 pub use self::unclaimed::Unclaimed;
 
 mod dispatch;
+mod inline;
 mod ports;
 mod received;
 mod reply;
@@ -84,6 +85,8 @@ pub struct Server<'s, K: Kernel> {
     subsystems: Vec<Entry<'s, K>>,
     unclaimed: Box<dyn Fn(Unclaimed) + Send + Sync + 's>,
     threads: NonZeroUsize,
+    /// Senders may serve.
+    inline: bool,
 }
 
 impl<'s, K: Kernel> Server<'s, K> {
@@ -102,7 +105,8 @@ impl<'s, K: Kernel> Server<'s, K> {
     }
 
     fn new(ports: Result<Ports<'s, K>, KernReturn>) -> Self {
-        Self { ports, subsystems: Vec::new(), unclaimed: Box::new(|_| ()), threads: NonZeroUsize::MIN }
+        let (subsystems, unclaimed, threads) = (Vec::new(), Box::new(|_| ()), NonZeroUsize::MIN);
+        Self { ports, subsystems, unclaimed, threads, inline: false }
     }
 
     /// Serves this subsystem, too. Where ids overlap, the subsystem that came first is asked first.

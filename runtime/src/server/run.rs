@@ -64,11 +64,13 @@ impl<K: Kernel> Server<'_, K> {
     pub fn run_on<P: Platform>(&self) -> Result<(), KernReturn> {
         let ports = self.ports.as_ref().map_err(|code| *code)?;
         let failure = AtomicI32::new(KernReturn::KERN_SUCCESS.0);
-        P::on_threads("server", self.threads, &|| {
-            if let Err(code) = self.work::<P>(ports) {
-                failure.store(code.0, Ordering::Relaxed);
-                self.stop();
-            }
+        self.while_inline::<P>(ports, &mut || {
+            P::on_threads("server", self.threads, &|| {
+                if let Err(code) = self.work::<P>(ports) {
+                    failure.store(code.0, Ordering::Relaxed);
+                    self.stop();
+                }
+            });
         });
         ports.stop.reset();
         KernReturn(failure.into_inner()).ok()

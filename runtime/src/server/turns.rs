@@ -65,7 +65,7 @@ impl<K: Kernel> Server<'_, K> {
     ///
     /// The code, if no message can be received any more. After each of the others a message has left its
     /// queue, or the thread has waited.
-    fn go_on<P: Platform>(&self, error: ReceiveError) -> Result<(), KernReturn> {
+    pub(super) fn go_on<P: Platform>(&self, error: ReceiveError) -> Result<(), KernReturn> {
         match error {
             ReceiveError::Lost(lost) => {
                 // A panic of the listener ends here, as that of a routine does.

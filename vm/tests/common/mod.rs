@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use mach_pager::store::MemoryStore;
-use mach_pager::{Config, Service};
+use mach_pager::{Config, Service, Supplies};
 use mach_vm::{Limits, Vm, VmError};
 use mig_runtime::kernel::local::Host;
 use mig_runtime::platform::Std;
@@ -20,18 +20,28 @@ pub fn vm(host: &Host, limits: Limits) -> Option<Vm> {
     }
 }
 
-/// Runs `test` with this many resident pages, and counts rights at its end.
-pub fn paged(resident: usize, test: impl FnOnce(&Vm, &Host)) {
-    let host = Host::new();
-    let pager = host.new_task("pager");
-    let Some(vm) = vm(&host, Limits { resident: resident * PAGE, ..Limits::default() }) else { return };
-    let store = MemoryStore::<Std>::new(PAGE, 4000);
-    let service = Service::<_, Std, _>::start(&pager, store, Config::default()).unwrap();
-    vm.set_default_manager(service.right().unwrap()).unwrap();
-    test(&vm, &host);
-    assert_eq!(vm.statistics().resident, 0, "all memory has been given back");
-    drop(vm);
-    service.stop().unwrap();
+/// Runs `test` with this many resident pages, and counts rights at its end: with a pager that has threads of
+/// its own for everything, and with one that is served in the threads of the kernel's half.
+pub fn paged(resident: usize, test: impl Fn(&Vm, &Host)) {
+    for config in [Config::default(), in_place()] {
+        let host = Host::new();
+        let pager = host.new_task("pager");
+        let before = pager.census();
+        let Some(vm) = vm(&host, Limits { resident: resident * PAGE, ..Limits::default() }) else { return };
+        let store = MemoryStore::<Std>::new(PAGE, 4000);
+        let service = Service::<_, Std, _>::start(&pager, store, config).unwrap();
+        vm.set_default_manager(service.right().unwrap()).unwrap();
+        test(&vm, &host);
+        assert_eq!(vm.statistics().resident, 0, "all memory has been given back");
+        drop(vm);
+        service.stop().unwrap();
+        assert_eq!(pager.census(), before);
+    }
+}
+
+/// A pager without a thread between a fault and its page.
+pub fn in_place() -> Config {
+    Config { supplies: Supplies::InPlace, inline: true, ..Config::default() }
 }
 
 /// Fills a page with what says which one it is.

@@ -33,6 +33,7 @@
 //! messages, is in [`Policies`].
 
 mod census;
+mod inline;
 mod message;
 mod names;
 mod notify;
@@ -60,7 +61,7 @@ use self::state::{State, TaskId};
 use self::wire::{Disposition, Wire};
 use crate::abi::{Abi, Facts, Native};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use crate::kernel::{Inline, Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::right::Right;
 
 pub use self::census::{Census, ReceiveStatus};
@@ -378,6 +379,10 @@ unsafe impl<A: Abi> Kernel for Local<A> {
             Some(from) => self.receive(from, buffer, &call),
             None => Ok(()),
         }
+    }
+
+    fn serve_inline(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
+        self.serving(inline, body);
     }
 
     fn is_same_task(&self, other: &Self) -> bool {

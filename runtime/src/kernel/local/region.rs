@@ -34,9 +34,15 @@ impl Bytes {
 
     /// A copy; none if there is not that much memory.
     pub(super) fn copy(bytes: &[u8]) -> Option<Self> {
-        let mut copy = Self::zeroed(bytes.len())?;
-        copy.as_mut().copy_from_slice(bytes);
-        Some(copy)
+        let mut words = Vec::new();
+        words.try_reserve_exact(bytes.len().div_ceil(8)).ok()?;
+        let whole = bytes.chunks_exact(8);
+        let mut last = [0; 8];
+        last[..whole.remainder().len()].copy_from_slice(whole.remainder());
+        let is_whole = whole.remainder().is_empty();
+        words.extend(whole.map(|word| u64::from_ne_bytes(core::array::from_fn(|i| word[i]))));
+        words.extend((!is_whole).then_some(u64::from_ne_bytes(last)));
+        Some(Self { words: Arc::new(words), size: bytes.len() })
     }
 
     pub(super) fn len(&self) -> usize {

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Condvar;
 
+use super::inline::Server;
 use super::message::Message;
 use super::names::{Entry, NameTable};
 use super::notify::Notice;
@@ -72,6 +73,8 @@ pub(super) struct Port {
     pub(super) queue: VecDeque<Message>,
     pub(super) limit: usize,
     pub(super) seqno: u32,
+    /// Messages that have left the queue, and that threads of a server which may be called are at work on.
+    pub(super) in_hand: usize,
     /// Send rights: one for each task that has any, and one for each that is in a message.
     pub(super) send_rights: usize,
     /// Send-once rights, wherever they are.
@@ -92,6 +95,15 @@ pub(super) struct Port {
     pub(super) writable: Arc<Condvar>,
 }
 
+impl Port {
+    /// The position of its next message.
+    pub(super) fn take_seqno(&mut self) -> u32 {
+        let seqno = self.seqno;
+        self.seqno = seqno.wrapping_add(1);
+        seqno
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct PortSet {
     /// Its name in its task.
@@ -100,6 +112,8 @@ pub(super) struct PortSet {
     /// The member of each queued message, in order of arrival.
     pub(super) ready: VecDeque<PortId>,
     pub(super) readable: Arc<Condvar>,
+    /// Who serves messages in their senders' threads.
+    pub(super) inline: Option<Arc<Server>>,
 }
 
 #[derive(Debug)]
@@ -321,6 +335,7 @@ impl State {
             queue: VecDeque::new(),
             limit: QUEUE_LIMIT,
             seqno: 0,
+            in_hand: 0,
             send_rights: 0,
             send_once_rights: 0,
             make_send_count: 0,
@@ -340,8 +355,8 @@ impl State {
     pub(super) fn new_set(&mut self, task: TaskId) -> Result<Name, KernReturn> {
         let id = SetId(self.next_id());
         let name = self.insert_name(task, Entry::Set(id))?;
-        let set =
-            PortSet { name, members: BTreeSet::new(), ready: VecDeque::new(), readable: Arc::default() };
+        let (members, ready, readable, inline) = (BTreeSet::new(), VecDeque::new(), Arc::default(), None);
+        let set = PortSet { name, members, ready, readable, inline };
         self.sets.insert(id, set);
         Ok(name)
     }

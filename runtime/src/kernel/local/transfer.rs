@@ -13,6 +13,7 @@ use super::{Local, write};
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{MsgCall, Name};
+use crate::platform;
 
 /// Where a thread receives from.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +29,9 @@ enum Ended {
 }
 
 impl<A: Abi> Local<A> {
-    /// Sends a message, and waits while the queue is full.
+    /// Sends a message, and waits while the queue is full; or serves it, where its server is to be called.
     pub(super) fn send(&self, wire: Wire, call: &MsgCall) -> Result<(), Refused> {
+        debug_assert!(!platform::holds_a_lock(), "a message is sent with a lock held");
         let id = self.task.id;
         let mut wait = Wait::new(self, call.send_timeout);
         let mut state = self.lock();
@@ -37,9 +39,19 @@ impl<A: Abi> Local<A> {
         let message = Message::copy_in(&mut state, id, wire, call);
         // Before the wait: what follows from this may be what is waited for.
         state.settle();
-        let result = message.and_then(|message| deliver(&mut state, &mut wait, id, message));
-        state.settle();
-        result
+        match state.call(message?) {
+            Ok((call, wire, result)) => {
+                state.settle();
+                drop(state);
+                call.serve(wire, result);
+                Ok(())
+            }
+            Err(message) => {
+                let result = deliver(&mut state, &mut wait, id, message);
+                state.settle();
+                result
+            }
+        }
     }
 
     /// Receives a message into a buffer, and waits while there is none.
@@ -52,8 +64,14 @@ impl<A: Abi> Local<A> {
         let mut wait = Wait::new(self, call.receive_timeout);
         let mut state = self.lock();
         let source = state.source(self.task.id, from)?;
+        if let Source::Set(set) = source {
+            self.receives_again(&mut state, set);
+        }
         loop {
             if let Some(port) = state.next_message(self.task.id, source)? {
+                if let Source::Set(set) = source {
+                    self.has_received(&mut state, set, port);
+                }
                 let received = state.take_message(self.task.id, port, size_of_val(buffer), call);
                 state.settle();
                 drop(state);
@@ -165,8 +183,7 @@ impl State {
             return (header, Err(KernReturn::MACH_RCV_TOO_LARGE));
         }
         let message = port.queue.pop_front().expect("it has a message");
-        let seqno = port.seqno;
-        port.seqno = port.seqno.wrapping_add(1);
+        let seqno = port.take_seqno();
         let name = port.receiver.map_or(Name::NULL, |(_, name)| name);
         port.writable.notify_one();
         if let Some(set) = port.set.and_then(|set| self.sets.get_mut(&set)) {

@@ -108,6 +108,11 @@ impl Wire {
         self.words.as_mut_bytes()[start..start + trailer.len()].copy_from_slice(trailer);
     }
 
+    /// The message as a buffer that was received into.
+    pub(super) fn into_words(self) -> alloc::vec::Vec<u64> {
+        self.words
+    }
+
     /// The message, its trailer if it has one, and zeros up to the next word.
     pub(super) fn words(&self) -> &[u64] {
         &self.words
