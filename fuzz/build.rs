@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             /// An ABI.
             pub mod #module {
                 #[allow(unused_imports)] // small interfaces do not need all of it
-                use mig_runtime as rt;
+                use mig_runtime::codegen as rt;
                 use crate::{Call, Demux, Nothing, right, zeros};
                 #modules
                 /// What there is to serve.

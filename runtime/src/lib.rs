@@ -82,6 +82,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod abi;
+#[doc(hidden)]
+pub mod codegen;
 pub mod kern_return;
 pub mod kernel;
 pub mod platform;
@@ -92,26 +94,22 @@ mod message;
 mod right;
 mod server;
 
-pub use client::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent, routine};
+pub use client::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
 pub use kernel::{Kernel, Name, Notification};
 pub use memory::{Array, Copying, Elements, OolArg, OolMemory, Plain, array_vec};
-pub use message::{AuditToken, SecurityToken, Seqno, layout};
+pub use message::{AuditToken, SecurityToken, Seqno};
 pub use message::{Body, Builder, Complex, Descriptor, Malformed, MsgBuf, Shape};
-pub use message::{Expected, INLINE_MAX, Type, WordForm};
+pub use message::{Expected, Type, WordForm};
 pub use right::{AnyRight, DeadName, Dest, PortSet, ReceiveRight, Right, SendOnceRight, SendRight};
 pub use right::{ArrayRight, PortArray, Rights, Word, disposition};
 pub use server::{Largest, Lost, Port, Receive, ReceiveError, Received, Refusal, Reply, ReplyTo};
 pub use server::{ServedPorts, Server, Stop, Subsystem, Unclaimed, subsystem};
 
-/// For generated code, which cannot know how its crate reaches these.
-#[doc(no_inline)]
-pub use alloc::{ffi::CString, vec::Vec};
+/// A bounded array of a message by value; [`array_vec`] makes one.
 #[doc(no_inline)]
 pub use arrayvec::ArrayVec;
-#[doc(no_inline)]
-pub use core::ffi::CStr;
-/// For generated structures: the traits that make them [`Plain`].
+/// Has the traits that make a type [`Plain`].
 pub use zerocopy;
 
 /// Includes the bindings that `mig_codegen::Config` wrote into `OUT_DIR` for the interface of this name.

@@ -1,13 +1,12 @@
 //! A mail office: the server of the tutorial (`docs/guide.md`).
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mach_defs::native::notify::{self, Notify};
 use mig_runtime::{
-    CStr, KernReturn, Kernel, Name, Notification, Port, PortSet, ReceiveRight, ReplyTo, SendRight, Server,
-    Stop,
+    KernReturn, Kernel, Name, Notification, Port, PortSet, ReceiveRight, ReplyTo, SendRight, Server, Stop,
 };
 
 /// The interface of clients.

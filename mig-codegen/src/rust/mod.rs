@@ -129,7 +129,11 @@ impl<'a> Generator<'a> {
     fn runtime(&self) -> TokenStream {
         let rt = &self.rt;
         let runtime = names::ident(self.runtime_crate);
-        quote!(use ::#runtime as #rt;)
+        let doc = doc(&format!(
+            "What signatures name with `{rt}::` is in the root of `{}`, too.",
+            self.runtime_crate
+        ));
+        quote!(#doc use ::#runtime::codegen as #rt;)
     }
 
     fn abi(&self, name: &str) -> TokenStream {

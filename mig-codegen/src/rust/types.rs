@@ -203,7 +203,7 @@ impl Generator<'_> {
         let doc = doc(&format!("`{c_name}`"));
         let whole = format!("`{c_name}` must have {size} bytes");
         let size = Literal::u32_unsuffixed(size);
-        let zerocopy = format!("{}::zerocopy", self.runtime_crate);
+        let zerocopy = format!("{}::codegen::zerocopy", self.runtime_crate);
         let (derived, default) = self.default(&name, members);
         quote! {
             #doc

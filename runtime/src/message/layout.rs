@@ -102,7 +102,7 @@ pub const fn equal(what: &str, is: usize, declared: usize) {
 ///
 /// ```
 /// use mig_runtime::abi::{Apple64, GnuI386, GnuX86_64};
-/// use mig_runtime::layout::{Item::*, check};
+/// use mig_runtime::codegen::layout::{Item::*, check};
 ///
 /// // memory_object_create, as gcc lays out its C structure on both ABIs.
 /// const _: () = check::<GnuX86_64>("memory_object_create", &[Port, Data(8), Port, Port, Data(8)], &[32, 48, 64, 80, 96], 112);

@@ -27,6 +27,5 @@ pub use shape::{Complex, Shape};
 pub use trailer::{AuditToken, SecurityToken, Seqno};
 pub use typed::format::Typed;
 pub use typed::word::{Expected, Type, WordForm};
-pub use typed::write::INLINE_MAX;
 pub use untyped::format::Untyped;
 pub use untyped::read::Descriptor;

@@ -15,7 +15,7 @@ use crate::message::bytes::padded;
 use crate::right::{AnyRight, PortArray, disposition};
 
 /// How many bytes of an array of indefinite length (`array[] of`) still travel in the message.
-pub const INLINE_MAX: usize = 2048;
+pub(crate) const INLINE_MAX: usize = 2048;
 
 /// No array of bounded length has more bytes in any message that there is; below it sums of a few lengths do
 /// not overflow.
@@ -72,8 +72,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         Ok(())
     }
 
-    /// An array of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes, else out of
-    /// line.
+    /// An array of indefinite length (`array[] of`): in the message up to 2048 bytes, which is
+    /// the limit of every MIG, else out of line.
     ///
     /// Memory that was given and fits the message is copied into it and released.
     ///
@@ -225,8 +225,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         Ok(())
     }
 
-    /// An array of rights of indefinite length (`array[] of`): in the message up to [`INLINE_MAX`] bytes,
-    /// else out of line.
+    /// An array of rights of indefinite length (`array[] of`): in the message up to 2048 bytes, else out
+    /// of line.
     ///
     /// # Errors
     ///
