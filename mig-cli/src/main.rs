@@ -9,9 +9,11 @@ mod doc;
 mod driver;
 mod encode;
 mod explain;
+mod fmt;
 mod options;
 mod rust;
 mod shell;
+mod telling;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ enum Verb {
     Doc(doc::Doc),
     Encode(encode::Encode),
     Explain(explain::Explain),
+    Fmt(fmt::Fmt),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -65,6 +68,7 @@ fn run(given: Vec<std::ffi::OsString>) -> Result<(), Failure> {
         Verb::Doc(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
+        Verb::Fmt(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     }

@@ -1,15 +1,16 @@
 //! The options that all verbs share, and reading of inputs.
 
-use std::env;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mig_codegen::{Config, Error, Input, Report};
 
-use crate::{Failure, INPUT, tell};
+use crate::telling::Telling;
+use crate::{Failure, INPUT};
 
 /// How to read `.defs` files.
 #[derive(Args)]
@@ -44,46 +45,11 @@ pub(crate) struct Options {
     /// come with mig
     #[arg(long)]
     no_mach_defs: bool,
-    /// Show at most this many errors
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    error_limit: usize,
-    /// Whether to colour what is said
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
-    color: Colour,
-    /// Errors and warnings for people, or as JSON: an object a line, of the shape that rustc's have
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
-    message_format: Format,
+    #[command(flatten)]
+    telling: Telling,
     /// Predefine the macros of this processor (also -arch NAME): x86_64 or arm64 for apple-64
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
-}
-
-/// How to say what is wrong.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Human,
-    Json,
-}
-
-/// When to colour.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Colour {
-    /// On a terminal, unless the environment has `NO_COLOR` or `TERM=dumb`
-    Auto,
-    Always,
-    Never,
-}
-
-impl Colour {
-    fn is_wanted(self) -> bool {
-        let asked_not_to = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let cannot = || env::var_os("TERM").is_some_and(|term| term == "dumb");
-        match self {
-            Colour::Auto => io::stderr().is_terminal() && !asked_not_to() && !cannot(),
-            Colour::Always => true,
-            Colour::Never => false,
-        }
-    }
 }
 
 /// Which half of an interface.
@@ -112,7 +78,7 @@ impl Options {
 
     /// The same with the files and folders of options somewhere else.
     pub(crate) fn config_with(&self, at: impl Fn(&Path) -> PathBuf) -> Config {
-        let mut config = Config::new().error_limit(self.error_limit);
+        let mut config = Config::new().error_limit(self.telling.error_limit());
         for folder in &self.include {
             config = config.include_dir(at(folder));
         }
@@ -141,40 +107,34 @@ impl Options {
         config.prefix(&self.prefix).mach_defs(!self.no_mach_defs)
     }
 
+    /// How to say what is wrong.
+    pub(crate) fn telling(&self) -> &Telling {
+        &self.telling
+    }
+
     /// Whether what is said is coloured.
     pub(crate) fn is_coloured(&self) -> bool {
-        self.color.is_wanted()
+        self.telling.is_coloured()
     }
 
     /// Tells what there is to say about an input.
     pub(crate) fn tell(&self, report: &Report) {
-        tell(&match self.message_format {
-            Format::Human => report.render(self.color.is_wanted()),
-            Format::Json => report.json(),
-        });
+        self.telling.tell(report);
     }
 
     /// Tells an error that is not about a place of an input.
     pub(crate) fn tell_error(&self, message: &str) {
-        tell(&match self.message_format {
-            Format::Human => format!("error: {message}\n"),
-            Format::Json => mig_codegen::error_json(message),
-        });
+        self.telling.tell_error(message);
     }
 
     /// Tells why there is no output, and how the verb ends.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
-        match error {
-            Error::Diagnostics(report) => self.tell(report),
-            other => self.tell_error(&other.to_string()),
-        }
-        if matches!(error, Error::Config(_)) { Failure(2) } else { INPUT }
+        self.telling.failure(error)
     }
 
     /// Tells what is wrong with the command line.
     pub(crate) fn usage(&self, wrong: &str) -> Failure {
-        self.tell_error(wrong);
-        Failure(2)
+        self.telling.usage(wrong)
     }
 
     /// Writes what was made of an input to a file.
@@ -196,14 +156,7 @@ impl Options {
         if path != Path::new("-") {
             return Ok(Source { path: path.to_owned(), text: None });
         }
-        let mut text = Vec::new();
-        match io::stdin().take(LARGEST).read_to_end(&mut text) {
-            Ok(_) => Ok(Source { path: STDIN.into(), text: Some(text) }),
-            Err(error) => {
-                self.tell_error(&format!("standard input: {error}"));
-                Err(INPUT)
-            }
-        }
+        Ok(Source { path: STDIN.into(), text: Some(self.telling.standard_input()?) })
     }
 }
 
@@ -238,9 +191,7 @@ pub(crate) struct Source {
 }
 
 /// What standard input is called in messages.
-const STDIN: &str = "<stdin>";
-/// One byte more than the parser takes: enough to be told that it is too much.
-const LARGEST: u64 = (1 << 28) + 1;
+pub(crate) const STDIN: &str = "<stdin>";
 
 impl Source {
     /// What is in it.
@@ -274,4 +225,28 @@ impl Source {
 /// Whether both paths lead to one file.
 pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// The `.defs` files below a folder, by their paths from there.
+pub(crate) fn defs_below(
+    telling: &Telling,
+    folder: &Path,
+    below: &Path,
+    files: &mut BTreeSet<PathBuf>,
+) -> Result<(), Failure> {
+    let path = folder.join(below);
+    let failed = |error: io::Error| {
+        telling.tell_error(&format!("{}: {error}", path.display()));
+        INPUT
+    };
+    for entry in fs::read_dir(&path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = below.join(entry.file_name());
+        if entry.file_type().map_err(failed)?.is_dir() {
+            defs_below(telling, folder, &name, files)?;
+        } else if name.extension().is_some_and(|extension| extension == "defs") {
+            files.insert(name);
+        }
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use mig_parser::Unformatted;
 use mig_parser::diagnostics::{Diagnostics, Severity};
 use mig_parser::source::SourceMap;
 
@@ -93,6 +94,13 @@ impl Report {
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+impl From<Unformatted> for Report {
+    fn from(Unformatted { sources, diagnostics, .. }: Unformatted) -> Self {
+        // Formatting ends at the first error.
+        Report { sources, diagnostics, error_limit: 1 }
+    }
 }
 
 impl fmt::Display for Report {

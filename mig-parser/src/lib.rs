@@ -36,6 +36,7 @@ pub mod ast;
 pub mod codes;
 pub mod diagnostics;
 mod docs;
+mod format;
 mod grammar;
 mod keyword;
 mod lexer;
@@ -54,6 +55,7 @@ use ast::Ast;
 use diagnostics::Diagnostics;
 use source::SourceMap;
 
+pub use format::{Unformatted, format, unpreprocessed};
 pub use loader::{FileSystem, Loader, Memory};
 pub use options::{MacroOption, Options};
 

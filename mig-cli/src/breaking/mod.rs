@@ -20,7 +20,7 @@ use self::compare::Finding;
 use self::revision::Revision;
 use self::rules::Category;
 pub(crate) use self::rules::{ALL, by_name};
-use crate::options::Options;
+use crate::options::{Options, defs_below};
 use crate::{Failure, INPUT, print};
 
 /// Show what a change of an interface breaks, for compiled programs and for those that are compiled again
@@ -100,7 +100,7 @@ impl Breaking {
             (false, false) => Ok(vec![(old, Some(new.clone()))]),
             (true, true) => {
                 let mut files = BTreeSet::new();
-                defs_below(&self.options, &old, Path::new(""), &mut files)?;
+                defs_below(self.options.telling(), &old, Path::new(""), &mut files)?;
                 let pair = |file: &PathBuf| {
                     let new = new.join(file);
                     (old.join(file), new.exists().then_some(new))
@@ -246,28 +246,4 @@ fn location(place: Option<(&SourceMap, Span)>) -> Value {
         Value::Null,
         |place| json!({ "file": place.file, "line": place.line, "column": place.column }),
     )
-}
-
-/// The `.defs` files below a folder, by their paths from there.
-fn defs_below(
-    options: &Options,
-    folder: &Path,
-    below: &Path,
-    files: &mut BTreeSet<PathBuf>,
-) -> Result<(), Failure> {
-    let path = folder.join(below);
-    let failed = |error: std::io::Error| {
-        options.tell_error(&format!("{}: {error}", path.display()));
-        INPUT
-    };
-    for entry in fs::read_dir(&path).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = below.join(entry.file_name());
-        if entry.file_type().map_err(failed)?.is_dir() {
-            defs_below(options, folder, &name, files)?;
-        } else if name.extension().is_some_and(|extension| extension == "defs") {
-            files.insert(name);
-        }
-    }
-    Ok(())
 }

@@ -20,6 +20,10 @@ use crate::preprocess::Preprocessed;
 use crate::token::{Kind, Punct, Token};
 use input::{Fault, Shared, Tokens, punct};
 
+pub(crate) use routine::DIRECTIONS;
+pub(crate) use statement::STARTS;
+pub(crate) use types::OPTIONS as TYPE_OPTIONS;
+
 /// Parses what the preprocessor left. Statements with errors are reported and left out.
 pub(crate) fn parse(input: &Preprocessed, diagnostics: &mut Diagnostics) -> Ast {
     let tokens = &input.tokens;

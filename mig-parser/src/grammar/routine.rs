@@ -14,7 +14,7 @@ use crate::source::Span;
 use crate::token::Punct;
 
 /// The words for directions.
-pub(super) const DIRECTIONS: &[Keyword] = &[
+pub(crate) const DIRECTIONS: &[Keyword] = &[
     Keyword::In,
     Keyword::Out,
     Keyword::InOut,

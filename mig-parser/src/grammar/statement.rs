@@ -15,7 +15,7 @@ use crate::source::{NOT_UTF8, Span};
 use crate::token::{Kind, Punct};
 
 /// The keywords with which a statement starts.
-pub(super) const STARTS: &[Keyword] = &[
+pub(crate) const STARTS: &[Keyword] = &[
     Keyword::Subsystem,
     Keyword::WaitTime,
     Keyword::NoWaitTime,

@@ -17,7 +17,7 @@ use crate::keyword::Keyword;
 use crate::token::{Kind, Punct};
 
 /// The keywords with which an option of a type starts.
-pub(super) const OPTIONS: &[Keyword] = &[
+pub(crate) const OPTIONS: &[Keyword] = &[
     Keyword::InTran,
     Keyword::OutTran,
     Keyword::Destructor,
