@@ -108,7 +108,7 @@ fn spaces_that_mean_something_stay() {
     // MIG takes `a-b` as one value, `a - b` as three words.
     check("msgoption a-b;\nwaittime  a  - b ;", "msgoption a-b;\nwaittime a - b;\n");
     // On one line the preprocessor would take `<a b>` as the name of a file.
-    check("import\n<a  b>;", "import\n<a b>;\n");
+    check("import\n<a  b>;", "import\n<a  b>;\n");
     check("type t = a # b;\nskip; # c", "type t = a # b;\nskip; # c\n");
 }
 
