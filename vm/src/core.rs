@@ -168,7 +168,7 @@ impl Core {
 
 /// What tells whether a page was changed. The key is random, so that nobody can make a page that passes for
 /// another.
-pub(crate) fn hash(hasher: &ahash::RandomState, page: &[u8; PAGE]) -> u64 {
+pub(crate) fn hash(hasher: &ahash::RandomState, page: &[u8]) -> u64 {
     hasher.hash_one(page)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use mach_defs::gnu::memory_object;
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
 use crate::core::{Core, hash, lock};
 use crate::objects::{NotSent, Object};
@@ -52,11 +52,10 @@ impl Core {
             return false;
         };
         let mut leaving: Vec<Leaving> = Vec::with_capacity(victims.len());
-        for (slot, victim) in victims.iter().enumerate() {
-            match self.stage_out(&stage, slot, *victim) {
-                Some(page) => leaving.push(page),
-                None => self.stays(*victim),
-            }
+        let mut slot = 0;
+        for run in victims.chunk_by(|a, b| a.object == b.object && a.page + 1 == b.page) {
+            self.stage_run(&stage, slot, run, &mut leaving);
+            slot += run.len();
         }
         let mut all = leaving.len() == victims.len();
         for run in leaving.chunk_by(|a, b| a.is_before(b)) {
@@ -69,10 +68,8 @@ impl Core {
                 Farewell::Return => self.return_run(&stage, run),
             };
         }
-        for slot in 0..victims.len() {
-            // SAFETY: nobody else knows this memory, and no reference to the pages is left.
-            unsafe { stage.discard(slot) };
-        }
+        // SAFETY: nobody else knows this memory, and no reference to the pages is left.
+        unsafe { stage.discard(0, victims.len()) };
         lock(&self.stages).push(stage);
         all && !victims.is_empty()
     }
@@ -87,31 +84,47 @@ impl Core {
         Some(stage)
     }
 
-    /// Moves a page to a slot of a stage, in one step for whoever writes to it meanwhile. `None` if it cannot
-    /// be moved.
-    fn stage_out(&self, stage: &Space, slot: usize, victim: Victim) -> Option<Leaving> {
-        let object = self.lock().objects.get(&victim.object).cloned()?;
-        let (to, from) = (stage.page(slot), object.space.page(victim.page));
-        if object.writable {
-            match self.staging.move_page(to, from) {
-                Err(Errno::BUSY) => {
-                    object.space.populate(victim.page);
-                    self.staging.move_page(to, from).ok()?;
-                }
-                moved => moved.ok()?,
+    /// Moves pages that lie side by side to a stage, each in one step for whoever writes to it meanwhile. One
+    /// that cannot be moved stays.
+    fn stage_run(&self, stage: &Space, slot: usize, run: &[Victim], leaving: &mut Vec<Leaving>) {
+        let Some(object) = self.lock().objects.get(&run[0].object).cloned() else {
+            return run.iter().for_each(|victim| self.stays(*victim));
+        };
+        let (to, from) = (stage.page(slot), object.space.page(run[0].page));
+        let at_once = if object.writable { self.staging.move_pages(to, from, run.len()).0 } else { 0 };
+        let here = |(at, victim): &(usize, &Victim)| {
+            let moved = *at < at_once || self.stage_out(&object, stage, slot + at, victim.page).is_ok();
+            if !moved {
+                self.stays(**victim);
             }
-        } else {
+            moved
+        };
+        for (at, victim) in run.iter().enumerate().filter(here) {
+            let (victim, slot, object) = (*victim, slot + at, object.clone());
+            // SAFETY: the page has just come into a slot that nobody else knows.
+            let bytes = unsafe { stage.pages(slot, 1) };
+            let content = hash(&self.hasher, bytes);
+            let farewell = self.lock().pages.taken(victim, content);
+            leaving.push(Leaving { object, victim, slot, content, farewell });
+        }
+    }
+
+    /// Moves one page to a slot of a stage.
+    fn stage_out(&self, object: &Object, stage: &Space, slot: usize, page: usize) -> io::Result<()> {
+        let (to, from) = (stage.page(slot), object.space.page(page));
+        if !object.writable {
             // Nobody can write to it, so a copy is as good; and memory that nobody can write to cannot be
             // moved. SAFETY: a resident page of memory that is read only, which stays until this thread says
             // that it is gone.
-            let bytes = unsafe { object.space.pages(victim.page, 1) };
-            self.staging.place(to, bytes.try_into().ok()?).ok()?;
+            return self.staging.place(to, unsafe { object.space.pages(page, 1) });
         }
-        // SAFETY: the page has just come into a slot that nobody else knows.
-        let bytes = unsafe { stage.pages(slot, 1) };
-        let content = hash(&self.hasher, bytes.try_into().ok()?);
-        let farewell = self.lock().pages.taken(victim, content);
-        Some(Leaving { object, victim, slot, content, farewell })
+        match self.staging.move_page(to, from) {
+            Err(Errno::BUSY) => {
+                object.space.populate(page);
+                self.staging.move_page(to, from)
+            }
+            moved => moved,
+        }
     }
 
     /// Returns pages that lie side by side. False if the manager has no room for the message; then they are
@@ -146,17 +159,17 @@ impl Core {
         false
     }
 
+    /// Pages that lie side by side have left.
     fn gone(&self, run: &[Leaving], returned: bool) {
-        for page in run.iter().filter(|page| !page.object.writable) {
+        let Leaving { object, victim: first, .. } = &run[0];
+        if !object.writable {
             // SAFETY: the memory is read only, and comes back with the same content or not at all.
-            unsafe { page.object.space.discard(page.victim.page) };
+            unsafe { object.space.discard(first.page, run.len()) };
         }
         let mut state = self.lock();
         run.iter().for_each(|page| state.pages.gone(page.victim, page.content, returned));
         drop(state);
-        for page in run {
-            let _ = self.uffd.wake(page.object.space.page(page.victim.page));
-        }
+        let _ = self.uffd.wake(object.space.page(first.page), run.len());
         self.changed.notify_all();
     }
 
@@ -167,7 +180,7 @@ impl Core {
         let object = state.objects.get(&victim.object).cloned();
         drop(state);
         if let Some(object) = object {
-            let _ = self.uffd.wake(object.space.page(victim.page));
+            let _ = self.uffd.wake(object.space.page(victim.page), 1);
         }
         self.changed.notify_all();
     }

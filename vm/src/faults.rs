@@ -70,7 +70,7 @@ impl Core {
             std::thread::yield_now();
         }
         for address in again.drain(..) {
-            let _ = self.uffd.wake(address);
+            let _ = self.uffd.wake(address, 1);
         }
     }
 
@@ -85,14 +85,14 @@ impl Core {
             let what = state.pages.fault(object.id, page, now);
             drop(state);
             match what {
-                Fault::Wake => drop(self.uffd.wake(address)),
+                Fault::Wake => drop(self.uffd.wake(address, 1)),
                 Fault::Wait => {}
                 Fault::Fail => self.poison(address),
                 Fault::Zero => {
                     let _ = self.uffd.place_zeros(address);
                     self.placed(&object, page);
                 }
-                Fault::Request => return self.request(&object, page),
+                Fault::Request(count) => return self.request(&object, page, count),
                 Fault::NoRoom if has_made_room => return false,
                 Fault::NoRoom => {
                     self.make_room();
@@ -105,29 +105,43 @@ impl Core {
     }
 
     pub(crate) fn placed(&self, object: &Object, page: usize) {
-        self.lock().pages.placed(object.id, page);
+        self.placed_all(object, page..page + 1);
+    }
+
+    pub(crate) fn placed_all(&self, object: &Object, pages: std::ops::Range<usize>) {
+        let mut state = self.lock();
+        pages.for_each(|page| state.pages.placed(object.id, page));
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Asks an object's manager for a page. False if it has no room for the message.
-    fn request(&self, object: &Arc<Object>, page: usize) -> bool {
-        self.counts.requests.fetch_add(1, Relaxed);
+    /// Asks an object's manager for pages. False if it has no room for the message.
+    fn request(&self, object: &Arc<Object>, page: usize, count: usize) -> bool {
+        self.counts.requests.fetch_add(count as u64, Relaxed);
         let offset = object.offset + (page * PAGE) as u64;
         let access = if object.writable { VM_PROT_READ | VM_PROT_WRITE } else { VM_PROT_READ };
         let sent = self.send(object, |ports| {
             let (to, control) = (&ports.object, &ports.control);
-            Ok(memory_object::memory_object_data_request(to, control, offset, PAGE as u64, access)?)
+            Ok(memory_object::memory_object_data_request(to, control, offset, (count * PAGE) as u64, access)?)
         });
         match sent {
             Ok(()) => self.lock().pages.took_message(object.id),
             Err(NotSent::Gone) => self.bury(object),
             Err(NotSent::Full) => {
-                self.lock().pages.not_requested(object.id, page);
+                self.not_requested(object, page..page + count);
                 self.wait_no_more(object);
                 return false;
             }
         }
         true
+    }
+
+    /// Whoever waits for one of these pages meanwhile asks again.
+    fn not_requested(&self, object: &Object, pages: std::ops::Range<usize>) {
+        let mut state = self.lock();
+        pages.clone().for_each(|page| state.pages.not_requested(object.id, page));
+        drop(state);
+        let _ = self.uffd.wake(object.space.page(pages.start) + PAGE as u64, pages.len() - 1);
     }
 
     /// A manager has no room for a message. It is given up when that has been so for too long.

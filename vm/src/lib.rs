@@ -58,7 +58,9 @@
 //!
 //! # What a manager may rely on, and what not
 //!
-//! - It is asked for one page at a time, and given back runs of pages that lie side by side. Pages leave when
+//! - It is asked for one page at a time, and may supply more; only the default manager is asked for up to 16
+//!   at once, where they are touched in order. It is given back runs of pages that lie side by side, at most
+//!   32 in a message. Pages leave when
 //!   more than [`Limits::resident`] would be there, those first that came first; a page that was not changed
 //!   is dropped without a word, unless it was supplied as precious.
 //! - A page that was changed is told by a keyed hash of 64 bits of its content, not by write protection: a
@@ -74,8 +76,8 @@
 //!
 //! # Limits of this version
 //!
-//! Pages are requested one by one. A child process does not have the memory: after `fork` absent pages read
-//! as zeros there.
+//! One thread takes the faults of all mappings. A child process does not have the memory: after `fork` absent
+//! pages read as zeros there.
 #![cfg(target_os = "linux")]
 
 mod core;

@@ -1,12 +1,13 @@
 //! What managers say: the routines of the interface `mach` that are sent to an object's control port.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mach_defs::gnu::mach::{Mach, MemoryObjectGetAttributesReply};
 use mach_defs::gnu::memory_object;
 use mig_runtime::{AnyRight, KernReturn, OolMemory, Port};
 
-use crate::core::{Core, Task, hash, lock};
+use crate::core::{Core, State, Task, hash, lock};
 use crate::objects::{Attributes, Object};
 use crate::pages::Arrival;
 use crate::space::PAGE;
@@ -16,34 +17,76 @@ impl Core {
         self.lock().by_control.get(&control.name()).cloned().ok_or(KernReturn::KERN_INVALID_ARGUMENT)
     }
 
-    /// Does what is to be done with a page that a manager has supplied, or said to be zeros.
-    fn arrived(&self, object: &Object, page: usize, content: Option<(&[u8; PAGE], bool)>) {
-        let hashed = content.map(|(data, precious)| (hash(&self.hasher, data), precious));
-        let mut state = self.lock();
-        let what = loop {
-            let what = match hashed {
-                Some((hash, precious)) => state.pages.arrived(object.id, page, hash, precious),
-                None => state.pages.unavailable(object.id, page),
-            };
-            if what != Arrival::Later {
-                break what;
+    /// Puts pages in their places that a manager has supplied, or said to be zeros. Those that follow each
+    /// other and are wanted are placed at once.
+    fn arrived(&self, object: &Object, pages: Range<usize>, content: Content<'_>) {
+        let hashes: Vec<u64> = match content {
+            Content::Data(data, _) => data.chunks_exact(PAGE).map(|page| hash(&self.hasher, page)).collect(),
+            Content::Zeros => Vec::new(),
+        };
+        let arrived = |state: &mut State, page: usize| match content {
+            Content::Data(_, precious) => {
+                state.pages.arrived(object.id, page, hashes[page - pages.start], precious)
             }
-            state = self.wait(state, None);
+            Content::Zeros => state.pages.unavailable(object.id, page),
         };
-        drop(state);
-        let address = object.space.page(page);
-        match what {
-            Arrival::Refuse | Arrival::Later => return,
-            Arrival::Fail => return self.poison(address),
-            Arrival::PlaceBeyondLimit => drop(self.make_room()),
-            Arrival::Place => {}
+        let mut next = pages.start;
+        while next < pages.end {
+            let first = next;
+            let mut state = self.lock();
+            let mut other = None;
+            while next < pages.end && other.is_none() {
+                other = Some(arrived(&mut state, next)).filter(|arrival| *arrival != Arrival::Place);
+                next += usize::from(other.is_none());
+            }
+            drop(state);
+            self.place(object, &pages, first..next, content);
+            match other {
+                None => {}
+                Some(Arrival::Later) => {
+                    let state = self.lock();
+                    if state.pages.is_leaving(object.id, next) {
+                        drop(self.wait(state, None));
+                    }
+                    continue;
+                }
+                Some(Arrival::PlaceBeyondLimit) => {
+                    self.make_room();
+                    self.place(object, &pages, next..next + 1, content);
+                }
+                Some(Arrival::Fail) => self.poison(object.space.page(next)),
+                Some(Arrival::Refuse | Arrival::Place) => {}
+            }
+            next += usize::from(other.is_some());
         }
-        let _ = match content {
-            Some((data, _)) => self.uffd.place(address, data),
-            None => self.uffd.place_zeros(address),
-        };
-        self.placed(object, page);
     }
+
+    /// Puts some of the pages of a message in their places.
+    fn place(&self, object: &Object, all: &Range<usize>, some: Range<usize>, content: Content<'_>) {
+        if some.is_empty() {
+            return;
+        }
+        match content {
+            Content::Data(data, _) => {
+                let bytes = (some.start - all.start) * PAGE..(some.end - all.start) * PAGE;
+                let _ = self.uffd.place(object.space.page(some.start), &data[bytes]);
+            }
+            Content::Zeros => {
+                for page in some.clone() {
+                    let _ = self.uffd.place_zeros(object.space.page(page));
+                }
+            }
+        }
+        self.placed_all(object, some);
+    }
+}
+
+/// What a manager has sent.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    /// Pages, which are precious or not.
+    Data(&'a [u8], bool),
+    Zeros,
 }
 
 impl Mach<Task> for Core {
@@ -104,12 +147,11 @@ impl Mach<Task> for Core {
         if data.len() % PAGE != 0 || offset % PAGE as u64 != 0 {
             return Err(KernReturn::KERN_INVALID_ARGUMENT);
         }
-        let pages = data.chunks_exact(PAGE).filter_map(|page| page.try_into().ok());
-        for (at, content) in (offset..).step_by(PAGE).zip(pages) {
-            // What lies outside of the mapping is nothing to it.
-            for page in object.range(at, PAGE as u64) {
-                self.arrived(&object, page, Some((content, precious)));
-            }
+        // What lies outside of the mapping is nothing to it.
+        let pages = object.range(offset, data.len() as u64);
+        let before = object.offset.saturating_sub(offset) as usize;
+        if let Some(inside) = data.get(before..before + pages.len() * PAGE) {
+            self.arrived(&object, pages, Content::Data(inside, precious));
         }
         if reply_to.name().is_valid() {
             let ports = self.ports_of(&object).map_err(|_| KernReturn::KERN_FAILURE)?;
@@ -134,7 +176,7 @@ impl Mach<Task> for Core {
         size: u64,
     ) -> Result<(), KernReturn> {
         let object = self.by_control(&control)?;
-        object.range(offset, size).for_each(|page| self.arrived(&object, page, None));
+        self.arrived(&object, object.range(offset, size), Content::Zeros);
         Ok(())
     }
 

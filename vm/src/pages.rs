@@ -66,7 +66,13 @@ struct Manager {
     congested: Option<u64>,
     /// Nothing is sent to it for a while.
     blocked: bool,
+    /// Where the next fault is if pages are touched in order, and how many it was asked for at the last one.
+    next: usize,
+    window: usize,
 }
+
+/// The most pages that a manager is asked for at once.
+pub(crate) const WINDOW: usize = 16;
 
 /// What to do for a thread that wants a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +83,8 @@ pub(crate) enum Fault {
     Wait,
     /// Put a page of zeros there, and then say [`placed`](Pages::placed).
     Zero,
-    /// Ask the manager for the page.
-    Request,
+    /// Ask the manager for this many pages, from this one on.
+    Request(usize),
     /// Make room, and let the thread try again.
     NoRoom,
     /// The access is an error.
@@ -174,23 +180,40 @@ impl Pages {
                 page.state = State::Failed;
                 return Fault::Fail;
             }
-            State::Untouched | State::Out => Fault::Request,
+            State::Untouched | State::Out => Fault::Request(1),
         };
         if !has_room {
             return Fault::NoRoom;
         }
-        page.state = match wanted {
-            Fault::Zero => State::Placing,
-            _ => {
-                manager.requests.push_back((now, index));
-                State::Requested { since: now }
-            }
-        };
-        self.take_frame();
-        wanted
+        if wanted == Fault::Zero {
+            page.state = State::Placing;
+            self.take_frame();
+            return wanted;
+        }
+        Fault::Request(self.request(id, index, now))
     }
 
-    /// A request could not be sent.
+    /// Requests a page and, if pages are touched in order, some of those after it: more each time, as far as
+    /// the default manager has them and there are frames. A manager that others have
+    /// chosen is asked for single pages, as Mach's kernels ask. It may supply more.
+    fn request(&mut self, id: ObjectId, index: usize, now: u64) -> usize {
+        let left = self.limit - self.used;
+        let Some(Object { manager, pages }) = self.objects.get_mut(&id) else { return 0 };
+        manager.window = if index == manager.next { (2 * manager.window).clamp(1, WINDOW) } else { 1 };
+        let most = if manager.external { 1 } else { manager.window.min(left) };
+        let after = pages[index + 1..].iter().take(most - 1).take_while(|page| page.state == State::Out);
+        let count = 1 + after.count();
+        for (at, page) in (index..).zip(&mut pages[index..index + count]) {
+            page.state = State::Requested { since: now };
+            manager.requests.push_back((now, at));
+        }
+        manager.next = index + count;
+        self.used += count;
+        self.peak = self.peak.max(self.used);
+        count
+    }
+
+    /// A request for a page could not be sent.
     pub(crate) fn not_requested(&mut self, id: ObjectId, index: usize) {
         let Some((_, page)) = self.object_and_page(id, index) else { return };
         if matches!(page.state, State::Requested { .. }) {
@@ -395,6 +418,12 @@ impl Pages {
     pub(crate) fn is_busy(&self, id: ObjectId) -> bool {
         let busy = |page: &Page| matches!(page.state, State::Placing | State::Leaving);
         self.objects.get(&id).is_some_and(|object| object.pages.iter().any(busy))
+    }
+
+    /// True if a page is being taken away.
+    pub(crate) fn is_leaving(&self, id: ObjectId, index: usize) -> bool {
+        let page = self.objects.get(&id).and_then(|object| object.pages.get(index));
+        page.is_some_and(|page| page.state == State::Leaving)
     }
 
     /// Forgets an object that is not [busy](Self::is_busy), and whose memory is gone.

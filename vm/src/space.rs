@@ -62,15 +62,15 @@ impl Space {
         unsafe { std::slice::from_raw_parts(start, count * PAGE) }
     }
 
-    /// Gives the memory of a page back; what is there next is new.
+    /// Gives the memory of pages back; what is there next is new.
     ///
     /// # Safety
     ///
-    /// Nobody has a reference into the page that sees the difference.
-    pub(crate) unsafe fn discard(&self, index: usize) {
-        // SAFETY: the page is this space's, and the caller's promise. It cannot fail for memory that is
+    /// Nobody has a reference into the pages that sees the difference.
+    pub(crate) unsafe fn discard(&self, index: usize, count: usize) {
+        // SAFETY: the pages are this space's, and the caller's promise. It cannot fail for memory that is
         // mapped.
-        let _ = unsafe { mm::madvise(self.at(index, 1).cast(), PAGE, Advice::LinuxDontNeed) };
+        let _ = unsafe { mm::madvise(self.at(index, count).cast(), count * PAGE, Advice::LinuxDontNeed) };
     }
 
     /// Makes a page this process's alone, where a fork has left it shared.

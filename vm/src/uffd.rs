@@ -165,13 +165,26 @@ impl Uffd {
         }
     }
 
-    /// Puts a copy of a page at an address of registered memory, and wakes whoever waits for it. A page that
-    /// is there already stays.
-    pub(crate) fn place(&self, at: u64, page: &[u8; PAGE]) -> io::Result<()> {
-        self.until_done(at, |uffd| {
-            let from = page.as_ptr().addr() as u64;
-            uffd.call::<COPY, _>(&mut Copy { to: at, from, len: PAGE as u64, mode: 0, done: 0 })
-        })
+    /// Puts a copy of pages at an address of registered memory, and wakes whoever waits for one of them. A
+    /// page that is there already stays.
+    pub(crate) fn place(&self, at: u64, pages: &[u8]) -> io::Result<()> {
+        let (len, mut put) = (pages.len() as u64, 0);
+        while put < len {
+            let (to, from) = (at + put, pages.as_ptr().addr() as u64 + put);
+            let mut copy = Copy { to, from, len: len - put, mode: 0, done: 0 };
+            match self.call::<COPY, _>(&mut copy) {
+                Ok(()) => return Ok(()),
+                Err(_) if copy.done > 0 => put += copy.done as u64,
+                // The address space is being changed.
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                Err(Errno::EXIST) => {
+                    self.wake(to, 1)?;
+                    put += PAGE as u64;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Puts a page of zeros there.
@@ -189,7 +202,7 @@ impl Uffd {
             match put(self) {
                 // The address space is being changed.
                 Err(Errno::AGAIN) => std::thread::yield_now(),
-                Err(Errno::EXIST) => return self.wake(at),
+                Err(Errno::EXIST) => return self.wake(at, 1),
                 done => return done,
             }
         }
@@ -197,17 +210,30 @@ impl Uffd {
 
     /// Moves a page to memory that is registered here, from memory that is not.
     pub(crate) fn move_page(&self, to: u64, from: u64) -> io::Result<()> {
+        self.move_pages(to, from, 1).1
+    }
+
+    /// Moves this many pages, or as many of the first ones as can be moved, and says why not all were.
+    pub(crate) fn move_pages(&self, to: u64, from: u64, count: usize) -> (usize, io::Result<()>) {
+        let (len, mut moved) = ((count * PAGE) as u64, 0);
         loop {
-            match self.call::<MOVE, _>(&mut Copy { to, from, len: PAGE as u64, mode: 0, done: 0 }) {
-                Err(Errno::AGAIN) => std::thread::yield_now(),
-                done => return done,
+            let mut call = Copy { to: to + moved, from: from + moved, len: len - moved, mode: 0, done: 0 };
+            let result = self.call::<MOVE, _>(&mut call);
+            moved += call.done.max(0) as u64;
+            match result {
+                Err(Errno::AGAIN) if moved < len => std::thread::yield_now(),
+                Err(Errno::AGAIN) => return (count, Ok(())),
+                done => return (moved as usize / PAGE, done),
             }
         }
     }
 
-    /// Whoever waits for the page tries again.
-    pub(crate) fn wake(&self, at: u64) -> io::Result<()> {
-        self.call::<WAKE, _>(&mut page(at))
+    /// Whoever waits for one of this many pages tries again.
+    pub(crate) fn wake(&self, at: u64, pages: usize) -> io::Result<()> {
+        if pages == 0 {
+            return Ok(());
+        }
+        self.call::<WAKE, _>(&mut Range { start: at, len: (pages * PAGE) as u64 })
     }
 
     fn call<const OPCODE: Opcode, T>(&self, argument: &mut T) -> io::Result<()> {

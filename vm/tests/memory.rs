@@ -80,6 +80,28 @@ fn no_write_is_lost() {
     });
 }
 
+/// Pages that lie side by side leave, are asked for and come in few messages.
+#[test]
+fn what_is_touched_in_order_moves_in_clusters() {
+    paged(256, |vm, service| {
+        let mut memory = vm.allocate(2000 * PAGE).unwrap();
+        memory.chunks_exact_mut(PAGE).enumerate().for_each(|(number, page)| stamp(page, number as u64));
+        for _ in 0..2 {
+            for (number, page) in memory.chunks_exact(PAGE).enumerate() {
+                let mut expected = [0; PAGE];
+                stamp(&mut expected, number as u64);
+                assert!(page == expected, "page {number}");
+            }
+        }
+        let figures = service.pager().statistics();
+        assert!(figures.requested >= 3500, "{figures:?}");
+        // Sixteen at a time but for the first few, and where a page has come back meanwhile.
+        assert!(figures.data_request * 10 <= figures.requested, "{figures:?}");
+        assert!(figures.returned >= 1700, "{figures:?}");
+        assert!(figures.data_return * 16 <= figures.returned, "{figures:?}");
+    });
+}
+
 #[test]
 fn memory_without_a_manager_is_refused() {
     use mach_vm::{Limits, Vm, VmError};

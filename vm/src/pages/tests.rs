@@ -102,7 +102,10 @@ impl Model {
                 assert_eq!(self.expected(page), ZEROS);
                 self.place(page, ZEROS);
             }
-            Fault::Request => self.requests.push_back(page),
+            Fault::Request(count) => {
+                assert!(count >= 1 && page + count <= PAGES);
+                self.requests.extend(page..page + count);
+            }
             Fault::Fail => assert!(self.buried, "page {page} failed although its manager is there"),
             Fault::Wait | Fault::NoRoom => {}
         }
@@ -220,8 +223,8 @@ proptest! {
 fn a_request_that_nobody_answers_is_overdue() {
     let mut pages = Pages::new(LIMIT, ZEROS);
     let id = pages.add(PAGES, true);
-    assert_eq!(pages.fault(id, 0, 10), Fault::Request);
-    assert_eq!(pages.fault(id, 1, 20), Fault::Request);
+    assert_eq!(pages.fault(id, 0, 10), Fault::Request(1));
+    assert_eq!(pages.fault(id, 1, 20), Fault::Request(1), "a manager of somebody's choice");
     assert_eq!(pages.arrived(id, 0, 5, false), Arrival::Place);
     pages.placed(id, 0);
     assert_eq!(pages.overdue(15), [], "the first has come");
@@ -251,4 +254,39 @@ fn pages_that_come_back_have_a_bound() {
     assert_eq!(arrivals[LIMIT..LIMIT + OVERDRAFT], [Arrival::PlaceBeyondLimit; OVERDRAFT]);
     assert!(arrivals[LIMIT + OVERDRAFT..].iter().all(|arrival| *arrival == Arrival::Fail));
     assert_eq!(pages.peak(), LIMIT + OVERDRAFT);
+}
+
+/// Pages that are touched in order are asked for in ever larger pieces, as far as the manager has them and
+/// there are frames; others one by one.
+#[test]
+fn what_is_touched_in_order_is_asked_for_in_pieces() {
+    let mut pages = Pages::new(200, ZEROS);
+    let id = pages.add(100, false);
+    (0..90).for_each(|page| {
+        assert_eq!(pages.fault(id, page, 0), Fault::Zero);
+        pages.placed(id, page);
+    });
+    for victim in pages.victims(90) {
+        assert_eq!(pages.taken(victim, 7), Farewell::Return);
+        pages.gone(victim, 7, true);
+    }
+    let ask = |pages: &mut Pages, page: usize| match pages.fault(id, page, 0) {
+        Fault::Request(count) => {
+            (page..page + count).for_each(|page| {
+                assert_eq!(pages.arrived(id, page, 7, false), Arrival::Place);
+                pages.placed(id, page);
+            });
+            count
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([0, 1, 3, 7, 15, 31].map(|page| ask(&mut pages, page)), [1, 2, 4, 8, 16, 16]);
+    assert_eq!(ask(&mut pages, 80), 1, "another place");
+    assert_eq!(ask(&mut pages, 60), 1);
+    assert_eq!(ask(&mut pages, 61), 2);
+    assert_eq!([47, 48, 50].map(|page| ask(&mut pages, page)), [1, 2, 4]);
+    assert_eq!(ask(&mut pages, 54), 6, "60 is here");
+    assert_eq!(ask(&mut pages, 89), 1);
+    assert_eq!(pages.fault(id, 90, 0), Fault::Zero, "nobody has it");
+    assert_eq!(pages.used(), 47 + 1 + (1 + 2) + (1 + 2 + 4 + 6) + 1 + 1);
 }

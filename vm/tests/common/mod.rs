@@ -4,7 +4,7 @@
 use mach_pager::store::MemoryStore;
 use mach_pager::{Config, Service, Supplies};
 use mach_vm::{Limits, Vm, VmError};
-use mig_runtime::kernel::local::Host;
+use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 
 pub const PAGE: usize = 4096;
@@ -22,7 +22,7 @@ pub fn vm(host: &Host, limits: Limits) -> Option<Vm> {
 
 /// Runs `test` with this many resident pages, and counts rights at its end: with a pager that has threads of
 /// its own for everything, and with one that is served in the threads of the kernel's half.
-pub fn paged(resident: usize, test: impl Fn(&Vm, &Host)) {
+pub fn paged(resident: usize, test: impl Fn(&Vm, &Service<Local, Std, MemoryStore<Std>>)) {
     for config in [Config::default(), in_place()] {
         let host = Host::new();
         let pager = host.new_task("pager");
@@ -31,7 +31,7 @@ pub fn paged(resident: usize, test: impl Fn(&Vm, &Host)) {
         let store = MemoryStore::<Std>::new(PAGE, 4000);
         let service = Service::<_, Std, _>::start(&pager, store, config).unwrap();
         vm.set_default_manager(service.right().unwrap()).unwrap();
-        test(&vm, &host);
+        test(&vm, &service);
         assert_eq!(vm.statistics().resident, 0, "all memory has been given back");
         drop(vm);
         service.stop().unwrap();
