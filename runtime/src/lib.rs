@@ -71,6 +71,12 @@
 //! after, and neither do those of `task_threads`, `thread_get_state` and `thread_set_state`. [`Server::run`]
 //! makes two buffers in each thread and allocates nothing for a message that has room there;
 //! [`Server::serve_one`] makes its buffers for each message.
+//!
+//! # Seeing the messages
+//!
+//! With the feature `tracing` each message that is sent or received is an event of that crate, of level
+//! `TRACE` and target `mach_msg`, with its bytes in hexadecimal digits; so is each code with which the kernel
+//! refuses one. `mig decode` reads a log that has them. Without the feature nothing of it is compiled.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 

@@ -101,6 +101,9 @@ fn lints() -> StepResult {
 /// With nextest where it is installed, which runs each test in a process of its own; without it by plain
 /// cargo.
 fn tests() -> StepResult {
+    // With a feature that the others are tested without: it is on the way of every message.
+    let traced = ["test", "-p", "mig-runtime", "--features", "tracing", "--test", "traced", "--quiet"];
+    command::run(cargo().args(traced))?;
     if works(cargo().args(["nextest", "--version"])) {
         let mut nextest = cargo();
         nextest.args(["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "slow"]);

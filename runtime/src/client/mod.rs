@@ -10,7 +10,7 @@ use mig_abi::{NotificationId, REPLY_ID};
 
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Remains};
+use crate::kernel::{Kernel, MsgCall, Name, Remains, trace};
 use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, arguments, initialised};
 use crate::message::builder::Builder;
@@ -291,7 +291,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
         }
         // SAFETY: `finish` completes the message; what it moves was moved in by value; what it lends lives in
         // `loans` or longer.
-        match unsafe { kernel.mach_msg(storage, call) } {
+        match unsafe { trace::mach_msg(&kernel, storage, call) } {
             Ok(()) => {
                 loans.end(Ok(()), storage);
                 Ok((kernel, storage))

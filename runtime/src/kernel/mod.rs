@@ -7,6 +7,7 @@ pub mod local;
 mod native;
 mod no_wait;
 mod remains;
+pub(crate) mod trace;
 
 use core::fmt;
 use core::mem::MaybeUninit;

@@ -10,7 +10,7 @@ use mig_abi::NotificationId;
 use super::reply::Reply;
 use crate::abi::{Abi, Facts, Untyped};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name};
+use crate::kernel::{Kernel, MsgCall, Name, trace};
 use crate::memory::Plain;
 use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, initialised};
@@ -122,7 +122,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         receive: Receive,
     ) -> Result<Self, ReceiveError> {
         // SAFETY: nothing is sent.
-        let result = unsafe { kernel.mach_msg(buffer, receive.call::<K::Abi>(false)) };
+        let result = unsafe { trace::mach_msg(kernel, buffer, receive.call::<K::Abi>(false)) };
         // SAFETY: the result is that of this call.
         unsafe { Self::after_call(kernel.clone(), buffer, result) }
     }
@@ -156,7 +156,7 @@ impl<'b, K: Kernel> Received<'b, K> {
     ) -> Result<Self, ReceiveError> {
         let call = MsgCall { large: false, ..receive.call::<K::Abi>(false) };
         // SAFETY: nothing is sent.
-        let result = unsafe { kernel.mach_msg(buffer, call) };
+        let result = unsafe { trace::mach_msg(kernel, buffer, call) };
         match result {
             Err(KernReturn::MACH_RCV_TOO_LARGE) => {
                 // SAFETY: the kernel has returned this for the message.

@@ -8,7 +8,7 @@ use mig_abi::REPLY_ID;
 use super::received::{Port, Receive, ReceiveError, Received};
 use crate::client::Unsent;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Remains};
+use crate::kernel::{Kernel, MsgCall, Name, Remains, trace};
 use crate::message::buffer::{MsgBuf, Space, room};
 use crate::message::builder::{Builder, WrittenMessage};
 use crate::message::format::{FormatOf, Rules};
@@ -173,7 +173,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
         let Some(call) = self.address(request) else { return Ok(()) };
         // SAFETY: `address` has completed the message, and what it moves was moved in by value.
-        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        let result = unsafe { trace::mach_msg(&self.kernel, self.storage, call) };
         self.sent(result);
         result
     }
@@ -196,7 +196,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         };
         let call = MsgCall { send_timeout: send.send_timeout, ..receive.call::<K::Abi>(true) };
         // SAFETY: `address` completed the message, and what it moves was moved in by value.
-        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        let result = unsafe { trace::mach_msg(&self.kernel, self.storage, call) };
         self.sent(result);
         let storage = mem::take(&mut self.storage);
         match result {
@@ -264,7 +264,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
         }
         let call = self.complete(remote, request_id);
         // SAFETY: `complete` has completed the message, and what it moves was moved in by value.
-        let result = unsafe { self.kernel.mach_msg(self.storage, call) };
+        let result = unsafe { trace::mach_msg(&self.kernel, self.storage, call) };
         self.sent(result);
         result
     }
