@@ -14,13 +14,16 @@ pub(crate) struct Check {
     /// The .defs files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Do not warn of what is right and probably not meant (MIG04xx)
+    #[arg(long)]
+    no_lints: bool,
     #[command(flatten)]
     options: Options,
 }
 
 impl Check {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let config = self.options.config();
+        let config = self.options.config().lints(!self.no_lints);
         let mut failed = false;
         for file in &self.files {
             let source = self.options.open(file)?;

@@ -76,6 +76,10 @@ pub const SAME_COUNT: &str = "MIG0334";
 pub const NATIVE_TYPE: &str = "MIG0335";
 /// A size in C that a message cannot have.
 pub const SIZE_IN_C: &str = "MIG0336";
+/// A type that nothing uses (a warning of `mig check`).
+pub const UNUSED_TYPE: &str = "MIG0401";
+/// A request with the id of a reply (a warning of `mig check`).
+pub const REPLY_ID: &str = "MIG0402";
 /// Correct, but not generated yet.
 pub const NOT_GENERATED: &str = "MIG0390";
 

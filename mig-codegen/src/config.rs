@@ -44,6 +44,7 @@ pub struct Config {
     sizes: BTreeMap<String, u32>,
     kernel_objects: bool,
     mach_defs: bool,
+    lints: bool,
     error_limit: usize,
     pub(crate) name: Option<String>,
     pub(crate) check: bool,
@@ -120,6 +121,7 @@ impl Config {
             sizes: BTreeMap::new(),
             kernel_objects: false,
             mach_defs: true,
+            lints: false,
             error_limit: ERROR_LIMIT,
             name: None,
             check: false,
@@ -267,6 +269,14 @@ impl Config {
         self
     }
 
+    /// Whether [`check_only`](Self::check_only) also warns of what is right and probably not meant, such as a type
+    /// that nothing uses. `mig check` does, builds do not.
+    #[must_use]
+    pub fn lints(mut self, lints: bool) -> Self {
+        self.lints = lints;
+        self
+    }
+
     /// Shows this many errors at most; the last line says how many there are. 20 without it.
     #[must_use]
     pub fn error_limit(mut self, most: usize) -> Self {
@@ -332,7 +342,11 @@ impl Config {
     pub fn check_only<'a>(&self, input: impl Into<Input<'a>>) -> Result<Output<()>, Error> {
         let abi = self.find_abi()?;
         self.run(input.into(), abi, |parsed| {
-            crate::check(&parsed.ast, abi, &self.declarations(abi), &mut parsed.diagnostics);
+            let interface =
+                crate::checked(&parsed.ast, abi, &self.declarations(abi), &mut parsed.diagnostics);
+            if let Some(interface) = interface.filter(|_| self.lints && !parsed.diagnostics.has_errors()) {
+                crate::lints::lint(&parsed.ast, &parsed.sources, &interface, &mut parsed.diagnostics);
+            }
             Some(())
         })
     }

@@ -25,7 +25,7 @@ pub fn page() -> String {
         "# Errors and warnings\n\n\
          `mig explain CODE` prints these at the prompt. A code keeps its meaning for ever. `MIG01xx` come\n\
          from the preprocessor, `MIG02xx` from the grammar, `MIG03xx` from what the declarations mean,\n\
-         `MIG05xx` from the generator.\n",
+         `MIG04xx` from the lints of `mig check`, `MIG05xx` from the generator.\n",
     );
     for Explanation { code, title, text } in ALL {
         page += &format!("\n## {code}: {title}\n\n{text}\n");
@@ -278,6 +278,21 @@ pub const ALL: &[Explanation] = &[
          plain data of fixed size on the untyped ABIs, where C's stubs copy whole structures.",
     ),
     of("MIG0390", "not generated yet", "The declaration is right, but no code is made for it."),
+    of(
+        "MIG0401",
+        "nothing uses a type",
+        "A warning of `mig check`: the file declares the type, and no argument and no other type is made of\n\
+         it. Types of included files are not meant. The comment `/* mig: allow(unused-type) */`, directly\n\
+         before the declaration, says that it is there on purpose.",
+    ),
+    of(
+        "MIG0402",
+        "a request has the id of a reply",
+        "A warning of `mig check`: a reply's id is that of its request and 100 more, so in a subsystem of\n\
+         more than 100 ids a request and a reply can have the same. A task that receives both on one port\n\
+         cannot tell them apart. `skip` over the ids, begin another subsystem, or allow it by the comment\n\
+         `/* mig: allow(reply-id) */`, directly before the routine. The first such routine is shown.",
+    ),
     of(
         "MIG0502",
         "an argument is not generated yet",

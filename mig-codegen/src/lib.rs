@@ -150,6 +150,7 @@ pub mod explain;
 #[cfg(feature = "json")]
 mod json;
 mod layout;
+mod lints;
 pub mod model;
 mod output;
 mod resolve;
@@ -220,11 +221,22 @@ pub fn analyze(
 
 /// Finds everything that is wrong with a file, also one that only declares types.
 pub fn check(ast: &Ast, abi: &'static Abi, elsewhere: &dyn Declarations, diagnostics: &mut Diagnostics) {
-    let resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
+    let _ = checked(ast, abi, elsewhere, diagnostics);
+}
+
+/// The interface, also one with errors; `None` if there is none.
+fn checked(
+    ast: &Ast,
+    abi: &'static Abi,
+    elsewhere: &dyn Declarations,
+    diagnostics: &mut Diagnostics,
+) -> Option<Interface> {
+    let mut resolved = resolve::resolve(ast, abi, elsewhere, diagnostics);
     diagnostics.blame_missing_file(codes::UNKNOWN_TYPE);
-    if let Some(mut interface) = resolved {
-        layout::lay_out(&mut interface, diagnostics);
+    if let Some(interface) = &mut resolved {
+        layout::lay_out(interface, diagnostics);
     }
+    resolved
 }
 
 /// The README's example, compiled.

@@ -16,6 +16,7 @@ use super::types::Declared;
 use super::{Resolver, language};
 use crate::abi::Feature;
 use crate::codes;
+use crate::lints::description;
 use crate::model::{Arg, Dealloc, Form, Message, Role, Routine, Scalar, Type, TypeKind, is_one_way};
 use crate::wire::{INTEGER_32, is_counted};
 
@@ -68,7 +69,7 @@ impl<'a> Resolver<'a> {
             msg_option,
             request: Message::default(),
             reply: None,
-            doc: statement.doc.clone(),
+            doc: description(&statement.doc),
             span: statement.span,
         });
     }
