@@ -18,6 +18,19 @@ pub fn folders(abi: &str) -> &'static [&'static str] {
     }
 }
 
+/// The files for an ABI, in the order in which they are found: the name by which to include each, and its
+/// text.
+///
+/// ```
+/// assert!(mach_defs::definitions::files("apple-64").any(|(name, _)| name == "mach/mach_exc.defs"));
+/// ```
+pub fn files(abi: &str) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    folders(abi).iter().flat_map(|folder| {
+        let below = move |path: &'static str| path.strip_prefix(folder)?.strip_prefix('/');
+        FILES.iter().filter_map(move |(path, text)| Some((below(path)?, *text)))
+    })
+}
+
 /// The text of a file, by its path in [`FILES`].
 pub fn text(path: &str) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == path).map(|(_, text)| *text)

@@ -183,7 +183,7 @@ macro_rules! apple {
             "apple-processor_set" processor_set = "mach/processor_set" of kernel;
             /// What the kernel tells about the machine (`mach_host`, 200).
             "apple-mach_host" mach_host = "mach/mach_host" of kernel;
-            /// What the kernel does for who holds the privileged port of the host (`host_priv`, 400).
+            /// What the kernel does for whoever holds the privileged port of the host (`host_priv`, 400).
             "apple-host_priv" host_priv = "mach/host_priv" of kernel;
             /// What tasks ask of a clock (`clock`, 1000).
             "apple-clock" clock = "mach/clock" of kernel;
@@ -211,7 +211,7 @@ macro_rules! osf {
             "osf-mach" mach = "mach/mach";
             /// What tasks ask of the default memory manager (`default_pager_object`, 2275).
             "osf-default_pager_object" default_pager_object = "mach/default_pager_object";
-            /// What the kernel does for who pages its memory (`mach_host`, 2600).
+            /// What the kernel does for whoever pages its memory (`mach_host`, 2600).
             "osf-mach_host" mach_host = "mach/mach_host";
         }
     };

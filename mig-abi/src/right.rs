@@ -56,6 +56,28 @@ impl Disposition {
         })
     }
 
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::MoveReceive,
+        Self::MoveSend,
+        Self::MoveSendOnce,
+        Self::CopySend,
+        Self::MakeSend,
+        Self::MakeSendOnce,
+    ];
+
+    /// What C's headers call it, without `MACH_MSG_TYPE_`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MoveReceive => "MOVE_RECEIVE",
+            Self::MoveSend => "MOVE_SEND",
+            Self::MoveSendOnce => "MOVE_SEND_ONCE",
+            Self::CopySend => "COPY_SEND",
+            Self::MakeSend => "MAKE_SEND",
+            Self::MakeSendOnce => "MAKE_SEND_ONCE",
+        }
+    }
+
     /// Whether this is the number of a right.
     #[inline]
     pub const fn is_right(number: u32) -> bool {
@@ -101,6 +123,7 @@ mod tests {
             assert_eq!(found.map(|found| found as u32), (16..=21).contains(&number).then_some(number));
             assert_eq!(Disposition::is_right(number), found.is_some());
         }
+        assert_eq!(Disposition::ALL.map(|disposition| disposition as u32), [16, 17, 18, 19, 20, 21]);
     }
 
     #[test]

@@ -576,7 +576,7 @@ fn with_size(text: &str) -> Option<(&str, u32)> {
     (!path.ends_with(':')).then_some((path, size))
 }
 
-/// A text under a name, with the file system behind it.
+/// A text under a name, and the file system for all other files.
 struct Inline<'a> {
     name: &'a Path,
     text: &'a [u8],

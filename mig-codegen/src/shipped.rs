@@ -19,10 +19,7 @@ pub(crate) fn folders(abi: &Abi) -> impl Iterator<Item = PathBuf> {
 
 /// The files for an ABI: the name by which to include what each declares, and its text.
 pub(crate) fn files(abi: &Abi) -> impl Iterator<Item = (&'static str, &'static str)> {
-    definitions::folders(abi.name()).iter().flat_map(|folder| {
-        let below = move |path: &'static str| path.strip_prefix(folder)?.strip_prefix('/');
-        definitions::FILES.iter().filter_map(move |(path, text)| Some((included_by(below(path)?), *text)))
-    })
+    definitions::files(abi.name()).map(|(name, text)| (included_by(name), text))
 }
 
 /// The types of a machine build on those of all machines, whose file includes them.

@@ -102,13 +102,10 @@ impl Dictionary {
 
     /// Adds all interfaces that come with the compiler for the ABI.
     pub fn add_shipped(&mut self, config: &Config) {
-        for folder in definitions::folders(self.abi.name()) {
-            let below = |path: &'static str| path.strip_prefix(folder)?.strip_prefix('/');
-            for name in definitions::FILES.iter().filter_map(|(path, _)| below(path)) {
-                // Some declare only types.
-                if let Ok(output) = config.interface(&format!("<{name}>")) {
-                    self.add(&output.value);
-                }
+        for (name, _) in definitions::files(self.abi.name()) {
+            // Some declare only types.
+            if let Ok(output) = config.interface(&format!("<{name}>")) {
+                self.add(&output.value);
             }
         }
     }

@@ -27,21 +27,15 @@ fn put(bytes: &mut [u8], at: usize, size: usize, value: u64) {
     bytes[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
 }
 
-/// What C's headers call a disposition, without `MACH_MSG_TYPE_`.
-pub(crate) fn disposition_name(number: u32) -> Option<&'static str> {
-    Some(match Disposition::from_number(number)? {
-        Disposition::MoveReceive => "move_receive",
-        Disposition::MoveSend => "move_send",
-        Disposition::MoveSendOnce => "move_send_once",
-        Disposition::CopySend => "copy_send",
-        Disposition::MakeSend => "make_send",
-        Disposition::MakeSendOnce => "make_send_once",
-    })
+/// What C's headers call a disposition, without `MACH_MSG_TYPE_` and in small letters.
+pub(crate) fn disposition_name(number: u32) -> Option<String> {
+    Disposition::from_number(number).map(|disposition| disposition.name().to_ascii_lowercase())
 }
 
 /// The disposition of this name.
 pub(crate) fn disposition_by_name(name: &str) -> Option<u32> {
-    (0..=DISPOSITION_BITS).find(|number| disposition_name(*number) == Some(name))
+    let named = |disposition: &Disposition| disposition.name().to_ascii_lowercase() == name;
+    Disposition::ALL.into_iter().find(named).map(|disposition| disposition as u32)
 }
 
 /// A right for people: its name, and what sending does or has done to it.
@@ -171,8 +165,9 @@ impl Word {
     }
 
     pub(crate) fn text(&self) -> String {
-        let known = disposition_name(self.name).or_else(|| MessageType::name_of(self.name, self.size));
-        let name = known.map_or(format!("type {}", self.name), str::to_owned);
+        let data = || MessageType::name_of(self.name, self.size).map(str::to_owned);
+        let known = disposition_name(self.name).or_else(data);
+        let name = known.unwrap_or_else(|| format!("type {}", self.name));
         let mut text = format!("{name}, {} of {} bits", self.number, self.size);
         text += if self.in_line { ", inline" } else { ", out of line" };
         for (is, what) in [(self.long, ", long form"), (self.deallocate, ", deallocate")] {

@@ -30,10 +30,13 @@ pub struct FileSystem;
 impl Loader for FileSystem {
     fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
         }
-        let mut bytes = Vec::new();
+        // `take` hides the size from `read_to_end`, which would begin with 32 bytes.
+        let size = metadata.len().min(limits::TEXT as u64) as usize;
+        let mut bytes = Vec::with_capacity(size + 1);
         // One byte more than is allowed: enough to be told that it is too much.
         file.take(limits::TEXT as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)

@@ -84,7 +84,7 @@ fn plain(debug: &str, sources: &SourceMap) -> String {
     let mut rest = debug;
     while let Some((before, span)) = rest.split_once("Span { start: ") {
         let (start, span) = span.split_once(", end: ").expect("end of a span");
-        let (end, after) = span.split_once(" }").expect("brace behind a span");
+        let (end, after) = span.split_once(" }").expect("brace after a span");
         text += before;
         let span = Span { start: start.parse().expect("start"), end: end.parse().expect("end") };
         let covered = covered(span, sources);
@@ -93,7 +93,7 @@ fn plain(debug: &str, sources: &SourceMap) -> String {
         let number = format!("Number {{ value: {word}, span: ");
         if let Some(front) = text.strip_suffix(&ident).or_else(|| text.strip_suffix(&number)) {
             text = front.to_owned() + word;
-            rest = after.strip_prefix(" }").expect("brace behind a name");
+            rest = after.strip_prefix(" }").expect("brace after a name");
         } else {
             text += &covered;
             rest = after;

@@ -95,7 +95,7 @@ impl<P: Platform, L: Send, D: Send> Pool<P, L, D> {
     /// Takes memory until as many nodes are ready as there are to be.
     pub(crate) fn provide(&self) {
         while self.begin_node() {
-            // Not under the lock, which those hold who must not wait for memory.
+            // Not under the lock: threads that must not wait for memory take it, too.
             let node = Box::new(Node::free(None));
             let mut state = self.state.lock();
             state.push(node);

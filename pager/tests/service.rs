@@ -139,7 +139,7 @@ fn a_service_whose_task_ends_says_so() {
     assert!(service.stop().is_err());
 }
 
-/// The same code behind interfaces without sequence numbers, served by one thread.
+/// The same code under interfaces without sequence numbers, served by one thread.
 #[test]
 fn a_kernel_served_without_sequence_numbers() {
     let world = World::new();

@@ -433,11 +433,7 @@ fn strings_end_where_they_should() {
     assert_eq!(read(eight, b"ab\0\0\0\0\0\0", true), Ok("ab".into()));
     assert_eq!(read(eight, b"abcdefgh", true), Ok("abcdefg".into()), "the last byte becomes a NUL");
     assert_eq!(read(four, b"abc\0\0\0\0\0", false), Ok("abc".into()));
-    assert_eq!(
-        read(four, b"abcd\0\0\0\0", false),
-        Err(Malformed::String),
-        "the NUL behind it does not count"
-    );
+    assert_eq!(read(four, b"abcd\0\0\0\0", false), Err(Malformed::String), "the NUL after it does not count");
     assert_eq!(read([0x2000_080c, 9], b"abcdefgh", false), Err(Malformed::Size));
 }
 

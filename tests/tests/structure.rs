@@ -51,8 +51,10 @@ const QUESTIONS: &[&str] =
 
 /// Packages whose modules are known to import one another in circles, and which of them may be in one.
 const CIRCLES: &[(&str, &[&str])] = &[
-    // A kernel has an ABI, the ABI says how its messages are read and written, and what messages carry,
-    // rights and memory, is the kernel's.
+    // One idea in five rooms, where each arrow is an associated type or a bound of a trait: `Kernel` has an
+    // `Abi`, whose `Format` reads and writes messages; these carry rights and memory, and both are of a
+    // `Kernel`. To open the circle, `Format` would have to be erased from the types, and a call of the wrong
+    // family would compile.
     ("runtime", &["abi", "kernel", "memory", "message", "right"]),
     // The core has the queues of what the other three do, and they are methods of it.
     ("vm", &["core", "evict", "faults", "objects"]),

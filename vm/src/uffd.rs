@@ -1,5 +1,5 @@
-//! Linux's userfaultfd: who touches a page that is not there waits, and somebody else puts the page there or
-//! takes it away.
+//! Linux's userfaultfd: a thread that touches a page that is not there waits, and another one puts the page
+//! there or takes it away.
 //!
 //! The numbers are those of `linux/userfaultfd.h`.
 

@@ -1,4 +1,4 @@
-//! Anonymous memory that is larger than may be resident, with the default pager behind it.
+//! Anonymous memory that is larger than may be resident, with the default pager as its manager.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -184,7 +184,7 @@ pub(crate) fn fetch_into(
         return Ok(folder);
     }
     println!("fetching the packages of the set `{name}`");
-    // In a folder of its own, so that who uses the set meanwhile never finds half of it.
+    // In a folder of its own, so that whoever uses the set meanwhile never finds half of it.
     let fresh = folder.with_file_name(format!("{name}.{}", std::process::id()));
     empty(&fresh)?;
     fill(&fresh).inspect_err(|_| {

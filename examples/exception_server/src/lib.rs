@@ -27,9 +27,9 @@ pub const BEHAVIOR: i32 = forward::STATE_IDENTITY | forward::WIDE_CODES;
 
 /// The exception server.
 ///
-/// It asks `repair` about each bad access; who can repair it returns the registers with which the thread goes
-/// on. Everything else goes to the handlers that were there before, and if there is none, or it refuses, to
-/// the kernel with an error, which looks further.
+/// It asks `repair` about each bad access; where that can repair it, it returns the registers with which the
+/// thread goes on. Everything else goes to the handlers that were there before, and if there is none, or it
+/// refuses, to the kernel with an error, which looks further.
 pub struct Catcher<K: Kernel, F> {
     repair: F,
     previous: Handlers<K>,
@@ -40,7 +40,7 @@ where
     K: Kernel<Abi = Abi>,
     F: Fn(&Raised<'_, K>) -> Option<ThreadState>,
 {
-    /// A server in front of the handlers that it replaces.
+    /// A server that is asked before the handlers that it replaces.
     pub fn new(previous: Handlers<K>, repair: F) -> Self {
         Self { repair, previous }
     }

@@ -61,14 +61,16 @@ const DATA: &[(&str, Number, Bits, In)] = &[
 type Names = &'static [(&'static str, Disposition)];
 
 /// Names of rights as they are sent.
-const SENT: Names = &[
-    ("MOVE_RECEIVE", Disposition::MoveReceive),
-    ("MOVE_SEND", Disposition::MoveSend),
-    ("MOVE_SEND_ONCE", Disposition::MoveSendOnce),
-    ("COPY_SEND", Disposition::CopySend),
-    ("MAKE_SEND", Disposition::MakeSend),
-    ("MAKE_SEND_ONCE", Disposition::MakeSendOnce),
-];
+const SENT: [(&str, Disposition); 6] = {
+    let mut names = [("", Disposition::MoveReceive); 6];
+    let mut index = 0;
+    while index < names.len() {
+        let disposition = Disposition::ALL[index];
+        names[index] = (disposition.name(), disposition);
+        index += 1;
+    }
+    names
+};
 
 /// Names of rights in Mach 2.5, where a right is sent by what it is.
 const MACH_25: Names = &[("PORT", Disposition::CopySend), ("PORT_ALL", Disposition::MoveReceive)];
@@ -149,7 +151,7 @@ fn right(wanted: &str, abi: &Abi) -> Option<MessageType> {
 /// The names of rights as they are sent, and of those as they are received.
 fn names_of_rights(types: MessageTypes) -> (Names, Names) {
     match types {
-        MessageTypes::Mach3 => (SENT, RECEIVED),
+        MessageTypes::Mach3 => (&SENT, RECEIVED),
         MessageTypes::Mach25 => (MACH_25, &[]),
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn interface(source: &str, abi: &str) -> Interface {
 #[track_caller]
 pub(crate) fn word_of(message: &Message, n: usize) -> TypeWord {
     let slot = message.slots.iter().filter(|slot| slot.role == SlotRole::Type).nth(n - 1);
-    slot.and_then(|slot| slot.word).expect("the message has so many items")
+    slot.and_then(|slot| slot.word).expect("the message has this many items")
 }
 
 /// The slots with the values of arguments.
@@ -144,7 +144,7 @@ fn check_message(message: &Message, alignment: u32) {
     assert_eq!(roles.peek(), Some(&SlotRole::Header));
     while let Some(role) = roles.next() {
         if role == SlotRole::Type {
-            let next = roles.peek().expect("a type word is in front of something");
+            let next = roles.peek().expect("a type word is before something");
             assert!(matches!(next, SlotRole::Data | SlotRole::Count | SlotRole::RetCode), "{next:?}");
         }
     }

@@ -91,7 +91,7 @@ impl<'a> Tokens<'a> {
         self.ahead(0)
     }
 
-    /// The token after `n` others; the end if there are not so many.
+    /// The token after `n` others; the end if there are fewer.
     pub(super) fn ahead(&self, n: usize) -> Token {
         let end = || Token::new(Kind::End, Symbol::NONE, Span::default());
         self.rest.get(n).or(self.shared.all.last()).copied().unwrap_or_else(end)

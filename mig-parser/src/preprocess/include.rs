@@ -70,7 +70,9 @@ impl Preprocessor<'_> {
         let identity = self.loader.identity(&file.path);
         match kind {
             Include::Once => {
-                let read = self.read.contains(&identity);
+                let loader = self.loader;
+                self.identities.extend(self.unidentified.drain(..).map(|path| loader.identity(&path)));
+                let read = self.identities.contains(&identity);
                 let first_import = self.once.insert(identity);
                 read || !first_import
             }

@@ -37,7 +37,7 @@ pub(super) struct Macro {
 pub(super) struct Context {
     tokens: Vec<Token>,
     at: usize,
-    /// The macro that made them; without one nothing behind them is read before they are taken away: a
+    /// The macro that made them; without one nothing after them is read before they are taken away: a
     /// barrier.
     made_by: Option<Rc<Macro>>,
     pub(super) site: Span,

@@ -68,8 +68,11 @@ pub(crate) struct Preprocessor<'a> {
     /// The expansions being read, the innermost last.
     contexts: Vec<Context>,
     texts: HashMap<PathBuf, (Arc<str>, u32)>,
-    /// The files that have been read, and those that are not read again.
-    read: HashSet<PathBuf>,
+    /// The files that have been read, by what identifies them, and those of which nobody has asked that yet:
+    /// it takes a system call for each folder of the path, and only `#import` asks.
+    identities: HashSet<PathBuf>,
+    unidentified: Vec<PathBuf>,
+    /// The files that are not read again.
     once: HashSet<PathBuf>,
     /// The names of files that are not found, which have been reported.
     missing: HashSet<String>,
@@ -133,7 +136,8 @@ pub(crate) fn preprocess(options: &Options, loader: &dyn Loader, path: &Path) ->
         frames: Vec::new(),
         contexts: Vec::new(),
         texts: HashMap::new(),
-        read: HashSet::new(),
+        identities: HashSet::new(),
+        unidentified: Vec::new(),
         once: HashSet::new(),
         missing: HashSet::new(),
         bytes_left: limits::TEXT,
@@ -280,7 +284,7 @@ impl Preprocessor<'_> {
                     return;
                 };
                 self.texts.insert(path.clone(), added.clone());
-                self.read.insert(self.loader.identity(&path));
+                self.unidentified.push(path.clone());
                 added
             }
         };

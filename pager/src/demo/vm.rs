@@ -1,5 +1,5 @@
-//! A small VM kernel: anonymous memory that is larger than the memory it has, with the default pager behind
-//! it.
+//! A small VM kernel: anonymous memory that is larger than the memory it has, with the default pager as
+//! its manager.
 //!
 //! It does what a Mach kernel does, with the same messages in the same order: an object gets a pager when the
 //! first of its pages has to go; a page that is not here is requested, with some of those after it if pages

@@ -523,7 +523,7 @@ impl<L, D: Clone> Pages<L, D> {
 }
 
 impl<L, D> Pages<L, D> {
-    /// Forgets some of the pages, and gives back their places: so many that it takes no time to speak of.
+    /// Forgets some of the pages, and gives back their places: a number that takes no time to speak of.
     /// `None` if there are none left.
     pub fn forget_some(&mut self) -> Option<impl Iterator<Item = L> + use<L, D>> {
         let mut places = [const { None }; FAN];

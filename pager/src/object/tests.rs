@@ -21,7 +21,7 @@ const HAND_BACKS: u8 = 2;
 /// The content of a page: which return it came with.
 type Version = u32;
 
-/// A place in the store. Not copied, so that it can only be freed by who has it.
+/// A place in the store. Not copied, so that only its owner can free it.
 #[derive(Debug, PartialEq, Eq)]
 struct Place(u32);
 

@@ -1,4 +1,4 @@
-//! The interfaces of the kernel, as generated, in front of the pager.
+//! The generated traits of the kernel's interfaces, implemented by calls of the pager.
 
 use mach_defs::gnu::{
     memory_object, memory_object_default, notify, seqnos_memory_object, seqnos_memory_object_default,

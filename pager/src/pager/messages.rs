@@ -529,7 +529,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         }
     }
 
-    /// `memory_object_data_unlock`: nothing was ever locked, but who asks shall not wait.
+    /// `memory_object_data_unlock`: nothing was ever locked, but whoever asks shall not wait.
     pub(super) fn data_unlock(
         &self,
         at: At,

@@ -399,9 +399,9 @@ impl<K: Kernel, P: Platform, S: Store> Batch<K, P, S> {
 }
 
 impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
-    /// Supplies pages of the kernel's objects to who waits for them, as one of any number of threads, until
-    /// [told to stop](Self::stop_transfers) and nothing is left to do. Pages are read into `memory`, which is
-    /// of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
+    /// Supplies pages of the kernel's objects to whoever waits for them, as one of any number of threads,
+    /// until [told to stop](Self::stop_transfers) and nothing is left to do. Pages are read into `memory`,
+    /// which is of [`page_memory`](Self::page_memory). The kernel takes more for each of them.
     pub fn serve_supplies(&self, mut memory: OolMemory<K>) {
         self.serve_transfers(&self.transfers.more_to_supply, Queue::next_supply, |job| {
             self.transfer_supply(job, &mut memory);

@@ -134,7 +134,7 @@ impl<S: Store, P: Platform> Compressed<S, P> {
     }
 }
 
-/// False for a page whose bytes are of so many kinds that there is nothing to gain.
+/// False for a page whose bytes have too many different values to be compressed.
 fn is_worth_trying(page: &[u8]) -> bool {
     let mut seen = [0_u64; 4];
     for at in 0..SAMPLE {

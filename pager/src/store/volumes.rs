@@ -121,7 +121,7 @@ impl<D: Disk, P: Platform> Volumes<D, P> {
         }
         let count = store.header().slots;
         let (slots, is_leaving) = (0..0, AtomicBool::new(false));
-        // Made before the lock is taken, which those want who must not wait for memory.
+        // Made before the lock is taken: threads that must not wait for memory take it, too.
         let mut volume = Arc::new(Volume { name: name.into(), priority, group, slots, is_leaving, store });
         let mut all = self.all.lock();
         if all.iter().flatten().any(|volume| *volume.name == *name) {

@@ -1,4 +1,4 @@
-//! A kernel's half with the default pager behind it.
+//! A kernel's half with the default pager as its manager.
 #![allow(dead_code, unreachable_pub)]
 
 use mach_pager::store::MemoryStore;

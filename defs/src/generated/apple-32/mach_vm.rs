@@ -785,7 +785,7 @@ pub fn mach_vm_page_query<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port
+/// Describes the range at or after an address, and goes down into nested maps as deep as it says; a read port
 /// is enough.
 ///
 /// `mach_vm_region_recurse`, routine, message 4815.
@@ -838,7 +838,7 @@ pub fn mach_vm_region_recurse<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// Describes the range at or behind an address; a read port is enough.
+/// Describes the range at or after an address; a read port is enough.
 ///
 /// `mach_vm_region`, routine, message 4816.
 ///
@@ -1396,7 +1396,7 @@ pub trait MachVm<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Describes the range at or behind an address, and goes down into nested maps as deep as it says; a read port
+    /// Describes the range at or after an address, and goes down into nested maps as deep as it says; a read port
     /// is enough.
     ///
     /// `mach_vm_region_recurse`, sent by [`mach_vm_region_recurse()`].
@@ -1410,7 +1410,7 @@ pub trait MachVm<K: rt::Kernel<Abi = Abi>> {
         Err(rt::KernReturn::MIG_BAD_ID)
     }
 
-    /// Describes the range at or behind an address; a read port is enough.
+    /// Describes the range at or after an address; a read port is enough.
     ///
     /// `mach_vm_region`, sent by [`mach_vm_region()`].
     fn mach_vm_region(

@@ -161,7 +161,7 @@ pub fn mach_memory_entry_ownership<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What the kernel does with memory for who holds a port that stands for it (`mach_make_memory_entry`).
+/// What the kernel does with memory for whoever holds a port that stands for it (`mach_make_memory_entry`).
 ///
 /// A server of `memory_entry`.
 ///

@@ -1116,8 +1116,8 @@ pub fn thread_resume2<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What the kernel does with a thread for who holds one of its ports. Ids of routines that are no longer in
-/// the kernel are skipped.
+/// What the kernel does with a thread for whoever holds one of its ports. Ids of routines that are no longer
+/// in the kernel are skipped.
 ///
 /// A server of `thread_act`.
 ///

@@ -54,7 +54,7 @@ pub fn clock_alarm_reply<'a, K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What a clock sends to who has asked for an alarm.
+/// What a clock sends to whoever has asked for an alarm.
 ///
 /// A server of `clock_reply`.
 ///

@@ -855,8 +855,8 @@ pub fn kext_request<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What the kernel does for who holds the privileged port of the host. Ids of routines that are no longer in
-/// the kernel are skipped.
+/// What the kernel does for whoever holds the privileged port of the host. Ids of routines that are no longer
+/// in the kernel are skipped.
 ///
 /// A server of `host_priv`.
 ///

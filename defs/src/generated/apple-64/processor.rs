@@ -220,7 +220,7 @@ pub fn processor_get_assignment<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What the kernel does with a processor for who holds its control port.
+/// What the kernel does with a processor for whoever holds its control port.
 ///
 /// A server of `processor`.
 ///

@@ -1919,8 +1919,8 @@ pub fn task_register_hardened_exception_handler<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What the kernel does with a task for who holds one of its ports. Ids of routines that are no longer in the
-/// kernel are skipped.
+/// What the kernel does with a task for whoever holds one of its ports. Ids of routines that are no longer in
+/// the kernel are skipped.
 ///
 /// A server of `task`.
 ///

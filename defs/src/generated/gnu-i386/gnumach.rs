@@ -416,7 +416,7 @@ pub fn vm_msync<K: rt::Kernel<Abi = Abi>>(
 
 /// Allocates memory that is contiguous in physical memory, between `pmin` and `pmax`, for devices.
 ///
-/// Sizes and addresses are in bytes; `pmax` is the first address behind the range.
+/// Sizes and addresses are in bytes; `pmax` is the first address after the range.
 ///
 /// `vm_allocate_contiguous`, routine, message 4210.
 ///
@@ -723,7 +723,7 @@ pub trait Gnumach<K: rt::Kernel<Abi = Abi>> {
 
     /// Allocates memory that is contiguous in physical memory, between `pmin` and `pmax`, for devices.
     ///
-    /// Sizes and addresses are in bytes; `pmax` is the first address behind the range.
+    /// Sizes and addresses are in bytes; `pmax` is the first address after the range.
     ///
     /// `vm_allocate_contiguous`, sent by [`vm_allocate_contiguous()`].
     fn vm_allocate_contiguous(

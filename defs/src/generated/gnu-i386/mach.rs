@@ -869,9 +869,9 @@ pub fn mach_ports_lookup<K: rt::Kernel<Abi = Abi>>(
 /// A range of a temporary object was never written.
 ///
 /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
-/// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A
-/// kernel may use a call for more than two pages at offset 0 only to set up its own map of the object, so say
-/// it page by page.
+/// memory manager says so; a manager that has lost data says `memory_object_data_error`. Offset and size are
+/// in bytes. A kernel may use a call for more than two pages at offset 0 only to set up its own map of the
+/// object, so say it page by page.
 ///
 /// `memory_object_data_unavailable`, simpleroutine, message 2039.
 ///
@@ -1859,9 +1859,9 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// A range of a temporary object was never written.
     ///
     /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
-    /// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes. A
-    /// kernel may use a call for more than two pages at offset 0 only to set up its own map of the object, so say
-    /// it page by page.
+    /// memory manager says so; a manager that has lost data says `memory_object_data_error`. Offset and size are
+    /// in bytes. A kernel may use a call for more than two pages at offset 0 only to set up its own map of the
+    /// object, so say it page by page.
     ///
     /// `memory_object_data_unavailable`, sent by [`memory_object_data_unavailable()`].
     fn memory_object_data_unavailable(

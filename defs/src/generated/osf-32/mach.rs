@@ -39,7 +39,8 @@ pub mod id {
 /// A range of a temporary object was never written.
 ///
 /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
-/// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
+/// memory manager says so; a manager that has lost data says `memory_object_data_error`. Offset and size are
+/// in bytes.
 ///
 /// `memory_object_data_unavailable`, simpleroutine, message 2039.
 ///
@@ -262,7 +263,8 @@ pub trait Mach<K: rt::Kernel<Abi = Abi>> {
     /// A range of a temporary object was never written.
     ///
     /// The kernel takes the page from the object behind this one, or zeros if there is none. Only the default
-    /// memory manager says so; who has lost data says `memory_object_data_error`. Offset and size are in bytes.
+    /// memory manager says so; a manager that has lost data says `memory_object_data_error`. Offset and size are
+    /// in bytes.
     ///
     /// `memory_object_data_unavailable`, sent by [`memory_object_data_unavailable()`].
     fn memory_object_data_unavailable(

@@ -96,7 +96,7 @@ pub fn host_default_memory_manager<K: rt::Kernel<Abi = Abi>>(
     })
 }
 
-/// What OSF Mach's kernel does for who pages its memory.
+/// What OSF Mach's kernel does for whoever pages its memory.
 ///
 /// It is the beginning of the interface `mach_host`, with the true ids: calls behind it are left out.
 ///

@@ -11,7 +11,7 @@
 //! - `die`: end while everything is on its way;
 //! - `share`: two tasks map one object of the pager's;
 //! - `change`: have memory of two memory managers, of which first one and then the other is the default one;
-//! - `copy`: write an object of the pager's behind a copy of it;
+//! - `copy`: write an object of the pager's while there is a copy of it;
 //! - `swap`: add a disk to the paging space, and take the first one away, while memory is in it;
 //! - `ask`: compare what the pager tells about its objects with what is known about them;
 //! - `attack`: send the pager what it does not expect;

@@ -8,7 +8,7 @@ use mig_runtime::ReceiveRight;
 use crate::memory::{Memory, PAGE, make_room, map_into, page};
 use crate::{Checks, boot, supervisor};
 
-/// The default memory manager of the machine: the kernel tells it to who asks for a change to none.
+/// The default memory manager of the machine: the kernel tells it to whoever asks for a change to none.
 pub(crate) fn manager(host: &SendRight) -> SendRight {
     mach::vm_set_default_memory_manager(host, &ReceiveRight::null(GnuMach)).expect("the default manager")
 }

@@ -103,7 +103,7 @@ fn the_receiver_sees_what_each_descriptor_gives<A: Abi>() {
     assert_eq!(received.size(), 24 + 4 + 7 * 12 + 4);
     let dispositions: Vec<u8> = (0..7).map(|i| received.bytes[28 + 12 * i + 10]).collect();
     assert_eq!(dispositions, [17, 17, 17, 18, 18, 16, 17]);
-    assert_eq!(received.u32(28 + 7 * 12), 7, "data behind the descriptors is not touched");
+    assert_eq!(received.u32(28 + 7 * 12), 7, "data after the descriptors is not touched");
     assert_eq!(received.u32(28 + 6 * 12), 0);
     // Three references of one send right, two send-once rights, the receive right.
     let census = b.census();
