@@ -16,7 +16,7 @@ fn main() {}
 mod linux {
     use mach_pager::store::MemoryStore;
     use mach_pager::{Config, Service, Supplies};
-    use mach_vm::{Limits, Memory, Vm, VmError};
+    use mach_vm::{Faults, Limits, Memory, Vm, VmError};
     use mig_runtime::kernel::local::Host;
     use mig_runtime::platform::Std;
 
@@ -28,20 +28,22 @@ mod linux {
         // `cargo test --benches` only wants to see it run.
         let pages = if std::env::args().any(|arg| arg == "--bench") { 1 << 15 } else { 2048 };
         println!("{:28} {:>9} {:>9} {:>12}", "a page, at the median", "us", "p90 us", "switches");
-        for (name, config) in [
-            ("by threads", Config::default()),
-            ("in place", Config { supplies: Supplies::InPlace, inline: true, ..Config::default() }),
+        let in_place = Config { supplies: Supplies::InPlace, inline: true, ..Config::default() };
+        for (name, config, faults) in [
+            ("by threads", Config::default(), Faults::Thread),
+            ("in place", in_place.clone(), Faults::Thread),
+            ("signal", in_place, Faults::Signal),
         ] {
-            if let Err(why) = run(name, config, pages) {
-                println!("skipped: {why}");
-                return;
+            if let Err(why) = run(name, config, faults, pages) {
+                println!("{name}: skipped: {why}");
             }
         }
     }
 
-    fn run(name: &str, config: Config, pages: usize) -> Result<(), VmError> {
+    fn run(name: &str, config: Config, faults: Faults, pages: usize) -> Result<(), VmError> {
         let host = Host::new();
-        let vm = Vm::new(&host, Limits { resident: (pages / 16).max(64) * PAGE, ..Limits::default() })?;
+        let resident = (pages / 16).max(64) * PAGE;
+        let vm = Vm::new(&host, Limits { resident, faults, ..Limits::default() })?;
         let store = MemoryStore::<Std>::new(PAGE, 2 * pages as u32);
         let service = Service::<_, Std, _>::start(&host.new_task("pager"), store, config).expect("it starts");
         vm.set_default_manager(service.right()?)?;

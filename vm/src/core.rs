@@ -21,8 +21,8 @@ use mig_runtime::{Name, PortSet, SendRight};
 use crate::objects::{NotSent, Object, Ports};
 use crate::pages::{ObjectId, Pages};
 use crate::space::{PAGE, Space};
-use crate::uffd::Uffd;
-use crate::{Limits, Statistics, VmError};
+use crate::uffd::{Told, Uffd};
+use crate::{Faults, Limits, Statistics, VmError};
 
 /// The kernel's task. A kernel does not wait for its managers.
 pub(crate) type Task = NoWait<Local>;
@@ -90,6 +90,10 @@ impl Core {
             return Err(VmError::LimitTooSmall(limits.resident));
         }
         let kernel = NoWait::new(task.clone());
+        let told = match limits.faults {
+            Faults::Thread => Told::Reader,
+            Faults::Signal => Told::Toucher,
+        };
         let hasher = ahash::RandomState::new();
         let zeros = hash(&hasher, &[0; PAGE]);
         let state = State {
@@ -102,8 +106,8 @@ impl Core {
             ports: PortSet::allocate(&kernel)?,
             own_ports: PortSet::allocate(&kernel)?,
             manager: Mutex::new(SendRight::null(kernel.clone())),
-            uffd: Uffd::new()?,
-            staging: Uffd::new()?,
+            uffd: Uffd::new(told)?,
+            staging: Uffd::new(told)?,
             stages: Mutex::default(),
             hasher,
             state: Mutex::new(state),

@@ -9,7 +9,7 @@ use mach_defs::gnu::memory_object;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::core::Core;
+use crate::core::{Core, State};
 use crate::objects::{NotSent, Object};
 use crate::pages::Fault;
 use crate::space::PAGE;
@@ -19,6 +19,28 @@ const VM_PROT_WRITE: i32 = 2;
 
 /// How long it takes until something that could not be done is tried again.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+impl State {
+    /// The object and the page of an address.
+    fn at(&self, address: u64) -> Option<(Arc<Object>, usize)> {
+        let (start, object) = self.by_address.range(..=address).next_back()?;
+        let offset = usize::try_from(address - start).ok()?;
+        (offset < object.space.len()).then(|| (object.clone(), offset / PAGE))
+    }
+}
+
+/// How long a thread waits for its page until it looks whether a manager is to be given up.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What became of a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Here,
+    Coming,
+    /// It must be looked at again.
+    Blocked,
+    Failed,
+}
 
 impl Core {
     /// Takes faults until `stop` can be read.
@@ -38,7 +60,7 @@ impl Core {
                 return;
             }
             while let Ok(Some(address)) = self.uffd.next_fault() {
-                if !self.fault(address) {
+                if self.fault(address) == Outcome::Blocked {
                     again.push(address);
                 }
             }
@@ -56,15 +78,7 @@ impl Core {
 
     /// Gives another try to what could not be done, and gives up on managers that owe an answer for too long.
     fn look_after(&self, again: &mut Vec<u64>) {
-        let then = self.now().saturating_sub(self.patience.as_micros() as u64);
-        let mut state = self.lock();
-        if !again.is_empty() {
-            state.pages.unblock();
-        }
-        let overdue: Vec<Arc<Object>> =
-            state.pages.overdue(then).iter().filter_map(|id| state.objects.get(id).cloned()).collect();
-        drop(state);
-        overdue.iter().for_each(|object| self.bury(object));
+        self.give_up_and_try(!again.is_empty());
         if !again.is_empty() {
             // They fault again at once if there is still no room.
             std::thread::yield_now();
@@ -74,34 +88,80 @@ impl Core {
         }
     }
 
-    /// Somebody waits for a page. False if that must be looked at again.
-    fn fault(&self, address: u64) -> bool {
+    fn give_up_and_try(&self, again: bool) {
+        let then = self.now().saturating_sub(self.patience.as_micros() as u64);
+        let mut state = self.lock();
+        if again {
+            state.pages.unblock();
+        }
+        let overdue: Vec<Arc<Object>> =
+            state.pages.overdue(then).iter().filter_map(|id| state.objects.get(id).cloned()).collect();
+        drop(state);
+        overdue.iter().for_each(|object| self.bury(object));
+    }
+
+    /// True if this address is of a mapping.
+    pub(crate) fn has(&self, address: u64) -> bool {
+        self.lock().at(address).is_some()
+    }
+
+    /// Brings a page in the thread that touches it. False if it cannot be had.
+    pub(crate) fn bring(&self, address: u64) -> bool {
+        loop {
+            match self.fault(address) {
+                Outcome::Here => return true,
+                Outcome::Failed => return false,
+                Outcome::Coming => {
+                    self.wait_for(address);
+                    self.give_up_and_try(false);
+                }
+                Outcome::Blocked => {
+                    std::thread::sleep(MOMENT);
+                    self.give_up_and_try(true);
+                }
+            }
+        }
+    }
+
+    /// Waits until something may have become of a page that is about to come.
+    fn wait_for(&self, address: u64) {
+        let state = self.lock();
+        let is_coming = |(object, page): (Arc<Object>, usize)| state.pages.is_coming(object.id, page);
+        if state.at(address).is_some_and(is_coming) {
+            drop(self.wait(state, Some((self.patience / 4).clamp(MOMENT, LOOK))));
+        }
+    }
+
+    /// Somebody waits for a page.
+    fn fault(&self, address: u64) -> Outcome {
         for has_made_room in [false, true] {
             let mut state = self.lock();
-            let Some((_, object)) = state.by_address.range(..=address).next_back() else { return true };
-            let object = object.clone();
-            let page = (address - object.space.start()) as usize / PAGE;
+            let Some((object, page)) = state.at(address) else { return Outcome::Failed };
             let now = self.now();
             let what = state.pages.fault(object.id, page, now);
             drop(state);
             match what {
-                Fault::Wake => drop(self.uffd.wake(address, 1)),
-                Fault::Wait => {}
-                Fault::Fail => self.poison(address),
+                Fault::Wake => {
+                    let _ = self.uffd.wake(address, 1);
+                    return Outcome::Here;
+                }
+                Fault::Wait => return Outcome::Coming,
+                Fault::Fail => {
+                    self.poison(address);
+                    return Outcome::Failed;
+                }
                 Fault::Zero => {
                     let _ = self.uffd.place_zeros(address);
                     self.placed(&object, page);
+                    return Outcome::Here;
                 }
-                Fault::Request(count) => return self.request(&object, page, count),
-                Fault::NoRoom if has_made_room => return false,
-                Fault::NoRoom => {
-                    self.make_room();
-                    continue;
-                }
+                Fault::Request(count) if self.request(&object, page, count) => return Outcome::Coming,
+                Fault::Request(_) => return Outcome::Blocked,
+                Fault::NoRoom if has_made_room => return Outcome::Blocked,
+                Fault::NoRoom => drop(self.make_room()),
             }
-            return true;
         }
-        false
+        Outcome::Blocked
     }
 
     pub(crate) fn placed(&self, object: &Object, page: usize) {
@@ -141,6 +201,7 @@ impl Core {
         let mut state = self.lock();
         pages.clone().for_each(|page| state.pages.not_requested(object.id, page));
         drop(state);
+        self.changed.notify_all();
         let _ = self.uffd.wake(object.space.page(pages.start) + PAGE as u64, pages.len() - 1);
     }
 

@@ -86,6 +86,7 @@ mod faults;
 mod managers;
 mod objects;
 mod pages;
+mod signal;
 mod space;
 mod uffd;
 
@@ -114,6 +115,23 @@ pub struct Limits {
     pub resident: usize,
     /// How long a manager may take for an answer, or take no message.
     pub patience: Duration,
+    /// Who brings a page that is touched.
+    pub faults: Faults,
+}
+
+/// Who brings a page that is touched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faults {
+    /// A thread of the [`Vm`], while the one that touches the page waits in the system. For all uses of memory,
+    /// system calls among them.
+    #[default]
+    Thread,
+    /// The thread that touches it, in a handler of SIGBUS: nothing else runs where the manager is
+    /// [inline](mig_runtime::Server::inline). Every user may do that. It is for programs that touch the memory
+    /// themselves: a system call that is given an absent page fails with `EFAULT`. The handler runs on the
+    /// stack of the thread and takes memory, so no allocator and no other signal handler may live in such
+    /// memory; a SIGBUS of any other cause goes to the handler that there was before.
+    Signal,
 }
 
 impl Limits {
@@ -122,9 +140,9 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB, and ten seconds.
+    /// 64 MiB, ten seconds, and a thread.
     fn default() -> Self {
-        Self { resident: 64 << 20, patience: Duration::from_secs(10) }
+        Self { resident: 64 << 20, patience: Duration::from_secs(10), faults: Faults::Thread }
     }
 }
 
@@ -184,7 +202,7 @@ impl fmt::Display for VmError {
         match self {
             Self::NotPermitted => f.write_str(
                 "userfaultfd is not permitted: run as root, or with CAP_SYS_PTRACE, or give access to /dev/userfaultfd, or \
-                 set the sysctl vm.unprivileged_userfaultfd to 1",
+                 set the sysctl vm.unprivileged_userfaultfd to 1, or use Faults::Signal, which every user may",
             ),
             Self::OldKernel => f.write_str("this kernel's userfaultfd cannot move pages: Linux 6.8 or newer is needed"),
             Self::LimitTooSmall(limit) => {
@@ -240,6 +258,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop_servers.iter().for_each(Stop::stop);
+        signal::serve_no_more(&self.core);
         // The counter is far from its end, so that this does not wait.
         let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
         for thread in self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -261,7 +280,10 @@ impl Vm {
         let stop_servers = [Stop::new(&core.kernel)?, Stop::new(&core.kernel)?];
         let running = Running { core, stop, stop_servers, threads: Mutex::default() };
         let (core, stop) = (running.core.clone(), running.stop.clone());
-        running.spawn("vm faults", move || core.run(&stop))?;
+        match limits.faults {
+            Faults::Thread => running.spawn("vm faults", move || core.run(&stop))?,
+            Faults::Signal => signal::serve(&core)?,
+        }
         // Both end when they are told to, or when the task is gone; then managers are overdue one by one.
         let (core, [stop, stop_own]) = (running.core.clone(), running.stop_servers.clone());
         running.spawn("vm ports", move || {

@@ -54,7 +54,10 @@ impl Core {
                     self.make_room();
                     self.place(object, &pages, next..next + 1, content);
                 }
-                Some(Arrival::Fail) => self.poison(object.space.page(next)),
+                Some(Arrival::Fail) => {
+                    self.poison(object.space.page(next));
+                    self.changed.notify_all();
+                }
                 Some(Arrival::Refuse | Arrival::Place) => {}
             }
             next += usize::from(other.is_some());
@@ -193,6 +196,7 @@ impl Mach<Task> for Core {
                 self.poison(object.space.page(page));
             }
         }
+        self.changed.notify_all();
         Ok(())
     }
 

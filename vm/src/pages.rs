@@ -420,6 +420,13 @@ impl Pages {
         self.objects.get(&id).is_some_and(|object| object.pages.iter().any(busy))
     }
 
+    /// True if something is about to become of a page.
+    pub(crate) fn is_coming(&self, id: ObjectId, index: usize) -> bool {
+        let page = self.objects.get(&id).and_then(|object| object.pages.get(index));
+        let coming = |state| matches!(state, State::Requested { .. } | State::Placing | State::Leaving);
+        page.is_some_and(|page| coming(page.state))
+    }
+
     /// True if a page is being taken away.
     pub(crate) fn is_leaving(&self, id: ObjectId, index: usize) -> bool {
         let page = self.objects.get(&id).and_then(|object| object.pages.get(index));

@@ -16,7 +16,11 @@ use crate::space::{PAGE, Space};
 const MAGIC: u8 = 0xaa;
 const API: u64 = 0xaa;
 const MISSING: u64 = 1;
+/// `UFFD_USER_MODE_ONLY`, of Linux 5.11
+const USER_MODE_ONLY: UserfaultfdFlags = UserfaultfdFlags::from_bits_retain(1);
 const EVENT_PAGEFAULT: u8 = 0x12;
+/// `UFFD_FEATURE_SIGBUS`, of Linux 4.14
+const FEATURE_SIGBUS: u64 = 1 << 7;
 /// `UFFD_FEATURE_POISON`, of Linux 6.6
 const FEATURE_POISON: u64 = 1 << 14;
 /// `UFFD_FEATURE_MOVE`, of Linux 6.8
@@ -108,6 +112,16 @@ fn flags() -> UserfaultfdFlags {
     UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::NONBLOCK
 }
 
+/// Who is told that a page is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Whoever reads the descriptor.
+    Reader,
+    /// The thread that touches it, by a signal; the kernel itself gets an error, so that everybody may have
+    /// that.
+    Toucher,
+}
+
 /// A userfaultfd.
 pub(crate) struct Uffd(OwnedFd);
 
@@ -122,9 +136,13 @@ pub(crate) enum Unusable {
 
 impl Uffd {
     /// A new one, by the system call, or by the device where only that is permitted.
-    pub(crate) fn new() -> Result<Self, Unusable> {
+    pub(crate) fn new(told: Told) -> Result<Self, Unusable> {
+        let (flags, features) = match told {
+            Told::Reader => (flags(), FEATURE_MOVE | FEATURE_POISON),
+            Told::Toucher => (flags() | USER_MODE_ONLY, FEATURE_MOVE | FEATURE_POISON | FEATURE_SIGBUS),
+        };
         // SAFETY: the descriptor does nothing until memory is registered with it.
-        let fd = match unsafe { rustix::mm::userfaultfd(flags()) } {
+        let fd = match unsafe { rustix::mm::userfaultfd(flags) } {
             Err(Errno::PERM) => by_device(),
             other => other,
         };
@@ -134,7 +152,7 @@ impl Uffd {
             other => Unusable::Failed(other),
         })?;
         let uffd = Self(fd);
-        let mut api = ApiArgument { api: API, features: FEATURE_MOVE | FEATURE_POISON, ioctls: 0 };
+        let mut api = ApiArgument { api: API, features, ioctls: 0 };
         uffd.call::<SET_API, _>(&mut api).map_err(|error| match error {
             Errno::INVAL => Unusable::OldKernel,
             other => Unusable::Failed(other),

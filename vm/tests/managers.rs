@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{PAGE, stamp};
 use mach_defs::gnu::mach;
 use mach_defs::gnu::memory_object::{MemoryObject, memory_object};
-use mach_vm::{Limits, Protection, Vm, VmError};
+use mach_vm::{Faults, Limits, Protection, Vm, VmError};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::{KernReturn, OolMemory, Port, ReceiveRight, SendRight, Server};
 
@@ -154,10 +154,19 @@ fn with_patience(
     manager: &Manager,
     test: impl FnOnce(&Vm, &dyn Fn() -> SendRight<Local>),
 ) {
+    with_faults(Faults::Thread, patience, manager, test);
+}
+
+fn with_faults(
+    faults: Faults,
+    patience: Duration,
+    manager: &Manager,
+    test: impl FnOnce(&Vm, &dyn Fn() -> SendRight<Local>),
+) {
     let host = Host::new();
     let task = host.new_task("manager");
     let before = task.census();
-    let limits = Limits { resident: 64 * PAGE, patience };
+    let limits = Limits { resident: 64 * PAGE, patience, faults };
     let Some(vm) = common::vm(&host, limits) else { return };
     let port = ReceiveRight::allocate(&task).unwrap();
     let server = Server::on(&port).with(memory_object(manager));
@@ -201,9 +210,14 @@ fn look(byte: u8) {
 
 /// Touches a page of the object of a manager that will not have it.
 fn dies(name: &str, manner: Manner, touch: impl FnOnce(&[u8])) {
+    dies_with(Faults::Thread, name, manner, touch);
+}
+
+fn dies_with(faults: Faults, name: &str, manner: Manner, touch: impl FnOnce(&[u8])) {
     const SIGBUS: i32 = 7;
     if in_child(name, Some(SIGBUS)) {
-        with(&Manager::new(manner), |vm, right| {
+        let patience = Duration::from_millis(if manner == Manner::Silent { 300 } else { 600_000 });
+        with_faults(faults, patience, &Manager::new(manner), |vm, right| {
             let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::Read).unwrap();
             eprintln!("as far as that");
             touch(&mapping);
@@ -305,6 +319,58 @@ fn an_error_is_sigbus() {
 #[test]
 fn silence_is_sigbus() {
     dies("silence_is_sigbus", Manner::Silent, |memory| look(memory[5 * PAGE]));
+}
+
+#[test]
+fn an_error_is_sigbus_without_a_thread() {
+    dies_with(Faults::Signal, "an_error_is_sigbus_without_a_thread", Manner::Errors, |memory| {
+        look(memory[0])
+    });
+}
+
+#[test]
+fn silence_is_sigbus_without_a_thread() {
+    let name = "silence_is_sigbus_without_a_thread";
+    dies_with(Faults::Signal, name, Manner::Silent, |memory| look(memory[5 * PAGE]));
+}
+
+/// A SIGBUS that is none of a mapping's has the effect that it had.
+#[test]
+fn another_sigbus_is_passed_on() {
+    const SIGBUS: i32 = 7;
+    if in_child("another_sigbus_is_passed_on", Some(SIGBUS)) {
+        let limits = Limits { faults: Faults::Signal, ..Limits::default() };
+        let Some(_vm) = common::vm(&Host::new(), limits) else { return };
+        let path =
+            std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bus-{}", std::process::id()));
+        let file = std::fs::File::create_new(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (access, shared) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
+        // SAFETY: new memory, of which nobody has a reference. The file has no bytes.
+        let memory = unsafe { rustix::mm::mmap(std::ptr::null_mut(), PAGE, access, shared, &file, 0) };
+        eprintln!("as far as that");
+        if let Ok(memory) = memory {
+            // SAFETY: it is mapped; the signal comes before there is a value.
+            look(unsafe { memory.cast::<u8>().read_volatile() });
+        }
+        panic!("it should have ended");
+    }
+}
+
+#[test]
+fn a_trait_impl_is_mapped_without_a_thread() {
+    let manager = Manager::new(Manner::Good);
+    with_faults(Faults::Signal, Duration::from_secs(600), &manager, |vm, right| {
+        let mapping = vm.map(right(), 0, PAGES * PAGE, Protection::ReadWrite).unwrap();
+        assert!(mapping[..] == expected()[..]);
+        let mut memory = mapping.into_memory().unwrap();
+        memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 5);
+        // The thread's own error number is what it was before a fault.
+        assert!(std::fs::metadata("/nowhere").is_err());
+        look(memory[0]);
+        assert_eq!(std::io::Error::last_os_error().kind(), std::io::ErrorKind::NotFound);
+    });
+    assert!(manager.pages.lock().unwrap().iter().step_by(PAGE).all(|byte| *byte == 5));
 }
 
 #[test]
