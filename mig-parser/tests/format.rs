@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mig_parser::{Memory, Options, format, preprocessed, unpreprocessed};
+use proptest::prelude::*;
 
 #[track_caller]
 fn formatted(text: &str) -> String {
@@ -194,5 +195,91 @@ fn blanks_do_not_matter() {
         let text = fs::read_to_string(file).unwrap();
         assert_eq!(formatted(&text), text, "{}: `mig fmt defs` formats it", file.display());
         assert_eq!(formatted(&text.replace('\t', "   ")), text, "{}", file.display());
+    }
+}
+
+/// Pieces of text whose meaning depends on what is beside them.
+const PIECES: &[&str] = &[
+    "routine ",
+    "type ",
+    "skip",
+    "userprefix",
+    "subsystem",
+    "import",
+    "struct",
+    "array",
+    "of",
+    "ctype",
+    "out ",
+    "inout ",
+    "a",
+    "b ",
+    "3",
+    "1e",
+    "\"s\"",
+    "'",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ";",
+    ";\n",
+    ",",
+    ":",
+    "=",
+    "^",
+    "|",
+    "%",
+    "%:",
+    "*",
+    "/",
+    ".",
+    "..",
+    "-",
+    "+",
+    "<",
+    "<<",
+    ">",
+    "<a>",
+    "__has_include",
+    "#",
+    "#if 0\n",
+    "#if A\n",
+    "#else\n",
+    "#endif\n",
+    "#define x \\\n y\n",
+    "\n",
+    "\n",
+    " ",
+    "\t",
+    "\r\n",
+    "\\\n",
+    "\\",
+    "/* c */",
+    "/*a\n*/",
+    "/**/",
+    "// d\n",
+    "é",
+    "\u{feff}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn any_text_keeps_its_tokens_and_is_formatted_once(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 1..16)
+    ) {
+        let text = pieces.concat();
+        let tokens = unpreprocessed(text.as_bytes());
+        let Ok(formatted) = format("a.defs", text.as_bytes()) else {
+            prop_assert!(tokens.is_none());
+            return Ok(());
+        };
+        prop_assert_eq!(tokens, unpreprocessed(formatted.as_bytes()));
+        let again = format("a.defs", formatted.as_bytes());
+        prop_assert_eq!(again.ok(), Some(formatted));
     }
 }
