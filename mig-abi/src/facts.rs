@@ -52,6 +52,8 @@ pub struct Facts {
     pub family: Family,
     /// Whose kernel speaks it.
     pub system: System,
+    /// True for messages as the kernel itself has them: see [`in_kernel`](Self::in_kernel).
+    pub in_kernel: bool,
     /// The shape of the type words; of no meaning for an untyped ABI.
     pub type_words: TypeWords,
     /// The numbers of rights in type words; of no meaning for an untyped ABI.
@@ -71,8 +73,16 @@ pub struct Facts {
     pub id: usize,
     /// A port in the body of a message; in an untyped one its name, which is a part of a descriptor.
     pub port: usize,
+    /// A port's own bytes, of those that it has in a message, and all of them in memory out of line: a name;
+    /// to a kernel itself, the address of its port.
+    pub port_name: usize,
     /// An address in a message.
     pub pointer: usize,
+    /// The descriptor of a port (`mach_msg_port_descriptor_t`) in an untyped message.
+    pub port_descriptor: usize,
+    /// The descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address, a size,
+    /// and four single bytes.
+    pub memory_descriptor: usize,
     /// `msgh_size` of a reply that holds nothing but a return code.
     pub error_reply: usize,
     /// Offset of the return code in a reply that is not complex.
@@ -93,6 +103,7 @@ impl Facts {
         name: "gnu-i386",
         family: Family::Typed,
         system: System::GnuMach,
+        in_kernel: false,
         type_words: TypeWords::Short4Long12,
         rights: RightNumbers::Mach3,
         alignment: 4,
@@ -102,7 +113,10 @@ impl Facts {
         seqno: 16,
         id: 20,
         port: 4,
+        port_name: 4,
         pointer: 4,
+        port_descriptor: 12,
+        memory_descriptor: 12,
         error_reply: 32,
         ret_code: 28,
         trailer: 0,
@@ -116,6 +130,7 @@ impl Facts {
         name: "gnu-x86_64",
         family: Family::Typed,
         system: System::GnuMach,
+        in_kernel: false,
         type_words: TypeWords::Always8,
         rights: RightNumbers::Mach3,
         alignment: 8,
@@ -125,7 +140,10 @@ impl Facts {
         seqno: 24,
         id: 28,
         port: 8,
+        port_name: 4,
         pointer: 8,
+        port_descriptor: 12,
+        memory_descriptor: 16,
         error_reply: 48,
         ret_code: 40,
         trailer: 0,
@@ -163,6 +181,7 @@ impl Facts {
         name: "osf-32",
         family: Family::Untyped,
         system: System::Osf,
+        in_kernel: false,
         type_words: TypeWords::Short4Long12,
         rights: RightNumbers::Mach3,
         alignment: 4,
@@ -172,7 +191,10 @@ impl Facts {
         seqno: 16,
         id: 20,
         port: 4,
+        port_name: 4,
         pointer: 4,
+        port_descriptor: 12,
+        memory_descriptor: 12,
         error_reply: 36,
         ret_code: 32,
         trailer: TrailerField::Sender.end(),
@@ -191,10 +213,33 @@ impl Facts {
     };
 
     /// Apple's kernels, tasks of 64 bits: `apple-64`.
-    pub const APPLE_64: Self = Self { name: "apple-64", pointer: 8, ..Self::APPLE_32 };
+    pub const APPLE_64: Self = Self { name: "apple-64", pointer: 8, memory_descriptor: 16, ..Self::APPLE_32 };
 
-    /// Bytes of the descriptor of a port (`mach_msg_port_descriptor_t`), on every untyped ABI.
-    pub const PORT_DESCRIPTOR: usize = 12;
+    /// The same ABI as the kernel itself has its messages: those that it sends, and those that it has taken
+    /// from their sender and not yet given to their receiver. In them a port is the address of a structure of
+    /// the kernel's.
+    #[must_use]
+    pub const fn in_kernel(self) -> Self {
+        let facts = Self { in_kernel: true, port: self.pointer, port_name: self.pointer, ..self };
+        match (self.family, self.system, self.pointer) {
+            (Family::Typed, _, _) => facts,
+            (Family::Untyped, System::Xnu, 8) => Self {
+                // `mach_msg_header_t` with two addresses; the voucher is a name still.
+                header: 32,
+                local_port: 16,
+                seqno: 24,
+                id: 28,
+                error_reply: 44,
+                ret_code: 40,
+                port_descriptor: 16,
+                memory_descriptor: 16,
+                ..facts
+            },
+            // The kernel's descriptors have room for those of tasks of 64 bits.
+            (Family::Untyped, System::Xnu, _) => Self { port_descriptor: 16, memory_descriptor: 16, ..facts },
+            (Family::Untyped, _, _) => facts,
+        }
+    }
 
     /// The message type number of a right in a type word.
     pub const fn right_number(&self, right: Disposition) -> u32 {
@@ -203,11 +248,5 @@ impl Facts {
             (RightNumbers::Mach25, Disposition::MoveReceive) => MessageType::PORT_ALL.0 as u32,
             (RightNumbers::Mach25, _) => MessageType::PORT.0 as u32,
         }
-    }
-
-    /// Bytes of the descriptor of memory, or of ports, out of line (`mach_msg_ool_descriptor_t`): an address,
-    /// a size, and four single bytes.
-    pub const fn memory_descriptor(&self) -> usize {
-        self.pointer + 8
     }
 }

@@ -30,6 +30,7 @@ fn quoted_files_are_as_quoted() {
     assert!(quotations("README.md") >= 4);
     assert!(quotations("docs/exception_server.md") >= 5);
     assert!(quotations("docs/guide.md") >= 10);
+    assert!(quotations("docs/kernel.md") >= 5);
     assert!(quotations("docs/macos.md") >= 5);
     assert!(quotations("examples/trap_handler/README.md") >= 1);
     assert!(quotations("examples/crash_handler/README.md") >= 1);

@@ -16,6 +16,9 @@ pub use target::Target;
 pub struct Abi {
     /// What both sides of a message agree on.
     pub facts: Facts,
+    /// What the kernel and those who speak with it from within agree on (`subsystem KernelUser`,
+    /// `KernelServer`).
+    pub facts_in_kernel: Facts,
     /// The type in the runtime's module `abi`; one with the same wire format where the dialect has none of
     /// its own. `None` if the runtime cannot make its messages: ids, sizes and layouts are all there is.
     pub rust_name: Option<&'static str>,
@@ -428,6 +431,7 @@ static APPLE: Language = Language {
 /// `gnu-i386`: GNU Mach on i386.
 pub static GNU_I386: Abi = Abi {
     facts: Facts::GNU_I386,
+    facts_in_kernel: Facts::GNU_I386.in_kernel(),
     rust_name: Some("GnuI386"),
     targets: &[&target::GNU_I386],
     built_in: &[
@@ -452,6 +456,7 @@ pub static GNU_I386_2021: Abi = Abi {
 /// `gnu-x86_64`: GNU Mach on x86_64 since 2023.
 pub static GNU_X86_64: Abi = Abi {
     facts: Facts::GNU_X86_64,
+    facts_in_kernel: Facts::GNU_X86_64.in_kernel(),
     rust_name: Some("GnuX86_64"),
     targets: &[&target::GNU_X86_64],
     built_in: &[
@@ -468,6 +473,7 @@ pub static GNU_X86_64: Abi = Abi {
 /// `gnu-x86_64-2022`: GNU Mach on x86_64 until 2023, which Debian 12 still has.
 pub static GNU_X86_64_2022: Abi = Abi {
     facts: Facts::GNU_X86_64_2022,
+    facts_in_kernel: Facts::GNU_X86_64_2022.in_kernel(),
     rust_name: Some("GnuX86_64Of2022"),
     built_in: &[
         ("char", 8, 8),
@@ -482,6 +488,7 @@ pub static GNU_X86_64_2022: Abi = Abi {
 /// `cmu-32`: CMU Mach 3, whose messages are those of `gnu-i386`.
 pub static CMU_32: Abi = Abi {
     facts: Facts { name: "cmu-32", ..Facts::GNU_I386 },
+    facts_in_kernel: Facts::GNU_I386.in_kernel(),
     rust_name: Some("GnuI386"),
     targets: &[&target::MACH_I386],
     built_in: &[],
@@ -492,6 +499,7 @@ pub static CMU_32: Abi = Abi {
 /// its kernels know no right that can be used only once: the runtime has no messages for it.
 pub static MACH_25: Abi = Abi {
     facts: Facts::MACH_25,
+    facts_in_kernel: Facts::MACH_25.in_kernel(),
     rust_name: None,
     targets: &[&target::MACH_I386],
     built_in: &[],
@@ -501,6 +509,7 @@ pub static MACH_25: Abi = Abi {
 /// `osf-32`: OSF Mach on i386.
 pub static OSF_32: Abi = Abi {
     facts: Facts::OSF_32,
+    facts_in_kernel: Facts::OSF_32.in_kernel(),
     rust_name: Some("Osf32"),
     targets: &[&target::MACH_I386],
     built_in: &[],
@@ -510,6 +519,7 @@ pub static OSF_32: Abi = Abi {
 /// `apple-32`: Apple's kernels, tasks of 32 bits.
 pub static APPLE_32: Abi = Abi {
     facts: Facts::APPLE_32,
+    facts_in_kernel: Facts::APPLE_32.in_kernel(),
     rust_name: Some("Apple32"),
     targets: &[&target::APPLE_I386],
     built_in: &[],
@@ -519,6 +529,7 @@ pub static APPLE_32: Abi = Abi {
 /// `apple-64`: Apple's kernels, tasks of 64 bits.
 pub static APPLE_64: Abi = Abi {
     facts: Facts::APPLE_64,
+    facts_in_kernel: Facts::APPLE_64.in_kernel(),
     rust_name: Some("Apple64"),
     targets: &[&target::APPLE_ARM64, &target::APPLE_X86_64],
     built_in: &[],

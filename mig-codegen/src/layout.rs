@@ -20,26 +20,17 @@ pub(crate) use untyped::descriptor_text;
 
 /// Fills in the messages of every routine. Errors: a message that is too large.
 pub(crate) fn lay_out(interface: &mut Interface, diagnostics: &mut Diagnostics) {
-    let mut facts = interface.abi.facts;
-    let side = match (interface.kernel_server, interface.kernel_user) {
-        (true, _) => typed::Side::KernelServer,
-        (false, true) => typed::Side::KernelUser,
-        (false, false) => typed::Side::Users,
-    };
-    if facts.family == Family::Typed && side != typed::Side::Users {
-        // In a kernel a port is a pointer.
-        facts.port = facts.pointer;
-    }
-    let facts = &facts;
+    let facts = interface.facts();
+    let kernel_serves = interface.kernel_server;
     let request = |routine: &Routine| -> Result<Message, TooLarge> {
         match facts.family {
-            Family::Typed => typed::request(facts, routine, side),
+            Family::Typed => typed::request(facts, routine, kernel_serves),
             Family::Untyped => untyped::request(facts, routine),
         }
     };
     let reply = |routine: &Routine| -> Result<Message, TooLarge> {
         match facts.family {
-            Family::Typed => typed::reply(facts, routine, side),
+            Family::Typed => typed::reply(facts, routine, kernel_serves),
             Family::Untyped => untyped::reply(facts, routine),
         }
     };

@@ -8,7 +8,7 @@ use mig_parser::ast::{ImportKind, RoutineKind};
 use mig_parser::source::Span;
 
 #[doc(inline)]
-pub use mig_abi::TrailerField;
+pub use mig_abi::{Facts, TrailerField};
 
 pub use self::form::{Extent, Form, Memory, Plain, Rights};
 pub use self::message::{
@@ -55,6 +55,16 @@ pub struct Import {
 }
 
 impl Interface {
+    /// Where what is in its messages: those of tasks, or those of a kernel that is one side of it.
+    pub fn facts(&self) -> &'static Facts {
+        if self.is_in_kernel() { &self.abi.facts_in_kernel } else { &self.abi.facts }
+    }
+
+    /// True if one side is a kernel, so that ports are addresses.
+    pub fn is_in_kernel(&self) -> bool {
+        self.kernel_user || self.kernel_server
+    }
+
     /// The same with this before the names of both sides' functions and of the demux function, as MIG's
     /// option `-prefix` has it.
     pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {

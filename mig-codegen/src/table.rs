@@ -150,7 +150,7 @@ impl AbiTable {
             base: interface.base,
             abi: interface.abi.name().to_owned(),
             demux: interface.demux.clone(),
-            error_reply_size: interface.abi.facts.error_reply as u32,
+            error_reply_size: interface.facts().error_reply as u32,
             routines: interface.routines.iter().map(RoutineTable::of).collect(),
         }
     }
@@ -228,7 +228,7 @@ pub fn abi_text(interface: &Interface) -> String {
         interface.base,
         interface.demux,
         interface.abi.name(),
-        interface.abi.facts.error_reply,
+        interface.facts().error_reply,
     );
     for routine in &interface.routines {
         let kind = keyword(routine.kind);

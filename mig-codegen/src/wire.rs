@@ -11,8 +11,6 @@ pub(crate) const BYTE: u32 = MessageType::BYTE.0 as u32;
 /// A structure is plain data, and its type is written down in typed messages only.
 const INTEGER_64: u32 = MessageType::INTEGER_64.0 as u32;
 pub(crate) const STRING_C: u32 = MessageType::STRING_C.0 as u32;
-/// Bits of a port in memory out of line, on every ABI: its name.
-const PORT_NAME_BITS: u32 = 32;
 
 /// What a type word says about a value: of a counted array, about one of its elements.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,7 @@ impl Wire {
                 sent: port.sender.map(|sent| sent as u32),
                 received: port.receiver.map(|received| received as u32),
                 bits: u32::try_from(facts.port).ok()?.checked_mul(8)?,
-                out_of_line_bits: PORT_NAME_BITS,
+                out_of_line_bits: u32::try_from(facts.port_name).ok()?.checked_mul(8)?,
                 number: 1,
             },
             TypeKind::FixedString { size, whole: true } => {

@@ -71,27 +71,33 @@ fn a_time_out_may_be_called_like_a_variable() {
     }
 }
 
-/// Its stubs would need the kernel's own types; so would those of a kernel that sends arrays of ports where
-/// these have 64 bits.
+/// One side of it is a kernel, to which ports are addresses: its stubs have an ABI of their own.
 #[test]
-fn a_server_in_a_kernel_has_ids_and_sizes() {
+fn a_side_in_a_kernel_has_stubs_of_the_kernels_abi() {
     let interface = |kernel: &str| {
         format!(
             "subsystem {kernel} s 10; type p_t = MACH_MSG_TYPE_COPY_SEND; type a_t = ^array[] of p_t;
              routine f(p : p_t; out a : a_t);"
         )
     };
-    for (kernel, abi, stubs) in [
-        ("", "gnu-x86_64", true),
-        ("KernelServer", "gnu-i386", false),
-        ("KernelServer", "gnu-x86_64", false),
-        ("KernelUser", "gnu-i386", true),
-        ("KernelUser", "gnu-x86_64", false),
+    for (abi, name) in [
+        ("gnu-i386", "GnuI386"),
+        ("gnu-x86_64", "GnuX86_64"),
+        ("gnu-x86_64-2022", "GnuX86_64Of2022"),
+        ("cmu-32", "GnuI386"),
+        ("osf-32", "Osf32"),
+        ("apple-32", "Apple32"),
+        ("apple-64", "Apple64"),
     ] {
-        let rust = text(&interface(kernel), abi).unwrap();
-        assert!(rust.contains("pub const F: i32 = 10;"));
-        assert_eq!(rust.contains("pub fn f<K"), stubs, "{kernel} {abi}");
-        assert_eq!(rust.contains("pub mod size"), !stubs, "{kernel} {abi}");
+        for kernel in ["", "KernelUser", "KernelServer"] {
+            let rust = text(&interface(kernel), abi).unwrap();
+            let alias = match kernel {
+                "" => format!("pub type Abi = rt::abi::{name};"),
+                _ => format!("pub type Abi = rt::abi::InKernel<rt::abi::{name}>;"),
+            };
+            assert!(rust.contains(&alias), "{kernel} {abi}: {rust}");
+            assert!(rust.contains("pub fn f<K") && rust.contains("pub trait "), "{kernel} {abi}");
+        }
     }
 }
 

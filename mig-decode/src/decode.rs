@@ -132,7 +132,7 @@ pub(crate) fn unknown(facts: &Facts, bytes: &[u8]) -> Decoded {
 ///
 /// If it is to be the reply of a routine that has none.
 pub fn decode_as(interface: &Interface, routine: &Routine, kind: MessageKind, bytes: &[u8]) -> Decoded {
-    let facts = &interface.abi.facts;
+    let facts = interface.facts();
     let table = match kind {
         MessageKind::Request => &routine.request,
         MessageKind::Reply => routine.reply.as_ref().expect("the routine has a reply"),

@@ -53,7 +53,7 @@ pub fn encode(
             routine.reply.as_ref().ok_or_else(|| format!("`{}` has no reply", routine.name))?
         }
     };
-    let facts = &interface.abi.facts;
+    let facts = interface.facts();
     check_names(routine, table, arguments)?;
     let mut writer =
         Writer { facts, routine, arguments, bytes: Vec::new(), written: HashMap::new(), complex: false };

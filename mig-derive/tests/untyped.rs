@@ -488,7 +488,7 @@ trait Wide {
     fn is_wide() -> bool;
 }
 
-impl<A: mig_runtime::abi::Abi> Wide for Local<A> {
+impl<A: mig_runtime::abi::TaskAbi> Wide for Local<A> {
     fn is_wide() -> bool {
         A::FACTS.pointer == 8
     }

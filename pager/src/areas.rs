@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{KernReturn, Kernel, Name, SendRight};
+use mig_runtime::{KernReturn, Kernel, NameOf, SendRight};
 
 use crate::store::superblock::HeaderError;
 use crate::store::{Disk, Runs, Store as _, SwapStore, VolumeError, VolumeInfo, Volumes};
@@ -105,13 +105,13 @@ pub struct PagingSpace<K: Kernel, V: Devices<K>, P: Platform> {
     devices: V,
     volumes: Arc<Volumes<Runs<V::Disk>, P>>,
     /// The areas that are parts of devices, so that none is used twice.
-    storage: Mutex<P, Vec<Storage>>,
+    storage: Mutex<P, Vec<Storage<NameOf<K>>>>,
     kernel: core::marker::PhantomData<fn(K)>,
 }
 
-struct Storage {
+struct Storage<N> {
     name: String,
-    device: Name,
+    device: N,
     runs: Vec<(u64, u64)>,
 }
 
@@ -185,7 +185,7 @@ impl<K: Kernel, V: Devices<K>, P: Platform> Areas<K> for PagingSpace<K, V, P> {
         let meets = |one: &(u64, u64), other: &(u64, u64)| {
             one.0 < other.0.saturating_add(other.1) && other.0 < one.0.saturating_add(one.1)
         };
-        let is_used = |used: &Storage| {
+        let is_used = |used: &Storage<_>| {
             used.device == port && used.runs.iter().any(|used| runs.iter().any(|run| meets(used, run)))
         };
         if storage.iter().any(is_used) {

@@ -3,10 +3,13 @@
 //! The facts are those of `mig-abi`, with which `mig-codegen` lays messages out, so the two cannot drift
 //! apart.
 
+use core::marker::PhantomData;
+
 #[doc(inline)]
 pub use mig_abi::{Facts, Family, NDR, System, TypeWords};
 
 use crate::kern_return::{KernReturn, OnSystem};
+use crate::kernel::{Name, PortAddress, PortName};
 
 pub use crate::message::trailer::Trailer;
 pub use crate::message::{Format, Typed, Untyped};
@@ -23,7 +26,15 @@ pub trait Abi: sealed::Sealed + Copy + Send + Sync + 'static {
 
     /// Its family: [`Typed`] or [`Untyped`].
     type Format: Format;
+
+    /// What ports are called in its messages: by a [`Name`], except in those [in a kernel](InKernel).
+    type Name: PortName;
 }
+
+/// An ABI of tasks, to which ports have names: all but those [in a kernel](InKernel).
+pub trait TaskAbi: Abi<Name = Name> {}
+
+impl<A: Abi<Name = Name>> TaskAbi for A {}
 
 macro_rules! impl_abi {
     ($abi:ident, $format:ident, $facts:expr) => {
@@ -31,6 +42,7 @@ macro_rules! impl_abi {
 
         impl Abi for $abi {
             type Format = $format;
+            type Name = Name;
             const FACTS: Facts = $facts;
         }
 
@@ -74,6 +86,22 @@ impl_abi!(Apple32, Untyped, Facts::APPLE_32);
 pub struct Apple64;
 
 impl_abi!(Apple64, Untyped, Facts::APPLE_64);
+
+/// An ABI as the kernel itself has its messages, for a kernel that sends (`subsystem KernelUser`) or serves
+/// (`subsystem KernelServer`): rights are addresses of ports.
+///
+/// On GNU Mach a message in the kernel has the header and the type words of any other; a port has as many
+/// bytes as an address, out of line too. On XNU of 64 bits its header has 32 bytes and its descriptors 16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InKernel<A>(PhantomData<A>);
+
+impl<A: TaskAbi> sealed::Sealed for InKernel<A> {}
+
+impl<A: TaskAbi> Abi for InKernel<A> {
+    type Format = A::Format;
+    type Name = PortAddress;
+    const FACTS: Facts = A::FACTS.in_kernel();
+}
 
 /// GNU Mach's ABI for a target with addresses of this size, whatever its system is: for what is written for
 /// GNU Mach and tested elsewhere.

@@ -12,7 +12,7 @@ pub use zerocopy;
 pub use crate::abi;
 pub use crate::client::{CallError, CallOptions, SendOptions, routine};
 pub use crate::kern_return::KernReturn;
-pub use crate::kernel::{Kernel, Name};
+pub use crate::kernel::{Kernel, Name, PortAddress};
 pub use crate::memory::{Copying, Elements, OolArg, OolMemory, array_vec};
 pub use crate::message::layout;
 pub use crate::message::{AuditToken, SecurityToken, Seqno};

@@ -102,7 +102,7 @@ mod server;
 
 pub use client::{Answer, CallError, CallErrorKind, CallOptions, SendOptions, Unsent};
 pub use kern_return::KernReturn;
-pub use kernel::{Kernel, Name, Notification};
+pub use kernel::{Kernel, Name, NameOf, Notification, PortAddress, PortName};
 pub use memory::{Array, Copying, Elements, OolArg, OolMemory, Plain, array_vec};
 pub use message::{AuditToken, SecurityToken, Seqno};
 pub use message::{Body, Builder, Complex, Descriptor, Malformed, MsgBuf, Shape};

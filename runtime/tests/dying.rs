@@ -7,7 +7,7 @@ use std::sync::Mutex;
 mod families;
 
 use families::Words;
-use mig_runtime::abi::{Abi, Apple64, Family, GnuI386, GnuX86_64};
+use mig_runtime::abi::{Apple64, Family, GnuI386, GnuX86_64, TaskAbi};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{
@@ -21,16 +21,16 @@ const EXCHANGE: i32 = 800;
 const LATER: i32 = 801;
 
 /// Bytes of a message with a right and memory.
-const fn size<A: Abi>(reply: bool) -> usize {
+const fn size<A: TaskAbi>(reply: bool) -> usize {
     let header = A::FACTS.header;
     match (A::FACTS.family, A::FACTS.pointer) {
         (Family::Typed, 8) => header + if reply { 16 } else { 0 } + 16 + 16,
         (Family::Typed, _) => header + if reply { 8 } else { 0 } + 8 + 16,
-        (Family::Untyped, _) => header + 4 + 12 + A::FACTS.memory_descriptor(),
+        (Family::Untyped, _) => header + 4 + 12 + A::FACTS.memory_descriptor,
     }
 }
 
-fn shape<A: Abi>(reply: bool) -> Shape {
+fn shape<A: TaskAbi>(reply: bool) -> Shape {
     Shape::new(size::<A>(reply), size::<A>(reply), Complex::Always)
 }
 
@@ -41,7 +41,7 @@ fn memory<A: Words>(message: &mut Builder<'_, Local<A>>, task: &Local<A>) {
 /// What a server does in the middle of a routine.
 type Hook = Box<dyn FnMut() + Send>;
 
-struct Exchange<A: Abi> {
+struct Exchange<A: TaskAbi> {
     during: Mutex<Option<Hook>>,
     later: Mutex<Vec<ReplyTo<Local<A>>>>,
 }
@@ -90,7 +90,7 @@ impl<A: Words> Subsystem<Local<A>> for &Exchange<A> {
     }
 }
 
-struct World<A: Abi> {
+struct World<A: TaskAbi> {
     host: Host<A>,
     server: Local<A>,
     port: ReceiveRight<Local<A>>,
@@ -98,7 +98,7 @@ struct World<A: Abi> {
 }
 
 /// A client with the server's port and one of its own.
-struct Client<A: Abi> {
+struct Client<A: TaskAbi> {
     task: Local<A>,
     to: SendRight<Local<A>>,
 }

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Typed, Untyped};
+use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, TaskAbi, Typed, Untyped};
 use mig_runtime::kernel::local::{Census, Local};
 use mig_runtime::{
     AnyRight, Body, Builder, CallOptions, Complex, Copying, Descriptor, Dest, KernReturn, Malformed, MsgBuf,
@@ -14,7 +14,7 @@ use mig_runtime::{
 };
 
 /// A task with a right that is the victim, and a region.
-struct Victim<A: Abi> {
+struct Victim<A: TaskAbi> {
     task: Local<A>,
     port: ReceiveRight<Local<A>>,
     right: SendRight<Local<A>>,
@@ -22,7 +22,7 @@ struct Victim<A: Abi> {
     census: Census,
 }
 
-impl<A: Abi> Victim<A> {
+impl<A: TaskAbi> Victim<A> {
     fn new() -> Self {
         let task = Local::new();
         let port = ReceiveRight::allocate(&task).unwrap();
@@ -87,7 +87,7 @@ const ADDRESS: u64 = 1;
 type Attempt<'a, A> = &'a dyn Fn(&mut Builder<'_, Local<A>>);
 
 /// Runs a check on two ABIs of a family.
-fn both<A: Abi, B: Abi>(one: fn(&Victim<A>), other: fn(&Victim<B>)) {
+fn both<A: TaskAbi, B: TaskAbi>(one: fn(&Victim<A>), other: fn(&Victim<B>)) {
     one(&Victim::new());
     other(&Victim::new());
 }
@@ -105,7 +105,7 @@ fn no_type_word_of_data_is_that_of_a_right() {
 /// Whatever the type word says of addresses, data is data.
 #[test]
 fn data_is_in_the_message() {
-    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Typed>>(victim: &Victim<A>) {
         let given = Type::out_of_line(9, 8).deallocate().with_number(8);
         victim.build(|request| {
             request.move_send(victim.right.try_clone().unwrap());
@@ -133,7 +133,7 @@ fn data_is_in_the_message() {
 /// Bytes that no type word counts would be the next type word.
 #[test]
 fn a_type_word_counts_all_of_its_data() {
-    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Typed>>(victim: &Victim<A>) {
         let start =
             |request: &mut Builder<'_, Local<A>>| request.move_send(victim.right.try_clone().unwrap());
         // Elements of 8 and of no bytes.
@@ -189,7 +189,7 @@ fn what_a_short_type_word_has_no_room_for_is_not_cut_off() {
 
 #[test]
 fn a_reader_takes_what_the_type_word_says() {
-    fn check<A: Abi<Format = Typed>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Typed>>(victim: &Victim<A>) {
         // Behind the data that is left a right of any name could stand.
         let build = |request: &mut Builder<'_, Local<A>>| {
             request.move_send(victim.right.try_clone().unwrap());
@@ -228,7 +228,7 @@ fn descriptor(kind: u8) -> [u8; 16] {
 
 #[test]
 fn descriptors_are_owed_and_counted() {
-    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Untyped>>(victim: &Victim<A>) {
         let task = &victim.task;
         let right = || victim.right.try_clone().unwrap();
         let memory = || OolMemory::allocate(task, 8).unwrap();
@@ -288,7 +288,7 @@ fn descriptors_are_owed_and_counted() {
 
 #[test]
 fn a_reply_owes_its_descriptors_too() {
-    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Untyped>>(victim: &Victim<A>) {
         let mut buffer = MsgBuf::<256>::new();
         let mut reply = Reply::new(&victim.task, buffer.words());
         let encoded = reply.encode::<256>(|reply| {
@@ -306,7 +306,7 @@ fn a_reply_owes_its_descriptors_too() {
 /// Data that is read before the descriptors would leave the sender's data in their place.
 #[test]
 fn no_data_is_read_while_descriptors_are_left() {
-    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Untyped>>(victim: &Victim<A>) {
         let found = victim.read(
             |request| {
                 request.descriptors(1);
@@ -330,7 +330,7 @@ fn no_data_is_read_while_descriptors_are_left() {
 /// nobody has written.
 #[test]
 fn a_reply_is_written_by_its_own_builder() {
-    fn check<A: Abi>(victim: &Victim<A>) {
+    fn check<A: TaskAbi>(victim: &Victim<A>) {
         let other: &'static mut MsgBuf<512> = Box::leak(Box::new(MsgBuf::new()));
         let mut buffer = MsgBuf::<256>::new();
         let mut reply = Reply::new(&victim.task, buffer.words());
@@ -350,7 +350,7 @@ fn a_reply_is_written_by_its_own_builder() {
 /// A name means something in one task only; here two tasks have the same.
 #[test]
 fn rights_of_another_task_are_not_taken_for_those_of_this_one() {
-    fn check<A: Abi>(victim: &Victim<A>) {
+    fn check<A: TaskAbi>(victim: &Victim<A>) {
         let foreign = Victim::<A>::new();
         assert_eq!((foreign.port.name(), foreign.right.name()), (victim.port.name(), victim.right.name()));
         let mut buffer = MsgBuf::<256>::new();
@@ -388,7 +388,7 @@ fn rights_of_another_task_are_not_taken_for_those_of_this_one() {
 /// A word of data in the header would be a disposition, and the name of a port to receive from.
 #[test]
 fn data_is_no_destination_and_no_reply_port() {
-    fn check<A: Abi>(victim: &Victim<A>) {
+    fn check<A: TaskAbi>(victim: &Victim<A>) {
         // With the five bits of 17, and those of the receive right's name.
         let word = || AnyRight::Data(Word::new(0x31, victim.port.name().0).unwrap());
         let mut buffer = MsgBuf::<256>::new();
@@ -411,7 +411,7 @@ fn data_is_no_destination_and_no_reply_port() {
 /// Messages of any size and number of descriptors, as a program sends them that passes on what it is given.
 #[test]
 fn descriptors_are_taken_by_their_kind() {
-    fn check<A: Abi<Format = Untyped>>(victim: &Victim<A>) {
+    fn check<A: TaskAbi<Format = Untyped>>(victim: &Victim<A>) {
         let task = &victim.task;
         let right = || victim.right.try_clone().unwrap();
         let port = ReceiveRight::allocate(task).unwrap();

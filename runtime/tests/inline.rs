@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
 use std::thread::{self, ThreadId};
 
-use mig_runtime::abi::{Abi, Apple64, GnuX86_64};
+use mig_runtime::abi::{Apple64, GnuX86_64, TaskAbi};
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Holding;
 use mig_runtime::{
@@ -337,7 +337,7 @@ fn a_panic_is_the_servers_own() {
 }
 
 /// Calls, with their replies: the reply is there when the client begins to wait for it.
-fn calls<A: Abi>() {
+fn calls<A: TaskAbi>() {
     let host: Host<A> = Host::new();
     let (server, client) = (host.new_task("server"), host.new_task("client"));
     let before = server.census();

@@ -9,7 +9,7 @@ use fixture::memory_object_default::{
     CREATE, SeqnosMemoryObjectDefault, seqnos_memory_object_default_server,
 };
 use fixture::{Recorder, message, words};
-use mig_runtime::abi::{Abi, GnuI386, GnuX86_64, Typed};
+use mig_runtime::abi::{GnuI386, GnuX86_64, TaskAbi, Typed};
 use mig_runtime::kernel::RightKind::{self, Receive, Send, SendOnce};
 use mig_runtime::{
     AnyRight, Complex, KernReturn, Malformed, MsgBuf, OolMemory, Port, ReceiveRight, Received, Reply,
@@ -354,7 +354,7 @@ fn a_server_answers_and_receives_in_one_call() {
 
 #[test]
 fn variable_arguments() {
-    fn check<A: Abi<Format = Typed>>(array: &[u32], tail: &[u32]) -> Result<(Vec<u8>, i32), Malformed> {
+    fn check<A: TaskAbi<Format = Typed>>(array: &[u32], tail: &[u32]) -> Result<(Vec<u8>, i32), Malformed> {
         let kernel = Recorder::<A>::new();
         let mut buffer = MsgBuf::<256>::new();
         let body = words(&[array, tail].concat());
@@ -438,7 +438,7 @@ fn strings_end_where_they_should() {
 }
 
 /// An argument of a message in its received form, and the rights in it.
-fn argument<A: Abi<Format = Typed>>(
+fn argument<A: TaskAbi<Format = Typed>>(
     kind: u8,
     name: u32,
     len: u8,
@@ -490,7 +490,7 @@ fn argument<A: Abi<Format = Typed>>(
 }
 
 /// Reads arguments by guesses, and drops everything.
-fn read_somehow<A: Abi<Format = Typed>>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &[u8]) {
+fn read_somehow<A: TaskAbi<Format = Typed>>(kernel: &Recorder<A>, bits: u32, body: &[u8], guesses: &[u8]) {
     let mut buffer = MsgBuf::<8192>::new();
     let request = kernel.receive(&mut buffer, message::<A>(bits, REPLY, 9, 0, 1, body));
     let shape = Shape { min: A::FACTS.header, max: 8192, complex: Complex::Depends };
@@ -518,7 +518,7 @@ fn read_somehow<A: Abi<Format = Typed>>(kernel: &Recorder<A>, bits: u32, body: &
     }
 }
 
-fn exactly_once<A: Abi<Format = Typed>>(arguments: &[(u8, u8)], guesses: &[u8]) {
+fn exactly_once<A: TaskAbi<Format = Typed>>(arguments: &[(u8, u8)], guesses: &[u8]) {
     let kernel = Recorder::<A>::new();
     let (mut body, mut expected) = (vec![], vec![]);
     for (index, (kind, len)) in arguments.iter().enumerate() {
@@ -586,12 +586,16 @@ fn numbers_that_wrap_around_in_c() {
     const ARRAY: Type = Type::inline(2, 32, 1).long();
     const STRUCTS: Type = Type::out_of_line(2, 32);
     /// Two elements, under a number that says so in C.
-    fn body<A: Abi<Format = Typed>>(bits: u32, number: u32) -> Vec<u8> {
+    fn body<A: TaskAbi<Format = Typed>>(bits: u32, number: u32) -> Vec<u8> {
         assert_eq!(number.wrapping_mul(bits / 8), 8, "two words for C");
         let word = Type::inline(2, bits as u16, number).long().word::<A>();
         [&word[..ARRAY.word_len::<A>()], &words(&[1, 2])].concat()
     }
-    fn read<A: Abi<Format = Typed>>(bits: u32, number: u32, indefinite: bool) -> Result<usize, Malformed> {
+    fn read<A: TaskAbi<Format = Typed>>(
+        bits: u32,
+        number: u32,
+        indefinite: bool,
+    ) -> Result<usize, Malformed> {
         let kernel = Recorder::<A>::new();
         let mut buffer = MsgBuf::<256>::new();
         let request = kernel.receive(&mut buffer, message::<A>(0, 0, 9, 0, 1, &body::<A>(bits, number)));
@@ -606,7 +610,7 @@ fn numbers_that_wrap_around_in_c() {
             (_, true) => body.indefinite::<u64>(Type::out_of_line(2, bits)).map(|array| array.len()),
         }
     }
-    fn check<A: Abi<Format = Typed>>() {
+    fn check<A: TaskAbi<Format = Typed>>() {
         assert_eq!((read::<A>(32, 2, false), read::<A>(64, 1, true)), (Ok(2), Ok(1)));
         for times in 1..4 {
             let number = 2 + times * (1 << 30);

@@ -4,7 +4,7 @@
 mod fixture;
 
 use fixture::{REPLY_PORT, Recorder, message, words};
-use mig_runtime::abi::{Abi, GnuI386, GnuX86_64, Typed};
+use mig_runtime::abi::{GnuI386, GnuX86_64, TaskAbi, Typed};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::{
     AnyRight, CallError, CallErrorKind, CallOptions, Complex, Copying, Dest, KernReturn, MsgBuf, OolArg,
@@ -63,7 +63,7 @@ fn create_is_64_bytes_on_i386() {
 
 #[test]
 fn scalars() {
-    fn send<A: Abi<Format = Typed>>() -> Vec<u8> {
+    fn send<A: TaskAbi<Format = Typed>>() -> Vec<u8> {
         let kernel = Recorder::<A>::new();
         let mut buffer = MsgBuf::<128>::new();
         let mut request = buffer.request(&kernel);
@@ -108,7 +108,7 @@ fn kernels_set_the_deallocate_bit_of_a_right() {
 }
 
 /// What a request with these arguments looks like after its header, and whether it is complex.
-fn body<A: Abi<Format = Typed>>(
+fn body<A: TaskAbi<Format = Typed>>(
     build: impl FnOnce(&mut mig_runtime::Builder<'_, Recorder<A>>, &Recorder<A>) -> Result<(), KernReturn>,
 ) -> (Vec<u8>, bool) {
     let kernel = Recorder::<A>::new();
@@ -123,7 +123,7 @@ fn body<A: Abi<Format = Typed>>(
 
 #[test]
 fn strings() {
-    fn strings<A: Abi<Format = Typed>>() -> Vec<u8> {
+    fn strings<A: TaskAbi<Format = Typed>>() -> Vec<u8> {
         let (bytes, complex) = body::<A>(|request, _| {
             request.fixed_string(Type::inline(12, 8, 20), c"fix")?;
             request.string(Type::inline(12, 8, 20), c"var", 20)
@@ -199,7 +199,7 @@ fn given_memory_is_gone_wherever_it_went() {
 
 #[test]
 fn the_deallocate_bit_says_whether_memory_is_given() {
-    fn first<A: Abi<Format = Typed>>(give: bool) -> [u8; 4] {
+    fn first<A: TaskAbi<Format = Typed>>(give: bool) -> [u8; 4] {
         static BYTES_3: [u8; 100] = [3; 100];
         let (body, complex) = body::<A>(|request, kernel| {
             let memory = OolMemory::allocate(kernel, 100)?;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mig_runtime::abi::{Abi, Apple64, GnuX86_64};
+use mig_runtime::abi::{Apple64, GnuX86_64, TaskAbi};
 use mig_runtime::kernel::local::Local;
 use mig_runtime::kernel::{Kernel, Name};
 use mig_runtime::{
@@ -11,7 +11,7 @@ use mig_runtime::{
 };
 
 /// How an array out of line is written and read, in each family.
-trait Memory: Abi + Sized {
+trait Memory: TaskAbi + Sized {
     fn write(message: &mut mig_runtime::Builder<'_, Local<Self>>, rights: PortArray<'static, Local<Self>>);
     fn read(body: &mut Body<'_, Local<Self>>) -> Rights<Local<Self>, SendRight<Local<Self>>>;
 }
@@ -61,7 +61,7 @@ fn with_rights<A: Memory>(test: impl FnOnce(Rights<Local<A>, SendRight<Local<A>>
     assert_eq!(task.census(), before, "rights and memory before and after");
 }
 
-fn seen<K: Kernel>(rights: &Rights<K, SendRight<K>>) -> Vec<Name> {
+fn seen<K: Kernel<Abi: TaskAbi>>(rights: &Rights<K, SendRight<K>>) -> Vec<Name> {
     let mut names = Vec::new();
     rights.visit(|right| names.push(right.name()));
     names

@@ -5,7 +5,7 @@ mod fixture;
 
 use families::Words;
 use fixture::Recorder;
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Untyped};
+use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, TaskAbi, Untyped};
 use mig_runtime::kernel::RightKind::{Receive, Send, SendOnce};
 use mig_runtime::kernel::local::{Census, Host, Local};
 use mig_runtime::{
@@ -91,14 +91,14 @@ fn what_is_released_depends_on_the_code() {
 }
 
 /// A server, a client, and a right of the client to a port that nobody reads from.
-struct Pair<A: Abi> {
+struct Pair<A: TaskAbi> {
     server: Local<A>,
     client: Local<A>,
     port: ReceiveRight<Local<A>>,
     to: SendRight<Local<A>>,
 }
 
-impl<A: Abi> Pair<A> {
+impl<A: TaskAbi> Pair<A> {
     fn new() -> Self {
         let host: Host<A> = Host::new();
         let (server, client) = (host.new_task("server"), host.new_task("client"));
@@ -159,7 +159,7 @@ fn a_right_that_is_refused_releases_nothing_twice() {
 /// Memory that was copied physically comes back as new memory without a deallocate bit.
 #[test]
 fn physical_copies_that_come_back_are_released() {
-    fn check<A: Abi<Format = Untyped>>() {
+    fn check<A: TaskAbi<Format = Untyped>>() {
         let pair = Pair::<A>::new();
         pair.fill_the_queue();
         let before = pair.client.census();

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mig_codegen::model::{Interface, MessageKind, Routine, TypeKind};
-use mig_runtime::{KernReturn, Name, Receive, Received, Reply};
+use mig_runtime::abi::{InKernel, TaskAbi};
+use mig_runtime::{KernReturn, PortName, Receive, Received, Reply};
 
 use crate::c_calls::{self, Flight};
 use crate::convert::{Make, See};
@@ -161,11 +162,35 @@ const SEQNO: u32 = 0x51;
 /// What C's stacks and buffers are filled with.
 const FILLS: [u8; 2] = [0, 0xa5];
 
+/// Calls a client function of ours.
+fn our_call<A: Known>(
+    bindings: &dyn Bindings<A>,
+    routine: &Routine,
+    given: &Values,
+    answer: Result<Flight, u32>,
+) -> OurCall {
+    let kernel = Wire::<A>::new();
+    kernel.answer(move |_| answer.clone().map_err(|code| KernReturn(code as i32)));
+    let work = || bindings.call(&routine.name, &kernel, given);
+    let outcome = match caught(work) {
+        Ok(Ok(results)) => Outcome::Taken(agreed(routine, &results)),
+        Ok(Err(code)) => Outcome::Refused(code.0 as u32),
+        Err(message) => Outcome::Panic(message),
+    };
+    let sent = kernel.take_sent().into_iter().next();
+    OurCall { sent, outcome, destroyed: kernel.destroyed_reply_ports(), left: kernel.census() }
+}
+
 /// The comparison of one interface.
-pub struct Comparison<'a, A: Known> {
+pub struct Comparison<'a, A: Known + TaskAbi>
+where
+    InKernel<A>: Known,
+{
     job: &'a Job,
     interface: &'a Interface,
     bindings: &'a dyn Bindings<A>,
+    /// The same with the client in a kernel.
+    in_kernel: Option<&'a dyn Bindings<InKernel<A>>>,
     programs: Programs,
     /// The routines without a C server stub.
     broken: Vec<String>,
@@ -196,13 +221,17 @@ impl Programs {
 /// # Errors
 ///
 /// What went wrong apart from a difference.
-pub fn compare<A: Known>(
+pub fn compare<A: Known + TaskAbi>(
     job: &Job,
     packages: &Path,
     units: &Path,
     bindings: Option<&dyn Bindings<A>>,
+    in_kernel: Option<&dyn Bindings<InKernel<A>>>,
     tally: &mut Tally,
-) -> Result<(), String> {
+) -> Result<(), String>
+where
+    InKernel<A>: Known,
+{
     let folder = units.join(job.name());
     let interface = job.interface(packages)?;
     tally.variants += 1;
@@ -223,14 +252,18 @@ pub fn compare<A: Known>(
     if job.variant != Variant::KernelUser {
         tally.broken.extend(broken.into_iter().map(|broken| (job.name(), broken)));
     }
-    let mut comparison = Comparison { job, interface: &interface, bindings, programs, broken: names, tally };
+    let mut comparison =
+        Comparison { job, interface: &interface, bindings, in_kernel, programs, broken: names, tally };
     for routine in &interface.routines {
         comparison.routine(routine).map_err(failed)?;
     }
     Ok(())
 }
 
-impl<A: Known> Comparison<'_, A> {
+impl<A: Known + TaskAbi> Comparison<'_, A>
+where
+    InKernel<A>: Known,
+{
     fn routine(&mut self, routine: &Routine) -> io::Result<()> {
         for kind in Kind::ALL {
             let given = values(routine, Side::Request, kind);
@@ -321,9 +354,9 @@ impl<A: Known> Comparison<'_, A> {
         let two = self.c_call(routine, given, FILLS[1], answer.clone())?;
         self.tally.cases += 1;
         if self.job.variant == Variant::KernelUser {
-            // Its Rust side is nobody's; what it sends is compared with the slot table.
-            let Some(sent) = one.sent else { return Ok(None) };
+            let (Some(sent), Some(again)) = (one.sent, two.sent) else { return Ok(None) };
             self.table(routine, what, Side::Request, &sent);
+            self.sent_by_a_kernel(routine, given, answer, what, [&sent, &again]);
             return Ok(Some(sent));
         }
         let ours = self.our_call(routine, given, answer);
@@ -374,6 +407,29 @@ impl<A: Known> Comparison<'_, A> {
             self.expect_outcome(routine, what, "arguments in the C server", &from_c, &outcome);
         }
         Ok(one.sent)
+    }
+
+    /// Compares what a kernel's client sends with what C's have sent.
+    fn sent_by_a_kernel(
+        &mut self,
+        routine: &Routine,
+        given: &Values,
+        answer: Result<Flight, u32>,
+        what: &str,
+        c: [&Flight; 2],
+    ) {
+        let bindings = self.in_kernel.expect("a job of a kernel has its own generated code");
+        let ours = our_call(bindings, routine, given, answer);
+        self.expect_nothing_left(routine, what, &ours.left);
+        match ours.sent {
+            Some(mut sent) => {
+                // C leaves the reply port to `mach_msg_rpc_from_kernel`.
+                let wire::Shape { local_port, port, .. } = wire::shape(A::C);
+                sent.flight.bytes[local_port..local_port + port].fill(0);
+                self.expect_bytes(routine, what, "request of a kernel", c, &sent.flight);
+            }
+            None => self.fail(routine, what, "ours sends no request"),
+        }
     }
 
     fn expect_outcome(&mut self, routine: &Routine, what: &str, which: &str, c: &Outcome, ours: &Outcome) {
@@ -593,16 +649,7 @@ impl<A: Known> Comparison<'_, A> {
     }
 
     fn our_call(&self, routine: &Routine, given: &Values, answer: Result<Flight, u32>) -> OurCall {
-        let kernel = Wire::<A>::new();
-        kernel.answer(move |_| answer.clone().map_err(|code| KernReturn(code as i32)));
-        let work = || self.bindings.call(&routine.name, &kernel, given);
-        let outcome = match caught(work) {
-            Ok(Ok(results)) => Outcome::Taken(agreed(routine, &results)),
-            Ok(Err(code)) => Outcome::Refused(code.0 as u32),
-            Err(message) => Outcome::Panic(message),
-        };
-        let sent = kernel.take_sent().into_iter().next();
-        OurCall { sent, outcome, destroyed: kernel.destroyed_reply_ports(), left: kernel.census() }
+        our_call(self.bindings, routine, given, answer)
     }
 
     fn our_service(&self, routine: &Routine, request: &Flight, results: &Values, code: u32) -> OurService {
@@ -612,7 +659,7 @@ impl<A: Known> Comparison<'_, A> {
         let recorder = Recorder::new(&kernel, results, code);
         let work = || {
             let (mut storage, mut reply_storage) = (buffer(), buffer());
-            let received = Received::receive(&kernel, &mut storage, Receive::from(Name(1)));
+            let received = Received::receive(&kernel, &mut storage, Receive::from(PortName::from_word(1)));
             let mut received = received.expect("the buffer is large enough");
             let mut reply = Reply::new(&kernel, &mut reply_storage);
             let known = self.bindings.demux(&recorder, &mut received, &mut reply);

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use mig_runtime::kernel::{Name, RightKind};
+use mig_runtime::kernel::{Name, NameOf, PortName, RightKind};
 use mig_runtime::{
     AnyRight, ArrayRight, ArrayVec, DeadName, Elements, KernReturn, Kernel, OolArg, OolMemory, Port,
     PortArray, ReceiveRight, Rights, SendOnceRight, SendRight, Seqno,
@@ -19,10 +19,15 @@ pub trait World {
     fn kernel(&self) -> &Self::Kernel;
 
     /// Gives the task a right for the name in a value, and returns its name in the task.
-    fn grant(&self, kind: RightKind, value: u32) -> Name;
+    fn grant(&self, kind: RightKind, value: u32) -> NameOf<Self::Kernel>;
 
     /// The name in a value for a right that the task holds.
-    fn value(&self, kind: RightKind, name: Name) -> u32;
+    fn value(&self, kind: RightKind, name: NameOf<Self::Kernel>) -> u32;
+}
+
+/// The number of a port in a test, whether its name is one or an address.
+pub fn number(name: impl PortName) -> u32 {
+    name.word() as u32
 }
 
 /// A type of which a test can make a value.
@@ -93,7 +98,7 @@ impl<W: World> See<W> for Name {
 
 impl<W: World> See<W> for DeadName<W::Kernel> {
     fn see(&self, world: &W) -> Value {
-        self.name().see(world)
+        number(self.name()).see(world)
     }
 }
 
@@ -105,7 +110,7 @@ impl<W: World> See<W> for Seqno {
 
 impl<W: World> See<W> for Port<'_, W::Kernel> {
     fn see(&self, world: &W) -> Value {
-        self.name().see(world)
+        number(self.name()).see(world)
     }
 }
 
@@ -159,7 +164,7 @@ impl<W: World> See<W> for AnyRight<'_, W::Kernel> {
             AnyRight::MoveReceive(right) => right.see(world),
             AnyRight::MoveSend(right) => right.see(world),
             AnyRight::MoveSendOnce(right) => right.see(world),
-            other => Value { disposition: u32::from(other.disposition()), ..other.name().0.see(world) },
+            other => Value { disposition: u32::from(other.disposition()), ..number(other.name()).see(world) },
         }
     }
 }

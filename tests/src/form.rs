@@ -16,6 +16,11 @@ pub enum Form {
         /// 4 or 8.
         pointer: usize,
     },
+    /// The same in XNU itself, whose ports are addresses.
+    Xnu {
+        /// 4 or 8.
+        pointer: usize,
+    },
 }
 
 /// Bytes of the descriptor count (`mach_msg_body_t`).
@@ -40,6 +45,18 @@ impl Form {
                 port: 4,
                 pointer,
             },
+            Self::Xnu { pointer: 4 } => Self::Untyped { pointer: 4 }.shape(),
+            // With two addresses in its header.
+            Self::Xnu { pointer } => Shape {
+                header: 32,
+                local_port: 16,
+                seqno: 24,
+                id: 28,
+                type_word: 0,
+                alignment: 4,
+                port: pointer,
+                pointer,
+            },
         }
     }
 
@@ -48,8 +65,8 @@ impl Form {
     pub fn items(self, bytes: &[u8]) -> Option<Vec<Item>> {
         match self {
             Self::Typed(abi) => wire::items(abi, bytes),
-            Self::Untyped { .. } if u32_at(bytes, 0) & COMPLEX == 0 => Some(Vec::new()),
-            Self::Untyped { pointer } => descriptors(pointer, self.shape().header, bytes),
+            Self::Untyped { .. } | Self::Xnu { .. } if u32_at(bytes, 0) & COMPLEX == 0 => Some(Vec::new()),
+            Self::Untyped { .. } | Self::Xnu { .. } => self.descriptors(bytes),
         }
     }
 
@@ -59,8 +76,10 @@ impl Form {
         let Shape { header, alignment, .. } = self.shape();
         match self {
             Self::Typed(_) => bytes.truncate(bytes.len() - alignment),
-            Self::Untyped { .. } if bytes.len() < header + COUNT => bytes.resize(header + COUNT, 0),
-            Self::Untyped { .. } => {
+            Self::Untyped { .. } | Self::Xnu { .. } if bytes.len() < header + COUNT => {
+                bytes.resize(header + COUNT, 0)
+            }
+            Self::Untyped { .. } | Self::Xnu { .. } => {
                 let room = (bytes.len() - header - COUNT) / PORT_DESCRIPTOR;
                 let count = u32_at(bytes, header).saturating_sub(1).min(room as u32);
                 set_u32(bytes, header, count);
@@ -76,13 +95,25 @@ impl Form {
                 wire::set_field(abi, bytes, item, Field::Name, wire::arrives(item.name));
                 wire::set_field(abi, bytes, item, Field::Deallocate, u32::from(!item.inline));
             }
-            Self::Untyped { .. } => {
+            Self::Untyped { .. } | Self::Xnu { .. } => {
                 if item.is_port() {
                     bytes[item.offset + 10] = wire::arrives(item.name) as u8;
                 }
                 if !item.inline {
                     bytes[item.offset + 8] = u8::from(bytes[item.offset + 9] == 1);
                 }
+            }
+        }
+    }
+
+    /// Makes an item what a kernel that serves the request itself sees: the right that arrives, and the
+    /// deallocate bit as the sender wrote it.
+    pub fn copy_in(self, bytes: &mut [u8], item: &Item) {
+        match self {
+            _ if !item.is_port() => {}
+            Self::Typed(abi) => wire::set_field(abi, bytes, item, Field::Name, wire::arrives(item.name)),
+            Self::Untyped { .. } | Self::Xnu { .. } => {
+                bytes[item.offset + 10] = wire::arrives(item.name) as u8;
             }
         }
     }
@@ -104,53 +135,62 @@ impl Form {
     }
 }
 
-/// The descriptors of a complex message.
-fn descriptors(pointer: usize, header: usize, bytes: &[u8]) -> Option<Vec<Item>> {
-    let count = bytes.get(header..header + COUNT).map(|count| u32_at(count, 0))?;
-    let mut offset = header + COUNT;
-    let mut items = Vec::new();
-    for _ in 0..count {
-        let (item, end) = descriptor(pointer, bytes, offset)?;
-        items.push(item);
-        offset = end;
+impl Form {
+    /// The descriptors of a complex message.
+    fn descriptors(self, bytes: &[u8]) -> Option<Vec<Item>> {
+        let header = self.shape().header;
+        let count = bytes.get(header..header + COUNT).map(|count| u32_at(count, 0))?;
+        let mut offset = header + COUNT;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            let (item, end) = self.descriptor(bytes, offset)?;
+            items.push(item);
+            offset = end;
+        }
+        Some(items)
     }
-    Some(items)
-}
 
-/// A descriptor, and where the next one starts.
-fn descriptor(pointer: usize, bytes: &[u8], offset: usize) -> Option<(Item, usize)> {
-    let rest = &bytes[offset..];
-    let [deallocate, copy, disposition, kind] = *rest.get(8..12)?.first_chunk()?;
-    // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and the
-    // single bytes.
-    let (len, size_at) = if pointer == 8 { (16, 12) } else { (12, 4) };
-    let disposition = u32::from(disposition);
-    let port = Item {
-        offset,
-        name: disposition,
-        bits: 32,
-        number: 1,
-        inline: true,
-        long: false,
-        deallocate: false,
-        data: offset,
-        size: 4,
-    };
-    let number = if rest.len() < len { 0 } else { u32_at(rest, size_at) };
-    let outside = Item { number, inline: false, deallocate: deallocate != 0, size: pointer, ..port };
-    let (item, len) = match kind {
-        // MACH_MSG_PORT_DESCRIPTOR
-        0 => (port, PORT_DESCRIPTOR),
-        // MACH_MSG_OOL_DESCRIPTOR, MACH_MSG_OOL_VOLATILE_DESCRIPTOR
-        1 | 3 => (Item { name: 0, bits: 8, ..outside }, len),
-        // MACH_MSG_OOL_PORTS_DESCRIPTOR
-        2 => (outside, len),
-        // MACH_MSG_GUARDED_PORT_DESCRIPTOR: the name stands where others have the size.
-        4 => (Item { data: offset + size_at, ..port }, len),
-        _ => return None,
-    };
-    let known = (kind == 1 || kind == 3 || item.is_port()) && (item.inline || copy <= 3);
-    (known && len <= rest.len()).then_some((item, offset + len))
+    /// A descriptor, and where the next one starts.
+    fn descriptor(self, bytes: &[u8], offset: usize) -> Option<(Item, usize)> {
+        let Shape { pointer, port: name, .. } = self.shape();
+        let rest = &bytes[offset..];
+        let [deallocate, copy, disposition, kind] = *rest.get(8..12)?.first_chunk()?;
+        // `mach_msg_ool_descriptor64_t` has its size at the end, the one of 32 bits between the address and the
+        // single bytes.
+        let (len, size_at) = if pointer == 8 { (16, 12) } else { (12, 4) };
+        // XNU's own have one size, and a guarded port stands where any port does.
+        let (len, port_len, guarded_at) = match self {
+            Self::Xnu { .. } => (16, 16, 0),
+            _ => (len, PORT_DESCRIPTOR, size_at),
+        };
+        let disposition = u32::from(disposition);
+        let port = Item {
+            offset,
+            name: disposition,
+            bits: 8 * name as u32,
+            number: 1,
+            inline: true,
+            long: false,
+            deallocate: false,
+            data: offset,
+            size: name,
+        };
+        let number = if rest.len() < len { 0 } else { u32_at(rest, size_at) };
+        let outside = Item { number, inline: false, deallocate: deallocate != 0, size: pointer, ..port };
+        let (item, len) = match kind {
+            // MACH_MSG_PORT_DESCRIPTOR
+            0 => (port, port_len),
+            // MACH_MSG_OOL_DESCRIPTOR, MACH_MSG_OOL_VOLATILE_DESCRIPTOR
+            1 | 3 => (Item { name: 0, bits: 8, ..outside }, len),
+            // MACH_MSG_OOL_PORTS_DESCRIPTOR
+            2 => (outside, len),
+            // MACH_MSG_GUARDED_PORT_DESCRIPTOR: the name stands where others have the size.
+            4 => (Item { data: offset + guarded_at, ..port }, len),
+            _ => return None,
+        };
+        let known = (kind == 1 || kind == 3 || item.is_port()) && (item.inline || copy <= 3);
+        (known && len <= rest.len()).then_some((item, offset + len))
+    }
 }
 
 #[cfg(test)]

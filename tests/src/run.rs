@@ -11,13 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use mig_codegen::model::Interface;
-use mig_runtime::abi::{GnuI386, GnuX86_64};
+use mig_runtime::abi::{GnuI386, GnuX86_64, InKernel, TaskAbi};
 
 use crate::compare::{Bindings, compare};
 use crate::glue::glue;
 use crate::jobs::{self, Job};
 use crate::oracle::{CAbi, Variant, build, generate};
 use crate::tally::Tally;
+use crate::wire_kernel::Known;
 
 /// Compiles the C stubs of all jobs, each into a folder of its own below `units`. Those of a server that is a
 /// kernel are only made.
@@ -70,8 +71,8 @@ fn in_parallel<T: Sync, R: Send>(
 /// What cannot be generated or written.
 pub fn write_crate(jobs: &[(Job, Interface)], packages: &Path, folder: &Path) -> Result<(), String> {
     let mut modules: BTreeMap<String, usize> = BTreeMap::new();
-    let mut entries: BTreeMap<&str, String> = BTreeMap::new();
-    let stubs = jobs.iter().filter(|(job, _)| matches!(job.variant, Variant::Plain | Variant::Seqnos));
+    let mut entries: BTreeMap<(&str, bool), String> = BTreeMap::new();
+    let stubs = jobs.iter().filter(|(job, _)| job.variant != Variant::KernelServer);
     for (job, interface) in stubs {
         let output = job.config(packages).text(&job.path(packages)).map_err(|error| error.to_string())?;
         let text = output.value;
@@ -80,7 +81,8 @@ pub fn write_crate(jobs: &[(Job, Interface)], packages: &Path, folder: &Path) ->
         let next = modules.len();
         let module = *modules.entry(format!("{text}\n{glue}")).or_insert(next);
         let entry = format!("        (\"{}\", &m{module}::glue::OracleBindings),\n", job.name());
-        entries.entry(job.system.abi.name()).or_default().push_str(&entry);
+        let in_kernel = job.variant == Variant::KernelUser;
+        entries.entry((job.system.abi.name(), in_kernel)).or_default().push_str(&entry);
     }
     let source = folder.join("src");
     fs::create_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
@@ -88,9 +90,16 @@ pub fn write_crate(jobs: &[(Job, Interface)], packages: &Path, folder: &Path) ->
         write(&source.join(format!("m{module}.rs")), text)?;
     }
     let declarations: String = (0..modules.len()).map(|module| format!("mod m{module};\n")).collect();
-    let list = |abi: CAbi| entries.get(abi.name()).cloned().unwrap_or_default();
+    let list = |abi: CAbi| {
+        let list = |in_kernel| entries.get(&(abi.name(), in_kernel)).cloned().unwrap_or_default();
+        format!(
+            "mig_tests::run::Entries {{\n    tasks: &[\n{}    ],\n    kernel: &[\n{}    ],\n    }}",
+            list(false),
+            list(true)
+        )
+    };
     let main = format!(
-        "{declarations}\nfn main() -> std::process::ExitCode {{\n    mig_tests::run::main(\n    &[\n{}    ],\n    &[\n{}    ],\n    )\n}}\n",
+        "{declarations}\nfn main() -> std::process::ExitCode {{\n    mig_tests::run::main(\n    &{},\n    &{},\n    )\n}}\n",
         list(CAbi::GnuI386),
         list(CAbi::GnuX86_64),
     );
@@ -128,9 +137,35 @@ pub fn repository() -> PathBuf {
 /// The generated code of a job.
 pub type Entry<A> = (&'static str, &'static dyn Bindings<A>);
 
+/// The generated code for an ABI.
+pub struct Entries<A: Known + TaskAbi>
+where
+    InKernel<A>: Known,
+{
+    /// That of tasks.
+    pub tasks: &'static [Entry<A>],
+    /// That of kernels that send.
+    pub kernel: &'static [Entry<InKernel<A>>],
+}
+
+impl<A: Known + TaskAbi> Entries<A>
+where
+    InKernel<A>: Known,
+{
+    /// Compares a job; what a kernel sends is served by the code of the plain variant.
+    fn compare(&self, job: &Job, packages: &Path, units: &Path, tally: &mut Tally) -> Result<(), String> {
+        let plain = Job { variant: Variant::Plain, ..job.clone() };
+        let (tasks, kernel) = match job.variant {
+            Variant::KernelUser => (find(self.tasks, &plain), find(self.kernel, job)),
+            _ => (find(self.tasks, job), None),
+        };
+        compare(job, packages, units, tasks, kernel, tally)
+    }
+}
+
 /// Compares everything. The arguments of the program are the folder of the packages and that of the compiled
 /// C stubs; with a word after them, only the interfaces with that word in their names.
-pub fn main(i386: &[Entry<GnuI386>], x86_64: &[Entry<GnuX86_64>]) -> ExitCode {
+pub fn main(i386: &Entries<GnuI386>, x86_64: &Entries<GnuX86_64>) -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(packages), Some(units)) = (arguments.next(), arguments.next()) else {
         eprintln!("usage: mig-oracle PACKAGES UNITS [WORD]");
@@ -148,8 +183,8 @@ pub fn main(i386: &[Entry<GnuI386>], x86_64: &[Entry<GnuX86_64>]) -> ExitCode {
 
 /// Compares the jobs that have a word in their names.
 fn run(
-    i386: &[Entry<GnuI386>],
-    x86_64: &[Entry<GnuX86_64>],
+    i386: &Entries<GnuI386>,
+    x86_64: &Entries<GnuX86_64>,
     packages: &Path,
     units: &Path,
     word: &str,
@@ -159,8 +194,8 @@ fn run(
     let tallies = in_parallel(&jobs, |(job, _)| {
         let mut tally = Tally::default();
         match job.system.abi {
-            CAbi::GnuI386 => compare(job, packages, units, find(i386, job), &mut tally)?,
-            CAbi::GnuX86_64 => compare(job, packages, units, find(x86_64, job), &mut tally)?,
+            CAbi::GnuI386 => i386.compare(job, packages, units, &mut tally)?,
+            CAbi::GnuX86_64 => x86_64.compare(job, packages, units, &mut tally)?,
         }
         Ok(tally)
     })?;
@@ -170,15 +205,8 @@ fn run(
     Ok(all)
 }
 
-/// The generated code of a job; a kernel's requests are served by that of the plain variant.
-fn find<A>(entries: &[Entry<A>], job: &Job) -> Option<&'static dyn Bindings<A>>
-where
-    A: crate::wire_kernel::Known,
-{
-    let job = match job.variant {
-        Variant::KernelUser => Job { variant: Variant::Plain, ..job.clone() },
-        _ => job.clone(),
-    };
+/// The generated code of a job.
+fn find<A: Known>(entries: &[Entry<A>], job: &Job) -> Option<&'static dyn Bindings<A>> {
     let name = job.name();
     entries.iter().find(|(known, _)| *known == name).map(|(_, bindings)| *bindings)
 }

@@ -5,17 +5,18 @@
 //! ends by asking that none is left.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mig_runtime::KernReturn;
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, Osf32};
-use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
+use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64, InKernel, Osf32};
+use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, PortName, RightKind};
 
 use crate::c_calls::Flight;
-use crate::convert::World;
+use crate::convert::{World, number};
 use crate::form::Form;
 use crate::oracle::{CAbi, REPLY_PORT};
 use crate::wire;
@@ -40,6 +41,14 @@ impl Known for GnuX86_64 {
     const C: CAbi = CAbi::GnuX86_64;
 }
 
+impl Known for InKernel<GnuI386> {
+    const C: CAbi = CAbi::GnuI386;
+}
+
+impl Known for InKernel<GnuX86_64> {
+    const C: CAbi = CAbi::GnuX86_64;
+}
+
 impl Formed for GnuI386 {
     const FORM: Form = Form::Typed(Self::C);
 }
@@ -58,6 +67,27 @@ impl Formed for Apple64 {
 
 impl Formed for Osf32 {
     const FORM: Form = Form::Untyped { pointer: 4 };
+}
+
+impl Formed for InKernel<GnuI386> {
+    const FORM: Form = GnuI386::FORM;
+}
+
+// A port has as many bytes in the message already, and an address of memory, too.
+impl Formed for InKernel<GnuX86_64> {
+    const FORM: Form = GnuX86_64::FORM;
+}
+
+impl Formed for InKernel<Apple32> {
+    const FORM: Form = Form::Xnu { pointer: 4 };
+}
+
+impl Formed for InKernel<Apple64> {
+    const FORM: Form = Form::Xnu { pointer: 8 };
+}
+
+impl Formed for InKernel<Osf32> {
+    const FORM: Form = Osf32::FORM;
 }
 
 /// A message that was sent, and how.
@@ -115,12 +145,20 @@ impl From<RightKind> for Kind {
 /// A handle on the kernel.
 pub struct Wire<A> {
     state: Arc<Mutex<State>>,
+    /// The upper half of the address of each port, where ports have any.
+    upper: u32,
     abi: PhantomData<A>,
 }
 
 impl<A> Clone for Wire<A> {
     fn clone(&self) -> Self {
-        Wire { state: Arc::clone(&self.state), abi: PhantomData }
+        Wire { state: Arc::clone(&self.state), upper: self.upper, abi: PhantomData }
+    }
+}
+
+impl<A> fmt::Debug for Wire<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
     }
 }
 
@@ -134,7 +172,25 @@ impl<A: Formed> Wire<A> {
     /// A kernel in which nobody holds anything.
     pub fn new() -> Self {
         let state = State { next_address: 0x4000_0000, ..State::default() };
-        Wire { state: Arc::new(Mutex::new(state)), abi: PhantomData }
+        Wire { state: Arc::new(Mutex::new(state)), upper: 0, abi: PhantomData }
+    }
+
+    /// The same, with ports at addresses of which this is the upper half.
+    pub fn with_ports_at(upper: u32) -> Self {
+        Wire { upper, ..Self::new() }
+    }
+
+    /// The address of a port, or its name.
+    fn port(&self, number: u32) -> A::Name {
+        let upper = if number == 0 { 0 } else { self.upper };
+        PortName::from_word(u64::from(upper) << 32 | u64::from(number))
+    }
+
+    /// The number of a port in the tables.
+    fn number(&self, port: A::Name) -> u32 {
+        let number = port.word() as u32;
+        assert_eq!(port, self.port(number), "the address of a port is whole");
+        number
     }
 
     /// What is to be received: for a call it sees the request; else the request is empty.
@@ -176,8 +232,9 @@ impl<A: Formed> Wire<A> {
         let shape = A::FORM.shape();
         let mut flight = Flight { bytes: bytes.to_vec(), memory: Vec::new() };
         let bits = wire::u32_at(bytes, 0);
-        state.depart(bits & 0xff, wire::u32_at(bytes, wire::REMOTE_PORT));
-        state.depart(bits >> 8 & 0xff, wire::u32_at(bytes, shape.local_port));
+        for (disposition, at) in [(bits, wire::REMOTE_PORT), (bits >> 8, shape.local_port)] {
+            state.depart(disposition & 0xff, self.number_at(&bytes[at..at + shape.port]));
+        }
         for item in A::FORM.items(bytes).expect("what a stub sends is whole") {
             if !item.inline {
                 let address = wire::pointer_at(shape.pointer, bytes, item.data);
@@ -185,7 +242,7 @@ impl<A: Formed> Wire<A> {
                 wire::set_pointer(shape.pointer, &mut flight.bytes, item.data, 0);
             }
             if item.is_port() {
-                for name in names(shape.port, &item, bytes, flight.memory.last()) {
+                for name in self.names(&item, bytes, flight.memory.last()) {
                     state.depart(item.name, name);
                 }
             }
@@ -193,18 +250,25 @@ impl<A: Formed> Wire<A> {
         flight
     }
 
-    /// Gives a received message to the program. As a kernel does, it looks at type words or descriptors in a
-    /// complex message only, and there is no memory where there is no data.
+    /// Gives a received message to the program.
     fn deliver(&self, flight: &Flight) -> Vec<u8> {
+        let bits = wire::u32_at(&flight.bytes, 0);
+        let mut state = self.state();
+        state.arrive(bits & 0xff, wire::u32_at(&flight.bytes, wire::REMOTE_PORT));
+        if matches!(A::FORM, Form::Untyped { .. }) {
+            state.arrive(bits >> 16 & 0x1f, wire::u32_at(&flight.bytes, wire::VOUCHER));
+        }
+        drop(state);
+        self.deliver_body(flight)
+    }
+
+    /// Gives what a message brings after its header to the program. As a kernel does, it looks at type words
+    /// or descriptors in a complex message only, and there is no memory where there is no data.
+    fn deliver_body(&self, flight: &Flight) -> Vec<u8> {
         let mut state = self.state();
         let shape = A::FORM.shape();
         let mut bytes = flight.bytes.clone();
-        let bits = wire::u32_at(&bytes, 0);
-        state.arrive(bits & 0xff, wire::u32_at(&bytes, wire::REMOTE_PORT));
-        if matches!(A::FORM, Form::Untyped { .. }) {
-            state.arrive(bits >> 16 & 0x1f, wire::u32_at(&bytes, wire::VOUCHER));
-        }
-        if bits & wire::COMPLEX == 0 {
+        if wire::u32_at(&bytes, 0) & wire::COMPLEX == 0 {
             return bytes;
         }
         let mut memory = flight.memory.iter();
@@ -217,13 +281,82 @@ impl<A: Formed> Wire<A> {
                 wire::set_pointer(shape.pointer, &mut bytes, item.data, address);
             }
             if item.is_port() {
-                for name in names(shape.port, &item, &flight.bytes, data) {
+                for name in self.names(&item, &flight.bytes, data) {
                     state.arrive(item.name, name);
                 }
             }
         }
         bytes
     }
+}
+
+impl<A: Formed> Wire<A> {
+    /// The numbers of the ports in an item of them. Where the item says that they have fewer bytes than an
+    /// address, they are names.
+    fn names(&self, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
+        let (data, width) = if item.inline {
+            (&bytes[item.data..item.data + item.size], A::FORM.shape().port)
+        } else {
+            let data = memory.map_or(&[][..], Vec::as_slice);
+            (&data[..item.bytes().min(data.len())], if item.bits == 64 { 8 } else { 4 })
+        };
+        data.chunks_exact(width).map(|port| self.number_at(port)).collect()
+    }
+
+    /// The number of the port in these bytes.
+    fn number_at(&self, port: &[u8]) -> u32 {
+        match *port {
+            [a, b, c, d, e, f, g, h] => {
+                self.number(PortName::from_word(u64::from_le_bytes([a, b, c, d, e, f, g, h])))
+            }
+            _ => wire::u32_at(port, 0),
+        }
+    }
+}
+
+impl<A: Formed> Wire<A> {
+    /// A request that has been sent, as the server in the kernel gets it: its rights have arrived, and its
+    /// header is the sender's. A trailer stands after it, where there are any.
+    pub fn copied_in(&self, sent: &Flight) -> Vec<MaybeUninit<u64>> {
+        let mut flight = sent.clone();
+        for item in A::FORM.items(&sent.bytes).expect("a stub's message is whole") {
+            A::FORM.copy_in(&mut flight.bytes, &item);
+        }
+        let bits = wire::u32_at(&sent.bytes, 0);
+        let (remote, local) = (wire::arrives(bits & 0xff), wire::arrives(bits >> 8 & 0xff));
+        wire::set_u32(&mut flight.bytes, 0, bits & !0xffff | local << 8 | remote);
+        let port = A::FORM.shape().local_port;
+        self.state().arrive(local, wire::u32_at(&flight.bytes, port));
+        let mut bytes = self.deliver_body(&flight);
+        bytes.extend(A::FORM.trailer(0));
+        words(&bytes).collect()
+    }
+
+    /// A message that the kernel has sent, as the kernel itself receives it.
+    pub fn received_in_kernel(&self, sent: &Flight) -> Flight {
+        let shape = A::FORM.shape();
+        let mut flight = sent.clone();
+        for item in A::FORM.items(&sent.bytes).expect("a stub's message is whole") {
+            A::FORM.copy_in(&mut flight.bytes, &item);
+        }
+        let bits = wire::u32_at(&sent.bytes, 0);
+        let (remote, local) = (wire::arrives(bits & 0xff), wire::arrives(bits >> 8 & 0xff));
+        wire::set_u32(&mut flight.bytes, 0, bits & !0xffff | remote << 8 | local);
+        for (to, from) in [(wire::REMOTE_PORT, shape.local_port), (shape.local_port, wire::REMOTE_PORT)] {
+            let width = A::FACTS.port_name;
+            flight.bytes[to..to + width].copy_from_slice(&sent.bytes[from..from + width]);
+        }
+        flight
+    }
+}
+
+/// Bytes as what messages are received into.
+fn words(bytes: &[u8]) -> impl Iterator<Item = MaybeUninit<u64>> + '_ {
+    bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        MaybeUninit::new(u64::from_le_bytes(word))
+    })
 }
 
 impl<A: Formed> World for Wire<A> {
@@ -234,25 +367,21 @@ impl<A: Formed> World for Wire<A> {
     }
 
     /// Values have the names themselves.
-    fn grant(&self, kind: RightKind, value: u32) -> Name {
+    fn grant(&self, kind: RightKind, value: u32) -> A::Name {
         self.state().count(kind, value, 1);
-        Name(value)
+        self.port(value)
     }
 
-    fn value(&self, _: RightKind, name: Name) -> u32 {
-        name.0
+    fn value(&self, _: RightKind, name: A::Name) -> u32 {
+        self.number(name)
     }
 }
 
-/// The names in an item of ports, which have this many bytes each in the message itself.
-fn names(width: usize, item: &wire::Item, bytes: &[u8], memory: Option<&Vec<u8>>) -> Vec<u32> {
-    let (data, width) = if item.inline {
-        (&bytes[item.data..item.data + item.size], width)
-    } else {
-        let data = memory.map_or(&[][..], Vec::as_slice);
-        (&data[..item.bytes().min(data.len())], 4)
-    };
-    data.chunks_exact(width).map(|port| wire::u32_at(port, 0)).collect()
+/// The call as a task makes it.
+fn by_number(call: MsgCall<impl PortName>) -> MsgCall {
+    let MsgCall { send, receive, send_timeout, receive_timeout, large, options, kernel_object } = call;
+    let receive = receive.map(|name| Name(number(name)));
+    MsgCall { send, receive, send_timeout, receive_timeout, large, options, kernel_object }
 }
 
 impl State {
@@ -346,7 +475,11 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
     type Region = Region;
     type Lent<'a> = Lent<'a>;
 
-    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+    unsafe fn mach_msg(
+        &self,
+        buffer: &mut [MaybeUninit<u64>],
+        call: MsgCall<A::Name>,
+    ) -> Result<(), KernReturn> {
         let mut flight = Flight::default();
         if call.send {
             // SAFETY: the caller has initialised the header, whose first 8 bytes are `msgh_bits` and
@@ -356,7 +489,7 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
             // SAFETY: the caller has initialised that many bytes.
             let bytes = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), size) };
             flight = self.send(bytes);
-            self.state().sent.push(Sent { flight: flight.clone(), call });
+            self.state().sent.push(Sent { flight: flight.clone(), call: by_number(call) });
         }
         if call.receive.is_none() {
             return Ok(());
@@ -372,11 +505,7 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
         let mut bytes = self.deliver(&reply);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(trailer);
-        for (to, from) in buffer.iter_mut().zip(bytes.chunks(8)) {
-            let mut word = [0; 8];
-            word[..from.len()].copy_from_slice(from);
-            to.write(u64::from_le_bytes(word));
-        }
+        buffer.iter_mut().zip(words(&bytes)).for_each(|(to, from)| *to = from);
         Ok(())
     }
 
@@ -384,50 +513,55 @@ unsafe impl<A: Formed> Kernel for Wire<A> {
         Arc::ptr_eq(&self.state, &other.state)
     }
 
-    fn allocate_port(&self) -> Result<Name, KernReturn> {
+    fn allocate_port(&self) -> Result<A::Name, KernReturn> {
         Err(KernReturn::KERN_RESOURCE_SHORTAGE)
     }
 
-    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+    fn allocate_port_set(&self) -> Result<A::Name, KernReturn> {
         Err(KernReturn::KERN_RESOURCE_SHORTAGE)
     }
 
-    unsafe fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: A::Name) {
         if kind == RightKind::DeadName {
             // No port of this kernel dies, so it refuses.
             return;
         }
-        self.state().count(kind, name.0, -1);
+        self.state().count(kind, self.number(name), -1);
     }
 
-    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
-        self.state().count(RightKind::Send, name.0, 1);
+    unsafe fn copy_send(&self, name: A::Name) -> Result<(), KernReturn> {
+        self.state().count(RightKind::Send, self.number(name), 1);
         Ok(())
     }
 
-    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
-        self.state().count(RightKind::Send, receive.0, 1);
+    unsafe fn make_send(&self, receive: A::Name) -> Result<(), KernReturn> {
+        self.state().count(RightKind::Send, self.number(receive), 1);
         Ok(())
     }
 
-    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
-        self.state().count(RightKind::SendOnce, receive.0, 1);
+    unsafe fn make_send_once(&self, receive: A::Name) -> Result<A::Name, KernReturn> {
+        self.state().count(RightKind::SendOnce, self.number(receive), 1);
         Ok(receive)
     }
 
-    unsafe fn move_member(&self, _receive: Name, _set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, _receive: A::Name, _set: A::Name) -> Result<(), KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    unsafe fn request_notification(&self, _: Name, _: Notification, _: Name) -> Result<Name, KernReturn> {
+    unsafe fn request_notification(
+        &self,
+        _: A::Name,
+        _: Notification,
+        _: A::Name,
+    ) -> Result<A::Name, KernReturn> {
         Err(KernReturn::KERN_INVALID_NAME)
     }
 
-    fn reply_port(&self) -> Result<Name, KernReturn> {
-        Ok(Name(REPLY_PORT))
+    fn reply_port(&self) -> Result<A::Name, KernReturn> {
+        Ok(self.port(REPLY_PORT))
     }
 
-    unsafe fn destroy_reply_port(&self, _name: Name) {
+    unsafe fn destroy_reply_port(&self, _name: A::Name) {
         self.state().destroyed_reply_ports += 1;
     }
 

@@ -3,20 +3,20 @@
 
 use std::sync::Mutex;
 
-use mig_runtime::abi::Abi;
+use mig_runtime::abi::TaskAbi;
 use mig_runtime::kernel::local::{Host, Local};
 use mig_runtime::platform::Std;
 use mig_runtime::{
     DeadName, Dest, KernReturn, MsgBuf, Name, Port, ReceiveRight, SendOptions, SendRight, Server, Type,
 };
 
-struct World<A: Abi> {
+struct World<A: TaskAbi> {
     watcher: Local<A>,
     other: Local<A>,
     port: ReceiveRight<Local<A>>,
 }
 
-impl<A: Abi> World<A> {
+impl<A: TaskAbi> World<A> {
     /// So many ports have died, and notifications of it are in the queue of this world's port.
     fn after_deaths(count: usize) -> Self {
         let host: Host<A> = Host::new();

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mig_runtime::abi::{Abi, Family};
+use mig_runtime::abi::{TaskAbi, Family};
 use mig_runtime::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
 use mig_runtime::{
     AnyRight, ArrayRight, Word, ArrayVec, AuditToken, CallError, Elements, KernReturn, OolArg, OolMemory, Port, PortArray,
@@ -149,7 +149,7 @@ enum Kind {
 }
 
 /// The descriptors of a message, as far as they are whole.
-fn descriptors<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
+fn descriptors<A: TaskAbi>(message: &[u8]) -> Vec<Descriptor> {
     if u32_at(message, 0) & COMPLEX == 0 {
         return Vec::new();
     }
@@ -159,7 +159,7 @@ fn descriptors<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
     }
 }
 
-fn untyped_descriptors<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
+fn untyped_descriptors<A: TaskAbi>(message: &[u8]) -> Vec<Descriptor> {
     let mut found = Vec::new();
     let pointer = A::FACTS.pointer;
     let mut at = 28;
@@ -192,7 +192,7 @@ fn untyped_descriptors<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
 }
 
 /// Type words of 4 or 12 bytes on i386, of 8 on x86_64, each with its data, which are padded.
-fn described_by_type_words<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
+fn described_by_type_words<A: TaskAbi>(message: &[u8]) -> Vec<Descriptor> {
     let facts = A::FACTS;
     let wide = facts.pointer == 8;
     let mut found = Vec::new();
@@ -250,7 +250,7 @@ fn described_by_type_words<A: Abi>(message: &[u8]) -> Vec<Descriptor> {
 
 // SAFETY: what it delivers is what a vector says, counted as the program's from then on; names are numbers
 // here and addresses keys of a table, so that a wrong one can only fail the test.
-unsafe impl<A: Abi> Kernel for Recorder<A> {
+unsafe impl<A: TaskAbi> Kernel for Recorder<A> {
     type Abi = A;
     type Region = Region;
     type Lent<'a> = Lent;
@@ -543,13 +543,13 @@ impl<E: Element> Make for Vec<E> {
     }
 }
 
-impl<A: Abi, R: ArrayRight<Recorder<A>> + Element> Make for Rights<Recorder<A>, R> {
+impl<A: TaskAbi, R: ArrayRight<Recorder<A>> + Element> Make for Rights<Recorder<A>, R> {
     fn make(values: Values<'_>, name: &str) -> Self {
         Vec::make(values, name).into()
     }
 }
 
-impl<A: Abi, R: ArrayRight<Recorder<A>> + Seen> Seen for Rights<Recorder<A>, R> {
+impl<A: TaskAbi, R: ArrayRight<Recorder<A>> + Seen> Seen for Rights<Recorder<A>, R> {
     fn seen(&self) -> Vec<u8> {
         let mut seen = Vec::new();
         self.visit(|right| seen.extend(right.seen()));
@@ -619,13 +619,13 @@ impl<T: Seen + ?Sized> Seen for &T {
     }
 }
 
-impl<A: Abi> Seen for OolMemory<Recorder<A>> {
+impl<A: TaskAbi> Seen for OolMemory<Recorder<A>> {
     fn seen(&self) -> Vec<u8> {
         self.to_vec()
     }
 }
 
-impl<T: Seen + mig_runtime::Plain, A: Abi> Seen for Elements<'_, T, Recorder<A>> {
+impl<T: Seen + mig_runtime::Plain, A: TaskAbi> Seen for Elements<'_, T, Recorder<A>> {
     fn seen(&self) -> Vec<u8> {
         self[..].seen()
     }
@@ -661,19 +661,19 @@ impl Seen for Seqno {
     }
 }
 
-impl<A: Abi> Seen for Port<'_, Recorder<A>> {
+impl<A: TaskAbi> Seen for Port<'_, Recorder<A>> {
     fn seen(&self) -> Vec<u8> {
         self.name().0.seen()
     }
 }
 
-impl<A: Abi> Seen for DeadName<Recorder<A>> {
+impl<A: TaskAbi> Seen for DeadName<Recorder<A>> {
     fn seen(&self) -> Vec<u8> {
         self.name().0.seen()
     }
 }
 
-impl<A: Abi> Seen for AnyRight<'_, Recorder<A>> {
+impl<A: TaskAbi> Seen for AnyRight<'_, Recorder<A>> {
     fn seen(&self) -> Vec<u8> {
         self.name().0.seen()
     }
@@ -693,7 +693,7 @@ impl Make for &'static CStr {
     }
 }
 
-impl<A: Abi> Make for OolMemory<Recorder<A>> {
+impl<A: TaskAbi> Make for OolMemory<Recorder<A>> {
     fn make(values: Values<'_>, name: &str) -> Self {
         let bytes = counted(values, name, values.hex(name), 1);
         let mut memory = OolMemory::allocate(&Recorder::new(), bytes.len()).unwrap();
@@ -704,13 +704,13 @@ impl<A: Abi> Make for OolMemory<Recorder<A>> {
 
 macro_rules! rights {
     ($($right:ident $number:literal)*) => { $(
-        impl<A: Abi> Make for $right<Recorder<A>> {
+        impl<A: TaskAbi> Make for $right<Recorder<A>> {
             fn make(values: Values<'_>, name: &str) -> Self {
                 Self::of(values.number(name))
             }
         }
 
-        impl<A: Abi> Right for $right<Recorder<A>> {
+        impl<A: TaskAbi> Right for $right<Recorder<A>> {
             const NUMBER: u8 = $number;
 
             fn of(name: u32) -> Self {
@@ -720,13 +720,13 @@ macro_rules! rights {
             }
         }
 
-        impl<A: Abi> Make for &'static $right<Recorder<A>> {
+        impl<A: TaskAbi> Make for &'static $right<Recorder<A>> {
             fn make(values: Values<'_>, name: &str) -> Self {
                 borrowed(values.number(name))
             }
         }
 
-        impl<A: Abi> Element for $right<Recorder<A>> {
+        impl<A: TaskAbi> Element for $right<Recorder<A>> {
             const SIZE: usize = 4;
 
             fn element(bytes: &[u8]) -> Self {
@@ -738,7 +738,7 @@ macro_rules! rights {
             }
         }
 
-        impl<A: Abi> Seen for $right<Recorder<A>> {
+        impl<A: TaskAbi> Seen for $right<Recorder<A>> {
             fn seen(&self) -> Vec<u8> {
                 self.name().0.seen()
             }
@@ -757,7 +757,7 @@ fn borrowed<R: Right>(name: u32) -> &'static R {
     Box::leak(Box::new(R::of(name)))
 }
 
-impl<A: Abi> Make for AnyRight<'static, Recorder<A>> {
+impl<A: TaskAbi> Make for AnyRight<'static, Recorder<A>> {
     fn make(values: Values<'_>, name: &str) -> Self {
         let port = values.number(name);
         match values.number(&format!("{name}Poly")) {
@@ -772,7 +772,7 @@ impl<A: Abi> Make for AnyRight<'static, Recorder<A>> {
     }
 }
 
-impl<A: Abi> Make for PortArray<'static, Recorder<A>> {
+impl<A: TaskAbi> Make for PortArray<'static, Recorder<A>> {
     fn make(values: Values<'_>, name: &str) -> Self {
         match values.number(&format!("{name}Poly")) {
             16 => Self::moving(Vec::<ReceiveRight<_>>::make(values, name)),
@@ -785,7 +785,7 @@ impl<A: Abi> Make for PortArray<'static, Recorder<A>> {
     }
 }
 
-impl<A: Abi> Make for OolArg<'static, Recorder<A>> {
+impl<A: TaskAbi> Make for OolArg<'static, Recorder<A>> {
     fn make(values: Values<'_>, name: &str) -> Self {
         let bytes = values.hex(name);
         if values.0[format!("{name}Dealloc")]["value"].as_u64().unwrap_or(0) == 0 {
@@ -797,7 +797,7 @@ impl<A: Abi> Make for OolArg<'static, Recorder<A>> {
     }
 }
 
-impl<A: Abi> Element for AnyRight<'static, Recorder<A>> {
+impl<A: TaskAbi> Element for AnyRight<'static, Recorder<A>> {
     const SIZE: usize = 4;
 
     /// Vectors move what a server returns of any kind.
@@ -834,7 +834,7 @@ impl Script<'_> {
 }
 
 /// One routine of a subsystem, under test.
-pub struct Routine<A: Abi> {
+pub struct Routine<A: TaskAbi> {
     pub file: &'static str,
     pub name: &'static str,
     pub call: fn(Values<'_>, &Recorder<A>) -> Result<Sight, CallError<Recorder<A>>>,
@@ -887,7 +887,7 @@ fn code(name: &str) -> KernReturn {
         .unwrap_or_else(|| KernReturn(name.parse().unwrap_or_else(|_| panic!("unknown code {name}"))))
 }
 
-fn begin<A: Abi>() {
+fn begin<A: TaskAbi>() {
     POINTER_BITS.set(A::FACTS.pointer as u32 * 8);
     STATE.set(State { trailer: trailer(&Value::Null, &Value::Null), ..State::default() });
 }
@@ -945,7 +945,7 @@ fn remember(values: &Value) {
 
 /// Makes what C leaves open zero: bytes that it does not write, and addresses. `moves` turns a disposition
 /// into that of the received right.
-fn masked<A: Abi>(bytes: &[u8], open: &[&Value], moves: bool) -> Vec<u8> {
+fn masked<A: TaskAbi>(bytes: &[u8], open: &[&Value], moves: bool) -> Vec<u8> {
     let mut masked = bytes.to_vec();
     for found in descriptors::<A>(bytes) {
         if found.kind != Kind::Port {
@@ -976,7 +976,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl<A: Abi> Routine<A> {
+impl<A: TaskAbi> Routine<A> {
     /// Everything that the vectors say of this routine.
     pub fn run(&self, vectors: &Value, tally: &mut Tally) {
         let about = format!("{} {}", self.file, self.name);
@@ -1275,7 +1275,7 @@ impl<A: Abi> Routine<A> {
 }
 
 /// A message with type words, whose memory out of line is not given.
-fn not_given<A: Abi>(message: &[u8]) -> Vec<u8> {
+fn not_given<A: TaskAbi>(message: &[u8]) -> Vec<u8> {
     let mut bytes = message.to_vec();
     for found in descriptors::<A>(message).iter().filter(|found| found.kind == Kind::Memory) {
         bytes[found.at + 3] &= if A::FACTS.pointer == 8 { !0x80 } else { !0x40 };
@@ -1290,7 +1290,7 @@ fn no_kernel_sends(about: &str) -> bool {
 
 /// Damages that leave open which rights are in a message with type words: no kernel delivers them, so what is
 /// counted here is nobody's. `tests/oracle` counts what a kernel would deliver.
-fn countless<A: Abi>(about: &str) -> bool {
+fn countless<A: TaskAbi>(about: &str) -> bool {
     let kinds = ["size_field", ".size=", ".number=", ".dealloc="];
     A::FACTS.family == Family::Typed && kinds.iter().any(|kind| about.contains(kind))
 }
@@ -1329,7 +1329,7 @@ fn changed(base: &[u8], mutation: &Value, whole: &str) -> Vec<u8> {
 }
 
 /// Runs the routines of one file of vectors.
-pub fn run<A: Abi>(path: &str, routines: &[Routine<A>], tally: &mut Tally) {
+pub fn run<A: TaskAbi>(path: &str, routines: &[Routine<A>], tally: &mut Tally) {
     let text = std::fs::read(path).unwrap();
     let vectors: Value = serde_json::from_slice(&text).unwrap();
     let mut defines = vectors["defines"].as_array().into_iter().flatten();

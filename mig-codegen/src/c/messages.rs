@@ -15,7 +15,7 @@ pub(super) fn write(text: &mut String, interface: &Interface) {
         *text += &format!("MIG_ASSERT(sizeof({ty}) == {size});\n");
     }
     // Padding is a member of its own wherever a message has some.
-    *text += &format!("\n#pragma pack(push, {})\n\n", interface.abi.facts.alignment);
+    *text += &format!("\n#pragma pack(push, {})\n\n", interface.facts().alignment);
     for routine in &interface.routines {
         let messages = [("Request", Some(&routine.request)), ("Reply", routine.reply.as_ref())];
         for (kind, message) in messages {
@@ -105,7 +105,7 @@ fn member(interface: &Interface, routine: &Routine, slot: &Slot, size: u32) -> S
 fn data(interface: &Interface, ty: &Type, name: &str, slot: &Slot, size: u32) -> String {
     let one = element(ty);
     let inline = |name: &str| {
-        let rights = interface.abi.facts.port as u32;
+        let rights = interface.facts().port as u32;
         match one.port() {
             Some(_) if size == rights => format!("{} {name}", right_name(rights)),
             Some(_) => format!("{} {name}[{}]", right_name(rights), size / rights),

@@ -11,11 +11,11 @@ use crate::model::{
 use crate::wire::{INTEGER_32, Wire};
 
 /// Lays out a routine's request.
-pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
-    let mut table = Table::new(facts, side);
+pub(super) fn request(facts: &Facts, routine: &Routine, kernel_serves: bool) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts);
+    let receiver = if kernel_serves { Receiver::Kernel } else { Receiver::User };
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_request() {
-            let receiver = if side == Side::KernelServer { Receiver::Kernel } else { Receiver::User };
             table.argument(index, arg, Sender::Names, receiver)?;
         } else if arg.count_in_out {
             table.integer(SlotRole::Count, Some(index))?;
@@ -25,27 +25,16 @@ pub(super) fn request(facts: &Facts, routine: &Routine, side: Side) -> Result<Me
 }
 
 /// Lays out a routine's reply of success.
-pub(super) fn reply(facts: &Facts, routine: &Routine, side: Side) -> Result<Message, TooLarge> {
-    let mut table = Table::new(facts, side);
+pub(super) fn reply(facts: &Facts, routine: &Routine, kernel_serves: bool) -> Result<Message, TooLarge> {
+    let mut table = Table::new(facts);
+    let sender = if kernel_serves { Sender::Kernel } else { Sender::Names };
     table.integer(SlotRole::RetCode, None)?;
     for (index, arg) in routine.args.iter().enumerate() {
         if arg.in_reply() {
-            let sender = if side == Side::KernelServer { Sender::Kernel } else { Sender::Names };
             table.argument(index, arg, sender, Receiver::User)?;
         }
     }
     Ok(table.finish(MessageKind::Reply, routine.reply_id()))
-}
-
-/// Whether one side of an interface lives in the kernel.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    /// Neither.
-    Users,
-    /// `subsystem KernelUser`
-    KernelUser,
-    /// `subsystem KernelServer`
-    KernelServer,
 }
 
 /// Which of a type's two names the sender writes.
@@ -69,17 +58,15 @@ enum Receiver {
 /// A message that is being laid out.
 struct Table<'a> {
     facts: &'a Facts,
-    side: Side,
     slots: Slots,
     sent: Complexity,
     received: Complexity,
 }
 
 impl<'a> Table<'a> {
-    fn new(facts: &'a Facts, side: Side) -> Self {
+    fn new(facts: &'a Facts) -> Self {
         Table {
             facts,
-            side,
             slots: Slots::new(facts.header, facts.alignment),
             sent: Complexity::default(),
             received: Complexity::default(),
@@ -94,11 +81,7 @@ impl<'a> Table<'a> {
         receiver: Receiver,
     ) -> Result<(), TooLarge> {
         let too_large = || TooLarge { arg: Some(index) };
-        let mut wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
-        if self.side != Side::Users {
-            // In the kernel a port is a pointer, out of line too: it is packed on its way to or from a task.
-            wire.out_of_line_bits = wire.bits;
-        }
+        let wire = Wire::of(&arg.ty, self.facts).ok_or_else(too_large)?;
         let number = wire.fixed_number(&arg.ty);
         let word = TypeWord {
             sent: if sender == Sender::Kernel { wire.received } else { wire.sent },

@@ -141,10 +141,10 @@ impl Table<'_> {
 
     fn descriptor(&mut self, index: usize, ty: &Type) -> Option<()> {
         let arg = Some(index);
-        let memory = self.facts.memory_descriptor() as u64;
+        let memory = self.facts.memory_descriptor as u64;
         match &ty.kind {
             TypeKind::Port(port) => {
-                let slot = self.slots.fixed(SlotRole::Port, arg, Facts::PORT_DESCRIPTOR as u64);
+                let slot = self.slots.fixed(SlotRole::Port, arg, self.facts.port_descriptor as u64);
                 slot.check.push(check("type", DescriptorKind::Port as u32));
                 slot.check.extend(disposition(*port));
             }

@@ -55,10 +55,13 @@ pub(crate) fn resolve(
 ) -> Option<Interface> {
     let subsystem = subsystem(ast, abi, out);
     let imports = ast.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Import(_)));
+    // Each of the words before its name says that one side is a kernel.
+    let in_kernel = subsystem.is_some_and(|(subsystem, _)| !subsystem.modifiers.is_empty());
+    let facts = if in_kernel { &abi.facts_in_kernel } else { &abi.facts };
     let mut resolver = Resolver {
         abi,
         subsystem,
-        types: Types::new(abi, elsewhere, imports, &ast.wrong_types),
+        types: Types::new(abi, facts, elsewhere, imports, &ast.wrong_types),
         state: State::default(),
         imports: Vec::new(),
         routines: Vec::new(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mig_abi::{Disposition, TypeWords};
+use mig_abi::{Disposition, Facts, TypeWords};
 use mig_parser::ast::{
     Basic, Bound, Ident, IpcName, Member as AstMember, TypeDecl, TypeKind as AstKind, TypeSpec,
 };
@@ -58,6 +58,8 @@ struct Entry {
 /// The types declared so far.
 pub(super) struct Types<'a> {
     pub(super) abi: &'static Abi,
+    /// Where what is in its messages.
+    facts: &'static Facts,
     elsewhere: &'a dyn Declarations,
     /// The file imports C headers.
     imports: bool,
@@ -69,6 +71,7 @@ pub(super) struct Types<'a> {
 impl<'a> Types<'a> {
     pub(super) fn new(
         abi: &'static Abi,
+        facts: &'static Facts,
         elsewhere: &'a dyn Declarations,
         imports: bool,
         wrong: &[String],
@@ -86,6 +89,7 @@ impl<'a> Types<'a> {
         });
         Types {
             abi,
+            facts,
             elsewhere,
             imports,
             table: built_in.collect(),
@@ -308,7 +312,7 @@ impl<'a> Types<'a> {
 
     /// What a type word says about a type.
     fn wire(&self, ty: &Type, span: Span, out: &mut Diagnostics) -> Option<Wire> {
-        let wire = Wire::of(ty, &self.abi.facts);
+        let wire = Wire::of(ty, self.facts);
         if wire.is_none() {
             out.error(
                 codes::TYPE_TOO_LARGE,

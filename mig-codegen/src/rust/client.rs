@@ -252,7 +252,7 @@ impl Generator<'_> {
 
     /// Room for the request and for any reply, an error's too, with its trailer.
     pub(super) fn buffer_size(&self, routine: &Routine) -> u32 {
-        let facts = &self.interface.abi.facts;
+        let facts = self.interface.facts();
         let error = facts.error_reply as u32;
         let trailer = match routine.client_trailer().is_empty() {
             true => facts.least_trailer,

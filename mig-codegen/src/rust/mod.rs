@@ -27,7 +27,7 @@ use quote::{format_ident, quote};
 use self::docs::{doc, docs};
 use self::item_names::ItemNames;
 pub(crate) use self::print::print;
-use crate::model::{Complex, Form, Interface, Message, Routine, Type, TypeKind};
+use crate::model::{Complex, Interface, Message, Routine, Type, TypeKind};
 
 /// Which half of an interface to generate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,11 +107,6 @@ impl<'a> Generator<'a> {
             return vec![self.ids(), self.sizes()];
         };
         let mut items = vec![self.runtime(), self.abi(abi)];
-        if !has_stubs(self.interface) {
-            items.push(self.ids());
-            items.push(self.sizes());
-            return items;
-        }
         items.extend(self.type_items());
         items.push(self.word_items().into_iter().collect());
         items.push(self.ids());
@@ -139,13 +134,17 @@ impl<'a> Generator<'a> {
     fn abi(&self, name: &str) -> TokenStream {
         let rt = &self.rt;
         let abi = format_ident!("{name}");
-        let doc = doc(&format!("The ABI of these messages: `{}`.", self.interface.abi.name()));
+        let (abi, where_) = match self.interface.is_in_kernel() {
+            true => (quote!(#rt::abi::InKernel<#rt::abi::#abi>), ", in the kernel"),
+            false => (quote!(#rt::abi::#abi), ""),
+        };
+        let doc = doc(&format!("The ABI of these messages: `{}`{where_}.", self.interface.abi.name()));
         // A client without functions does not need it.
         let unused = self.interface.routines.is_empty().then(|| quote!(#[allow(dead_code)]));
         quote! {
             #doc
             #unused
-            pub type Abi = #rt::abi::#abi;
+            pub type Abi = #abi;
         }
     }
 
@@ -192,14 +191,10 @@ impl<'a> Generator<'a> {
             let [request, reply] = sizes;
             quote!(#about pub const #name: [(usize, usize); 2] = [#request, #reply];)
         });
-        let why = match self.interface.abi.rust_name {
-            Some(_) => "One side of this interface is a kernel that needs other stubs, so there are none.",
-            None => "The runtime has no messages of this ABI, so there are no stubs.",
-        };
         let about = docs(&[
             "Smallest and largest sizes of the requests and replies, in bytes; zeros where there is no reply.".to_owned(),
             String::new(),
-            why.to_owned(),
+            "The runtime has no messages of this ABI, so there are no stubs.".to_owned(),
         ]);
         quote! {
             #about
@@ -227,23 +222,6 @@ impl<'a> Generator<'a> {
         let name = names::shouty(&routine.name);
         quote!(id::#name)
     }
-}
-
-/// Whether stubs can be generated for an interface. Of others, ids, sizes and layouts still mean something.
-///
-/// A server in a kernel gets its messages before they are translated. A kernel that sends is a client like
-/// any other, as long as its ports, which are pointers, look in a message like names.
-fn has_stubs(interface: &Interface) -> bool {
-    if interface.kernel_server {
-        return false;
-    }
-    let facts = &interface.abi.facts;
-    let has_arrays_of_ports = || {
-        let mut args = interface.routines.iter().flat_map(|routine| &routine.args);
-        args.any(|arg| matches!(arg.form, Form::Rights(_)))
-    };
-    let ports_are_wide = facts.pointer > size_of::<u32>();
-    !interface.kernel_user || facts.port == facts.pointer && !(ports_are_wide && has_arrays_of_ports())
 }
 
 /// The paths as tokens; those that are none have been refused before.

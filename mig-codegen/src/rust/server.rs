@@ -172,8 +172,8 @@ impl Generator<'_> {
         let (demux, name) = (&self.names.demux, &self.names.adapter);
         let trait_name = &self.names.server;
         let (base, end) = (Literal::u32_unsuffixed(interface.base), Literal::u32_unsuffixed(interface.end));
-        let error = interface.abi.facts.error_reply as u32;
-        let header = interface.abi.facts.header as u32;
+        let error = interface.facts().error_reply as u32;
+        let header = interface.facts().header as u32;
         let request = interface.routines.iter().map(|routine| routine.request.max_size).max();
         let replies = interface.routines.iter().flat_map(|routine| &routine.reply);
         let reply = replies.map(|reply| reply.max_size).max().unwrap_or(0).max(error);
@@ -348,7 +348,7 @@ impl Generator<'_> {
 
     /// Room for any reply, an error's too.
     fn reply_size(&self, routine: &Routine) -> u32 {
-        let error = self.interface.abi.facts.error_reply as u32;
+        let error = self.interface.facts().error_reply as u32;
         routine.reply.as_ref().map_or(0, |reply| reply.max_size).max(error).next_multiple_of(8)
     }
 

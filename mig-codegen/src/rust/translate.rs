@@ -95,6 +95,9 @@ impl Generator<'_> {
     fn translation_source(&self, arg: &Arg) -> (Ident, TokenStream) {
         let rt = &self.rt;
         match &arg.form {
+            Form::Right(_) if self.interface.is_in_kernel() => {
+                (names::ident("port"), quote!(#rt::PortAddress))
+            }
             Form::Right(_) => (names::ident("port"), quote!(#rt::Name)),
             Form::Plain(_) | Form::Rights(_) | Form::Memory(_) => {
                 (names::ident("value"), self.server_param(arg))

@@ -13,7 +13,7 @@ use mach_defs::gnu::hurd::default_pager as hurd;
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
 use mig_runtime::{
-    Elements, KernReturn, Kernel, Largest, Name, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
+    Elements, KernReturn, Kernel, Largest, NameOf, Port, ReceiveRight, SendRight, Seqno, Subsystem, subsystem,
 };
 
 use super::SwapPager;
@@ -192,7 +192,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Gives an object another size, in bytes, of which a part of a page is rounded up.
-    fn set_object_size(&self, port: Name, seqno: Option<Seqno>, size: u64) -> Result<(), KernReturn> {
+    fn set_object_size(&self, port: NameOf<K>, seqno: Option<Seqno>, size: u64) -> Result<(), KernReturn> {
         self.counters.administration.count();
         let entry = self.find(port).ok_or(KernReturn::KERN_INVALID_ARGUMENT)?;
         let pages = size.div_ceil(self.page_size as u64);

@@ -12,7 +12,7 @@ use mach_defs::gnu::pager::default_pager_alerts::default_pager_space_alert;
 use mig_runtime::abi::Gnu;
 use mig_runtime::kernel::NoWait;
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{ArrayVec, KernReturn, Kernel, Name, Port, PortSet, ReceiveRight, SendRight};
+use mig_runtime::{ArrayVec, KernReturn, Kernel, NameOf, Port, PortSet, ReceiveRight, SendRight};
 
 use super::SwapPager;
 use crate::areas::{Area, HURD_EINVAL};
@@ -76,16 +76,16 @@ impl<K: Kernel, P: Platform> BackingStores<K, P> {
     }
 
     /// Whether a port is one of these.
-    pub(super) fn has(&self, name: Name) -> bool {
+    pub(super) fn has(&self, name: NameOf<K>) -> bool {
         self.port.name() == name || self.group(name).is_ok()
     }
 
     /// The number of the store that has this port.
-    fn group(&self, port: Name) -> Result<u32, KernReturn> {
+    fn group(&self, port: NameOf<K>) -> Result<u32, KernReturn> {
         self.with(port, |store| store.group)
     }
 
-    fn with<R>(&self, port: Name, look: impl FnOnce(&mut Made<K>) -> R) -> Result<R, KernReturn> {
+    fn with<R>(&self, port: NameOf<K>, look: impl FnOnce(&mut Made<K>) -> R) -> Result<R, KernReturn> {
         let mut all = self.all.lock();
         let store = all.iter_mut().flatten().find(|store| store.port.name() == port);
         store.map(look).ok_or(KernReturn::KERN_INVALID_ARGUMENT)

@@ -3,7 +3,7 @@
 use mach_defs::gnu::mach;
 use mig_runtime::abi::Gnu;
 use mig_runtime::kernel::NoWait;
-use mig_runtime::{CallError, KernReturn, Kernel, Name, ReceiveRight, SendRight};
+use mig_runtime::{CallError, KernReturn, Kernel, NameOf, ReceiveRight, SendRight};
 
 /// `VM_PROT_NONE`: no access is withheld.
 const VM_PROT_NONE: mach::VmProt = 0;
@@ -30,7 +30,7 @@ impl<K: Kernel<Abi = Gnu>> Control<K> {
 
     /// Its name: a right that comes under the same name is one to the same port. Only the kernel can have
     /// sent it then, because nobody else is ever given a right to the control port.
-    pub(crate) fn name(&self) -> Name {
+    pub(crate) fn name(&self) -> NameOf<K> {
         self.0.name()
     }
 

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use mig_runtime::platform::{Condvar, Holding, Mutex, MutexGuard, Platform};
-use mig_runtime::{Kernel, Name, ReceiveRight, SendRight, Seqno};
+use mig_runtime::{Kernel, NameOf, ReceiveRight, SendRight, Seqno};
 
 use super::control::Control;
 use crate::buffers::Data;
@@ -19,7 +19,7 @@ pub(crate) type Place<S> = Stored<<S as Store>::Place>;
 /// An object that the pager stores.
 pub(crate) struct Entry<K: Kernel, P: Platform, S: Store> {
     /// The name of its port.
-    pub(crate) name: Name,
+    pub(crate) name: NameOf<K>,
     /// A number that tells it apart, for administrators.
     pub(crate) handle: u32,
     pub(crate) origin: Origin,

@@ -6,7 +6,9 @@ use mach_defs::gnu::{
 };
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::Platform;
-use mig_runtime::{DeadName, KernReturn, Kernel, Name, OolMemory, Port, ReceiveRight, SendRight, Seqno};
+use mig_runtime::{
+    DeadName, KernReturn, Kernel, Name, NameOf, OolMemory, Port, ReceiveRight, SendRight, Seqno,
+};
 
 use super::SwapPager;
 use super::messages::At;
@@ -18,12 +20,12 @@ use crate::store::Store;
 pub struct Unsequenced<'a, K: Kernel<Abi = Gnu>, P: Platform, S: Store>(pub &'a SwapPager<K, P, S>);
 
 /// Where a message came to.
-fn at<K: Kernel>(port: Port<'_, K>, seqno: Seqno) -> At {
+fn at<K: Kernel>(port: Port<'_, K>, seqno: Seqno) -> At<NameOf<K>> {
     At { port: port.name(), seqno: Some(seqno) }
 }
 
 /// The same without a position.
-fn next<K: Kernel>(port: Port<'_, K>) -> At {
+fn next<K: Kernel>(port: Port<'_, K>) -> At<NameOf<K>> {
     At { port: port.name(), seqno: None }
 }
 

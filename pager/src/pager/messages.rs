@@ -7,7 +7,7 @@ use core::ops::Range;
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{MutexGuard, Platform};
 use mig_runtime::{
-    DeadName, KernReturn, Kernel, Name, Notification, OolMemory, ReceiveRight, SendRight, Seqno,
+    DeadName, KernReturn, Kernel, NameOf, Notification, OolMemory, ReceiveRight, SendRight, Seqno,
 };
 
 use super::SwapPager;
@@ -24,8 +24,8 @@ pub(super) const MAX_PAGES: u64 = 256;
 
 /// The request port of a message, and the message's position there, if positions are counted.
 #[derive(Clone, Copy)]
-pub(super) struct At {
-    pub(super) port: Name,
+pub(super) struct At<N> {
+    pub(super) port: N,
     pub(super) seqno: Option<Seqno>,
 }
 
@@ -85,7 +85,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_create`
     pub(super) fn create(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         port: ReceiveRight<K>,
         control: SendRight<K>,
         name: SendRight<K>,
@@ -121,7 +121,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_init`
     pub(super) fn init(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         control: SendRight<K>,
         name: SendRight<K>,
         page_size: u64,
@@ -172,7 +172,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_terminate`
     pub(super) fn terminate(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         control: ReceiveRight<K>,
         name: ReceiveRight<K>,
     ) -> Result<(), KernReturn> {
@@ -184,7 +184,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// The notification that a control port has died: whoever said that it was a kernel is gone.
-    pub(super) fn control_died(&self, at: At, control: DeadName<K>) -> Result<(), KernReturn> {
+    pub(super) fn control_died(&self, at: At<NameOf<K>>, control: DeadName<K>) -> Result<(), KernReturn> {
         let entry = self.entry(at.port)?;
         let turn = self.turn(&entry, at)?;
         if !control.is_genuine() {
@@ -196,7 +196,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// The notification that the pager has released the right to a control port: no news.
-    pub(super) fn control_released(&self, at: At, asked_for: bool) -> Result<(), KernReturn> {
+    pub(super) fn control_released(&self, at: At<NameOf<K>>, asked_for: bool) -> Result<(), KernReturn> {
         let entry = self.entry(at.port)?;
         let _turn = self.turn(&entry, at)?;
         if asked_for { Ok(()) } else { Err(self.refused()) }
@@ -206,7 +206,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     fn end_use(
         &self,
         turn: Admitted<'_, K, P, S>,
-        control: Name,
+        control: NameOf<K>,
         ports: Option<[ReceiveRight<K>; 2]>,
     ) -> Result<(), KernReturn> {
         let is_it = |user: &Option<Arc<User<K>>>| {
@@ -238,7 +238,12 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// The no-senders notification.
-    pub(super) fn no_senders(&self, at: At, asked_for: bool, rights_made: u32) -> Result<(), KernReturn> {
+    pub(super) fn no_senders(
+        &self,
+        at: At<NameOf<K>>,
+        asked_for: bool,
+        rights_made: u32,
+    ) -> Result<(), KernReturn> {
         self.counters.no_senders.count();
         let entry = self.entry(at.port)?;
         let turn = self.turn(&entry, at)?;
@@ -261,7 +266,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_data_request`
     pub(super) fn data_request(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         control: SendRight<K>,
         offset: u64,
         length: u64,
@@ -319,7 +324,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_data_return`, or `memory_object_data_initialize` if `first`.
     pub(super) fn data_return(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         control: SendRight<K>,
         offset: u64,
         data: OolMemory<K>,
@@ -532,7 +537,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     /// `memory_object_data_unlock`: nothing was ever locked, but whoever asks shall not wait.
     pub(super) fn data_unlock(
         &self,
-        at: At,
+        at: At<NameOf<K>>,
         control: SendRight<K>,
         offset: u64,
         length: u64,
@@ -547,7 +552,11 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Waits for a message's turn.
-    fn turn<'e>(&self, entry: &'e Entry<K, P, S>, at: At) -> Result<Admitted<'e, K, P, S>, KernReturn> {
+    fn turn<'e>(
+        &self,
+        entry: &'e Entry<K, P, S>,
+        at: At<NameOf<K>>,
+    ) -> Result<Admitted<'e, K, P, S>, KernReturn> {
         entry.turn(at.seqno).admit().map_err(|Missed| self.refused())
     }
 
@@ -565,13 +574,13 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
     }
 
     /// Whether a port is one of the pager's own, to which it must not be made to talk.
-    pub(super) fn is_own_port(&self, name: Name) -> bool {
+    pub(super) fn is_own_port(&self, name: NameOf<K>) -> bool {
         [&self.manager, &self.administration].iter().any(|port| port.name() == name)
             || self.backing_stores.has(name)
             || self.find(name).is_some()
     }
 
-    fn entry(&self, port: Name) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
+    fn entry(&self, port: NameOf<K>) -> Result<Arc<Entry<K, P, S>>, KernReturn> {
         self.find(port).ok_or_else(|| self.refused())
     }
 

@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mig_runtime::abi::Gnu;
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{KernReturn, Kernel, Name, OolMemory, PortSet, ReceiveRight, Unclaimed};
+use mig_runtime::{KernReturn, Kernel, NameOf, OolMemory, PortSet, ReceiveRight, Unclaimed};
 
 use self::backing_stores::BackingStores;
 use self::entry::{Entry, Place, Rights, Shared};
@@ -321,7 +321,7 @@ impl<K: Kernel<Abi = Gnu>, P: Platform, S: Store> SwapPager<K, P, S> {
         self.others_pages.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
-    fn find(&self, port: Name) -> Option<Arc<Entry<K, P, S>>> {
+    fn find(&self, port: NameOf<K>) -> Option<Arc<Entry<K, P, S>>> {
         self.objects.find(port)
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use mig_runtime::platform::{Mutex, Platform};
-use mig_runtime::{KernReturn, Kernel, Name};
+use mig_runtime::{KernReturn, Kernel, NameOf};
 
 use super::entry::Entry;
 use crate::object::Origin;
@@ -30,7 +30,7 @@ struct State<K: Kernel, P: Platform, S: Store> {
 }
 
 impl<K: Kernel, P: Platform, S: Store> State<K, P, S> {
-    fn place(&self, port: Name) -> Result<usize, usize> {
+    fn place(&self, port: NameOf<K>) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&port, |entry| entry.name)
     }
 }
@@ -45,7 +45,7 @@ impl<K: Kernel, P: Platform, S: Store> Objects<K, P, S> {
         self.state.lock().entries.len()
     }
 
-    pub(super) fn find(&self, port: Name) -> Option<Arc<Entry<K, P, S>>> {
+    pub(super) fn find(&self, port: NameOf<K>) -> Option<Arc<Entry<K, P, S>>> {
         let state = self.state.lock();
         state.place(port).ok().map(|at| state.entries[at].clone())
     }

@@ -10,7 +10,7 @@ use mig_abi::{NotificationId, REPLY_ID};
 
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Remains, trace};
+use crate::kernel::{Kernel, MsgCall, NameOf, PortName, Remains, trace};
 use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, arguments, initialised};
 use crate::message::builder::Builder;
@@ -103,8 +103,8 @@ impl<K: Kernel> SendOnceRight<K> {
 
 /// Where the reply comes to.
 #[derive(Clone, Copy)]
-struct ReplyPort {
-    name: Name,
+struct ReplyPort<N> {
+    name: N,
     /// It is the thread's cached one, to be destroyed after an error.
     implicit: bool,
 }
@@ -148,14 +148,14 @@ impl<'b, K: Kernel> Builder<'b, K> {
         self.check_form()?;
         self.addressed(&dest);
         reply.iter().for_each(|reply| self.addressed(reply));
-        let local = reply.map_or((Name::NULL, 0), AnyRight::into_header);
+        let local = reply.map_or((PortName::NULL, 0), AnyRight::into_header);
         let call = MsgCall {
             send: true,
             receive: None,
             send_timeout: options.timeout,
             receive_timeout: None,
             large: false,
-            options: options.bits & !MsgCall::DIRECTIONS,
+            options: options.bits & !<MsgCall>::DIRECTIONS,
             kernel_object: false,
         };
         self.transmit(id, dest, local, call, None)?;
@@ -244,7 +244,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
             send_timeout: options.send_timeout,
             receive_timeout: options.receive_timeout,
             large: false,
-            options: options.bits & !MsgCall::DIRECTIONS,
+            options: options.bits & !<MsgCall>::DIRECTIONS,
             kernel_object: options.kernel_object,
         };
         let (kernel, storage) = self.transmit(id, dest, local, call, Some(port))?;
@@ -256,7 +256,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     #[cold]
     #[inline(never)]
     fn without_reply_port(mut self, code: KernReturn, id: i32, dest: Dest<'_, K>) -> CallError<K> {
-        let header = Header::to_send(id, dest.into_header(), (Name::NULL, 0), self.complex);
+        let header = Header::to_send(id, dest.into_header(), (PortName::NULL, 0), self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
         // SAFETY: `finish` completes the message, and the builder has nothing any more.
         unsafe { refused(self.kernel.clone(), self.loans.take(), storage, code) }
@@ -276,9 +276,9 @@ impl<'b, K: Kernel> Builder<'b, K> {
         mut self,
         id: i32,
         dest: Dest<'_, K>,
-        local: (Name, u8),
-        call: MsgCall,
-        reply: Option<ReplyPort>,
+        local: (NameOf<K>, u8),
+        call: MsgCall<NameOf<K>>,
+        reply: Option<ReplyPort<NameOf<K>>>,
     ) -> Result<(K, &'b mut [MaybeUninit<u64>]), CallError<K>> {
         let header = Header::to_send(id, dest.into_header(), local, self.complex);
         let storage = self.space.take().finish::<K::Abi>(header);
@@ -335,7 +335,7 @@ unsafe fn failed<G, K: Kernel>(
     loans: Loans<G, K>,
     storage: &mut [MaybeUninit<u64>],
     code: KernReturn,
-    port: Option<ReplyPort>,
+    port: Option<ReplyPort<NameOf<K>>>,
 ) -> CallError<K> {
     let mut unsent = None;
     let implicit = port.filter(|port| port.implicit);
@@ -392,7 +392,7 @@ unsafe fn accept<K: Kernel>(
     kernel: K,
     storage: &mut [MaybeUninit<u64>],
     id: i32,
-    port: ReplyPort,
+    port: ReplyPort<NameOf<K>>,
     shape: Shape,
 ) -> Result<Answer<'_, K>, CallError<K>> {
     // SAFETY: a delivered message has a header.
@@ -436,7 +436,7 @@ unsafe fn unexpected<K: Kernel>(
     kernel: K,
     storage: &mut [MaybeUninit<u64>],
     id: i32,
-    port: ReplyPort,
+    port: ReplyPort<NameOf<K>>,
 ) -> CallError<K> {
     // SAFETY: a delivered message has a header.
     let header = Header::read::<K::Abi>(unsafe { initialised(storage, K::Abi::FACTS.header) });
@@ -448,7 +448,7 @@ unsafe fn unexpected<K: Kernel>(
 }
 
 /// The error of a message that is not the reply.
-fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort) -> CallError<K> {
+fn mismatch<K: Kernel>(body: Body<'_, K>, id: i32, port: ReplyPort<NameOf<K>>) -> CallError<K> {
     if id == NOTIFY_SEND_ONCE {
         return CallError::new(KernReturn::MIG_SERVER_DIED, CallErrorKind::ServerDied, None);
     }

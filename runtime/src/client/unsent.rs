@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 
 use super::details::Routine;
 use crate::abi::Abi;
-use crate::kernel::{Kernel, Remains};
+use crate::kernel::{Kernel, NameOf, Remains};
 use crate::memory::OolMemory;
 use crate::message::body::Body;
 use crate::message::buffer::{arguments, initialised};
@@ -29,7 +29,7 @@ use crate::right::{self, AnyRight};
 pub struct Unsent<K: Kernel> {
     pub(super) routine: Option<Routine>,
     kernel: K,
-    pub(super) header: Header,
+    pub(super) header: Header<NameOf<K>>,
     /// Aligned as in the message that they come from.
     arguments: Box<[u64]>,
     len: usize,

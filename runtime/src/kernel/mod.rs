@@ -4,6 +4,7 @@
 pub mod darwin;
 #[cfg(feature = "std")]
 pub mod local;
+mod name;
 mod native;
 mod no_wait;
 mod remains;
@@ -14,7 +15,6 @@ use core::mem::MaybeUninit;
 use core::ops::DerefMut;
 
 use mig_abi::MsgOption;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
@@ -22,40 +22,10 @@ use crate::kern_return::KernReturn;
 #[doc(inline)]
 pub use mig_abi::RightKind;
 
+pub use self::name::{Name, NameOf, PortAddress, PortName};
 pub use self::native::{Deallocate, Region, message_size};
 pub use self::no_wait::NoWait;
 pub use self::remains::Remains;
-
-/// A port name: an index into a task's name table, of no meaning in another task.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    FromBytes,
-    Immutable,
-    IntoBytes,
-    KnownLayout,
-)]
-#[repr(transparent)]
-pub struct Name(pub u32);
-
-impl Name {
-    /// `MACH_PORT_NULL`
-    pub const NULL: Self = Self(0);
-    /// `MACH_PORT_DEAD`
-    pub const DEAD: Self = Self(!0);
-
-    /// True if the name can denote a right: neither null nor dead.
-    pub const fn is_valid(self) -> bool {
-        self.0 != 0 && self.0 != !0
-    }
-}
 
 /// What a port is for, which XNU wants to know when it is made (`mach_port_construct`). Other kernels have
 /// one kind.
@@ -92,11 +62,11 @@ pub enum Notification {
 
 /// What one `mach_msg` call does.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MsgCall {
+pub struct MsgCall<N = Name> {
     /// Send `msgh_size` bytes of the buffer first.
     pub send: bool,
     /// Then receive from this port or port set into the same buffer.
-    pub receive: Option<Name>,
+    pub receive: Option<N>,
     /// Give up sending after this many milliseconds.
     pub send_timeout: Option<u32>,
     /// Give up receiving after this many milliseconds.
@@ -148,18 +118,18 @@ pub type Serve<'a> = dyn Fn(&mut [MaybeUninit<u64>], Result<(), KernReturn>) + S
 
 /// How messages are served in the threads that send them; see [`Kernel::serve_inline`].
 #[derive(Clone, Copy)]
-pub struct Inline<'a> {
+pub struct Inline<'a, N = Name> {
     /// The ports that are served so: members of this set.
-    pub set: Name,
+    pub set: N,
     /// A member whose messages go through its queue.
-    pub except: Name,
+    pub except: N,
     /// Bytes of the largest message that is served so, its trailer among them.
     pub room: usize,
     /// Serves a message, which is here as the receive whose result this is would have delivered it.
     pub serve: &'a Serve<'a>,
 }
 
-impl fmt::Debug for Inline<'_> {
+impl<N: fmt::Debug> fmt::Debug for Inline<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inline").field("set", &self.set).field("room", &self.room).finish()
     }
@@ -213,13 +183,17 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// holds its header, with the receiver's port, the id and, in a typed message, the sequence number; in an
     /// untyped one a trailer stands after the header. With `large` the header has the true size, and all
     /// else may be zero. After any other failed receive no message has left its queue.
-    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn>;
+    unsafe fn mach_msg(
+        &self,
+        buffer: &mut [MaybeUninit<u64>],
+        call: MsgCall<NameOf<Self>>,
+    ) -> Result<(), KernReturn>;
 
     /// Runs `body`, and while it runs may have messages to the ports of a set served in the threads that send
     /// them ([`Server::inline`](crate::Server::inline)). When this returns none is being served any more.
     ///
     /// A kernel that carries messages between programs cannot do that, and runs `body`.
-    fn serve_inline(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
+    fn serve_inline(&self, inline: Inline<'_, NameOf<Self>>, body: &mut dyn FnMut()) {
         let _ = inline;
         body();
     }
@@ -238,7 +212,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_allocate`.
-    fn allocate_port(&self) -> Result<Name, KernReturn>;
+    fn allocate_port(&self) -> Result<NameOf<Self>, KernReturn>;
 
     /// Makes a port of a kind and returns the name of its receive right. On a kernel whose ports are all
     /// alike it is any port.
@@ -246,7 +220,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_construct`.
-    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+    fn construct_port(&self, kind: PortKind) -> Result<NameOf<Self>, KernReturn> {
         let _ = kind;
         self.allocate_port()
     }
@@ -256,7 +230,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_allocate`.
-    fn allocate_port_set(&self) -> Result<Name, KernReturn>;
+    fn allocate_port_set(&self) -> Result<NameOf<Self>, KernReturn>;
 
     /// Releases one reference of this kind; the last receive reference destroys the port. A name that is not
     /// valid is ignored.
@@ -264,7 +238,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Safety
     ///
     /// The reference is the caller's to end.
-    unsafe fn release(&self, kind: RightKind, name: Name);
+    unsafe fn release(&self, kind: RightKind, name: NameOf<Self>);
 
     /// Adds one send reference to a name that has at least one already. See [`SendRight`](crate::SendRight)
     /// for how many there can be.
@@ -276,7 +250,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_mod_refs`.
-    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn>;
+    unsafe fn copy_send(&self, name: NameOf<Self>) -> Result<(), KernReturn>;
 
     /// Makes a send right from a receive right; it has the same name.
     ///
@@ -287,7 +261,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_insert_right`.
-    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn>;
+    unsafe fn make_send(&self, receive: NameOf<Self>) -> Result<(), KernReturn>;
 
     /// Makes a send-once right from a receive right; it has a name of its own.
     ///
@@ -298,7 +272,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_extract_right`.
-    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn>;
+    unsafe fn make_send_once(&self, receive: NameOf<Self>) -> Result<NameOf<Self>, KernReturn>;
 
     /// Moves a receive right into a port set, or out of every set with [`Name::NULL`].
     ///
@@ -309,7 +283,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// As `mach_port_move_member`.
-    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn>;
+    unsafe fn move_member(&self, receive: NameOf<Self>, set: NameOf<Self>) -> Result<(), KernReturn>;
 
     /// Asks that a notification be sent to `notify`, a receive right of this task, from which a send-once
     /// right is made; null cancels. Returns the send-once right that was registered before, or null.
@@ -323,17 +297,17 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// As `mach_port_request_notification`.
     unsafe fn request_notification(
         &self,
-        name: Name,
+        name: NameOf<Self>,
         which: Notification,
-        notify: Name,
-    ) -> Result<Name, KernReturn>;
+        notify: NameOf<Self>,
+    ) -> Result<NameOf<Self>, KernReturn>;
 
     /// This thread's cached reply port, made on demand (`mig_get_reply_port`).
     ///
     /// # Errors
     ///
     /// As [`allocate_port`](Self::allocate_port).
-    fn reply_port(&self) -> Result<Name, KernReturn>;
+    fn reply_port(&self) -> Result<NameOf<Self>, KernReturn>;
 
     /// Destroys this thread's reply port after an error, so that a late reply cannot be taken for the next
     /// one (`mig_dealloc_reply_port`).
@@ -341,7 +315,7 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     /// # Safety
     ///
     /// The name is that of this thread's [`reply_port`](Self::reply_port), and nobody waits there.
-    unsafe fn destroy_reply_port(&self, name: Name);
+    unsafe fn destroy_reply_port(&self, name: NameOf<Self>);
 
     /// New out-of-line memory, all zeros.
     ///
@@ -363,6 +337,9 @@ pub unsafe trait Kernel: Clone + Send + Sync + 'static {
     unsafe fn region_from_wire(&self, address: u64, size: usize) -> Self::Region;
 
     /// Lends memory to a message that is about to be sent; the kernel copies it.
+    ///
+    /// For messages [in a kernel](crate::abi::InKernel), which nobody copies, this makes the copy: the message
+    /// owns what is at the address, and the guard does nothing.
     fn lend<'a>(&self, bytes: &'a [u8]) -> Self::Lent<'a>;
 
     /// The address that stands for lent memory in the message.

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Inline, Kernel, MsgCall, Name, Notification, PortKind, RightKind};
+use super::{Inline, Kernel, MsgCall, NameOf, Notification, PortKind, RightKind};
 use crate::kern_return::KernReturn;
 use crate::right::{ReceiveRight, Right, SendOnceRight, SendRight, assert_same_task};
 
@@ -76,12 +76,16 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
     type Lent<'a> = K::Lent<'a>;
 
     #[inline]
-    unsafe fn mach_msg(&self, buffer: &mut [MaybeUninit<u64>], call: MsgCall) -> Result<(), KernReturn> {
+    unsafe fn mach_msg(
+        &self,
+        buffer: &mut [MaybeUninit<u64>],
+        call: MsgCall<NameOf<K>>,
+    ) -> Result<(), KernReturn> {
         // SAFETY: the caller's promise; how long the send may wait is no part of it.
         unsafe { self.0.mach_msg(buffer, MsgCall { send_timeout: Some(0), ..call }) }
     }
 
-    fn serve_inline(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
+    fn serve_inline(&self, inline: Inline<'_, NameOf<K>>, body: &mut dyn FnMut()) {
         self.0.serve_inline(inline, body);
     }
 
@@ -90,58 +94,58 @@ unsafe impl<K: Kernel> Kernel for NoWait<K> {
         self.0.is_same_task(&other.0)
     }
 
-    fn allocate_port(&self) -> Result<Name, KernReturn> {
+    fn allocate_port(&self) -> Result<NameOf<K>, KernReturn> {
         self.0.allocate_port()
     }
 
-    fn construct_port(&self, kind: PortKind) -> Result<Name, KernReturn> {
+    fn construct_port(&self, kind: PortKind) -> Result<NameOf<K>, KernReturn> {
         self.0.construct_port(kind)
     }
 
-    fn allocate_port_set(&self) -> Result<Name, KernReturn> {
+    fn allocate_port_set(&self) -> Result<NameOf<K>, KernReturn> {
         self.0.allocate_port_set()
     }
 
-    unsafe fn release(&self, kind: RightKind, name: Name) {
+    unsafe fn release(&self, kind: RightKind, name: NameOf<K>) {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.release(kind, name) };
     }
 
-    unsafe fn copy_send(&self, name: Name) -> Result<(), KernReturn> {
+    unsafe fn copy_send(&self, name: NameOf<K>) -> Result<(), KernReturn> {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.copy_send(name) }
     }
 
-    unsafe fn make_send(&self, receive: Name) -> Result<(), KernReturn> {
+    unsafe fn make_send(&self, receive: NameOf<K>) -> Result<(), KernReturn> {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.make_send(receive) }
     }
 
-    unsafe fn make_send_once(&self, receive: Name) -> Result<Name, KernReturn> {
+    unsafe fn make_send_once(&self, receive: NameOf<K>) -> Result<NameOf<K>, KernReturn> {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.make_send_once(receive) }
     }
 
-    unsafe fn move_member(&self, receive: Name, set: Name) -> Result<(), KernReturn> {
+    unsafe fn move_member(&self, receive: NameOf<K>, set: NameOf<K>) -> Result<(), KernReturn> {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.move_member(receive, set) }
     }
 
     unsafe fn request_notification(
         &self,
-        name: Name,
+        name: NameOf<K>,
         which: Notification,
-        notify: Name,
-    ) -> Result<Name, KernReturn> {
+        notify: NameOf<K>,
+    ) -> Result<NameOf<K>, KernReturn> {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.request_notification(name, which, notify) }
     }
 
-    fn reply_port(&self) -> Result<Name, KernReturn> {
+    fn reply_port(&self) -> Result<NameOf<K>, KernReturn> {
         self.0.reply_port()
     }
 
-    unsafe fn destroy_reply_port(&self, name: Name) {
+    unsafe fn destroy_reply_port(&self, name: NameOf<K>) {
         // SAFETY: the caller\'s promise.
         unsafe { self.0.destroy_reply_port(name) };
     }

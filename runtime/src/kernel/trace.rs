@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Kernel, MsgCall};
+use super::{Kernel, MsgCall, NameOf};
 use crate::kern_return::KernReturn;
 
 /// [`Kernel::mach_msg`], told as events: what is sent, what becomes of it if the kernel refuses it, and what
@@ -15,7 +15,7 @@ use crate::kern_return::KernReturn;
 pub(crate) unsafe fn mach_msg<K: Kernel>(
     kernel: &K,
     buffer: &mut [MaybeUninit<u64>],
-    call: MsgCall,
+    call: MsgCall<NameOf<K>>,
 ) -> Result<(), KernReturn> {
     #[cfg(feature = "tracing")]
     if call.send {

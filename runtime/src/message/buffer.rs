@@ -149,7 +149,7 @@ impl<'b> Space<'b> {
 
     /// Writes the header before the arguments. All `msgh_size` bytes are initialised then.
     #[inline]
-    pub(crate) fn finish<A: Abi>(mut self, header: Header) -> &'b mut [MaybeUninit<u64>] {
+    pub(crate) fn finish<A: Abi>(mut self, header: Header<A::Name>) -> &'b mut [MaybeUninit<u64>] {
         let header = Header { size: self.end as u32, ..header }.to_bytes::<A>();
         // SAFETY: the storage has room for a header, as tested in `new`.
         unsafe { self.at(0).copy_from_nonoverlapping(header.as_ptr(), A::FACTS.header) };

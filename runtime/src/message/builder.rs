@@ -7,8 +7,9 @@ use super::format::{FormatOf, Rules};
 use super::header::COMPLEX;
 use super::loans::{Copied, Copies, Loans, Moved, Physical};
 use super::release;
+use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::OolMemory;
 use crate::right::{
     AnyRight, PortArray, ReceiveRight, SendOnceRight, SendRight, assert_same_task, disposition,
@@ -244,7 +245,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// What stands for a right of this task in a message that now owns it.
     #[inline]
-    pub(crate) fn wire_of(&self, right: AnyRight<'_, K>) -> (Name, u8) {
+    pub(crate) fn wire_of(&self, right: AnyRight<'_, K>) -> (NameOf<K>, u8) {
         if let Some(kernel) = right.kernel() {
             self.belongs(kernel, right.name());
         }
@@ -253,7 +254,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// Ends the program where a right is that of another task, which would be a right of the same name here.
     #[inline]
-    pub(crate) fn belongs(&self, kernel: &K, name: Name) {
+    pub(crate) fn belongs(&self, kernel: &K, name: NameOf<K>) {
         if name.is_valid() {
             assert_same_task(&self.kernel, kernel);
         }
@@ -264,7 +265,7 @@ impl<'b, K: Kernel> Builder<'b, K> {
     /// If the disposition moves a right, it was the caller's under this name, and is the message's from now
     /// on. If it copies one, or makes one from it, the right lives for `'b`.
     #[inline]
-    unsafe fn right(&mut self, name: Name, disposition: u8) {
+    unsafe fn right(&mut self, name: NameOf<K>, disposition: u8) {
         // SAFETY: the caller's promise.
         unsafe { FormatOf::<K>::put_right(self, name, disposition) };
     }
@@ -317,10 +318,10 @@ impl<'b, K: Kernel> Builder<'b, K> {
 
     /// Rights that go out of line, as names in memory.
     pub(crate) fn names_in_memory(&self, ports: &mut PortArray<'b, K>) -> Result<OolMemory<K>, KernReturn> {
-        let mut memory = OolMemory::allocate(&self.kernel, ports.len() * size_of::<Name>())?;
+        let mut memory = OolMemory::allocate(&self.kernel, ports.len() * K::Abi::FACTS.port_name)?;
         let names = ports.names_into_message(&self.kernel);
-        for (slot, name) in memory.chunks_exact_mut(size_of::<Name>()).zip(names) {
-            slot.copy_from_slice(&name.0.to_le_bytes());
+        for (slot, name) in memory.chunks_exact_mut(K::Abi::FACTS.port_name).zip(names) {
+            slot.copy_from_slice(&name.word().to_le_bytes()[..slot.len()]);
         }
         Ok(memory)
     }
@@ -338,6 +339,13 @@ impl<'b, K: Kernel> Builder<'b, K> {
             self.loans.list().lent.push(lent);
         }
         address
+    }
+
+    /// Whether memory with this deallocate bit is the message's from now on. A kernel's own message takes it
+    /// in any case, since nobody copies it any more.
+    #[inline]
+    pub(crate) const fn gives(&self, deallocate: bool) -> bool {
+        deallocate || K::Abi::FACTS.in_kernel
     }
 
     /// Gives memory to the message, and returns its address.

@@ -1,6 +1,7 @@
 //! Numbers in the bytes of a message.
 
 use crate::abi::Abi;
+use crate::kernel::PortName;
 
 /// The little-endian word at `offset`.
 #[inline]
@@ -13,6 +14,14 @@ pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u32> {
 #[inline]
 pub(crate) fn wide_at(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.first_chunk::<8>()?))
+}
+
+/// The port whose own bytes are at `offset`.
+#[inline]
+pub(crate) fn port_at<A: Abi>(bytes: &[u8], offset: usize) -> Option<A::Name> {
+    let low = word_at(bytes, offset)?;
+    let high = if A::FACTS.port_name == 8 { word_at(bytes, offset + 4)? } else { 0 };
+    Some(A::Name::from_word(u64::from(high) << 32 | u64::from(low)))
 }
 
 /// `len` rounded up to the ABI's alignment of data; 64 bits, so that hostile lengths do not overflow.

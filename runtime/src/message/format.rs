@@ -13,7 +13,7 @@ use super::shape::{Complex, Shape};
 use super::trailer::Seqno;
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, Name, NameOf};
 use crate::right::AnyRight;
 
 /// A family of wire formats: [`Typed`](crate::abi::Typed) or [`Untyped`](crate::abi::Untyped).
@@ -53,7 +53,7 @@ pub trait Rules: Copy + Send + Sync + 'static {
     fn take_right<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         disposition: u8,
-    ) -> Result<Name, Malformed>;
+    ) -> Result<NameOf<K>, Malformed>;
 
     /// Takes a polymorphic argument.
     fn take_any<K: Kernel<Abi: Abi<Format = Self>>>(
@@ -71,7 +71,7 @@ pub trait Rules: Copy + Send + Sync + 'static {
     fn begin_reply<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         declared: Complex,
-        remote: Name,
+        remote: NameOf<K>,
     ) -> Result<KernReturn, Malformed>;
 
     /// Passes over the next argument and releases what it holds. False if there is none.
@@ -92,7 +92,7 @@ pub trait Rules: Copy + Send + Sync + 'static {
     /// owns it from now on. If it copies one, or makes one from it, the right lives as long as the message.
     unsafe fn put_right<K: Kernel<Abi: Abi<Format = Self>>>(
         builder: &mut Builder<'_, K>,
-        name: Name,
+        name: NameOf<K>,
         disposition: u8,
     );
 
@@ -104,7 +104,7 @@ pub trait Rules: Copy + Send + Sync + 'static {
 
     /// The voucher in a header with these bits, and this word in the place of `msgh_seqno`; its name and its
     /// disposition.
-    fn voucher(bits: u32, field: u32) -> Option<(Name, u8)>;
+    fn voucher(bits: u32, field: u32) -> Option<(u32, u8)>;
 
     /// True if the thread's reply port may be used again after a call that failed with this code: the kernel
     /// has done nothing, so no reply can come.

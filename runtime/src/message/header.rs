@@ -1,9 +1,9 @@
 //! `mach_msg_header_t`.
 
-use super::bytes::word_at;
+use super::bytes::{port_at, word_at};
 use super::format::{FormatOf, Rules};
 use crate::abi::Abi;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, PortName};
 use crate::right::{self, disposition};
 
 /// `MACH_MSGH_BITS_COMPLEX`: the kernel processes the type words of the body.
@@ -14,21 +14,21 @@ pub(crate) const MAX_HEADER: usize = 32;
 
 /// The fields of a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct Header<N> {
     /// Disposition of the remote port, of the local port at bit 8, and the complex bit.
     pub bits: u32,
     pub size: u32,
-    pub remote: Name,
-    pub local: Name,
+    pub remote: N,
+    pub local: N,
     /// `msgh_seqno`, or the voucher of an untyped ABI.
     pub seqno: u32,
     pub id: i32,
 }
 
-impl Header {
+impl<N: PortName> Header<N> {
     /// Of a message that is sent.
     #[inline]
-    pub(crate) const fn to_send(id: i32, remote: (Name, u8), local: (Name, u8), complex: bool) -> Self {
+    pub(crate) const fn to_send(id: i32, remote: (N, u8), local: (N, u8), complex: bool) -> Self {
         let bits = remote.1 as u32 | (local.1 as u32) << 8 | if complex { COMPLEX } else { 0 };
         Self { bits, size: 0, remote: remote.0, local: local.0, seqno: 0, id }
     }
@@ -50,13 +50,14 @@ impl Header {
 
     /// Reads a header; fields that `bytes` do not reach are zero.
     #[inline]
-    pub(crate) fn read<A: Abi>(bytes: &[u8]) -> Self {
+    pub(crate) fn read<A: Abi<Name = N>>(bytes: &[u8]) -> Self {
         let word = |offset| word_at(bytes, offset).unwrap_or(0);
+        let port = |offset| port_at::<A>(bytes, offset).unwrap_or(N::NULL);
         Self {
             bits: word(0),
             size: word(4),
-            remote: Name(word(A::FACTS.remote_port)),
-            local: Name(word(A::FACTS.local_port)),
+            remote: port(A::FACTS.remote_port),
+            local: port(A::FACTS.local_port),
             seqno: word(A::FACTS.seqno),
             id: word(A::FACTS.id) as i32,
         }
@@ -74,7 +75,7 @@ impl Header {
             (A::FACTS.local_port, A::FACTS.seqno, self.local),
         ] {
             // With its padding, at once.
-            put(offset, &u64::from(name.0).to_le_bytes()[..end - offset]);
+            put(offset, &name.word().to_le_bytes()[..end - offset]);
         }
         put(A::FACTS.seqno, &self.seqno.to_le_bytes());
         put(A::FACTS.id, &self.id.to_le_bytes());
@@ -82,11 +83,23 @@ impl Header {
     }
 }
 
-impl Header {
+impl<N: PortName> Header<N> {
+    /// As the receiver of the message has it.
+    pub(crate) fn turned(self) -> Self {
+        let (remote, local) = (self.bits & 0xff, self.bits >> 8 & 0xff);
+        let bits = self.bits & !0xffff | remote << 8 | local;
+        Self { bits, remote: self.local, local: self.remote, ..self }
+    }
+
     /// Releases the voucher that came with a message, if any: nobody takes it.
     #[inline(always)]
-    pub(crate) fn release_voucher<K: Kernel>(&self, kernel: &K) {
+    pub(crate) fn release_voucher<K: Kernel<Abi: Abi<Name = N>>>(&self, kernel: &K) {
+        // A kernel's own message has no name for it.
+        if K::Abi::FACTS.in_kernel {
+            return;
+        }
         if let Some((name, disposition)) = FormatOf::<K>::voucher(self.bits, self.seqno) {
+            let name = N::from_word(name.into());
             // SAFETY: the kernel has delivered it with the message, and nobody takes it.
             unsafe { right::release(kernel.clone(), disposition, name) };
         }
@@ -94,19 +107,19 @@ impl Header {
 
     /// The name of the request port of a received message; null where a payload stands for it.
     #[inline]
-    pub(crate) fn local_name(&self) -> Name {
-        if self.local_disposition() == disposition::PROTECTED_PAYLOAD { Name::NULL } else { self.local }
+    pub(crate) fn local_name(&self) -> N {
+        if self.local_disposition() == disposition::PROTECTED_PAYLOAD { N::NULL } else { self.local }
     }
 
     /// The remote port and its disposition; none is left.
-    pub(crate) fn take_remote(&mut self) -> (Name, u8) {
+    pub(crate) fn take_remote(&mut self) -> (N, u8) {
         let disposition = self.remote_disposition();
         self.bits &= !0xff;
         (core::mem::take(&mut self.remote), disposition)
     }
 
     /// The local port and its disposition; none is left.
-    pub(crate) fn take_local(&mut self) -> (Name, u8) {
+    pub(crate) fn take_local(&mut self) -> (N, u8) {
         let disposition = self.local_disposition();
         self.bits &= !0xff00;
         (core::mem::take(&mut self.local), disposition)

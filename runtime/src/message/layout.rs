@@ -66,8 +66,8 @@ impl Item {
     /// Bytes in a message of an untyped ABI.
     const fn untyped_size<A: Abi>(self) -> usize {
         match self {
-            Self::Port => crate::abi::Facts::PORT_DESCRIPTOR,
-            Self::OutOfLine => A::FACTS.memory_descriptor(),
+            Self::Port => A::FACTS.port_descriptor,
+            Self::OutOfLine => A::FACTS.memory_descriptor,
             Self::Ndr => NDR.len(),
             Self::Data(size) | Self::Array(size) => size,
             _ => panic!("untyped messages have nothing of this kind"),

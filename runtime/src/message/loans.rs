@@ -9,7 +9,7 @@ use super::buffer::initialised;
 use super::bytes;
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name, Remains};
+use crate::kernel::{Kernel, Remains};
 use crate::memory::OolMemory;
 use crate::right::{AnyRight, release_names};
 
@@ -196,8 +196,8 @@ impl<K: Kernel> Copied<K> {
         let Some(moved) = self.moved.take() else { return };
         // SAFETY: the address came from `region_into_wire`, and nothing else has the memory while this lasts.
         let region = unsafe { self.kernel.region_from_wire(self.address, self.len) };
-        for name in region.chunks_exact(size_of::<Name>()) {
-            let name = Name(bytes::word_at(name, 0).unwrap_or(0));
+        for name in region.chunks_exact(K::Abi::FACTS.port_name) {
+            let Some(name) = bytes::port_at::<K::Abi>(name, 0) else { continue };
             // SAFETY: the right was moved into the message, which was not sent and does not own it any more.
             rights.extend(unsafe { AnyRight::from_wire(self.kernel.clone(), name, moved.disposition) });
         }
@@ -213,7 +213,7 @@ impl<K: Kernel> Drop for Copied<K> {
             OolMemory::<K>::from_region(unsafe { self.kernel.region_from_wire(self.address, self.len) });
         if let Some(moved) = &self.moved {
             // SAFETY: the rights were moved into the message, which was not sent.
-            unsafe { release_names(&self.kernel, moved.disposition, &memory, size_of::<Name>()) };
+            unsafe { release_names(&self.kernel, moved.disposition, &memory, K::Abi::FACTS.port_name) };
         }
     }
 }

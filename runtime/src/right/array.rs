@@ -14,10 +14,11 @@ use super::{
     AnyRight, ReceiveRight, Right, SendOnceRight, SendRight, Word, assert_same_task, disposition, release,
     sealed,
 };
+use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::OolMemory;
-use crate::message::bytes::word_at;
+use crate::message::bytes::port_at;
 
 /// What an array of rights is an array of: rights of the declared kind, or [`AnyRight`] where the sender
 /// chooses the kind.
@@ -31,7 +32,7 @@ pub trait ArrayRight<K: Kernel>: Sized + sealed::Sealed {
     /// # Safety
     ///
     /// As [`Right::from_raw`], for a right of this kind.
-    unsafe fn received(kernel: K, name: Name, kind: u8) -> Option<Self>;
+    unsafe fn received(kernel: K, name: NameOf<K>, kind: u8) -> Option<Self>;
 
     /// Gives up the duty to release it.
     fn forget(self);
@@ -43,7 +44,7 @@ macro_rules! of_one_kind {
             const KIND: Option<u8> = Some(<Self as Right<K>>::MOVE);
 
             #[inline]
-            unsafe fn received(kernel: K, name: Name, _kind: u8) -> Option<Self> {
+            unsafe fn received(kernel: K, name: NameOf<K>, _kind: u8) -> Option<Self> {
                 // SAFETY: the caller's promise.
                 Some(unsafe { Self::from_raw(kernel, name) })
             }
@@ -63,12 +64,12 @@ impl<K: Kernel> sealed::Sealed for AnyRight<'_, K> {}
 impl<K: Kernel> ArrayRight<K> for AnyRight<'static, K> {
     const KIND: Option<u8> = None;
 
-    unsafe fn received(kernel: K, name: Name, kind: u8) -> Option<Self> {
+    unsafe fn received(kernel: K, name: NameOf<K>, kind: u8) -> Option<Self> {
         if disposition::is_right(kind) {
             // SAFETY: the caller's promise.
             unsafe { Self::from_wire(kernel, name, kind) }
         } else {
-            Word::new(kind, name.0).map(Self::Data)
+            Word::new(kind, name.word() as u32).map(Self::Data)
         }
     }
 
@@ -117,7 +118,7 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
     ///
     /// As [`ArrayRight::received`], for each of the names.
     pub(crate) unsafe fn from_memory(kernel: K, names: OolMemory<K>, kind: u8) -> Self {
-        let left = 0..names.len() / size_of::<Name>();
+        let left = 0..names.len() / K::Abi::FACTS.port_name;
         Self(Place::Memory { kernel, names, left, kind })
     }
 
@@ -128,7 +129,7 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
             Place::Owned(rights) => return rights.iter().for_each(look),
         };
         for index in left.clone() {
-            let name = Name(word_at(names, index * size_of::<Name>()).unwrap_or(0));
+            let name = port_at::<K::Abi>(names, index * K::Abi::FACTS.port_name).unwrap_or(PortName::NULL);
             // SAFETY: as `from_memory` was promised, and the second value of this right is never dropped as
             // one.
             let right = unsafe { R::received(kernel.clone(), name, kind) };
@@ -150,12 +151,12 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
         let mut kept = left.start;
         for index in left.clone() {
             // In no place while it is a right: if `keep` panics, each name is owned once.
-            let name = replace(names, index, Name::NULL);
+            let name = replace::<K::Abi>(names, index, PortName::NULL);
             // SAFETY: as `from_memory` was promised, and it has just been taken out.
             let Some(right) = (unsafe { R::received(kernel.clone(), name, kind) }) else { continue };
             if keep(&right) {
                 right.forget();
-                replace(names, kept, name);
+                replace::<K::Abi>(names, kept, name);
                 kept += 1;
             }
         }
@@ -164,10 +165,10 @@ impl<K: Kernel, R: ArrayRight<K>> Rights<K, R> {
 }
 
 /// Puts a name into memory, and returns the one that was there.
-fn replace(names: &mut [u8], index: usize, name: Name) -> Name {
-    let slot = &mut names[index * size_of::<Name>()..][..size_of::<Name>()];
-    let old = Name(word_at(slot, 0).unwrap_or(0));
-    slot.copy_from_slice(&name.0.to_le_bytes());
+fn replace<A: Abi>(names: &mut [u8], index: usize, name: A::Name) -> A::Name {
+    let slot = &mut names[index * A::FACTS.port_name..][..A::FACTS.port_name];
+    let old = port_at::<A>(slot, 0).unwrap_or(PortName::NULL);
+    slot.copy_from_slice(&name.word().to_le_bytes()[..A::FACTS.port_name]);
     old
 }
 
@@ -177,9 +178,9 @@ impl<K: Kernel, R: ArrayRight<K>> Iterator for Rights<K, R> {
     fn next(&mut self) -> Option<R> {
         match &mut self.0 {
             Place::Memory { kernel, names, left, kind } => {
-                let name = word_at(names, left.next()? * size_of::<Name>())?;
+                let name = port_at::<K::Abi>(names, left.next()? * K::Abi::FACTS.port_name)?;
                 // SAFETY: as `from_memory` was promised, and nothing takes this one again.
-                unsafe { R::received(kernel.clone(), Name(name), *kind) }
+                unsafe { R::received(kernel.clone(), name, *kind) }
             }
             Place::Owned(rights) => rights.pop_front(),
         }
@@ -238,7 +239,7 @@ impl<K: Kernel, R: ArrayRight<K>> fmt::Debug for Rights<K, R> {
 /// long as the message lives. A few of them need no allocation.
 #[derive(Debug)]
 pub struct PortArray<'a, K: Kernel> {
-    names: Names,
+    names: Names<NameOf<K>>,
     disposition: u8,
     /// The task of the rights; none if there is no right.
     kernel: Option<K>,
@@ -249,13 +250,13 @@ pub struct PortArray<'a, K: Kernel> {
 
 /// A list of names, in this value while it is short.
 #[derive(Debug)]
-enum Names {
-    Few(ArrayVec<Name, 8>),
-    Many(Vec<Name>),
+enum Names<N> {
+    Few(ArrayVec<N, 8>),
+    Many(Vec<N>),
 }
 
-impl Names {
-    fn push(&mut self, name: Name) {
+impl<N: Copy> Names<N> {
+    fn push(&mut self, name: N) {
         match self {
             Self::Few(names) => {
                 if names.try_push(name).is_err() {
@@ -269,10 +270,10 @@ impl Names {
     }
 }
 
-impl Deref for Names {
-    type Target = [Name];
+impl<N> Deref for Names<N> {
+    type Target = [N];
 
-    fn deref(&self) -> &[Name] {
+    fn deref(&self) -> &[N] {
         match self {
             Self::Few(names) => names,
             Self::Many(names) => names,
@@ -366,7 +367,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     }
 
     /// Another right, which must be of the same task as the others.
-    fn belongs(&mut self, kernel: &K, name: Name) {
+    fn belongs(&mut self, kernel: &K, name: NameOf<K>) {
         match &self.kernel {
             Some(first) if name.is_valid() => assert_same_task(first, kernel),
             None if name.is_valid() => self.kernel = Some(kernel.clone()),
@@ -408,7 +409,7 @@ impl<'a, K: Kernel> PortArray<'a, K> {
     /// # Panics
     ///
     /// If they are those of another task.
-    pub(crate) fn names_into_message(&mut self, task: &K) -> &[Name] {
+    pub(crate) fn names_into_message(&mut self, task: &K) -> &[NameOf<K>] {
         if let Some(kernel) = &self.kernel {
             assert_same_task(task, kernel);
         }

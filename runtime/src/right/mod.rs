@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::abi::{Abi, System};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name, Notification, PortKind, RightKind};
+use crate::kernel::{Kernel, NameOf, Notification, PortKind, PortName, RightKind};
 
 pub use self::array::{ArrayRight, PortArray, Rights};
 pub(crate) use self::release::{release, release_names};
@@ -26,7 +26,7 @@ pub trait Right<K: Kernel>: Sized + sealed::Sealed {
     fn kernel(&self) -> &K;
 
     /// Its name in this task.
-    fn name(&self) -> Name;
+    fn name(&self) -> NameOf<K>;
 
     /// Owns a right that is known by name.
     ///
@@ -34,17 +34,17 @@ pub trait Right<K: Kernel>: Sized + sealed::Sealed {
     ///
     /// The task of `kernel` holds one reference of this kind under `name` that nothing else will release, or
     /// `name` is null or dead.
-    unsafe fn from_raw(kernel: K, name: Name) -> Self;
+    unsafe fn from_raw(kernel: K, name: NameOf<K>) -> Self;
 
     /// The name, and with it the duty to release the right.
-    fn into_raw(self) -> Name;
+    fn into_raw(self) -> NameOf<K>;
 }
 
 macro_rules! rights {
     ($($(#[$doc:meta])* $right:ident, $kind:ident, $article:literal;)*) => { $(
         $(#[$doc])*
         pub struct $right<K: Kernel> {
-            name: Name,
+            name: NameOf<K>,
             kernel: K,
         }
 
@@ -52,18 +52,18 @@ macro_rules! rights {
             #[doc = concat!("The null right (`MACH_PORT_NULL`), where ", $article, " right may be absent.")]
             #[inline]
             pub const fn null(kernel: K) -> Self {
-                Self { name: Name::NULL, kernel }
+                Self { name: PortName::NULL, kernel }
             }
 
             /// True for null and for dead names: no right is held.
             #[inline]
-            pub const fn is_null(&self) -> bool {
+            pub fn is_null(&self) -> bool {
                 !self.name.is_valid()
             }
 
             /// Its name in this task.
             #[inline]
-            pub const fn name(&self) -> Name {
+            pub const fn name(&self) -> NameOf<K> {
                 self.name
             }
 
@@ -80,15 +80,15 @@ macro_rules! rights {
             /// The task of `kernel` holds one reference of this kind under `name` that nothing else will
             /// release, or `name` is null or dead.
             #[inline]
-            pub const unsafe fn from_raw(kernel: K, name: Name) -> Self {
+            pub const unsafe fn from_raw(kernel: K, name: NameOf<K>) -> Self {
                 Self { name, kernel }
             }
 
             /// The name, and with it the duty to release the right.
             #[inline]
-            pub fn into_raw(mut self) -> Name {
+            pub fn into_raw(mut self) -> NameOf<K> {
                 // What is left is null and has nothing to release.
-                core::mem::replace(&mut self.name, Name::NULL)
+                core::mem::replace(&mut self.name, PortName::NULL)
             }
         }
 
@@ -104,7 +104,7 @@ macro_rules! rights {
 
         impl<K: Kernel> fmt::Debug for $right<K> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($right), "({:#x})"), self.name.0)
+                write!(f, concat!(stringify!($right), "({:#x})"), self.name.word())
             }
         }
     )* };
@@ -123,17 +123,17 @@ macro_rules! travels {
             }
 
             #[inline]
-            fn name(&self) -> Name {
+            fn name(&self) -> NameOf<K> {
                 self.name
             }
 
             #[inline]
-            unsafe fn from_raw(kernel: K, name: Name) -> Self {
+            unsafe fn from_raw(kernel: K, name: NameOf<K>) -> Self {
                 Self { name, kernel }
             }
 
             #[inline]
-            fn into_raw(self) -> Name {
+            fn into_raw(self) -> NameOf<K> {
                 self.into_raw()
             }
         }
@@ -270,7 +270,7 @@ impl<K: Kernel> ReceiveRight<K> {
     /// As `mach_port_move_member`: it is in none.
     pub fn leave_set(&self) -> Result<(), KernReturn> {
         // SAFETY: the name of this right.
-        unsafe { self.kernel.move_member(self.name, Name::NULL) }
+        unsafe { self.kernel.move_member(self.name, PortName::NULL) }
     }
 }
 
@@ -313,7 +313,7 @@ impl<K: Kernel> SendRight<K> {
 /// }
 /// ```
 pub struct DeadName<K: Kernel> {
-    name: Name,
+    name: NameOf<K>,
     /// The kernel has sent the notification: only that brings a reference.
     owned: bool,
     kernel: K,
@@ -323,14 +323,14 @@ impl<K: Kernel> DeadName<K> {
     /// # Safety
     ///
     /// If `owned`, the task of `kernel` holds one reference of the dead name that nothing else will release.
-    pub(crate) const unsafe fn new(kernel: K, name: Name, owned: bool) -> Self {
+    pub(crate) const unsafe fn new(kernel: K, name: NameOf<K>, owned: bool) -> Self {
         Self { name, owned, kernel }
     }
 
     /// The name: that of the send or send-once right whose port has died. Compare it with
     /// [`SendRight::name`].
     #[inline]
-    pub const fn name(&self) -> Name {
+    pub const fn name(&self) -> NameOf<K> {
         self.name
     }
 
@@ -359,7 +359,7 @@ impl<K: Kernel> Drop for DeadName<K> {
 
 impl<K: Kernel> fmt::Debug for DeadName<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DeadName({:#x})", self.name.0)
+        write!(f, "DeadName({:#x})", self.name.word())
     }
 }
 
@@ -452,14 +452,14 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
 
     /// The name in this task.
     #[inline]
-    pub const fn name(&self) -> Name {
+    pub fn name(&self) -> NameOf<K> {
         match self {
             Self::MoveReceive(right) => right.name(),
             Self::MakeSend(right) | Self::MakeSendOnce(right) => right.name(),
             Self::MoveSend(right) => right.name(),
             Self::CopySend(right) => right.name(),
             Self::MoveSendOnce(right) => right.name(),
-            Self::Data(word) => Name(word.value()),
+            Self::Data(word) => PortName::from_word(word.value().into()),
         }
     }
 
@@ -491,7 +491,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
 
     /// The name and the disposition, for a message that now owns what is moved.
     #[inline]
-    pub(crate) fn into_wire(self) -> (Name, u8) {
+    pub(crate) fn into_wire(self) -> (NameOf<K>, u8) {
         let wire = (self.name(), self.disposition());
         match self {
             Self::MoveReceive(right) => drop(right.into_raw()),
@@ -504,9 +504,9 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
 
     /// The same for a field of the header, where plain data is as good as nothing.
     #[inline]
-    pub(crate) fn into_header(self) -> (Name, u8) {
+    pub(crate) fn into_header(self) -> (NameOf<K>, u8) {
         match self {
-            Self::Data(_) => (Name::NULL, 0),
+            Self::Data(_) => (PortName::NULL, 0),
             right => right.into_wire(),
         }
     }
@@ -517,7 +517,7 @@ impl<'a, K: Kernel> AnyRight<'a, K> {
     ///
     /// As [`Right::from_raw`], for the kind that `disposition` says; that of a move.
     #[inline]
-    pub(crate) unsafe fn from_wire(kernel: K, name: Name, disposition: u8) -> Option<Self> {
+    pub(crate) unsafe fn from_wire(kernel: K, name: NameOf<K>, disposition: u8) -> Option<Self> {
         match disposition {
             // SAFETY: the caller's promise, for this kind.
             disposition::MOVE_RECEIVE => Some(Self::MoveReceive(unsafe { Right::from_raw(kernel, name) })),

@@ -1,8 +1,8 @@
 //! Releasing rights that no value owns: those in a message, by name and disposition.
 
 use super::disposition::{self, is_right};
-use crate::kernel::{Kernel, Name, RightKind};
-use crate::message::bytes::word_at;
+use crate::kernel::{Kernel, NameOf, PortName, RightKind};
+use crate::message::bytes::port_at;
 
 /// Releases a right that a message moves; one that it only copies or makes is not there yet.
 ///
@@ -11,7 +11,7 @@ use crate::message::bytes::word_at;
 /// If the disposition moves a right, this one is the caller's to end.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn release<K: Kernel>(kernel: K, disposition: u8, name: Name) {
+pub(crate) unsafe fn release<K: Kernel>(kernel: K, disposition: u8, name: NameOf<K>) {
     let kind = match disposition {
         disposition::MOVE_RECEIVE => RightKind::Receive,
         disposition::MOVE_SEND => RightKind::Send,
@@ -34,9 +34,9 @@ pub(crate) unsafe fn release_names<K: Kernel>(kernel: &K, disposition: u8, data:
         return;
     }
     for slot in data.chunks_exact(slot) {
-        if let Some(name) = word_at(slot, 0) {
+        if let Some(name) = port_at::<K::Abi>(slot, 0) {
             // SAFETY: the caller's promise.
-            unsafe { release(kernel.clone(), disposition, Name(name)) };
+            unsafe { release(kernel.clone(), disposition, name) };
         }
     }
 }

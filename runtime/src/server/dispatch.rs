@@ -8,20 +8,20 @@ use core::ops::Range;
 use super::{Received, Reply, Server, Subsystem, Unclaimed, buffer};
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf};
 use crate::platform::{Panicked, Platform};
 
 /// A subsystem, and which messages it is asked for.
 pub(super) struct Entry<'s, K: Kernel> {
     pub(super) ids: Range<i32>,
     /// The ports that it is served on; all, if there are none.
-    pub(super) only: Vec<Name>,
+    pub(super) only: Vec<NameOf<K>>,
     pub(super) subsystem: Box<dyn Subsystem<K> + Send + Sync + 's>,
 }
 
 impl<K: Kernel> Entry<'_, K> {
     /// Whether a message of this id to this port is for this subsystem.
-    fn takes(&self, id: i32, port: Name) -> bool {
+    fn takes(&self, id: i32, port: NameOf<K>) -> bool {
         self.ids.contains(&id) && (self.only.is_empty() || self.only.contains(&port))
     }
 }

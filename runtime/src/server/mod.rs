@@ -6,7 +6,7 @@ use core::fmt;
 use core::num::NonZeroUsize;
 
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf};
 use crate::right::ReceiveRight;
 
 use self::dispatch::Entry;
@@ -83,7 +83,7 @@ mod unclaimed;
 pub struct Server<'s, K: Kernel> {
     ports: Result<Ports<'s, K>, KernReturn>,
     subsystems: Vec<Entry<'s, K>>,
-    unclaimed: Box<dyn Fn(Unclaimed) + Send + Sync + 's>,
+    unclaimed: Box<dyn Fn(Unclaimed<NameOf<K>>) + Send + Sync + 's>,
     threads: NonZeroUsize,
     /// Senders may serve.
     inline: bool,
@@ -145,12 +145,12 @@ impl<'s, K: Kernel> Server<'s, K> {
         ports: impl IntoIterator<Item = &'p ReceiveRight<K>>,
         subsystem: impl Subsystem<K> + Send + Sync + 's,
     ) -> Self {
-        let only: Vec<Name> = ports.into_iter().map(ReceiveRight::name).collect();
+        let only: Vec<NameOf<K>> = ports.into_iter().map(ReceiveRight::name).collect();
         // On no port it is never asked.
         if only.is_empty() { self } else { self.and(only, subsystem) }
     }
 
-    fn and(mut self, only: Vec<Name>, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
+    fn and(mut self, only: Vec<NameOf<K>>, subsystem: impl Subsystem<K> + Send + Sync + 's) -> Self {
         self.subsystems.push(Entry { ids: subsystem.ids(), only, subsystem: Box::new(subsystem) });
         self
     }
@@ -165,7 +165,7 @@ impl<'s, K: Kernel> Server<'s, K> {
     /// Tells of every message that no routine took, before its sender is answered and in the thread that
     /// received it.
     #[must_use]
-    pub fn unclaimed(mut self, tell: impl Fn(Unclaimed) + Send + Sync + 's) -> Self {
+    pub fn unclaimed(mut self, tell: impl Fn(Unclaimed<NameOf<K>>) + Send + Sync + 's) -> Self {
         self.unclaimed = Box::new(tell);
         self
     }
@@ -176,7 +176,7 @@ impl<'s, K: Kernel> Server<'s, K> {
     /// # Errors
     ///
     /// What could not be made, as for [`run`](Self::run).
-    pub fn receives_from(&self) -> Result<Name, KernReturn> {
+    pub fn receives_from(&self) -> Result<NameOf<K>, KernReturn> {
         self.ports.as_ref().map(|ports| ports.name()).map_err(|code| *code)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Receive, Received, Stop};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf};
 use crate::right::{PortSet, ReceiveRight};
 
 /// What a server receives from.
@@ -66,11 +66,11 @@ impl<'s, K: Kernel> Ports<'s, K> {
     }
 
     /// The name of the set that all messages come from.
-    pub(super) fn name(&self) -> Name {
+    pub(super) fn name(&self) -> NameOf<K> {
         self.set.get().name()
     }
 
-    pub(super) fn receive(&self) -> Receive {
+    pub(super) fn receive(&self) -> Receive<NameOf<K>> {
         Receive::from(self.name())
     }
 

@@ -10,11 +10,11 @@ use mig_abi::NotificationId;
 use super::reply::Reply;
 use crate::abi::{Abi, Facts, Untyped};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, trace};
+use crate::kernel::{Kernel, MsgCall, Name, NameOf, PortAddress, PortName, trace};
 use crate::memory::Plain;
 use crate::message::body::Body;
 use crate::message::buffer::{MsgBuf, initialised};
-use crate::message::bytes::word_at;
+use crate::message::bytes::{port_at, word_at};
 use crate::message::format::{Format, FormatOf, Rules, TrailerOf};
 use crate::message::header::Header;
 use crate::message::malformed::Malformed;
@@ -27,22 +27,22 @@ const NOTIFY_DEAD_NAME: i32 = NotificationId::DeadName as i32;
 
 /// What to receive.
 #[derive(Clone, Copy, Debug)]
-pub struct Receive {
+pub struct Receive<N = Name> {
     /// A receive right or a port set.
-    pub from: Name,
+    pub from: N,
     /// Give up after this many milliseconds.
     pub timeout: Option<u32>,
 }
 
-impl Receive {
+impl<N: PortName> Receive<N> {
     /// Waits for a message as long as it takes.
-    pub const fn from(from: Name) -> Self {
+    pub const fn from(from: N) -> Self {
         Self { from, timeout: None }
     }
 
     /// The call; a message that is too large stays in its queue.
     #[inline]
-    pub(crate) const fn call<A: Abi>(self, send: bool) -> MsgCall {
+    pub(crate) const fn call<A: Abi<Name = N>>(self, send: bool) -> MsgCall<N> {
         MsgCall {
             send,
             receive: Some(self.from),
@@ -58,7 +58,7 @@ impl Receive {
 /// Why no message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ReceiveError {
+pub enum ReceiveError<N = Name> {
     /// The next message needs a buffer of this many bytes, the trailer's included; it is still in the queue
     /// (`MACH_RCV_TOO_LARGE`).
     TooLarge {
@@ -67,7 +67,7 @@ pub enum ReceiveError {
     },
     /// A message has left its queue and could not be delivered. What had come of it has been released; the
     /// next one can be received.
-    Lost(Lost),
+    Lost(Lost<N>),
     /// `mach_msg` failed, and no message has left its queue.
     Failed(KernReturn),
 }
@@ -76,9 +76,9 @@ pub enum ReceiveError {
 /// task for what it brings. Whoever counts sequence numbers must count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Lost {
+pub struct Lost<N = Name> {
     /// The port that it was sent to.
-    pub port: Name,
+    pub port: N,
     /// `msgh_id`
     pub id: i32,
     /// Its position in the queue of that port.
@@ -102,7 +102,7 @@ pub(super) struct Head<K: Kernel> {
     /// the one body that it gives out, has them.
     start: NonNull<u8>,
     /// The name of the request port; null where a payload stands for it.
-    name: Name,
+    name: NameOf<K>,
     trailer: TrailerOf<K>,
 }
 
@@ -119,8 +119,8 @@ impl<'b, K: Kernel> Received<'b, K> {
     pub fn receive(
         kernel: &K,
         buffer: &'b mut [MaybeUninit<u64>],
-        receive: Receive,
-    ) -> Result<Self, ReceiveError> {
+        receive: Receive<NameOf<K>>,
+    ) -> Result<Self, ReceiveError<NameOf<K>>> {
         // SAFETY: nothing is sent.
         let result = unsafe { trace::mach_msg(kernel, buffer, receive.call::<K::Abi>(false)) };
         // SAFETY: the result is that of this call.
@@ -144,6 +144,29 @@ impl<'b, K: Kernel> Received<'b, K> {
         unsafe { Self::delivered(kernel.clone(), message) }
     }
 
+    /// A request that the kernel has taken from its sender and serves itself (`subsystem KernelServer`).
+    ///
+    /// A task gets a message turned around: its own port is the local one, and the reply port the remote one.
+    /// In the kernel they stand as the sender has written them. They are exchanged here, so that all else is
+    /// as in a task. The right that the message was sent with, which the header has as the remote port, stays
+    /// the caller's, who has found the object by it.
+    ///
+    /// # Safety
+    ///
+    /// As [`from_message`](Self::from_message), except that the header is that of a message in the kernel
+    /// which has not been received.
+    pub unsafe fn in_kernel(kernel: &K, message: &'b mut [MaybeUninit<u64>]) -> Self
+    where
+        K: Kernel<Abi: Abi<Name = PortAddress>>,
+    {
+        // SAFETY: the message has a header.
+        let header = unsafe { initialised(message, K::Abi::FACTS.header) };
+        let turned = Header::read::<K::Abi>(header).turned().to_bytes::<K::Abi>();
+        header.copy_from_slice(&turned[..K::Abi::FACTS.header]);
+        // SAFETY: the caller's promise, and the header is that of a received message now.
+        unsafe { Self::delivered(kernel.clone(), message) }
+    }
+
     /// As [`receive`](Self::receive), except that a message which does not fit is [lost](ReceiveError::Lost).
     ///
     /// # Errors
@@ -152,8 +175,8 @@ impl<'b, K: Kernel> Received<'b, K> {
     pub(crate) fn receive_or_lose(
         kernel: &K,
         buffer: &'b mut [MaybeUninit<u64>],
-        receive: Receive,
-    ) -> Result<Self, ReceiveError> {
+        receive: Receive<NameOf<K>>,
+    ) -> Result<Self, ReceiveError<NameOf<K>>> {
         let call = MsgCall { large: false, ..receive.call::<K::Abi>(false) };
         // SAFETY: nothing is sent.
         let result = unsafe { trace::mach_msg(kernel, buffer, call) };
@@ -178,7 +201,7 @@ impl<'b, K: Kernel> Received<'b, K> {
         kernel: K,
         buffer: &'b mut [MaybeUninit<u64>],
         result: Result<(), KernReturn>,
-    ) -> Result<Self, ReceiveError> {
+    ) -> Result<Self, ReceiveError<NameOf<K>>> {
         match result {
             // SAFETY: the kernel has just delivered this message.
             Ok(()) => Ok(unsafe { Self::delivered(kernel, buffer) }),
@@ -302,7 +325,7 @@ impl<'b, K: Kernel> Received<'b, K> {
 
     /// The reply right, for the reply that is sent with it.
     #[inline]
-    pub(crate) fn take_reply_right(&self) -> (Name, u8) {
+    pub(crate) fn take_reply_right(&self) -> (NameOf<K>, u8) {
         self.head.take_reply_right()
     }
 }
@@ -351,7 +374,11 @@ impl<K: Kernel<Abi: Abi<Format = Untyped>>> Received<'_, K> {
 /// As [`Received::after_call`], for a call that has failed.
 #[cold]
 #[inline(never)]
-unsafe fn failed<K: Kernel>(kernel: K, buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> ReceiveError {
+unsafe fn failed<K: Kernel>(
+    kernel: K,
+    buffer: &mut [MaybeUninit<u64>],
+    code: KernReturn,
+) -> ReceiveError<NameOf<K>> {
     match code.without_shortage() {
         KernReturn::MACH_RCV_TOO_LARGE => {
             // SAFETY: with `large` the kernel writes the header of a message that it leaves in the queue.
@@ -380,7 +407,7 @@ unsafe fn failed<K: Kernel>(kernel: K, buffer: &mut [MaybeUninit<u64>], code: Ke
 /// # Safety
 ///
 /// It has, into this buffer, for a receive that returned `code`.
-unsafe fn lost<K: Kernel>(buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> Lost {
+unsafe fn lost<K: Kernel>(buffer: &mut [MaybeUninit<u64>], code: KernReturn) -> Lost<NameOf<K>> {
     let facts = K::Abi::FACTS;
     // SAFETY: the caller's promise.
     let header = Header::read::<K::Abi>(unsafe { initialised(buffer, facts.header) });
@@ -408,12 +435,12 @@ const ERROR_REPLY: usize = 64;
 
 /// The name of the request port of a received message.
 #[inline]
-fn local_name<A: Abi>(header: &[u8]) -> Name {
+fn local_name<A: Abi>(header: &[u8]) -> A::Name {
     // The disposition of the local port is the second byte of `msgh_bits`.
     if header.get(1) == Some(&disposition::PROTECTED_PAYLOAD) {
-        return Name::NULL;
+        return PortName::NULL;
     }
-    Name(word_at(header, A::FACTS.local_port).unwrap_or(0))
+    port_at::<A>(header, A::FACTS.local_port).unwrap_or(PortName::NULL)
 }
 
 /// Where `msgh_size` is; `msgh_bits` is before it.
@@ -476,9 +503,17 @@ impl<K: Kernel> Head<K> {
         FormatOf::<K>::seqno(self.word(K::Abi::FACTS.seqno), &self.trailer)
     }
 
+    /// The reply right.
+    #[inline]
+    fn remote(&self) -> NameOf<K> {
+        let at = K::Abi::FACTS.remote_port;
+        let high = if K::Abi::FACTS.port_name == 8 { self.word(at + 4) } else { 0 };
+        PortName::from_word(u64::from(high) << 32 | u64::from(self.word(at)))
+    }
+
     /// The dispositions and the complex bit.
     #[inline]
-    fn bits(&self) -> Header {
+    fn bits(&self) -> Header<NameOf<K>> {
         Header { bits: self.word(0), ..Header::default() }
     }
 
@@ -489,14 +524,17 @@ impl<K: Kernel> Head<K> {
 
     #[inline]
     fn is_awaited(&self) -> bool {
-        Name(self.word(K::Abi::FACTS.remote_port)).is_valid()
+        self.remote().is_valid()
     }
 
     /// The reply right; null from the second call on.
     #[inline]
-    pub(super) fn take_reply_right(&self) -> (Name, u8) {
-        let name = Name(self.word(K::Abi::FACTS.remote_port));
-        self.set_word(K::Abi::FACTS.remote_port, Name::NULL.0);
+    pub(super) fn take_reply_right(&self) -> (NameOf<K>, u8) {
+        let name = self.remote();
+        self.set_word(K::Abi::FACTS.remote_port, 0);
+        if K::Abi::FACTS.port_name == 8 {
+            self.set_word(K::Abi::FACTS.remote_port + 4, 0);
+        }
         (name, self.bits().remote_disposition())
     }
 
@@ -535,7 +573,7 @@ impl<K: Kernel> Drop for Received<'_, K> {
 #[cold]
 #[inline(never)]
 unsafe fn release_unread<K: Kernel>(kernel: K, id: i32, bits: u32, arguments: &mut [u8]) {
-    let header = Header { bits, ..Header::default() };
+    let header: Header<NameOf<K>> = Header { bits, ..Header::default() };
     // SAFETY: the caller's promise.
     let body = unsafe { Body::new(kernel.clone(), header.is_complex(), arguments, Origin::Delivered) };
     if id == NOTIFY_DEAD_NAME && !header.is_complex() {
@@ -560,7 +598,7 @@ unsafe fn dead_name<K: Kernel>(
     let name = FormatOf::<K>::take_name(&mut body)?;
     body.end()?;
     // SAFETY: the caller's promise.
-    Ok(unsafe { DeadName::new(kernel, name, genuine) })
+    Ok(unsafe { DeadName::new(kernel, PortName::from_word(name.word()), genuine) })
 }
 
 /// The request port of a message: the receiver's own port, borrowed, and the way to whoever waits for the
@@ -580,7 +618,7 @@ impl<K: Kernel> Copy for Port<'_, K> {}
 impl<'a, K: Kernel> Port<'a, K> {
     /// The name of the receive right; null where a payload stands for it.
     #[inline]
-    pub fn name(self) -> Name {
+    pub fn name(self) -> NameOf<K> {
         self.head.name
     }
 

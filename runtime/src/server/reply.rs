@@ -8,7 +8,7 @@ use mig_abi::REPLY_ID;
 use super::received::{Port, Receive, ReceiveError, Received};
 use crate::client::Unsent;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, MsgCall, Name, Remains, trace};
+use crate::kernel::{Kernel, MsgCall, NameOf, PortName, Remains, trace};
 use crate::message::buffer::{MsgBuf, Space, room};
 use crate::message::builder::{Builder, WrittenMessage};
 use crate::message::format::{FormatOf, Rules};
@@ -188,8 +188,8 @@ impl<'b, K: Kernel> Reply<'b, K> {
     pub fn answer_and_receive(
         mut self,
         request: Received<'_, K>,
-        receive: Receive,
-    ) -> Result<Received<'b, K>, ReceiveError> {
+        receive: Receive<NameOf<K>>,
+    ) -> Result<Received<'b, K>, ReceiveError<NameOf<K>>> {
         let Some(send) = self.address(request) else {
             let storage = mem::take(&mut self.storage);
             return Received::receive(&self.kernel, storage, receive);
@@ -209,7 +209,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     /// Addresses the reply to whoever waits for it, and releases the request. `None` if nothing is to be
     /// sent.
     #[inline]
-    fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall> {
+    fn address(&mut self, request: Received<'_, K>) -> Option<MsgCall<NameOf<K>>> {
         assert_same_task(&self.kernel, request.kernel());
         if !request.is_awaited() || !self.is_written() && !self.fails() {
             self.clear();
@@ -247,9 +247,9 @@ impl<'b, K: Kernel> Reply<'b, K> {
 
     /// Completes the message that has been written.
     #[inline]
-    fn complete(&mut self, remote: (Name, u8), request_id: i32) -> MsgCall {
+    fn complete(&mut self, remote: (NameOf<K>, u8), request_id: i32) -> MsgCall<NameOf<K>> {
         let id = request_id.wrapping_add(REPLY_ID);
-        let header = Header::to_send(id, remote, (Name::NULL, 0), self.message.is_complex());
+        let header = Header::to_send(id, remote, (PortName::NULL, 0), self.message.is_complex());
         // SAFETY: a builder of this reply has written this many bytes.
         unsafe { Space::written::<K::Abi>(self.storage, self.message.len as usize) }.finish::<K::Abi>(header);
         // A send-once right is certain to have room in its queue; any other may be a trap for the server.
@@ -258,7 +258,7 @@ impl<'b, K: Kernel> Reply<'b, K> {
     }
 
     /// Sends the message to `remote`.
-    fn send_to(mut self, remote: (Name, u8), request_id: i32) -> Result<(), KernReturn> {
+    fn send_to(mut self, remote: (NameOf<K>, u8), request_id: i32) -> Result<(), KernReturn> {
         if !self.is_written() {
             self.write_code();
         }
@@ -331,7 +331,7 @@ impl<K: Kernel> Drop for Reply<'_, K> {
 /// the client sent a send-once right.
 pub struct ReplyTo<K: Kernel> {
     kernel: K,
-    name: Name,
+    name: NameOf<K>,
     disposition: u8,
     id: i32,
 }
@@ -351,7 +351,7 @@ impl<K: Kernel> ReplyTo<K> {
     /// # Safety
     ///
     /// The task of `kernel` holds this right, and nothing else will release it.
-    pub(crate) unsafe fn new(kernel: K, name: Name, disposition: u8, id: i32) -> Self {
+    pub(crate) unsafe fn new(kernel: K, name: NameOf<K>, disposition: u8, id: i32) -> Self {
         Self { kernel, name, disposition, id }
     }
 
@@ -417,6 +417,6 @@ impl<K: Kernel> Drop for ReplyTo<K> {
 
 impl<K: Kernel> fmt::Debug for ReplyTo<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReplyTo(id {}, right {:#x})", self.id, self.name.0)
+        write!(f, "ReplyTo(id {}, right {:#x})", self.id, self.name.word())
     }
 }

@@ -9,8 +9,8 @@ use std::vec::Vec;
 
 use super::*;
 use crate::abi::{Abi, Gnu};
-use crate::kernel::Notification;
 use crate::kernel::local::{self, Census};
+use crate::kernel::{Name, Notification};
 use crate::platform::Std;
 use crate::{Builder, CallError, CallOptions, Complex, Dest, MsgBuf, PortSet, SendOnceRight, SendOptions};
 use crate::{SendRight, Seqno, Shape, Type};

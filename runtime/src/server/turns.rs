@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use super::ports::Ports;
 use super::{Receive, ReceiveError, Received, Reply, Server, buffer};
 use crate::kern_return::KernReturn;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, NameOf};
 use crate::platform::Platform;
 
 /// What was received.
@@ -17,13 +17,13 @@ enum Served {
 }
 
 /// Why a thread stops receiving.
-enum End {
+enum End<N> {
     Stopped,
-    Receive(ReceiveError),
+    Receive(ReceiveError<N>),
 }
 
-impl From<ReceiveError> for End {
-    fn from(error: ReceiveError) -> Self {
+impl<N> From<ReceiveError<N>> for End<N> {
+    fn from(error: ReceiveError<N>) -> Self {
         Self::Receive(error)
     }
 }
@@ -65,7 +65,7 @@ impl<K: Kernel> Server<'_, K> {
     ///
     /// The code, if no message can be received any more. After each of the others a message has left its
     /// queue, or the thread has waited.
-    pub(super) fn go_on<P: Platform>(&self, error: ReceiveError) -> Result<(), KernReturn> {
+    pub(super) fn go_on<P: Platform>(&self, error: ReceiveError<NameOf<K>>) -> Result<(), KernReturn> {
         match error {
             ReceiveError::Lost(lost) => {
                 // A panic of the listener ends here, as that of a routine does.
@@ -89,7 +89,7 @@ impl<K: Kernel> Server<'_, K> {
         ports: &Ports<'_, K>,
         one: &mut [MaybeUninit<u64>],
         other: &mut [MaybeUninit<u64>],
-    ) -> Result<Infallible, End> {
+    ) -> Result<Infallible, End<NameOf<K>>> {
         let mut request = Received::receive(ports.kernel(), &mut *one, ports.receive())?;
         loop {
             let next = self.serve_and_receive::<P>(ports, request, &mut *other)?;
@@ -103,7 +103,7 @@ impl<K: Kernel> Server<'_, K> {
         ports: &Ports<'_, K>,
         mut request: Received<'_, K>,
         storage: &'b mut [MaybeUninit<u64>],
-    ) -> Result<Received<'b, K>, End> {
+    ) -> Result<Received<'b, K>, End<NameOf<K>>> {
         if self.is_order(ports, &request)? {
             drop(request);
             return Ok(Received::receive(ports.kernel(), storage, ports.receive())?);
@@ -149,7 +149,7 @@ impl<K: Kernel> Server<'_, K> {
         timeout: Option<u32>,
         request: &mut [MaybeUninit<u64>],
         reply: &mut [MaybeUninit<u64>],
-    ) -> Result<Served, End> {
+    ) -> Result<Served, End<NameOf<K>>> {
         let receive = Receive { timeout, ..ports.receive() };
         let large = if size <= LARGEST_UNDECLARED { buffer(size).ok() } else { None };
         match large {
@@ -168,9 +168,9 @@ impl<K: Kernel> Server<'_, K> {
     fn serve_result<P: Platform>(
         &self,
         ports: &Ports<'_, K>,
-        received: Result<Received<'_, K>, ReceiveError>,
+        received: Result<Received<'_, K>, ReceiveError<NameOf<K>>>,
         reply: &mut [MaybeUninit<u64>],
-    ) -> Result<Served, End> {
+    ) -> Result<Served, End<NameOf<K>>> {
         let request = received?;
         if self.is_order(ports, &request)? {
             return Ok(Served::OldOrder);
@@ -180,7 +180,7 @@ impl<K: Kernel> Server<'_, K> {
     }
 
     /// True if the message is an order of this server's own, `Stopped` if it holds.
-    fn is_order(&self, ports: &Ports<'_, K>, request: &Received<'_, K>) -> Result<bool, End> {
+    fn is_order(&self, ports: &Ports<'_, K>, request: &Received<'_, K>) -> Result<bool, End<NameOf<K>>> {
         let order = ports.is_order(request);
         if order && ports.stop.is_stopped() { Err(End::Stopped) } else { Ok(order) }
     }

@@ -9,9 +9,9 @@ use crate::message::Seqno;
 /// count this one as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unclaimed {
+pub struct Unclaimed<N = Name> {
     /// The port that it was sent to.
-    pub port: Name,
+    pub port: N,
     /// `msgh_id`
     pub id: i32,
     /// Its position in the queue of that port.
@@ -24,8 +24,8 @@ pub struct Unclaimed {
     pub code: KernReturn,
 }
 
-impl From<Lost> for Unclaimed {
-    fn from(Lost { port, id, seqno, code }: Lost) -> Self {
+impl<N> From<Lost<N>> for Unclaimed<N> {
+    fn from(Lost { port, id, seqno, code }: Lost<N>) -> Self {
         Self { port, id, seqno, code }
     }
 }

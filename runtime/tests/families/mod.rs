@@ -1,10 +1,10 @@
 //! What a test says in either family of messages, for tests that are generic over the ABI.
 #![allow(dead_code)] // No test needs all of it.
 
-use mig_runtime::abi::{Abi, Apple32, Apple64, GnuI386, GnuX86_64};
+use mig_runtime::abi::{Apple32, Apple64, GnuI386, GnuX86_64, TaskAbi};
 use mig_runtime::{Builder, Copying, KernReturn, Kernel, OolMemory, Type};
 
-pub(crate) trait Words: Abi {
+pub(crate) trait Words: TaskAbi {
     /// This many rights and regions follow.
     fn announce<K: Kernel<Abi = Self>>(message: &mut Builder<'_, K>, count: u32);
 

@@ -149,7 +149,7 @@ impl Generator<'_> {
     /// A field that the kernel has added to a request: every message of a typed ABI has its sequence number,
     /// while a trailer may be too short.
     pub(super) fn request_trailer(&self, field: TrailerField) -> TokenStream {
-        match (self.interface.abi.facts.family, field) {
+        match (self.interface.facts().family, field) {
             (Family::Typed, TrailerField::Seqno) => quote!(request.seqno()),
             (_, field) => {
                 let (_, method) = trailer_field(&self.rt, field);
@@ -161,7 +161,7 @@ impl Generator<'_> {
     /// True if an inline array of this type is read as a slice of the message. Others are values that have
     /// been made of it: an untyped message is aligned to four bytes, whatever is in it.
     pub(super) fn is_borrowed(&self, element: &Type) -> bool {
-        self.interface.abi.facts.family == Family::Typed && self.is_aligned(element)
+        self.interface.facts().family == Family::Typed && self.is_aligned(element)
     }
 
     /// True if the ABI's alignment of arguments is enough for values of this type.
@@ -172,7 +172,7 @@ impl Generator<'_> {
         match &ty.kind {
             TypeKind::Fixed { element, .. } => self.is_aligned(element),
             TypeKind::Struct { members, .. } => members.iter().all(|member| self.is_aligned(&member.ty)),
-            _ => ty.natural_alignment() as usize <= self.interface.abi.facts.alignment,
+            _ => ty.natural_alignment() as usize <= self.interface.facts().alignment,
         }
     }
 

@@ -59,7 +59,8 @@ fn write(stub: &Writer<'_>, arg: &Arg, word: &TypeWord) -> TokenStream {
                 End::Client => stub.generator.any_right(*port, &value),
                 End::Server => quote!(#rt::AnyRight::from(#value)),
             };
-            if stub.end == End::Client && arg.dealloc != Dealloc::No {
+            // A kernel that sends.
+            if arg.dealloc != Dealloc::No {
                 let right = right();
                 return quote!(#to.deallocated(#right););
             }

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use super::Local;
 use super::names::Entry;
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::Name;
 
@@ -56,7 +56,7 @@ pub struct ReceiveStatus {
     pub send_rights: bool,
 }
 
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     /// Counts what the task has. A task that has ended has nothing.
     pub fn census(&self) -> Census {
         let state = self.lock();

@@ -15,7 +15,7 @@ use super::Local;
 use super::message::{Message, trailer_size};
 use super::state::{PortId, SetId, State, TaskId};
 use super::wire::Wire;
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{Inline, Name, Serve};
 use crate::platform;
@@ -111,7 +111,7 @@ impl Drop for InHand {
     }
 }
 
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     /// Takes note that this thread receives from a set, and is done with what it has from there.
     pub(super) fn receives_again(&self, state: &mut State, set: SetId) {
         let done = IN_HAND.try_with(|in_hand| {
@@ -143,9 +143,9 @@ impl<A: Abi> Local<A> {
     /// See [`Kernel::serve_inline`](crate::Kernel::serve_inline).
     pub(super) fn serving(&self, inline: Inline<'_>, body: &mut dyn FnMut()) {
         /// Ends the server when `body` is over, however it ends.
-        struct Ending<'a, A: Abi>(&'a Local<A>, SetId, Arc<Server>);
+        struct Ending<'a, A: TaskAbi>(&'a Local<A>, SetId, Arc<Server>);
 
-        impl<A: Abi> Drop for Ending<'_, A> {
+        impl<A: TaskAbi> Drop for Ending<'_, A> {
             fn drop(&mut self) {
                 let Self(local, set, server) = self;
                 if let Some(set) = local.lock().sets.get_mut(set) {

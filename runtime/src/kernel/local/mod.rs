@@ -59,7 +59,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::region::Bytes;
 use self::state::{State, TaskId};
 use self::wire::{Disposition, Wire};
-use crate::abi::{Abi, Facts, Native};
+use crate::abi::{Facts, Native, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::{Inline, Kernel, MsgCall, Name, Notification, PortKind, RightKind};
 use crate::right::Right;
@@ -69,24 +69,24 @@ pub use self::policy::Policies;
 pub use self::region::{Lent, Region};
 
 /// A machine: tasks whose messages reach each other, and nobody else.
-pub struct Host<A: Abi = Native> {
+pub struct Host<A: TaskAbi = Native> {
     state: Arc<Mutex<State>>,
     abi: PhantomData<A>,
 }
 
-impl<A: Abi> Clone for Host<A> {
+impl<A: TaskAbi> Clone for Host<A> {
     fn clone(&self) -> Self {
         Self { state: self.state.clone(), abi: PhantomData }
     }
 }
 
-impl<A: Abi> Default for Host<A> {
+impl<A: TaskAbi> Default for Host<A> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A: Abi> Host<A> {
+impl<A: TaskAbi> Host<A> {
     /// A machine without tasks, whose kernel is the newest that speaks this ABI.
     pub fn new() -> Self {
         Self::with_policies(Policies::of::<A>())
@@ -114,7 +114,7 @@ impl<A: Abi> Host<A> {
     }
 }
 
-impl<A: Abi> fmt::Debug for Host<A> {
+impl<A: TaskAbi> fmt::Debug for Host<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let labels: Vec<String> = self.state.lock().tasks.values().map(|task| task.label.clone()).collect();
         f.debug_struct("Host").field("tasks", &labels).finish()
@@ -145,27 +145,27 @@ impl Drop for Task {
 }
 
 /// A handle on a task of a [`Host`]: a [`Kernel`] inside one process.
-pub struct Local<A: Abi = Native> {
+pub struct Local<A: TaskAbi = Native> {
     task: Arc<Task>,
     abi: PhantomData<A>,
 }
 
-impl<A: Abi> Clone for Local<A> {
+impl<A: TaskAbi> Clone for Local<A> {
     fn clone(&self) -> Self {
         Self { task: self.task.clone(), abi: PhantomData }
     }
 }
 
 /// Handles are equal if they denote the same task.
-impl<A: Abi> PartialEq for Local<A> {
+impl<A: TaskAbi> PartialEq for Local<A> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.task, &other.task)
     }
 }
 
-impl<A: Abi> Eq for Local<A> {}
+impl<A: TaskAbi> Eq for Local<A> {}
 
-impl<A: Abi> fmt::Debug for Local<A> {
+impl<A: TaskAbi> fmt::Debug for Local<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.task.state.lock();
         let label = state.tasks.get(&self.task.id).map_or("(ended)", |task| &task.label);
@@ -173,13 +173,13 @@ impl<A: Abi> fmt::Debug for Local<A> {
     }
 }
 
-impl<A: Abi> Default for Local<A> {
+impl<A: TaskAbi> Default for Local<A> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     /// The only task of a new host.
     pub fn new() -> Self {
         Host::new().new_task("task")
@@ -358,7 +358,7 @@ std::thread_local! {
 
 // SAFETY: `copy_out` writes a whole message and enters each right and region in the receiving task's tables,
 // taken from the sender's; the names and addresses in the message are those entries and no others.
-unsafe impl<A: Abi> Kernel for Local<A> {
+unsafe impl<A: TaskAbi> Kernel for Local<A> {
     type Abi = A;
     type Region = Region;
     type Lent<'a> = Lent<'a, A>;

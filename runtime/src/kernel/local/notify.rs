@@ -87,7 +87,7 @@ impl Message {
     fn untyped_notification(facts: &'static Facts, notify: PortId, notice: Notice) -> Self {
         let body = facts.header;
         let size = match notice.argument() {
-            Some((PORT_RECEIVE, _)) => body + 4 + Facts::PORT_DESCRIPTOR,
+            Some((PORT_RECEIVE, _)) => body + 4 + facts.port_descriptor,
             Some(_) => body + NDR.len() + 4,
             None => body,
         };

@@ -2,7 +2,7 @@
 
 use super::state::{Port, PortId, State, TaskId};
 use super::wire::{COMPLEX, Disposition, Wire};
-use crate::abi::{Abi, Facts, System};
+use crate::abi::{Facts, System, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::{MsgCall, Name, PortKind};
 
@@ -84,7 +84,7 @@ impl Policies {
     pub const MACOS_26: Self = Self::MACOS_15;
 
     /// Those of the newest kernel that speaks this ABI.
-    pub const fn of<A: Abi>() -> Self {
+    pub const fn of<A: TaskAbi>() -> Self {
         match A::FACTS.system {
             System::Xnu => Self::MACOS_26,
             System::GnuMach | System::Osf => Self::NONE,

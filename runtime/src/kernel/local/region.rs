@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use zerocopy::IntoBytes;
 
 use super::Local;
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 
 /// Memory that several may read and nobody writes: what is written is first made one's own, as the kernel's
 /// virtual copies do.
@@ -164,13 +164,13 @@ impl fmt::Debug for Region {
 
 /// Memory that a message may refer to until this is dropped.
 #[derive(Debug)]
-pub struct Lent<'a, A: Abi> {
+pub struct Lent<'a, A: TaskAbi> {
     task: Local<A>,
     address: u64,
     memory: PhantomData<&'a [u8]>,
 }
 
-impl<A: Abi> Lent<'_, A> {
+impl<A: TaskAbi> Lent<'_, A> {
     pub(super) fn new(task: Local<A>, address: u64) -> Self {
         Self { task, address, memory: PhantomData }
     }
@@ -180,7 +180,7 @@ impl<A: Abi> Lent<'_, A> {
     }
 }
 
-impl<A: Abi> Drop for Lent<'_, A> {
+impl<A: TaskAbi> Drop for Lent<'_, A> {
     fn drop(&mut self) {
         self.task.end_loan(self.address);
     }

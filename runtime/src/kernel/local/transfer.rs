@@ -10,7 +10,7 @@ use super::message::{Message, Refused, trailer_size};
 use super::state::{PortId, SetId, State, TaskId};
 use super::wire::{Kind, Wire};
 use super::{Local, write};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::{MsgCall, Name};
 use crate::platform;
@@ -28,7 +28,7 @@ enum Ended {
     Interrupted,
 }
 
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     /// Sends a message, and waits while the queue is full; or serves it, where its server is to be called.
     pub(super) fn send(&self, wire: Wire, call: &MsgCall) -> Result<(), Refused> {
         debug_assert!(!platform::holds_a_lock(), "a message is sent with a lock held");
@@ -207,7 +207,7 @@ struct Wait {
 }
 
 impl Wait {
-    fn new<A: Abi>(task: &Local<A>, timeout: Option<u32>) -> Self {
+    fn new<A: TaskAbi>(task: &Local<A>, timeout: Option<u32>) -> Self {
         let timeout = timeout.map(|timeout| Duration::from_millis(timeout.into()));
         Self {
             task: task.task.id,

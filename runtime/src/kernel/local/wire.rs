@@ -209,7 +209,7 @@ impl Wire {
         let bytes = self.bytes().get(at..).unwrap_or_default();
         let [.., deallocate, copy, disposition, kind] =
             *bytes.first_chunk::<12>().ok_or(BadType::TooSmall)?;
-        let end = at + if kind == PORT { Facts::PORT_DESCRIPTOR } else { self.facts.memory_descriptor() };
+        let end = at + if kind == PORT { self.facts.port_descriptor } else { self.facts.memory_descriptor };
         if end > self.size {
             return Err(BadType::TooSmall);
         }

@@ -9,7 +9,7 @@ use super::word::Type;
 use super::write::RETURN_CODE;
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, Name, NameOf, PortName};
 use crate::message::body::Body;
 use crate::message::builder::Builder;
 use crate::message::format::{Format, Rules};
@@ -54,7 +54,7 @@ impl Rules for Typed {
     fn take_right<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         disposition: u8,
-    ) -> Result<Name, Malformed> {
+    ) -> Result<NameOf<K>, Malformed> {
         if !body.complex {
             return Err(Malformed::Complex);
         }
@@ -67,7 +67,7 @@ impl Rules for Typed {
     ) -> Result<AnyRight<'static, K>, Malformed> {
         let disposition = body.polymorphic()?;
         if !disposition::is_right(disposition) {
-            let word = Word::new(disposition, body.slot(disposition)?.0);
+            let word = Word::new(disposition, body.slot(disposition)?.word() as u32);
             return word.map(AnyRight::Data).ok_or(Malformed::Type);
         }
         let name = Self::take_right(body, disposition)?;
@@ -91,7 +91,7 @@ impl Rules for Typed {
     fn begin_reply<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         _: Complex,
-        _: Name,
+        _: NameOf<K>,
     ) -> Result<KernReturn, Malformed> {
         Self::take_code(body)
     }
@@ -118,7 +118,7 @@ impl Rules for Typed {
     #[inline(always)]
     unsafe fn put_right<K: Kernel<Abi: Abi<Format = Self>>>(
         builder: &mut Builder<'_, K>,
-        name: Name,
+        name: NameOf<K>,
         disposition: u8,
     ) {
         builder.slot(Type::slot::<K::Abi>(disposition), name);
@@ -135,7 +135,7 @@ impl Rules for Typed {
     }
 
     #[inline(always)]
-    fn voucher(_: u32, _: u32) -> Option<(Name, u8)> {
+    fn voucher(_: u32, _: u32) -> Option<(u32, u8)> {
         None
     }
 

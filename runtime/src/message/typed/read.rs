@@ -8,10 +8,10 @@ use arrayvec::ArrayVec;
 
 use super::word::{Expected, Type, WordForm};
 use crate::abi::{Abi, Typed};
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
-use crate::message::bytes::{address, padded, word_at};
+use crate::message::bytes::{address, padded, port_at};
 use crate::message::malformed::Malformed;
 use crate::right::{ArrayRight, Rights, disposition};
 
@@ -230,7 +230,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
 
     fn ports_behind_address<R: ArrayRight<K>>(&mut self, form: WordForm) -> Result<Rights<K, R>, Malformed> {
         let kind = self.kind::<R>()?;
-        let names = self.ool(Type::names(kind, form))?;
+        let names = self.ool(Type::names::<K::Abi>(kind, form))?;
         // SAFETY: under a type word of this kind, in a complex message, since it has moved memory.
         Ok(unsafe { self.rights_in(names, kind) })
     }
@@ -249,10 +249,12 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
         let kind = self.kind::<R>()?;
         let slots: &'b [u8] = self.inline_names(kind, form, max)?;
         let kernel = self.kernel.clone();
-        let names = slots.chunks_exact(K::Abi::FACTS.port).map(|slot| word_at(slot, 0).unwrap_or(0));
+        let names = slots
+            .chunks_exact(K::Abi::FACTS.port)
+            .map(|slot| port_at::<K::Abi>(slot, 0).unwrap_or(PortName::NULL));
         // SAFETY: under a type word of this kind, in a complex message if it is one of rights, and taken out
         // just now.
-        Ok(names.filter_map(move |name| unsafe { R::received(kernel.clone(), Name(name), kind) }))
+        Ok(names.filter_map(move |name| unsafe { R::received(kernel.clone(), name, kind) }))
     }
 
     /// What is wrong with an array of too many elements: they may not even be there.
@@ -307,9 +309,9 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Body<'b, K> {
 
     /// Takes the name, or the word of plain data, in the slot of a right.
     #[inline]
-    pub(super) fn slot(&mut self, disposition: u8) -> Result<Name, Malformed> {
+    pub(super) fn slot(&mut self, disposition: u8) -> Result<NameOf<K>, Malformed> {
         let slot = self.fixed(Type::slot::<K::Abi>(disposition), K::Abi::FACTS.port)?;
-        Ok(Name(word_at(slot, 0).unwrap_or(0)))
+        Ok(port_at::<K::Abi>(slot, 0).unwrap_or(PortName::NULL))
     }
 
     /// Takes an argument of `len` bytes whose type word is `ty` as it stands.

@@ -2,7 +2,7 @@
 
 use super::word::Type;
 use crate::abi::Abi;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::Kernel;
 use crate::memory::OolMemory;
 use crate::message::bytes::{address, padded};
 use crate::right::release_names;
@@ -61,11 +61,13 @@ pub(crate) fn split_argument<A: Abi>(arguments: &[u8]) -> Option<(Type, &[u8], &
 unsafe fn out_of_line<K: Kernel>(kernel: &K, ty: Type, data: &[u8]) {
     let (Some(address), Ok(len)) = (address::<K::Abi>(data), usize::try_from(ty.data_len())) else { return };
     // A message that was delivered in part has no address for what there was no room for.
-    if !ty.deallocate || len == 0 || address == 0 {
+    let moves = ty.deallocate || K::Abi::FACTS.in_kernel;
+    if !moves || len == 0 || address == 0 {
         return;
     }
-    // SAFETY: the type word has the deallocate bit, so the memory is the message's, and the caller's promise.
+    // SAFETY: the type word has the deallocate bit, or the message is a kernel's, so the memory is the
+    // message's; and the caller's promise.
     let memory = OolMemory::<K>::from_region(unsafe { kernel.region_from_wire(address, len) });
     // SAFETY: the caller's promise.
-    unsafe { release_names(kernel, ty.name, &memory, size_of::<Name>()) };
+    unsafe { release_names(kernel, ty.name, &memory, K::Abi::FACTS.port_name) };
 }

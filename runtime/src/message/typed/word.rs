@@ -1,7 +1,6 @@
 //! Type words: what stands before each argument of a typed message.
 
 use crate::abi::{Abi, TypeWords};
-use crate::kernel::Name;
 use crate::message::bytes::{wide_at, word_at};
 use crate::message::malformed::Malformed;
 use crate::right::disposition;
@@ -66,9 +65,9 @@ impl Type {
         Self { number, long: matches!(form, WordForm::Long), ..Self::slot::<A>(name) }
     }
 
-    /// Names of rights out of line: 4 bytes each, on every ABI.
-    pub(crate) const fn names(name: u8, form: WordForm) -> Self {
-        let bits = 8 * size_of::<Name>() as u16;
+    /// Names of rights out of line: 4 bytes each; in a kernel, addresses.
+    pub(crate) const fn names<A: Abi>(name: u8, form: WordForm) -> Self {
+        let bits = 8 * A::FACTS.port_name as u16;
         let long = matches!(form, WordForm::Long);
         Self { name, bits, number: 0, inline: false, long, deallocate: false }
     }
@@ -198,21 +197,30 @@ impl Type {
     #[inline(always)]
     pub(crate) fn starts<A: Abi>(self, bytes: &[u8]) -> bool {
         let delivered = Self { deallocate: !self.inline, ..self };
+        let varies = if self.sent_as_written::<A>() { DEALLOCATE << flags_shift::<A>() } else { 0 };
         match (A::FACTS.type_words, self.long) {
             (TypeWords::Always8, _) => {
                 let counted = if self.inline { 0 } else { !0 << 32 };
-                wide_at(bytes).is_some_and(|word| (word ^ delivered.wide::<A>()) & !counted == 0)
+                let ignored = counted | u64::from(varies);
+                wide_at(bytes).is_some_and(|word| (word ^ delivered.wide::<A>()) & !ignored == 0)
             }
             (TypeWords::Short4Long12, false) => {
                 let counted = if self.inline { 0 } else { 0xfff << 16 };
-                word_at(bytes, 0).is_some_and(|word| (word ^ delivered.first::<A>()) & !counted == 0)
+                let ignored = counted | varies;
+                word_at(bytes, 0).is_some_and(|word| (word ^ delivered.first::<A>()) & !ignored == 0)
             }
             (TypeWords::Short4Long12, true) => {
-                word_at(bytes, 0) == Some(delivered.first::<A>())
+                word_at(bytes, 0).is_some_and(|word| (word ^ delivered.first::<A>()) & !varies == 0)
                     && word_at(bytes, 4) == Some(self.long_kind())
                     && word_at(bytes, 8).is_some_and(|number| number == self.number || !self.inline)
             }
         }
+    }
+
+    /// True if the receiver sees the deallocate bit as the sender has written it: a kernel, of rights and of
+    /// what is out of line.
+    const fn sent_as_written<A: Abi>(self) -> bool {
+        A::FACTS.in_kernel && (!self.inline || disposition::is_right(self.name))
     }
 
     /// Reads the type word at the start of `bytes`, which must be this one but for what varies.
@@ -295,6 +303,7 @@ impl Found {
 /// The flags of a type word.
 const INLINE: u32 = 1;
 const LONG: u32 = 2;
+const DEALLOCATE: u32 = 4;
 
 /// Where the flags of a type word start: inline, long form, deallocate, from the lowest.
 const fn flags_shift<A: Abi>() -> u32 {

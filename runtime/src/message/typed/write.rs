@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 use super::word::{Type, WordForm};
 use crate::abi::{Abi, TypeWords, Typed};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
 use crate::message::bytes::padded;
@@ -152,7 +152,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         let number = count::<K::Abi>(ty, elements(ty, values)?)?;
         let mut memory = OolMemory::allocate(&self.kernel, bytes.len())?;
         memory[..bytes.len()].copy_from_slice(bytes);
-        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, None) };
+        let address = if self.gives(ty.deallocate) { self.give(memory) } else { self.keep(memory, None) };
         self.out_of_line(ty.with_number(number), address);
         Ok(())
     }
@@ -265,7 +265,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         mut ports: PortArray<'b, K>,
         copying: Copying,
     ) -> Result<(), KernReturn> {
-        let ty = Type { deallocate: copying.deallocate, ..Type::names(ports.disposition(), form) };
+        let ty = Type { deallocate: copying.deallocate, ..Type::names::<K::Abi>(ports.disposition(), form) };
         let Ok(number) = count::<K::Abi>(ty, ports.len() as u64) else {
             self.refuse_rights(&mut ports);
             self.out_of_line(ty.with_number(0), 0);
@@ -274,7 +274,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
         let ty = ty.with_number(number);
         let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ty.name, ty.word_len::<K::Abi>());
-        let address = if ty.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
+        let address =
+            if self.gives(ty.deallocate) { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.out_of_line(ty, address);
         Ok(())
     }
@@ -301,7 +302,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Typed>>> Builder<'b, K> {
 impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
     /// A right, or a polymorphic word, in its slot.
     #[inline]
-    pub(crate) fn slot(&mut self, ty: Type, name: Name) {
+    pub(crate) fn slot(&mut self, ty: Type, name: NameOf<K>) {
         self.argument(ty, port_slot::<K::Abi>(&name_bytes(name)));
         self.complex |= disposition::is_right(ty.name);
     }
@@ -324,8 +325,8 @@ impl<K: Kernel<Abi: Abi<Format = Typed>>> Builder<'_, K> {
 
 /// The bytes of a name, as wide as the widest slot.
 #[inline]
-fn name_bytes(name: Name) -> [u8; 8] {
-    u64::from(name.0).to_le_bytes()
+fn name_bytes(name: impl PortName) -> [u8; 8] {
+    name.word().to_le_bytes()
 }
 
 /// What of them fills the slot of an inline port.

@@ -5,10 +5,10 @@
 
 use mig_abi::DescriptorKind;
 
-use crate::abi::{Abi, Facts};
-use crate::kernel::{Kernel, Name};
+use crate::abi::Abi;
+use crate::kernel::{Kernel, PortName};
 use crate::memory::OolMemory;
-use crate::message::bytes::{address, word_at};
+use crate::message::bytes::{address, port_at, word_at};
 
 /// Bytes of the descriptor count.
 pub(crate) const COUNT: usize = 4;
@@ -73,8 +73,8 @@ impl OutOfLine {
     }
 
     /// Bytes of the memory.
-    fn bytes(&self) -> Option<usize> {
-        let element = if self.kind == PORTS { size_of::<Name>() } else { 1 };
+    fn bytes<A: Abi>(&self) -> Option<usize> {
+        let element = if self.kind == PORTS { A::FACTS.port_name } else { 1 };
         usize::try_from(self.size).ok()?.checked_mul(element)
     }
 
@@ -84,7 +84,7 @@ impl OutOfLine {
     ///
     /// The descriptor is that of memory that now belongs to this task, and nobody else claims it.
     pub(super) unsafe fn memory<K: Kernel>(&self, kernel: &K) -> OolMemory<K> {
-        match self.bytes() {
+        match self.bytes::<K::Abi>() {
             None | Some(0) => OolMemory::empty(),
             // SAFETY: the caller's promise.
             Some(len) => OolMemory::from_region(unsafe { kernel.region_from_wire(self.address, len) }),
@@ -92,11 +92,18 @@ impl OutOfLine {
     }
 }
 
+/// The port in the descriptor of one that is guarded, whose name stands where others have a size. In a kernel
+/// it is that of any port.
+pub(super) fn guarded_name<A: Abi>(descriptor: &[u8]) -> A::Name {
+    let at = if A::FACTS.in_kernel { 0 } else { OutOfLine::size_at::<A>() };
+    port_at::<A>(descriptor, at).unwrap_or(PortName::NULL)
+}
+
 /// Bytes of the descriptor at the start of `bytes`; `None` if it is cut off or of an unknown kind.
 pub(super) fn descriptor_len<A: Abi>(bytes: &[u8]) -> Option<usize> {
     let len = match *bytes.get(KIND)? {
-        PORT => Facts::PORT_DESCRIPTOR,
-        MEMORY | PORTS | VOLATILE | GUARDED_PORT => A::FACTS.memory_descriptor(),
+        PORT => A::FACTS.port_descriptor,
+        MEMORY | PORTS | VOLATILE | GUARDED_PORT => A::FACTS.memory_descriptor,
         _ => return None,
     };
     (len <= bytes.len()).then_some(len)

@@ -6,7 +6,7 @@ use super::descriptor::{COUNT, descriptor_len};
 use super::release::release;
 use crate::abi::Abi;
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, Name, NameOf, PortName};
 use crate::message::body::Body;
 use crate::message::buffer::initialised;
 use crate::message::builder::Builder;
@@ -63,7 +63,7 @@ impl Rules for Untyped {
     fn take_right<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         disposition: u8,
-    ) -> Result<Name, Malformed> {
+    ) -> Result<NameOf<K>, Malformed> {
         body.port_descriptor(disposition)
     }
 
@@ -92,9 +92,9 @@ impl Rules for Untyped {
     fn begin_reply<K: Kernel<Abi: Abi<Format = Self>>>(
         body: &mut Body<'_, K>,
         declared: Complex,
-        remote: Name,
+        remote: NameOf<K>,
     ) -> Result<KernReturn, Malformed> {
-        if remote != Name::NULL {
+        if remote != PortName::NULL {
             return Err(Malformed::Type);
         }
         match declared {
@@ -128,7 +128,7 @@ impl Rules for Untyped {
     #[inline(always)]
     unsafe fn put_right<K: Kernel<Abi: Abi<Format = Self>>>(
         builder: &mut Builder<'_, K>,
-        name: Name,
+        name: NameOf<K>,
         disposition: u8,
     ) {
         // The number of descriptors has made the message complex.
@@ -145,9 +145,9 @@ impl Rules for Untyped {
     fn put_success<K: Kernel<Abi: Abi<Format = Self>>>(_: &mut Builder<'_, K>) {}
 
     #[inline(always)]
-    fn voucher(bits: u32, field: u32) -> Option<(Name, u8)> {
+    fn voucher(bits: u32, field: u32) -> Option<(u32, u8)> {
         let disposition = (bits >> 16) as u8 & 0x1f;
-        (disposition != 0).then_some((Name(field), disposition))
+        (disposition != 0).then_some((field, disposition))
     }
 
     #[inline(always)]

@@ -5,12 +5,14 @@ use core::mem;
 
 use arrayvec::ArrayVec;
 
-use super::descriptor::{DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE};
-use crate::abi::{Abi, Facts, NDR, Untyped};
-use crate::kernel::{Kernel, Name};
+use super::descriptor::{
+    DISPOSITION, GUARDED_PORT, KIND, MEMORY, OutOfLine, PORT, PORTS, VOLATILE, guarded_name,
+};
+use crate::abi::{Abi, NDR, Untyped};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Array, Elements, OolMemory, Plain};
 use crate::message::body::Body;
-use crate::message::bytes::{padded, word_at};
+use crate::message::bytes::{padded, port_at};
 use crate::message::malformed::Malformed;
 use crate::message::shape::Origin;
 use crate::right::{AnyRight, ArrayRight, Rights, disposition};
@@ -35,12 +37,12 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
     }
 
     #[inline]
-    pub(crate) fn port_descriptor(&mut self, disposition: u8) -> Result<Name, Malformed> {
+    pub(crate) fn port_descriptor(&mut self, disposition: u8) -> Result<NameOf<K>, Malformed> {
         if self.disposition() != Some(disposition) {
             return Err(Malformed::Descriptor);
         }
-        let descriptor = self.descriptor(PORT, Facts::PORT_DESCRIPTOR)?;
-        Ok(Name(word_at(descriptor, 0).unwrap_or(0)))
+        let descriptor = self.descriptor(PORT, K::Abi::FACTS.port_descriptor)?;
+        Ok(port_at::<K::Abi>(descriptor, 0).unwrap_or(PortName::NULL))
     }
 
     /// The kind of right that the sender of a polymorphic argument has chosen, as its receiver sees it.
@@ -60,10 +62,11 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
 
     #[inline]
     fn out_of_line(&mut self, kind: u8) -> Result<OutOfLine, Malformed> {
-        if self.origin == Origin::Unsent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
+        let lent = self.origin == Origin::Unsent && !K::Abi::FACTS.in_kernel;
+        if lent && !OutOfLine::read::<K::Abi>(self.rest).deallocate {
             return Err(Malformed::Descriptor);
         }
-        Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor())?))
+        Ok(OutOfLine::read::<K::Abi>(self.descriptor(kind, K::Abi::FACTS.memory_descriptor)?))
     }
 
     /// Takes `len` bytes and the padding after them.
@@ -128,11 +131,10 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Body<'b, K> {
     /// Takes a right that its receiver may not move or drop before it has removed the guard.
     fn guarded_right(&mut self) -> Result<AnyRight<'static, K>, Malformed> {
         let disposition = self.chosen()?;
-        let descriptor = self.descriptor(GUARDED_PORT, K::Abi::FACTS.memory_descriptor())?;
-        let name = word_at(descriptor, OutOfLine::size_at::<K::Abi>()).unwrap_or(0);
+        let descriptor = self.descriptor(GUARDED_PORT, K::Abi::FACTS.memory_descriptor)?;
+        let name = guarded_name::<K::Abi>(descriptor);
         // SAFETY: from a descriptor of this kind, and taken out just now.
-        unsafe { AnyRight::from_wire(self.kernel.clone(), Name(name), disposition) }
-            .ok_or(Malformed::Descriptor)
+        unsafe { AnyRight::from_wire(self.kernel.clone(), name, disposition) }.ok_or(Malformed::Descriptor)
     }
 
     /// Takes memory out of line.

@@ -1,9 +1,10 @@
 //! Releasing what the descriptors of an untyped message hold.
 
-use super::descriptor::{DISPOSITION, GUARDED_PORT, KIND, OutOfLine, PORT, PORTS, descriptor_len};
-use crate::abi::Facts;
-use crate::kernel::{Kernel, Name};
-use crate::message::bytes::word_at;
+use super::descriptor::{
+    DISPOSITION, GUARDED_PORT, KIND, OutOfLine, PORT, PORTS, descriptor_len, guarded_name,
+};
+use crate::abi::Abi;
+use crate::kernel::Kernel;
 use crate::message::shape::Origin;
 use crate::right::{self, release_names};
 
@@ -22,24 +23,26 @@ pub(crate) unsafe fn release<K: Kernel>(kernel: K, count: u32, mut bytes: &[u8],
         match descriptor[KIND] {
             // SAFETY: the caller's promise.
             PORT => unsafe {
-                release_names(&kernel, descriptor[DISPOSITION], descriptor, Facts::PORT_DESCRIPTOR);
+                release_names(&kernel, descriptor[DISPOSITION], descriptor, K::Abi::FACTS.port_descriptor);
             },
             GUARDED_PORT => {
-                // The name stands where others have a size.
-                let name = word_at(descriptor, OutOfLine::size_at::<K::Abi>()).unwrap_or(0);
+                let name = guarded_name::<K::Abi>(descriptor);
                 // SAFETY: the caller's promise.
-                unsafe { right::release(kernel.clone(), descriptor[DISPOSITION], Name(name)) };
+                unsafe { right::release(kernel.clone(), descriptor[DISPOSITION], name) };
             }
             _ => {
                 let found = OutOfLine::read::<K::Abi>(descriptor);
                 // A message that was delivered in part has no address for what there was no room for.
-                if found.address != 0 && (origin == Origin::Delivered || found.deallocate) {
+                let moves = origin == Origin::Delivered || found.deallocate || K::Abi::FACTS.in_kernel;
+                if found.address != 0 && moves {
                     // SAFETY: the kernel delivers memory as the receiver's, and the deallocate bit gives away
                     // what was the sender's; the caller's promise.
                     let memory = unsafe { found.memory(&kernel) };
                     if found.kind == PORTS {
                         // SAFETY: the caller's promise.
-                        unsafe { release_names(&kernel, found.disposition, &memory, size_of::<Name>()) };
+                        unsafe {
+                            release_names(&kernel, found.disposition, &memory, K::Abi::FACTS.port_name)
+                        };
                     }
                 }
             }

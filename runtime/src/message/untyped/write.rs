@@ -5,9 +5,9 @@ use core::ffi::CStr;
 use zerocopy::IntoBytes;
 
 use super::descriptor::{DISPOSITION, KIND, MEMORY, OutOfLine, PORT, PORTS};
-use crate::abi::{Abi, Facts, NDR, Untyped};
+use crate::abi::{Abi, NDR, Untyped};
 use crate::kern_return::KernReturn;
-use crate::kernel::{Kernel, Name};
+use crate::kernel::{Kernel, NameOf, PortName};
 use crate::memory::{Copying, OolArg, OolMemory, Plain};
 use crate::message::builder::Builder;
 use crate::message::bytes::padded;
@@ -94,7 +94,8 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
         let len = memory.len();
         let size = size(len)?;
         self.owes(1)?;
-        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, None) };
+        let address =
+            if self.gives(copying.deallocate) { self.give(memory) } else { self.keep(memory, None) };
         self.memory_descriptor(address, size, copying, MEMORY, 0);
         Ok(len)
     }
@@ -110,11 +111,12 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
         copying: Copying,
     ) -> Result<usize, KernReturn> {
         let count = ports.len();
-        let size = size(count * size_of::<Name>())? / size_of::<Name>() as u32;
+        let size = size(count * K::Abi::FACTS.port_name)? / K::Abi::FACTS.port_name as u32;
         self.owes(1)?;
         let memory = self.names_in_memory(&mut ports)?;
         let moved = self.moved(ports.disposition(), 0);
-        let address = if copying.deallocate { self.give(memory) } else { self.keep(memory, Some(moved)) };
+        let address =
+            if self.gives(copying.deallocate) { self.give(memory) } else { self.keep(memory, Some(moved)) };
         self.memory_descriptor(address, size, copying, PORTS, ports.disposition());
         Ok(count)
     }
@@ -144,7 +146,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
             self.port_descriptor(*name, disposition);
         }
         for _ in names.len()..max {
-            self.port_descriptor(Name::NULL, disposition);
+            self.port_descriptor(PortName::NULL, disposition);
         }
         Ok(names.len())
     }
@@ -293,7 +295,7 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
             disposition,
             kind,
         };
-        self.space.push(&descriptor.to_bytes::<K::Abi>()[..K::Abi::FACTS.memory_descriptor()]);
+        self.space.push(&descriptor.to_bytes::<K::Abi>()[..K::Abi::FACTS.memory_descriptor]);
         self.owed -= 1;
     }
 }
@@ -301,22 +303,22 @@ impl<'b, K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'b, K> {
 impl<K: Kernel<Abi: Abi<Format = Untyped>>> Builder<'_, K> {
     /// Appends the descriptor of a right, which belongs to the message from now on.
     #[inline]
-    pub(crate) fn port_descriptor(&mut self, name: Name, disposition: u8) {
+    pub(crate) fn port_descriptor(&mut self, name: NameOf<K>, disposition: u8) {
         if self.owed == 0 {
             return self.refuse_right(name, disposition);
         }
-        let mut bytes = [0; Facts::PORT_DESCRIPTOR];
-        bytes[..4].copy_from_slice(&name.0.to_le_bytes());
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&name.word().to_le_bytes());
         bytes[DISPOSITION] = disposition;
         bytes[KIND] = PORT;
-        self.space.push(&bytes);
+        self.space.push(&bytes[..K::Abi::FACTS.port_descriptor]);
         self.owed -= 1;
     }
 
     /// A right that has no place in the message.
     #[cold]
     #[inline(never)]
-    fn refuse_right(&mut self, name: Name, disposition: u8) {
+    fn refuse_right(&mut self, name: NameOf<K>, disposition: u8) {
         self.misused = true;
         // SAFETY: it has been moved into the message, which does not have it.
         unsafe { right::release(self.kernel.clone(), disposition, name) };

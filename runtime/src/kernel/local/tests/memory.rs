@@ -2,25 +2,25 @@
 
 use super::wire::{BYTE, COMPLEX, COPY_SEND, MAKE_SEND, MOVE_RECEIVE, Message, poll};
 use super::{end, on_both_abis, pair};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Census, Local};
 use crate::kernel::{Kernel, Name, RightKind};
 
 /// A port of `b`, and a send right to it in `a`.
-fn channel<A: Abi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
+fn channel<A: TaskAbi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
     let port = b.allocate_port().unwrap();
     b.make_send(port).unwrap();
     (b.give(RightKind::Send, port, a).unwrap(), port)
 }
 
 /// The memory at an address that was just received.
-fn claim<A: Abi>(task: &Local<A>, address: u64, size: usize) -> super::super::Region {
+fn claim<A: TaskAbi>(task: &Local<A>, address: u64, size: usize) -> super::super::Region {
     // SAFETY: tests claim each address that they have received once, with its size.
     unsafe { task.region_from_wire(address, size) }
 }
 
-fn fresh_memory_is_zero_and_is_counted_while_it_is_held<A: Abi>() {
+fn fresh_memory_is_zero_and_is_counted_while_it_is_held<A: TaskAbi>() {
     let a = Local::<A>::new();
     let mut region = a.allocate(5000).unwrap();
     assert_eq!(region[..], [0; 5000]);
@@ -35,7 +35,7 @@ fn fresh_memory_is_zero_and_is_counted_while_it_is_held<A: Abi>() {
     assert!(matches!(a.allocate(usize::MAX), Err(KernReturn::KERN_NO_SPACE)));
 }
 
-fn given_memory_moves<A: Abi>() {
+fn given_memory_moves<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let mut region = a.allocate(100).unwrap();
@@ -53,7 +53,7 @@ fn given_memory_moves<A: Abi>() {
     end(a, b);
 }
 
-fn lent_memory_is_copied_and_arrives_as_the_receivers_own<A: Abi>() {
+fn lent_memory_is_copied_and_arrives_as_the_receivers_own<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let bytes = [3; 10];
@@ -80,7 +80,7 @@ fn lent_memory_is_copied_and_arrives_as_the_receivers_own<A: Abi>() {
     end(a, b);
 }
 
-fn no_memory_is_a_null_address<A: Abi>() {
+fn no_memory_is_a_null_address<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     for deallocate in [true, false] {
@@ -94,7 +94,7 @@ fn no_memory_is_a_null_address<A: Abi>() {
     end(a, b);
 }
 
-fn no_more_is_sent_than_there_is<A: Abi>() {
+fn no_more_is_sent_than_there_is<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let address = a.region_into_wire(a.allocate(16).unwrap());
@@ -109,7 +109,7 @@ fn no_more_is_sent_than_there_is<A: Abi>() {
     end(a, b);
 }
 
-fn an_array_of_ports_out_of_line<A: Abi>() {
+fn an_array_of_ports_out_of_line<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let ports: [Name; 3] = std::array::from_fn(|_| a.allocate_port().unwrap());
@@ -137,7 +137,7 @@ fn an_array_of_ports_out_of_line<A: Abi>() {
     end(a, b);
 }
 
-fn memory_of_a_message_that_nobody_receives_is_freed<A: Abi>() {
+fn memory_of_a_message_that_nobody_receives_is_freed<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let address = a.region_into_wire(a.allocate(100).unwrap());

@@ -8,7 +8,7 @@ mod rights;
 mod untyped;
 mod wire;
 
-use crate::abi::{Abi, GnuI386, GnuX86_64};
+use crate::abi::{GnuI386, GnuX86_64, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local};
 use crate::kernel::{Kernel, Name, Notification, RightKind};
@@ -23,12 +23,12 @@ macro_rules! on_both_abis {
 pub(super) use on_both_abis;
 
 /// Two tasks of one host.
-fn pair<A: Abi>() -> (Local<A>, Local<A>) {
+fn pair<A: TaskAbi>() -> (Local<A>, Local<A>) {
     let host = Host::new();
     (host.new_task("a"), host.new_task("b"))
 }
 
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     /// After releases that were meant to be bad.
     fn forget_bad_releases(&self) {
         self.with_task(|task| task.bad_releases = 0);
@@ -36,7 +36,7 @@ impl<A: Abi> Local<A> {
 }
 
 /// Nothing is alive once both tasks have ended.
-fn end<A: Abi>(a: Local<A>, b: Local<A>) {
+fn end<A: TaskAbi>(a: Local<A>, b: Local<A>) {
     let host = a.host();
     assert_eq!(a.census().bad_releases, 0);
     assert_eq!(b.census().bad_releases, 0);
@@ -47,7 +47,7 @@ fn end<A: Abi>(a: Local<A>, b: Local<A>) {
 #[test]
 fn type_words_of_the_tests_are_those_of_captured_messages() {
     use wire::{BYTE, COPY_SEND, MAKE_SEND, MOVE_RECEIVE, Type};
-    fn word<A: Abi>(name: u32, inline: bool, deallocate: bool) -> u32 {
+    fn word<A: TaskAbi>(name: u32, inline: bool, deallocate: bool) -> u32 {
         let bits = if name == BYTE { 8 } else { A::FACTS.port as u32 * 8 };
         let bytes = Type { name, bits, number: 1, inline, deallocate }.bytes::<A>();
         u32::from_ne_bytes(bytes[..4].try_into().unwrap())
@@ -64,7 +64,7 @@ fn type_words_of_the_tests_are_those_of_captured_messages() {
 
 /// The methods of [`Kernel`] that take names, for tests that keep account of every reference by themselves. A
 /// mistake is an error of the task, and no worse.
-impl<A: Abi> Local<A> {
+impl<A: TaskAbi> Local<A> {
     fn release(&self, kind: RightKind, name: Name) {
         // SAFETY: as above.
         unsafe { Kernel::release(self, kind, name) };

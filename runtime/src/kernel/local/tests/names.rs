@@ -1,12 +1,12 @@
 //! Name tables and user references.
 
 use super::{end, on_both_abis, pair};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Census, Host, Local};
 use crate::kernel::{Kernel, Name, RightKind};
 
-fn receive_and_send_rights_of_a_port_have_one_name<A: Abi>() {
+fn receive_and_send_rights_of_a_port_have_one_name<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -24,7 +24,7 @@ fn receive_and_send_rights_of_a_port_have_one_name<A: Abi>() {
     end(a, b);
 }
 
-fn each_send_once_right_has_a_name_of_its_own<A: Abi>() {
+fn each_send_once_right_has_a_name_of_its_own<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     let first = a.make_send_once(port).unwrap();
@@ -34,7 +34,7 @@ fn each_send_once_right_has_a_name_of_its_own<A: Abi>() {
     end(a, b);
 }
 
-fn names_are_small_and_used_again<A: Abi>() {
+fn names_are_small_and_used_again<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let names: [Name; 3] = std::array::from_fn(|_| a.allocate_port().unwrap());
     assert_eq!(names, [Name(1), Name(2), Name(3)]);
@@ -44,7 +44,7 @@ fn names_are_small_and_used_again<A: Abi>() {
     end(a, b);
 }
 
-fn a_release_of_the_wrong_kind_does_nothing_but_is_counted<A: Abi>() {
+fn a_release_of_the_wrong_kind_does_nothing_but_is_counted<A: TaskAbi>() {
     let a = Local::<A>::new();
     let port = a.allocate_port().unwrap();
     for (kind, name) in [
@@ -61,7 +61,7 @@ fn a_release_of_the_wrong_kind_does_nothing_but_is_counted<A: Abi>() {
     assert_eq!(a.census().bad_releases, 4, "null and dead may be released");
 }
 
-fn references_are_made_only_from_what_is_there<A: Abi>() {
+fn references_are_made_only_from_what_is_there<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     let set = a.allocate_port_set().unwrap();
@@ -78,7 +78,7 @@ fn references_are_made_only_from_what_is_there<A: Abi>() {
     end(a, b);
 }
 
-fn a_send_right_outlives_its_port_as_a_dead_name<A: Abi>() {
+fn a_send_right_outlives_its_port_as_a_dead_name<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -101,7 +101,7 @@ fn a_send_right_outlives_its_port_as_a_dead_name<A: Abi>() {
     end(a, b);
 }
 
-fn the_end_of_a_task_releases_everything<A: Abi>() {
+fn the_end_of_a_task_releases_everything<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -123,14 +123,14 @@ fn the_end_of_a_task_releases_everything<A: Abi>() {
     end(a, b);
 }
 
-fn rights_move_within_a_host_only<A: Abi>() {
+fn rights_move_within_a_host_only<A: TaskAbi>() {
     let a = Local::<A>::new();
     let port = a.allocate_port().unwrap();
     assert_eq!(a.give(RightKind::Receive, port, &Local::new()), Err(KernReturn::KERN_INVALID_TASK));
     assert_eq!(a.census().receive, 1);
 }
 
-fn a_thread_has_one_reply_port_in_each_task<A: Abi>() {
+fn a_thread_has_one_reply_port_in_each_task<A: TaskAbi>() {
     let host = Host::<A>::new();
     let (a, b) = (host.new_task("a"), host.new_task("b"));
     let mine = a.reply_port().unwrap();

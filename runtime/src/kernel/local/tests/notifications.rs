@@ -4,7 +4,7 @@ use super::wire::{
     COMPLEX, COPY_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND, MOVE_SEND_ONCE, Message, Received, poll,
 };
 use super::{end, on_both_abis, pair};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Census, Local};
 use crate::kernel::{Kernel, Name, Notification, RightKind};
@@ -12,12 +12,12 @@ use crate::kernel::{Kernel, Name, Notification, RightKind};
 const NO_SENDERS: Notification = Notification::NoSenders { sync: 0 };
 
 /// A task's port for notifications.
-struct Watch<'a, A: Abi> {
+struct Watch<'a, A: TaskAbi> {
     task: &'a Local<A>,
     port: Name,
 }
 
-impl<'a, A: Abi> Watch<'a, A> {
+impl<'a, A: TaskAbi> Watch<'a, A> {
     fn new(task: &'a Local<A>) -> Self {
         Self { task, port: task.allocate_port().unwrap() }
     }
@@ -67,7 +67,7 @@ impl<'a, A: Abi> Watch<'a, A> {
     }
 }
 
-fn no_senders_comes_when_the_last_send_right_goes<A: Abi>() {
+fn no_senders_comes_when_the_last_send_right_goes<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let port = a.allocate_port().unwrap();
@@ -88,7 +88,7 @@ fn no_senders_comes_when_the_last_send_right_goes<A: Abi>() {
     end(a, b);
 }
 
-fn no_senders_waits_for_rights_in_messages<A: Abi>() {
+fn no_senders_waits_for_rights_in_messages<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let port = a.allocate_port().unwrap();
@@ -103,7 +103,7 @@ fn no_senders_waits_for_rights_in_messages<A: Abi>() {
     end(a, b);
 }
 
-fn no_senders_fires_at_once_if_enough_rights_were_made<A: Abi>() {
+fn no_senders_fires_at_once_if_enough_rights_were_made<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let port = a.allocate_port().unwrap();
@@ -118,7 +118,7 @@ fn no_senders_fires_at_once_if_enough_rights_were_made<A: Abi>() {
     end(a, b);
 }
 
-fn a_request_replaces_the_one_before<A: Abi>() {
+fn a_request_replaces_the_one_before<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let first = Watch::new(&a);
     let second = Watch::new(&a);
@@ -139,7 +139,7 @@ fn a_request_replaces_the_one_before<A: Abi>() {
     end(a, b);
 }
 
-fn requests_are_made_only_where_they_make_sense<A: Abi>() {
+fn requests_are_made_only_where_they_make_sense<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -160,7 +160,7 @@ fn requests_are_made_only_where_they_make_sense<A: Abi>() {
     end(a, b);
 }
 
-fn a_dead_name_is_told_with_a_reference<A: Abi>() {
+fn a_dead_name_is_told_with_a_reference<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -181,7 +181,7 @@ fn a_dead_name_is_told_with_a_reference<A: Abi>() {
     end(a, b);
 }
 
-fn only_a_dead_name_is_released_as_one<A: Abi>() {
+fn only_a_dead_name_is_released_as_one<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -195,7 +195,7 @@ fn only_a_dead_name_is_released_as_one<A: Abi>() {
     end(a, b);
 }
 
-fn a_name_released_before_its_port_died_is_told<A: Abi>() {
+fn a_name_released_before_its_port_died_is_told<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = a.allocate_port().unwrap();
     a.make_send(port).unwrap();
@@ -209,7 +209,7 @@ fn a_name_released_before_its_port_died_is_told<A: Abi>() {
     end(a, b);
 }
 
-fn port_destroyed_brings_the_receive_right_back<A: Abi>() {
+fn port_destroyed_brings_the_receive_right_back<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&b);
     let port = b.allocate_port().unwrap();
@@ -231,7 +231,7 @@ fn port_destroyed_brings_the_receive_right_back<A: Abi>() {
     end(a, b);
 }
 
-fn a_send_once_right_is_used_exactly_once<A: Abi>() {
+fn a_send_once_right_is_used_exactly_once<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let once = a.make_send_once(watch.port).unwrap();
@@ -244,7 +244,7 @@ fn a_send_once_right_is_used_exactly_once<A: Abi>() {
     end(a, b);
 }
 
-fn a_send_once_right_that_is_lost_says_so<A: Abi>() {
+fn a_send_once_right_that_is_lost_says_so<A: TaskAbi>() {
     // Released, in a task that ended, in a message to a port that died, in a message to a port that dies with
     // its queue.
     let (a, b) = pair::<A>();
@@ -277,7 +277,7 @@ fn a_send_once_right_that_is_lost_says_so<A: Abi>() {
     end(a, b);
 }
 
-fn the_port_of_a_pending_request_may_die_first<A: Abi>() {
+fn the_port_of_a_pending_request_may_die_first<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let port = a.allocate_port().unwrap();
@@ -292,7 +292,7 @@ fn the_port_of_a_pending_request_may_die_first<A: Abi>() {
     end(a, b);
 }
 
-fn a_port_that_dies_gives_back_its_no_senders_request<A: Abi>() {
+fn a_port_that_dies_gives_back_its_no_senders_request<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let watch = Watch::new(&a);
     let port = a.allocate_port().unwrap();
@@ -304,7 +304,7 @@ fn a_port_that_dies_gives_back_its_no_senders_request<A: Abi>() {
     end(a, b);
 }
 
-fn a_chain_of_ports_in_messages_falls_without_recursion<A: Abi>() {
+fn a_chain_of_ports_in_messages_falls_without_recursion<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let first = a.allocate_port().unwrap();
     let mut last = first;

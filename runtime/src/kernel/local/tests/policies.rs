@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::wire::{COPY_SEND, MAKE_SEND, MAKE_SEND_ONCE, MOVE_RECEIVE, MOVE_SEND_ONCE, Message, poll};
-use crate::abi::{Abi, Apple32, Apple64, GnuX86_64, Osf32};
+use crate::abi::{Apple32, Apple64, GnuX86_64, Osf32, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local, Policies};
 use crate::kernel::{Kernel, MsgCall, Name, Notification, PortKind, RightKind};
@@ -13,7 +13,7 @@ use crate::{AnyRight, ReceiveRight};
 const CALLS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
 /// What becomes of each of [`CALLS`] to a port.
-fn outcomes<A: Abi>(task: &Local<A>, port: Name) -> [Result<(), KernReturn>; 4] {
+fn outcomes<A: TaskAbi>(task: &Local<A>, port: Name) -> [Result<(), KernReturn>; 4] {
     CALLS.map(|(kernel_object, receives)| {
         let receive = receives.then_some(port);
         let message = Message::<A>::to(MAKE_SEND, port);
@@ -33,7 +33,7 @@ fn outcomes<A: Abi>(task: &Local<A>, port: Name) -> [Result<(), KernReturn>; 4] 
 }
 
 /// For a queue, and for an object of the kernel.
-fn all_outcomes<A: Abi>(policies: Policies) -> [[Result<(), KernReturn>; 4]; 2] {
+fn all_outcomes<A: TaskAbi>(policies: Policies) -> [[Result<(), KernReturn>; 4]; 2] {
     let task = Host::<A>::with_policies(policies).new_task("task");
     let [queue, object] = [(); 2].map(|()| task.allocate_port().unwrap());
     task.make_kernel_object(object).unwrap();
@@ -209,7 +209,7 @@ fn on_other_kernels_any_port_will_do() {
 /// `ipc_right_request_alloc` of xnu-8792 and later: at once only as `MACH_NOTIFY_SEND_POSSIBLE`.
 #[test]
 fn since_macos_13_a_dead_name_is_not_watched_for_its_death() {
-    fn outcomes<A: Abi>(policies: Policies) -> [Result<u64, KernReturn>; 2] {
+    fn outcomes<A: TaskAbi>(policies: Policies) -> [Result<u64, KernReturn>; 2] {
         let task = Host::<A>::with_policies(policies).new_task("task");
         [Notification::DeadName, Notification::SendPossible].map(|which| {
             let notify = task.allocate_port().unwrap();
@@ -237,7 +237,7 @@ fn since_macos_13_a_dead_name_is_not_watched_for_its_death() {
 /// `MACH_PORT_UREFS_MAX` of `ipc/port.h`, in both kernels.
 #[test]
 fn a_name_has_so_many_references_and_no_more() {
-    fn fill<A: Abi>(task: &Local<A>) -> (Name, Result<(), KernReturn>) {
+    fn fill<A: TaskAbi>(task: &Local<A>) -> (Name, Result<(), KernReturn>) {
         let port = task.allocate_port().unwrap();
         task.make_send(port).unwrap();
         (1..70_000)

@@ -11,19 +11,19 @@ use super::wire::{
     COPY_SEND, MAKE_SEND_ONCE, MOVE_SEND, MOVE_SEND_ONCE, Message, poll, receive, receive_with,
 };
 use super::{end, on_both_abis, pair};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Census, Local};
 use crate::kernel::{Kernel, MsgCall, Name, RightKind};
 
 /// A port of `b`, and a send right to it in `a`.
-fn channel<A: Abi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
+fn channel<A: TaskAbi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
     let port = b.allocate_port().unwrap();
     b.make_send(port).unwrap();
     (b.give(RightKind::Send, port, a).unwrap(), port)
 }
 
-fn a_full_queue_takes_no_more_but_from_the_privileged<A: Abi>() {
+fn a_full_queue_takes_no_more_but_from_the_privileged<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let message = Message::<A>::to(COPY_SEND, to);
@@ -47,7 +47,7 @@ fn a_full_queue_takes_no_more_but_from_the_privileged<A: Abi>() {
     end(a, b);
 }
 
-fn a_message_that_timed_out_is_given_back<A: Abi>() {
+fn a_message_that_timed_out_is_given_back<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 0).unwrap();
@@ -77,7 +77,7 @@ fn a_message_that_timed_out_is_given_back<A: Abi>() {
 }
 
 /// `msgoption MACH_SEND_TIMEOUT` in the `.defs`, and no `waittime`: the time of the call is 0.
-fn an_option_bit_without_a_time_is_no_time<A: Abi>() {
+fn an_option_bit_without_a_time_is_no_time<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 1).unwrap();
@@ -110,7 +110,7 @@ fn one_half_has_the_time_of_the_other() {
     assert_eq!(times(None, None, 0x110), (Some(0), Some(0)));
 }
 
-fn a_sender_waits_for_room<A: Abi>() {
+fn a_sender_waits_for_room<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 2).unwrap();
@@ -128,7 +128,7 @@ fn a_sender_waits_for_room<A: Abi>() {
     end(a, b);
 }
 
-fn many_senders_and_receivers_lose_nothing<A: Abi>() {
+fn many_senders_and_receivers_lose_nothing<A: TaskAbi>() {
     const EACH: u32 = 300;
     let (a, b) = pair::<A>();
     let set = b.allocate_port_set().unwrap();
@@ -172,7 +172,7 @@ fn many_senders_and_receivers_lose_nothing<A: Abi>() {
     end(a, b);
 }
 
-fn a_set_gives_messages_in_order_of_arrival<A: Abi>() {
+fn a_set_gives_messages_in_order_of_arrival<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let set = b.allocate_port_set().unwrap();
     let (first, first_here) = channel(&a, &b);
@@ -201,7 +201,7 @@ fn a_set_gives_messages_in_order_of_arrival<A: Abi>() {
     end(a, b);
 }
 
-fn a_member_is_received_from_through_its_set<A: Abi>() {
+fn a_member_is_received_from_through_its_set<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let [one, other] = [b.allocate_port_set().unwrap(), b.allocate_port_set().unwrap()];
     let (to, from) = channel(&a, &b);
@@ -227,7 +227,7 @@ fn a_member_is_received_from_through_its_set<A: Abi>() {
     end(a, b);
 }
 
-fn a_moved_or_dead_member_leaves_its_set<A: Abi>() {
+fn a_moved_or_dead_member_leaves_its_set<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let set = b.allocate_port_set().unwrap();
     let (to, from) = channel(&a, &b);
@@ -239,7 +239,7 @@ fn a_moved_or_dead_member_leaves_its_set<A: Abi>() {
     end(a, b);
 }
 
-fn a_message_that_is_too_large_stays_if_wanted<A: Abi>() {
+fn a_message_that_is_too_large_stays_if_wanted<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     Message::<A>::to(COPY_SEND, to).id(5).raw(&[1; 800]).send(&a).unwrap();
@@ -256,7 +256,7 @@ fn a_message_that_is_too_large_stays_if_wanted<A: Abi>() {
     end(a, b);
 }
 
-fn a_message_that_is_too_large_is_destroyed_if_not<A: Abi>() {
+fn a_message_that_is_too_large_is_destroyed_if_not<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let reply = a.allocate_port().unwrap();
@@ -275,7 +275,7 @@ fn a_message_that_is_too_large_is_destroyed_if_not<A: Abi>() {
     end(a, b);
 }
 
-fn no_buffer_is_too_small_to_say_so<A: Abi>() {
+fn no_buffer_is_too_small_to_say_so<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     Message::<A>::to(COPY_SEND, to).send(&a).unwrap();
@@ -286,7 +286,7 @@ fn no_buffer_is_too_small_to_say_so<A: Abi>() {
     end(a, b);
 }
 
-fn send_and_receive_in_one_call<A: Abi>() {
+fn send_and_receive_in_one_call<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let reply = a.allocate_port().unwrap();
@@ -313,7 +313,7 @@ fn until<T>(result: &mpsc::Receiver<T>, mut what: impl FnMut()) -> T {
     }
 }
 
-fn waiting_ends_with_the_port<A: Abi>() {
+fn waiting_ends_with_the_port<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 0).unwrap();
@@ -342,7 +342,7 @@ fn waiting_ends_with_the_port<A: Abi>() {
     end(a, b);
 }
 
-fn waiting_on_a_port_ends_when_it_moves<A: Abi>() {
+fn waiting_on_a_port_ends_when_it_moves<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let port = b.allocate_port().unwrap();
     let set = b.allocate_port_set().unwrap();
@@ -360,7 +360,7 @@ fn waiting_on_a_port_ends_when_it_moves<A: Abi>() {
     end(a, b);
 }
 
-fn an_interrupted_thread_returns<A: Abi>() {
+fn an_interrupted_thread_returns<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 0).unwrap();
@@ -383,7 +383,7 @@ fn an_interrupted_thread_returns<A: Abi>() {
     end(a, b);
 }
 
-fn the_end_of_a_task_ends_its_waiting<A: Abi>() {
+fn the_end_of_a_task_ends_its_waiting<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_queue_limit(from, 0).unwrap();

@@ -11,7 +11,7 @@ use super::super::names::Entry;
 use super::super::state::{PortId, State, Transit};
 use super::super::wire::Kind;
 use super::wire::{BYTE, MAKE_SEND, Message, poll};
-use crate::abi::{Abi, GnuI386, GnuX86_64};
+use crate::abi::{GnuI386, GnuX86_64, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Host, Local};
 use crate::kernel::{Kernel, Name, Notification, RightKind};
@@ -58,7 +58,7 @@ fn sending() -> impl Strategy<Value = u32> {
 }
 
 /// A name that denotes what is wanted, if the task has one; or sometimes just a name.
-fn pick<A: Abi>(task: &Local<A>, choice: u32, wanted: impl Fn(&Entry) -> bool) -> Name {
+fn pick<A: TaskAbi>(task: &Local<A>, choice: u32, wanted: impl Fn(&Entry) -> bool) -> Name {
     let state = task.lock();
     let names = state.tasks.get(&task.task.id).into_iter().flat_map(|task| task.names.iter());
     let fitting: Vec<Name> = names.filter(|(_, entry)| wanted(entry)).map(|(name, _)| name).collect();
@@ -89,7 +89,7 @@ fn is_dead(entry: &Entry) -> bool {
     matches!(entry, Entry::Dead { .. })
 }
 
-fn of_kind<A: Abi>(task: &Local<A>, kind: RightKind, choice: u32) -> Name {
+fn of_kind<A: TaskAbi>(task: &Local<A>, kind: RightKind, choice: u32) -> Name {
     let wanted = match kind {
         RightKind::Send => is_send,
         RightKind::Receive => is_receive,
@@ -100,7 +100,7 @@ fn of_kind<A: Abi>(task: &Local<A>, kind: RightKind, choice: u32) -> Name {
     pick(task, choice, wanted)
 }
 
-fn for_disposition<A: Abi>(task: &Local<A>, disposition: u32, choice: u32) -> Name {
+fn for_disposition<A: TaskAbi>(task: &Local<A>, disposition: u32, choice: u32) -> Name {
     let kind = match disposition {
         17 | 19 => RightKind::Send,
         18 => RightKind::SendOnce,
@@ -145,7 +145,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn act<A: Abi>(tasks: &[Local<A>], task: usize, action: Action) -> Result<(), KernReturn> {
+fn act<A: TaskAbi>(tasks: &[Local<A>], task: usize, action: Action) -> Result<(), KernReturn> {
     let it = &tasks[task];
     match action {
         Action::AllocatePort => it.allocate_port().map(drop),
@@ -296,7 +296,7 @@ fn check(state: &State) {
     assert!(state.is_settled());
 }
 
-fn balance<A: Abi>(actions: Vec<(usize, Action)>) {
+fn balance<A: TaskAbi>(actions: Vec<(usize, Action)>) {
     let host = Host::<A>::new();
     let tasks: Vec<_> = (0..3).map(|_| host.new_task("random")).collect();
     // Something to begin with: the names 1 and 2 of each task are a port with a send right and a stranger's
@@ -335,7 +335,7 @@ proptest! {
 
     #[test]
     fn a_kernel_takes_any_bytes(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        fn send<A: Abi>(body: &[u8]) {
+        fn send<A: TaskAbi>(body: &[u8]) {
             let host = Host::<A>::new();
             let a = host.new_task("a");
             let port = a.allocate_port().unwrap();

@@ -7,19 +7,19 @@ use super::wire::{
     poll,
 };
 use super::{end, on_both_abis, pair};
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::{Census, Local};
 use crate::kernel::{Kernel, Name, RightKind};
 
 /// A port of `b`, and a send right to it in `a`.
-fn channel<A: Abi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
+fn channel<A: TaskAbi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
     let port = b.allocate_port().unwrap();
     b.make_send(port).unwrap();
     (b.give(RightKind::Send, port, a).unwrap(), port)
 }
 
-fn the_receiver_sees_what_each_disposition_gives<A: Abi>() {
+fn the_receiver_sees_what_each_disposition_gives<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     for (sent, seen, kind) in [
@@ -67,7 +67,7 @@ fn the_receiver_sees_what_each_disposition_gives<A: Abi>() {
     end(a, b);
 }
 
-fn moving_takes_and_copying_leaves<A: Abi>() {
+fn moving_takes_and_copying_leaves<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let port = a.allocate_port().unwrap();
@@ -86,7 +86,7 @@ fn moving_takes_and_copying_leaves<A: Abi>() {
     end(a, b);
 }
 
-fn the_header_ports_change_places<A: Abi>() {
+fn the_header_ports_change_places<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let reply = a.allocate_port().unwrap();
@@ -107,7 +107,7 @@ fn the_header_ports_change_places<A: Abi>() {
     end(a, b);
 }
 
-fn a_send_right_is_used_up_by_the_message_that_moves_it<A: Abi>() {
+fn a_send_right_is_used_up_by_the_message_that_moves_it<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     Message::<A>::to(MOVE_SEND, to).send(&a).unwrap();
@@ -118,7 +118,7 @@ fn a_send_right_is_used_up_by_the_message_that_moves_it<A: Abi>() {
     end(a, b);
 }
 
-fn null_and_dead_names_travel_as_they_are<A: Abi>() {
+fn null_and_dead_names_travel_as_they_are<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     for disposition in 16..=21 {
@@ -141,7 +141,7 @@ fn null_and_dead_names_travel_as_they_are<A: Abi>() {
     end(a, b);
 }
 
-fn a_port_that_dies_on_the_way_arrives_dead<A: Abi>() {
+fn a_port_that_dies_on_the_way_arrives_dead<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let port = a.allocate_port().unwrap();
@@ -153,7 +153,7 @@ fn a_port_that_dies_on_the_way_arrives_dead<A: Abi>() {
     end(a, b);
 }
 
-fn arrays_of_ports_in_line<A: Abi>() {
+fn arrays_of_ports_in_line<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let ports: Vec<Name> = (0..3).map(|_| a.allocate_port().unwrap()).collect();
@@ -172,7 +172,7 @@ fn arrays_of_ports_in_line<A: Abi>() {
     end(a, b);
 }
 
-fn what_is_not_a_port_is_not_touched<A: Abi>() {
+fn what_is_not_a_port_is_not_touched<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     // MACH_MSG_TYPE_PORT_NAME is data, and so is a message that is not complex, whatever it holds.
@@ -187,7 +187,7 @@ fn what_is_not_a_port_is_not_touched<A: Abi>() {
     end(a, b);
 }
 
-fn a_bad_header_changes_nothing<A: Abi>() {
+fn a_bad_header_changes_nothing<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, _from) = channel(&a, &b);
     let port = a.allocate_port().unwrap();
@@ -213,7 +213,7 @@ fn a_bad_header_changes_nothing<A: Abi>() {
     end(a, b);
 }
 
-fn a_dead_destination_is_refused<A: Abi>() {
+fn a_dead_destination_is_refused<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.release(RightKind::Receive, from);
@@ -224,7 +224,7 @@ fn a_dead_destination_is_refused<A: Abi>() {
     end(a, b);
 }
 
-fn one_reference_cannot_be_destination_and_reply<A: Abi>() {
+fn one_reference_cannot_be_destination_and_reply<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, _from) = channel(&a, &b);
     let before = a.census();
@@ -238,7 +238,7 @@ fn one_reference_cannot_be_destination_and_reply<A: Abi>() {
     end(a, b);
 }
 
-fn a_right_is_copied_before_its_last_reference_moves<A: Abi>() {
+fn a_right_is_copied_before_its_last_reference_moves<A: TaskAbi>() {
     for (destination, reply) in [(MOVE_SEND, COPY_SEND), (COPY_SEND, MOVE_SEND)] {
         let (a, b) = pair::<A>();
         let (to, from) = channel(&a, &b);
@@ -250,7 +250,7 @@ fn a_right_is_copied_before_its_last_reference_moves<A: Abi>() {
 }
 
 /// `ipc_kmsg_clean_partial` of GNU Mach: nothing comes back.
-fn a_bad_body_takes_all_that_stood_before_it_along<A: Abi>() {
+fn a_bad_body_takes_all_that_stood_before_it_along<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (_, from) = channel(&a, &b);
     let kept = a.allocate_port().unwrap();
@@ -294,7 +294,7 @@ fn a_bad_body_takes_all_that_stood_before_it_along<A: Abi>() {
     end(a, b);
 }
 
-fn unused_bits_of_a_type_word_must_be_zero<A: Abi>() {
+fn unused_bits_of_a_type_word_must_be_zero<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, _) = channel(&a, &b);
     let unused = if A::FACTS.pointer == 8 { 0x2000_4013 | 1 << 24 } else { 0x1001_2013 | 1 << 31 };
@@ -313,7 +313,7 @@ fn unused_bits_of_a_type_word_must_be_zero<A: Abi>() {
     end(a, b);
 }
 
-fn sequence_numbers_restart_where_a_receive_right_arrives<A: Abi>() {
+fn sequence_numbers_restart_where_a_receive_right_arrives<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     for seqno in 0..3 {
@@ -335,7 +335,7 @@ fn sequence_numbers_restart_where_a_receive_right_arrives<A: Abi>() {
     end(a, b);
 }
 
-fn sizes_are_checked<A: Abi>() {
+fn sizes_are_checked<A: TaskAbi>() {
     use std::mem::MaybeUninit;
 
     use crate::kernel::MsgCall;

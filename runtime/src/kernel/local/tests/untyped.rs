@@ -7,7 +7,7 @@ use super::wire::{
     receive_with,
 };
 use super::{end, pair};
-use crate::abi::{Abi, Apple32, Apple64, Osf32};
+use crate::abi::{Apple32, Apple64, Osf32, TaskAbi};
 use crate::kern_return::KernReturn;
 use crate::kernel::local::Local;
 use crate::kernel::{Kernel, MsgCall, Name, Notification, RightKind};
@@ -34,12 +34,12 @@ fn port(name: Name, disposition: u32) -> Vec<u8> {
     [&name.0.to_le_bytes()[..], &[0; 6], &[disposition as u8, 0]].concat()
 }
 
-fn wide<A: Abi>() -> bool {
+fn wide<A: TaskAbi>() -> bool {
     A::FACTS.pointer == 8
 }
 
 /// Kind 1 is memory, 2 is an array of names.
-fn out_of_line<A: Abi>(
+fn out_of_line<A: TaskAbi>(
     address: u64,
     size: u32,
     deallocate: bool,
@@ -54,25 +54,25 @@ fn out_of_line<A: Abi>(
     }
 }
 
-fn with_descriptors<A: Abi>(message: Message<A>, descriptors: &[Vec<u8>]) -> Message<A> {
+fn with_descriptors<A: TaskAbi>(message: Message<A>, descriptors: &[Vec<u8>]) -> Message<A> {
     let count = (descriptors.len() as u32).to_le_bytes();
     message.complex().raw(&count).raw(&descriptors.concat())
 }
 
 /// A port of `b` and a send right for it in `a`.
-fn channel<A: Abi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
+fn channel<A: TaskAbi>(a: &Local<A>, b: &Local<A>) -> (Name, Name) {
     let receive = b.allocate_port().unwrap();
     b.make_send(receive).unwrap();
     (b.give(RightKind::Send, receive, a).unwrap(), receive)
 }
 
-fn memory<A: Abi>(task: &Local<A>, bytes: &[u8]) -> u64 {
+fn memory<A: TaskAbi>(task: &Local<A>, bytes: &[u8]) -> u64 {
     let mut region = task.allocate(bytes.len()).unwrap();
     region.copy_from_slice(bytes);
     task.region_into_wire(region)
 }
 
-fn address<A: Abi>(bytes: &[u8], at: usize) -> u64 {
+fn address<A: TaskAbi>(bytes: &[u8], at: usize) -> u64 {
     let low = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     match wide::<A>() {
         true => u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()),
@@ -80,7 +80,7 @@ fn address<A: Abi>(bytes: &[u8], at: usize) -> u64 {
     }
 }
 
-fn the_receiver_sees_what_each_descriptor_gives<A: Abi>() {
+fn the_receiver_sees_what_each_descriptor_gives<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let mine = a.allocate_port().unwrap();
@@ -112,7 +112,7 @@ fn the_receiver_sees_what_each_descriptor_gives<A: Abi>() {
     end(a, b);
 }
 
-fn memory_moves_or_is_copied<A: Abi>() {
+fn memory_moves_or_is_copied<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     let kept = memory(&a, b"kept by its sender");
@@ -129,7 +129,7 @@ fn memory_moves_or_is_copied<A: Abi>() {
     with_descriptors(Message::<A>::to(COPY_SEND, to), &descriptors).send(&a).unwrap();
     assert_eq!(a.census().regions, 1, "only what was lent is still there");
     let received = poll(&b, from).unwrap();
-    let len = A::FACTS.memory_descriptor();
+    let len = A::FACTS.memory_descriptor;
     let flags = |i: usize| received.bytes[28 + i * len + 8..28 + i * len + 12].to_vec();
     assert_eq!(flags(0), [1, 1, 0, 1], "copied: the receiver's");
     assert_eq!(flags(2), [1, 1, 17, 2], "names of send rights");
@@ -152,7 +152,7 @@ fn memory_moves_or_is_copied<A: Abi>() {
 
 /// What XNU looks at before it takes anything leaves the message alone; a right or memory that is not there
 /// takes along what stood before it.
-fn a_bad_descriptor_takes_along_what_stood_before_it<A: Abi>() {
+fn a_bad_descriptor_takes_along_what_stood_before_it<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (_, from) = channel(&a, &b);
     let before = a.census();
@@ -212,7 +212,7 @@ fn a_bad_descriptor_takes_along_what_stood_before_it<A: Abi>() {
 }
 
 /// Receives with these elements of the trailer.
-fn receive<A: Abi>(task: &Local<A>, from: Name, elements: u32) -> super::wire::Received<A> {
+fn receive<A: TaskAbi>(task: &Local<A>, from: Name, elements: u32) -> super::wire::Received<A> {
     let call = MsgCall {
         receive: Some(from),
         receive_timeout: Some(0),
@@ -224,7 +224,7 @@ fn receive<A: Abi>(task: &Local<A>, from: Name, elements: u32) -> super::wire::R
     received
 }
 
-fn trailers_are_as_long_as_was_asked<A: Abi>() {
+fn trailers_are_as_long_as_was_asked<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     b.set_context(from, 0x1234_5678_9abc).unwrap();
@@ -247,7 +247,7 @@ fn trailers_are_as_long_as_was_asked<A: Abi>() {
     end(a, b);
 }
 
-fn a_message_needs_room_for_its_trailer<A: Abi>() {
+fn a_message_needs_room_for_its_trailer<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let (to, from) = channel(&a, &b);
     Message::<A>::to(COPY_SEND, to).raw(&[0; 8]).send(&a).unwrap();
@@ -265,7 +265,7 @@ fn a_message_needs_room_for_its_trailer<A: Abi>() {
 }
 
 /// As the structures in `mach/notify.h`, with their trailers of 8 bytes.
-fn notifications<A: Abi>() {
+fn notifications<A: TaskAbi>() {
     let (a, b) = pair::<A>();
     let notify = b.allocate_port().unwrap();
     let plain = |id, value| {

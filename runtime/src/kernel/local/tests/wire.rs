@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::vec::Vec;
 
-use crate::abi::Abi;
+use crate::abi::TaskAbi;
 use crate::kern_return::KernReturn;
 use crate::kernel::local::Local;
 use crate::kernel::{Kernel, MsgCall, Name};
@@ -17,7 +17,7 @@ pub(super) const MAKE_SEND_ONCE: u32 = 21;
 pub(super) const BYTE: u32 = 9;
 pub(super) const COMPLEX: u32 = 0x8000_0000;
 
-pub(super) fn wide<A: Abi>() -> bool {
+pub(super) fn wide<A: TaskAbi>() -> bool {
     A::FACTS.pointer == 8
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Type {
 }
 
 impl Type {
-    pub(super) fn bytes<A: Abi>(self) -> Vec<u8> {
+    pub(super) fn bytes<A: TaskAbi>(self) -> Vec<u8> {
         let Self { name, bits, number, .. } = self;
         let (inline, deallocate) = (u32::from(self.inline), u32::from(self.deallocate));
         let words = match (wide::<A>(), self.inline) {
@@ -55,7 +55,7 @@ pub(super) struct Message<A> {
     abi: std::marker::PhantomData<A>,
 }
 
-impl<A: Abi> Message<A> {
+impl<A: TaskAbi> Message<A> {
     /// A simple message to a port, by this disposition.
     pub(super) fn to(disposition: u32, port: Name) -> Self {
         let mut message = Self { bytes: std::vec![0; A::FACTS.header], abi: std::marker::PhantomData };
@@ -171,12 +171,12 @@ impl Buffer {
         Self(words.collect())
     }
 
-    fn call<A: Abi>(&mut self, task: &Local<A>, call: MsgCall) -> Result<(), KernReturn> {
+    fn call<A: TaskAbi>(&mut self, task: &Local<A>, call: MsgCall) -> Result<(), KernReturn> {
         // SAFETY: every byte of the buffer is initialised, and tests move only what the task has.
         unsafe { task.mach_msg(&mut self.0, call) }
     }
 
-    fn received<A: Abi>(self, room: usize) -> Received<A> {
+    fn received<A: TaskAbi>(self, room: usize) -> Received<A> {
         // SAFETY: every word was initialised when the buffer was made.
         let words = self.0.into_iter().map(|word| unsafe { word.assume_init() });
         let mut bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
@@ -191,7 +191,7 @@ pub(super) struct Received<A> {
     abi: std::marker::PhantomData<A>,
 }
 
-impl<A: Abi> Received<A> {
+impl<A: TaskAbi> Received<A> {
     pub(super) fn u32(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.bytes[at..at + 4].try_into().unwrap())
     }
@@ -243,7 +243,7 @@ impl<A: Abi> Received<A> {
 }
 
 /// Receives what is there, or fails with `MACH_RCV_TIMED_OUT`.
-pub(super) fn poll<A: Abi>(task: &Local<A>, from: Name) -> Result<Received<A>, KernReturn> {
+pub(super) fn poll<A: TaskAbi>(task: &Local<A>, from: Name) -> Result<Received<A>, KernReturn> {
     let (result, received) = receive_with(
         task,
         4096,
@@ -253,12 +253,12 @@ pub(super) fn poll<A: Abi>(task: &Local<A>, from: Name) -> Result<Received<A>, K
 }
 
 /// Receives, and waits for it.
-pub(super) fn receive<A: Abi>(task: &Local<A>, from: Name) -> Result<Received<A>, KernReturn> {
+pub(super) fn receive<A: TaskAbi>(task: &Local<A>, from: Name) -> Result<Received<A>, KernReturn> {
     let (result, received) = receive_with(task, 4096, MsgCall { receive: Some(from), ..MsgCall::default() });
     result.map(|()| received)
 }
 
-pub(super) fn receive_with<A: Abi>(
+pub(super) fn receive_with<A: TaskAbi>(
     task: &Local<A>,
     room: usize,
     call: MsgCall,

@@ -1,0 +1,127 @@
+//! What a port is called: to a task by a name, to a kernel by an address.
+
+use core::fmt;
+use core::hash::Hash;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::Kernel;
+use crate::abi::Abi;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// How rights denote their ports: by a [`Name`] or, in a kernel, by a [`PortAddress`].
+pub trait PortName:
+    sealed::Sealed + Copy + Default + Eq + Ord + Hash + fmt::Debug + Send + Sync + 'static
+{
+    /// No port.
+    const NULL: Self;
+
+    /// True if it can denote a right: neither null nor dead.
+    fn is_valid(self) -> bool;
+
+    /// The number that stands for it in a message.
+    fn word(self) -> u64;
+
+    /// What a number in a message stands for.
+    fn from_word(word: u64) -> Self;
+}
+
+/// What the ports of a kernel are called.
+pub type NameOf<K> = <<K as Kernel>::Abi as Abi>::Name;
+
+/// A port name: an index into a task's name table, of no meaning in another task.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+)]
+#[repr(transparent)]
+pub struct Name(pub u32);
+
+impl Name {
+    /// `MACH_PORT_NULL`
+    pub const NULL: Self = Self(0);
+    /// `MACH_PORT_DEAD`
+    pub const DEAD: Self = Self(!0);
+
+    /// True if the name can denote a right: neither null nor dead.
+    pub const fn is_valid(self) -> bool {
+        self.0 != 0 && self.0 != !0
+    }
+}
+
+impl sealed::Sealed for Name {}
+
+impl PortName for Name {
+    const NULL: Self = Self::NULL;
+
+    #[inline]
+    fn is_valid(self) -> bool {
+        self.is_valid()
+    }
+
+    #[inline]
+    fn word(self) -> u64 {
+        self.0.into()
+    }
+
+    #[inline]
+    fn from_word(word: u64) -> Self {
+        Self(word as u32)
+    }
+}
+
+/// The address of a port's structure in a kernel (`ipc_port_t`), of an ABI that is
+/// [in the kernel](crate::abi::InKernel). A kernel of 32 bits has zeros in the upper half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct PortAddress(pub u64);
+
+impl PortAddress {
+    /// `IP_NULL`
+    pub const NULL: Self = Self(0);
+    /// `IP_DEAD`, on a kernel of 64 bits.
+    pub const DEAD: Self = Self(!0);
+
+    /// `IP_DEAD`, on a kernel of 32 bits.
+    const DEAD_32: Self = Self(u32::MAX as u64);
+
+    /// True if it can be the address of a port (`IP_VALID`).
+    pub const fn is_valid(self) -> bool {
+        self.0 != Self::NULL.0 && self.0 != Self::DEAD.0 && self.0 != Self::DEAD_32.0
+    }
+}
+
+impl sealed::Sealed for PortAddress {}
+
+impl PortName for PortAddress {
+    const NULL: Self = Self::NULL;
+
+    #[inline]
+    fn is_valid(self) -> bool {
+        self.is_valid()
+    }
+
+    #[inline]
+    fn word(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+}
