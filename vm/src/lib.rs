@@ -80,6 +80,8 @@
 //! pages read as zeros there.
 #![cfg(target_os = "linux")]
 
+#[cfg(feature = "allocator-api2")]
+mod allocator;
 mod core;
 mod evict;
 mod faults;
