@@ -269,8 +269,8 @@ impl Config {
         self
     }
 
-    /// Whether [`check_only`](Self::check_only) also warns of what is right and probably not meant, such as a type
-    /// that nothing uses. `mig check` does, builds do not.
+    /// Whether [`check_only`](Self::check_only) also warns of what is right and probably not meant, such as a
+    /// type that nothing uses. `mig check` does, builds do not.
     #[must_use]
     pub fn lints(mut self, lints: bool) -> Self {
         self.lints = lints;

@@ -180,7 +180,8 @@ impl Scan<'_, '_> {
         Ok((conditional, end))
     }
 
-    /// Takes the lines up to the directive that ends an `#if 0`, and the `#` of that; `None` if there is none.
+    /// Takes the lines up to the directive that ends an `#if 0`, and the `#` of that; `None` if there is
+    /// none.
     fn skipped(&mut self) -> Option<Span> {
         let mut depth = 0u32;
         loop {
